@@ -1,0 +1,41 @@
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help bench test lint format benchmarks clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+bench: $(VENV)/.installed  ## Every attack against every rule on the embedded digits (about a minute)
+	$(BIN)/gradskew bench
+
+test: $(VENV)/.installed-dev lint  ## Linters, then all tests
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.installed-dev  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev  ## Format the sources
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain PyTorch
+	$(BIN)/python benchmarks/bench.py
+
+clean:  ## Remove the virtual environment and the default results
+	rm -rf $(VENV) gradskew-results
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .. import coordinates
+from ..checks import check_choice
+from ..geometry import Rows
+from .base import WeightedRule, lowest, uniform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aksel(WeightedRule):
+    """The average of the rows nearest to the coordinate-wise median (Boussetta et al. 2021).
+
+    Rows not farther from it than the lower median of the squared distances are kept; ties at that distance all are.
+
+    middle: as in `Median`. select: `median`, or `n-f` to keep the n - f nearest.
+
+    >>> Aksel()(torch.tensor([[0.0], [1.0], [2.0], [50.0], [60.0]]), f=2)
+    tensor([1.])
+    """
+
+    key: ClassVar[str] = "aksel"
+    source: ClassVar[str] = "Boussetta et al., OPODIS 2020"
+    middle: str = "midpoint"
+    select: str = "median"
+
+    def __post_init__(self) -> None:
+        check_choice("middle", self.middle, coordinates.MIDDLES)
+        check_choice("select", self.select, ("median", "n-f"))
+
+    def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+        distances = rows.squared_distances_to(coordinates.median(rows, self.middle))
+        if self.select == "n-f":
+            kept = lowest(distances, rows.n - f)
+        else:
+            kept = (distances <= distances.median()).nonzero()[:, 0]  # torch's median is the lower one
+        return uniform(rows.n, kept), {"kept": len(kept)}

@@ -1,0 +1,161 @@
+"""The abstractions of robust aggregation: a rule, a mixing in front of a rule, and what a rule says of its choice."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import check, check_number
+from ..geometry import Rows, finite_rows
+from ..names import Named
+from ..state import Stateful
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rule made of the rows.
+
+    value: the aggregate (d,). weights: each row's weight in it (n,), or None for a rule that has none (it works per
+    coordinate). notes: what a record wants to know, such as the f that the rule was told behind a mixing.
+    """
+
+    value: Tensor
+    weights: Tensor | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregator(Stateful, ABC):
+    """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output."""
+
+    def __call__(self, updates: Tensor, f: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """The aggregate (d,) of updates (n, d), of which f may be Byzantine. See `explain`."""
+        return self.explain(updates, f, generator=generator).value
+
+    def explain(self, updates: Tensor, f: int, *, generator: torch.Generator | None = None) -> Outcome:
+        """The aggregate with the rows' weights and notes.
+
+        generator: for rules that draw; None means a fresh CPU generator with seed 0. Bitwise equal rows share their
+        weight equally. Raises ValueError for f above `max_f(n)`, for a wrong shape and for non-finite rows.
+        """
+        check_updates(updates)
+        check_number("f", f, at_least=0, whole=True)
+        bound = self.max_f(len(updates))
+        check(f <= bound, f"{self.name} tolerates at most f = {bound} of n = {len(updates)} rows, not {f}")
+        rows = Rows(updates)
+        outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
+        if outcome.weights is None:
+            return outcome
+        return Outcome(outcome.value, share_ties(outcome.weights, rows.equal), outcome.notes)
+
+    @abstractmethod
+    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        """What `explain` returns, from checked arguments; behind a mixing, rows are the mixed ones."""
+
+    def observe(self, aggregate: Tensor) -> None:  # noqa: B027 (no state: nothing to do)
+        """Once a round, after the step: the aggregate (d,) that the model took. Only this advances the state."""
+
+    def max_f(self, n: int) -> int:
+        """The largest f that the rule tolerates among n rows: n > 2 f. f = 0 is legal everywhere."""
+        return max(0, (n - 1) // 2)
+
+
+class WeightedRule(Aggregator):
+    """A rule whose aggregate is a weighted sum of the rows."""
+
+    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        weights, notes = self.weigh(rows, f, generator)
+        return Outcome(rows.combine(weights), weights, notes)
+
+    @abstractmethod
+    def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+        """The float64 weights (n,) and notes."""
+
+
+class Mixing(Named, ABC):
+    """A step before a rule: it replaces the rows by mixtures of them."""
+
+    @abstractmethod
+    def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
+        """The mixing matrix (m, n), float64, whose rows sum to 1."""
+
+    def size(self, n: int) -> int:
+        """m, the number of mixed rows."""
+        return n
+
+    def told(self, n: int, f: int, rule: Aggregator) -> int:
+        """The f that the rule behind is told."""
+        return f
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed(Aggregator):
+    """A mixing in front of a rule, which may itself stand behind a mixing."""
+
+    mixing: Mixing
+    rule: Aggregator
+
+    @property
+    def name(self) -> str:
+        return f"{self.mixing.name}+{self.rule.name}"
+
+    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        matrix = self.mixing.matrix(rows, f, generator)
+        told = self.mixing.told(rows.n, f, self.rule)
+        inner = self.rule.outcome(rows.mix(matrix), told, generator)
+        weights = None if inner.weights is None else inner.weights @ matrix
+        return Outcome(inner.value, weights, {f"f behind {self.mixing.key}": told, **inner.notes})
+
+    def max_f(self, n: int) -> int:
+        """The largest f for which every stage is legal."""
+        m = self.mixing.size(n)
+        bound = max(0, (n - 1) // 2)
+        return next(f for f in range(bound, -1, -1) if self.mixing.told(n, f, self.rule) <= self.rule.max_f(m))
+
+    def observe(self, aggregate: Tensor) -> None:
+        self.rule.observe(aggregate)
+
+    def reset(self) -> None:
+        self.rule.reset()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.rule.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.rule.load_state_dict(state)
+
+
+def check_updates(updates: Tensor) -> None:
+    """A floating (n, d) matrix with finite entries, n and d at least 1."""
+    check(isinstance(updates, Tensor), f"updates must be a torch tensor, not {type(updates).__name__}")
+    good = updates.ndim == 2 and updates.numel() > 0
+    check(good, f"updates must have the shape (n, d) with n, d >= 1, not {tuple(updates.shape)}")
+    good = updates.dtype in (torch.float32, torch.float64)
+    check(good, f"updates must be float32 or float64, not {str(updates.dtype).removeprefix('torch.')}")
+    bad = (~finite_rows(updates)).nonzero()[:, 0].tolist()
+    check(not bad, f"{len(bad)} of {len(updates)} rows are not finite, the first is row {(bad or [0])[0]}: take them out")
+
+
+def share_ties(weights: Tensor, equal: Tensor) -> Tensor:
+    """Give bitwise equal rows the average of their weights; `equal` names each row's first equal one."""
+    equal = equal.to(weights.device)
+    total = torch.zeros_like(weights).index_add_(0, equal, weights)
+    count = torch.zeros_like(weights).index_add_(0, equal, torch.ones_like(weights))
+    return total[equal] / count[equal]
+
+
+def lowest(scores: Tensor, count: int) -> Tensor:
+    """The indices of the `count` lowest scores; on ties the lower index."""
+    return scores.argsort(stable=True)[:count]
+
+
+def uniform(n: int, chosen: Tensor) -> Tensor:
+    """Equal weights on the chosen indices that sum to 1, zero elsewhere: (n,) float64."""
+    weights = torch.zeros(n, dtype=torch.float64, device=chosen.device)
+    weights[chosen] = 1 / len(chosen)
+    return weights

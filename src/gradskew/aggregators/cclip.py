@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..checks import check_number
+from ..geometry import Rows
+from .base import Aggregator, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class CClip(Aggregator):
+    """Centred clipping around the previous aggregate (Karimireddy et al. 2021, Algorithm 2).
+
+    v <- v + mean_i (g_i - v) min(1, tau / |g_i - v|), `steps` times; v starts at the last observed aggregate, 0 at first.
+
+    tau: radius, in the units of the updates. The weights are those of the rows; what they lack to 1 lies on the centre.
+
+    >>> CClip(tau=1.0)(torch.tensor([[0.5], [-10.0], [10.0], [10.0]]), f=1)
+    tensor([0.3750])
+    """
+
+    key: ClassVar[str] = "cclip"
+    source: ClassVar[str] = "Karimireddy et al., ICML 2021"
+    tau: float = 10.0
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        check_number("tau", self.tau, above=0)
+        check_number("steps", self.steps, at_least=1, whole=True)
+
+    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        start = self._state.get("centre")
+        centre = rows.updates.new_zeros(rows.d) if start is None else start.to(rows.updates)
+        weights = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
+        for _ in range(self.steps):
+            distances = rows.squared_distances_to(centre).sqrt()
+            shares = (self.tau / distances).clamp_(max=1) / rows.n  # a distance of 0 gives infinity, then 1
+            stay = 1 - shares.sum()
+            centre = (rows.combine(shares).double() + stay * centre.double()).to(rows.updates.dtype)
+            weights = shares + stay * weights
+        return Outcome(centre, weights, {"clipped": int((distances > self.tau).sum())})
+
+    def observe(self, aggregate: Tensor) -> None:
+        self._state["centre"] = aggregate.detach().clone()

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..checks import InputError, ceil_share, check, check_choice, check_number
+from ..geometry import Rows
+from .base import WeightedRule, lowest, uniform
+
+
+@dataclass(frozen=True, kw_only=True)
+class DnC(WeightedRule):
+    """Divide and conquer: drop the rows that stand out along the top singular direction (Shejwalkar 2021, Algorithm 2).
+
+    Each iteration takes b random coordinates (all, if b > d), centres the rows, and drops the ceil(c f) rows of largest
+    squared projection on the top right singular vector. The rows that no iteration dropped are averaged.
+
+    replacement: draw the coordinates with replacement.
+
+    >>> DnC()(torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, -0.1], [1.0, 9.0]]), f=1)
+    tensor([1., 0.])
+    """
+
+    key: ClassVar[str] = "dnc"
+    source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
+    iterations: int = 1
+    b: int = 1000
+    c: float = 1.0
+    replacement: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("iterations", self.iterations, at_least=1, whole=True)
+        check_number("b", self.b, at_least=1, whole=True)
+        check_number("c", self.c, above=0)
+        check_choice("replacement", self.replacement, (False, True))
+
+    def dropped(self, f: int) -> int:
+        """How many rows an iteration drops."""
+        return ceil_share(self.c, f)
+
+    def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+        drop = self.dropped(f)
+        check(self.iterations * drop < rows.n, f"dnc would drop {self.iterations} times {drop} of {rows.n} rows")
+        kept = torch.ones(rows.n, dtype=torch.bool)
+        for _ in range(self.iterations):
+            sample = rows.columns(self._draw(rows.d, generator))
+            sample = sample - sample.mean(0)
+            direction = torch.linalg.eigh(sample @ sample.T).eigenvectors[:, -1]  # left singular vector
+            scores = (sample @ (sample.T @ direction)).square().cpu()  # projections, up to a common factor
+            outside = lowest(-scores, drop)
+            kept[outside] = False
+        chosen = kept.nonzero()[:, 0].to(rows.updates.device)
+        return uniform(rows.n, chosen), {"kept": len(chosen)}
+
+    def _draw(self, d: int, generator: torch.Generator) -> Tensor:
+        if self.b > d:
+            return torch.arange(d)
+        if self.replacement:
+            return torch.randint(d, (self.b,), generator=generator)
+        if d < 4 * self.b:
+            return torch.randperm(d, generator=generator)[: self.b]
+        drawn: list[int] = []  # a sample of a wide row costs its own length, not d
+        while len(drawn) < self.b:
+            drawn = list(dict.fromkeys(drawn + torch.randint(d, (self.b,), generator=generator).tolist()))
+        return torch.tensor(drawn[: self.b])
+
+    def max_f(self, n: int) -> int:
+        """n > 2 f, and fewer than n rows dropped in all."""
+        for f in range(super().max_f(n), -1, -1):
+            if self.iterations * self.dropped(f) < n:
+                return f
+        raise InputError("dnc needs at least one row")

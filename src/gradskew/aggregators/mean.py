@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..geometry import Rows
+from .base import WeightedRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean(WeightedRule):
+    """The average of the rows: no defence, and the reference for damage (McMahan et al. 2017; Eq. 3).
+
+    >>> Mean()(torch.tensor([[0.0], [1.0], [5.0]]), f=0)
+    tensor([2.])
+    """
+
+    key: ClassVar[str] = "mean"
+    source: ClassVar[str] = "McMahan et al., AISTATS 2017"
+
+    def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+        return torch.full((rows.n,), 1 / rows.n, dtype=torch.float64), {}

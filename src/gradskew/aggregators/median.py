@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from .. import coordinates
+from ..checks import check_choice
+from ..geometry import Rows
+from .base import Aggregator, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Median(Aggregator):
+    """The coordinate-wise median (Yin et al. 2018, Definition 1).
+
+    middle: for even n the `midpoint` of the middle two, or the `lower` (torch.median) or `upper` of them.
+
+    >>> Median()(torch.tensor([[0.0, 9.0], [1.0, 8.0], [100.0, 0.0]]), f=1)
+    tensor([1., 8.])
+    """
+
+    key: ClassVar[str] = "median"
+    source: ClassVar[str] = "Yin et al., ICML 2018"
+    middle: str = "midpoint"
+
+    def __post_init__(self) -> None:
+        check_choice("middle", self.middle, coordinates.MIDDLES)
+
+    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        return Outcome(coordinates.median(rows, self.middle))

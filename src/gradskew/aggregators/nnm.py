@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..checks import check_choice
+from ..geometry import Rows
+from .base import Mixing
+
+
+@dataclass(frozen=True, kw_only=True)
+class NNM(Mixing):
+    """Nearest-neighbour mixing: each row becomes the mean of its n - f nearest rows (Allouah et al. 2023, Algorithm 2).
+
+    itself: whether the row counts among them; without it, its n - f nearest others (the STRIKE authors' scripts).
+    Ties go to the lower index. The rule behind is told f.
+    """
+
+    key: ClassVar[str] = "nnm"
+    source: ClassVar[str] = "Allouah et al., AISTATS 2023"
+    itself: bool = True
+
+    def __post_init__(self) -> None:
+        check_choice("itself", self.itself, (True, False))
+
+    def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
+        distances = rows.squared_distances.clone().fill_diagonal_(-1.0 if self.itself else torch.inf)
+        count = max(1, min(rows.n - f, rows.n - (not self.itself)))
+        nearest = distances.argsort(dim=1, stable=True)[:, :count]
+        return torch.zeros_like(distances).scatter_(1, nearest, 1 / count)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from .. import coordinates
+from ..geometry import Rows
+from .base import Aggregator, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class RBTM(Aggregator):
+    """The coordinate-wise trimmed mean: the f largest and f smallest entries are dropped (El-Mhamdi et al. 2021).
+
+    Columns are sorted and sliced. Subtracting the extremes from the sum would lose all digits at rows of 1e6.
+
+    >>> RBTM()(torch.tensor([[-50.0], [1.0], [2.0], [6.0], [1e6]]), f=1)
+    tensor([3.])
+    """
+
+    key: ClassVar[str] = "rbtm"
+    source: ClassVar[str] = "El-Mhamdi et al., NeurIPS 2021"
+
+    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        return Outcome(coordinates.trimmed_mean(rows, f))

@@ -1,0 +1,60 @@
+"""Attacks: what Byzantine clients send. One file each, one table of names."""
+
+from __future__ import annotations
+
+from ..checks import unknown
+from ..names import Registry, parse_one
+from ..presets import PRESETS
+from .base import Attack, Collusion, Context, Forgery
+from .bitflip import BitFlip
+from .ipm import IPM
+from .labelflip import LabelFlip
+from .lie import LIE
+from .mimic import Mimic
+from .minmax import MinMax
+from .minsum import MinSum
+from .none import NoAttack
+from .strike import STRIKE
+
+__all__ = [
+    "ATTACKS",
+    "IPM",
+    "LIE",
+    "STRIKE",
+    "Attack",
+    "BitFlip",
+    "Collusion",
+    "Context",
+    "Forgery",
+    "LabelFlip",
+    "Mimic",
+    "MinMax",
+    "MinSum",
+    "NoAttack",
+    "make",
+    "names",
+]
+
+ATTACKS: Registry[Attack] = Registry(
+    "attack", [NoAttack, BitFlip, LabelFlip, LIE, IPM, MinMax, MinSum, Mimic, STRIKE]
+)
+
+
+def names() -> list[str]:
+    """The names of all attacks."""
+    return list(ATTACKS)
+
+
+def make(name: str, *, preset: str = "paper") -> Attack:
+    """The attack with this name: `strike`, `lie(z=1.0)`.
+
+    preset: `paper`, `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an
+    unknown name or option, naming the nearest.
+
+    >>> make("strike(nu=0.5)")
+    STRIKE(nu=0.5, middle='midpoint', max_alpha=None, few='one')
+    """
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    key, options = parse_one(name, "attack")
+    return ATTACKS.make(key, options, PRESETS[preset].get(key))

@@ -1,0 +1,124 @@
+"""The abstraction of an attack, and the large family in which all Byzantine clients send one row."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checks import check, check_number
+from ..geometry import Rows
+from ..state import Stateful
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an attack may look at, read-only, beside the rows.
+
+    round: counted from 0. params: the model w^t (d,). rule: the server's rule, to try out as often as it likes. clients:
+    the ids of the known honest rows, in their order. f: what the rule will be told.
+    """
+
+    round: int
+    params: Tensor
+    rule: Callable[..., Tensor]
+    clients: Sequence[int]
+    f: int
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """What an attack sends: rows (f, d), and notes that a record wants to know, such as its strength."""
+
+    rows: Tensor
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack(Stateful, ABC):
+    """Forges what the Byzantine clients send."""
+
+    def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
+        """The labels on which the Byzantine clients train."""
+        return labels
+
+    def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:  # noqa: B027
+        """Once a round, before the call: the known honest rows and their clients. Only this advances the state."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        honest: Tensor,
+        own: Tensor,
+        *,
+        n: int | None = None,
+        generator: torch.Generator | None = None,
+        context: Context | None = None,
+    ) -> Tensor:
+        """The forged rows (f, d).
+
+        honest (h, d): the honest rows that the attacker knows. own (f, d): what the Byzantine clients' own training gave.
+        n: clients in the round, if the attacker knows only some of the honest; None means h + f.
+        """
+
+    def explain(
+        self,
+        honest: Tensor,
+        own: Tensor,
+        *,
+        n: int | None = None,
+        generator: torch.Generator | None = None,
+        context: Context | None = None,
+    ) -> Forgery:
+        """The same rows, with notes."""
+        return Forgery(self(honest, own, n=n, generator=generator, context=context))
+
+
+class Collusion(Attack):
+    """All Byzantine clients send the same row, made from the honest ones alone."""
+
+    @abstractmethod
+    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+        """The row (d,) and notes; f Byzantine rows among n, of which `honest` holds the known honest ones."""
+
+    def explain(
+        self,
+        honest: Tensor,
+        own: Tensor,
+        *,
+        n: int | None = None,
+        generator: torch.Generator | None = None,
+        context: Context | None = None,
+    ) -> Forgery:
+        n = check_rows(honest, own, n)
+        row, notes = self.forge(Rows(honest), len(own), n)
+        return Forgery(row.expand(len(own), -1), notes)
+
+    def __call__(
+        self,
+        honest: Tensor,
+        own: Tensor,
+        *,
+        n: int | None = None,
+        generator: torch.Generator | None = None,
+        context: Context | None = None,
+    ) -> Tensor:
+        """The forged rows: one row expanded (f, d), read-only."""
+        return self.explain(honest, own, n=n).rows
+
+
+def check_rows(honest: Tensor, own: Tensor, n: int | None) -> int:
+    """Check the shapes of an attack's rows; returns n, the clients in the round."""
+    for name, rows in (("honest", honest), ("own", own)):
+        good = isinstance(rows, Tensor) and rows.ndim == 2 and rows.is_floating_point() and len(rows) > 0
+        check(good, f"{name} must be a floating matrix of at least one row, one client a row")
+    check(honest.shape[1] == own.shape[1], f"honest has {honest.shape[1]} columns, own has {own.shape[1]}")
+    known = len(honest) + len(own)
+    if n is None:
+        return known
+    check_number("n", n, at_least=known, whole=True)
+    return n

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..checks import check_number
+from ..geometry import Rows
+from .base import Collusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class IPM(Collusion):
+    """Inner product manipulation: minus epsilon times the honest mean (Xie et al. 2020, Section 4).
+
+    >>> IPM(epsilon=0.5)(torch.tensor([[1.0], [3.0]]), torch.zeros(1, 1))
+    tensor([[-1.]])
+    """
+
+    key: ClassVar[str] = "ipm"
+    source: ClassVar[str] = "Xie et al., UAI 2020"
+    epsilon: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_number("epsilon", self.epsilon, at_least=0)
+
+    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+        weights = torch.full((honest.n,), -self.epsilon / honest.n, dtype=torch.float64)
+        return honest.combine(weights), {}

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .none import NoAttack
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelFlip(NoAttack):
+    """The Byzantine clients train on labels C - 1 - y and send what comes out.
+
+    The attack happens in training. Called directly, it returns own.
+
+    >>> LabelFlip().relabel(torch.tensor([0, 3, 9]), num_classes=10)
+    tensor([9, 6, 0])
+    """
+
+    key: ClassVar[str] = "labelflip"
+    source: ClassVar[str] = "Tolpegin et al., ESORICS 2020"
+
+    def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
+        return num_classes - 1 - labels

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..checks import check_choice, check_number
+from ..coordinates import moments
+from ..geometry import Rows
+from .base import Collusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class LIE(Collusion):
+    """A little is enough: mean + sign z std of the honest rows, per coordinate (Baruch et al. 2019, Algorithm 3).
+
+    z: None means the paper's z_max = Phi^-1((n - f - s) / (n - f)), s = floor(n / 2 + 1) - f. It may come out at 0 or below
+    (n = 10, f = 2): it is kept, and noted. sign: 1, or -1 for the other side.
+
+    >>> LIE(z=2.0)(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))
+    tensor([[3.]])
+    """
+
+    key: ClassVar[str] = "lie"
+    source: ClassVar[str] = "Baruch et al., NeurIPS 2019"
+    z: float | None = 1.5
+    sign: int = 1
+
+    def __post_init__(self) -> None:
+        if self.z is not None:
+            check_number("z", self.z, at_least=0)
+        check_choice("sign", self.sign, (1, -1))
+
+    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+        z = z_max(n, f) if self.z is None else self.z
+        row = honest.updates.new_empty(honest.d)
+        for part, block in honest.blocks():
+            mean, std = moments(block)
+            row[part] = mean + self.sign * z * std
+        return row, {} if self.z is not None else {"z": z}
+
+
+def z_max(n: int, f: int) -> float:
+    """The largest z that still leaves enough honest clients farther out (Baruch et al. 2019, Eq. 3).
+
+    Infinite cases are cut at 8 standard deviations: no honest client is needed, or none is left.
+    """
+    needed = n // 2 + 1 - f
+    share = (n - f - needed) / (n - f)
+    return NormalDist().inv_cdf(share) if 0 < share < 1 else (8.0 if share >= 1 else -8.0)

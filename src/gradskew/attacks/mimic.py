@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..checks import check, check_choice, check_number
+from ..geometry import Rows
+from .base import Attack, Context, Forgery, check_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mimic(Attack):
+    """Copy one honest client, over-representing its data (Karimireddy et al. 2022, Section 3.2 and Appendix B).
+
+    The target is the client farthest along the direction z of largest variance, learned by streaming power iteration in
+    the first `warmup` rounds. Afterwards z and target stay; while the target is absent, the known row of largest <x, z>
+    takes its place. Without any `observe`, a call acts as in round 0.
+
+    seed: of z's Gaussian start. variant: `strike-authors` takes absolute <x, z>, centres on the round's own mean, chooses
+    anew in every round and never ends its warm-up.
+    """
+
+    key: ClassVar[str] = "mimic"
+    source: ClassVar[str] = "Karimireddy et al., ICLR 2022"
+    warmup: int = 10
+    seed: int = 0
+    variant: str = "paper"
+
+    def __post_init__(self) -> None:
+        check_number("warmup", self.warmup, at_least=1, whole=True)
+        check_number("seed", self.seed, at_least=0, below=2**32, whole=True)
+        check_choice("variant", self.variant, ("paper", "strike-authors"))
+
+    def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
+        self._state.update(self._learn(honest, _ids(honest, clients)))
+
+    def __call__(
+        self,
+        honest: Tensor,
+        own: Tensor,
+        *,
+        n: int | None = None,
+        generator: torch.Generator | None = None,
+        context: Context | None = None,
+    ) -> Tensor:
+        return self.explain(honest, own, n=n, context=context).rows
+
+    def explain(
+        self,
+        honest: Tensor,
+        own: Tensor,
+        *,
+        n: int | None = None,
+        generator: torch.Generator | None = None,
+        context: Context | None = None,
+    ) -> Forgery:
+        check_rows(honest, own, n)
+        clients = _ids(honest, context.clients if context else None)
+        state = self._state or self._learn(honest, clients)
+        target = state["target"]
+        if target not in clients:
+            target = self._farthest(Rows(honest), clients, state["z"])
+        row = honest[clients.index(target)]
+        return Forgery(row.expand(len(own), -1), {"target": target})
+
+    def _learn(self, honest: Tensor, clients: list[int]) -> dict[str, Any]:
+        """The state after one more round; after the warm-up, the state as it is."""
+        t = self._state.get("round", 0)
+        if t >= self.warmup and self.variant == "paper":
+            return {}
+        rows = Rows(honest)
+        mean = rows.combine(torch.full((rows.n,), 1 / rows.n))
+        mu = mean if t == 0 or self.variant != "paper" else (t * self._state["mu"] + mean) / (t + 1)
+        z = self._state["z"] if t else self._start(honest)
+        products = rows.projections(z, centre=mu)
+        y = _unit(rows.combine(products) - products.sum().to(mu.dtype) * mu)
+        if y.any():
+            z = y if t == 0 else _unit((t * z + y) / (t + 1))
+        return {"round": t + 1, "mu": mu, "z": z, "target": self._farthest(rows, clients, z)}
+
+    def _start(self, honest: Tensor) -> Tensor:
+        draw = torch.randn(honest.shape[1], generator=torch.Generator().manual_seed(self.seed))
+        return _unit(draw.to(honest))
+
+    def _farthest(self, rows: Rows, clients: list[int], z: Tensor) -> int:
+        """The client of largest <x, z>, lowest id on ties."""
+        products = rows.projections(z)
+        if self.variant != "paper":
+            products = products.abs()
+        top = products.max()
+        return min(client for client, product in zip(clients, products, strict=True) if product == top)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm(vector, dtype=torch.float64)
+    return (vector / norm).to(vector.dtype) if norm > 0 else vector
+
+
+def _ids(honest: Tensor, clients: Sequence[int] | None) -> list[int]:
+    ids = list(range(len(honest)) if clients is None else clients)
+    check(len(ids) == len(honest), f"{len(ids)} clients for {len(honest)} honest rows")
+    return ids

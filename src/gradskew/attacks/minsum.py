@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..checks import check_choice
+from ..geometry import Ray, largest_step
+from .minmax import Perturbation
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinSum(Perturbation):
+    """mean + gamma p with a sum of squared distances to the honest rows not above an honest row's sum.
+
+    Shejwalkar and Houmansadr 2021, Eq. 7. bound: the `largest` honest sum, or the `smallest` (their notebooks).
+
+    >>> MinSum()(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))
+    tensor([[2.]])
+    """
+
+    key: ClassVar[str] = "minsum"
+    bound: str = "largest"
+
+    def __post_init__(self) -> None:
+        Perturbation.__post_init__(self)
+        check_choice("bound", self.bound, ("largest", "smallest"))
+
+    def strength(self, ray: Ray, distances: Tensor) -> float:
+        sums = distances.sum(1)
+        bound = sums.max() if self.bound == "largest" else sums.min()
+        slack = bound - ray.squares.sum()
+        return largest_step(len(sums) * ray.norm, ray.slopes.sum()[None], slack[None])

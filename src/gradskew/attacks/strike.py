@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..checks import check_choice, check_number
+from ..coordinates import MIDDLES, middle_row, moments, sort_rows
+from ..geometry import Ray, Rows, largest_step
+from .base import Collusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class STRIKE(Collusion):
+    """Hide inside the skewed honest gradients (Liu et al. 2025, Section 6).
+
+    Stage 1 searches from the mean towards the median for the skewed honest rows S; stage 2 forges the row farthest from
+    the mean that stays within the diameter of S. Byzantine rows are all equal.
+
+    nu: factor on alpha. middle: as in `Median`. max_alpha: a cap on alpha (the authors' scripts: 10). few: what to do when
+    n <= 2 f leaves no S: `one` takes a single row, `extrapolate` sends mean + 10 (median - mean), and -10 mean for a
+    single honest row (the authors' scripts).
+    """
+
+    key: ClassVar[str] = "strike"
+    source: ClassVar[str] = "Liu et al., AAAI 2025"
+    nu: float = 1.0
+    middle: str = "midpoint"
+    max_alpha: float | None = None
+    few: str = "one"
+
+    def __post_init__(self) -> None:
+        check_number("nu", self.nu, at_least=0)
+        check_choice("middle", self.middle, MIDDLES)
+        check_choice("few", self.few, ("one", "extrapolate"))
+        if self.max_alpha is not None:
+            check_number("max_alpha", self.max_alpha, at_least=0)
+
+    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+        if n <= 2 * f and self.few == "extrapolate":
+            return self._extrapolate(honest), {"skewed": 0}
+        skewed = self.search(honest, num_skewed(honest.n, n, f))
+        row, alpha = self.hide(honest, skewed)
+        return row, {"alpha": alpha, "skewed": len(skewed)}
+
+    def search(self, honest: Rows, count: int) -> Tensor:
+        """Stage 1: the indices of S, the `count` honest rows of largest projection on median - mean (Eqs. 6 to 8).
+
+        Ties go to the lower index. The norm in Eq. 7 is common to all rows, and left out.
+        """
+        projections = torch.zeros(honest.n, dtype=torch.float64, device=honest.updates.device)
+        for part, block in honest.blocks():
+            direction = self._median(honest.updates[:, part]) - block.mean(0)  # Eq. 6
+            projections += block @ direction  # Eq. 7
+        return projections.argsort(descending=True, stable=True)[:count].sort().values  # Eq. 8
+
+    def hide(self, honest: Rows, skewed: Tensor) -> tuple[Tensor, float]:
+        """Stage 2: g_b = mean_S + nu alpha sign(mean_S - mean) std_S (Eq. 12), and alpha.
+
+        alpha is the largest value for which g_b, at nu = 1, is within the diameter of S of every row of S (Eqs. 9 and 13).
+        """
+
+        def shape(block: Tensor) -> tuple[Tensor, Tensor]:
+            mean_skewed, std_skewed = moments(block[skewed])
+            return mean_skewed, (mean_skewed - block.mean(0)).sign() * std_skewed
+
+        ray = Ray(honest, shape)
+        diameter = Rows(honest.updates[skewed]).squared_distances.max()
+        alpha = largest_step(ray.norm, ray.slopes[skewed], diameter - ray.squares[skewed])
+        if self.max_alpha is not None:
+            alpha = min(alpha, self.max_alpha)
+        return ray.point(self.nu * alpha), alpha
+
+    def _median(self, rows: Tensor) -> Tensor:
+        return middle_row(sort_rows(rows), self.middle).double()
+
+    def _extrapolate(self, honest: Rows) -> Tensor:
+        row = honest.updates.new_empty(honest.d)
+        for part, block in honest.blocks():
+            mean = block.mean(0)
+            single = honest.n == 1
+            row[part] = -10 * mean if single else mean + 10 * (self._median(honest.updates[:, part]) - mean)
+        return row
+
+
+def num_skewed(known: int, n: int, f: int) -> int:
+    """The size of S: n - 2 f, or that share of the honest rows that the attacker knows, at least 1.
+
+    In integer arithmetic: a float's floor is one short at 22 honest, 7 Byzantine.
+
+    >>> num_skewed(known=40, n=50, f=10), num_skewed(known=22, n=29, f=7), num_skewed(known=3, n=6, f=3)
+    (30, 15, 1)
+    """
+    return max(1, known * (n - 2 * f) // (n - f))

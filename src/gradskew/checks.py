@@ -1,0 +1,63 @@
+"""Checks of what a user gives: one clear sentence, or nothing."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+
+class InputError(ValueError):
+    """Something that the user can mend. The command line prints it as one line and exits with status 2."""
+
+
+def check(condition: bool, message: str) -> None:
+    """Raise `InputError(message)` unless the condition holds."""
+    if not condition:
+        raise InputError(message)
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    below: float = math.inf,
+    whole: bool = False,
+) -> None:
+    """A finite number (whole, if asked) inside the bounds; a bool is no number."""
+    kind = "a whole number" if whole else "a number"
+    good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
+    check(good and math.isfinite(value), f"{name} must be {kind}, not {value!r}")
+    bounds = ((at_least, "at least"), (above, "above"), (at_most, "at most"), (below, "below"))
+    wanted = " and ".join(f"{word} {bound}" for bound, word in bounds if math.isfinite(bound))
+    inside = at_least <= value <= at_most and above < value < below
+    check(inside, f"{name} must be {wanted}, not {value!r}")
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """One of the listed values, of the same type (True is not 1)."""
+    listed = list(choices)
+    good = any(value == choice and type(value) is type(choice) for choice in listed)
+    check(good, f"{name} must be one of {', '.join(map(str, listed))}, not {value!r}")
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not in the list: it names the nearest, then all."""
+    listed = list(known)
+    near = difflib.get_close_matches(str(name).lower(), listed, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(listed)}")
+
+
+def ceil_share(share: float, count: int) -> int:
+    """`share * count` rounded up, by the decimal that was written: 0.07 of 100 is 7, where floats give 8.
+
+    >>> ceil_share(0.07, 100), ceil_share(0.2, 51)
+    (7, 11)
+    """
+    return math.ceil(Fraction(str(share)) * count)

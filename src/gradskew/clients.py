@@ -1,0 +1,171 @@
+"""Local training of all clients of a round: (params, data) -> updates.
+
+Two engines, the same numbers to float32 accuracy. `batched` trains all clients as one computation, `loop` one after
+another. Both train in place, in the rows of the updates matrix or a buffer of that shape, with one fused optimiser step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+from torch.nn.functional import cross_entropy
+
+from .checks import check, check_choice, check_number
+from .data import Dataset
+from .models import Flat, Model
+from .randomness import generator, torch_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD:
+    """Local training: `epochs` passes over the client's own data by SGD.
+
+    The momentum buffer is fresh in each round. clip: bound on the norm of a gradient, before weight decay is added (as
+    torch's clip_grad_norm_ and SGD do); None means none.
+    """
+
+    epochs: int = 1
+    batch: int = 32
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    clip: float | None = 2.0
+
+    def __post_init__(self) -> None:
+        check_number("epochs", self.epochs, at_least=1, whole=True)
+        check_number("batch", self.batch, at_least=1, whole=True)
+        check_number("lr", self.lr, above=0)
+        check_number("momentum", self.momentum, at_least=0, below=1)
+        check_number("weight_decay", self.weight_decay, at_least=0)
+        if self.clip is not None:
+            check_number("clip", self.clip, above=0)
+
+    def step(self, params: Tensor, grads: Tensor, momenta: Tensor) -> None:
+        """One step of k clients at once: params, grads and momenta are (k, d)."""
+        if self.clip is not None:
+            norms = torch.linalg.vector_norm(grads, dim=1, keepdim=True)
+            grads.mul_((self.clip / (norms + 1e-6)).clamp_(max=1))
+        grads.add_(params, alpha=self.weight_decay)
+        momenta.mul_(self.momentum).add_(grads)
+        params.sub_(momenta, alpha=self.lr)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A client's data: its id, the indices of its images, and its labels (flipped, if it attacks that way)."""
+
+    client: int
+    index: Tensor
+    labels: Tensor
+
+    def orders(self, epochs: int, seed: int, round: int) -> list[Tensor]:
+        """The order of its samples in each epoch, drawn from (seed, round, client)."""
+        rng = generator(seed, "batches", round, self.client)
+        return [torch.randperm(len(self.index), generator=rng) for _ in range(epochs)]
+
+
+def train_loop(
+    flat: Flat, params: Tensor, dataset: Dataset, shards: Sequence[Shard], sgd: SGD, updates: Tensor, seed: int, round: int
+) -> Tensor:
+    """Train the clients one after another; fills updates (n, d), returns their floating buffers (n, b).
+
+    A module that draws (dropout) does so from a generator seeded per round and client.
+    """
+    start = flat.read_buffers()
+    after = start.repeat(len(shards), 1)
+    grads, momentum = torch.empty_like(params), torch.empty_like(params)
+    flat.module.train()
+    for shard, row, buffers in zip(shards, updates, after, strict=True):
+        row.copy_(params)
+        momentum.zero_()
+        flat.bind(row, grads)
+        flat.write_buffers(start)
+        with torch.random.fork_rng():
+            torch.manual_seed(torch_seed(seed, "module", round, shard.client))
+            for order in shard.orders(sgd.epochs, seed, round):
+                for chosen in order.split(sgd.batch):
+                    if len(chosen) == 1 and flat.has_batch_norm:
+                        continue  # no variance to normalise by
+                    grads.zero_()
+                    inputs = dataset.inputs(dataset.train.images[shard.index[chosen].to(params.device)])
+                    cross_entropy(flat.module(inputs), shard.labels[chosen].to(params.device)).backward()
+                    sgd.step(row[None], grads[None], momentum[None])
+        buffers.copy_(flat.read_buffers())
+    flat.bind(params)
+    flat.write_buffers(start)
+    torch.sub(params, updates, out=updates)
+    return after
+
+
+def train_batched(
+    flat: Flat, params: Tensor, dataset: Dataset, shards: Sequence[Shard], sgd: SGD, updates: Tensor, seed: int, round: int
+) -> Tensor:
+    """Train all clients as one computation; fills updates (n, d), returns (n, 0): such models have no buffers.
+
+    Clients stand in order of falling size, so that those that still have a batch are always the first rows, and batch
+    sizes fall along them. Clients whose batches differ much are computed apart (`_groups`): padding costs less than work.
+    """
+    n = len(shards)
+    ranked = sorted(range(n), key=lambda i: -len(shards[i].index))
+    trained = params.repeat(n, 1)
+    grads, momenta = torch.empty_like(trained), torch.zeros_like(trained)
+    names = [name for name, _ in flat.named]
+    forward = vmap(lambda tensors, x: functional_call(flat.module, dict(zip(names, tensors, strict=True)), (x,)))
+    flat.module.train()
+    orders = [shards[i].orders(sgd.epochs, seed, round) for i in ranked]
+    sizes = [len(shards[i].index) for i in ranked]
+    for epoch in range(sgd.epochs):
+        index, labels = torch.zeros(2, n, sizes[0], dtype=torch.long).unbind()
+        for k, i in enumerate(ranked):
+            index[k, : sizes[k]] = shards[i].index[orders[k][epoch]]
+            labels[k, : sizes[k]] = shards[i].labels[orders[k][epoch]]
+        index, labels = index.to(params.device), labels.to(params.device)
+        for first in range(0, sizes[0], sgd.batch):
+            counts = [min(sgd.batch, size - first) for size in sizes if size > first]
+            for group in _groups(counts):
+                columns = slice(first, first + counts[group.start])
+                count = torch.tensor(counts[group], device=params.device)[:, None]
+                weights = (torch.arange(counts[group.start], device=params.device) < count) / count
+                inputs = dataset.inputs(dataset.train.images[index[group, columns]])
+                tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
+                scores = forward(tensors, inputs).flatten(0, 1)
+                losses = cross_entropy(scores, labels[group, columns].flatten(), reduction="none")
+                gradients = torch.autograd.grad((losses * weights.flatten()).sum(), tensors)
+                torch.cat([gradient.flatten(1) for gradient in gradients], 1, out=grads[group])
+                sgd.step(trained[group], grads[group], momenta[group])
+    for k, i in enumerate(ranked):
+        torch.sub(params, trained[k], out=updates[i])
+    return torch.empty(n, 0)
+
+
+def _groups(counts: list[int]) -> Iterator[slice]:
+    """Cut falling batch sizes into runs that, padded to their largest, cost at most twice the work."""
+    start, work = 0, 0
+    for k, count in enumerate(counts):
+        if counts[start] * (k - start + 1) > 2 * (work + count):
+            yield slice(start, k)
+            start, work = k, 0
+        work += count
+    yield slice(start, len(counts))
+
+
+ENGINES = {"batched": train_batched, "loop": train_loop}
+AUTO = {  # (kind of model, device) -> engine, elsewhere the loop; measured: benchmarks/README.md
+    ("dense", "cpu"): "batched",
+    ("dense", "cuda"): "batched",
+    ("convolutional", "cuda"): "batched",
+}
+
+
+def resolve(engine: str, model: Model, device: str) -> str:
+    """The engine that trains this model on this device; `auto` looks it up in a fixed table, it never times."""
+    check_choice("engine", engine, ("auto", *ENGINES))
+    if engine == "auto":
+        return AUTO.get((model.kind, torch.device(device).type), "loop") if model.batched else "loop"
+    allowed = engine != "batched" or model.batched
+    check(allowed, f"the model {model.name} does not declare that its clients can train as a batch: use engine = loop")
+    return engine

@@ -1,0 +1,209 @@
+"""The distance engine: squared distances and weighted sums of the rows of a wide matrix.
+
+Everything accumulates in float64 over cache-sized blocks of columns. A product of two float32 numbers is exact in
+float64, so inner products lose nothing that the rows themselves had; rows of 1e30 square to 1e60 without overflow.
+The Gram matrix is taken around a central row all the same, since a common offset much larger than the spread would eat
+the digits of the differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
+SAMPLE = 256  # columns that are looked at to find a central row
+CLOSE = 1e-7  # pairs closer than this share of their norms (squared) are computed again from differences
+
+
+class Rows:
+    """The n rows of a (base, d) matrix, or n mixtures of them; mixtures are never materialised.
+
+    `mixing` is an (n, base) matrix whose rows sum to 1. All quantities of mixtures follow from those of the base rows,
+    so a pipeline of any depth pays once for its pairwise distances.
+    """
+
+    def __init__(self, updates: Tensor, mixing: Tensor | None = None, base: Rows | None = None):
+        self.updates, self.mixing, self.base = updates, mixing, base or self
+
+    @property
+    def n(self) -> int:
+        return len(self.updates) if self.mixing is None else len(self.mixing)
+
+    @property
+    def d(self) -> int:
+        return self.updates.shape[1]
+
+    def mix(self, matrix: Tensor) -> Rows:
+        """The rows `matrix @ self`, lazily; matrix is (m, n)."""
+        matrix = matrix.to(self.updates.device, torch.float64)
+        return Rows(self.updates, matrix if self.mixing is None else matrix @ self.mixing, self.base)
+
+    def blocks(self, dtype: torch.dtype = torch.float64) -> Iterator[tuple[slice, Tensor]]:
+        """Column slices with the (n, columns) block of rows; the block is valid until the next one."""
+        rows = max(self.n, len(self.updates))
+        step = max(64, BLOCK_BYTES // (8 * rows))
+        for start in range(0, self.d, step):
+            part = slice(start, min(start + step, self.d))
+            block = self.updates[:, part]
+            if self.mixing is None:
+                yield part, block.to(dtype)
+            else:
+                yield part, (self.mixing @ block.double()).to(dtype)
+
+    def columns(self, index: Tensor) -> Tensor:
+        """The float64 rows on some coordinates: (n, len(index))."""
+        chosen = self.updates[:, index.to(self.updates.device)].double()
+        return chosen if self.mixing is None else self.mixing @ chosen
+
+    def combine(self, weights: Tensor) -> Tensor:
+        """The weighted sum of rows, weights (n,) -> (d,), in the type of the rows."""
+        weights = weights.to(self.updates.device, torch.float64)
+        if self.mixing is not None:
+            weights = weights @ self.mixing
+        value = self.updates.new_empty(self.d)
+        for part, block in self.base.blocks():
+            value[part] = weights @ block
+        return value
+
+    def squared_distances_to(self, centre: Tensor) -> Tensor:
+        """Squared distances of the rows to a vector (d,): (n,) float64. Norms only, no pairs."""
+        total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
+        for part, block in self.blocks():
+            total += (block - centre[part].double()).square_().sum(1)
+        return total
+
+    def projections(self, vector: Tensor, centre: Tensor | None = None) -> Tensor:
+        """Inner products <row - centre, vector> (n,) float64; centre and vector are (d,)."""
+        total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
+        for part, block in self.blocks():
+            if centre is not None:
+                block = block - centre[part].double()
+            total += block @ vector[part].double()
+        return total
+
+    @cached_property
+    def equal(self) -> Tensor:
+        """For each base row, the index of the first row that is bitwise equal to it: (base,)."""
+        updates = self.updates
+        stride = max(1, self.d // SAMPLE)
+        first, leaders = list(range(len(updates))), {}
+        for i, sample in enumerate(updates[:, ::stride].cpu().numpy()):
+            for leader in leaders.setdefault(sample.tobytes(), []):
+                if torch.equal(updates[i], updates[leader]):
+                    first[i] = leader
+                    break
+            else:
+                leaders[sample.tobytes()].append(i)
+        return torch.tensor(first)
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """Inner products of the rows around a central base row: (n, n) float64."""
+        if self.mixing is not None:
+            return self.mixing @ self.base.gram @ self.mixing.T
+        total = torch.zeros(self.n, self.n, dtype=torch.float64, device=self.updates.device)
+        centre = _central_row(self.updates)
+        for _, block in self.blocks():
+            block = block - block[centre]
+            total.addmm_(block, block.T)
+        return (total + total.T) / 2
+
+    @cached_property
+    def squared_distances(self) -> Tensor:
+        """Squared distances between the rows: (n, n) float64, zero diagonal."""
+        norms = self.gram.diagonal()
+        scale = norms[:, None] + norms
+        distances = (scale - 2 * self.gram).clamp_(min=0)
+        close = (distances < CLOSE * scale).triu(1).nonzero()
+        if len(close):
+            exact = self._from_differences(close)
+            distances[close[:, 0], close[:, 1]] = exact
+            distances[close[:, 1], close[:, 0]] = exact
+        return distances.fill_diagonal_(0)
+
+    def _from_differences(self, pairs: Tensor) -> Tensor:
+        """Squared distances of (k, 2) pairs of rows, without the cancellation of the Gram matrix."""
+        if self.mixing is not None:
+            difference = self.mixing[pairs[:, 0]] - self.mixing[pairs[:, 1]]
+            squares = -0.5 * ((difference @ self.base.squared_distances) * difference).sum(1)
+            return squares.clamp_(min=0)
+        leader = self.equal.to(pairs.device)[pairs]
+        total = torch.zeros(len(pairs), dtype=torch.float64, device=pairs.device)
+        differing = (leader[:, 0] != leader[:, 1]).nonzero()[:, 0]
+        distinct, back = leader[differing].unique(dim=0, return_inverse=True)
+        exact = torch.zeros(len(distinct), dtype=torch.float64, device=pairs.device)
+        if len(distinct):
+            for _, block in self.blocks():
+                for k, (i, j) in enumerate(distinct.tolist()):
+                    exact[k] += (block[i] - block[j]).square_().sum()
+        total[differing] = exact[back]
+        return total
+
+    def squared_distances_to_mean(self, weights: Tensor) -> Tensor:
+        """Squared distances of the rows to their weighted mean; weights (n,) sum to 1.
+
+        From inner products: their terms on a row of 1e30 cancel less than those of pairwise distances.
+        """
+        products = self.gram @ weights
+        return (self.gram.diagonal() - 2 * products + weights @ products).clamp_(min=0)
+
+
+def finite_rows(updates: Tensor) -> Tensor:
+    """Which rows have finite entries only: (n,) bool. One pass and no temporary: extremes propagate NaN."""
+    low, high = updates.detach().aminmax(dim=1)
+    return low.isfinite() & high.isfinite()
+
+
+def _central_row(updates: Tensor) -> int:
+    """The row of least median distance to the others, on a strided sample of columns.
+
+    An actual row: a mean is dragged by huge rows, and the mean of the rows of small norm by rows of zeros.
+    """
+    sample = updates[:, :: max(1, updates.shape[1] // SAMPLE)].double()
+    return int(torch.cdist(sample, sample).median(1).values.argmin())
+
+
+class Ray:
+    """A ray `start + t ray` whose point and direction follow, column by column, from the rows.
+
+    `shape` maps a float64 block (n, columns) to the columns of start and of ray. Nothing of length d is kept: the inner
+    products are taken in one pass, the point is written in another.
+    """
+
+    def __init__(self, rows: Rows, shape: Callable[[Tensor], tuple[Tensor, Tensor]]):
+        self.rows, self.shape = rows, shape
+        zero = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
+        self.norm, self.slopes, self.squares = zero.sum(), zero, zero.clone()
+        for _, block in rows.blocks():
+            start, ray = shape(block)
+            gaps = start - block
+            self.norm = self.norm + ray @ ray  # |ray|^2
+            self.slopes += gaps @ ray  # <ray, start - row>
+            self.squares += gaps.square_().sum(1)  # |start - row|^2
+
+    def point(self, step: float) -> Tensor:
+        """start + step ray: (d,), in the type of the rows."""
+        value = self.rows.updates.new_empty(self.rows.d)
+        for part, block in self.rows.blocks():
+            start, ray = self.shape(block)
+            value[part] = start + step * ray
+        return value
+
+
+def largest_step(norm: Tensor, slopes: Tensor, slacks: Tensor) -> float:
+    """The largest t >= 0 with t^2 norm + 2 t slopes <= slacks in every entry, in closed form.
+
+    For a point `start + t ray` that must stay within `bound` of each row: `norm` is |ray|^2, `slopes` are the inner
+    products <ray, start - row>, `slacks` are bound^2 - |start - row|^2 (a negative one counts as 0: it is rounding). The
+    root is written so that nothing cancels. A ray of length 0 gives 0.
+    """
+    if not norm > 0:
+        return 0.0
+    slacks = slacks.clamp(min=0)
+    root = (slopes.square() + norm * slacks).sqrt()
+    steps = torch.where(slopes > 0, slacks / (slopes + root), (root - slopes) / norm)
+    return float(steps.min())

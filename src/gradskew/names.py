@@ -1,0 +1,125 @@
+"""From names to objects: the grammar `bucketing(s=2)+multikrum`, and one table of names per kind."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+from .checks import InputError, check, unknown
+
+T = TypeVar("T", bound="Named")
+LONGEST = 500  # characters of one name with its options
+
+
+class Named:
+    """Base of the frozen dataclasses that have a name: their fields are the hyperparameters."""
+
+    key: ClassVar[str]
+    source: ClassVar[str] = ""  # the paper, for `gradskew list`
+
+    @property
+    def name(self) -> str:
+        """The shortest text that makes this object again: options at their default are left out."""
+        changed = [
+            f"{field.name}={getattr(self, field.name)}".replace(" ", "")
+            for field in options(type(self))
+            if field.repr and getattr(self, field.name) != field.default
+        ]
+        return f"{self.key}({','.join(changed)})" if changed else self.key
+
+
+def options(cls: type) -> list[dataclasses.Field[Any]]:
+    """The hyperparameters of a class: the fields that its constructor takes."""
+    return [field for field in dataclasses.fields(cls) if field.init]
+
+
+class Registry(Generic[T]):
+    """The table of names of one kind, and the only place where such a name becomes an object."""
+
+    def __init__(self, kind: str, classes: Iterable[type[T]]):
+        self.kind = kind
+        self.classes: dict[str, type[T]] = {cls.key: cls for cls in classes}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.classes)
+
+    def make(self, name: str, given: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> T:
+        """The object called `name`; `given` options count over a preset's `defaults`."""
+        if name not in self.classes:
+            raise unknown(self.kind, name, self.classes)
+        known = [field.name for field in options(self.classes[name])]
+        for option in given:
+            if option not in known:
+                raise unknown(f"option of {name}", option, known or ["none"])
+        try:
+            return self.classes[name](**{**(defaults or {}), **given})
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+
+
+def parse(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """The names of a pipeline with their options, in order.
+
+    >>> parse("bucketing(s=2)+median(middle=lower)")
+    [('bucketing', {'s': 2}), ('median', {'middle': 'lower'})]
+    """
+    wrong = InputError(f"cannot read {text[:80]!r}: write a name, name(option=value), or several joined by '+'")
+    check(len(text) <= LONGEST, f"the name {text[:40]!r}... has more than {LONGEST} characters")
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        stages: list[ast.expr] = []
+        while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            stages.insert(0, node.right)
+            node = node.left
+        return [_stage(stage, wrong) for stage in [node, *stages]]
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise error if isinstance(error, InputError) else wrong from None
+
+
+def parse_one(text: str, kind: str) -> tuple[str, dict[str, Any]]:
+    """One name with its options; a hyphen in the name counts as an underscore."""
+    head, bracket, tail = text.partition("(")
+    stages = parse(head.replace("-", "_") + bracket + tail)
+    check(len(stages) == 1, f"a {kind} is one name, not several: {text!r}")
+    return stages[0]
+
+
+def _stage(node: ast.expr, wrong: InputError) -> tuple[str, dict[str, Any]]:
+    if isinstance(node, ast.Name):
+        return node.id, {}
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        raise wrong
+    names = [keyword.arg for keyword in node.keywords]
+    if node.args or None in names:
+        raise InputError(f"options of {node.func.id} are written name=value")
+    check(len(set(names)) == len(names), f"an option of {node.func.id} is given twice")
+    return node.func.id, {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}
+
+
+def _value(node: ast.expr) -> Any:
+    """A Python literal, or else the text itself: `lower`, `n-f-1` and `f/s` need no quotes."""
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node).replace(" ", "")
+
+
+def split_list(text: str) -> list[str]:
+    """The parts of a comma-separated list; commas inside parentheses do not split.
+
+    >>> split_list("mean, lie(z=1.0,sign=-1),strike")
+    ['mean', 'lie(z=1.0,sign=-1)', 'strike']
+    """
+    parts, depth = [""], 0
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        if char == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    stripped = [part.strip() for part in parts]
+    check(all(stripped), f"empty entry in the list {text[:80]!r}")
+    check(len(set(stripped)) == len(stripped), f"an entry is given twice in the list {text[:80]!r}")
+    return stripped

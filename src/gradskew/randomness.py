@@ -1,0 +1,69 @@
+"""What makes a run repeatable: seeds derived by hash, a fixed number of threads, deterministic algorithms.
+
+A draw depends on what it is for, and on nothing that happened before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+
+def derive(seed: int, purpose: str, *where: int) -> int:
+    """A 128-bit seed from SHA-256 of (seed, purpose, where): where is the round, or the round and the client.
+
+    Fields are written out with separators, never packed by shifting.
+    """
+    text = "/".join([str(seed), purpose, *map(str, where)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
+
+
+def torch_seed(seed: int, purpose: str, *where: int) -> int:
+    """The 32 bits of `derive` that a torch CPU generator keeps of its seed."""
+    return derive(seed, purpose, *where) & 0xFFFFFFFF
+
+
+def generator(seed: int, purpose: str, *where: int) -> torch.Generator:
+    """A fresh torch CPU generator: make it, use it, drop it."""
+    return torch.Generator().manual_seed(torch_seed(seed, purpose, *where))
+
+
+def numpy_generator(seed: int, purpose: str, *where: int) -> np.random.Generator:
+    """A fresh NumPy generator with the whole 128-bit seed."""
+    return np.random.Generator(np.random.PCG64(derive(seed, purpose, *where)))
+
+
+@contextmanager
+def fixed_threads(count: int) -> Iterator[None]:
+    """Compute with `count` intra-op threads in torch, BLAS and OpenMP, whatever the environment says.
+
+    Sums, dot products and so trained weights differ in their last bits between 1 and 2 threads.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def deterministic(device: str) -> Iterator[None]:
+    """Deterministic algorithms on a GPU; a CPU has no others."""
+    if torch.device(device).type == "cpu":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,203 @@
+"""The round loop: local training, attack, aggregation, step, evaluation."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .attacks import Context
+from .checks import ceil_share, check
+from .clients import ENGINES, Shard, resolve
+from .geometry import Rows, finite_rows
+from .models import initial
+from .randomness import deterministic, fixed_threads, generator, torch_seed
+from .spec import Run
+
+EVALUATED = 1000  # test images at once
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave: a dictionary of metrics for each round, and the final model."""
+
+    run: Run
+    rounds: list[dict[str, Any]]
+    params: Tensor
+    buffers: Tensor
+
+    @property
+    def params_sha256(self) -> str:
+        """SHA-256 of the final parameters and buffers."""
+        return hashlib.sha256(self.params.cpu().numpy().tobytes() + self.buffers.numpy().tobytes()).hexdigest()
+
+
+def simulate(run: Run, *, on_round: Callable[[], None] = lambda: None) -> Result:
+    """Run one cell of the bench; `on_round` is called after each round.
+
+    The result depends on the run alone: not on what ran before, nor on the global random state, which stays untouched.
+    """
+    with fixed_threads(run.threads), deterministic(run.device):
+        federation = Federation(run)
+        rounds = []
+        for round in range(run.rounds):
+            rounds.append(federation.round(round))
+            on_round()
+        return Result(run, rounds, federation.params.clone(), federation.flat.read_buffers())
+
+
+class Federation:
+    """A server and its clients. One call of `round` takes the model from w^t to w^{t+1} (Eqs. 2 to 4)."""
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.dataset = run.source.load().to(run.device)
+        self.labels = self.dataset.train.labels.cpu()
+        self.parts = run.partition(self.dataset, run.clients, run.seed)
+        self.attack, self.rule = copy.deepcopy(run.attack), copy.deepcopy(run.aggregator)
+        self.attack.reset()
+        self.rule.reset()
+        self.aggregated = run.buffers == "aggregated"
+        shape, classes = self.dataset.shape, self.dataset.num_classes
+        self.flat = initial(run.model, shape, classes, torch_seed(run.seed, "model"), self.aggregated, run.device)
+        self.params = self.flat.read_params()
+        self.flat.bind(self.params)
+        self.buffers = self.flat.read_buffers()
+        self.rows = self.params.new_empty(run.num_sampled, self.flat.d + self.aggregated * self.flat.b)
+        self.train = ENGINES[resolve(run.engine, run.model, run.device)]
+        honest = run.clients - run.num_byzantine
+        order = torch.randperm(honest, generator=generator(run.seed, "knowledge"))
+        self.known = set((order[: ceil_share(run.knowledge, honest)] + run.num_byzantine).tolist())
+
+    def round(self, round: int) -> dict[str, Any]:
+        """Play one round; returns its metrics."""
+        run = self.run
+        clients = self.sample(round)
+        updates, buffers = self.updates(clients, round)
+        f = self.count(clients)
+        if run.told == "expected":
+            f = -(-run.num_byzantine * run.num_sampled // run.clients)
+
+        updates, buffers, clients = keep_finite(updates, buffers, clients)
+        honest_mean = mean(updates[self.count(clients) :])
+        forged = self.forge(updates, clients, min(f, self.rule.max_f(len(clients))), round)
+        updates, buffers, clients = keep_finite(updates, buffers, clients)
+
+        byzantine, told = self.count(clients), min(f, self.rule.max_f(len(clients)))
+        metrics: dict[str, Any] = {
+            "rows": len(clients),
+            "byzantine_rows": byzantine,
+            "rejected": run.num_sampled - len(clients),
+            "f": told,
+            "clamped": told < f,
+            "stepped": False,
+            "byzantine_share": None,
+            "distance": None,
+            "attack": forged,
+            "rule": {},
+        }
+        if clients:
+            outcome = self.rule.explain(updates, told, generator=generator(run.seed, "rule", round))
+            if outcome.value.isfinite().all():
+                self.step(outcome.value, buffers)
+                metrics["stepped"] = True
+            if outcome.weights is not None:
+                weights = outcome.weights.abs()
+                metrics["byzantine_share"] = float(weights[:byzantine].sum() / weights.sum())
+            if metrics["stepped"] and honest_mean is not None:
+                metrics["distance"] = float(torch.linalg.vector_norm(outcome.value.double() - honest_mean.double()))
+            metrics["rule"] = dict(outcome.notes)
+        return {"round": round, "accuracy": self.accuracy(), **metrics}
+
+    def count(self, clients: list[int]) -> int:
+        """How many of the clients are Byzantine: their ids are the lowest."""
+        return sum(client < self.run.num_byzantine for client in clients)
+
+    def sample(self, round: int) -> list[int]:
+        """The clients of a round, in rising order: Byzantine ones come first."""
+        run = self.run
+        if run.num_sampled == run.clients:
+            return list(range(run.clients))
+        order = torch.randperm(run.clients, generator=generator(run.seed, "clients", round))
+        return sorted(order[: run.num_sampled].tolist())
+
+    def updates(self, clients: list[int], round: int) -> tuple[Tensor, Tensor]:
+        """Local training: rows w^t - w_i^{t+1} (n, d), and the buffers that the clients end with (n, b)."""
+        run, d = self.run, self.flat.d
+        shards = [self.shard(client) for client in clients]
+        buffers = self.train(self.flat, self.params, self.dataset, shards, run.sgd, self.rows[:, :d], run.seed, round)
+        if self.aggregated:
+            self.rows[:, d:] = self.buffers - buffers
+        return self.rows, buffers
+
+    def shard(self, client: int) -> Shard:
+        """A client's data; a Byzantine one trains on the labels that the attack chooses."""
+        index = self.parts[client]
+        labels = self.labels[index]
+        if client < self.run.num_byzantine:
+            labels = self.attack.relabel(labels, self.dataset.num_classes)
+        return Shard(client, index, labels)
+
+    def forge(self, updates: Tensor, clients: list[int], told: int, round: int) -> dict[str, Any]:
+        """Put forged rows in place of the Byzantine ones; returns the attack's notes.
+
+        Without a Byzantine row, or a known honest one, the attack is not called and all rows go out unchanged.
+        """
+        run, byzantine = self.run, self.count(clients)
+        known = self.known
+        if run.redraw_knowledge:
+            present = clients[byzantine:]
+            order = torch.randperm(len(present), generator=generator(run.seed, "knowledge", round))
+            known = {present[i] for i in order[: ceil_share(run.knowledge, len(present))].tolist()}
+        seen = [i for i in range(byzantine, len(clients)) if clients[i] in known]
+        if not byzantine or not seen:
+            return {"called": False}
+        honest = updates[byzantine:] if len(seen) == len(clients) - byzantine else updates[seen]
+        ids = [clients[i] for i in seen]
+        self.attack.observe(honest, clients=ids)
+        context = Context(round, self.params.clone(), self.rule, ids, told)
+        rng = generator(run.seed, "attack", round)
+        forgery = self.attack.explain(honest, updates[:byzantine], n=len(clients), generator=rng, context=context)
+        wanted, got = (byzantine, updates.shape[1]), tuple(forgery.rows.shape)
+        check(got == wanted, f"the attack {self.attack.name} gave rows of shape {got}, not {wanted}")
+        updates[:byzantine] = forgery.rows
+        return {"called": True, **forgery.notes}
+
+    def step(self, aggregate: Tensor, buffers: Tensor) -> None:
+        """w^{t+1} = w^t - aggregate (Eq. 3); buffers follow it, or become the plain mean of the accepted clients'."""
+        d = self.flat.d
+        self.params -= aggregate[:d]
+        if self.flat.b:
+            after = self.buffers - aggregate[d:].cpu() if self.aggregated else buffers.double().mean(0).float()
+            self.flat.write_buffers(after)
+            self.buffers = self.flat.read_buffers()
+        self.rule.observe(aggregate)
+
+    @torch.no_grad()
+    def accuracy(self) -> float:
+        """Accuracy on the test images, in percent."""
+        self.flat.module.eval()
+        test, right = self.dataset.test, 0
+        for images, labels in zip(test.images.split(EVALUATED), test.labels.split(EVALUATED), strict=True):
+            right += int((self.flat.module(self.dataset.inputs(images)).argmax(1) == labels).sum())
+        return 100 * right / len(test)
+
+
+def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[Tensor, Tensor, list[int]]:
+    """Take out the clients whose row or buffers have a non-finite entry."""
+    if not clients:
+        return updates, buffers, clients
+    good = finite_rows(updates).cpu() & buffers.isfinite().all(1)
+    if good.all():
+        return updates, buffers, clients
+    return updates[good.to(updates.device)], buffers[good], [c for c, kept in zip(clients, good, strict=True) if kept]
+
+
+def mean(rows: Tensor) -> Tensor | None:
+    """The mean of the rows, or None if there is none."""
+    return Rows(rows).combine(torch.full((len(rows),), 1 / len(rows))) if len(rows) else None

@@ -1,0 +1,163 @@
+"""One run of the simulation, said in full: everything that its result depends on, and the digest of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from .aggregators import Aggregator, Mean
+from .attacks import Attack, NoAttack
+from .checks import InputError, ceil_share, check, check_choice, check_number
+from .clients import SGD, resolve
+from .data import Digits, Source
+from .models import MLP, Model
+from .partition import Dirichlet, Partition
+
+SEMANTICS = 1  # counts up when a definition changes, so that older records are not taken for new ones
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A cell of the bench: a federation, an attack, a rule and a seed.
+
+    clients: N in all; sampled: how many of them a round takes (None: all). byzantine: a count, or a share of all clients
+    below 1 (rounded up); the first so many ids are Byzantine. knowledge: the share of honest clients that the attacker
+    knows, drawn once per run (redraw_knowledge: afresh each round). told: each round the rule is told the `actual` number
+    of Byzantine rows, or the `expected` one. buffers: the server takes the `mean` of batch norm's statistics, or they are
+    `aggregated` with the row. threads: intra-op threads, part of the spec since sums depend on them.
+    """
+
+    source: Source = field(default_factory=Digits)
+    partition: Partition = field(default_factory=lambda: Dirichlet(min_samples=Digits.min_samples))
+    model: Model = field(default_factory=lambda: MLP(hidden=32))
+    attack: Attack = field(default_factory=NoAttack)
+    aggregator: Aggregator = field(default_factory=Mean)
+    clients: int = 50
+    sampled: int | None = None
+    byzantine: float = 0.2
+    rounds: int = 60
+    sgd: SGD = field(default_factory=SGD)
+    knowledge: float = 1.0
+    redraw_knowledge: bool = False
+    told: str = "actual"
+    buffers: str = "mean"
+    seed: int = 0
+    engine: str = "auto"
+    device: str = "cpu"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        check_number("clients", self.clients, at_least=1, whole=True)
+        if self.sampled is not None:
+            check_number("sampled", self.sampled, at_least=1, at_most=self.clients, whole=True)
+        check_number("byzantine", self.byzantine, at_least=0)
+        check(self.byzantine < 1 or isinstance(self.byzantine, int), "byzantine is a whole number, or a share below 1")
+        few = self.num_byzantine < self.clients
+        check(few, f"byzantine = {self.byzantine} leaves none of {self.clients} clients honest")
+        check_number("rounds", self.rounds, at_least=1, whole=True)
+        check_number("knowledge", self.knowledge, at_least=0, at_most=1)
+        check_choice("redraw_knowledge", self.redraw_knowledge, (False, True))
+        check_choice("told", self.told, ("actual", "expected"))
+        check_choice("buffers", self.buffers, ("mean", "aggregated"))
+        check_number("seed", self.seed, at_least=0, whole=True)
+        check_number("threads", self.threads, at_least=1, at_most=1024, whole=True)
+        check_device(self.device)
+        resolve(self.engine, self.model, self.device)
+
+    @cached_property
+    def num_byzantine(self) -> int:
+        """How many of all clients are Byzantine."""
+        return int(self.byzantine) if self.byzantine >= 1 else ceil_share(self.byzantine, self.clients)
+
+    @property
+    def num_sampled(self) -> int:
+        """How many clients a round takes."""
+        return self.clients if self.sampled is None else self.sampled
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """The spec as a JSON object: every choice resolved, no path, nothing that the result does not depend on."""
+        content = {
+            "dataset": self.source.name,
+            "data_sha256": self.source.load().digest,
+            "partition": repr(self.partition),
+            "model": repr(self.model),
+            "attack": repr(self.attack),
+            "attack_name": self.attack.name,
+            "aggregator": repr(self.aggregator),
+            "aggregator_name": self.aggregator.name,
+            "clients": self.clients,
+            "sampled": self.num_sampled,
+            "byzantine": self.num_byzantine,
+            "rounds": self.rounds,
+            "sgd": dataclasses.asdict(self.sgd),
+            "knowledge": self.knowledge,
+            "redraw_knowledge": self.redraw_knowledge,
+            "told": self.told,
+            "buffers": self.buffers,
+            "seed": self.seed,
+            "engine": resolve(self.engine, self.model, self.device),
+            "device": torch.device(self.device).type,
+            "threads": self.threads,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "semantics": SEMANTICS,
+        }
+        code = {name: digest for part in self._parts() for name, digest in _user_code(part).items()}
+        return {**content, "user_code": code} if code else content
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content: the name under which the run is stored."""
+        return hashlib.sha256(canonical(self.content).encode()).hexdigest()
+
+    def _parts(self) -> list[Any]:
+        factory = getattr(self.model, "factory", None)
+        return [part for part in (self.source, self.partition, self.model, factory, self.attack) if part] + [
+            stage for stage in _stages(self.aggregator)
+        ]
+
+
+def canonical(content: Any) -> str:
+    """The one JSON text of an object: sorted keys, no NaN."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def check_device(device: str) -> None:
+    """A device that torch knows and this machine has."""
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError):
+        raise InputError(f"unknown device {device!r}; cpu, cuda and cuda:0 are examples") from None
+    if kind == "cuda":
+        check(torch.cuda.is_available(), "no CUDA device here, or torch was built without CUDA: use --device cpu")
+    else:
+        check_choice("device", kind, ("cpu", "cuda"))
+
+
+def _stages(aggregator: Any) -> list[Any]:
+    """The mixings and the rule of a pipeline."""
+    if hasattr(aggregator, "mixing"):
+        return [aggregator.mixing, *_stages(aggregator.rule)]
+    return [aggregator]
+
+
+def _user_code(part: Any) -> dict[str, str]:
+    """The SHA-256 of the file that defines a user's class or function; nothing for our own."""
+    defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
+    if defined.__module__.split(".")[0] == __package__:
+        return {}
+    name = f"{defined.__module__}.{defined.__qualname__}"
+    try:
+        return {name: hashlib.sha256(Path(inspect.getfile(defined)).read_bytes()).hexdigest()}
+    except (OSError, TypeError):
+        raise InputError(f"{name} is not defined in a file, so its result could not be told from another's") from None
