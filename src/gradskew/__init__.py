@@ -1,0 +1,74 @@
+"""gradskew measures how far Byzantine clients can bend a federated model.
+
+Names are imported when first used, so that `gradskew --help` need not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import aggregators, attacks
+    from .bench import grid, sweep
+    from .checks import InputError
+    from .clients import SGD
+    from .data import Dataset, Digits, FashionMNIST, Source, Split
+    from .federation import Result, simulate
+    from .models import CNN, MLP, Linear, UserModel
+    from .partition import IID, Dirichlet
+    from .records import Record, Store
+    from .report import Table
+    from .spec import Run
+
+__all__ = [
+    "CNN",
+    "IID",
+    "MLP",
+    "SGD",
+    "Dataset",
+    "Digits",
+    "Dirichlet",
+    "FashionMNIST",
+    "InputError",
+    "Linear",
+    "Record",
+    "Result",
+    "Run",
+    "Source",
+    "Split",
+    "Store",
+    "Table",
+    "UserModel",
+    "aggregators",
+    "attacks",
+    "grid",
+    "simulate",
+    "sweep",
+]
+
+_MODULES = {
+    "bench": ("grid", "sweep"),
+    "checks": ("InputError",),
+    "clients": ("SGD",),
+    "data": ("Dataset", "Digits", "FashionMNIST", "Source", "Split"),
+    "federation": ("Result", "simulate"),
+    "models": ("CNN", "MLP", "Linear", "UserModel"),
+    "partition": ("IID", "Dirichlet"),
+    "records": ("Record", "Store"),
+    "report": ("Table",),
+    "spec": ("Run",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("aggregators", "attacks"):
+        return importlib.import_module(f".{name}", __name__)
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(importlib.import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,7 +1,7 @@
 """Local training of all clients of a round: (params, data) -> updates.
 
 Two engines, the same numbers to float32 accuracy. `batched` trains all clients as one computation, `loop` one after
-another. Both train in place, in the rows of the updates matrix or a buffer of that shape, with one fused optimiser step.
+another. Both train in place, in the rows of one matrix, with one fused optimiser step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SGD:
     """
 
     epochs: int = 1
-    batch: int = 32
+    batch: int = 128
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -69,7 +69,14 @@ class Shard:
 
 
 def train_loop(
-    flat: Flat, params: Tensor, dataset: Dataset, shards: Sequence[Shard], sgd: SGD, updates: Tensor, seed: int, round: int
+    flat: Flat,
+    params: Tensor,
+    dataset: Dataset,
+    shards: Sequence[Shard],
+    sgd: SGD,
+    updates: Tensor,
+    seed: int,
+    round: int,
 ) -> Tensor:
     """Train the clients one after another; fills updates (n, d), returns their floating buffers (n, b).
 
@@ -102,12 +109,20 @@ def train_loop(
 
 
 def train_batched(
-    flat: Flat, params: Tensor, dataset: Dataset, shards: Sequence[Shard], sgd: SGD, updates: Tensor, seed: int, round: int
+    flat: Flat,
+    params: Tensor,
+    dataset: Dataset,
+    shards: Sequence[Shard],
+    sgd: SGD,
+    updates: Tensor,
+    seed: int,
+    round: int,
 ) -> Tensor:
     """Train all clients as one computation; fills updates (n, d), returns (n, 0): such models have no buffers.
 
     Clients stand in order of falling size, so that those that still have a batch are always the first rows, and batch
-    sizes fall along them. Clients whose batches differ much are computed apart (`_groups`): padding costs less than work.
+    sizes fall along them. Clients whose batches differ much are computed apart (`_groups`), so that padding never costs
+    more than the work.
     """
     n = len(shards)
     ranked = sorted(range(n), key=lambda i: -len(shards[i].index))

@@ -66,7 +66,7 @@ def sort_rows(block: Tensor) -> Tensor:
 
 
 def _comparisons(block: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The network's steps as pairs of views of equal shape: rows i and i + distance, for all i with bit p equal to r."""
+    """The network's steps as pairs of views of equal shape: rows i and i + distance, for i with bit p equal to r."""
     n = len(block)
     top = 1 << max(0, (n - 1).bit_length() - 1)
     p = top

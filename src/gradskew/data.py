@@ -156,7 +156,10 @@ class FashionMNIST(Source):
         hint = "Debian's package dataset-fashion-mnist brings the files; --data names another folder"
         check(folder.is_dir(), f"no folder {str(folder)!r} with Fashion-MNIST's IDX files: {hint}")
         train, test = (
-            Split(read_idx(folder, f"{part}-images-idx3-ubyte", 3), read_idx(folder, f"{part}-labels-idx1-ubyte", 1).long())
+            Split(
+                read_idx(folder, f"{part}-images-idx3-ubyte", 3),
+                read_idx(folder, f"{part}-labels-idx1-ubyte", 1).long(),
+            )
             for part in ("train", "t10k")
         )
         if self.train_size is not None:
@@ -183,7 +186,9 @@ def read_idx(folder: Path, name: str, ndim: int) -> Tensor:
     check(good, f"{str(path)!r} is not an IDX file of bytes with {ndim} dimensions")
     shape = [int(size) for size in np.frombuffer(content[4:header], ">u4")]
     wanted = math.prod(shape)
-    check(len(content) - header == wanted, f"{str(path)!r} holds {len(content) - header} bytes, its header says {wanted}")
+    check(
+        len(content) - header == wanted, f"{str(path)!r} holds {len(content) - header} bytes, its header says {wanted}"
+    )
     return torch.from_numpy(np.frombuffer(content[header:], np.uint8).reshape(shape).copy())
 
 

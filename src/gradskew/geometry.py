@@ -90,7 +90,8 @@ class Rows:
         """For each base row, the index of the first row that is bitwise equal to it: (base,)."""
         updates = self.updates
         stride = max(1, self.d // SAMPLE)
-        first, leaders = list(range(len(updates))), {}
+        first = list(range(len(updates)))
+        leaders: dict[bytes, list[int]] = {}
         for i, sample in enumerate(updates[:, ::stride].cpu().numpy()):
             for leader in leaders.setdefault(sample.tobytes(), []):
                 if torch.equal(updates[i], updates[leader]):
@@ -198,8 +199,8 @@ def largest_step(norm: Tensor, slopes: Tensor, slacks: Tensor) -> float:
     """The largest t >= 0 with t^2 norm + 2 t slopes <= slacks in every entry, in closed form.
 
     For a point `start + t ray` that must stay within `bound` of each row: `norm` is |ray|^2, `slopes` are the inner
-    products <ray, start - row>, `slacks` are bound^2 - |start - row|^2 (a negative one counts as 0: it is rounding). The
-    root is written so that nothing cancels. A ray of length 0 gives 0.
+    products <ray, start - row>, `slacks` are bound^2 - |start - row|^2 (a negative one counts as 0: it is rounding).
+    The root is written so that nothing cancels. A ray of length 0 gives 0.
     """
     if not norm > 0:
         return 0.0

@@ -77,7 +77,7 @@ class Dirichlet(Partition):
                 (np.cumsum(share)[:-1] * len(images)).astype(int) for share, images in zip(shares, members, strict=True)
             ]
             edges = [np.concatenate(([0], cut, [len(images)])) for cut, images in zip(cuts, members, strict=True)]
-            fewest = int(sum(np.diff(edge) for edge in edges).min())
+            fewest = int(np.sum([np.diff(edge) for edge in edges], axis=0).min())
             best = max(best, fewest)
             if fewest >= self.min_samples:
                 break

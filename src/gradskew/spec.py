@@ -29,11 +29,11 @@ SEMANTICS = 1  # counts up when a definition changes, so that older records are 
 class Run:
     """A cell of the bench: a federation, an attack, a rule and a seed.
 
-    clients: N in all; sampled: how many of them a round takes (None: all). byzantine: a count, or a share of all clients
-    below 1 (rounded up); the first so many ids are Byzantine. knowledge: the share of honest clients that the attacker
-    knows, drawn once per run (redraw_knowledge: afresh each round). told: each round the rule is told the `actual` number
-    of Byzantine rows, or the `expected` one. buffers: the server takes the `mean` of batch norm's statistics, or they are
-    `aggregated` with the row. threads: intra-op threads, part of the spec since sums depend on them.
+    clients: N in all; sampled: how many of them a round takes (None: all). byzantine: a count, or a share of all
+    clients below 1 (rounded up); the first so many ids are Byzantine. knowledge: the share of honest clients that the
+    attacker knows, drawn once per run (redraw_knowledge: afresh each round). told: each round the rule is told the
+    `actual` number of Byzantine rows, or the `expected` one. buffers: the server takes the `mean` of batch norm's
+    statistics, or they are `aggregated` with the row. threads: intra-op, part of the spec since sums depend on them.
     """
 
     source: Source = field(default_factory=Digits)
@@ -45,7 +45,7 @@ class Run:
     sampled: int | None = None
     byzantine: float = 0.2
     rounds: int = 60
-    sgd: SGD = field(default_factory=SGD)
+    sgd: SGD = field(default_factory=lambda: SGD(epochs=2, batch=16, lr=0.2))
     knowledge: float = 1.0
     redraw_knowledge: bool = False
     told: str = "actual"
@@ -122,9 +122,8 @@ class Run:
 
     def _parts(self) -> list[Any]:
         factory = getattr(self.model, "factory", None)
-        return [part for part in (self.source, self.partition, self.model, factory, self.attack) if part] + [
-            stage for stage in _stages(self.aggregator)
-        ]
+        parts = [self.source, self.partition, self.model, factory, self.attack, *_stages(self.aggregator)]
+        return [part for part in parts if part is not None]
 
 
 def canonical(content: Any) -> str:

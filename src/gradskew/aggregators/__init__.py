@@ -39,9 +39,7 @@ __all__ = [
     "names",
 ]
 
-RULES: Registry[Aggregator] = Registry(
-    "aggregator", [Mean, MultiKrum, Median, RBTM, RFA, Aksel, CClip, DnC]
-)
+RULES: Registry[Aggregator] = Registry("aggregator", [Mean, MultiKrum, Median, RBTM, RFA, Aksel, CClip, DnC])
 MIXINGS: Registry[Mixing] = Registry("mixing", [Bucketing, NNM])
 
 

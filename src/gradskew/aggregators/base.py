@@ -57,7 +57,7 @@ class Aggregator(Stateful, ABC):
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         """What `explain` returns, from checked arguments; behind a mixing, rows are the mixed ones."""
 
-    def observe(self, aggregate: Tensor) -> None:  # noqa: B027 (no state: nothing to do)
+    def observe(self, aggregate: Tensor) -> None:
         """Once a round, after the step: the aggregate (d,) that the model took. Only this advances the state."""
 
     def max_f(self, n: int) -> int:
@@ -138,7 +138,9 @@ def check_updates(updates: Tensor) -> None:
     good = updates.dtype in (torch.float32, torch.float64)
     check(good, f"updates must be float32 or float64, not {str(updates.dtype).removeprefix('torch.')}")
     bad = (~finite_rows(updates)).nonzero()[:, 0].tolist()
-    check(not bad, f"{len(bad)} of {len(updates)} rows are not finite, the first is row {(bad or [0])[0]}: take them out")
+    check(
+        not bad, f"{len(bad)} of {len(updates)} rows are not finite, the first is row {(bad or [0])[0]}: take them out"
+    )
 
 
 def share_ties(weights: Tensor, equal: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from .base import Aggregator, Outcome
 class CClip(Aggregator):
     """Centred clipping around the previous aggregate (Karimireddy et al. 2021, Algorithm 2).
 
-    v <- v + mean_i (g_i - v) min(1, tau / |g_i - v|), `steps` times; v starts at the last observed aggregate, 0 at first.
+    v <- v + mean_i (g_i - v) min(1, tau / |g_i - v|), `steps` times, from the aggregate last observed (0 at first).
 
     tau: radius, in the units of the updates. The weights are those of the rows; what they lack to 1 lies on the centre.
 

@@ -35,9 +35,7 @@ __all__ = [
     "names",
 ]
 
-ATTACKS: Registry[Attack] = Registry(
-    "attack", [NoAttack, BitFlip, LabelFlip, LIE, IPM, MinMax, MinSum, Mimic, STRIKE]
-)
+ATTACKS: Registry[Attack] = Registry("attack", [NoAttack, BitFlip, LabelFlip, LIE, IPM, MinMax, MinSum, Mimic, STRIKE])
 
 
 def names() -> list[str]:

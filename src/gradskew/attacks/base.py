@@ -19,8 +19,8 @@ from ..state import Stateful
 class Context:
     """What an attack may look at, read-only, beside the rows.
 
-    round: counted from 0. params: the model w^t (d,). rule: the server's rule, to try out as often as it likes. clients:
-    the ids of the known honest rows, in their order. f: what the rule will be told.
+    round: counted from 0. params: the model w^t (d,). rule: the server's rule, to try out as often as it likes.
+    clients: the ids of the known honest rows, in their order. f: what the rule will be told.
     """
 
     round: int
@@ -46,7 +46,7 @@ class Attack(Stateful, ABC):
         """The labels on which the Byzantine clients train."""
         return labels
 
-    def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:  # noqa: B027
+    def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
         """Once a round, before the call: the known honest rows and their clients. Only this advances the state."""
 
     @abstractmethod
@@ -61,7 +61,7 @@ class Attack(Stateful, ABC):
     ) -> Tensor:
         """The forged rows (f, d).
 
-        honest (h, d): the honest rows that the attacker knows. own (f, d): what the Byzantine clients' own training gave.
+        honest (h, d): the honest rows that the attacker knows. own (f, d): what the Byzantine clients' training gave.
         n: clients in the round, if the attacker knows only some of the honest; None means h + f.
         """
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from ..checks import check_choice, check_number
@@ -17,8 +16,8 @@ from .base import Collusion
 class LIE(Collusion):
     """A little is enough: mean + sign z std of the honest rows, per coordinate (Baruch et al. 2019, Algorithm 3).
 
-    z: None means the paper's z_max = Phi^-1((n - f - s) / (n - f)), s = floor(n / 2 + 1) - f. It may come out at 0 or below
-    (n = 10, f = 2): it is kept, and noted. sign: 1, or -1 for the other side.
+    z: None means the paper's z_max = Phi^-1((n - f - s) / (n - f)), s = floor(n / 2 + 1) - f. It may come out at 0 or
+    below (n = 10, f = 2): it is kept, and noted. sign: 1, or -1 for the other side.
 
     >>> LIE(z=2.0)(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))
     tensor([[3.]])

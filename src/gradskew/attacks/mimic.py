@@ -20,8 +20,8 @@ class Mimic(Attack):
     the first `warmup` rounds. Afterwards z and target stay; while the target is absent, the known row of largest <x, z>
     takes its place. Without any `observe`, a call acts as in round 0.
 
-    seed: of z's Gaussian start. variant: `strike-authors` takes absolute <x, z>, centres on the round's own mean, chooses
-    anew in every round and never ends its warm-up.
+    seed: of z's Gaussian start. variant: `strike-authors` takes absolute <x, z>, centres on the round's own mean,
+    chooses anew in every round and never ends its warm-up.
     """
 
     key: ClassVar[str] = "mimic"

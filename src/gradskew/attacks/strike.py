@@ -19,9 +19,9 @@ class STRIKE(Collusion):
     Stage 1 searches from the mean towards the median for the skewed honest rows S; stage 2 forges the row farthest from
     the mean that stays within the diameter of S. Byzantine rows are all equal.
 
-    nu: factor on alpha. middle: as in `Median`. max_alpha: a cap on alpha (the authors' scripts: 10). few: what to do when
-    n <= 2 f leaves no S: `one` takes a single row, `extrapolate` sends mean + 10 (median - mean), and -10 mean for a
-    single honest row (the authors' scripts).
+    nu: factor on alpha. middle: as in `Median`. max_alpha: a cap on alpha (the authors' scripts: 10). few: what to do
+    when n <= 2 f leaves no S: `one` takes a single row, `extrapolate` sends mean + 10 (median - mean), and -10 mean
+    for a single honest row (the authors' scripts).
     """
 
     key: ClassVar[str] = "strike"
@@ -59,7 +59,7 @@ class STRIKE(Collusion):
     def hide(self, honest: Rows, skewed: Tensor) -> tuple[Tensor, float]:
         """Stage 2: g_b = mean_S + nu alpha sign(mean_S - mean) std_S (Eq. 12), and alpha.
 
-        alpha is the largest value for which g_b, at nu = 1, is within the diameter of S of every row of S (Eqs. 9 and 13).
+        alpha is the largest value for which g_b, at nu = 1, is within the diameter of S of every row of S (Eqs. 9, 13).
         """
 
         def shape(block: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,157 @@
+"""A grid of runs, on this machine's cores; what is stored already is not run again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .aggregators import Aggregator
+from .attacks import Attack
+from .checks import InputError, check_number
+from .federation import simulate
+from .records import Record, Store
+from .spec import Run
+
+POLL = 0.2  # seconds between two looks at the progress
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is, of what it had to do: runs that were stored already do not count."""
+
+    done: int
+    runs: int
+    rounds_done: int
+    rounds: int
+
+
+Report = Callable[[Progress], None]
+
+
+def grid(
+    base: Run, *, attacks: Iterable[Attack], aggregators: Iterable[Aggregator], seeds: Iterable[int] = (0,)
+) -> list[Run]:
+    """The product of attacks, rules and seeds, all else as in `base`."""
+    rules, numbers = list(aggregators), list(seeds)
+    return [
+        replace(base, attack=attack, aggregator=rule, seed=seed)
+        for attack in attacks
+        for rule in rules
+        for seed in numbers
+    ]
+
+
+def sweep(
+    runs: Sequence[Run], out: Path | str, *, workers: int = 1, report: Report = lambda progress: None
+) -> list[Record]:
+    """Play all runs that `out` does not hold yet; returns the records of all, in order.
+
+    workers: processes. One computes in this process; more start others, so a script needs the usual
+    `if __name__ == "__main__"`. Raises InputError if a run fails, after all others have finished.
+    """
+    check_number("workers", workers, at_least=1, whole=True)
+    store = Store(out)
+    store.prepare()
+    missing = [run for run in dict.fromkeys(runs) if store.load(run.digest) is None]
+    play = _play_here if workers == 1 or len(missing) <= 1 else _play_in_processes
+    total = sum(run.rounds for run in missing)
+
+    def tell(done: int, rounds: int) -> None:
+        report(Progress(done, len(missing), rounds, total))
+
+    tell(0, 0)
+    failures = []
+    for run, error in play(missing, store, workers, tell):
+        if error is not None:
+            failures.append(f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}: {error}")
+    if failures:
+        more = f" (and {len(failures) - 1} more runs)" if len(failures) > 1 else ""
+        raise InputError(f"{failures[0]}{more}; the other runs are stored")
+    return [record for run in runs if (record := store.load(run.digest)) is not None]
+
+
+Outcomes = Iterator[tuple[Run, Exception | None]]
+
+
+def _play_here(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[int, int], None]) -> Outcomes:
+    rounds = 0
+
+    def on_round() -> None:
+        nonlocal rounds
+        rounds += 1
+        tell(done, rounds)
+
+    for done, run in enumerate(runs):
+        try:
+            _play(run, store, on_round)
+            yield run, None
+        except InputError as error:
+            yield run, error
+        tell(done + 1, rounds)
+
+
+def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[int, int], None]) -> Outcomes:
+    context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
+    played = context.Value("q", 0)
+    pool = ProcessPoolExecutor(min(workers, len(runs)), context, _start_worker, (played,))
+    try:
+        futures: dict[Future[None], Run] = {pool.submit(_play, run, store): run for run in runs}
+        waiting, done = set(futures), 0
+        while waiting:
+            finished, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
+            for future in finished:
+                error = future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    raise InputError(
+                        "a worker was killed (out of memory?); the same command goes on from the stored runs"
+                    )
+                if error is not None and not isinstance(error, (InputError, OSError)):
+                    raise error
+                done += 1
+                yield futures[future], error if isinstance(error, Exception) else None
+            tell(done, played.value)
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _play(run: Run, store: Store, on_round: Callable[[], None] | None = None) -> None:
+    started = time.perf_counter()
+    result = simulate(run, on_round=on_round or _count_round)
+    store.save(result, time.perf_counter() - started)
+
+
+_played: Any = None  # in a worker: the counter of rounds that all workers share
+
+
+def _start_worker(played: Any) -> None:
+    """Ctrl-C is for the parent to handle; a worker whose parent is gone ends."""
+    global _played
+    _played = played
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _count_round() -> None:
+    with _played.get_lock():
+        _played.value += 1

@@ -1,0 +1,162 @@
+"""Results on disk: each run stored once, atomically, under the digest of its spec."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .checks import InputError
+from .federation import Result
+from .spec import Run, canonical
+
+LAST = 5  # rounds that the reported accuracy averages over
+LARGEST = 256 << 20  # bytes of a record that we are willing to read
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run: the content of its spec, its metrics per round, the SHA-256 of its final parameters."""
+
+    spec: dict[str, Any]
+    rounds: list[dict[str, Any]]
+    params_sha256: str
+
+    @classmethod
+    def of(cls, result: Result) -> Record:
+        return cls(result.run.content, result.rounds, result.params_sha256)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(canonical(self.spec).encode()).hexdigest()
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Test accuracy after each round, in percent."""
+        return [metrics["accuracy"] for metrics in self.rounds]
+
+    @property
+    def accuracy(self) -> float:
+        """The mean over the last min(5, rounds) rounds, in percent."""
+        last = self.accuracies[-LAST:]
+        return sum(last) / len(last)
+
+    @property
+    def best_accuracy(self) -> float:
+        return max(self.accuracies)
+
+    def average(self, metric: str) -> float | None:
+        """The mean of a metric over the rounds that have it."""
+        values = [metrics[metric] for metrics in self.rounds if metrics[metric] is not None]
+        return sum(values) / len(values) if values else None
+
+    def to_json(self) -> str:
+        """The text of record.json: the same record always gives the same bytes."""
+        body = {"params_sha256": self.params_sha256, "rounds": self.rounds, "spec": self.spec}
+        return canonical({**body, "sha256": _checksum(body)}) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """The record in a text; ValueError if it is damaged."""
+        try:
+            body = json.loads(text)
+            checksum = body.pop("sha256")
+            record = cls(body["spec"], body["rounds"], body["params_sha256"])
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"not a record: {error!r}") from None
+        if checksum != _checksum(body):
+            raise ValueError("its checksum does not match")
+        return record
+
+
+class Store:
+    """A folder of records: `<folder>/runs/<digest>/record.json`, beside it `timing.json`, which is never compared."""
+
+    def __init__(self, folder: Path | str):
+        self.runs = Path(folder) / "runs"
+
+    def prepare(self) -> None:
+        """Make the folder; one clear error if nothing can be written there."""
+        try:
+            self.runs.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.runs):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"cannot write to {str(self.runs)!r}: {error.strerror}; --out names another folder"
+            ) from None
+
+    def load(self, digest: str) -> Record | None:
+        """The stored record, or None. A damaged one is set aside, so that it will be computed again."""
+        path = self.runs / digest / "record.json"
+        if not path.is_file():
+            return None
+        try:
+            if path.stat().st_size > LARGEST:
+                raise ValueError("it is too large")
+            record = Record.from_json(path.read_text())
+            if record.digest != digest:
+                raise ValueError("its spec does not belong to its folder")
+        except ValueError as error:
+            path.replace(path.with_suffix(".damaged"))
+            print(f"gradskew: set aside a damaged record, {path}: {error}", file=sys.stderr)
+            return None
+        return record
+
+    def save(self, result: Result, seconds: float) -> Record:
+        """Store a finished run. A record appears whole or not at all."""
+        record = Record.of(result)
+        folder = self.runs / record.digest
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / "timing.json", json.dumps(_timing(result.run, seconds), indent=1) + "\n")
+        write(folder / "record.json", record.to_json())
+        return record
+
+    def all(self) -> Iterator[Record]:
+        """Every sound record, in the order of their digests."""
+        for folder in sorted(self.runs.iterdir() if self.runs.is_dir() else []):
+            record = self.load(folder.name)
+            if record is not None:
+                yield record
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Replace a file atomically: readers see the old content or the new, and a full disk leaves the old."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _checksum(body: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(body).encode()).hexdigest()
+
+
+def _timing(run: Run, seconds: float) -> dict[str, Any]:
+    return {
+        "seconds": seconds,
+        "rounds_per_second": run.rounds / seconds,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "device": torch.cuda.get_device_name(run.device) if run.device.startswith("cuda") else platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,116 @@
+"""From the strings that a user writes to runs: the options of `bench`, their defaults per data set, the TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from . import aggregators, attacks, data, models, partition
+from .bench import grid
+from .checks import InputError, check, check_number, unknown
+from .clients import SGD
+from .names import split_list
+from .presets import PRESETS
+from .spec import Run
+
+# What a data set is run with unless told otherwise. Chosen by the unattacked runs alone: see benchmarks/README.md.
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    "digits": {"model": "mlp(hidden=32)", "rounds": 60, "epochs": 2, "batch": 16, "lr": 0.2, "momentum": 0.9},
+    "fashion_mnist": {"model": "mlp(hidden=100)", "rounds": 40, "epochs": 1, "batch": 32, "lr": 0.1, "momentum": 0.9},
+}
+
+COMMON: Mapping[str, Any] = {
+    "dataset": "digits",
+    "partition": "dirichlet",
+    "clients": 50,
+    "byzantine": 0.2,
+    "attacks": ",".join(attacks.names()),
+    "aggregators": ",".join(aggregators.names()),
+    "preset": "paper",
+    "weight_decay": 1e-4,
+    "clip": 2.0,
+    "knowledge": 1.0,
+    "seeds": "1",
+    "engine": "auto",
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
+    """The settings in a TOML file, as the text that the command line would have taken."""
+    try:
+        content = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"cannot read the config file {str(path)!r}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(path)!r} is not valid TOML: {error}") from None
+    listed = list(known)
+    for key in content:
+        if key not in listed:
+            raise unknown(f"key in {str(path)!r}:", key, listed)
+    return {key: _text(key, value) for key, value in content.items()}
+
+
+def _text(key: str, value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(_text(key, entry) for entry in value) + ("," if key == "seeds" and len(value) == 1 else "")
+    good = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    check(good, f"the config key {key!r} takes a number, a string or a list of them, not {value!r}")
+    return str(value)
+
+
+def make_runs(given: Mapping[str, Any]) -> list[Run]:
+    """The grid of runs that the options ask for; an option that is missing or None has its default."""
+    chosen = {key: value for key, value in given.items() if value is not None}
+    source = data.make(str(chosen.get("dataset", COMMON["dataset"])), folder=chosen.get("data"))
+    options = {**COMMON, **RECIPES[source.key], **chosen}
+    preset = options["preset"]
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    base = Run(
+        source=source,
+        partition=_partition(options, source),
+        model=models.make(options["model"]),
+        clients=options["clients"],
+        sampled=options.get("sampled"),
+        byzantine=options["byzantine"],
+        rounds=options["rounds"],
+        sgd=SGD(**{key: options[key] for key in ("epochs", "batch", "lr", "momentum", "weight_decay", "clip")}),
+        knowledge=options["knowledge"],
+        engine=options["engine"],
+        device=options["device"],
+        threads=options["threads"],
+        **PRESETS[preset].get("run", {}),
+    )
+    base.partition(source.load(), base.clients, 0)  # an impossible partition is an error now, not in every run
+    return grid(
+        base,
+        attacks=[attacks.make(name, preset=preset) for name in split_list(options["attacks"])],
+        aggregators=[aggregators.make(name, preset=preset) for name in split_list(options["aggregators"])],
+        seeds=_seeds(str(options["seeds"])),
+    )
+
+
+def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Partition:
+    defaults: dict[str, Any] = {"min_samples": source.min_samples}
+    defaults |= {key: options[key] for key in ("beta", "min_samples") if key in options}
+    made = partition.make(options["partition"], **defaults)
+    stray = "beta" in options and not isinstance(made, partition.Dirichlet)
+    check(not stray, f"beta belongs to the dirichlet partition, not to {made.name}")
+    return made
+
+
+def _seeds(text: str) -> list[int]:
+    """`3` means 0, 1, 2; a list names the seeds: `0,7`, or `7,` for one."""
+    parts = split_list(text.removesuffix(","))
+    wrong = InputError(f"seeds is a count, or a comma-separated list of whole numbers, not {text!r}")
+    if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
+        raise wrong
+    numbers = [int(part) for part in parts]
+    if "," in text:
+        return numbers
+    check_number("seeds", numbers[0], at_least=1, at_most=10_000, whole=True)
+    return list(range(numbers[0]))
