@@ -80,6 +80,11 @@ def sweep(
     return [record for run in runs if (record := store.load(run.digest)) is not None]
 
 
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 Outcomes = Iterator[tuple[Run, Exception | None]]
 
 

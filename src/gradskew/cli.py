@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -89,34 +88,35 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
     line overrides it. Runs that are stored in --out already are not run again.
     """
-    from rich.console import Console
-
-    from . import report
-    from .bench import sweep
+    from .bench import cores, sweep
+    from .figures import heatmap
+    from .records import write
+    from .report import Table, markdown, remarks, results_csv, verdict
     from .settings import make_runs
+    from .terminal import ProgressLine, show
 
     runs = make_runs(options)
     if workers is None:
-        workers = max(1, len(os.sched_getaffinity(0)) // runs[0].threads) if runs[0].device == "cpu" else 1
-    console, progress = Console(), ProgressLine()
+        workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
+    line = ProgressLine()
     click.echo(
         f"{len(runs)} runs of {runs[0].rounds} rounds on {runs[0].source.name}, {workers} workers -> {out}", err=True
     )
     try:
-        with progress:
-            records = sweep(runs, out, workers=workers, report=progress)
+        with line:
+            records = sweep(runs, out, workers=workers, report=line)
     except KeyboardInterrupt:
-        click.echo(f"\nStopped: finished runs are kept in {out}; the same command goes on from there.", err=True)
+        click.echo(f"Stopped. Finished runs are kept in {out}: the same command goes on from there.", err=True)
         sys.exit(130)
-    table = report.Table(records)
-    paths = report.write_all(table, out)
-    console.print(table.federation, highlight=False, markup=False)
-    for part in report.terminal(table):
-        console.print(part)
-    for line in [*report.verdict(table), *report.remarks(records)]:
-        console.print(line, highlight=False, markup=False)
-    for line in (progress.summary(len(runs)), *map(str, paths)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    table = Table(records)
+    contents: dict[str, str | bytes] = {
+        "results.csv": results_csv(records),
+        "table.md": markdown(table),
+        "heatmap.png": heatmap(table),
+    }
+    for name, content in contents.items():
+        write(out / name, content)
+    show(table, [*verdict(table), *remarks(records), line.summary(len(runs)), f"{', '.join(contents)} are in {out}."])
 
 
 @cli.command(name="list")
@@ -140,49 +140,6 @@ def list_() -> None:
     click.echo(click.style("presets", bold=True))
     for name, content in PRESETS.items():
         click.echo(f"  {name:<14} {', '.join(content) or 'every default'}")
-
-
-class ProgressLine:
-    """A live line on the terminal, or a line now and then elsewhere: runs done, rounds per second, time left."""
-
-    EVERY = 10.0  # seconds between lines where there is no terminal
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
-
-        console = Console(stderr=True)
-        self.live = console.is_terminal
-        self.bar = Progress(BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
-        self.task = self.bar.add_task("starting", total=None)
-        self.started = self.said = time.perf_counter()
-        self.last: Any = None
-
-    def __enter__(self) -> ProgressLine:
-        if self.live:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.live:
-            self.bar.stop()
-
-    def __call__(self, progress: Any) -> None:
-        self.last, now = progress, time.perf_counter()
-        rate = progress.rounds_done / (now - self.started)
-        left = f"{(progress.rounds - progress.rounds_done) / rate:.0f} s left" if rate else "starting"
-        text = f"{progress.done}/{progress.runs} runs, {rate:.0f} rounds/s, {left}"
-        if self.live:
-            self.bar.update(self.task, completed=progress.rounds_done, total=progress.rounds, description=text)
-        elif now - self.said > self.EVERY:
-            self.said = now
-            click.echo(text, err=True)
-
-    def summary(self, runs: int) -> str:
-        """What was done, in one sentence, of `runs` that the table holds."""
-        played, seconds = self.last, time.perf_counter() - self.started
-        rate = f" ({played.rounds_done / seconds:.0f} rounds/s)" if played.runs else ""
-        return f"{played.runs} runs played in {seconds:.1f} s{rate}, {runs - played.runs} were stored before."
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -1,0 +1,103 @@
+"""What the terminal shows: a live line while runs are played, then the tables in colour."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table as Grid
+from rich.text import Text
+
+from .bench import Progress
+from .figures import shade
+from .report import Cell, Table
+
+
+def show(table: Table, sentences: Sequence[str]) -> None:
+    """Print what was simulated, the tables and the sentences."""
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 200  # a file or a pipe has no edge to wrap at
+    console.print(table.federation)
+    for title, part in tables(table):
+        console.print(title, style="bold")
+        console.print(part)
+    for sentence in sentences:
+        console.print(sentence)
+
+
+def tables(table: Table) -> list[tuple[str, Grid]]:
+    """The accuracy table coloured by damage, and the Byzantine rows' share of each rule's weight, with their titles."""
+    worst = table.worst_attacks()
+
+    def accuracy(attack: str, rule: str, cell: Cell) -> Text:
+        mark = "bold underline " if worst.get(rule) == attack else ""
+        return Text(cell.text, f"{mark}black on {shade(table.damage(cell) / table.scale)}")
+
+    def share(attack: str, rule: str, cell: Cell) -> Text:
+        if cell.share is None:
+            return Text()
+        return Text(f"{cell.share:.0f}", f"black on {shade(cell.share / (2 * table.expected_share or 1))}")
+
+    title = "Test accuracy in %: the redder, the more damage; underlined: the worst attack on the rule"
+    made = [(title, _grid(table, table.rules, accuracy))]
+    if table.weighted_rules:
+        title = f"Weight of the Byzantine rows in %: {table.expected_share:.0f} is their number, 0 is caught"
+        made.append((title, _grid(table, table.weighted_rules, share)))
+    return made
+
+
+def _grid(table: Table, rules: Sequence[str], entry: Callable[[str, str, Cell], Text]) -> Grid:
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
+    grid.add_column("attack", no_wrap=True)
+    for rule in rules:
+        grid.add_column(Text(rule), justify="right", overflow="fold")
+    for attack in table.attacks:
+        cells = [(rule, table.cells.get((attack, rule))) for rule in rules]
+        grid.add_row(Text(attack), *[entry(attack, rule, cell) if cell else Text() for rule, cell in cells])
+    return grid
+
+
+class ProgressLine:
+    """A live line on the terminal, or a line now and then elsewhere: runs done, rounds per second, time left."""
+
+    EVERY = 10.0  # seconds between lines where there is no terminal
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self.live = console.is_terminal
+        self.bar = Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
+        self.task = self.bar.add_task("starting", total=None)
+        self.started = self.said = perf_counter()
+        self.last = Progress(0, 0, 0, 0)
+
+    def __enter__(self) -> ProgressLine:
+        if self.live:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live:
+            self.bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        self.last, now = progress, perf_counter()
+        rate = progress.rounds_done / (now - self.started)
+        left = f"{(progress.rounds - progress.rounds_done) / rate:.0f} s left" if rate else "starting"
+        text = f"{progress.done}/{progress.runs} runs, {rate:.0f} rounds/s, {left}"
+        if self.live:
+            self.bar.update(self.task, completed=progress.rounds_done, total=progress.rounds, description=text)
+        elif now - self.said > self.EVERY:
+            self.said = now
+            print(text, file=sys.stderr)
+
+    def summary(self, runs: int) -> str:
+        """What was done, in one sentence, of `runs` that the table holds."""
+        played, seconds = self.last, perf_counter() - self.started
+        rate = f" ({played.rounds_done / seconds:.0f} rounds/s)" if played.runs else ""
+        return f"{played.runs} runs played in {seconds:.1f} s{rate}, {runs - played.runs} were stored before."
