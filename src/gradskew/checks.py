@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
@@ -32,7 +33,8 @@ def check_number(
     """A finite number (whole, if asked) inside the bounds; a bool is no number."""
     kind = "a whole number" if whole else "a number"
     good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    check(good and math.isfinite(value), f"{name} must be {kind}, not {value!r}")
+    largest = math.inf if whole else sys.float_info.max
+    check(good and abs(value) <= largest, f"{name} must be {kind}, not {value!r}")
     bounds = ((at_least, "at least"), (above, "above"), (at_most, "at most"), (below, "below"))
     wanted = " and ".join(f"{word} {bound}" for bound, word in bounds if math.isfinite(bound))
     inside = at_least <= value <= at_most and above < value < below

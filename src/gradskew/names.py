@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -68,13 +69,15 @@ def parse(text: str) -> list[tuple[str, dict[str, Any]]]:
     wrong = InputError(f"cannot read {text[:80]!r}: write a name, name(option=value), or several joined by '+'")
     check(len(text) <= LONGEST, f"the name {text[:40]!r}... has more than {LONGEST} characters")
     try:
-        node = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python's remarks on odd literals would be lines beside our own
+            node = ast.parse(text.strip(), mode="eval").body
         stages: list[ast.expr] = []
         while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             stages.insert(0, node.right)
             node = node.left
         return [_stage(stage, wrong) for stage in [node, *stages]]
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise error if isinstance(error, InputError) else wrong from None
 
 
@@ -106,8 +109,8 @@ def _value(node: ast.expr) -> Any:
         return ast.unparse(node).replace(" ", "")
 
 
-def split_list(text: str) -> list[str]:
-    """The parts of a comma-separated list; commas inside parentheses do not split.
+def split_list(text: str, name: str = "the list") -> list[str]:
+    """The parts of a comma-separated list; commas inside parentheses do not split. name: what an error calls it.
 
     >>> split_list("mean, lie(z=1.0,sign=-1),strike")
     ['mean', 'lie(z=1.0,sign=-1)', 'strike']
@@ -120,6 +123,6 @@ def split_list(text: str) -> list[str]:
         else:
             parts[-1] += char
     stripped = [part.strip() for part in parts]
-    check(all(stripped), f"empty entry in the list {text[:80]!r}")
-    check(len(set(stripped)) == len(stripped), f"an entry is given twice in the list {text[:80]!r}")
+    check(all(stripped), f"empty entry in {name}: {text[:80]!r}")
+    check(len(set(stripped)) == len(stripped), f"an entry is given twice in {name}: {text[:80]!r}")
     return stripped

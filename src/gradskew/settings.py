@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import aggregators, attacks, data, models, partition
 from .bench import grid
@@ -14,6 +14,9 @@ from .clients import SGD
 from .names import split_list
 from .presets import PRESETS
 from .spec import Run
+
+T = TypeVar("T")
+MOST = 1_000_000  # rounds, epochs or images in a batch: more is a slip of the keyboard
 
 # What a data set is run with unless told otherwise. Chosen by the unattacked runs alone: see benchmarks/README.md.
 RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -45,7 +48,7 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
         content = tomllib.loads(path.read_text())
     except OSError as error:
         raise InputError(f"cannot read the config file {str(path)!r}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, deep nesting
         raise InputError(f"{str(path)!r} is not valid TOML: {error}") from None
     listed = list(known)
     for key in content:
@@ -59,6 +62,7 @@ def _text(key: str, value: Any) -> str:
         return ",".join(_text(key, entry) for entry in value) + ("," if key == "seeds" and len(value) == 1 else "")
     good = isinstance(value, (str, int, float)) and not isinstance(value, bool)
     check(good, f"the config key {key!r} takes a number, a string or a list of them, not {value!r}")
+    check("\0" not in str(value), f"the config key {key!r} has a null character")
     return str(value)
 
 
@@ -70,6 +74,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     preset = options["preset"]
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
+    for key in ("rounds", "epochs", "batch"):
+        check_number(key, options[key], at_least=1, at_most=MOST, whole=True)
     base = Run(
         source=source,
         partition=_partition(options, source),
@@ -88,10 +94,16 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     base.partition(source.load(), base.clients, 0)  # an impossible partition is an error now, not in every run
     return grid(
         base,
-        attacks=[attacks.make(name, preset=preset) for name in split_list(options["attacks"])],
-        aggregators=[aggregators.make(name, preset=preset) for name in split_list(options["aggregators"])],
+        attacks=_objects("attacks", options, attacks.make),
+        aggregators=_objects("aggregators", options, aggregators.make),
         seeds=_seeds(str(options["seeds"])),
     )
+
+
+def _objects(key: str, options: Mapping[str, Any], make: Callable[..., T]) -> list[T]:
+    made = [make(name, preset=options["preset"]) for name in split_list(options[key], key)]
+    check(len(set(made)) == len(made), f"an entry is given twice in {key}: {options[key][:80]!r}")
+    return made
 
 
 def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Partition:
@@ -105,11 +117,12 @@ def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Par
 
 def _seeds(text: str) -> list[int]:
     """`3` means 0, 1, 2; a list names the seeds: `0,7`, or `7,` for one."""
-    parts = split_list(text.removesuffix(","))
+    parts = split_list(text.removesuffix(","), "seeds")
     wrong = InputError(f"seeds is a count, or a comma-separated list of whole numbers, not {text!r}")
     if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):
         raise wrong
     numbers = [int(part) for part in parts]
+    check(len(set(numbers)) == len(numbers), f"a seed is given twice in {text[:80]!r}")
     if "," in text:
         return numbers
     check_number("seeds", numbers[0], at_least=1, at_most=10_000, whole=True)
