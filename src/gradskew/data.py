@@ -52,9 +52,15 @@ class Dataset:
     def __post_init__(self) -> None:
         check_number("num_classes", self.num_classes, at_least=2, whole=True)
         for name, split in (("training", self.train), ("test", self.test)):
+            good = split.labels.ndim == 1 and split.labels.dtype == torch.int64
+            got = f"{str(split.labels.dtype).removeprefix('torch.')} of shape {tuple(split.labels.shape)}"
+            check(good, f"the {name} labels must be int64 of shape (N,), not {got}")
             check(len(split) > 0, f"the {name} part of the data set is empty")
             same = len(split.images) == len(split.labels)
             check(same, f"the {name} part has {len(split.images)} images and {len(split.labels)} labels")
+            shape = tuple(split.images.shape[1:])
+            check(shape == self.shape, f"training images have the shape {self.shape}, {name} images {shape}")
+            check(split.images.numel() > 0, f"images of shape {shape} have no pixels")
             low, high = int(split.labels.min()), int(split.labels.max())
             inside = low >= 0 and high < self.num_classes
             check(inside, f"the {name} labels run from {low} to {high}: 0 to {self.num_classes - 1} is allowed")
@@ -83,7 +89,7 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that a run can see of the data."""
-        total = hashlib.sha256()
+        total = hashlib.sha256(f"{self.num_classes} classes".encode())
         tensors = [self.scale, self.shift]
         for split in (self.train, self.test):
             tensors += [split.images, split.labels]
@@ -152,7 +158,7 @@ class FashionMNIST(Source):
             check_number("train_size", self.train_size, at_least=1, whole=True)
 
     def read(self) -> Dataset:
-        folder = self.folder or DEBIAN_FASHION
+        folder = Path(self.folder or DEBIAN_FASHION)
         hint = "Debian's package dataset-fashion-mnist brings the files; --data names another folder"
         check(folder.is_dir(), f"no folder {str(folder)!r} with Fashion-MNIST's IDX files: {hint}")
         train, test = (

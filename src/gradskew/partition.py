@@ -29,6 +29,8 @@ class Partition(Named, ABC):
         check(clients <= images, f"{clients} clients cannot share {images} training images: each needs one")
         labels = dataset.train.labels.cpu().numpy()
         parts = self.deal(labels, dataset.num_classes, clients, numpy_generator(seed, "partition"))
+        good = len(parts) == clients and all(len(part) for part in parts)
+        check(good, f"the partition {self.name} must deal at least one image to each of {clients} clients")
         return [torch.from_numpy(part) for part in parts]
 
     @abstractmethod
@@ -69,6 +71,9 @@ class Dirichlet(Partition):
     def deal(
         self, labels: np.ndarray, num_classes: int, clients: int, generator: np.random.Generator
     ) -> Sequence[np.ndarray]:
+        possible = clients * self.min_samples <= len(labels)
+        few = f"{clients} clients cannot have {self.min_samples} images each: there are {len(labels)}"
+        check(possible, f"{few}; use fewer clients or a smaller min_samples")
         members = [np.flatnonzero(labels == label) for label in range(num_classes)]
         best = 0
         for _ in range(REDRAWS):
