@@ -7,10 +7,12 @@ import json
 import os
 import platform
 import resource
+import secrets
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,11 +107,12 @@ class Store:
         try:
             if path.stat().st_size > LARGEST:
                 raise ValueError("it is too large")
-            record = Record.from_json(path.read_text())
+            record = Record.from_json(path.read_text(encoding="ascii"))
             if record.digest != digest:
                 raise ValueError("its spec does not belong to its folder")
         except ValueError as error:
-            path.replace(path.with_suffix(".damaged"))
+            with suppress(FileNotFoundError):  # another process was faster
+                path.replace(path.with_suffix(".damaged"))
             print(f"gradskew: set aside a damaged record, {path}: {error}", file=sys.stderr)
             return None
         return record
@@ -133,15 +136,15 @@ class Store:
 
 def write(path: Path, content: str | bytes) -> None:
     """Replace a file atomically: readers see the old content or the new, and a full disk leaves the old."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 
