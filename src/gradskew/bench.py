@@ -8,9 +8,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,13 @@ def sweep(
     """Play all runs that `out` does not hold yet; returns the records of all, in order.
 
     workers: processes. One computes in this process; more start others, so a script needs the usual
-    `if __name__ == "__main__"`. Raises InputError if a run fails, after all others have finished.
+    `if __name__ == "__main__"`. Raises InputError if a run fails, from its error, after all others have finished.
     """
     check_number("workers", workers, at_least=1, whole=True)
     store = Store(out)
     store.prepare()
-    missing = [run for run in dict.fromkeys(runs) if store.load(run.digest) is None]
+    unique = {run.digest: run for run in runs}  # one spec may be written in several ways
+    missing = [run for digest, run in unique.items() if store.load(digest) is None]
     play = _play_here if workers == 1 or len(missing) <= 1 else _play_in_processes
     total = sum(run.rounds for run in missing)
 
@@ -70,13 +72,14 @@ def sweep(
         report(Progress(done, len(missing), rounds, total))
 
     tell(0, 0)
-    failures = []
-    for run, error in play(missing, store, workers, tell):
-        if error is not None:
-            failures.append(f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}: {error}")
+    with closing(play(missing, store, workers, tell)) as outcomes:
+        failures = [(run, error) for run, error in outcomes if error is not None]
     if failures:
+        run, error = failures[0]
+        kind = "" if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: "
         more = f" (and {len(failures) - 1} more runs)" if len(failures) > 1 else ""
-        raise InputError(f"{failures[0]}{more}; the other runs are stored")
+        cell = f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}"
+        raise InputError(f"{cell}: {kind}{error}{more}; the other runs are stored") from error
     return [record for run in runs if (record := store.load(run.digest)) is not None]
 
 
@@ -85,7 +88,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-Outcomes = Iterator[tuple[Run, Exception | None]]
+Outcomes = Generator[tuple[Run, Exception | None], None, None]
 
 
 def _play_here(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[int, int], None]) -> Outcomes:
@@ -97,20 +100,26 @@ def _play_here(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[
         tell(done, rounds)
 
     for done, run in enumerate(runs):
+        error = None
         try:
             _play(run, store, on_round)
-            yield run, None
-        except InputError as error:
-            yield run, error
+        except Exception as raised:
+            error = raised
+        yield run, error
         tell(done + 1, rounds)
 
 
 def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[int, int], None]) -> Outcomes:
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
     played = context.Value("q", 0)
+    others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(min(workers, len(runs)), context, _start_worker, (played,))
     try:
-        futures: dict[Future[None], Run] = {pool.submit(_play, run, store): run for run in runs}
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it: Ctrl-C is for us alone
+        try:
+            futures: dict[Future[None], Run] = {pool.submit(_play, run, store): run for run in runs}
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         waiting, done = set(futures), 0
         while waiting:
             finished, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
@@ -120,14 +129,15 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
                     raise InputError(
                         "a worker was killed (out of memory?); the same command goes on from the stored runs"
                     )
-                if error is not None and not isinstance(error, (InputError, OSError)):
+                if error is not None and not isinstance(error, Exception):
                     raise error
                 done += 1
-                yield futures[future], error if isinstance(error, Exception) else None
+                yield futures[future], error
             tell(done, played.value)
     except BaseException:
         for process in multiprocessing.active_children():
-            process.terminate()
+            if process not in others:
+                process.terminate()
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
@@ -143,10 +153,9 @@ _played: Any = None  # in a worker: the counter of rounds that all workers share
 
 
 def _start_worker(played: Any) -> None:
-    """Ctrl-C is for the parent to handle; a worker whose parent is gone ends."""
+    """Share the counter; a worker whose parent is gone ends."""
     global _played
     _played = played
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def watch() -> None:
