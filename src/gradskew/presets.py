@@ -23,5 +23,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "byzfl": {
         "multikrum": {"neighbours": "n-f-1"},
         "rfa": {"start": "zero", "steps": 3, "nu": 0.1},
+        "cclip": {"tau": 100.0},
+        "ipm": {"epsilon": 2.0},
     },
 }
