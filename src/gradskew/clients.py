@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from .checks import check, check_choice, check_number
 from .data import Dataset
 from .models import Flat, Model
-from .randomness import generator, torch_seed
+from .randomness import drawing, generator, torch_seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,9 @@ class SGD:
         check_number("weight_decay", self.weight_decay, at_least=0)
         if self.clip is not None:
             check_number("clip", self.clip, above=0)
+            object.__setattr__(self, "clip", float(self.clip))
+        for name in ("lr", "momentum", "weight_decay"):  # 1 and 1.0 are one setting, with one digest
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     def step(self, params: Tensor, grads: Tensor, momenta: Tensor) -> None:
         """One step of k clients at once: params, grads and momenta are (k, d)."""
@@ -84,15 +87,15 @@ def train_loop(
     """
     start = flat.read_buffers()
     after = start.repeat(len(shards), 1)
+    others = [buffer.clone() for buffer in flat.others]
     grads, momentum = torch.empty_like(params), torch.empty_like(params)
     flat.module.train()
     for shard, row, buffers in zip(shards, updates, after, strict=True):
         row.copy_(params)
         momentum.zero_()
         flat.bind(row, grads)
-        flat.write_buffers(start)
-        with torch.random.fork_rng():
-            torch.manual_seed(torch_seed(seed, "module", round, shard.client))
+        flat.write_buffers(start, others)
+        with drawing(torch_seed(seed, "module", round, shard.client), params.device):
             for order in shard.orders(sgd.epochs, seed, round):
                 for chosen in order.split(sgd.batch):
                     if len(chosen) == 1 and flat.has_batch_norm:
@@ -103,7 +106,7 @@ def train_loop(
                     sgd.step(row[None], grads[None], momentum[None])
         buffers.copy_(flat.read_buffers())
     flat.bind(params)
-    flat.write_buffers(start)
+    flat.write_buffers(start, others)
     torch.sub(params, updates, out=updates)
     return after
 
@@ -118,7 +121,7 @@ def train_batched(
     seed: int,
     round: int,
 ) -> Tensor:
-    """Train all clients as one computation; fills updates (n, d), returns (n, 0): such models have no buffers.
+    """Train all clients as one computation; fills updates (n, d), returns their buffers (n, b), which nothing changes.
 
     Clients stand in order of falling size, so that those that still have a batch are always the first rows, and batch
     sizes fall along them. Clients whose batches differ much are computed apart (`_groups`), so that padding never costs
@@ -149,12 +152,13 @@ def train_batched(
                 tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
                 scores = forward(tensors, inputs).flatten(0, 1)
                 losses = cross_entropy(scores, labels[group, columns].flatten(), reduction="none")
-                gradients = torch.autograd.grad((losses * weights.flatten()).sum(), tensors)
+                loss = (losses * weights.flatten()).sum()
+                gradients = torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True)
                 torch.cat([gradient.flatten(1) for gradient in gradients], 1, out=grads[group])
                 sgd.step(trained[group], grads[group], momenta[group])
     for k, i in enumerate(ranked):
         torch.sub(params, trained[k], out=updates[i])
-    return torch.empty(n, 0)
+    return flat.read_buffers().repeat(n, 1)
 
 
 def _groups(counts: list[int]) -> Iterator[slice]:

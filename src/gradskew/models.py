@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -12,9 +13,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from .checks import InputError, check, check_choice, check_number
 from .names import Named, Registry, parse_one
+from .randomness import drawing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +105,8 @@ class UserModel(Model):
     vectorised: bool = False
 
     def __post_init__(self) -> None:
-        check(callable(self.factory), "factory must be a function of (shape, num_classes) that returns an nn.Module")
+        good = callable(self.factory) and hasattr(self.factory, "__qualname__")
+        check(good, "factory must be a function of (shape, num_classes) that returns an nn.Module")
         check_choice("vectorised", self.vectorised, (False, True))
 
     @property
@@ -119,14 +123,14 @@ class UserModel(Model):
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)
         check(isinstance(module, nn.Module), f"{self.name} returned a {type(module).__name__}, not an nn.Module")
-        return module
+        return copy.deepcopy(module)  # a factory may give the same module each time: training must not reach it
 
 
 class Flat:
     """A module whose trainable parameters are views into one flat vector, in the module's order.
 
-    Floating buffers (batch norm's statistics) are read and written as a second, small vector (b,); integer buffers stay
-    out unless `all_buffers` asks for them.
+    Floating buffers (batch norm's statistics) are read and written as a second, small vector (b,). Integer buffers stay
+    out unless `all_buffers` asks for them, and so do buffers with infinite entries: they are masks.
     """
 
     def __init__(self, module: nn.Module, all_buffers: bool = False):
@@ -139,11 +143,15 @@ class Flat:
         self.shapes = [p.shape for _, p in self.named]
         self.sizes = [p.numel() for _, p in self.named]
         self.d = sum(self.sizes)
-        named = [(name, x) for name, x in module.named_buffers() if all_buffers or x.is_floating_point()]
+        every = list(module.named_buffers())
+        named = [(name, x) for name, x in every if (all_buffers or x.is_floating_point()) and x.isfinite().all()]
+        counted = {name for name, _ in named}
+        self.others = [buffer for name, buffer in every if name not in counted]
         self.buffers = [buffer for _, buffer in named]
         self.variances = [name.endswith("running_var") for name, _ in named]
         self.b = sum(buffer.numel() for buffer in self.buffers)
         self.has_batch_norm = any(isinstance(part, _BatchNorm) for part in module.modules())
+        self.has_dropout = any(isinstance(part, _DropoutNd) for part in module.modules())
 
     def views(self, flat: Tensor) -> list[Tensor]:
         """The parameters as views into the last axis of a (..., d) tensor."""
@@ -166,8 +174,13 @@ class Flat:
         """A copy of the buffers: (b,) float32, on the CPU."""
         return torch.cat([torch.empty(0), *[buffer.flatten().float().cpu() for buffer in self.buffers]])
 
-    def write_buffers(self, values: Tensor) -> None:
-        """Set the buffers from a vector (b,); a variance is never set below 0, a counter to the nearest integer."""
+    def write_buffers(self, values: Tensor, others: Sequence[Tensor] = ()) -> None:
+        """Set the buffers from a vector (b,); a variance is never set below 0, a counter to the nearest integer.
+
+        others: what to set the buffers to that stay out of the vector.
+        """
+        for buffer, other in zip(self.others, others, strict=False):
+            buffer.copy_(other)
         parts = values.split([buffer.numel() for buffer in self.buffers])
         for buffer, part, variance in zip(self.buffers, parts, self.variances, strict=True):
             part = part.clamp(min=0) if variance else part
@@ -178,8 +191,7 @@ def initial(
     model: Model, shape: tuple[int, ...], num_classes: int, seed: int, all_buffers: bool = False, device: str = "cpu"
 ) -> Flat:
     """The network before the first round, drawn from `seed` without touching torch's global generator."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawing(seed):
         module = model.build(shape, num_classes)
     flat = Flat(module.to(device), all_buffers)
     module.eval()

@@ -40,6 +40,18 @@ def numpy_generator(seed: int, purpose: str, *where: int) -> np.random.Generator
 
 
 @contextmanager
+def drawing(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Inside, a module draws from torch's global generators, seeded here; afterwards they are as they were."""
+    gpus = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the devices that are not forked
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def fixed_threads(count: int) -> Iterator[None]:
     """Compute with `count` intra-op threads in torch, BLAS and OpenMP, whatever the environment says.
 
