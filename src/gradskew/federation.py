@@ -69,7 +69,10 @@ class Federation:
         self.flat.bind(self.params)
         self.buffers = self.flat.read_buffers()
         self.rows = self.params.new_empty(run.num_sampled, self.flat.d + self.aggregated * self.flat.b)
-        self.train = ENGINES[resolve(run.engine, run.model, run.device)]
+        engine = resolve(run.engine, run.model, run.device)
+        alone = self.flat.has_batch_norm or self.flat.has_dropout
+        check(engine == "loop" or not alone, f"the model {run.model.name} has batch norm or dropout: use engine = loop")
+        self.train = ENGINES[engine]
         honest = run.clients - run.num_byzantine
         order = torch.randperm(honest, generator=generator(run.seed, "knowledge"))
         self.known = set((order[: ceil_share(run.knowledge, honest)] + run.num_byzantine).tolist())
@@ -108,7 +111,8 @@ class Federation:
                 metrics["stepped"] = True
             if outcome.weights is not None:
                 weights = outcome.weights.abs()
-                metrics["byzantine_share"] = float(weights[:byzantine].sum() / weights.sum())
+                if weights.sum() > 0:
+                    metrics["byzantine_share"] = float(weights[:byzantine].sum() / weights.sum())
             if metrics["stepped"] and honest_mean is not None:
                 metrics["distance"] = float(torch.linalg.vector_norm(outcome.value.double() - honest_mean.double()))
             metrics["rule"] = dict(outcome.notes)
@@ -157,12 +161,14 @@ class Federation:
         seen = [i for i in range(byzantine, len(clients)) if clients[i] in known]
         if not byzantine or not seen:
             return {"called": False}
-        honest = updates[byzantine:] if len(seen) == len(clients) - byzantine else updates[seen]
+        honest = updates.data[byzantine:] if len(seen) == len(clients) - byzantine else updates[seen]
+        before = honest._version  # counts changes in place
         ids = [clients[i] for i in seen]
         self.attack.observe(honest, clients=ids)
-        context = Context(round, self.params.clone(), self.rule, ids, told)
+        context = Context(round, self.params.clone(), copy.deepcopy(self.rule), ids, told)
         rng = generator(run.seed, "attack", round)
         forgery = self.attack.explain(honest, updates[:byzantine], n=len(clients), generator=rng, context=context)
+        check(honest._version == before, f"the attack {self.attack.name} changed the honest rows: it must copy them")
         wanted, got = (byzantine, updates.shape[1]), tuple(forgery.rows.shape)
         check(got == wanted, f"the attack {self.attack.name} gave rows of shape {got}, not {wanted}")
         updates[:byzantine] = forgery.rows
@@ -200,4 +206,4 @@ def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[T
 
 def mean(rows: Tensor) -> Tensor | None:
     """The mean of the rows, or None if there is none."""
-    return Rows(rows).combine(torch.full((len(rows),), 1 / len(rows))) if len(rows) else None
+    return Rows(rows).combine(torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)) if len(rows) else None

@@ -19,8 +19,9 @@ from .attacks import Attack, NoAttack
 from .checks import InputError, ceil_share, check, check_choice, check_number
 from .clients import SGD, resolve
 from .data import Digits, Source
-from .models import MLP, Model
+from .models import MLP, Model, initial
 from .partition import Dirichlet, Partition
+from .randomness import torch_seed
 
 SEMANTICS = 1  # counts up when a definition changes, so that older records are not taken for new ones
 
@@ -65,6 +66,7 @@ class Run:
         check(few, f"byzantine = {self.byzantine} leaves none of {self.clients} clients honest")
         check_number("rounds", self.rounds, at_least=1, whole=True)
         check_number("knowledge", self.knowledge, at_least=0, at_most=1)
+        object.__setattr__(self, "knowledge", float(self.knowledge))  # 1 and 1.0 are one setting, with one digest
         check_choice("redraw_knowledge", self.redraw_knowledge, (False, True))
         check_choice("told", self.told, ("actual", "expected"))
         check_choice("buffers", self.buffers, ("mean", "aggregated"))
@@ -113,12 +115,24 @@ class Run:
             "semantics": SEMANTICS,
         }
         code = {name: digest for part in self._parts() for name, digest in _user_code(part).items()}
+        if _user_code(getattr(self.model, "factory", self.model)):
+            code["network"] = self._network()
         return {**content, "user_code": code} if code else content
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the content: the name under which the run is stored."""
         return hashlib.sha256(canonical(self.content).encode()).hexdigest()
+
+    def _network(self) -> str:
+        """SHA-256 of a user's network before the first round: what one factory makes of one setting and of another."""
+        data = self.source.load()
+        flat = initial(self.model, data.shape, data.num_classes, torch_seed(self.seed, "model"))
+        tensors = [*flat.module.parameters(), *flat.module.buffers()]
+        total = hashlib.sha256(str(flat.module).encode())
+        for tensor in tensors:
+            total.update(tensor.detach().cpu().double().numpy().tobytes())
+        return total.hexdigest()
 
     def _parts(self) -> list[Any]:
         factory = getattr(self.model, "factory", None)
