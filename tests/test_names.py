@@ -1,0 +1,254 @@
+"""The grammar of names, lists of names, and names of objects."""
+
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradskew import aggregators, attacks, data, models, partition
+from gradskew.aggregators import NNM, RFA, RULES, Bucketing, CClip, DnC, Mixed, MultiKrum
+from gradskew.attacks import IPM, LIE, STRIKE, Mimic
+from gradskew.checks import InputError, ceil_share, check_choice, check_number
+from gradskew.data import FashionMNIST
+from gradskew.models import CNN, MLP
+from gradskew.names import LONGEST, parse, parse_one, split_list
+from gradskew.partition import Dirichlet
+
+POSITIVE = st.floats(1e-300, 1e300)
+COUNT = st.integers(1, 10**6)
+RULE = st.one_of(
+    st.builds(RFA, nu=POSITIVE, steps=COUNT, start=st.sampled_from(["mean", "zero"])),
+    st.builds(MultiKrum, m=st.none() | COUNT, neighbours=st.sampled_from(["n-f-2", "n-f-1"])),
+    st.builds(CClip, tau=POSITIVE),
+    st.builds(DnC, iterations=COUNT),
+    st.sampled_from([cls() for cls in RULES.classes.values()]),
+)
+MIXING = st.one_of(
+    st.builds(Bucketing, s=COUNT, told_f=st.sampled_from(["f", "f/s"])), st.builds(NNM, itself=st.booleans())
+)
+ATTACK = st.one_of(
+    st.builds(LIE, z=st.none() | st.floats(0, 1e9), sign=st.sampled_from([1, -1])),
+    st.builds(STRIKE, nu=st.floats(0, 1e300), max_alpha=st.none() | POSITIVE),
+    st.builds(IPM, epsilon=POSITIVE),
+    st.builds(Mimic, variant=st.sampled_from(["paper", "strike-authors"])),
+)
+MODEL = st.one_of(
+    st.builds(MLP, hidden=st.one_of(COUNT, st.lists(COUNT, min_size=1, max_size=4).map(tuple))),
+    st.builds(CNN, width=COUNT),
+)
+
+
+@given(st.lists(MIXING, max_size=3), RULE)
+def test_the_name_of_a_pipeline_makes_it_again(mixings, rule):
+    for mixing in mixings:
+        rule = Mixed(mixing=mixing, rule=rule)
+    assert aggregators.make(rule.name) == rule
+
+
+@given(ATTACK)
+def test_the_name_of_an_attack_makes_it_again(attack):
+    assert attacks.make(attack.name) == attack
+
+
+@given(MODEL)
+def test_the_name_of_a_model_makes_it_again(model):
+    assert models.make(model.name) == model
+
+
+@given(POSITIVE, COUNT)
+def test_the_names_of_partitions_and_sources_make_them_again(beta, count):
+    dealt = Dirichlet(beta=beta, min_samples=count)
+    assert partition.make(dealt.name) == dealt
+    assert data.make(FashionMNIST(train_size=count).name) == FashionMNIST(train_size=count)
+
+
+def test_names_are_short():
+    assert LIE().name == "lie"
+    assert LIE(z=None, sign=-1).name == "lie(z=None,sign=-1)"
+    assert MLP(hidden=(200, 100)).name == "mlp(hidden=(200,100))"
+    assert MLP(hidden=(7,)).name == "mlp(hidden=(7,))"
+    pipeline = Mixed(mixing=Bucketing(s=3), rule=Mixed(mixing=NNM(), rule=MultiKrum(neighbours="n-f-1")))
+    assert pipeline.name == "bucketing(s=3)+nnm+multikrum(neighbours=n-f-1)"
+
+
+def test_parse_by_hand():
+    assert parse(" nnm + rfa ") == [("nnm", {}), ("rfa", {})]
+    assert parse("a(x=1,y=-2.5)+b(z=None)+c()") == [("a", {"x": 1, "y": -2.5}), ("b", {"z": None}), ("c", {})]
+    assert parse("a(x=n-f-1, y=f/s, z=lower, w='lower')") == [
+        ("a", {"x": "n-f-1", "y": "f/s", "z": "lower", "w": "lower"})
+    ]
+    assert parse_one("strike-authors(x=a-b)", "attack") == ("strike_authors", {"x": "a-b"})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "cannot read"),
+        ("a+", "cannot read"),
+        ("+a", "cannot read"),
+        ("a b", "cannot read"),
+        ("a-b", "cannot read"),
+        ("a(x=1", "cannot read"),
+        ("a.b", "cannot read"),
+        ("a[0]", "cannot read"),
+        ("a()()", "cannot read"),
+        ("3", "cannot read"),
+        ("a(x={[]: 1})", "cannot read"),
+        ("a\0", "cannot read"),
+        ("\ud800", "cannot read"),
+        ("(" * 400, "cannot read"),
+        ("-" * 400 + "a", "cannot read"),
+        ("a(x=" + "-" * 400 + "1)", "cannot read"),
+        ("a(1)", "written name=value"),
+        ("a(*x)", "written name=value"),
+        ("a(**x)", "written name=value"),
+        ("a" * (LONGEST + 1), "more than 500 characters"),
+    ],
+)
+def test_what_cannot_be_read_is_one_error(text, says):
+    with pytest.raises(InputError, match=says) as caught:
+        parse(text)
+    assert len(str(caught.value)) < 250
+
+
+def test_an_option_given_twice():
+    with pytest.raises(InputError):
+        parse("lie(z=1,z=2)")
+
+
+def test_odd_literals_warn_of_nothing():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for text in ("a(x=1or 2)", "a(x='\\d')", "a(x=1 is 1)", "a(x=0x1for x in y)"):
+            try:
+                parse(text)
+            except InputError as error:
+                assert "cannot read" in str(error)
+    assert not caught
+
+
+MAKERS = [
+    attacks.make,
+    aggregators.make,
+    models.make,
+    partition.make,
+    data.make,
+    parse,
+    split_list,
+    lambda text: parse_one(text, "attack"),
+    lambda text: attacks.make(f"lie(z={text})"),
+    lambda text: aggregators.make(f"bucketing(s={text})+multikrum(m={text},neighbours={text})"),
+    lambda text: models.make(f"mlp(hidden={text})"),
+    lambda text: attacks.make(f"strike({text})"),
+]
+GRAMMAR = st.text(alphabet="abmnlie()+-*/=,.:'\"[]{}0123456789 \t\n_\\\0nf#@!~^&|<>λ", max_size=40)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+@given(text=st.one_of(st.text(max_size=60), GRAMMAR))
+def test_any_text_gives_an_object_or_a_value_error(make, text):
+    try:
+        made = make(text)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert made is not None
+
+
+def test_nothing_is_evaluated(tmp_path):
+    flag = tmp_path / "flag"
+    for text in (f"lie(z=open({str(flag)!r},'w'))", f"lie(z=[open({str(flag)!r},'w') for i in '1'])"):
+        with pytest.raises(InputError):
+            attacks.make(text)
+    assert not flag.exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "text", "says"),
+    [
+        (attacks.make, "strik", "did you mean 'strike'"),
+        (attacks.make, "STRIKE", "did you mean 'strike'"),
+        (attacks.make, "xyzzyq", "known: none, bitflip, labelflip, lie, ipm, minmax, minsum, mimic, strike"),
+        (aggregators.make, "medain", "did you mean 'median'"),
+        (aggregators.make, "bucketting+mean", "did you mean 'bucketing'"),
+        (aggregators.make, "median(midle=lower)", "did you mean 'middle'"),
+        (aggregators.make, "mean(s=1)", "known: none"),
+        (aggregators.make, "nnm", "stands before a rule"),
+        (aggregators.make, "median+nnm", "stands before a rule"),
+        (aggregators.make, "median+mean", "median is a rule and stands last"),
+        (attacks.make, "lie+ipm", "one name, not several"),
+        (models.make, "mpl", "did you mean 'mlp'"),
+    ],
+)
+def test_a_wrong_name_names_the_nearest(make, text, says):
+    with pytest.raises(InputError, match="unknown|stands|several") as caught:
+        make(text)
+    assert says in str(caught.value)
+
+
+def test_presets():
+    assert attacks.make("strike", preset="strike-authors").max_alpha == 10
+    assert attacks.make("strike(max_alpha=3.0)", preset="strike-authors").max_alpha == 3
+    assert aggregators.make("rfa", preset="byzfl") == RFA(start="zero", steps=3, nu=0.1)
+    with pytest.raises(InputError, match="did you mean 'paper'"):
+        attacks.make("strike", preset="papre")
+
+
+def test_split_list_by_hand():
+    assert split_list("a") == ["a"]
+    assert split_list("a, b(x=1,y=(2,3)) ,c") == ["a", "b(x=1,y=(2,3))", "c"]
+    for text in ("", ",", "a,", ",a", "a,,b", "a, ,b"):
+        with pytest.raises(InputError, match="empty entry in attacks"):
+            split_list(text, "attacks")
+    with pytest.raises(InputError, match="given twice"):
+        split_list("a,b,a")
+
+
+WORD = st.from_regex(r"[a-z]{1,5}(\([a-z]=[0-9](,[a-z]=\([0-9],[0-9]\))?\))?", fullmatch=True)
+
+
+@given(st.lists(WORD, min_size=1, unique=True))
+def test_split_list_undoes_a_join(words):
+    assert split_list(",".join(words)) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "good"),
+    [
+        (1, {}, True),
+        (1.5, {}, True),
+        (-1e308, {}, True),
+        (True, {}, False),
+        ("1", {}, False),
+        (None, {}, False),
+        (float("nan"), {}, False),
+        (float("inf"), {}, False),
+        (10**400, {}, False),
+        (10**400, {"whole": True}, True),
+        (1.0, {"whole": True}, False),
+        (0, {"above": 0}, False),
+        (0, {"at_least": 0}, True),
+        (1, {"below": 1}, False),
+        (1, {"at_most": 1}, True),
+        (-(10**400), {"whole": True, "at_least": 0}, False),
+    ],
+)
+def test_check_number(value, limits, good):
+    if good:
+        check_number("x", value, **limits)
+    else:
+        with pytest.raises(InputError, match="x must be "):
+            check_number("x", value, **limits)
+
+
+def test_check_choice_tells_true_from_one():
+    check_choice("x", True, (False, True))
+    for value in (1, "True", None, [], {}):
+        with pytest.raises(InputError, match="x must be one of False, True"):
+            check_choice("x", value, (False, True))
+
+
+@given(st.integers(0, 99), st.integers(0, 10**6))
+def test_ceil_share_rounds_the_written_decimal_up(percent, count):
+    assert ceil_share(percent / 100, count) == -(-percent * count // 100)
