@@ -77,7 +77,7 @@ def parse(text: str) -> list[tuple[str, dict[str, Any]]]:
             stages.insert(0, node.right)
             node = node.left
         return [_stage(stage, wrong) for stage in [node, *stages]]
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise error if isinstance(error, InputError) else wrong from None
 
 
@@ -105,7 +105,7 @@ def _value(node: ast.expr) -> Any:
     """A Python literal, or else the text itself: `lower`, `n-f-1` and `f/s` need no quotes."""
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (TypeError, ValueError):
         return ast.unparse(node).replace(" ", "")
 
 

@@ -1,0 +1,297 @@
+"""Records: bit for bit, whole or not at all, and what happens to damaged ones."""
+
+import errno
+import json
+import os
+import stat
+import threading
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from gradskew import SGD, Record, Run, Store, aggregators, attacks, records, simulate
+from gradskew.checks import InputError
+from gradskew.models import CNN, Linear
+from gradskew.partition import IID, Dirichlet
+from gradskew.records import write
+from gradskew.spec import canonical
+
+RUN = Run(
+    model=Linear(),
+    attack=attacks.make("lie"),
+    aggregator=aggregators.make("nnm+median"),
+    clients=6,
+    byzantine=1,
+    rounds=2,
+    sgd=SGD(epochs=1, batch=64, lr=0.1),
+)
+
+
+@pytest.fixture(scope="module")
+def result():
+    return simulate(RUN)
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path)
+    made.prepare()
+    return made
+
+
+def path_of(store, name="record.json"):
+    return store.runs / RUN.digest / name
+
+
+def left_over(store):
+    """Files other than the two that belong there."""
+    return sorted(
+        path.name for path in store.runs.rglob("*") if path.name not in ("record.json", "timing.json", RUN.digest)
+    )
+
+
+def test_a_record_comes_back_bit_for_bit(store, result):
+    assert store.load(RUN.digest) is None
+    saved = store.save(result, 1.5)
+    assert store.load(RUN.digest) == saved == Record.of(result)
+    text = path_of(store).read_text()
+    assert Record.from_json(text).to_json() == text
+    assert saved.spec == json.loads(canonical(RUN.content))
+    assert saved.rounds == result.rounds
+    assert list(store.all()) == [saved]
+    assert left_over(store) == []
+
+
+def test_the_same_spec_gives_the_same_bytes(tmp_path, result):
+    texts = []
+    for folder, seconds, outcome in (("a", 1.0, result), ("b", 99.0, simulate(RUN))):
+        store = Store(tmp_path / folder)
+        store.save(outcome, seconds)
+        texts.append(path_of(store).read_bytes())
+    assert texts[0] == texts[1]
+
+
+def test_timing_stands_apart(store, result):
+    store.save(result, 4.0)
+    timing = json.loads(path_of(store, "timing.json").read_text())
+    assert (timing["seconds"], timing["rounds_per_second"]) == (4.0, 0.5)
+    assert "seconds" not in path_of(store).read_text()
+    assert not {"seconds", "finished", "out", "workers", "folder", "data"} & set(RUN.content)
+
+
+def test_accuracy_is_the_mean_of_the_last_five_rounds():
+    def record(*accuracies):
+        return Record({}, [{"accuracy": accuracy, "share": None} for accuracy in accuracies], "")
+
+    long = record(90.0, 0.0, 10.0, 20.0, 30.0, 40.0)
+    assert (long.accuracy, long.best_accuracy) == (20.0, 90.0)
+    assert record(10.0, 40.0).accuracy == 25.0
+    assert record(7.0).accuracy == 7.0
+    assert long.average("accuracy") == pytest.approx(190 / 6)
+    assert long.average("share") is None
+
+
+def flip(text):
+    """One bit of the accuracy: 8 becomes 9, or such."""
+    at = text.index('"accuracy":') + len('"accuracy":')
+    return text[:at] + chr(ord(text[at]) ^ 1) + text[at + 1 :]
+
+
+def resealed(change):
+    """A record whose checksum is right, but that is not this run's."""
+
+    def damage(text):
+        body = json.loads(text)
+        return change(Record(body["spec"], body["rounds"], body["params_sha256"])).to_json()
+
+    return damage
+
+
+DAMAGES = {
+    "empty": lambda text: "",
+    "truncated": lambda text: text[: len(text) // 2],
+    "bit": flip,
+    "foreign": resealed(lambda record: replace(record, spec={**record.spec, "seed": 5})),
+    "no record": lambda text: "[]",
+    "null": lambda text: "null",
+    "number": lambda text: "1",
+    "other object": lambda text: "{}",
+    "without checksum": lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "sha256"}),
+    "other checksum": lambda text: text.replace('"sha256":"', '"sha256":"0'),
+    "deep": lambda text: "[" * 100_000,
+    "long number": lambda text: "9" * 10_000,
+    "not a number": lambda text: text.replace('"accuracy":', '"accuracy":NaN,"x":', 1),
+    "not ascii": lambda text: text + "\u00e9",
+    "null bytes": lambda text: "\0" * 4096,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_record_is_set_aside_and_computed_again(store, result, capsys, damage):
+    saved = store.save(result, 1.0)
+    damaged = damage(path_of(store).read_text())
+    path_of(store).write_text(damaged, encoding="utf-8")
+    assert store.load(RUN.digest) is None
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert said[0].startswith(f"gradskew: set aside a damaged record, {path_of(store)}")
+    assert path_of(store, "record.damaged").read_text(encoding="utf-8") == damaged
+    assert store.load(RUN.digest) is None
+    assert capsys.readouterr().err == ""
+    assert list(store.all()) == []
+    assert store.save(result, 1.0) == saved == store.load(RUN.digest)
+
+
+def test_a_huge_file_is_not_read(store, result, capsys, monkeypatch):
+    store.save(result, 1.0)
+    with path_of(store).open("r+b") as file:
+        file.truncate(1 << 40)  # sparse: reading it would take a terabyte
+    assert store.load(RUN.digest) is None
+    assert "too large" in capsys.readouterr().err
+
+
+def test_two_processes_may_set_the_same_record_aside(store, result, monkeypatch):
+    store.save(result, 1.0)
+    path_of(store).write_text("x")
+    read = type(path_of(store)).read_text
+
+    def gone(path, **options):
+        text = read(path, **options)
+        path.unlink()
+        return text
+
+    monkeypatch.setattr(type(path_of(store)), "read_text", gone)
+    assert store.load(RUN.digest) is None
+
+
+def test_nothing_is_unpickled():
+    text = Path(records.__file__).read_text()
+    assert not any(word in text for word in ("pickle", "torch.load", "eval(", "exec("))
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt(), MemoryError()]
+)
+def test_a_full_disk_or_a_crash_leaves_the_old_file(tmp_path, monkeypatch, error):
+    path = tmp_path / "file"
+    write(path, "old")
+
+    def fail(handle):
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(type(error)):
+        write(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_full_disk_leaves_no_record(store, result, monkeypatch):
+    def fail(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="No space left"):
+            store.save(result, 1.0)
+    assert store.load(RUN.digest) is None
+    assert left_over(store) == []
+    assert store.save(result, 1.0) == store.load(RUN.digest)
+
+
+def test_readers_see_the_old_or_the_new(tmp_path):
+    path, texts = tmp_path / "file", ["a" * 300_000, "b" * 300_000]
+    write(path, texts[0])
+
+    def replace_often():
+        for turn in range(60):
+            write(path, texts[turn % 2])
+
+    writers = [threading.Thread(target=replace_often) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        assert path.read_text() in texts
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_files_follow_the_umask(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write(tmp_path / "file", b"x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_an_unwritable_folder_is_one_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(InputError, match=r"cannot write to .*; --out names another folder"):
+            Store(folder).prepare()
+
+
+def test_prepare_leaves_nothing_and_may_be_repeated(store):
+    store.prepare()
+    assert list(store.runs.iterdir()) == []
+
+
+def test_strangers_in_the_folder_do_not_matter(store, result):
+    saved = store.save(result, 1.0)
+    (store.runs / "notes.txt").write_text("mine")
+    (store.runs / "empty").mkdir()
+    assert list(store.all()) == [saved]
+
+
+CHANGES = {
+    "partition": [IID(), Dirichlet(beta=0.6, min_samples=2), Dirichlet(min_samples=3)],
+    "model": [CNN(), CNN(width=8)],
+    "attack": [attacks.make(name) for name in ("none", "lie(z=1.4)", "lie(sign=-1)", "strike", "strike(nu=0.9)")],
+    "aggregator": [aggregators.make(name) for name in ("median", "nnm+mean", "nnm(itself=False)+median")],
+    "clients": [7],
+    "sampled": [5],
+    "byzantine": [2, 0],
+    "rounds": [3],
+    "sgd": [
+        replace(RUN.sgd, **change)
+        for change in (
+            {"epochs": 2},
+            {"batch": 63},
+            {"lr": 0.11},
+            {"momentum": 0.5},
+            {"weight_decay": 0.0},
+            {"clip": 1.0},
+        )
+    ],
+    "knowledge": [0.5],
+    "redraw_knowledge": [True],
+    "told": ["expected"],
+    "buffers": ["aggregated"],
+    "seed": [1, 2**32],
+    "engine": ["loop"],
+    "threads": [2],
+}
+
+
+def test_every_setting_has_a_part_in_the_digest():
+    missing = {field.name for field in fields(Run)} - set(CHANGES)
+    assert missing == {"source", "device"}  # the source: test_bench; a device: only where there is another
+    runs = [RUN, *[replace(RUN, **{key: value}) for key, values in CHANGES.items() for value in values]]
+    assert len({run.digest for run in runs}) == len(runs)
+
+
+def test_what_says_the_same_has_one_digest():
+    same = [
+        replace(RUN, sampled=6),
+        replace(RUN, byzantine=0.1),  # of 6, rounded up: 1
+        replace(RUN, knowledge=1),
+        replace(RUN, engine="batched"),
+    ]
+    assert {run.digest for run in same} == {RUN.digest}
+
+
+def test_the_digest_names_the_folder(store, result):
+    record = store.save(result, 1.0)
+    assert [path.name for path in store.runs.iterdir()] == [RUN.digest] == [record.digest]
+    assert len(RUN.digest) == 64
