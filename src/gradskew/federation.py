@@ -88,10 +88,10 @@ class Federation:
 
         updates, buffers, clients = keep_finite(updates, buffers, clients)
         honest_mean = mean(updates[self.count(clients) :])
-        forged = self.forge(updates, clients, min(f, self.rule.max_f(len(clients))), round)
+        forged = self.forge(updates, clients, self.tell(f, clients), round)
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
-        byzantine, told = self.count(clients), min(f, self.rule.max_f(len(clients)))
+        byzantine, told = self.count(clients), self.tell(f, clients)
         metrics: dict[str, Any] = {
             "rows": len(clients),
             "byzantine_rows": byzantine,
@@ -121,6 +121,10 @@ class Federation:
     def count(self, clients: list[int]) -> int:
         """How many of the clients are Byzantine: their ids are the lowest."""
         return sum(client < self.run.num_byzantine for client in clients)
+
+    def tell(self, f: int, clients: list[int]) -> int:
+        """The f that the rule is told: at most what it tolerates."""
+        return min(f, self.rule.max_f(len(clients))) if clients else 0
 
     def sample(self, round: int) -> list[int]:
         """The clients of a round, in rising order: Byzantine ones come first."""
