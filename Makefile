@@ -1,9 +1,10 @@
 VENV ?= .venv
+PEERS ?= .venv-crosschecks
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format benchmarks clean
+.PHONY: help bench test lint format benchmarks crosschecks clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,8 +27,11 @@ format: $(VENV)/.installed-dev  ## Format the sources
 benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain PyTorch
 	$(BIN)/python benchmarks/bench.py
 
+crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual environment of their own
+	$(PEERS)/bin/python -m pytest -W ignore crosschecks
+
 clean:  ## Remove the virtual environment and the default results
-	rm -rf $(VENV) gradskew-results
+	rm -rf $(VENV) $(PEERS) gradskew-results
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,4 +42,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(PEERS)/.installed: crosschecks/requirements.txt pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' $$(grep flwr $<)
+	$(PEERS)/bin/python -m pip install --quiet --no-deps $$(grep byzfl $<)
 	@touch $@

@@ -1,0 +1,85 @@
+"""Our preset `byzfl` against ByzFL 0.0.11. Where they differ on purpose, docs/semantics.md says why."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from byzfl import NNM as TheirNNM
+from byzfl import (
+    ALittleIsEnough,
+    Average,
+    CenteredClipping,
+    GeometricMedian,
+    InnerProductManipulation,
+    Median,
+    MultiKrum,
+    TrMean,
+)
+
+from gradskew import aggregators, attacks
+from gradskew.aggregators import NNM
+from gradskew.geometry import Rows
+
+SHAPES = [(5, 1, 3), (11, 3, 40), (20, 0, 100), (50, 10, 1000), (51, 24, 200)]
+
+
+def agree(ours, theirs):
+    """They turn torch tensors into float32, so they get NumPy arrays."""
+    torch.testing.assert_close(ours, torch.from_numpy(theirs), rtol=1e-9, atol=1e-9)
+
+
+def rows(n: int, d: int, seed: int) -> torch.Tensor:
+    """Float64, so that their distances do not drown in rounding."""
+    generator = torch.Generator().manual_seed(seed)
+    spread = torch.randn(n, d, generator=generator, dtype=torch.float64)
+    return spread * (1 + torch.arange(n)[:, None] / n) + 1.0
+
+
+@pytest.mark.parametrize(("n", "f", "d"), SHAPES)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("mean", lambda f: Average()),
+        ("median", lambda f: Median()),
+        ("rbtm", lambda f: TrMean(f)),
+        ("rfa", lambda f: GeometricMedian(nu=0.1, T=3)),
+        ("cclip", lambda f: CenteredClipping(L=1, tau=100.0)),
+        ("multikrum", lambda f: MultiKrum(f)),
+    ],
+)
+def test_rules(name, theirs, n, f, d, seed):
+    rule = aggregators.make(name, preset="byzfl")
+    f = min(f, rule.max_f(n))  # they allow Multi-Krum up to n > 2 f, we up to n > 2 f + 2
+    updates = rows(n, d, seed)
+    agree(rule(updates, f), theirs(f)(updates.numpy().copy()))
+
+
+@pytest.mark.parametrize(("n", "f", "d"), SHAPES)
+def test_centred_clipping_over_rounds(n, f, d):
+    ours, theirs = aggregators.make("cclip(tau=1.0,steps=3)"), CenteredClipping(L=3, tau=1.0)
+    for seed in range(4):
+        updates = rows(n, d, seed)
+        value = ours(updates, f)
+        ours.observe(value)
+        agree(value, theirs(updates.numpy().copy()))
+
+
+@pytest.mark.parametrize(("n", "f", "d"), SHAPES)
+def test_nnm(n, f, d):
+    updates = rows(n, d, 0)
+    matrix = NNM().matrix(Rows(updates), f, torch.Generator())
+    agree(matrix @ updates, TheirNNM(f)(updates.numpy().copy()))
+
+
+@pytest.mark.parametrize(("n", "f", "d"), [(5, 1, 3), (50, 10, 1000)])
+def test_attacks(n, f, d):
+    honest, own = rows(n - f, d, 0), rows(f, d, 1)
+    ours = attacks.make("ipm", preset="byzfl")(honest, own)[0]
+    agree(ours, InnerProductManipulation(tau=2.0)(honest.numpy()))
+    # they divide the variance by h - 1
+    unbiased = math.sqrt(len(honest) / (len(honest) - 1))
+    ours = attacks.make(f"lie(z={1.5 * unbiased!r})")(honest, own)[0]
+    agree(ours, ALittleIsEnough(tau=1.5)(honest.numpy()))
