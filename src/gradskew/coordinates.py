@@ -26,6 +26,14 @@ def median(rows: Rows, middle: str = "midpoint") -> Tensor:
     return value
 
 
+def squared_distances_to_median(rows: Rows, middle: str = "midpoint") -> Tensor:
+    """Squared distances of the rows to their median, which is never rounded to float32: (n,) float64."""
+    total = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
+    for _, block in rows.blocks(rows.updates.dtype if rows.mixing is None else torch.float64):
+        total += (block.double() - middle_row(sort_rows(block), middle)).square_().sum(1)
+    return total
+
+
 def trimmed_mean(rows: Rows, f: int) -> Tensor:
     """The mean of each column without its f largest and f smallest entries (d,)."""
     value = rows.updates.new_empty(rows.d)
@@ -35,11 +43,14 @@ def trimmed_mean(rows: Rows, f: int) -> Tensor:
 
 
 def middle_row(ordered: Tensor, middle: str) -> Tensor:
-    """The median row of a block whose columns are sorted."""
+    """The median row, in float64, of a block whose columns are sorted.
+
+    In float32, the midpoint of two rows of 3e38 would not be finite, and that of close rows would be one of them.
+    """
     check_choice("middle", middle, MIDDLES)
-    lower, upper = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    lower, upper = ordered[(len(ordered) - 1) // 2].double(), ordered[len(ordered) // 2].double()
     if middle == "midpoint":
-        return lower / 2 + upper / 2  # halves first: the sum of two rows of 3e38 is not finite
+        return (lower + upper) / 2
     return lower if middle == "lower" else upper
 
 

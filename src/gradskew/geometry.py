@@ -17,6 +17,7 @@ from torch import Tensor
 BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
 SAMPLE = 256  # columns that are looked at to find a central row
 CLOSE = 1e-7  # pairs closer than this share of their norms (squared) are computed again from differences
+MISLED = 1e4  # a central row farther off than this (squared, against the most central one) is given up
 
 
 class Rows:
@@ -59,14 +60,14 @@ class Rows:
         chosen = self.updates[:, index.to(self.updates.device)].double()
         return chosen if self.mixing is None else self.mixing @ chosen
 
-    def combine(self, weights: Tensor) -> Tensor:
-        """The weighted sum of rows, weights (n,) -> (d,), in the type of the rows."""
+    def combine(self, weights: Tensor, centre: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
+        """The weighted sum of rows, or of row - centre, weights (n,) -> (d,); in the type of the rows by default."""
         weights = weights.to(self.updates.device, torch.float64)
         if self.mixing is not None:
             weights = weights @ self.mixing
-        value = self.updates.new_empty(self.d)
+        value = self.updates.new_empty(self.d, dtype=dtype)
         for part, block in self.base.blocks():
-            value[part] = weights @ block
+            value[part] = weights @ (block if centre is None else block - centre[part].double())
         return value
 
     def squared_distances_to(self, centre: Tensor) -> Tensor:
@@ -106,8 +107,15 @@ class Rows:
         """Inner products of the rows around a central base row: (n, n) float64."""
         if self.mixing is not None:
             return self.mixing @ self.base.gram @ self.mixing.T
-        total = torch.zeros(self.n, self.n, dtype=torch.float64, device=self.updates.device)
         centre = _central_row(self.updates)
+        gram = self._gram_around(centre)
+        medians = _squared_distances(gram).median(1).values
+        central = int(medians.argmin())
+        # A row may look central on the sample and be huge elsewhere: around it, the others would lose their digits.
+        return gram if medians[centre] <= MISLED * medians[central] else self._gram_around(central)
+
+    def _gram_around(self, centre: int) -> Tensor:
+        total = torch.zeros(self.n, self.n, dtype=torch.float64, device=self.updates.device)
         for _, block in self.blocks():
             block = block - block[centre]
             total.addmm_(block, block.T)
@@ -117,9 +125,8 @@ class Rows:
     def squared_distances(self) -> Tensor:
         """Squared distances between the rows: (n, n) float64, zero diagonal."""
         norms = self.gram.diagonal()
-        scale = norms[:, None] + norms
-        distances = (scale - 2 * self.gram).clamp_(min=0)
-        close = (distances < CLOSE * scale).triu(1).nonzero()
+        distances = _squared_distances(self.gram)
+        close = (distances < CLOSE * (norms[:, None] + norms)).triu(1).nonzero()
         if len(close):
             exact = self._from_differences(close)
             distances[close[:, 0], close[:, 1]] = exact
@@ -154,9 +161,17 @@ class Rows:
 
 
 def finite_rows(updates: Tensor) -> Tensor:
-    """Which rows have finite entries only: (n,) bool. One pass and no temporary: extremes propagate NaN."""
-    low, high = updates.detach().aminmax(dim=1)
-    return low.isfinite() & high.isfinite()
+    """Which rows have finite entries only: (n,) bool. A finite sum proves it; the few others are looked at."""
+    good = updates.detach().sum(1).isfinite()
+    for i in (~good).nonzero()[:, 0].tolist():
+        good[i] = updates[i].isfinite().all()
+    return good
+
+
+def _squared_distances(gram: Tensor) -> Tensor:
+    """The squared distances that inner products give, without the digits that cancel."""
+    norms = gram.diagonal()
+    return (norms[:, None] + norms - 2 * gram).clamp_(min=0)
 
 
 def _central_row(updates: Tensor) -> int:

@@ -34,7 +34,7 @@ class Aksel(WeightedRule):
         check_choice("select", self.select, ("median", "n-f"))
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        distances = rows.squared_distances_to(coordinates.median(rows, self.middle))
+        distances = coordinates.squared_distances_to_median(rows, self.middle)
         if self.select == "n-f":
             kept = lowest(distances, rows.n - f)
         else:

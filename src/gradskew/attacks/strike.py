@@ -67,14 +67,14 @@ class STRIKE(Collusion):
             return mean_skewed, (mean_skewed - block.mean(0)).sign() * std_skewed
 
         ray = Ray(honest, shape)
-        diameter = Rows(honest.updates[skewed]).squared_distances.max()
+        diameter = honest.squared_distances[skewed][:, skewed].max()
         alpha = largest_step(ray.norm, ray.slopes[skewed], diameter - ray.squares[skewed])
         if self.max_alpha is not None:
             alpha = min(alpha, self.max_alpha)
         return ray.point(self.nu * alpha), alpha
 
     def _median(self, rows: Tensor) -> Tensor:
-        return middle_row(sort_rows(rows), self.middle).double()
+        return middle_row(sort_rows(rows), self.middle)
 
     def _extrapolate(self, honest: Rows) -> Tensor:
         row = honest.updates.new_empty(honest.d)
