@@ -14,6 +14,7 @@ class LabelFlip(NoAttack):
 
     The attack happens in training. Called directly, it returns own.
 
+    >>> import torch
     >>> LabelFlip().relabel(torch.tensor([0, 3, 9]), num_classes=10)
     tensor([9, 6, 0])
     """

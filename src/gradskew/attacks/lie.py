@@ -19,6 +19,7 @@ class LIE(Collusion):
     z: None means the paper's z_max = Phi^-1((n - f - s) / (n - f)), s = floor(n / 2 + 1) - f. It may come out at 0 or
     below (n = 10, f = 2): it is kept, and noted. sign: 1, or -1 for the other side.
 
+    >>> import torch
     >>> LIE(z=2.0)(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))
     tensor([[3.]])
     """

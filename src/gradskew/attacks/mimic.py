@@ -73,22 +73,22 @@ class Mimic(Attack):
         if t >= self.warmup and self.variant == "paper":
             return {}
         rows = Rows(honest)
-        mean = rows.combine(torch.full((rows.n,), 1 / rows.n))
+        mean = rows.combine(torch.ones(rows.n), dtype=torch.float64) / rows.n  # exact for equal rows: y is 0 then
         mu = mean if t == 0 or self.variant != "paper" else (t * self._state["mu"] + mean) / (t + 1)
         z = self._state["z"] if t else self._start(honest)
         products = rows.projections(z, centre=mu)
-        y = _unit(rows.combine(products) - products.sum().to(mu.dtype) * mu)
+        y = _unit(rows.combine(products, centre=mu, dtype=torch.float64))
         if y.any():
             z = y if t == 0 else _unit((t * z + y) / (t + 1))
         return {"round": t + 1, "mu": mu, "z": z, "target": self._farthest(rows, clients, z)}
 
     def _start(self, honest: Tensor) -> Tensor:
         draw = torch.randn(honest.shape[1], generator=torch.Generator().manual_seed(self.seed))
-        return _unit(draw.to(honest))
+        return _unit(draw.to(honest.device, torch.float64))
 
     def _farthest(self, rows: Rows, clients: list[int], z: Tensor) -> int:
         """The client of largest <x, z>, lowest id on ties."""
-        products = rows.projections(z)
+        products = rows.projections(z)[rows.equal.to(z.device)]  # equal rows tie, whatever the order of the sums
         if self.variant != "paper":
             products = products.abs()
         top = products.max()
@@ -96,8 +96,8 @@ class Mimic(Attack):
 
 
 def _unit(vector: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(vector, dtype=torch.float64)
-    return (vector / norm).to(vector.dtype) if norm > 0 else vector
+    norm = torch.linalg.vector_norm(vector)
+    return vector / norm if norm > 0 else vector
 
 
 def _ids(honest: Tensor, clients: Sequence[int] | None) -> list[int]:

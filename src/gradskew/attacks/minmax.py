@@ -47,6 +47,7 @@ class Perturbation(Collusion):
 class MinMax(Perturbation):
     """mean + gamma p, not farther from any honest row than two honest rows are from each other (Eq. 6 there).
 
+    >>> import torch
     >>> MinMax()(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))
     tensor([[2.]])
     """

@@ -16,6 +16,7 @@ class MinSum(Perturbation):
 
     Shejwalkar and Houmansadr 2021, Eq. 7. bound: the `largest` honest sum, or the `smallest` (their notebooks).
 
+    >>> import torch
     >>> MinSum()(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))
     tensor([[2.]])
     """
