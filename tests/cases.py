@@ -1,0 +1,183 @@
+"""What the tests of rules and attacks share: the tables of both, hard inputs, and the tolerance, stated once.
+
+A vector agrees with the oracle, per coordinate, within TOLERANCE["spread"] of the spread of the rows used, plus one
+unit in the last place of float32 at the rows used, plus TOLERANCE["relative"] of the exact value. A selection is right
+if every score inside is at most 1 + TOLERANCE["score"] times every score outside, both in float64. Weighted sums use
+the stricter weighted forms: the mean distance from the result, and the weighted mean magnitude.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from gradskew import aggregators as agg
+from gradskew import attacks as att
+
+TOLERANCE = {"spread": 1e-4, "ulp": 2.0**-23, "relative": 1e-5, "score": 1e-5}
+
+
+def assert_close(value, exact, spread, magnitude):
+    """The tolerance for vectors, per coordinate."""
+    value, exact = np.asarray(value, dtype=np.float64), np.asarray(exact)
+    slack = TOLERANCE["spread"] * spread + TOLERANCE["ulp"] * magnitude + TOLERANCE["relative"] * np.abs(exact)
+    excess = np.abs(value - exact) - slack
+    worst = int(excess.argmax())
+    assert excess[worst] <= 0, f"coordinate {worst}: {value[worst]} instead of {exact[worst]}"
+
+
+def assert_weighted(value, weights, rows):
+    """`value` is the weighted sum of the rows."""
+    weights, rows = np.asarray(weights, dtype=np.float64), np.asarray(rows, dtype=np.float64)
+    exact = (weights[:, None] * rows).sum(axis=0)
+    share = np.abs(weights)[:, None]
+    assert_close(value, exact, (share * np.abs(rows - exact)).sum(axis=0), (share * np.abs(rows)).sum(axis=0))
+
+
+def assert_lowest(scores, inside, noise=0.0):
+    """No score inside exceeds one outside; noise: what the oracle's own float64 may be off in a root of a score."""
+    scores, inside = np.asarray(scores), np.asarray(inside)
+    if not inside.any() or inside.all():
+        return
+    worst, best = scores[inside].max(), scores[~inside].min()
+    slack = TOLERANCE["score"] * abs(best) + 2 * noise * math.sqrt(abs(best)) + noise**2
+    assert worst <= best + slack, f"a score of {worst} was selected before one of {best}"
+
+
+@dataclass(frozen=True)
+class RuleCase:
+    """A rule and what it claims.
+
+    permutation: the order of rows does not matter. translation, scale: f(x + c) = f(x) + c, f(c x) = c f(x) for c > 0.
+    fixed: identical rows give that row. hull: never outside all rows' range. honest: per coordinate within the honest
+    rows' range, whatever the others send. far: equal rows of 1e30 leave it within the honest range.
+    """
+
+    name: str
+    permutation: bool = True
+    translation: bool = True
+    scale: bool = True
+    fixed: bool = True
+    hull: bool = True
+    honest: bool = False
+    far: bool = False
+
+    @property
+    def rule(self):
+        return agg.make(self.name)
+
+
+RULES = [
+    RuleCase("mean"),
+    RuleCase("multikrum", far=True),
+    RuleCase("multikrum(m=1)", far=True),
+    RuleCase("multikrum(neighbours=n-f-1)", far=True),
+    RuleCase("median", honest=True, far=True),
+    RuleCase("median(middle=lower)", honest=True, far=True),
+    RuleCase("median(middle=upper)", honest=True, far=True),
+    RuleCase("rbtm", honest=True, far=True),
+    RuleCase("rfa"),
+    RuleCase("rfa(start=zero,steps=3,nu=0.1)", translation=False, scale=False),
+    RuleCase("aksel", far=True),
+    RuleCase("aksel(middle=upper,select=n-f)", far=True),
+    RuleCase("cclip", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("cclip(tau=0.5,steps=3)", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("dnc", far=True),
+    RuleCase("dnc(b=4,c=1.5,iterations=2)", far=True),
+    RuleCase("dnc(b=4,replacement=True)", far=True),
+    RuleCase("nnm+mean"),
+    RuleCase("nnm+multikrum", far=True),
+    RuleCase("nnm+median", far=True),
+    RuleCase("nnm(itself=False)+rbtm", far=True),
+    RuleCase("nnm+rfa"),
+    RuleCase("nnm+aksel", far=True),
+    RuleCase("nnm+cclip", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("bucketing+multikrum", permutation=False),
+    RuleCase("bucketing(s=3)+median", permutation=False),
+    RuleCase("bucketing+rfa", permutation=False),
+    RuleCase("bucketing(told_f=f/s)+rbtm", permutation=False),
+    RuleCase("bucketing+nnm+multikrum", permutation=False),
+    RuleCase("nnm+bucketing+dnc", permutation=False),
+]
+
+
+@dataclass(frozen=True)
+class AttackCase:
+    """An attack and what it claims: equal: all Byzantine clients send one row; the rest as in `RuleCase`.
+
+    Permutation is that of the honest rows (with their ids).
+    """
+
+    name: str
+    equal: bool = True
+    permutation: bool = True
+    translation: bool = True
+    scale: bool = True
+
+    @property
+    def attack(self):
+        return att.make(self.name)
+
+
+ATTACKS = [
+    AttackCase("none", equal=False),
+    AttackCase("bitflip", equal=False, translation=False),
+    AttackCase("labelflip", equal=False),
+    AttackCase("lie"),
+    AttackCase("lie(z=None)"),
+    AttackCase("lie(sign=-1)"),
+    AttackCase("ipm", translation=False),
+    AttackCase("minmax"),
+    AttackCase("minmax(p=unit)", translation=False),
+    AttackCase("minmax(p=sign)", translation=False),
+    AttackCase("minsum"),
+    AttackCase("minsum(p=unit,bound=smallest)", translation=False),
+    AttackCase("minsum(p=sign)", translation=False),
+    AttackCase("mimic"),
+    AttackCase("mimic(variant=strike-authors)", translation=False),
+    AttackCase("strike"),
+    AttackCase("strike(nu=0.5,middle=upper,max_alpha=0.7)"),
+]
+
+
+def ids(case):
+    return case.name
+
+
+KINDS = ["gauss", "heavy", "duplicates", "one 1e6", "one 1e30", "f 1e6", "f 1e30", "offset", "identical", "sparse"]
+
+
+def make_rows(n, d, f, kind, seed):
+    """An (n, d) float32 matrix of a kind that is hard for float32, or for ties."""
+    draw = np.random.default_rng(seed)
+    rows = draw.standard_normal((n, d)) + draw.standard_normal(d)
+    many = 1 if kind.startswith("one") else f
+    if kind == "heavy":
+        rows = draw.standard_t(1.1, (n, d)).clip(-1e8, 1e8)
+    elif kind == "duplicates":
+        rows = rows[draw.integers(max(1, n // 3), size=n)]
+    elif kind.endswith(("1e6", "1e30")):
+        rows[draw.permutation(n)[:many]] *= float(kind.split()[1])
+    elif kind == "offset":
+        rows = 1 + 1e-4 * rows
+    elif kind == "identical":
+        rows[:] = rows[0]
+    elif kind == "sparse":
+        rows[draw.random((n, d)) < 0.7] = 0
+    return torch.from_numpy(rows.astype(np.float32))
+
+
+@st.composite
+def inputs(draw, bound, least_n=3, least_f=0):
+    """(rows (n, d), f) with n from 3 to 60 and every f that is legal: bound(n) is the largest."""
+    n = draw(st.integers(least_n, 60))
+    f = draw(st.integers(least_f, max(least_f, bound(n))))
+    d = draw(st.one_of(st.integers(1, 8), st.integers(9, 300), st.integers(301, 2000)))
+    return make_rows(n, d, f, draw(st.sampled_from(KINDS)), draw(st.integers(0, 2**32 - 1))), f
+
+
+def rows_of(*rows):
+    """A float32 matrix from its rows; numbers are rows of one column."""
+    return torch.tensor([row if isinstance(row, (tuple, list)) else (row,) for row in rows], dtype=torch.float32)
