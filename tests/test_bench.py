@@ -1,0 +1,269 @@
+"""Sweeps: order, what is played and what is not, the same bytes with any number of workers, and failures."""
+
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from gradskew import IID, SGD, FashionMNIST, Run, Store, aggregators, attacks, bench, grid, sweep
+from gradskew.aggregators import Mean
+from gradskew.attacks import LIE, Attack, NoAttack
+from gradskew.bench import Progress
+from gradskew.checks import InputError
+from gradskew.models import Linear
+from test_data import write_fashion
+
+BASE = Run(model=Linear(), clients=6, byzantine=1, rounds=2, sgd=SGD(epochs=1, batch=64, lr=0.1))
+
+
+def runs_of(attack_names="none,lie", rule_names="mean,median", seeds=(0,), **changes):
+    return grid(
+        replace(BASE, **changes),
+        attacks=[attacks.make(name) for name in attack_names.split(",")],
+        aggregators=[aggregators.make(name) for name in rule_names.split(",")],
+        seeds=seeds,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Raises(Attack):
+    """Raises when it is called in a round."""
+
+    key: ClassVar[str] = "raises"
+    what: str = "bug"
+
+    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+        if self.what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == "shape":
+            return own[:, :-1]
+        raise {"bug": ZeroDivisionError, "memory": MemoryError, "disk": OSError}[self.what]("over\nhere")
+
+
+def stored(folder):
+    """Every stored record's bytes, by digest."""
+    return {path.parent.name: path.read_bytes() for path in Path(folder).glob("runs/*/record.json")}
+
+
+class Log(list):
+    """Collects the progress."""
+
+    def __call__(self, progress):
+        self.append(progress)
+
+    @property
+    def rounds(self):
+        return self[-1].rounds_done
+
+
+def test_the_grid_is_the_product_in_order():
+    runs = runs_of("none,lie,strike", "median,mean", seeds=iter([4, 2]))
+    got = [(run.attack.name, run.aggregator.name, run.seed) for run in runs]
+    assert got == [
+        (attack, rule, seed) for attack in ("none", "lie", "strike") for rule in ("median", "mean") for seed in (4, 2)
+    ]
+    assert all(replace(run, attack=NoAttack(), aggregator=Mean(), seed=0) == BASE for run in runs)
+
+
+def test_records_come_in_the_order_of_the_runs(tmp_path):
+    runs = runs_of(seeds=(1, 0))
+    records = sweep(runs, tmp_path)
+    assert [record.digest for record in records] == [run.digest for run in runs]
+    assert [record.spec["seed"] for record in records] == [1, 0] * 4
+    assert [len(record.rounds) for record in records] == [2] * 8
+
+
+def test_workers_and_order_change_no_byte(tmp_path):
+    runs, log = runs_of(), Log()
+    sweep(runs, tmp_path / "one", workers=1)
+    records = sweep(runs[::-1], tmp_path / "two", workers=2, report=log)
+    first = stored(tmp_path / "one")
+    assert len(first) == 4
+    assert stored(tmp_path / "two") == first
+    assert [record.digest for record in records] == [run.digest for run in runs[::-1]]
+    assert log[0] == Progress(0, 4, 0, 8)
+    assert log[-1] == Progress(4, 4, 8, 8)
+    for before, after in pairwise(log):
+        assert before.done <= after.done
+        assert before.rounds_done <= after.rounds_done <= 8
+
+
+def test_progress_counts_each_round(tmp_path):
+    log = Log()
+    sweep(runs_of("none", "mean,median"), tmp_path, report=log)
+    assert [(progress.done, progress.rounds_done) for progress in log] == [
+        *[(0, 0), (0, 1), (0, 2), (1, 2)],
+        *[(1, 3), (1, 4), (2, 4)],
+    ]
+    assert {(progress.runs, progress.rounds) for progress in log} == {(2, 4)}
+
+
+def test_a_second_call_plays_nothing(tmp_path, monkeypatch):
+    runs = runs_of()
+    first, before = sweep(runs, tmp_path), stored(tmp_path)
+    monkeypatch.setattr(bench, "simulate", None)
+    log = Log()
+    assert sweep(runs, tmp_path, report=log, workers=2) == first
+    assert log == [Progress(0, 0, 0, 0)]
+    assert stored(tmp_path) == before
+
+
+def test_a_larger_grid_plays_what_is_missing(tmp_path):
+    sweep(runs_of("lie", "median"), tmp_path)
+    log = Log()
+    assert len(sweep(runs_of(), tmp_path, report=log)) == 4
+    assert log[-1] == Progress(3, 3, 6, 6)
+
+
+def test_a_changed_setting_is_not_taken_from_the_store(tmp_path):
+    log = Log()
+    sweep(runs_of("none", "mean"), tmp_path)
+    sweep(runs_of("none", "mean", sgd=replace(BASE.sgd, lr=0.2)), tmp_path, report=log)
+    assert log.rounds == 2
+    assert len(stored(tmp_path)) == 2
+
+
+def test_a_damaged_record_is_played_again(tmp_path, capsys):
+    runs = runs_of()
+    sweep(runs, tmp_path)
+    before = stored(tmp_path)
+    (tmp_path / "runs" / runs[2].digest / "record.json").write_text("{")
+    log = Log()
+    sweep(runs, tmp_path, report=log)
+    assert log.rounds == 2
+    assert stored(tmp_path) == before
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_equal_runs_are_played_once(tmp_path):
+    log = Log()
+    run = replace(BASE, attack=LIE(z=1.0))
+    ways = [run, run, replace(run, sampled=6), replace(run, byzantine=0.1), replace(run, engine="batched")]
+    records = sweep(ways, tmp_path, report=log)
+    assert log.rounds == 2
+    assert len(records) == 5
+    assert len(stored(tmp_path)) == 1
+
+
+def test_each_run_has_its_record_even_where_numbers_are_equal(tmp_path):
+    runs = [replace(BASE, attack=LIE(z=z)) for z in (1, 1.0)]
+    assert [record.digest for record in sweep(runs, tmp_path)] == [run.digest for run in runs]
+
+
+def test_two_folders_with_the_same_files_are_one_data_set(tmp_path):
+    runs = [
+        replace(BASE, source=FashionMNIST(folder=write_fashion(tmp_path / name)), clients=2, partition=IID())
+        for name in ("a", "b")
+    ]
+    log = Log()
+    sweep(runs, tmp_path / "out", report=log)
+    assert log.rounds == 2
+
+
+def test_no_runs_at_all(tmp_path):
+    assert sweep([], tmp_path, workers=2) == []
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, True, None])
+def test_workers_is_a_positive_whole_number(tmp_path, workers):
+    with pytest.raises(InputError, match="workers"):
+        sweep([], tmp_path, workers=workers)
+
+
+def test_an_unwritable_folder_is_an_error_before_any_round(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "simulate", None)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        sweep(runs_of(), tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("bug", "raises against median, seed 0: ZeroDivisionError: over\nhere; the other runs are stored"),
+        ("memory", "raises(what=memory) against median, seed 0: MemoryError: over\nhere; the other"),
+        ("disk", "raises(what=disk) against median, seed 0: over\nhere; the other"),
+        ("shape", "raises(what=shape) against median, seed 0: the attack raises(what=shape) gave rows of shape"),
+    ],
+)
+def test_a_run_that_raises_leaves_the_others_stored(tmp_path, what, says):
+    bad = replace(BASE, attack=Raises(what=what), aggregator=aggregators.make("median"))
+    good = runs_of("none", "mean,median")
+    with pytest.raises(InputError) as caught:
+        sweep([good[0], bad, good[1]], tmp_path)
+    assert str(caught.value).startswith(says)
+    assert isinstance(caught.value.__cause__, Exception)
+    assert set(stored(tmp_path)) == {run.digest for run in good}
+
+
+def test_runs_that_raise_in_workers_leave_the_others_stored(tmp_path):
+    bad = [replace(BASE, attack=Raises(), seed=seed) for seed in (0, 1)]
+    good = runs_of("none", "mean,median")
+    log = Log()
+    with pytest.raises(InputError) as caught:
+        sweep([*bad, *good], tmp_path, workers=2, report=log)
+    assert "ZeroDivisionError: over\nhere (and 1 more runs); the other runs are stored" in str(caught.value)
+    assert set(stored(tmp_path)) == {run.digest for run in good}
+    assert log[-1].done == 4
+
+
+def test_a_killed_worker_is_one_error(tmp_path):
+    runs = [*runs_of("none", "mean"), replace(BASE, attack=Raises(what="kill"))]
+    with pytest.raises(InputError, match=r"a worker was killed .*; the same command goes on"):
+        sweep(runs, tmp_path, workers=2)
+    assert set(stored(tmp_path)) <= {runs[0].digest}
+    log = Log()
+    sweep(runs[:1], tmp_path, report=log)  # goes on
+    assert set(stored(tmp_path)) == {runs[0].digest}
+
+
+def test_ctrl_c_keeps_what_is_finished(tmp_path):
+    runs = runs_of()
+
+    def stop(progress):
+        if progress.rounds_done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(runs, tmp_path, report=stop)
+    assert set(stored(tmp_path)) == {run.digest for run in runs[:2]}
+    log = Log()
+    sweep(runs, tmp_path, report=log)
+    assert log[-1] == Progress(2, 2, 4, 4)
+
+
+def test_the_calling_process_keeps_its_other_children_and_its_signals(tmp_path):
+    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    child.start()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def stop(progress):
+        if progress.runs:
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
+            if progress.rounds_done:
+                raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            sweep(runs_of(rounds=300), tmp_path, workers=2, report=stop)
+        assert child.is_alive()
+        deadline = time.monotonic() + 10
+        while multiprocessing.active_children() != [child] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert multiprocessing.active_children() == [child]
+    finally:
+        child.kill()
+        child.join()
+
+
+def test_a_run_that_failed_half_way_leaves_nothing(tmp_path):
+    with pytest.raises(InputError):
+        sweep([replace(BASE, attack=Raises())], tmp_path)
+    assert stored(tmp_path) == {}
+    assert list(Store(tmp_path).all()) == []
