@@ -90,7 +90,7 @@ RULES = [
     RuleCase("nnm+mean"),
     RuleCase("nnm+multikrum", far=True),
     RuleCase("nnm+median", far=True),
-    RuleCase("nnm(itself=False)+rbtm", far=True),
+    RuleCase("nnm(itself=False)+rbtm"),  # n - f other rows: one that is far is among them
     RuleCase("nnm+rfa"),
     RuleCase("nnm+aksel", far=True),
     RuleCase("nnm+cclip", translation=False, scale=False, fixed=False, hull=False),
