@@ -114,8 +114,8 @@ class Collusion(Attack):
 def check_rows(honest: Tensor, own: Tensor, n: int | None) -> int:
     """Check the shapes of an attack's rows; returns n, the clients in the round."""
     for name, rows in (("honest", honest), ("own", own)):
-        good = isinstance(rows, Tensor) and rows.ndim == 2 and rows.is_floating_point() and len(rows) > 0
-        check(good, f"{name} must be a floating matrix of at least one row, one client a row")
+        good = isinstance(rows, Tensor) and rows.ndim == 2 and rows.is_floating_point() and rows.numel() > 0
+        check(good, f"{name} must be a floating matrix with at least one entry, one client a row")
     check(honest.shape[1] == own.shape[1], f"honest has {honest.shape[1]} columns, own has {own.shape[1]}")
     known = len(honest) + len(own)
     if n is None:
