@@ -1,0 +1,506 @@
+"""The command line: what it does, one line for whatever is wrong, Ctrl-C, and two calls at once."""
+
+import csv
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from gradskew import bench, settings
+from gradskew.checks import InputError
+from gradskew.cli import main
+from gradskew.data import Digits, FashionMNIST
+from gradskew.partition import Dirichlet
+from test_data import write_fashion
+
+TINY = (
+    "--clients 6 --byzantine 1 --rounds 2 --epochs 1 --model linear --workers 1 --attacks none,lie --aggregators mean"
+)
+COMMAND = [sys.executable, "-c", "from gradskew.cli import main; main()"]
+
+
+class Outcome:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def error(self):
+        """The one line of an error: nothing beside it."""
+        assert self.code == 2, self.err
+        assert self.out == ""
+        assert len(self.err.splitlines()) == 1, self.err
+        assert self.err.startswith("gradskew: ")
+        return self.err
+
+    def late_error(self):
+        """The one line of an error that ends a sweep that had been announced."""
+        assert self.code == 2, self.err
+        assert "Traceback" not in self.err
+        errors = [line for line in self.err.splitlines() if line.startswith("gradskew: ")]
+        assert errors == self.err.splitlines()[-1:]
+        return errors[0]
+
+
+@pytest.fixture
+def call(capsys):
+    """Run a command line in this process."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Outcome(caught.value.code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def tiny(call, tmp_path):
+    """Run a tiny bench into tmp_path / "out"; later options count over the tiny ones."""
+
+    def run(*arguments):
+        return call("bench", *TINY.split(), "--out", tmp_path / "out", *arguments)
+
+    return run
+
+
+@pytest.fixture
+def specs(call, monkeypatch):
+    """The runs that a bench command would play."""
+
+    def run(*arguments):
+        seen = []
+
+        def sweep(runs, out, **options):
+            seen.extend(runs)
+            raise InputError("seen")
+
+        monkeypatch.setattr(bench, "sweep", sweep)
+        outcome = call("bench", *arguments)
+        assert outcome.err.splitlines()[-1] == "gradskew: seen", outcome.err
+        return seen
+
+    return run
+
+
+def rows(folder):
+    return list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+
+
+def records(folder):
+    return {path.parent.name: path.read_bytes() for path in folder.glob("runs/*/record.json")}
+
+
+def test_a_tiny_bench(tiny, tmp_path):
+    outcome = tiny("--aggregators", "mean,nnm+median", "--seeds", "2")
+    assert outcome.code == 0
+    assert "8 runs played" in outcome.out
+    out = tmp_path / "out"
+    got = [(row["dataset"], row["attack"], row["aggregator"], row["seed"]) for row in rows(out)]
+    assert got == [
+        ("digits", attack, rule, seed)
+        for attack in ("none", "lie")
+        for rule in ("mean", "nnm+median")
+        for seed in ("0", "1")
+    ]
+    assert all(0 <= float(row["accuracy"]) <= float(row["best_accuracy"]) <= 100 for row in rows(out))
+    assert all(len(row["params_sha256"]) == 64 for row in rows(out))
+    assert sorted(path.name for path in out.iterdir()) == ["heatmap.png", "results.csv", "runs", "table.md"]
+    assert "nnm+median" in outcome.out
+    assert "Traceback" not in outcome.err
+
+
+def test_a_second_call_plays_nothing(tiny, tmp_path, monkeypatch):
+    tiny()
+    before = records(tmp_path / "out"), (tmp_path / "out" / "results.csv").read_bytes()
+    monkeypatch.setattr(bench, "simulate", None)
+    outcome = tiny()
+    assert outcome.code == 0
+    assert "0 runs played" in outcome.out
+    assert (records(tmp_path / "out"), (tmp_path / "out" / "results.csv").read_bytes()) == before
+
+
+def test_what_the_options_mean(specs):
+    text = (
+        "--attacks lie(z=1.0,sign=-1) --aggregators bucketing(s=3)+multikrum(m=2) --clients 20 --sampled 8 "
+        "--byzantine 0.21 --beta 0.7 --min-samples 3 --rounds 9 --epochs 3 --batch 7 --lr 0.3 --momentum 0.4 "
+        "--weight-decay 0.01 --clip 5 --knowledge 0.6 --seeds 4, --engine loop --threads 2 --model mlp(hidden=(9,8))"
+    )
+    (run,) = specs(*text.split())
+    assert (run.attack.name, run.aggregator.name) == ("lie(z=1.0,sign=-1)", "bucketing(s=3)+multikrum(m=2)")
+    assert (run.clients, run.num_sampled, run.num_byzantine) == (20, 8, 5)  # 4.2 rounded up
+    assert run.partition == Dirichlet(beta=0.7, min_samples=3)
+    assert (run.rounds, run.seed, run.engine, run.threads, run.knowledge) == (9, 4, "loop", 2, 0.6)
+    sgd = run.sgd
+    assert (sgd.epochs, sgd.batch, sgd.lr, sgd.momentum, sgd.weight_decay, sgd.clip) == (3, 7, 0.3, 0.4, 0.01, 5.0)
+    assert run.model.hidden == (9, 8)
+
+
+def test_the_defaults(specs):
+    runs = specs()
+    attacks = ["none", "bitflip", "labelflip", "lie", "ipm", "minmax", "minsum", "mimic", "strike"]
+    rules = ["mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc"]
+    assert [(run.attack.name, run.aggregator.name) for run in runs] == [(a, r) for a in attacks for r in rules]
+    run = runs[0]
+    assert run.source == Digits()
+    assert run.partition == Dirichlet(beta=0.5, min_samples=2)
+    assert (run.clients, run.num_sampled, run.num_byzantine, run.seed, run.threads) == (50, 50, 10, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("1", [0]), ("3", [0, 1, 2]), ("3,", [3]), ("7,0", [7, 0]), (" 5 , 6 ", [5, 6]), ("0,", [0])]
+)
+def test_seeds_are_a_count_or_a_list(specs, text, seeds):
+    runs = specs("--attacks", "none", "--aggregators", "mean", "--seeds", text)
+    assert [run.seed for run in runs] == seeds
+
+
+def test_commas_inside_parentheses_do_not_split(specs):
+    runs = specs("--attacks", "lie(z=1.0,sign=-1),none, strike(nu=0.5,max_alpha=3.0)", "--aggregators", "mean")
+    assert [run.attack.name for run in runs] == ["lie(z=1.0,sign=-1)", "none", "strike(nu=0.5,max_alpha=3.0)"]
+
+
+def test_presets(specs):
+    (run,) = specs("--preset", "strike-authors", "--attacks", "strike", "--aggregators", "nnm+median")
+    assert run.attack.max_alpha == 10
+    assert (run.redraw_knowledge, run.buffers) == (True, "aggregated")
+
+
+def test_fashion_mnist_from_a_folder(specs, tmp_path):
+    folder = write_fashion(tmp_path / "files")
+    (run,) = specs(
+        *["--dataset", "fashion-mnist(train_size=4)", "--data", folder, "--partition", "iid", "--clients", 2],
+        *["--byzantine", 0, "--attacks", "none", "--aggregators", "mean"],
+    )
+    assert run.source == FashionMNIST(train_size=4, folder=folder)
+    assert len(run.source.load().train) == 4
+
+
+CONFIG = """
+dataset = "digits"
+attacks = ["lie(z=1.0,sign=-1)", "none"]
+aggregators = "mean,median"
+clients = 6
+byzantine = 0.2
+rounds = 3
+lr = 0.25
+seeds = [5]
+min_samples = 4
+"""
+
+
+def test_a_config_file(specs, tmp_path):
+    path = tmp_path / "bench.toml"
+    path.write_text(CONFIG)
+    runs = specs(path)
+    assert [(run.attack.name, run.aggregator.name, run.seed) for run in runs] == [
+        (attack, rule, 5) for attack in ("lie(z=1.0,sign=-1)", "none") for rule in ("mean", "median")
+    ]
+    run = runs[0]
+    assert (run.clients, run.num_byzantine, run.rounds, run.sgd.lr, run.partition.min_samples) == (6, 2, 3, 0.25, 4)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_command_line_overrides_the_file(specs, tmp_path, order):
+    path = tmp_path / "bench.toml"
+    path.write_text(CONFIG)
+    first, second = [[path], ["--rounds", 7, "--attacks", "strike", "--seeds", "2"]][::order]
+    runs = specs(*first, *second)
+    assert [(run.attack.name, run.seed) for run in runs] == [("strike", seed) for _ in range(2) for seed in (0, 1)]
+    assert (runs[0].rounds, runs[0].clients) == (7, 6)
+
+
+def test_the_file_may_name_the_folder(call, tmp_path):
+    path = tmp_path / "bench.toml"
+    path.write_text(f'out = "{tmp_path / "there"}"\nworkers = 1')
+    assert call("bench", path, *TINY.split()).code == 0
+    assert len(rows(tmp_path / "there")) == 2
+
+
+BAD = {
+    "attack": ("--attacks strik", "unknown attack 'strik'; did you mean 'strike'?"),
+    "rule": ("--aggregators median,medan", "unknown aggregator 'medan'; did you mean 'median'?"),
+    "mixing": ("--aggregators bucketin+mean", "did you mean 'bucketing'?"),
+    "mixing alone": ("--aggregators nnm", "stands before a rule"),
+    "option of a rule": ("--aggregators median(midle=lower)", "did you mean 'middle'?"),
+    "dataset": ("--dataset digit", "did you mean 'digits'?"),
+    "partition": ("--partition dirichle", "did you mean 'dirichlet'?"),
+    "model": ("--model mpl", "did you mean 'mlp'?"),
+    "preset": ("--preset papre", "did you mean 'paper'?"),
+    "engine": ("--engine fast", "engine must be one of auto, batched, loop"),
+    "option": ("--roundz 3", "--rounds"),
+    "grammar": ("--attacks lie(z=", "cannot read 'lie(z='"),
+    "odd literal": ("--attacks lie(z={[]:1})", "lie"),
+    "all Byzantine": ("--byzantine 6", "leaves none of 6 clients honest"),
+    "more Byzantine": ("--byzantine 7", "leaves none of 6 clients honest"),
+    "nearly all Byzantine": ("--byzantine 0.9", "leaves none of 6 clients honest"),
+    "negative Byzantine": ("--byzantine -1", "byzantine must be at least 0"),
+    "NaN Byzantine": ("--byzantine nan", "byzantine must be a number"),
+    "fraction of a client": ("--byzantine 1.5", "a whole number, or a share below 1"),
+    "Byzantine word": ("--byzantine few", "neither a count nor a share"),
+    "huge Byzantine": (f"--byzantine {10**400}", "byzantine must be a number"),
+    "negative lr": ("--lr -0.1", "lr must be above 0"),
+    "NaN lr": ("--lr nan", "lr must be a number"),
+    "infinite lr": ("--lr inf", "lr must be a number"),
+    "momentum": ("--momentum 1", "momentum must be at least 0 and below 1"),
+    "decay": ("--weight-decay -1", "weight_decay must be at least 0"),
+    "clip": ("--clip 0", "clip must be above 0"),
+    "knowledge": ("--knowledge 1.1", "knowledge must be at least 0 and at most 1"),
+    "negative strength": ("--attacks strike(nu=-1)", "strike: nu must be at least 0"),
+    "NaN strength": ("--attacks lie(z=nan)", "lie: z must be a number"),
+    "huge strength": (f"--attacks lie(z={10**400})", "lie: z must be a number"),
+    "tau": ("--aggregators cclip(tau=0)", "cclip: tau must be above 0"),
+    "bucket": ("--aggregators bucketing(s=0)+mean", "bucketing: s must be at least 1"),
+    "no beta": ("--beta 0", "beta must be above 0"),
+    "NaN beta": ("--beta nan", "beta must be a number"),
+    "beta of iid": ("--partition iid --beta 1", "beta belongs to the dirichlet partition"),
+    "impossible beta": ("--clients 50 --beta 0.2 --min-samples 10", "best minimum"),
+    "impossible minimum": ("--min-samples 240", "6 clients cannot have 240 images each: there are 1437"),
+    "no client": ("--clients 0", "clients must be at least 1"),
+    "many clients": ("--clients 1438", "1438 clients cannot share 1437 training images"),
+    "absurd clients": (f"--clients {10**18}", f"{10**18} clients cannot share 1437"),
+    "more sampled than clients": ("--sampled 7", "sampled must be at least 1 and at most 6"),
+    "no round": ("--rounds 0", "rounds must be at least 1"),
+    "absurd rounds": (f"--rounds {10**30}", "rounds must be at least 1 and at most"),
+    "rounds beyond a float": (f"--rounds {10**400}", "rounds must be at least 1 and at most"),
+    "absurd epochs": (f"--epochs {10**30}", "epochs must be at least 1 and at most"),
+    "absurd batch": (f"--batch {10**30}", "batch must be at least 1 and at most"),
+    "half a round": ("--rounds 1.5", "not a valid integer"),
+    "no thread": ("--threads 0", "threads must be at least 1"),
+    "absurd threads": (f"--threads {10**9}", "threads must be at least 1 and at most"),
+    "no attacks": ("--attacks=", "empty entry in attacks"),
+    "comma": ("--attacks none,", "empty entry in attacks"),
+    "no aggregators": ("--aggregators=", "empty entry in aggregators"),
+    "attack twice": ("--attacks lie,lie", "given twice in attacks"),
+    "attack twice in other words": ("--attacks lie,lie(z=1.5)", "given twice in attacks"),
+    "no seeds": ("--seeds=", "empty entry in seeds"),
+    "zero seeds": ("--seeds 0", "seeds must be at least 1"),
+    "absurd seeds": ("--seeds 999999999999", "seeds must be at least 1 and at most"),
+    "negative seed": ("--seeds -1", "seeds is a count, or a comma-separated list"),
+    "seed twice": ("--seeds 1,01", "a seed is given twice"),
+    "empty seed": ("--seeds 1,,2", "empty entry in seeds"),
+    "device": ("--device tpu", "unknown device 'tpu'"),
+    "folder of the digits": ("--data /nowhere", "the digits are embedded"),
+    "data folder": ("--dataset fashion_mnist --data /nowhere", "no folder '/nowhere'"),
+    "config": ("nowhere.toml", "cannot read the config file 'nowhere.toml'"),
+    "layers": ("--model mlp(hidden=())", "at least one layer"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "says"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_line(tiny, tmp_path, arguments, says):
+    assert says in tiny(*arguments.split()).error()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_cuda(tiny):
+    for device in ("cuda", "cuda:0"):
+        assert "no CUDA device here" in tiny("--device", device).error()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"roundz = 3", "unknown key in .*'roundz'; did you mean 'rounds'"),
+        (b"min-samples = 3", "did you mean 'min_samples'"),
+        (b"[bench]\nrounds = 3", "unknown key in .*'bench'"),
+        (b'config = "x"', "unknown key"),
+        (b"rounds = = 3", "not valid TOML"),
+        (b"rounds = 3\nrounds = 4", "not valid TOML"),
+        (b"\xff\xfe", "not valid TOML"),
+        (b"rounds = " + b"9" * 5000, "not valid TOML"),
+        (b"rounds = " + b"9" * 30, "rounds must be at least 1 and at most"),
+        (b"attacks = " + b"[" * 5000 + b"]" * 5000, "not valid TOML"),
+        (b"rounds = true", "'rounds' takes a number, a string or a list of them, not True"),
+        (b"rounds = 1.5", "not a valid integer"),
+        (b"rounds = 2020-01-01", "'rounds' takes a number"),
+        (b"rounds = {a = 1}", "'rounds' takes a number"),
+        (b"lr = nan", "lr must be a number"),
+        (b"seeds = []", "empty entry in seeds"),
+        (b'out = "a\\u0000b"', "null character"),
+    ],
+)
+def test_bad_config_files(call, tmp_path, content, says):
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    outcome = call("bench", path, "--attacks", "none", "--aggregators", "mean", "--clients", 6)
+    with pytest.raises(InputError, match=says):
+        raise InputError(outcome.error())
+
+
+def test_a_folder_as_config(call, tmp_path):
+    assert "cannot read the config file" in call("bench", tmp_path).error()
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
+@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"\0\0\x08\3" + b"\0" * 12)[:-4]])
+def test_corrupt_data(tiny, tmp_path, name, content):
+    folder = write_fashion(tmp_path / "files")
+    (folder / name).write_bytes(content)
+    assert name in tiny("--dataset", "fashion_mnist", "--data", folder).error()
+
+
+def test_an_unwritable_folder(tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot write to" in tiny("--out", tmp_path / "file" / "below").late_error()
+
+
+@pytest.mark.parametrize("workers", ["0", "-3"])
+def test_workers_below_one(tiny, workers):
+    assert "workers" in tiny("--workers", workers).late_error()
+
+
+def test_a_network_beyond_memory_is_one_line(tiny):
+    error = tiny("--model", f"mlp(hidden={10**15})", "--attacks", "none").late_error()
+    assert "none against mean, seed 0" in error
+
+
+@pytest.mark.parametrize("arguments", [["nosuch"], ["--nosuch"], ["list", "extra"], ["bench", "a", "b"]])
+def test_wrong_commands(call, arguments):
+    call(*arguments).error()
+
+
+def test_help_version_and_list(call):
+    for arguments in ([], ["--help"], ["-h"]):
+        outcome = call(*arguments)
+        assert outcome.code == 0
+        assert "bench" in outcome.out + outcome.err
+    assert call("bench", "--help").code == call("--version").code == 0
+    listed = call("list").out
+    for name in ("strike", "multikrum", "bucketing", "nnm", "fashion_mnist", "dirichlet", "mlp", "strike-authors"):
+        assert f"  {name} " in listed
+
+
+def python(code, **environment):
+    run = [sys.executable, "-c", code]
+    return subprocess.run(run, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+
+
+def test_help_does_not_wait_for_torch():
+    code = """
+import sys
+from gradskew.cli import main
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+print(sorted({"torch", "numpy", "sklearn", "matplotlib"} & set(sys.modules)))
+"""
+    done = python(code)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stderr == ""
+
+
+def test_list_into_a_closed_pipe():
+    command = f"'{sys.executable}' -c 'from gradskew.cli import main; main()' list | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+
+
+def start(out, *arguments, **environment):
+    """A bench in a process group of its own."""
+    return subprocess.Popen(
+        [*COMMAND, "bench", *TINY.split(), "--out", str(out), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, **environment},
+    )
+
+
+def group(leader):
+    """The live processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[3]) == leader and fields[0] != "Z":
+            found.append(int(path.parent.name))
+    return found
+
+
+def until(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.05)
+
+
+def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tmp_path):
+    tiny("--aggregators", "mean,rfa", "--out", tmp_path / "here")
+    both = [
+        start(tmp_path / "there", "--aggregators", "mean,rfa", OMP_NUM_THREADS=threads, PYTHONHASHSEED=threads)
+        for threads in ("1", "2")
+    ]
+    for process in both:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
+        assert "lie" in out
+    assert records(tmp_path / "there") == records(tmp_path / "here")
+    for name in ("results.csv", "table.md"):
+        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    belongs = {"record.json", "timing.json", "results.csv", "table.md", "heatmap.png"}
+    assert {path.name for path in (tmp_path / "there").rglob("*") if path.is_file()} == belongs
+
+
+LONG = ["--rounds", "30", "--seeds", "200", "--workers", "2"]
+
+
+def test_ctrl_c_keeps_finished_runs_and_says_how_to_go_on(tmp_path):
+    process = start(tmp_path, *LONG)
+    try:
+        until(lambda: len(records(tmp_path)) >= 2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert "the same command goes on" in err.splitlines()[-1]
+        until(lambda: not group(process.pid), 5)
+    finally:
+        process.kill()
+    kept = records(tmp_path)
+    assert 2 <= len(kept) < 400
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")]
+
+
+def test_ctrl_c_while_workers_start_shows_no_traceback(tmp_path):
+    process = start(tmp_path, *LONG)
+    try:
+        until(lambda: len(group(process.pid)) >= 3)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "Traceback" not in err
+        assert "the same command goes on" in err.splitlines()[-1]
+        until(lambda: not group(process.pid), 5)
+    finally:
+        process.kill()
+
+
+def test_workers_end_when_the_parent_is_killed(tmp_path):
+    process = start(tmp_path, *LONG)
+    until(lambda: records(tmp_path))
+    assert len(group(process.pid)) >= 3
+    process.kill()
+    process.communicate(timeout=30)
+    until(lambda: not group(process.pid), 10)
+
+
+def test_every_option_of_bench_is_a_setting_or_an_execution_option():
+    from gradskew.cli import cli
+
+    names = {option.name for option in cli.commands["bench"].params} - {"config", "workers", "out", "data"}
+    known = set(settings.COMMON) | set(settings.RECIPES["digits"])
+    assert names == known | {"sampled", "beta", "min_samples"}
