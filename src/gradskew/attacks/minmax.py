@@ -55,4 +55,5 @@ class MinMax(Perturbation):
     key: ClassVar[str] = "minmax"
 
     def strength(self, ray: Ray, distances: Tensor) -> float:
-        return largest_step(ray.norm, ray.slopes, distances.max() - ray.squares)
+        diameter = distances.max()
+        return largest_step(ray.norm, ray.slopes, diameter - ray.squares) if diameter > 0 else 0.0

@@ -32,4 +32,4 @@ class MinSum(Perturbation):
         sums = distances.sum(1)
         bound = sums.max() if self.bound == "largest" else sums.min()
         slack = bound - ray.squares.sum()
-        return largest_step(len(sums) * ray.norm, ray.slopes.sum()[None], slack[None])
+        return largest_step(len(sums) * ray.norm, ray.slopes.sum()[None], slack[None]) if bound > 0 else 0.0

@@ -68,7 +68,9 @@ class STRIKE(Collusion):
 
         ray = Ray(honest, shape)
         diameter = honest.squared_distances[skewed][:, skewed].max()
-        alpha = largest_step(ray.norm, ray.slopes[skewed], diameter - ray.squares[skewed])
+        alpha = 0.0
+        if diameter > 0:  # else std_S is 0, or rounding
+            alpha = largest_step(ray.norm, ray.slopes[skewed], diameter - ray.squares[skewed])
         if self.max_alpha is not None:
             alpha = min(alpha, self.max_alpha)
         return ray.point(self.nu * alpha), alpha
