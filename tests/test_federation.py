@@ -520,12 +520,16 @@ def test_objects_given_in_a_run_are_not_changed_and_start_afresh() -> None:
     run = replace(BASE, aggregator=rule, attack=attack)
     fresh = simulate(run)
     assert rule.state_dict() == attack.state_dict() == {}
+    targets = [metrics["attack"]["target"] for metrics in fresh.rounds]
+    stale = min({2, 3, 4, 5} - set(targets))
     rule.observe(torch.full((30,), 5.0))
-    attack.observe(torch.eye(4, 30), clients=[2, 3, 4, 5])
-    centre, target = rule.state_dict()["centre"], attack.state_dict()["target"]
-    assert simulate(run).params_sha256 == fresh.params_sha256
+    attack.load_state_dict({"round": 2, "mu": torch.zeros(30), "z": torch.ones(30), "target": stale})
+    centre = rule.state_dict()["centre"]
+    again = simulate(run)
+    assert [metrics["attack"]["target"] for metrics in again.rounds] == targets
+    assert again.params_sha256 == fresh.params_sha256
     assert torch.equal(rule.state_dict()["centre"], centre)
-    assert attack.state_dict()["target"] == target
+    assert attack.state_dict()["target"] == stale
 
 
 def test_state_lives_on_from_round_to_round() -> None:
