@@ -112,9 +112,9 @@ def test_cclip_takes_steps_and_starts_from_the_last_aggregate():
 
 
 def test_dnc_drops_the_rows_that_stand_out():
-    """The variance lies along the second axis: centre -2.25 (8.9 / 4), and the row 9 is farthest from it.
+    """The variance lies along the second axis: centre 8.9 / 4 = 2.225, and the row 8.9 is farthest from it.
 
-    c = 2 drops two rows: squared distances to 2.225 are 4.95, 4.52, 5.41, 45.9, so 9 and -0.1 go.
+    c = 2 drops two rows: squared distances to 2.225 are 4.95, 4.52, 5.41, 44.6, so 8.9 and -0.1 go.
     """
     rows = rows_of((1, 0), (1, 0.1), (1, -0.1), (1, 8.9))
     assert call("dnc", rows, 1).tolist() == pytest.approx([1, 0], abs=1e-7)

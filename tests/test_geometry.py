@@ -80,6 +80,23 @@ def test_a_row_that_is_huge_between_the_sampled_columns_is_no_centre():
     assert relative_error(Rows(updates).squared_distances_to_mean(weights), exact) < 1e-8
 
 
+def test_an_offset_costs_no_digits():
+    """Rows 2^23 + (0, 1, 2, ...), up to half a unit in the last place: their mean is 2^23 + 4, for n = 9."""
+    updates = 2.0**23 + torch.arange(9.0)[:, None].expand(9, 50)
+    squares = Rows(updates).squared_distances_to_mean(torch.full((9,), 1 / 9, dtype=torch.float64))
+    torch.testing.assert_close(squares.tolist(), [50.0 * (k - 4) ** 2 for k in range(9)], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e6, 1e30])
+def test_rows_close_to_each_other_and_far_from_all_others(size):
+    """Two rows that differ in the last place only: their inner products do not know by how much."""
+    updates = make_rows(10, 300, 0, "gauss", seed=1)
+    updates[3] = size * updates[3]
+    updates[7] = torch.nextafter(updates[3], torch.tensor(torch.inf))
+    updates[8] = updates[7]
+    assert relative_error(Rows(updates).squared_distances, oracle.squared_distances(updates.numpy())) < 1e-8
+
+
 def test_equal_rows_are_found():
     updates = make_rows(6, 1000, 0, "gauss", seed=1)
     updates[3], updates[5] = updates[1], updates[1]
