@@ -137,13 +137,14 @@ class Watched(Aggregator):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rejects(WeightedRule):
-    """Gives no row any weight."""
+class Weighs(WeightedRule):
+    """Gives the rows these weights, whatever they are."""
 
-    key: ClassVar[str] = "rejects"
+    key: ClassVar[str] = "weighs"
+    weights: tuple[float, ...]
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        return torch.zeros(rows.n, dtype=torch.float64), {}
+        return torch.tensor(self.weights, dtype=torch.float64), {}
 
 
 def planted(run: Run, rows: dict[int, float]) -> Federation:
@@ -242,6 +243,9 @@ def test_byzantine_share_of_a_selection() -> None:
     run = replace(BASE, clients=5, byzantine=1, aggregator=MultiKrum(m=3))
     metrics = planted(run, {0: 0.0, 1: 1.0, 2: 1.0, 3: 50.0, 4: -50.0}).round(0)
     assert metrics["byzantine_share"] == pytest.approx(1 / 3)
+    run = replace(BASE, clients=4, byzantine=2, aggregator=Weighs(weights=(-0.5, 1, 0, 1.5)))
+    metrics = planted(run, {0: 1.0, 1: 2.0, 2: 3.0, 3: 4.0}).round(0)
+    assert metrics["byzantine_share"] == pytest.approx(1.5 / 3), "of the absolute weights"
 
 
 def test_sampling() -> None:
@@ -452,7 +456,7 @@ def test_an_aggregate_that_is_not_finite() -> None:
 
 
 def test_a_rule_that_gives_no_row_any_weight() -> None:
-    metrics = simulate(replace(BASE, aggregator=Rejects(), rounds=1)).rounds[0]
+    metrics = simulate(replace(BASE, aggregator=Weighs(weights=(0,) * 6), rounds=1)).rounds[0]
     assert metrics["stepped"]
     assert metrics["byzantine_share"] is None
 
