@@ -79,7 +79,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 @click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")
 @click.option("--engine", help="How clients train: batched, loop or auto (default).")
 @click.option("--device", help="cpu (default) or cuda.")
-@click.option("--workers", type=int, help="Processes. Default: cores // threads.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: cores // threads.")
 @click.option("--threads", type=int, help="Threads of one run; part of its spec. Default 1.")
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results.")
 def bench(out: Path, workers: int | None, **options: Any) -> None:
@@ -90,7 +90,7 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     """
     from .bench import cores, sweep
     from .figures import heatmap
-    from .records import write
+    from .records import Store, write
     from .report import Table, markdown, remarks, results_csv, verdict
     from .settings import make_runs
     from .terminal import ProgressLine, show
@@ -98,6 +98,7 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     runs = make_runs(options)
     if workers is None:
         workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
+    Store(out).prepare()
     line = ProgressLine()
     click.echo(
         f"{len(runs)} runs of {runs[0].rounds} rounds on {runs[0].source.name}, {workers} workers -> {out}", err=True

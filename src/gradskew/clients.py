@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, vmap
 from torch.nn.functional import cross_entropy
+from torch.nn.utils.rnn import pad_sequence
 
 from .checks import check, check_choice, check_number
 from .data import Dataset
-from .models import Flat, Model
+from .models import Flat, Model, stacked
 from .randomness import drawing, generator, torch_seed
 
 
@@ -131,17 +131,14 @@ def train_batched(
     ranked = sorted(range(n), key=lambda i: -len(shards[i].index))
     trained = params.repeat(n, 1)
     grads, momenta = torch.empty_like(trained), torch.zeros_like(trained)
-    names = [name for name, _ in flat.named]
-    forward = vmap(lambda tensors, x: functional_call(flat.module, dict(zip(names, tensors, strict=True)), (x,)))
+    forward, minus_one = stacked(flat), params.new_tensor(-1.0)
     flat.module.train()
     orders = [shards[i].orders(sgd.epochs, seed, round) for i in ranked]
     sizes = [len(shards[i].index) for i in ranked]
     for epoch in range(sgd.epochs):
-        index, labels = torch.zeros(2, n, sizes[0], dtype=torch.long).unbind()
-        for k, i in enumerate(ranked):
-            index[k, : sizes[k]] = shards[i].index[orders[k][epoch]]
-            labels[k, : sizes[k]] = shards[i].labels[orders[k][epoch]]
-        index, labels = index.to(params.device), labels.to(params.device)
+        picks = [(shards[i], order[epoch]) for i, order in zip(ranked, orders, strict=True)]
+        index = pad_sequence([shard.index[chosen] for shard, chosen in picks], batch_first=True).to(params.device)
+        labels = pad_sequence([shard.labels[chosen] for shard, chosen in picks], batch_first=True).to(params.device)
         for first in range(0, sizes[0], sgd.batch):
             counts = [min(sgd.batch, size - first) for size in sizes if size > first]
             for group in _groups(counts):
@@ -150,10 +147,11 @@ def train_batched(
                 weights = (torch.arange(counts[group.start], device=params.device) < count) / count
                 inputs = dataset.inputs(dataset.train.images[index[group, columns]])
                 tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
-                scores = forward(tensors, inputs).flatten(0, 1)
-                losses = cross_entropy(scores, labels[group, columns].flatten(), reduction="none")
-                loss = (losses * weights.flatten()).sum()
-                gradients = torch.autograd.grad(loss, tensors, allow_unused=True, materialize_grads=True)
+                scores = forward(tensors, inputs)
+                slopes = scores.detach().softmax(2)  # of the cross entropy by the scores: softmax minus one-hot
+                slopes.scatter_add_(2, labels[group, columns, None], minus_one.expand_as(slopes))
+                slopes *= weights[:, :, None]
+                gradients = torch.autograd.grad(scores, tensors, slopes, allow_unused=True, materialize_grads=True)
                 torch.cat([gradient.flatten(1) for gradient in gradients], 1, out=grads[group])
                 sgd.step(trained[group], grads[group], momenta[group])
     for k, i in enumerate(ranked):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, pstdev
 
-from .records import Record
+from .records import LAST, Record
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = ("byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest")
@@ -132,16 +133,21 @@ def results_csv(records: Iterable[Record]) -> str:
 def markdown(table: Table) -> str:
     """The accuracy table, the lowest of each rule in bold."""
     worst = table.worst_attacks()
-    lines = ["| attack | " + " | ".join(table.rules) + " |", "|---|" + "---|" * len(table.rules)]
+    lines = ["| attack | " + " | ".join(map(_plain, table.rules)) + " |", "|---|" + "---|" * len(table.rules)]
     for attack in table.attacks:
         texts = []
         for rule in table.rules:
             cell = table.cells.get((attack, rule))
             text = cell.text if cell else ""
             texts.append(f"**{text}**" if cell and worst.get(rule) == attack else text)
-        lines.append(f"| {attack} | " + " | ".join(texts) + " |")
-    caption = f"Test accuracy in %, mean of the last 5 rounds; bold: the lowest under attack. {table.federation}."
-    return "\n".join([caption, "", *lines, "", *verdict(table), ""])
+        lines.append(f"| {_plain(attack)} | " + " | ".join(texts) + " |")
+    caption = f"Test accuracy in %, mean of the last rounds (at most {LAST}); bold: the lowest under attack."
+    return "\n".join([caption, _plain(table.federation) + ".", "", *lines, "", *map(_plain, verdict(table)), ""])
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
 
 
 def verdict(table: Table) -> list[str]:
