@@ -1,57 +1,63 @@
 """The coordinate engine: order statistics and moments of every column, in one pass over cache-sized blocks.
 
 Columns are sorted by a network of minima and maxima of whole rows (Batcher's merge exchange: Knuth, The Art of Computer
-Programming 3, Algorithm 5.2.2M). Each comparison is a vectorised pass over contiguous memory, on a CPU as on a GPU, so
-nothing has to be compiled or transposed.
+Programming 3, Algorithm 5.2.2M): vectorised passes over contiguous memory on a CPU as on a GPU. For wide matrices on
+the CPU a compiled kernel runs the same network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .checks import check_choice
-from .geometry import Rows
+from .geometry import Rows, wide
 
 MIDDLES = ("midpoint", "lower", "upper")
 
 
-def median(rows: Rows, middle: str = "midpoint") -> Tensor:
-    """The median of each column (d,); for even n the midpoint of the middle two, or the lower or upper of them."""
-    value = rows.updates.new_empty(rows.d)
-    for part, block in rows.blocks(rows.updates.dtype):
-        value[part] = middle_row(sort_rows(block), middle)
-    return value
+def median(rows: Rows, middle: str = "midpoint", dtype: torch.dtype | None = None) -> Tensor:
+    """The median of each column (d,); for even n the midpoint of the middle two, or the lower or upper of them.
 
-
-def squared_distances_to_median(rows: Rows, middle: str = "midpoint") -> Tensor:
-    """Squared distances of the rows to their median, which is never rounded to float32: (n,) float64."""
-    total = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
-    for _, block in rows.blocks(rows.updates.dtype if rows.mixing is None else torch.float64):
-        total += (block.double() - middle_row(sort_rows(block), middle)).square_().sum(1)
-    return total
-
-
-def trimmed_mean(rows: Rows, f: int) -> Tensor:
-    """The mean of each column without its f largest and f smallest entries (d,)."""
-    value = rows.updates.new_empty(rows.d)
-    for part, block in rows.blocks(rows.updates.dtype):
-        value[part] = sort_rows(block)[f : rows.n - f].double().mean(0)
-    return value
-
-
-def middle_row(ordered: Tensor, middle: str) -> Tensor:
-    """The median row, in float64, of a block whose columns are sorted.
-
-    In float32, the midpoint of two rows of 3e38 would not be finite, and that of close rows would be one of them.
+    dtype: that of the rows by default. Behind a rule that compares with the median, float64 keeps the midpoint exact.
     """
     check_choice("middle", middle, MIDDLES)
-    lower, upper = ordered[(len(ordered) - 1) // 2].double(), ordered[len(ordered) // 2].double()
-    if middle == "midpoint":
-        return (lower + upper) / 2
-    return lower if middle == "lower" else upper
+    lower, upper = (rows.n - 1) // 2, rows.n // 2
+    first, last = {"midpoint": (lower, upper), "lower": (lower, lower), "upper": (upper, upper)}[middle]
+    return sorted_mean(rows, first, last + 1, dtype)
+
+
+def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = None) -> Tensor:
+    """The mean of the sorted entries first, ..., last - 1 of each column (d,): medians and trimmed means.
+
+    Entries are added in float64. Mixed rows are rounded to the type of the rows, unless the result is to be float64.
+    """
+    value = rows.updates.new_empty(rows.d, dtype=dtype)
+    if wide(rows.updates):
+        from . import kernels
+
+        kernels.sorted_mean(rows.updates, rows.mixing, network(rows.n, first, last), first, last, value)
+        return value
+    for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
+        value[part] = sort_rows(block)[first:last].double().mean(0)
+    return value
+
+
+@lru_cache(maxsize=64)
+def network(n: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """The comparisons that the sorted rows first, ..., last - 1 depend on: who gets the smaller, who the larger."""
+    pairs = [(i, i + gap) for p, r, gap in merge_exchange(n) for i in range(n - gap) if i & p == r]
+    needed, kept = set(range(first, last)), []
+    for low, high in reversed(pairs):
+        if low in needed or high in needed:
+            needed |= {low, high}
+            kept.append((low, high))
+    smaller, larger = np.array(kept[::-1], dtype=np.int64).reshape(-1, 2).T.copy()
+    return smaller, larger
 
 
 def moments(block: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,24 +83,28 @@ def sort_rows(block: Tensor) -> Tensor:
 
 
 def _comparisons(block: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The network's steps as pairs of views of equal shape: rows i and i + distance, for i with bit p equal to r."""
-    n = len(block)
-    top = 1 << max(0, (n - 1).bit_length() - 1)
-    p = top
+    """The network's comparisons as pairs of views of equal shape: the rows that move to low, and to high."""
+    for p, r, gap in merge_exchange(len(block)):
+        end = len(block) - gap
+        runs = max(0, end - r) // (2 * p)  # whole runs of p rows, one in every 2 p
+        if runs:
+            yield _runs(block, r, runs, p), _runs(block, r + gap, runs, p)
+        start = r + 2 * p * runs
+        length = min(p, end - start)
+        if length > 0:
+            yield block[start : start + length], block[start + gap : start + gap + length]
+
+
+def merge_exchange(n: int) -> Iterator[tuple[int, int, int]]:
+    """The steps (p, r, gap) of the network: rows i and i + gap are put in order, for all i with bit p equal to r."""
+    top = p = 1 << max(0, (n - 1).bit_length() - 1)
     while p and n > 1:
-        q, r, distance = top, 0, p
+        q, r, gap = top, 0, p
         while True:
-            end = n - distance
-            runs = max(0, end - r) // (2 * p)  # whole runs of p rows, one in every 2 p
-            if runs:
-                yield _runs(block, r, runs, p), _runs(block, r + distance, runs, p)
-            start = r + 2 * p * runs
-            length = min(p, end - start)
-            if length > 0:
-                yield block[start : start + length], block[start + distance : start + distance + length]
+            yield p, r, gap
             if q == p:
                 break
-            distance, q, r = q - p, q // 2, p
+            gap, q, r = q - p, q // 2, p
         p //= 2
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
+WIDE = 1 << 24  # entries of a matrix from which the compiled kernels pay
 SAMPLE = 256  # columns that are looked at to find a central row
 CLOSE = 1e-7  # pairs closer than this share of their norms (squared) are computed again from differences
 MISLED = 1e4  # a central row farther off than this (squared, against the most central one) is given up
@@ -66,12 +67,21 @@ class Rows:
         if self.mixing is not None:
             weights = weights @ self.mixing
         value = self.updates.new_empty(self.d, dtype=dtype)
+        if centre is None and wide(self.updates):
+            from . import kernels
+
+            kernels.combine(self.updates, weights, value)
+            return value
         for part, block in self.base.blocks():
             value[part] = weights @ (block if centre is None else block - centre[part].double())
         return value
 
     def squared_distances_to(self, centre: Tensor) -> Tensor:
         """Squared distances of the rows to a vector (d,): (n,) float64. Norms only, no pairs."""
+        if self.mixing is None and wide(self.updates):
+            from . import kernels
+
+            return kernels.squared_distances_to(self.updates, centre)
         total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
         for part, block in self.blocks():
             total += (block - centre[part].double()).square_().sum(1)
@@ -115,6 +125,10 @@ class Rows:
         return gram if medians[centre] <= MISLED * medians[central] else self._gram_around(central)
 
     def _gram_around(self, centre: int) -> Tensor:
+        if wide(self.updates):
+            from . import kernels
+
+            return kernels.gram(self.updates, centre)
         total = torch.zeros(self.n, self.n, dtype=torch.float64, device=self.updates.device)
         for _, block in self.blocks():
             block = block - block[centre]
@@ -158,6 +172,15 @@ class Rows:
         """
         products = self.gram @ weights
         return (self.gram.diagonal() - 2 * products + weights @ products).clamp_(min=0)
+
+
+def wide(updates: Tensor) -> bool:
+    """Whether the compiled kernels take this matrix: float32, row by row in memory on the CPU, and large.
+
+    A small federation never waits for the compiler, nor for its import.
+    """
+    plain = updates.device.type == "cpu" and updates.dtype == torch.float32 and updates.is_contiguous()
+    return plain and updates.numel() >= WIDE
 
 
 def finite_rows(updates: Tensor) -> Tensor:

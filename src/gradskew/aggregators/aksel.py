@@ -34,7 +34,8 @@ class Aksel(WeightedRule):
         check_choice("select", self.select, ("median", "n-f"))
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        distances = coordinates.squared_distances_to_median(rows, self.middle)
+        centre = coordinates.median(rows, self.middle, dtype=torch.float64)
+        distances = rows.squared_distances_to(centre)
         if self.select == "n-f":
             kept = lowest(distances, rows.n - f)
         else:

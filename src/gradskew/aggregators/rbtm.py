@@ -24,4 +24,4 @@ class RBTM(Aggregator):
     source: ClassVar[str] = "El-Mhamdi et al., NeurIPS 2021"
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
-        return Outcome(coordinates.trimmed_mean(rows, f))
+        return Outcome(coordinates.sorted_mean(rows, f, rows.n - f))

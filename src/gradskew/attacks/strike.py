@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_choice, check_number
-from ..coordinates import MIDDLES, middle_row, moments, sort_rows
+from ..coordinates import MIDDLES, median, moments
 from ..geometry import Ray, Rows, largest_step
 from .base import Collusion
 
@@ -50,10 +50,10 @@ class STRIKE(Collusion):
 
         Ties go to the lower index. The norm in Eq. 7 is common to all rows, and left out.
         """
+        centre = median(honest, self.middle, dtype=torch.float64)
         projections = torch.zeros(honest.n, dtype=torch.float64, device=honest.updates.device)
         for part, block in honest.blocks():
-            direction = self._median(honest.updates[:, part]) - block.mean(0)  # Eq. 6
-            projections += block @ direction  # Eq. 7
+            projections += block @ (centre[part] - block.mean(0))  # Eqs. 6 and 7
         return projections.argsort(descending=True, stable=True)[:count].sort().values  # Eq. 8
 
     def hide(self, honest: Rows, skewed: Tensor) -> tuple[Tensor, float]:
@@ -75,16 +75,12 @@ class STRIKE(Collusion):
             alpha = min(alpha, self.max_alpha)
         return ray.point(self.nu * alpha), alpha
 
-    def _median(self, rows: Tensor) -> Tensor:
-        return middle_row(sort_rows(rows), self.middle)
-
     def _extrapolate(self, honest: Rows) -> Tensor:
-        row = honest.updates.new_empty(honest.d)
+        row = median(honest, self.middle, dtype=torch.float64)
         for part, block in honest.blocks():
             mean = block.mean(0)
-            single = honest.n == 1
-            row[part] = -10 * mean if single else mean + 10 * (self._median(honest.updates[:, part]) - mean)
-        return row
+            row[part] = -10 * mean if honest.n == 1 else mean + 10 * (row[part] - mean)
+        return row.to(honest.updates.dtype)
 
 
 def num_skewed(known: int, n: int, f: int) -> int:

@@ -1,0 +1,185 @@
+"""Compiled passes over a wide float32 matrix on the CPU, at the speed of memory.
+
+torch has no way to sort short columns, nor to form inner products in float64, without writing out what it reads. These
+kernels do both on strips of columns that stay in the cache. They are compiled on first use and kept on disk, and used
+for wide matrices only: a small federation never waits for the compiler. Columns are cut into chunks whatever the number
+of threads, and their sums are added in order, so results do not depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+CHUNK = 1 << 16  # columns that one call takes
+STRIP = 256  # columns that stay in the cache
+
+
+def gram(updates: Tensor, centre: int) -> Tensor:
+    """Inner products of the rows around one of them: (n, n) float64."""
+    rows, m = updates.numpy(), -(-len(updates) // 4) * 4
+    parts = _over_columns(updates.shape[1], CHUNK, lambda a, b: _gram(rows, a, b, centre, np.zeros((m, m))))
+    lower = np.tril(sum(parts))[: len(rows), : len(rows)]
+    return torch.from_numpy(lower + np.tril(lower, -1).T)
+
+
+def squared_distances_to(updates: Tensor, centre: Tensor) -> Tensor:
+    """Squared distances of the rows to a vector (d,): (n,) float64."""
+    rows, middle = updates.numpy(), centre.numpy()
+    parts = _over_columns(len(middle), CHUNK, lambda a, b: _squares(rows, a, middle[a:b], np.zeros(len(rows))))
+    return torch.from_numpy(sum(parts))
+
+
+def combine(updates: Tensor, weights: Tensor, value: Tensor) -> None:
+    """Write the weighted sum of the rows, added in float64, to value (d,)."""
+    rows, factors, out = updates.numpy(), weights.numpy(), value.numpy()
+    _over_columns(len(out), CHUNK, lambda a, b: _combine(rows, a, factors, out[a:b]))
+
+
+def sorted_mean(
+    updates: Tensor,
+    mixing: Tensor | None,
+    network: tuple[np.ndarray, np.ndarray],
+    first: int,
+    last: int,
+    value: Tensor,
+) -> None:
+    """Write the mean of the sorted rows first, ..., last - 1 of every column to value (d,).
+
+    mixing: (m, n) float64 if mixtures of the rows are to be sorted, which are formed strip by strip and rounded to the
+    type of value. network: the row that gets the smaller entry and the row that gets the larger, one comparison each.
+    """
+    rows, out, (low, high) = updates.numpy(), value.numpy(), network
+    factors = np.empty((0, 0)) if mixing is None else np.ascontiguousarray(mixing.numpy())
+    kind = rows if mixing is None else out  # an array of the type in which entries are compared
+    _over_columns(
+        len(out), CHUNK, lambda a, b: _sorted_mean(rows, a, factors, kind[:0].ravel(), low, high, first, last, out[a:b])
+    )
+
+
+def _over_columns(d: int, step: int, work: Callable[[int, int], Any]) -> list[Any]:
+    """The results of work(start, stop) on chunks of columns, in order, on as many threads as torch uses."""
+    starts = range(0, d, step)
+    with ThreadPoolExecutor(min(torch.get_num_threads(), len(starts))) as pool:
+        return list(pool.map(lambda start: work(start, min(start + step, d)), starts))
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile on first use; keep the machine code on disk, where there is a place for it."""
+    flags = {"reassoc", "contract", "nsz"}
+    try:
+        return njit(nogil=True, fastmath=flags, cache=True)(function)
+    except RuntimeError:  # no folder that can be written
+        return njit(nogil=True, fastmath=flags)(function)
+
+
+@_compiled
+def _gram(rows, begin, end, centre, out):  # type: ignore[no-untyped-def]
+    n = len(rows)
+    strip = np.zeros((len(out), STRIP))
+    for start in range(begin, end, STRIP):
+        width = min(STRIP, end - start)
+        middle = rows[centre, start : start + width]
+        for i in range(n):
+            source, target = rows[i, start : start + width], strip[i]
+            for k in range(width):
+                target[k] = np.float64(source[k]) - np.float64(middle[k])
+            target[width:] = 0.0
+        for i in range(0, len(out), 4):  # the lower triangle, in tiles of 4 x 4 that stay in registers
+            a0, a1, a2, a3 = strip[i], strip[i + 1], strip[i + 2], strip[i + 3]
+            for j in range(0, i + 4, 4):
+                b0, b1, b2, b3 = strip[j], strip[j + 1], strip[j + 2], strip[j + 3]
+                s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+                s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
+                for k in range(STRIP):
+                    x0, x1, x2, x3 = a0[k], a1[k], a2[k], a3[k]
+                    y0, y1, y2, y3 = b0[k], b1[k], b2[k], b3[k]
+                    s00, s01, s02, s03 = s00 + x0 * y0, s01 + x0 * y1, s02 + x0 * y2, s03 + x0 * y3
+                    s10, s11, s12, s13 = s10 + x1 * y0, s11 + x1 * y1, s12 + x1 * y2, s13 + x1 * y3
+                    s20, s21, s22, s23 = s20 + x2 * y0, s21 + x2 * y1, s22 + x2 * y2, s23 + x2 * y3
+                    s30, s31, s32, s33 = s30 + x3 * y0, s31 + x3 * y1, s32 + x3 * y2, s33 + x3 * y3
+                tile = out[i : i + 4, j : j + 4]
+                tile[0, 0] += s00
+                tile[0, 1] += s01
+                tile[0, 2] += s02
+                tile[0, 3] += s03
+                tile[1, 0] += s10
+                tile[1, 1] += s11
+                tile[1, 2] += s12
+                tile[1, 3] += s13
+                tile[2, 0] += s20
+                tile[2, 1] += s21
+                tile[2, 2] += s22
+                tile[2, 3] += s23
+                tile[3, 0] += s30
+                tile[3, 1] += s31
+                tile[3, 2] += s32
+                tile[3, 3] += s33
+    return out
+
+
+@_compiled
+def _squares(rows, begin, centre, out):  # type: ignore[no-untyped-def]
+    for i in range(len(rows)):
+        row, total = rows[i, begin : begin + len(centre)], 0.0
+        for k in range(len(centre)):
+            gap = np.float64(row[k]) - np.float64(centre[k])
+            total += gap * gap
+        out[i] = total
+    return out
+
+
+@_compiled
+def _combine(rows, begin, weights, out):  # type: ignore[no-untyped-def]
+    total = np.empty(4 * STRIP)
+    for start in range(0, len(out), len(total)):
+        target = out[start : start + len(total)]
+        total[:] = 0.0
+        for i in range(len(rows)):
+            source, weight = rows[i, begin + start : begin + start + len(target)], weights[i]
+            for k in range(len(source)):
+                total[k] += weight * source[k]
+        for k in range(len(target)):
+            target[k] = total[k]
+
+
+@_compiled
+def _sorted_mean(rows, begin, mixing, kind, low, high, first, last, out):  # type: ignore[no-untyped-def]
+    n = len(mixing) if len(mixing) else len(rows)
+    strip, total = np.zeros((n, STRIP), kind.dtype), np.zeros(STRIP)
+    source = np.zeros((len(rows), STRIP))
+    for start in range(0, len(out), STRIP):
+        target = out[start : start + STRIP]
+        width = len(target)
+        for i in range(len(rows)):
+            part = rows[i, begin + start : begin + start + width]
+            if len(mixing):
+                source[i, :width] = part
+            else:
+                strip[i, :width] = part
+        for i in range(len(mixing)):
+            total[:] = 0.0
+            for j in range(len(rows)):
+                if mixing[i, j] != 0.0:
+                    weight, row = mixing[i, j], source[j]
+                    for k in range(STRIP):
+                        total[k] += weight * row[k]
+            strip[i, :] = total
+        for step in range(len(low)):
+            a, b = strip[low[step]], strip[high[step]]
+            for k in range(STRIP):
+                x, y = a[k], b[k]
+                a[k], b[k] = min(x, y), max(x, y)
+        total[:] = 0.0
+        for i in range(first, last):
+            row = strip[i]
+            for k in range(STRIP):
+                total[k] += row[k]
+        for k in range(width):
+            target[k] = total[k] / (last - first)
