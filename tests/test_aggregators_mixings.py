@@ -26,7 +26,7 @@ def test_nnm_with_and_without_the_row_itself():
     outcome = agg.make("nnm+median").explain(rows, 1)  # three nearest: 4/3 four times but 14/3 for 10
     assert outcome.value.item() == pytest.approx(4 / 3)
     assert outcome.weights is None
-    assert outcome.notes["f behind nnm"] == 1
+    assert outcome.notes["f of median"] == 1
 
 
 @pytest.mark.parametrize(("n", "s"), [(7, 2), (50, 2), (9, 3), (5, 9), (4, 1)])
@@ -55,7 +55,9 @@ def test_bucketing_tells_f():
         ("bucketing(s=3,told_f=f/s)+median", 7, 3),
         ("bucketing(s=60)+median", 3, 0),
     ):
-        assert agg.make(name).explain(rows, f).notes["f behind bucketing"] == told
+        notes = agg.make(name).explain(rows, f).notes
+        assert notes[f"f of {name.split('+')[1]}"] == told
+        assert notes["clamped"] == (told < f and "f/s" not in name)
 
 
 def test_a_pipeline_is_its_stages_one_after_the_other():

@@ -7,13 +7,21 @@ from cases import make_rows, rows_of
 from gradskew import InputError
 from gradskew import attacks as att
 from gradskew.attacks import Context
+from gradskew.randomness import generator
+
+
+def mimic(seed, **options):
+    """A fresh attack in a run with this seed."""
+    attack = att.Mimic(**options)
+    attack.begin(seed)
+    return attack
 
 
 def test_mimic_copies_the_row_far_along_the_direction_of_variance():
     """The variance lies along the second axis, so the target is the row at one of its ends, whatever z starts from."""
     honest = rows_of((0, -9), (0.1, 0), (0, 9), (-0.1, 1))
     for seed in range(5):
-        attack = att.Mimic(seed=seed)
+        attack = mimic(seed)
         attack.observe(honest, clients=[4, 5, 6, 7])
         target = attack.state_dict()["target"]
         assert target in (4, 6)
@@ -51,8 +59,8 @@ def test_mimic_streams_its_mean_and_direction():
     Second round, t = 1: mu = (mu + mean) / 2 = (0, 0) with the same rows, and z = unit(z + unit(y)).
     """
     honest = rows_of((1, 0), (-1, 0), (0, 2), (0, -2))
-    attack = att.Mimic(seed=3)
-    z = torch.randn(2, generator=torch.Generator().manual_seed(3))
+    attack = mimic(3)
+    z = torch.randn(2, generator=generator(3, "mimic"))
     attack.observe(honest)
     z = torch.nn.functional.normalize(z * torch.tensor([2.0, 8.0]), dim=0)
     torch.testing.assert_close(attack.state_dict()["z"].float(), z)
@@ -74,7 +82,7 @@ def test_mimic_breaks_ties_by_the_lowest_id():
 def test_mimic_of_the_strike_authors():
     """Absolute <x, z>: of -9, 1, 5 it takes -9 whatever the sign of z. It never ends its warm-up."""
     for seed in range(4):
-        attack = att.Mimic(variant="strike-authors", warmup=1, seed=seed)
+        attack = mimic(seed, variant="strike-authors", warmup=1)
         attack.observe(rows_of(-9, 1, 5), clients=[0, 1, 2])
         assert attack.state_dict()["target"] == 0
         attack.observe(rows_of(-1, 1, 50), clients=[0, 1, 2])

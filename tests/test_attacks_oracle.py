@@ -13,6 +13,7 @@ from cases import KINDS, assert_close, assert_lowest, inputs, make_rows
 from gradskew import attacks as att
 from gradskew.attacks.strike import num_skewed
 from gradskew.geometry import Rows
+from gradskew.randomness import generator
 
 
 def forge(attack, honest, f, n=None):
@@ -147,8 +148,9 @@ def test_strike_with_some_honest_rows_known(data):
 @pytest.mark.parametrize("kind", ["gauss", "heavy", "one 1e6", "one 1e30", "offset", "sparse", "duplicates"])
 @pytest.mark.parametrize(("h", "d"), [(3, 2), (20, 300)])
 def test_mimic_learns_the_direction_of_the_oracle(variant, kind, h, d):
-    attack = att.Mimic(warmup=3, seed=5, variant=variant)
-    expected = oracle.MimicOracle(torch.randn(d, generator=torch.Generator().manual_seed(5)).numpy(), 3, variant)
+    attack = att.Mimic(warmup=3, variant=variant)
+    attack.begin(5)
+    expected = oracle.MimicOracle(torch.randn(d, generator=generator(5, "mimic")).numpy(), 3, variant)
     clients = list(range(100, 100 + h))
     for t in range(5):
         honest = make_rows(h, d, 1, kind, seed=t)

@@ -551,7 +551,7 @@ def test_notes_reach_the_record() -> None:
     for metrics in simulate(replace(BASE, clients=10, attack=attacks.make("strike"), aggregator=rule)).rounds:
         assert metrics["attack"]["called"] is True
         assert metrics["attack"]["alpha"] > 0
-        assert metrics["rule"]["f behind bucketing"] == 2  # of five buckets
+        assert metrics["rule"]["f of rfa"] == 2  # of five buckets
 
 
 def test_on_round() -> None:

@@ -68,7 +68,7 @@ def test_names_are_short():
     assert LIE().name == "lie"
     assert LIE(z=None, sign=-1).name == "lie(z=None,sign=-1)"
     assert MLP(hidden=(200, 100)).name == "mlp(hidden=(200,100))"
-    assert MLP(hidden=(7,)).name == "mlp(hidden=(7,))"
+    assert MLP(hidden=7).name == "mlp(hidden=7)"
     pipeline = Mixed(mixing=Bucketing(s=3), rule=Mixed(mixing=NNM(), rule=MultiKrum(neighbours="n-f-1")))
     assert pipeline.name == "bucketing(s=3)+nnm+multikrum(neighbours=n-f-1)"
 

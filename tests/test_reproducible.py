@@ -140,7 +140,7 @@ CHANGES: dict[str, list[Any]] = {
     "model": [MLP(hidden=5), MLP(hidden=(4, 4)), Linear(), UserModel(factory=norm)],
     "attack": [
         *map(attacks.make, attacks.ATTACKS.classes.keys() - {"none"}),
-        *map(attacks.make, ["lie(z=1.0)", "lie(z=None)", "ipm(epsilon=2.0)", "mimic(seed=1)", "strike(nu=0.5)"]),
+        *map(attacks.make, ["lie(z=1.0)", "lie(z=None)", "ipm(epsilon=2.0)", "mimic(warmup=1)", "strike(nu=0.5)"]),
     ],
     "aggregator": [
         *map(aggregators.make, aggregators.RULES.classes.keys() - {"mean"}),

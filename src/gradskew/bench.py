@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
+import operator
 import os
 import signal
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 
 from .aggregators import Aggregator
 from .attacks import Attack
-from .checks import InputError, check_number
+from .checks import InputError, check, check_number
 from .federation import simulate
 from .records import Record, Store
 from .spec import Run
@@ -43,7 +44,7 @@ def grid(
     base: Run, *, attacks: Iterable[Attack], aggregators: Iterable[Aggregator], seeds: Iterable[int] = (0,)
 ) -> list[Run]:
     """The product of attacks, rules and seeds, all else as in `base`."""
-    rules, numbers = list(aggregators), list(seeds)
+    rules, numbers = list(aggregators), [operator.index(seed) for seed in seeds]
     return [
         replace(base, attack=attack, aggregator=rule, seed=seed)
         for attack in attacks
@@ -80,6 +81,14 @@ def sweep(
         more = f" (and {len(failures) - 1} more runs)" if len(failures) > 1 else ""
         cell = f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}"
         raise InputError(f"{cell}: {kind}{error}{more}; the other runs are stored") from error
+    records = stored(runs, out)
+    check(len(records) == len(runs), f"{len(runs) - len(records)} records are gone from {out}: run it again")
+    return records
+
+
+def stored(runs: Sequence[Run], out: Path | str) -> list[Record]:
+    """The records of those of the runs that `out` holds, in order."""
+    store = Store(out)
     return [record for run in runs if (record := store.load(run.digest)) is not None]
 
 

@@ -76,6 +76,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 @click.option("--weight-decay", type=float, help="Local weight decay. Default 1e-4.")
 @click.option("--clip", type=float, help="Bound on a local gradient's norm. Default 2.")
 @click.option("--knowledge", type=float, help="Share of the honest clients that the attacker knows. Default 1.")
+@click.option("--told", help="Byzantine rows that the rule is told of: actual (default) or expected.")
 @click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")
 @click.option("--engine", help="How clients train: batched, loop or auto (default).")
 @click.option("--device", help="cpu (default) or cuda.")
@@ -88,10 +89,10 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
     line overrides it. Runs that are stored in --out already are not run again.
     """
-    from .bench import cores, sweep
+    from .bench import cores, stored, sweep
     from .figures import heatmap
     from .records import Store, write
-    from .report import Table, markdown, remarks, results_csv, verdict
+    from .report import Table, count, markdown, remarks, results_csv, verdict
     from .settings import make_runs
     from .terminal import ProgressLine, show
 
@@ -99,25 +100,30 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     if workers is None:
         workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
     Store(out).prepare()
-    line = ProgressLine()
-    click.echo(
-        f"{len(runs)} runs of {runs[0].rounds} rounds on {runs[0].source.name}, {workers} workers -> {out}", err=True
-    )
+    line, failure = ProgressLine(), None
+    task = f"{count(len(runs), 'run')} of {count(runs[0].rounds, 'round')} on {runs[0].source.name}"
+    click.echo(f"{task}, {count(workers, 'worker')} -> {out}", err=True)
     try:
         with line:
-            records = sweep(runs, out, workers=workers, report=line)
+            sweep(runs, out, workers=workers, report=line)
     except KeyboardInterrupt:
         click.echo(f"Stopped. Finished runs are kept in {out}: the same command goes on from there.", err=True)
         sys.exit(130)
-    table = Table(records)
-    contents: dict[str, str | bytes] = {
-        "results.csv": results_csv(records),
-        "table.md": markdown(table),
-        "heatmap.png": heatmap(table),
-    }
-    for name, content in contents.items():
-        write(out / name, content)
-    show(table, [*verdict(table), *remarks(records), line.summary(len(runs)), f"{', '.join(contents)} are in {out}."])
+    except InputError as error:
+        failure = error
+    records = stored(runs, out)
+    if records:
+        table = Table(records)
+        contents: dict[str, str | bytes] = {
+            "results.csv": results_csv(records),
+            "table.md": markdown(table),
+            "heatmap.png": heatmap(table),
+        }
+        for name, content in contents.items():
+            write(out / name, content)
+        show(table, [*verdict(table), *remarks(table), line.summary(len(records)), f"{', '.join(contents)}: in {out}."])
+    if failure is not None:
+        raise failure
 
 
 @cli.command(name="list")
@@ -137,7 +143,8 @@ def list_() -> None:
         for key, cls in registry.classes.items():
             fields = ", ".join(f"{field.name}={field.default}" for field in options(cls) if field.repr)
             summary = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
-            click.echo(f"  {key:<14} {summary}{f' [{fields}]' if fields else ''}")
+            paper = f" ({cls.source})" if cls.source else ""
+            click.echo(f"  {key:<14} {summary}{paper}{f' [{fields}]' if fields else ''}")
     click.echo(click.style("presets", bold=True))
     for name, content in PRESETS.items():
         click.echo(f"  {name:<14} {', '.join(content) or 'every default'}")

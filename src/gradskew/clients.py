@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,17 +18,19 @@ from torch.nn.utils.rnn import pad_sequence
 from .checks import check, check_choice, check_number
 from .data import Dataset
 from .models import Flat, Model, stacked
+from .names import Named
 from .randomness import drawing, generator, torch_seed
 
 
 @dataclass(frozen=True, kw_only=True)
-class SGD:
+class SGD(Named):
     """Local training: `epochs` passes over the client's own data by SGD.
 
     The momentum buffer is fresh in each round. clip: bound on the norm of a gradient, before weight decay is added (as
     torch's clip_grad_norm_ and SGD do); None means none.
     """
 
+    key: ClassVar[str] = "sgd"
     epochs: int = 1
     batch: int = 128
     lr: float = 0.1
@@ -43,9 +46,6 @@ class SGD:
         check_number("weight_decay", self.weight_decay, at_least=0)
         if self.clip is not None:
             check_number("clip", self.clip, above=0)
-            object.__setattr__(self, "clip", float(self.clip))
-        for name in ("lr", "momentum", "weight_decay"):  # 1 and 1.0 are one setting, with one digest
-            object.__setattr__(self, name, float(getattr(self, name)))
 
     def step(self, params: Tensor, grads: Tensor, momenta: Tensor) -> None:
         """One step of k clients at once: params, grads and momenta are (k, d)."""

@@ -42,7 +42,7 @@ def simulate(run: Run, *, on_round: Callable[[], None] = lambda: None) -> Result
 
     The result depends on the run alone: not on what ran before, nor on the global random state, which stays untouched.
     """
-    with fixed_threads(run.threads), deterministic(run.device):
+    with fixed_threads(run.threads), deterministic(run.device), torch.inference_mode(False), torch.enable_grad():
         federation = Federation(run)
         rounds = []
         for round in range(run.rounds):
@@ -61,6 +61,7 @@ class Federation:
         self.parts = run.partition(self.dataset, run.clients, run.seed)
         self.attack, self.rule = copy.deepcopy(run.attack), copy.deepcopy(run.aggregator)
         self.attack.reset()
+        self.attack.begin(run.seed)
         self.rule.reset()
         self.aggregated = run.buffers == "aggregated"
         shape, classes = self.dataset.shape, self.dataset.num_classes
@@ -116,6 +117,7 @@ class Federation:
             if metrics["stepped"] and honest_mean is not None:
                 metrics["distance"] = float(torch.linalg.vector_norm(outcome.value.double() - honest_mean.double()))
             metrics["rule"] = dict(outcome.notes)
+            metrics["clamped"] |= metrics["rule"].pop("clamped", False)
         return {"round": round, "accuracy": self.accuracy(), **metrics}
 
     def count(self, clients: list[int]) -> int:

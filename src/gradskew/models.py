@@ -55,6 +55,8 @@ class MLP(Model):
         check(len(widths) > 0, "hidden must name at least one layer (or use the model linear)")
         for width in widths:
             check_number("hidden", width, at_least=1, whole=True)
+        if len(widths) == 1:
+            object.__setattr__(self, "hidden", widths[0])  # 32 and (32,) are one network
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         hidden = self.hidden if isinstance(self.hidden, tuple) else (self.hidden,)

@@ -31,6 +31,36 @@ class Named:
         return f"{self.key}({','.join(changed)})" if changed else self.key
 
 
+def describe(part: Any) -> dict[str, Any]:
+    """The name and every hyperparameter of a named object as a JSON object, for the digest.
+
+    A field with repr=False (a folder) does not count. Raises InputError for what could not be told from another: a
+    class with an `__init__` of its own, or a field that is no number, string or tuple of them.
+    """
+    cls = type(part)
+    home = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    good = isinstance(part, Named) and hasattr(cls, "key") and "__dataclass_params__" in vars(home)
+    check(good, f"{cls.__qualname__} must be a dataclass with a `key`: its fields are its hyperparameters")
+    fields = [field for field in options(cls) if field.repr]
+    values = {field.name: _plain(part, field.name, str(field.type)) for field in fields}
+    return {"name": part.key, **values}
+
+
+def _plain(part: Named, name: str, kind: str) -> Any:
+    """A field's value in JSON; 1 and 1.0 are one value of a float."""
+    value = getattr(part, name)
+    if isinstance(value, Named):
+        return describe(value)
+    if callable(value):
+        return f"{value.__module__}:{value.__qualname__}"
+    entries = value if isinstance(value, tuple) else (value,)
+    good = all(entry is None or type(entry) in (bool, int, float, str) for entry in entries)
+    check(good, f"{type(part).__qualname__}.{name} must be a number, a string or a tuple of them, not {value!r:.60}")
+    if "float" in kind and type(value) is int:
+        return float(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
 def options(cls: type) -> list[dataclasses.Field[Any]]:
     """The hyperparameters of a class: the fields that its constructor takes."""
     return [field for field in dataclasses.fields(cls) if field.init]

@@ -54,7 +54,7 @@ class IID(Partition):
 
 @dataclass(frozen=True, kw_only=True)
 class Dirichlet(Partition):
-    """Each class is dealt in shares drawn from Dirichlet(beta); small beta means skewed labels (Hsu et al. 2019).
+    """Each class is dealt in shares drawn from Dirichlet(beta); small beta means skewed labels.
 
     Drawn again until every client has `min_samples` images, at most 1,000 times.
     """

@@ -6,15 +6,25 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, pstdev
+from typing import Any
 
+from .checks import check
 from .records import LAST, Record
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = ("byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest")
+CELL = (
+    "attack",
+    "attack_name",
+    "aggregator",
+    "aggregator_name",
+    "seed",
+    "user_code",
+)  # what cells of a table differ in
 LEAST_SCALE = 10.0  # points of accuracy that the colours span at least
 
 
@@ -32,77 +42,79 @@ class Cell:
     def std(self) -> float:
         return pstdev(record.accuracy for record in self.records)
 
-    @property
-    def share(self) -> float | None:
-        """The Byzantine rows' mean share of the aggregate's weight, in percent; None for rules without weights."""
-        shares = [share for record in self.records if (share := record.average("byzantine_share")) is not None]
-        return 100 * fmean(shares) if shares else None
+    def average(self, metric: str) -> float | None:
+        """The mean of a metric over rounds and seeds; None if it was never there."""
+        values = [value for record in self.records if (value := record.average(metric)) is not None]
+        return fmean(values) if values else None
 
     @property
     def text(self) -> str:
         return f"{self.mean:.1f}" if len(self.records) == 1 else f"{self.mean:.1f} ±{self.std:.1f}"
 
 
+@dataclass(frozen=True)
+class Panel:
+    """One view of the table: for some of its rules, a text per cell and how harmful it is, from 0 to 1."""
+
+    title: str
+    rules: Sequence[str]
+    entries: dict[tuple[str, str], tuple[str, float]]
+
+
 class Table:
-    """Attacks down, rules across; both in the order in which the records name them."""
+    """Attacks down, rules across, in the order in which the records name them.
+
+    Raises InputError for no record, and for records of different federations.
+    """
 
     def __init__(self, records: Iterable[Record]):
-        self.records = list(records)
-        self.attacks = list(dict.fromkeys(record.spec["attack_name"] for record in self.records))
-        self.rules = list(dict.fromkeys(record.spec["aggregator_name"] for record in self.records))
+        self.records = list({record.digest: record for record in records}.values())
+        check(len(self.records) > 0, "there is no record to make a table of")
+        federations = [{key: value for key, value in r.spec.items() if key not in CELL} for r in self.records]
+        for other in federations:
+            differing = [key for key in other if other[key] != federations[0].get(key)]
+            check(
+                not differing, f"records of different federations do not make one table: {', '.join(differing)} differ"
+            )
         cells: dict[tuple[str, str], list[Record]] = {}
         for record in self.records:
             cells.setdefault((record.spec["attack_name"], record.spec["aggregator_name"]), []).append(record)
-        self.cells = {key: Cell(records) for key, records in cells.items()}
+        self.cells = {key: Cell(found) for key, found in cells.items()}
+        self.attacks = list(dict.fromkeys(attack for attack, _ in cells))
+        self.rules = list(dict.fromkeys(rule for _, rule in cells))
+
+    def column(self, rule: str) -> dict[str, Cell]:
+        """The cells of a rule by attack."""
+        return {attack: self.cells[attack, rule] for attack in self.attacks if (attack, rule) in self.cells}
 
     @cached_property
-    def reference(self) -> float:
-        """The accuracy that damage is measured from: the unattacked mean, or else the best cell there is."""
-        cell = self.cells.get(("none", "mean"))
-        return cell.mean if cell else max(cell.mean for cell in self.cells.values())
-
-    def damage(self, cell: Cell) -> float:
-        """Points of accuracy lost against the reference."""
-        return self.reference - cell.mean
+    def worst_attacks(self) -> dict[str, str]:
+        """For each rule the attack that leaves it the lowest accuracy, if that is below the unattacked one."""
+        worst = {}
+        for rule in self.rules:
+            cells = self.column(rule)
+            attack = min(cells, key=lambda attack: cells[attack].mean)
+            if attack != "none" and ("none" not in cells or cells[attack].mean < cells["none"].mean):
+                worst[rule] = attack
+        return worst
 
     @cached_property
-    def scale(self) -> float:
-        """Points of damage at which a colour is full: the greatest damage in the table, at least 10."""
-        return max(LEAST_SCALE, *(self.damage(cell) for cell in self.cells.values()))
-
-    def column(self, rule: str) -> list[Cell]:
-        """The cells of a rule, from the first attack to the last."""
-        return [self.cells[attack, rule] for attack in self.attacks if (attack, rule) in self.cells]
-
-    @property
-    def weighted_rules(self) -> list[str]:
-        """The rules that weigh rows, so that the Byzantine rows have a share."""
-        return [rule for rule in self.rules if any(cell.share is not None for cell in self.column(rule))]
-
-    @property
     def defences(self) -> list[str]:
         """The rules that a verdict may judge: not the mean, nor a clipping rule that never clipped a row."""
-        records = {rule: [record for cell in self.column(rule) for record in cell.records] for rule in self.rules}
-        return [rule for rule in self.rules if rule != "mean" and not all(map(never_clipped, records[rule]))]
+        return [rule for rule in self.rules if rule != "mean" and not never_clipped(self.column(rule).values())]
 
-    def worst_attacks(self) -> dict[str, str]:
-        """For each rule the attack that leaves it the lowest accuracy."""
-        attacks = [attack for attack in self.attacks if attack != "none"]
-        return {
-            rule: min(present, key=lambda attack: self.cells[attack, rule].mean)
-            for rule in self.rules
-            if (present := [attack for attack in attacks if (attack, rule) in self.cells])
-        }
-
-    @property
+    @cached_property
     def federation(self) -> str:
         """One line on what was simulated."""
         spec = self.records[0].spec
         sampled = "" if spec["sampled"] == spec["clients"] else f", {spec['sampled']} a round"
-        seeds = len({record.spec["seed"] for record in self.records})
+        known = "" if spec["knowledge"] == 1 else f", attacker knows {100 * spec['knowledge']:g} % of the honest"
+        sgd, seeds = spec["sgd"], len({record.spec["seed"] for record in self.records})
         return (
-            f"{spec['dataset']}, {spec['clients']} clients{sampled}, {spec['byzantine']} Byzantine, "
-            f"{spec['partition']}, {spec['rounds']} rounds, {seeds} seed{'s' if seeds > 1 else ''}"
+            f"{spec['dataset']}, {_with_options(spec['model'])}; {count(spec['clients'], 'client')}{sampled}, "
+            f"{spec['byzantine']} Byzantine{known}; {_with_options(spec['partition'])}; "
+            f"{count(spec['rounds'], 'round')} of {count(sgd['epochs'], 'epoch')}, batch {sgd['batch']}, "
+            f"lr {sgd['lr']:g}; {count(seeds, 'seed')}"
         )
 
     @property
@@ -110,6 +122,99 @@ class Table:
         """The Byzantine clients' part of all clients, in percent."""
         spec = self.records[0].spec
         return float(100 * spec["byzantine"] / spec["clients"])
+
+    def panels(self) -> list[Panel]:
+        """Accuracy, the Byzantine rows' share of the weights, and how far the aggregate was pushed."""
+        reference = max(cell.mean for cell in self.cells.values())
+        scale = max(LEAST_SCALE, *(reference - cell.mean for cell in self.cells.values()))
+        spread = (
+            "" if all(len(cell.records) == 1 for cell in self.cells.values()) else ", ± standard deviation over seeds"
+        )
+        accuracy = self._panel(
+            f"Test accuracy in %{spread}: the redder, the lower",
+            lambda key: (self.cells[key].text, (reference - self.cells[key].mean) / scale),
+        )
+        share = self._panel(
+            f"Byzantine rows' share of the weights in % ({self.expected_share:.0f} % of the clients are Byzantine)",
+            lambda key: self._share(self.cells[key]),
+        )
+        pushed = self._panel(
+            "Distance of the aggregate from the honest mean, as a multiple of the same rule's without attack",
+            lambda key: self._pushed(*key),
+        )
+        return [panel for panel in (accuracy, share, pushed) if panel.rules]
+
+    def _panel(self, title: str, entry: Callable[[tuple[str, str]], tuple[str, float] | None]) -> Panel:
+        entries = {key: made for key in self.cells if (made := entry(key)) is not None}
+        return Panel(title, [rule for rule in self.rules if any(rule == other for _, other in entries)], entries)
+
+    def _share(self, cell: Cell) -> tuple[str, float] | None:
+        share = cell.average("byzantine_share")
+        return None if share is None else (f"{100 * share:.0f}", 50 * share / (self.expected_share or 50))
+
+    def _pushed(self, attack: str, rule: str) -> tuple[str, float] | None:
+        distance = self.cells[attack, rule].average("distance")
+        usual = self.cells["none", rule].average("distance") if ("none", rule) in self.cells else None
+        if distance is None or not usual:
+            return None
+        return f"{distance / usual:.1f}", 0.5 * distance / usual - 0.25  # yellow at 1.5, red from 2.5 on
+
+
+def never_clipped(cells: Iterable[Cell]) -> bool:
+    """Whether a clipping rule left every row as it was, in every round of these cells."""
+    notes = [metrics["rule"] for cell in cells for record in cell.records for metrics in record.rounds]
+    return all(note.get("clipped") == 0 for note in notes)
+
+
+def verdict(table: Table) -> list[str]:
+    """What the table says of attacks and rules, in a few sentences."""
+    worst = {rule: attack for rule, attack in table.worst_attacks.items() if rule in table.defences}
+    lines = []
+    for attack, times in Counter(worst.values()).most_common():
+        rules = [rule for rule in worst if worst[rule] == attack]
+        lost = [f"{rule} ({_lost(table, attack, rule)})" for rule in rules]
+        lines.append(
+            f"{attack} is the worst attack on {times} of {count(len(table.defences), 'rule')}: {', '.join(lost)}."
+        )
+    floors = {rule: table.cells[worst[rule], rule] for rule in worst}
+    if len(floors) > 1:
+        strong, weak = max(floors, key=lambda rule: floors[rule].mean), min(floors, key=lambda rule: floors[rule].mean)
+        lines.append(
+            f"Best in its worst case: {strong}, {floors[strong].text} % under {worst[strong]}. "
+            f"Worst: {weak}, {floors[weak].text} % under {worst[weak]}."
+        )
+    if lines and len({record.spec["seed"] for record in table.records}) == 1:
+        lines.append("One seed: differences of a few points may be chance; --seeds 5 tells more.")
+    return lines
+
+
+def _lost(table: Table, attack: str, rule: str) -> str:
+    """Points lost against the same rule without attack, or the accuracy where that is not known."""
+    cells = table.column(rule)
+    return f"{cells[attack].mean - cells['none'].mean:+.1f}" if "none" in cells else f"{cells[attack].text} %"
+
+
+def remarks(table: Table) -> list[str]:
+    """What a reader should know about the runs, each said once."""
+    said: dict[str, None] = {}
+    for rule in table.rules:
+        if never_clipped(table.column(rule).values()):
+            said[f"{rule} clipped no row in any round: with this tau it averages, and is not judged."] = None
+    for record in table.records:
+        spec, rounds = record.spec, record.rounds
+        cell = f"{spec['attack_name']} against {spec['aggregator_name']}, seed {spec['seed']}"
+        if idle := sum(not metrics["attack"]["called"] for metrics in rounds):
+            why = "no Byzantine row, or no honest row that it knows"
+            said[f"{spec['attack_name']} was not played in {idle} of {count(len(rounds), 'round')}: {why}."] = None
+        if rejected := sum(metrics["rejected"] for metrics in rounds):
+            said[f"{cell}: {count(rejected, 'row')} not finite, rejected."] = None
+        if skipped := sum(not metrics["stepped"] for metrics in rounds):
+            said[f"{cell}: the model stayed as it was in {count(skipped, 'round')}."] = None
+        if any(metrics["clamped"] for metrics in rounds):
+            said[f"{spec['aggregator_name']} was told a smaller f than there were Byzantine rows: its bound."] = None
+        if low := [z for metrics in rounds if (z := metrics["attack"].get("z", 1)) <= 0]:
+            said[f"{spec['attack_name']}: z_max = {low[0]:.3g} is not above 0, so it perturbs nothing outwards."] = None
+    return list(said)
 
 
 def results_csv(records: Iterable[Record]) -> str:
@@ -131,74 +236,33 @@ def results_csv(records: Iterable[Record]) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The accuracy table, the lowest of each rule in bold."""
-    worst = table.worst_attacks()
+    """The accuracy table, the lowest of each rule in bold, and the verdict."""
     lines = ["| attack | " + " | ".join(map(_plain, table.rules)) + " |", "|---|" + "---|" * len(table.rules)]
     for attack in table.attacks:
         texts = []
         for rule in table.rules:
             cell = table.cells.get((attack, rule))
             text = cell.text if cell else ""
-            texts.append(f"**{text}**" if cell and worst.get(rule) == attack else text)
+            texts.append(f"**{text}**" if cell and table.worst_attacks.get(rule) == attack else text)
         lines.append(f"| {_plain(attack)} | " + " | ".join(texts) + " |")
-    caption = f"Test accuracy in %, mean of the last rounds (at most {LAST}); bold: the lowest under attack."
+    caption = (
+        f"Test accuracy in %, mean of the last rounds (at most {LAST}), ± standard deviation over seeds (divided by"
+    )
+    caption += " their count); bold: the worst attack on the rule."
     return "\n".join([caption, _plain(table.federation) + ".", "", *lines, "", *map(_plain, verdict(table)), ""])
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 round, 2 rounds."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _with_options(part: dict[str, Any]) -> str:
+    """A model or partition as it is written: mlp(hidden=32)."""
+    options = ",".join(f"{name}={value}" for name, value in part.items() if name != "name")
+    return f"{part['name']}({options})" if options else str(part["name"])
 
 
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is."""
     return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)
-
-
-def verdict(table: Table) -> list[str]:
-    """What the table says of attacks and rules, in a few sentences."""
-    defences, worst = table.defences, table.worst_attacks()
-    floors = {rule: table.cells[worst[rule], rule] for rule in defences if rule in worst}
-    if not floors:
-        return []
-    counts = Counter(worst[rule] for rule in floors)
-    lines = []
-    for attack, count in counts.most_common():
-        rules = ", ".join(rule for rule in floors if worst[rule] == attack)
-        lines.append(f"{attack} is the worst attack on {count} of {len(floors)} robust rules: {rules}.")
-    damage = {
-        attack: fmean(table.damage(table.cells[attack, rule]) for rule in floors if (attack, rule) in table.cells)
-        for attack in table.attacks
-        if any((attack, rule) in table.cells for rule in floors)
-    }
-    ranked = ", ".join(
-        f"{attack} {damage[attack]:.1f}" for attack in sorted(damage, key=lambda attack: -damage[attack])
-    )
-    lines.append(f"Points of accuracy lost, averaged over these rules: {ranked}.")
-    strong, weak = max(floors, key=lambda rule: floors[rule].mean), min(floors, key=lambda rule: floors[rule].mean)
-    lines.append(
-        f"Best in its worst case: {strong}, {floors[strong].text} % under {worst[strong]}. "
-        f"Worst: {weak}, {floors[weak].text} % under {worst[weak]}. Reference: {table.reference:.1f} %."
-    )
-    return lines
-
-
-def never_clipped(record: Record) -> bool:
-    """Whether a clipping rule left every row as it was, in every round."""
-    return all(metrics["rule"].get("clipped") == 0 for metrics in record.rounds)
-
-
-def remarks(records: Iterable[Record]) -> list[str]:
-    """What a reader should know about the runs, each said once."""
-    said: dict[str, None] = {}
-    for record in records:
-        spec, rounds = record.spec, record.rounds
-        name = f"{spec['attack_name']} against {spec['aggregator_name']}"
-        if rejected := sum(metrics["rejected"] for metrics in rounds):
-            said[f"{name}, seed {spec['seed']}: {rejected} rows were not finite and were rejected."] = None
-        if skipped := sum(not metrics["stepped"] for metrics in rounds):
-            said[f"{name}, seed {spec['seed']}: the model stayed as it was in {skipped} rounds."] = None
-        if any(metrics["clamped"] for metrics in rounds):
-            said[f"{spec['aggregator_name']} was told a smaller f than there were Byzantine rows, its bound."] = None
-        if never_clipped(record):
-            said[
-                f"{spec['aggregator_name']} clipped no row in any round: its tau is too large here, it was the mean."
-            ] = None
-        if low := [z for metrics in rounds if (z := metrics["attack"].get("z", 1)) <= 0]:
-            said[f"{spec['attack_name']}: z_max = {low[0]:.3g} is not above 0, so it perturbs nothing outwards."] = None
-    return list(said)

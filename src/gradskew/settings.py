@@ -35,6 +35,7 @@ COMMON: Mapping[str, Any] = {
     "weight_decay": 1e-4,
     "clip": 2.0,
     "knowledge": 1.0,
+    "told": "actual",
     "seeds": "1",
     "engine": "auto",
     "device": "cpu",
@@ -86,6 +87,7 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         rounds=options["rounds"],
         sgd=SGD(**{key: options[key] for key in ("epochs", "batch", "lr", "momentum", "weight_decay", "clip")}),
         knowledge=options["knowledge"],
+        told=options["told"],
         engine=options["engine"],
         device=options["device"],
         threads=options["threads"],
@@ -108,10 +110,12 @@ def _objects(key: str, options: Mapping[str, Any], make: Callable[..., T]) -> li
 
 def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Partition:
     defaults: dict[str, Any] = {"min_samples": source.min_samples}
-    defaults |= {key: options[key] for key in ("beta", "min_samples") if key in options}
-    made = partition.make(options["partition"], **defaults)
-    stray = "beta" in options and not isinstance(made, partition.Dirichlet)
-    check(not stray, f"beta belongs to the dirichlet partition, not to {made.name}")
+    given = {key: options[key] for key in ("beta", "min_samples") if key in options}
+    made = partition.make(options["partition"], **{**defaults, **given})
+    for key, value in given.items():
+        known = getattr(made, key, None)
+        check(known is not None, f"{key} belongs to the dirichlet partition, not to {made.name}")
+        check(known == value, f"{key} is given twice: {value} and, in {options['partition']!r}, {known}")
     return made
 
 

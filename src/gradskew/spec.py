@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import inspect
 import json
@@ -20,10 +19,11 @@ from .checks import InputError, ceil_share, check, check_choice, check_number
 from .clients import SGD, resolve
 from .data import Digits, Source
 from .models import MLP, Model, initial
+from .names import describe
 from .partition import Dirichlet, Partition
 from .randomness import torch_seed
 
-SEMANTICS = 1  # counts up when a definition changes, so that older records are not taken for new ones
+SEMANTICS = 1  # counts up when a definition or the arithmetic changes, so that old records are not taken for new ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,11 @@ class Run:
     threads: int = 1
 
     def __post_init__(self) -> None:
+        kinds = {"source": Source, "partition": Partition, "model": Model, "attack": Attack, "aggregator": Aggregator}
+        for name, kind in {**kinds, "sgd": SGD}.items():
+            value = getattr(self, name)
+            good = isinstance(value, kind)
+            check(good, f"{name} must be a {kind.__name__} object, not {value!r:.60} (names become objects by make)")
         check_number("clients", self.clients, at_least=1, whole=True)
         if self.sampled is not None:
             check_number("sampled", self.sampled, at_least=1, at_most=self.clients, whole=True)
@@ -66,7 +71,6 @@ class Run:
         check(few, f"byzantine = {self.byzantine} leaves none of {self.clients} clients honest")
         check_number("rounds", self.rounds, at_least=1, whole=True)
         check_number("knowledge", self.knowledge, at_least=0, at_most=1)
-        object.__setattr__(self, "knowledge", float(self.knowledge))  # 1 and 1.0 are one setting, with one digest
         check_choice("redraw_knowledge", self.redraw_knowledge, (False, True))
         check_choice("told", self.told, ("actual", "expected"))
         check_choice("buffers", self.buffers, ("mean", "aggregated"))
@@ -91,18 +95,18 @@ class Run:
         content = {
             "dataset": self.source.name,
             "data_sha256": self.source.load().digest,
-            "partition": repr(self.partition),
-            "model": repr(self.model),
-            "attack": repr(self.attack),
+            "partition": describe(self.partition),
+            "model": describe(self.model),
+            "attack": describe(self.attack),
             "attack_name": self.attack.name,
-            "aggregator": repr(self.aggregator),
+            "aggregator": describe(self.aggregator),
             "aggregator_name": self.aggregator.name,
             "clients": self.clients,
             "sampled": self.num_sampled,
             "byzantine": self.num_byzantine,
             "rounds": self.rounds,
-            "sgd": dataclasses.asdict(self.sgd),
-            "knowledge": self.knowledge,
+            "sgd": describe(self.sgd),
+            "knowledge": float(self.knowledge),
             "redraw_knowledge": self.redraw_knowledge,
             "told": self.told,
             "buffers": self.buffers,
@@ -165,12 +169,17 @@ def _stages(aggregator: Any) -> list[Any]:
 
 
 def _user_code(part: Any) -> dict[str, str]:
-    """The SHA-256 of the file that defines a user's class or function; nothing for our own."""
+    """The SHA-256 of each file that defines a user's class, its bases or function; nothing for our own."""
     defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
-    if defined.__module__.split(".")[0] == __package__:
-        return {}
-    name = f"{defined.__module__}.{defined.__qualname__}"
-    try:
-        return {name: hashlib.sha256(Path(inspect.getfile(defined)).read_bytes()).hexdigest()}
-    except (OSError, TypeError):
-        raise InputError(f"{name} is not defined in a file, so its result could not be told from another's") from None
+    code = {}
+    for item in inspect.getmro(defined) if inspect.isclass(defined) else [defined]:
+        if item.__module__.split(".")[0] in (__package__, "builtins", "abc", "typing"):
+            continue
+        name = f"{item.__module__}.{item.__qualname__}"
+        try:
+            code[name] = hashlib.sha256(Path(inspect.getfile(item)).read_bytes()).hexdigest()
+        except (OSError, TypeError):
+            raise InputError(
+                f"{name} is not defined in a file, so its result could not be told from another's"
+            ) from None
+    return code

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 
 from rich import box
@@ -15,51 +16,35 @@ from rich.text import Text
 
 from .bench import Progress
 from .figures import shade
-from .report import Cell, Table
+from .report import Panel, Table, count
 
 
 def show(table: Table, sentences: Sequence[str]) -> None:
-    """Print what was simulated, the tables and the sentences."""
+    """Print what was simulated, the panels of the table and the sentences."""
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 200  # a file or a pipe has no edge to wrap at
     console.print(table.federation)
-    for title, part in tables(table):
-        console.print(title, style="bold")
-        console.print(part)
+    for panel in table.panels():
+        console.print(f"\n{panel.title}", style="bold")
+        console.print(_grid(table, panel))
     for sentence in sentences:
         console.print(sentence)
 
 
-def tables(table: Table) -> list[tuple[str, Grid]]:
-    """The accuracy table coloured by damage, and the Byzantine rows' share of each rule's weight, with their titles."""
-    worst = table.worst_attacks()
-
-    def accuracy(attack: str, rule: str, cell: Cell) -> Text:
-        mark = "bold underline " if worst.get(rule) == attack else ""
-        return Text(cell.text, f"{mark}black on {shade(table.damage(cell) / table.scale)}")
-
-    def share(attack: str, rule: str, cell: Cell) -> Text:
-        if cell.share is None:
-            return Text()
-        return Text(f"{cell.share:.0f}", f"black on {shade(cell.share / (2 * table.expected_share or 1))}")
-
-    title = "Test accuracy in %: the redder, the more damage; underlined: the worst attack on the rule"
-    made = [(title, _grid(table, table.rules, accuracy))]
-    if table.weighted_rules:
-        title = f"Weight of the Byzantine rows in %: {table.expected_share:.0f} is their number, 0 is caught"
-        made.append((title, _grid(table, table.weighted_rules, share)))
-    return made
-
-
-def _grid(table: Table, rules: Sequence[str], entry: Callable[[str, str, Cell], Text]) -> Grid:
+def _grid(table: Table, panel: Panel) -> Grid:
+    """A panel in colour; the worst attack on each rule is underlined."""
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
     grid.add_column("attack", no_wrap=True)
-    for rule in rules:
+    for rule in panel.rules:
         grid.add_column(Text(rule), justify="right", overflow="fold")
     for attack in table.attacks:
-        cells = [(rule, table.cells.get((attack, rule))) for rule in rules]
-        grid.add_row(Text(attack), *[entry(attack, rule, cell) if cell else Text() for rule, cell in cells])
+        cells = []
+        for rule in panel.rules:
+            text, harm = panel.entries.get((attack, rule), ("", math.nan))
+            mark = "bold underline " if table.worst_attacks.get(rule) == attack else ""
+            cells.append(Text(text, f"{mark}black on {shade(harm)}" if text else ""))
+        grid.add_row(Text(attack), *cells)
     return grid
 
 
@@ -100,4 +85,4 @@ class ProgressLine:
         """What was done, in one sentence, of `runs` that the table holds."""
         played, seconds = self.last, perf_counter() - self.started
         rate = f" ({played.rounds_done / seconds:.0f} rounds/s)" if played.runs else ""
-        return f"{played.runs} runs played in {seconds:.1f} s{rate}, {runs - played.runs} were stored before."
+        return f"{count(played.runs, 'run')} played in {seconds:.1f} s{rate}, {runs - played.runs} were stored before."

@@ -14,7 +14,7 @@ from .base import WeightedRule, lowest, uniform
 
 @dataclass(frozen=True, kw_only=True)
 class Aksel(WeightedRule):
-    """The average of the rows nearest to the coordinate-wise median (Boussetta et al. 2021).
+    """The average of the rows nearest to the coordinate-wise median.
 
     Rows not farther from it than the lower median of the squared distances are kept; ties at that distance all are.
 

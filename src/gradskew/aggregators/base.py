@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -47,11 +47,20 @@ class Aggregator(Stateful, ABC):
         check_number("f", f, at_least=0, whole=True)
         bound = self.max_f(len(updates))
         check(f <= bound, f"{self.name} tolerates at most f = {bound} of n = {len(updates)} rows, not {f}")
-        rows = Rows(updates)
+        rows, version = Rows(updates.detach()), updates._version
         outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
+        check(updates._version == version, f"{self.name} changed the rows: it must copy them")
+        check_shape(f"{self.name}'s aggregate", outcome.value, rows.d)
         if outcome.weights is None:
             return outcome
+        check_shape(f"{self.name}'s weights", outcome.weights, rows.n)
         return Outcome(outcome.value, share_ties(outcome.weights, rows.equal), outcome.notes)
+
+    def __init_subclass__(cls) -> None:
+        """A rule is written as `outcome`: a call that did something else than `explain` would be two rules in one."""
+        super().__init_subclass__()
+        if "__call__" in vars(cls):
+            raise TypeError(f"{cls.__qualname__} must override outcome (or explain), not __call__")
 
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
@@ -88,15 +97,20 @@ class Mixing(Named, ABC):
         """m, the number of mixed rows."""
         return n
 
+    def spoiled(self, f: int) -> int:
+        """How many mixed rows are taken to be Byzantine."""
+        return f
+
     def told(self, n: int, f: int, rule: Aggregator) -> int:
         """The f that the rule behind is told."""
-        return f
+        return self.spoiled(f)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixed(Aggregator):
     """A mixing in front of a rule, which may itself stand behind a mixing."""
 
+    key: ClassVar[str] = "mixed"
     mixing: Mixing
     rule: Aggregator
 
@@ -109,7 +123,8 @@ class Mixed(Aggregator):
         told = self.mixing.told(rows.n, f, self.rule)
         inner = self.rule.outcome(rows.mix(matrix), told, generator)
         weights = None if inner.weights is None else inner.weights @ matrix
-        return Outcome(inner.value, weights, {f"f behind {self.mixing.key}": told, **inner.notes})
+        clamped = told < self.mixing.spoiled(f) or inner.notes.get("clamped", False)
+        return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": told, "clamped": clamped})
 
     def max_f(self, n: int) -> int:
         """The largest f for which every stage is legal."""
@@ -141,6 +156,12 @@ def check_updates(updates: Tensor) -> None:
     check(
         not bad, f"{len(bad)} of {len(updates)} rows are not finite, the first is row {(bad or [0])[0]}: take them out"
     )
+
+
+def check_shape(name: str, vector: Tensor, length: int) -> None:
+    """A vector of the right length."""
+    shape = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
+    check(shape == (length,), f"{name} must have the shape ({length},), not {shape}")
 
 
 def share_ties(weights: Tensor, equal: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from .base import Aggregator, Mixing
 
 @dataclass(frozen=True, kw_only=True)
 class Bucketing(Mixing):
-    """Means of s consecutive rows of a random permutation (Karimireddy et al. 2022, Algorithm 1).
+    """Means of s consecutive rows of a random permutation.
 
     The last of the m = ceil(n / s) buckets may be smaller. The rule behind is told f' = min(f, max_f(m)), since every
     Byzantine row may spoil a bucket of its own.
@@ -40,7 +40,9 @@ class Bucketing(Mixing):
     def size(self, n: int) -> int:
         return -(-n // self.s)
 
+    def spoiled(self, f: int) -> int:
+        return f if self.told_f == "f" else -(-f // self.s)
+
     def told(self, n: int, f: int, rule: Aggregator) -> int:
-        if self.told_f == "f/s":
-            return -(-f // self.s)
-        return min(f, rule.max_f(self.size(n)))
+        spoiled = self.spoiled(f)
+        return min(spoiled, rule.max_f(self.size(n))) if self.told_f == "f" else spoiled

@@ -13,7 +13,7 @@ from .base import Aggregator, Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class CClip(Aggregator):
-    """Centred clipping around the previous aggregate (Karimireddy et al. 2021, Algorithm 2).
+    """Centred clipping around the previous aggregate.
 
     v <- v + mean_i (g_i - v) min(1, tau / |g_i - v|), `steps` times, from the aggregate last observed (0 at first).
 
@@ -36,13 +36,15 @@ class CClip(Aggregator):
         start = self._state.get("centre")
         centre = rows.updates.new_zeros(rows.d) if start is None else start.to(rows.updates)
         weights = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
+        clipped = 0
         for _ in range(self.steps):
             distances = rows.squared_distances_to(centre).sqrt()
             shares = (self.tau / distances).clamp_(max=1) / rows.n  # a distance of 0 gives infinity, then 1
             stay = 1 - shares.sum()
             centre = (rows.combine(shares).double() + stay * centre.double()).to(rows.updates.dtype)
             weights = shares + stay * weights
-        return Outcome(centre, weights, {"clipped": int((distances > self.tau).sum())})
+            clipped += int((distances > self.tau).sum())
+        return Outcome(centre, weights, {"clipped": clipped})
 
     def observe(self, aggregate: Tensor) -> None:
         self._state["centre"] = aggregate.detach().clone()

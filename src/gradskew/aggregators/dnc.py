@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import InputError, ceil_share, check, check_choice, check_number
+from ..checks import ceil_share, check, check_choice, check_number
 from ..geometry import Rows
 from .base import WeightedRule, lowest, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
 class DnC(WeightedRule):
-    """Divide and conquer: drop the rows that stand out along the top singular direction (Shejwalkar 2021, Algorithm 2).
+    """Divide and conquer: drop the rows that stand out along the top singular direction.
 
     Each iteration takes b random coordinates (all, if b > d), centres the rows, and drops the ceil(c f) rows of largest
     squared projection on the top right singular vector. The rows that no iteration dropped are averaged.
@@ -69,7 +69,4 @@ class DnC(WeightedRule):
 
     def max_f(self, n: int) -> int:
         """n > 2 f, and fewer than n rows dropped in all."""
-        for f in range(super().max_f(n), -1, -1):
-            if self.iterations * self.dropped(f) < n:
-                return f
-        raise InputError("dnc needs at least one row")
+        return next((f for f in range(super().max_f(n), 0, -1) if self.iterations * self.dropped(f) < n), 0)

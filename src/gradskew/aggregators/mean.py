@@ -12,7 +12,7 @@ from .base import WeightedRule
 
 @dataclass(frozen=True, kw_only=True)
 class Mean(WeightedRule):
-    """The average of the rows: no defence, and the reference for damage (McMahan et al. 2017; Eq. 3).
+    """The average of the rows: no defence, and the reference for damage.
 
     >>> Mean()(torch.tensor([[0.0], [1.0], [5.0]]), f=0)
     tensor([2.])

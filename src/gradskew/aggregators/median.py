@@ -13,7 +13,7 @@ from .base import Aggregator, Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class Median(Aggregator):
-    """The coordinate-wise median (Yin et al. 2018, Definition 1).
+    """The coordinate-wise median.
 
     middle: for even n the `midpoint` of the middle two, or the `lower` (torch.median) or `upper` of them.
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import check, check_choice, check_number
+from ..checks import check_choice, check_number
 from ..geometry import Rows
 from .base import WeightedRule, lowest, uniform
 
@@ -16,12 +16,12 @@ NEIGHBOURS = {"n-f-2": 2, "n-f-1": 1}
 
 @dataclass(frozen=True, kw_only=True)
 class MultiKrum(WeightedRule):
-    """The average of the m rows of least score (Blanchard et al. 2017, Section 4).
+    """The average of the m rows of least score.
 
     score_i = sum of the squared distances from row i to its n - f - 2 nearest other rows.
 
-    m: how many rows are averaged; None means n - f, 1 is Krum. neighbours: `n-f-2`, or `n-f-1` as ByzFL counts.
-    Ties go to the lower index.
+    m: how many rows are averaged (all, if there are fewer); None means n - f, 1 is Krum. neighbours: `n-f-2`, or
+    `n-f-1` as ByzFL counts. Ties go to the lower index.
 
     >>> MultiKrum(m=1)(torch.tensor([[9.0], [0.0], [1.0], [2.0]]), f=0)
     tensor([1.])
@@ -38,11 +38,10 @@ class MultiKrum(WeightedRule):
             check_number("m", self.m, at_least=1, whole=True)
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        count = rows.n - f if self.m is None else self.m
-        check(count <= rows.n, f"multikrum cannot average m = {count} of n = {rows.n} rows")
+        count = rows.n - f if self.m is None else min(self.m, rows.n)
         others = rows.squared_distances.clone().fill_diagonal_(math.inf).sort(1).values
         scores = others[:, : max(0, rows.n - f - NEIGHBOURS[self.neighbours])].sum(1)
-        return uniform(rows.n, lowest(scores, count)), {}
+        return uniform(rows.n, lowest(scores, count)), {"averaged": count}
 
     def max_f(self, n: int) -> int:
         """n > 2 f + 2 (Blanchard et al. 2017, Proposition 1)."""

@@ -13,7 +13,7 @@ from .base import Mixing
 
 @dataclass(frozen=True, kw_only=True)
 class NNM(Mixing):
-    """Nearest-neighbour mixing: each row becomes the mean of its n - f nearest rows (Allouah et al. 2023, Algorithm 2).
+    """Nearest-neighbour mixing: each row becomes the mean of its n - f nearest rows.
 
     itself: whether the row counts among them; without it, its n - f nearest others (the STRIKE authors' scripts).
     Ties go to the lower index. The rule behind is told f.

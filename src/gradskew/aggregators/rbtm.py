@@ -12,7 +12,7 @@ from .base import Aggregator, Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class RBTM(Aggregator):
-    """The coordinate-wise trimmed mean: the f largest and f smallest entries are dropped (El-Mhamdi et al. 2021).
+    """The coordinate-wise trimmed mean: the f largest and f smallest entries are dropped.
 
     Columns are sorted and sliced. Subtracting the extremes from the sum would lose all digits at rows of 1e6.
 

@@ -13,7 +13,7 @@ from .base import WeightedRule
 
 @dataclass(frozen=True, kw_only=True)
 class RFA(WeightedRule):
-    """The geometric median by smoothed Weiszfeld steps (Pillutla et al. 2019, Algorithm 2).
+    """The geometric median by smoothed Weiszfeld steps.
 
     v <- sum_i w_i g_i / sum_i w_i with w_i = 1 / max(nu, |g_i - v|), `steps` times.
 

@@ -49,6 +49,15 @@ class Attack(Stateful, ABC):
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
         """Once a round, before the call: the known honest rows and their clients. Only this advances the state."""
 
+    def begin(self, seed: int) -> None:
+        """Once, before the first round: the run's seed, for an attack whose start is drawn."""
+
+    def __init_subclass__(cls) -> None:
+        """Whoever overrides the call alone has it played: `explain` then goes through it again."""
+        super().__init_subclass__()
+        if "__call__" in vars(cls) and "explain" not in vars(cls):
+            cls.explain = Attack.explain  # type: ignore[method-assign]
+
     @abstractmethod
     def __call__(
         self,
@@ -95,7 +104,7 @@ class Collusion(Attack):
         context: Context | None = None,
     ) -> Forgery:
         n = check_rows(honest, own, n)
-        row, notes = self.forge(Rows(honest), len(own), n)
+        row, notes = self.forge(Rows(honest.detach()), len(own), n)
         return Forgery(row.expand(len(own), -1), notes)
 
     def __call__(
@@ -108,7 +117,7 @@ class Collusion(Attack):
         context: Context | None = None,
     ) -> Tensor:
         """The forged rows: one row expanded (f, d), read-only."""
-        return self.explain(honest, own, n=n).rows
+        return Collusion.explain(self, honest, own, n=n).rows
 
 
 def check_rows(honest: Tensor, own: Tensor, n: int | None) -> int:

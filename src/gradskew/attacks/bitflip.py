@@ -12,7 +12,7 @@ from .none import NoAttack
 
 @dataclass(frozen=True, kw_only=True)
 class BitFlip(NoAttack):
-    """Each Byzantine client sends minus its own row (Allen-Zhu et al. 2020).
+    """Each Byzantine client sends minus its own row.
 
     >>> BitFlip()(torch.zeros(3, 2), torch.tensor([[1.0, -2.0]]))
     tensor([[-1.,  2.]])

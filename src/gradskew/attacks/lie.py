@@ -14,7 +14,7 @@ from .base import Collusion
 
 @dataclass(frozen=True, kw_only=True)
 class LIE(Collusion):
-    """A little is enough: mean + sign z std of the honest rows, per coordinate (Baruch et al. 2019, Algorithm 3).
+    """A little is enough: mean + sign z std of the honest rows, per coordinate.
 
     z: None means the paper's z_max = Phi^-1((n - f - s) / (n - f)), s = floor(n / 2 + 1) - f. It may come out at 0 or
     below (n = 10, f = 2): it is kept, and noted. sign: 1, or -1 for the other side.
@@ -44,7 +44,7 @@ class LIE(Collusion):
 
 
 def z_max(n: int, f: int) -> float:
-    """The largest z that still leaves enough honest clients farther out (Baruch et al. 2019, Eq. 3).
+    """The largest z that still leaves enough honest clients farther out.
 
     Infinite cases are cut at 8 standard deviations: no honest client is needed, or none is left.
     """

@@ -9,31 +9,33 @@ from torch import Tensor
 
 from ..checks import check, check_choice, check_number
 from ..geometry import Rows
+from ..randomness import generator as derived
 from .base import Attack, Context, Forgery, check_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mimic(Attack):
-    """Copy one honest client, over-representing its data (Karimireddy et al. 2022, Section 3.2 and Appendix B).
+    """Copy one honest client, over-representing its data.
 
     The target is the client farthest along the direction z of largest variance, learned by streaming power iteration in
     the first `warmup` rounds. Afterwards z and target stay; while the target is absent, the known row of largest <x, z>
     takes its place. Without any `observe`, a call acts as in round 0.
 
-    seed: of z's Gaussian start. variant: `strike-authors` takes absolute <x, z>, centres on the round's own mean,
-    chooses anew in every round and never ends its warm-up.
+    z's Gaussian start is drawn from the run's seed (`begin`), else from 0. variant: `strike-authors` takes absolute
+    <x, z>, centres on the round's own mean, chooses anew in every round and never ends its warm-up.
     """
 
     key: ClassVar[str] = "mimic"
     source: ClassVar[str] = "Karimireddy et al., ICLR 2022"
     warmup: int = 10
-    seed: int = 0
     variant: str = "paper"
 
     def __post_init__(self) -> None:
         check_number("warmup", self.warmup, at_least=1, whole=True)
-        check_number("seed", self.seed, at_least=0, below=2**32, whole=True)
         check_choice("variant", self.variant, ("paper", "strike-authors"))
+
+    def begin(self, seed: int) -> None:
+        self._state["seed"] = seed
 
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
         self._state.update(self._learn(honest, _ids(honest, clients)))
@@ -47,7 +49,7 @@ class Mimic(Attack):
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Tensor:
-        return self.explain(honest, own, n=n, context=context).rows
+        return Mimic.explain(self, honest, own, n=n, context=context).rows
 
     def explain(
         self,
@@ -60,7 +62,7 @@ class Mimic(Attack):
     ) -> Forgery:
         check_rows(honest, own, n)
         clients = _ids(honest, context.clients if context else None)
-        state = self._state or self._learn(honest, clients)
+        state = self._state if "z" in self._state else self._learn(honest, clients)
         target = state["target"]
         if target not in clients:
             target = self._farthest(Rows(honest), clients, state["z"])
@@ -83,7 +85,7 @@ class Mimic(Attack):
         return {"round": t + 1, "mu": mu, "z": z, "target": self._farthest(rows, clients, z)}
 
     def _start(self, honest: Tensor) -> Tensor:
-        draw = torch.randn(honest.shape[1], generator=torch.Generator().manual_seed(self.seed))
+        draw = torch.randn(honest.shape[1], generator=derived(self._state.get("seed", 0), "mimic"))
         return _unit(draw.to(honest.device, torch.float64))
 
     def _farthest(self, rows: Rows, clients: list[int], z: Tensor) -> int:

@@ -14,7 +14,7 @@ from .base import Collusion
 
 @dataclass(frozen=True, kw_only=True)
 class Perturbation(Collusion):
-    """mean + gamma p with the largest gamma that a bound on distances allows (Shejwalkar and Houmansadr 2021, Eq. 5).
+    """mean + gamma p with the largest gamma that a bound on distances allows.
 
     p: `std`, `unit` (-mean / |mean|) or `sign` (-sign(mean)). p = 0 gives gamma = 0.
     """
@@ -45,7 +45,7 @@ class Perturbation(Collusion):
 
 @dataclass(frozen=True, kw_only=True)
 class MinMax(Perturbation):
-    """mean + gamma p, not farther from any honest row than two honest rows are from each other (Eq. 6 there).
+    """mean + gamma p, not farther from any honest row than two honest rows are from each other.
 
     >>> import torch
     >>> MinMax()(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))

@@ -14,7 +14,7 @@ from .base import Collusion
 
 @dataclass(frozen=True, kw_only=True)
 class STRIKE(Collusion):
-    """Hide inside the skewed honest gradients (Liu et al. 2025, Section 6).
+    """Hide inside the skewed honest gradients.
 
     Stage 1 searches from the mean towards the median for the skewed honest rows S; stage 2 forges the row farthest from
     the mean that stays within the diameter of S. Byzantine rows are all equal.
@@ -25,7 +25,7 @@ class STRIKE(Collusion):
     """
 
     key: ClassVar[str] = "strike"
-    source: ClassVar[str] = "Liu et al., AAAI 2025"
+    source: ClassVar[str] = "Liu et al., AAAI 2025, Section 6"
     nu: float = 1.0
     middle: str = "midpoint"
     max_alpha: float | None = None
