@@ -157,7 +157,7 @@ class Table:
         usual = self.cells["none", rule].average("distance") if ("none", rule) in self.cells else None
         if distance is None or not usual:
             return None
-        return f"{distance / usual:.1f}", 0.5 * distance / usual - 0.25  # yellow at 1.5, red from 2.5 on
+        return f"{distance / usual:.1f}", 0.06 + 0.19 * distance / usual  # pale blue at 1, red from 5 on
 
 
 def never_clipped(cells: Iterable[Cell]) -> bool:
@@ -189,9 +189,16 @@ def verdict(table: Table) -> list[str]:
 
 
 def _lost(table: Table, attack: str, rule: str) -> str:
-    """Points lost against the same rule without attack, or the accuracy where that is not known."""
+    """Points lost against the same rule without attack (else the accuracy), and who else comes within the spread."""
     cells = table.column(rule)
-    return f"{cells[attack].mean - cells['none'].mean:+.1f}" if "none" in cells else f"{cells[attack].text} %"
+    worst = cells[attack]
+    lost = f"{worst.mean - cells['none'].mean:+.1f}" if "none" in cells else f"{worst.text} %"
+    level = [
+        other
+        for other, cell in cells.items()
+        if other not in (attack, "none") and cell.mean - worst.mean < max(cell.std, worst.std)
+    ]
+    return f"{lost}, within the spread of {' and '.join(level)}" if level else lost
 
 
 def remarks(table: Table) -> list[str]:
