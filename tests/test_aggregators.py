@@ -211,3 +211,12 @@ def test_presets():
     assert agg.make("rfa", preset="paper") == agg.make("rfa(start=mean,steps=8,nu=1e-7)")
     with pytest.raises(ValueError, match="unknown preset 'byzlf'; did you mean 'byzfl'"):
         agg.make("rfa", preset="byzlf")
+
+
+def test_cclip_counts_clipped_rows_over_all_steps():
+    """Rows 12 from 0 with tau = 10: all three are clipped, to 10; then 2 away, none is. A row at tau is not clipped."""
+    outcome = agg.make("cclip(tau=10.0,steps=2)").explain(rows_of(12, 12, 12), 0)
+    assert outcome.value.item() == pytest.approx(12)
+    assert outcome.notes == {"clipped": 3}
+    assert agg.make("cclip(tau=10.0)").explain(rows_of(10, 3, -10), 0).notes == {"clipped": 0}
+    assert agg.make("cclip(tau=1.0,steps=2)").explain(rows_of(0, 0, 9), 0).notes == {"clipped": 2}  # 9 in each step

@@ -1,6 +1,8 @@
 """What the table in cases.py claims of each rule, limits, and errors."""
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from cases import RULES, ids, make_rows, rows_of
 from gradskew import InputError
 from gradskew import aggregators as agg
+from gradskew.aggregators import Aggregator, Outcome, WeightedRule
 
 F = 2
 
@@ -226,11 +229,72 @@ def test_names_that_are_wrong(name, message):
     assert "\n" not in str(caught.value)
 
 
-def test_multikrum_cannot_average_more_rows_than_there_are():
-    with pytest.raises(InputError, match="cannot average m = 4 of n = 3"):
-        agg.make("multikrum(m=4)")(rows_of(1, 2, 3), 0)
+def test_multikrum_averages_no_more_rows_than_there_are():
+    """m = 4 of the rows 1, 2, 6: their mean is 3. m = 2: the two that are nearest to another."""
+    outcome = agg.make("multikrum(m=4)").explain(rows_of(1, 2, 6), 0)
+    assert outcome.value.item() == 3
+    assert outcome.weights.tolist() == pytest.approx([1 / 3] * 3)
+    assert outcome.notes == {"averaged": 3}
+    outcome = agg.make("multikrum(m=2)").explain(rows_of(1, 2, 6), 0)
+    assert outcome.value.item() == 1.5
+    assert outcome.notes == {"averaged": 2}
+    assert agg.make("multikrum").explain(make_rows(11, 6, 0, "gauss", seed=0), 2).notes == {"averaged": 9}
 
 
 @EVERY
 def test_a_name_makes_the_same_rule_again(case):
     assert agg.make(case.rule.name) == case.rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrong(Aggregator):
+    """A rule with one fault."""
+
+    key: ClassVar[str] = "wrong"
+    fault: str
+
+    def outcome(self, rows, f, generator):
+        value, weights = rows.updates.mean(0), torch.full((rows.n,), 1 / rows.n)
+        if self.fault == "in place":
+            rows.updates[0] = 0.0
+        return {
+            "row": lambda: Outcome(value[None]),
+            "short": lambda: Outcome(value[:-1], weights),
+            "list": lambda: Outcome(value.tolist()),
+            "few weights": lambda: Outcome(value, weights[1:]),
+            "weight matrix": lambda: Outcome(value, weights[:, None]),
+            "in place": lambda: Outcome(value, weights),
+        }[self.fault]()
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("row", r"wrong\(fault=row\)'s aggregate must have the shape \(6,\), not \(1, 6\)"),
+        ("short", r"aggregate must have the shape \(6,\), not \(5,\)"),
+        ("list", r"aggregate must have the shape \(6,\), not list"),
+        ("few weights", r"weights must have the shape \(11,\), not \(10,\)"),
+        ("weight matrix", r"weights must have the shape \(11,\), not \(11, 1\)"),
+        ("in place", r"wrong\(fault=inplace\) changed the rows: it must copy them"),
+    ],
+)
+def test_a_rule_that_breaks_its_promise_is_one_error(rows, fault, says):
+    for call in (Wrong(fault=fault), Wrong(fault=fault).explain):
+        with pytest.raises(InputError, match=says) as caught:
+            call(rows.clone(), F)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("base", [Aggregator, WeightedRule, agg.Mean, agg.Mixed])
+def test_a_rule_cannot_override_its_call(base):
+    with pytest.raises(TypeError, match="Loud must override outcome"):
+        type("Loud", (base,), {"__call__": lambda self, updates, f, generator=None: updates[0]})
+
+
+@EVERY
+def test_rows_that_require_gradients_do_as_well(case, rows):
+    wanted = case.rule(rows, F)
+    for given in (rows.clone().requires_grad_(), 1 * rows.clone().requires_grad_()):
+        value = case.rule(given, F)
+        assert torch.equal(value, wanted)
+        assert not value.requires_grad

@@ -1,13 +1,18 @@
 """Mimic by hand: what it learns, whom it copies, and its state."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from cases import make_rows, rows_of
-from gradskew import InputError
+from gradskew import IID, InputError, Run
 from gradskew import attacks as att
 from gradskew.attacks import Context
+from gradskew.federation import Federation
+from gradskew.models import Linear
 from gradskew.randomness import generator
+from tiny import Tiny
 
 
 def mimic(seed, **options):
@@ -115,3 +120,28 @@ def test_mimic_state():
 def test_mimic_wants_as_many_clients_as_rows():
     with pytest.raises(InputError, match="2 clients for 3 honest rows"):
         att.Mimic().observe(rows_of(1, 2, 3), clients=[0, 1])
+
+
+def test_mimic_starts_from_the_seed_of_the_run():
+    """What it learns from the same rows depends on the seed alone; a run with another seed starts elsewhere."""
+    rows = make_rows(6, 30, 0, "gauss", seed=5)
+    run = Run(source=Tiny(), partition=IID(), model=Linear(), clients=8, byzantine=2, attack=att.Mimic())
+
+    def learned(seed):
+        attack = Federation(replace(run, seed=seed)).attack
+        attack.observe(rows)
+        return attack.state_dict()["z"]
+
+    first, second = learned(0), learned(1)
+    assert torch.equal(first, learned(0))
+    assert torch.equal(second, learned(1))
+    assert (first - second).norm() > 1e-3
+    assert run.attack.state_dict() == {}
+
+
+def test_mimic_called_directly_starts_from_seed_0():
+    rows, own = make_rows(6, 30, 0, "gauss", seed=5), torch.zeros(2, 30)
+    wanted = mimic(0)(rows, own)
+    for attack in (att.Mimic(), att.Mimic(), mimic(0)):
+        torch.manual_seed(99)
+        assert torch.equal(attack(rows, own), wanted)

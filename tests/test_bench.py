@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 
 from gradskew import IID, SGD, FashionMNIST, Run, Store, aggregators, attacks, bench, grid, sweep
@@ -69,6 +70,12 @@ def test_the_grid_is_the_product_in_order():
         (attack, rule, seed) for attack in ("none", "lie", "strike") for rule in ("median", "mean") for seed in (4, 2)
     ]
     assert all(replace(run, attack=NoAttack(), aggregator=Mean(), seed=0) == BASE for run in runs)
+
+
+def test_seeds_may_be_an_array():
+    runs = runs_of("none", "mean", seeds=np.arange(2))
+    assert [(run.seed, type(run.seed)) for run in runs] == [(0, int), (1, int)]
+    assert [run.digest for run in runs] == [run.digest for run in runs_of("none", "mean", seeds=[0, 1])]
 
 
 def test_records_come_in_the_order_of_the_runs(tmp_path):

@@ -260,6 +260,8 @@ BAD = {
     "no beta": ("--beta 0", "beta must be above 0"),
     "NaN beta": ("--beta nan", "beta must be a number"),
     "beta of iid": ("--partition iid --beta 1", "beta belongs to the dirichlet partition"),
+    "minimum of iid": ("--partition iid --min-samples 3", "min_samples belongs to the dirichlet partition, not to iid"),
+    "beta twice": ("--partition dirichlet(beta=2.0) --beta 1", "beta is given twice: 1.0 and, in"),
     "impossible beta": ("--clients 50 --beta 0.2 --min-samples 10", "best minimum"),
     "impossible minimum": ("--min-samples 240", "6 clients cannot have 240 images each: there are 1437"),
     "no client": ("--clients 0", "clients must be at least 1"),
@@ -360,6 +362,42 @@ def test_workers_below_one(tiny, workers):
 def test_a_network_beyond_memory_is_one_line(tiny):
     error = tiny("--model", f"mlp(hidden={10**15})", "--attacks", "none").late_error()
     assert "none against mean, seed 0" in error
+
+
+def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypatch):
+    simulate = bench.simulate
+
+    def fail(run, **options):
+        if (run.attack.name, run.aggregator.name) == ("lie", "median"):
+            raise ZeroDivisionError("over\nhere")
+        return simulate(run, **options)
+
+    monkeypatch.setattr(bench, "simulate", fail)
+    outcome = tiny("--aggregators", "mean,median")
+    assert outcome.late_error() == (
+        "gradskew: lie against median, seed 0: ZeroDivisionError: over here; the other runs are stored"
+    )
+    out = tmp_path / "out"
+    played = [("none", "mean"), ("none", "median"), ("lie", "mean")]
+    assert [(row["attack"], row["aggregator"]) for row in rows(out)] == played
+    lines = [line for line in (out / "table.md").read_text().splitlines() if line.startswith("| lie |")]
+    assert len(lines) == 1
+    assert lines[0].endswith("|  |")
+    assert (out / "heatmap.png").read_bytes().startswith(b"\x89PNG")
+    assert len(records(out)) == 3
+    assert "median" in outcome.out
+
+    monkeypatch.setattr(bench, "simulate", simulate)
+    assert tiny("--aggregators", "mean,median").code == 0
+    assert len(rows(out)) == 4
+
+
+def test_nothing_is_written_where_every_run_fails(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "simulate", None)
+    outcome = tiny()
+    assert "(and 1 more runs)" in outcome.late_error()
+    assert outcome.out == ""
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["runs"]
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["--nosuch"], ["list", "extra"], ["bench", "a", "b"]])

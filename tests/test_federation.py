@@ -1,5 +1,7 @@
 """The round loop: against a loop written by hand, and at every edge of a round."""
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,13 +13,15 @@ from torch import Tensor, nn
 
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Aggregator, CClip, Mean, Median, MultiKrum, Outcome, WeightedRule
-from gradskew.attacks import Attack, Context, LabelFlip, Mimic, NoAttack
+from gradskew.attacks import LIE, Attack, Context, LabelFlip, Mimic, NoAttack
 from gradskew.checks import InputError
 from gradskew.clients import SGD, Shard
 from gradskew.federation import Federation, simulate
 from gradskew.geometry import Rows
 from gradskew.models import Linear, UserModel, initial
 from gradskew.partition import IID
+from gradskew.records import Record
+from gradskew.report import Table, remarks, results_csv
 from gradskew.spec import Run
 from tiny import DROPOUT, NORM, Cuts, Tiny, buffers_of, hashed, reference, same
 
@@ -609,3 +613,85 @@ def test_batch_norm_and_dropout_refuse_the_batched_engine() -> None:
         vectorised = UserModel(factory=model.factory, vectorised=True)
         with pytest.raises(InputError, match="has batch norm or dropout: use engine = loop"):
             simulate(replace(BASE, model=vectorised, engine="batched"))
+
+
+@pytest.mark.parametrize(
+    ("name", "byzantine", "notes", "clamped"),
+    [
+        ("bucketing+multikrum", 2, {"f of multikrum": 0}, True),  # three buckets: multikrum tolerates none
+        ("nnm+bucketing+median", 2, {"f of bucketing+median": 2, "f of median": 1}, True),  # median tolerates one
+        ("bucketing+nnm+median", 2, {"f of nnm+median": 1, "f of median": 1}, True),
+        ("nnm+bucketing+median", 1, {"f of bucketing+median": 1, "f of median": 1}, False),
+        ("nnm+median", 2, {"f of median": 2}, False),
+    ],
+)
+def test_clamping_behind_buckets_is_recorded(name: str, byzantine: int, notes: dict[str, int], clamped: bool) -> None:
+    """Six rows in three buckets. Each stage says what it was told."""
+    result = simulate(replace(BASE, byzantine=byzantine, aggregator=aggregators.make(name)))
+    for metrics in result.rounds:
+        assert (metrics["f"], metrics["clamped"]) == (byzantine, clamped)
+        assert {key: told for key, told in metrics["rule"].items() if key.startswith("f of")} == notes
+        assert "clamped" not in metrics["rule"]
+    record = Record.of(result)
+    (row,) = csv.DictReader(io.StringIO(results_csv([record])))
+    assert row["clamped_rounds"] == ("3" if clamped else "0")
+    said = [line for line in remarks(Table([record])) if "smaller f" in line]
+    assert said == [f"{name} was told a smaller f than there were Byzantine rows: its bound."] * clamped
+
+
+class LoudLIE(LIE):
+    """Overrides the call alone: three times what LIE sends."""
+
+    key: ClassVar[str] = "loud_lie"
+
+    def __call__(self, honest: Tensor, own: Tensor, **given: Any) -> Tensor:
+        return 3 * super().__call__(honest, own, n=given["n"])
+
+
+class LoudMimic(Mimic):
+    """Overrides the call alone: three times what Mimic sends."""
+
+    key: ClassVar[str] = "loud_mimic"
+
+    def __call__(self, honest: Tensor, own: Tensor, **given: Any) -> Tensor:
+        return 3 * super().__call__(honest, own, **given)
+
+
+class LouderLIE(LoudLIE):
+    """On top of an attack that overrides the call."""
+
+    key: ClassVar[str] = "louder_lie"
+
+    def __call__(self, honest: Tensor, own: Tensor, **given: Any) -> Tensor:
+        return 2 * super().__call__(honest, own, **given)
+
+
+@pytest.mark.parametrize(
+    ("attack", "sent"), [(LIE(z=2.0), 4.0), (LoudLIE(z=2.0), 12.0), (LouderLIE(z=2.0), 24.0), (LoudMimic(), None)]
+)
+def test_an_attack_that_overrides_the_call_is_played(attack: Attack, sent: float | None) -> None:
+    """Honest rows 1 and 3 (twice): mean 2, deviation 1, so lie(z=2) sends 4. Mimic copies 1 or 3: three times that."""
+    federation = planted(replace(BASE, attack=attack), {2: 1.0, 3: 3.0, 4: 1.0, 5: 3.0})
+    before = federation.params.clone()
+    federation.round(0)
+    step = (before - federation.params).mean().item()  # (2 forged + 8) / 6
+    assert (6 * step - 8) / 2 in ([pytest.approx(sent)] if sent else [pytest.approx(3.0), pytest.approx(9.0)])
+
+
+@pytest.mark.parametrize("key", ["attack", "aggregator", "model", "partition", "source", "sgd"])
+def test_a_name_is_no_object(key: str) -> None:
+    with pytest.raises(InputError, match=f"^{key} must be a .* object, not 'strike'") as caught:
+        replace(BASE, **{key: "strike"})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_the_callers_gradient_mode_does_not_matter(mode: Any) -> None:
+    run = replace(BASE, attack=LIE(), aggregator=aggregators.make("nnm+rfa"))
+    wanted = simulate(run).params_sha256
+    with mode():
+        fresh = replace(run, source=Tiny())
+        assert len(fresh.digest) == 64  # loads the data under this mode
+        assert simulate(fresh).params_sha256 == wanted
+        assert torch.is_inference_mode_enabled() == (mode is torch.inference_mode)
+    assert simulate(fresh).params_sha256 == wanted

@@ -1,18 +1,24 @@
 """Records: bit for bit, whole or not at all, and what happens to damaged ones."""
 
 import errno
+import importlib
 import json
 import os
 import stat
+import sys
 import threading
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+import torch
 
 from gradskew import SGD, Record, Run, Store, aggregators, attacks, records, simulate
+from gradskew.aggregators import NNM, CClip, Mean, Mixed
+from gradskew.attacks import STRIKE
 from gradskew.checks import InputError
-from gradskew.models import CNN, Linear
+from gradskew.models import CNN, MLP, Linear
 from gradskew.partition import IID, Dirichlet
 from gradskew.records import write
 from gradskew.spec import canonical
@@ -289,6 +295,77 @@ def test_what_says_the_same_has_one_digest():
         replace(RUN, engine="batched"),
     ]
     assert {run.digest for run in same} == {RUN.digest}
+
+
+@pytest.mark.parametrize(
+    ("key", "ways"),
+    [
+        ("attack", [STRIKE(nu=1), STRIKE(nu=1.0), STRIKE(), attacks.make("strike")]),
+        ("aggregator", [CClip(tau=10), CClip(tau=10.0), CClip(), aggregators.make("cclip(tau=10)")]),
+        ("aggregator", [Mixed(mixing=NNM(), rule=CClip(tau=10)), aggregators.make("nnm+cclip")]),
+        ("partition", [Dirichlet(beta=1, min_samples=2), Dirichlet(beta=1.0, min_samples=2)]),
+        ("model", [MLP(hidden=32), MLP(hidden=(32,))]),
+        ("sgd", [SGD(epochs=1, batch=64, lr=1, clip=2), SGD(epochs=1, batch=64, lr=1.0, clip=2.0)]),
+    ],
+)
+def test_one_value_written_in_several_ways_has_one_digest(key, ways):
+    assert len({replace(RUN, **{key: way}).digest for way in ways}) == 1
+
+
+class Plain(Mean):
+    """Not a dataclass: what its own `__init__` takes is no field."""
+
+    key: ClassVar[str] = "plain"
+
+    def __init__(self, strength):
+        object.__setattr__(self, "strength", strength)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holds(Mean):
+    key: ClassVar[str] = "holds"
+    value: Any = None
+
+
+@pytest.mark.parametrize("rule", [Plain(1), Mixed(mixing=NNM(), rule=Plain(1))], ids=["alone", "behind a mixing"])
+def test_a_rule_with_an_init_of_its_own_is_refused(rule):
+    with pytest.raises(InputError, match=r"^Plain must be a dataclass with a `key`: its fields are") as caught:
+        _ = replace(RUN, aggregator=rule).digest
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [torch.zeros(3), {"a": 1}, [1, 2], ((1,),), {1}, torch.float32], ids=str)
+def test_a_field_that_is_no_number_or_text_is_refused(value):
+    with pytest.raises(InputError, match=r"^Holds\.value must be a number, a string or a tuple of them") as caught:
+        _ = replace(RUN, aggregator=Holds(value=value)).digest
+    assert "\n" not in str(caught.value)
+
+
+def test_every_value_of_a_field_has_its_own_digest():
+    values = [None, True, 0, 1, 0.5, "1", (), (1,), (1, 2), ("1",)]
+    assert len({replace(RUN, aggregator=Holds(value=value)).digest for value in values}) == len(values)
+
+
+def test_the_files_of_a_class_and_of_its_bases_are_part_of_the_digest(tmp_path, monkeypatch):
+    """A user's rule in one file on a base class in another: a change in either is another run."""
+    files = {"digest_base": "from gradskew.aggregators import Mean\n\nclass Base(Mean):\n    pass\n"}
+    files["digest_rule"] = "from digest_base import Base\n\nclass Rule(Base):\n    key = 'mine'\n"
+    for name, text in files.items():
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    rule = importlib.import_module("digest_rule").Rule()
+    first = replace(RUN, aggregator=rule)
+    assert set(first.content["user_code"]) == {"digest_rule.Rule", "digest_base.Base"}
+    digests = {first.digest, RUN.digest}
+    for name in files:
+        with (tmp_path / f"{name}.py").open("a") as file:
+            file.write("# changed\n")
+        digests.add(replace(RUN, aggregator=rule).digest)
+        digests.add(replace(RUN, aggregator=Mixed(mixing=NNM(), rule=rule)).digest)
+    assert len(digests) == 6
+    for name in files:
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_the_digest_names_the_folder(store, result):
