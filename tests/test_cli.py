@@ -342,7 +342,7 @@ def test_a_folder_as_config(call, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
-@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"\0\0\x08\3" + b"\0" * 12)[:-4]])
+@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"\0\0\x08\3" + b"\0" * 12, mtime=0)[:-4]])
 def test_corrupt_data(tiny, tmp_path, name, content):
     folder = write_fashion(tmp_path / "files")
     (folder / name).write_bytes(content)

@@ -30,7 +30,7 @@ def write_fashion(folder, *, images=IMAGES, labels=(0, 1, 2, 3, 9), packed=True)
     for part in ("train", "t10k"):
         for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
             content = idx(array)
-            (folder / (name + ".gz" * packed)).write_bytes(gzip.compress(content) if packed else content)
+            (folder / (name + ".gz" * packed)).write_bytes(gzip.compress(content, mtime=0) if packed else content)
     return folder
 
 
@@ -88,7 +88,7 @@ def test_a_source_is_loaded_once():
 @pytest.mark.parametrize("packed", [False, True])
 def test_idx_files_are_read(tmp_path, packed):
     content = idx(IMAGES)
-    (tmp_path / ("x.gz" if packed else "x")).write_bytes(gzip.compress(content) if packed else content)
+    (tmp_path / ("x.gz" if packed else "x")).write_bytes(gzip.compress(content, mtime=0) if packed else content)
     got = read_idx(tmp_path, "x", 3)
     assert got.dtype == torch.uint8
     assert got.tolist() == IMAGES.tolist()
@@ -107,8 +107,8 @@ def test_idx_files_are_read(tmp_path, packed):
         ("x", idx(IMAGES.reshape(5, 6)), "not an IDX file of bytes with 3 dimensions"),
         ("x.gz", idx(IMAGES), "cannot read"),
         ("x.gz", b"", "not an IDX file"),
-        ("x.gz", gzip.compress(idx(IMAGES))[:-9], "cannot read"),
-        ("x.gz", gzip.compress(idx(IMAGES))[:12] + b"\xff" * 30, "cannot read"),
+        ("x.gz", gzip.compress(idx(IMAGES), mtime=0)[:-9], "cannot read"),
+        ("x.gz", gzip.compress(idx(IMAGES), mtime=0)[:12] + b"\xff" * 30, "cannot read"),
         ("y", idx(IMAGES), "x.gz is missing"),
     ],
 )

@@ -46,7 +46,7 @@ class Cuts(Partition):
     sizes: tuple[int, ...]
 
     def deal(
-        self, labels: np.ndarray, num_classes: int, clients: int, generator: np.random.Generator
+        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
     ) -> Sequence[np.ndarray]:
         return np.split(np.arange(sum(self.sizes)), np.cumsum(self.sizes)[:-1])
 

@@ -14,7 +14,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from .checks import check
+
 BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
+LARGEST = 1e140  # of float64 entries
 WIDE = 1 << 24  # entries of a matrix from which the compiled kernels pay
 SAMPLE = 256  # columns that are looked at to find a central row
 CLOSE = 1e-7  # pairs closer than this share of their norms (squared) are computed again from differences
@@ -189,6 +192,20 @@ def finite_rows(updates: Tensor) -> Tensor:
     for i in (~good).nonzero()[:, 0].tolist():
         good[i] = updates[i].isfinite().all()
     return good
+
+
+def check_rows(name: str, rows: Tensor) -> None:
+    """A floating (n, d) matrix of finite entries whose squares are finite in float64; n and d at least 1."""
+    check(isinstance(rows, Tensor), f"{name} must be a torch tensor, not {type(rows).__name__}")
+    good = rows.ndim == 2 and rows.numel() > 0
+    check(good, f"{name} must have the shape (n, d) with n, d >= 1, not {tuple(rows.shape)}")
+    good = rows.dtype in (torch.float32, torch.float64)
+    check(good, f"{name} must be float32 or float64, not {str(rows.dtype).removeprefix('torch.')}")
+    bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
+    first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
+    check(not bad, f"{name}: {first}: take them out first")
+    fits = rows.dtype == torch.float32 or float(rows.detach().abs().max()) < LARGEST
+    check(fits, f"{name} has entries of {LARGEST:g} or more, whose squares are too large for float64")
 
 
 def _squared_distances(gram: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import ClassVar
 
@@ -104,7 +104,7 @@ class UserModel(Model):
 
     key: ClassVar[str] = "user"
     kind: ClassVar[str] = "other"
-    factory: Callable[[tuple[int, ...], int], nn.Module]
+    factory: Callable[[tuple[int, ...], int], nn.Module] = field(repr=False)  # its code and network have digests
     vectorised: bool = False
 
     def __post_init__(self) -> None:
@@ -119,9 +119,6 @@ class UserModel(Model):
     @property
     def name(self) -> str:
         return f"{self.factory.__module__}:{self.factory.__qualname__}"
-
-    def __repr__(self) -> str:
-        return f"UserModel(factory={self.name}, vectorised={self.vectorised})"
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -23,11 +25,9 @@ class Named:
     @property
     def name(self) -> str:
         """The shortest text that makes this object again: options at their default are left out."""
-        changed = [
-            f"{field.name}={getattr(self, field.name)}".replace(" ", "")
-            for field in options(type(self))
-            if field.repr and getattr(self, field.name) != field.default
-        ]
+        fields = [field for field in options(type(self)) if field.repr]
+        values = [(field, _value(self, field)) for field in fields]
+        changed = [f"{field.name}={value}".replace(" ", "") for field, value in values if value != field.default]
         return f"{self.key}({','.join(changed)})" if changed else self.key
 
 
@@ -38,27 +38,27 @@ def describe(part: Any) -> dict[str, Any]:
     class with an `__init__` of its own, or a field that is no number, string or tuple of them.
     """
     cls = type(part)
-    home = next(base for base in cls.__mro__ if "__init__" in vars(base))
-    good = isinstance(part, Named) and hasattr(cls, "key") and "__dataclass_params__" in vars(home)
+    good = isinstance(part, Named) and hasattr(cls, "key") and dataclasses.is_dataclass(cls)
     check(good, f"{cls.__qualname__} must be a dataclass with a `key`: its fields are its hyperparameters")
-    fields = [field for field in options(cls) if field.repr]
-    values = {field.name: _plain(part, field.name, str(field.type)) for field in fields}
-    return {"name": part.key, **values}
+    same = list(inspect.signature(cls).parameters) == [field.name for field in options(cls)]
+    check(same, f"{cls.__qualname__} must leave __init__ to dataclass: its fields are its hyperparameters")
+    return {"name": part.key, **{field.name: _value(part, field) for field in options(cls) if field.repr}}
 
 
-def _plain(part: Named, name: str, kind: str) -> Any:
-    """A field's value in JSON; 1 and 1.0 are one value of a float."""
-    value = getattr(part, name)
+def _value(part: Named, field: dataclasses.Field[Any]) -> Any:
+    """A hyperparameter as JSON has it (but for tuples); 1 and 1.0 are one value of a float."""
+    value = getattr(part, field.name)
     if isinstance(value, Named):
         return describe(value)
-    if callable(value):
-        return f"{value.__module__}:{value.__qualname__}"
     entries = value if isinstance(value, tuple) else (value,)
-    good = all(entry is None or type(entry) in (bool, int, float, str) for entry in entries)
-    check(good, f"{type(part).__qualname__}.{name} must be a number, a string or a tuple of them, not {value!r:.60}")
-    if "float" in kind and type(value) is int:
-        return float(value)
-    return list(value) if isinstance(value, tuple) else value
+    plain = all(entry is None or type(entry) in (bool, int, float, str) for entry in entries)
+    good = plain and all(math.isfinite(entry) for entry in entries if type(entry) is float)
+    kind = type(value).__name__
+    check(
+        good,
+        f"{type(part).__qualname__}.{field.name} must be a finite number, a string or a tuple of them, not a {kind}",
+    )
+    return float(value) if "float" in str(field.type) and type(value) is int else value
 
 
 def options(cls: type) -> list[dataclasses.Field[Any]]:
@@ -128,10 +128,10 @@ def _stage(node: ast.expr, wrong: InputError) -> tuple[str, dict[str, Any]]:
     if node.args or None in names:
         raise InputError(f"options of {node.func.id} are written name=value")
     check(len(set(names)) == len(names), f"an option of {node.func.id} is given twice")
-    return node.func.id, {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}
+    return node.func.id, {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
 
 
-def _value(node: ast.expr) -> Any:
+def _literal(node: ast.expr) -> Any:
     """A Python literal, or else the text itself: `lower`, `n-f-1` and `f/s` need no quotes."""
     try:
         return ast.literal_eval(node)

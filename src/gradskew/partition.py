@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .checks import InputError, check, check_number
-from .data import Dataset
+from .data import Dataset, Split
 from .names import Named, Registry, parse_one
 from .randomness import numpy_generator
 
@@ -27,17 +27,16 @@ class Partition(Named, ABC):
         """For each client the indices of its training images; no image is dealt twice."""
         images = len(dataset.train)
         check(clients <= images, f"{clients} clients cannot share {images} training images: each needs one")
-        labels = dataset.train.labels.cpu().numpy()
-        parts = self.deal(labels, dataset.num_classes, clients, numpy_generator(seed, "partition"))
+        parts = self.deal(dataset.train, dataset.num_classes, clients, numpy_generator(seed, "partition"))
         good = len(parts) == clients and all(len(part) for part in parts)
         check(good, f"the partition {self.name} must deal at least one image to each of {clients} clients")
         return [torch.from_numpy(part) for part in parts]
 
     @abstractmethod
     def deal(
-        self, labels: np.ndarray, num_classes: int, clients: int, generator: np.random.Generator
+        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
     ) -> Sequence[np.ndarray]:
-        """One array of indices per client."""
+        """One array of indices per client; the split has labels and, in some data sets, writers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +46,9 @@ class IID(Partition):
     key: ClassVar[str] = "iid"
 
     def deal(
-        self, labels: np.ndarray, num_classes: int, clients: int, generator: np.random.Generator
+        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
     ) -> Sequence[np.ndarray]:
-        return np.array_split(generator.permutation(len(labels)), clients)
+        return np.array_split(generator.permutation(len(split)), clients)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +68,9 @@ class Dirichlet(Partition):
         check_number("min_samples", self.min_samples, at_least=1, whole=True)
 
     def deal(
-        self, labels: np.ndarray, num_classes: int, clients: int, generator: np.random.Generator
+        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
     ) -> Sequence[np.ndarray]:
+        labels = split.labels.cpu().numpy()
         possible = clients * self.min_samples <= len(labels)
         few = f"{clients} clients cannot have {self.min_samples} images each: there are {len(labels)}"
         check(possible, f"{few}; use fewer clients or a smaller min_samples")

@@ -176,13 +176,15 @@ def verdict(table: Table) -> list[str]:
         lines.append(
             f"{attack} is the worst attack on {times} of {count(len(table.defences), 'rule')}: {', '.join(lost)}."
         )
-    floors = {rule: table.cells[worst[rule], rule] for rule in worst}
-    if len(floors) > 1:
-        strong, weak = max(floors, key=lambda rule: floors[rule].mean), min(floors, key=lambda rule: floors[rule].mean)
-        lines.append(
-            f"Best in its worst case: {strong}, {floors[strong].text} % under {worst[strong]}. "
-            f"Worst: {weak}, {floors[weak].text} % under {worst[weak]}."
-        )
+    floors = {}
+    for rule in table.defences:
+        attacked = {attack: cell for attack, cell in table.column(rule).items() if attack != "none"}
+        if attacked:
+            floors[rule] = min(attacked.items(), key=lambda item: item[1].mean)
+    ranked = sorted(floors, key=lambda rule: -floors[rule][1].mean)
+    if ranked and floors[ranked[0]][1].mean > floors[ranked[-1]][1].mean:
+        best, last = (f"{rule}, {floors[rule][1].text} % under {floors[rule][0]}" for rule in (ranked[0], ranked[-1]))
+        lines.append(f"Best in its worst case: {best}. Worst: {last}.")
     if lines and len({record.spec["seed"] for record in table.records}) == 1:
         lines.append("One seed: differences of a few points may be chance; --seeds 5 tells more.")
     return lines
@@ -207,12 +209,14 @@ def remarks(table: Table) -> list[str]:
     for rule in table.rules:
         if never_clipped(table.column(rule).values()):
             said[f"{rule} clipped no row in any round: with this tau it averages, and is not judged."] = None
+    for attack in table.attacks:
+        played = [m["attack"]["called"] for r in table.records if r.spec["attack_name"] == attack for m in r.rounds]
+        if attack != "none" and (idle := played.count(False)):
+            why = "no Byzantine row, or no honest row that it knows"
+            said[f"{attack} was not played in {idle} of {count(len(played), 'round')} in all: {why}."] = None
     for record in table.records:
         spec, rounds = record.spec, record.rounds
         cell = f"{spec['attack_name']} against {spec['aggregator_name']}, seed {spec['seed']}"
-        if idle := sum(not metrics["attack"]["called"] for metrics in rounds):
-            why = "no Byzantine row, or no honest row that it knows"
-            said[f"{spec['attack_name']} was not played in {idle} of {count(len(rounds), 'round')}: {why}."] = None
         if rejected := sum(metrics["rejected"] for metrics in rounds):
             said[f"{cell}: {count(rejected, 'row')} not finite, rejected."] = None
         if skipped := sum(not metrics["stepped"] for metrics in rounds):

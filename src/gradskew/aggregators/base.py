@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check, check_number
-from ..geometry import Rows, finite_rows
+from ..geometry import Rows, check_rows
 from ..names import Named
 from ..state import Stateful
 
@@ -43,13 +43,13 @@ class Aggregator(Stateful, ABC):
         generator: for rules that draw; None means a fresh CPU generator with seed 0. Bitwise equal rows share their
         weight equally. Raises ValueError for f above `max_f(n)`, for a wrong shape and for non-finite rows.
         """
-        check_updates(updates)
+        check_rows("updates", updates)
         check_number("f", f, at_least=0, whole=True)
         bound = self.max_f(len(updates))
         check(f <= bound, f"{self.name} tolerates at most f = {bound} of n = {len(updates)} rows, not {f}")
-        rows, version = Rows(updates.detach()), updates._version
+        rows, version = Rows(updates.detach()), _version(updates)
         outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
-        check(updates._version == version, f"{self.name} changed the rows: it must copy them")
+        check(_version(updates) == version, f"{self.name} changed the rows: it must copy them")
         check_shape(f"{self.name}'s aggregate", outcome.value, rows.d)
         if outcome.weights is None:
             return outcome
@@ -145,17 +145,9 @@ class Mixed(Aggregator):
         self.rule.load_state_dict(state)
 
 
-def check_updates(updates: Tensor) -> None:
-    """A floating (n, d) matrix with finite entries, n and d at least 1."""
-    check(isinstance(updates, Tensor), f"updates must be a torch tensor, not {type(updates).__name__}")
-    good = updates.ndim == 2 and updates.numel() > 0
-    check(good, f"updates must have the shape (n, d) with n, d >= 1, not {tuple(updates.shape)}")
-    good = updates.dtype in (torch.float32, torch.float64)
-    check(good, f"updates must be float32 or float64, not {str(updates.dtype).removeprefix('torch.')}")
-    bad = (~finite_rows(updates)).nonzero()[:, 0].tolist()
-    check(
-        not bad, f"{len(bad)} of {len(updates)} rows are not finite, the first is row {(bad or [0])[0]}: take them out"
-    )
+def _version(updates: Tensor) -> int:
+    """How often the rows were changed in place; an inference tensor does not count."""
+    return 0 if updates.is_inference() else updates._version
 
 
 def check_shape(name: str, vector: Tensor, length: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check, check_number
-from ..geometry import Rows
+from ..geometry import Rows, check_rows
 from ..state import Stateful
 
 
@@ -103,7 +103,7 @@ class Collusion(Attack):
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Forgery:
-        n = check_rows(honest, own, n)
+        n = check_both(honest, own, n)
         row, notes = self.forge(Rows(honest.detach()), len(own), n)
         return Forgery(row.expand(len(own), -1), notes)
 
@@ -120,11 +120,10 @@ class Collusion(Attack):
         return Collusion.explain(self, honest, own, n=n).rows
 
 
-def check_rows(honest: Tensor, own: Tensor, n: int | None) -> int:
-    """Check the shapes of an attack's rows; returns n, the clients in the round."""
-    for name, rows in (("honest", honest), ("own", own)):
-        good = isinstance(rows, Tensor) and rows.ndim == 2 and rows.is_floating_point() and rows.numel() > 0
-        check(good, f"{name} must be a floating matrix with at least one entry, one client a row")
+def check_both(honest: Tensor, own: Tensor, n: int | None) -> int:
+    """Check the rows that an attack is given; returns n, the clients in the round."""
+    check_rows("honest", honest)
+    check_rows("own", own)
     check(honest.shape[1] == own.shape[1], f"honest has {honest.shape[1]} columns, own has {own.shape[1]}")
     known = len(honest) + len(own)
     if n is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..checks import check, check_choice, check_number
 from ..geometry import Rows
 from ..randomness import generator as derived
-from .base import Attack, Context, Forgery, check_rows
+from .base import Attack, Context, Forgery, check_both
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Mimic(Attack):
         self._state["seed"] = seed
 
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
-        self._state.update(self._learn(honest, _ids(honest, clients)))
+        self._state.update(self._learn(honest.detach(), _ids(honest, clients)))
 
     def __call__(
         self,
@@ -60,7 +60,8 @@ class Mimic(Attack):
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Forgery:
-        check_rows(honest, own, n)
+        check_both(honest, own, n)
+        honest = honest.detach()
         clients = _ids(honest, context.clients if context else None)
         state = self._state if "z" in self._state else self._learn(honest, clients)
         target = state["target"]

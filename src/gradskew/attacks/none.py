@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from .base import Attack, Context, check_rows
+from .base import Attack, Context, check_both
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,5 +28,5 @@ class NoAttack(Attack):
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Tensor:
-        check_rows(honest, own, n)
+        check_both(honest, own, n)
         return own
