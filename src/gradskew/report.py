@@ -182,7 +182,7 @@ def verdict(table: Table) -> list[str]:
         if attacked:
             floors[rule] = min(attacked.items(), key=lambda item: item[1].mean)
     ranked = sorted(floors, key=lambda rule: -floors[rule][1].mean)
-    if ranked and floors[ranked[0]][1].mean > floors[ranked[-1]][1].mean:
+    if lines and floors[ranked[0]][1].mean > floors[ranked[-1]][1].mean:
         best, last = (f"{rule}, {floors[rule][1].text} % under {floors[rule][0]}" for rule in (ranked[0], ranked[-1]))
         lines.append(f"Best in its worst case: {best}. Worst: {last}.")
     if lines and len({record.spec["seed"] for record in table.records}) == 1:
@@ -213,7 +213,7 @@ def remarks(table: Table) -> list[str]:
         played = [m["attack"]["called"] for r in table.records if r.spec["attack_name"] == attack for m in r.rounds]
         if attack != "none" and (idle := played.count(False)):
             why = "no Byzantine row, or no honest row that it knows"
-            said[f"{attack} was not played in {idle} of {count(len(played), 'round')} in all: {why}."] = None
+            said[f"{attack} was not played in {idle} of {count(len(played), 'round')}: {why}."] = None
     for record in table.records:
         spec, rounds = record.spec, record.rounds
         cell = f"{spec['attack_name']} against {spec['aggregator_name']}, seed {spec['seed']}"
