@@ -137,7 +137,7 @@ def _squares(rows, begin, centre, out):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _combine(rows, begin, weights, out):  # type: ignore[no-untyped-def]
-    total = np.empty(4 * STRIP)
+    total = np.empty(32 * STRIP)
     for start in range(0, len(out), len(total)):
         target = out[start : start + len(total)]
         total[:] = 0.0
