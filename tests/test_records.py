@@ -336,9 +336,7 @@ def test_a_rule_with_an_init_of_its_own_is_refused(rule):
 
 @pytest.mark.parametrize("value", [torch.zeros(3), {"a": 1}, [1, 2], ((1,),), {1}, torch.float32], ids=str)
 def test_a_field_that_is_no_number_or_text_is_refused(value):
-    with pytest.raises(
-        InputError, match=r"^Holds\.value must be a finite number, a string or a tuple of them"
-    ) as caught:
+    with pytest.raises(InputError, match=r"^Holds\.value must be a number, a string or a tuple of them") as caught:
         _ = replace(RUN, aggregator=Holds(value=value)).digest
     assert "\n" not in str(caught.value)
 

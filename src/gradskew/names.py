@@ -51,13 +51,11 @@ def _value(part: Named, field: dataclasses.Field[Any]) -> Any:
     if isinstance(value, Named):
         return describe(value)
     entries = value if isinstance(value, tuple) else (value,)
-    plain = all(entry is None or type(entry) in (bool, int, float, str) for entry in entries)
-    good = plain and all(math.isfinite(entry) for entry in entries if type(entry) is float)
+    good = all(entry is None or type(entry) in (bool, int, float, str) for entry in entries)
     kind = type(value).__name__
-    check(
-        good,
-        f"{type(part).__qualname__}.{field.name} must be a finite number, a string or a tuple of them, not a {kind}",
-    )
+    check(good, f"{type(part).__qualname__}.{field.name} must be a number, a string or a tuple of them, not a {kind}")
+    if type(value) is float and not math.isfinite(value):
+        return str(value)  # JSON has no word for it
     return float(value) if "float" in str(field.type) and type(value) is int else value
 
 
