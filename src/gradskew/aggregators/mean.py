@@ -22,4 +22,4 @@ class Mean(WeightedRule):
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        return torch.full((rows.n,), 1 / rows.n, dtype=torch.float64), {}
+        return torch.full((rows.n,), 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}
