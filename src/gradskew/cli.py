@@ -105,13 +105,12 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     click.echo(f"{task}, {count(workers, 'worker')} -> {out}", err=True)
     try:
         with line:
-            sweep(runs, out, workers=workers, report=line)
+            records = sweep(runs, out, workers=workers, report=line)
     except KeyboardInterrupt:
         click.echo(f"Stopped. Finished runs are kept in {out}: the same command goes on from there.", err=True)
         sys.exit(130)
     except InputError as error:
-        failure = error
-    records = stored(runs, out)
+        failure, records = error, stored(runs, out)
     if records:
         table = Table(records)
         contents: dict[str, str | bytes] = {
