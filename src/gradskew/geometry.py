@@ -28,11 +28,13 @@ class Rows:
     """The n rows of a (base, d) matrix, or n mixtures of them; mixtures are never materialised.
 
     `mixing` is an (n, base) matrix whose rows sum to 1. All quantities of mixtures follow from those of the base rows,
-    so a pipeline of any depth pays once for its pairwise distances.
+    so a pipeline of any depth pays once for its pairwise distances. `found` is what else was computed on these rows, by
+    name, for the next who asks.
     """
 
     def __init__(self, updates: Tensor, mixing: Tensor | None = None, base: Rows | None = None):
         self.updates, self.mixing, self.base = updates, mixing, base or self
+        self.found: dict[str, Tensor] = {}
 
     @property
     def n(self) -> int:

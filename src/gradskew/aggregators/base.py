@@ -21,12 +21,14 @@ class Outcome:
     """What a rule made of the rows.
 
     value: the aggregate (d,). weights: each row's weight in it (n,), or None for a rule that has none (it works per
-    coordinate). notes: what a record wants to know, such as the f that the rule was told behind a mixing.
+    coordinate). notes: what a record wants to know, such as the f that the rule was told behind a mixing. geometry: the
+    rows with what the rule computed on them, for who measures them next; `explain` sets it.
     """
 
     value: Tensor
     weights: Tensor | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    geometry: Rows | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +53,11 @@ class Aggregator(Stateful, ABC):
         outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
         check(_version(updates) == version, f"{self.name} changed the rows: it must copy them")
         check_shape(f"{self.name}'s aggregate", outcome.value, rows.d)
-        if outcome.weights is None:
-            return outcome
-        check_shape(f"{self.name}'s weights", outcome.weights, rows.n)
-        return Outcome(outcome.value, share_ties(outcome.weights, rows.equal), outcome.notes)
+        weights = outcome.weights
+        if weights is not None:
+            check_shape(f"{self.name}'s weights", weights, rows.n)
+            weights = share_ties(weights, rows.equal)
+        return Outcome(outcome.value, weights, outcome.notes, rows)
 
     def __init_subclass__(cls) -> None:
         """A rule is written as `outcome`: a call that did something else than `explain` would be two rules in one."""

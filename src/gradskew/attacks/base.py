@@ -32,10 +32,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Forgery:
-    """What an attack sends: rows (f, d), and notes that a record wants to know, such as its strength."""
+    """What an attack sends: rows (f, d), and notes that a record wants to know, such as its strength.
+
+    geometry: the honest rows with what the attack computed on them, for who measures them next; None if it kept none.
+    """
 
     rows: Tensor
     notes: Mapping[str, Any] = field(default_factory=dict)
+    geometry: Rows | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +108,9 @@ class Collusion(Attack):
         context: Context | None = None,
     ) -> Forgery:
         n = check_both(honest, own, n)
-        row, notes = self.forge(Rows(honest.detach()), len(own), n)
-        return Forgery(row.expand(len(own), -1), notes)
+        rows = Rows(honest.detach())
+        row, notes = self.forge(rows, len(own), n)
+        return Forgery(row.expand(len(own), -1), notes, rows)
 
     def __call__(
         self,

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..checks import check_choice, check_number
-from ..coordinates import MIDDLES, median, moments
+from ..coordinates import MIDDLES, median, moments, towards_median
 from ..geometry import Ray, Rows, largest_step
 from .base import Collusion
 
@@ -50,10 +50,7 @@ class STRIKE(Collusion):
 
         Ties go to the lower index. The norm in Eq. 7 is common to all rows, and left out.
         """
-        centre = median(honest, self.middle, dtype=torch.float64)
-        projections = torch.zeros(honest.n, dtype=torch.float64, device=honest.updates.device)
-        for part, block in honest.blocks():
-            projections += block @ (centre[part] - block.mean(0))  # Eqs. 6 and 7
+        projections = towards_median(honest, self.middle)  # Eqs. 6 and 7
         return projections.argsort(descending=True, stable=True)[:count].sort().values  # Eq. 8
 
     def hide(self, honest: Rows, skewed: Tensor) -> tuple[Tensor, float]:
