@@ -12,7 +12,9 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = "checks names randomness state presets data partition models kernels geometry coordinates clients attacks"
-ORDER += " aggregators spec computing federation skew records bench report exports figures embeddings sheets charts"
+ORDER += (
+    " aggregators skew spec computing federation records lens bench report exports figures embeddings sheets charts"
+)
 ORDER += " terminal settings paper traces cli"
 LONGEST = 300
 GLOBAL_DRAWS = {

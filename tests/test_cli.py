@@ -508,7 +508,7 @@ def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tm
     assert records(tmp_path / "there") == records(tmp_path / "here")
     for name in ("results.csv", "table.md"):
         assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
-    belongs = {"record.json", "timing.json", "results.csv", "table.md", "heatmap.png"}
+    belongs = {"record.json", "timing.json", "pictures.json", "results.csv", "table.md", "heatmap.png"}
     assert {path.name for path in (tmp_path / "there").rglob("*") if path.is_file()} == belongs
 
 

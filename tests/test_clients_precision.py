@@ -95,7 +95,7 @@ def test_the_evaluation_stays_float32() -> None:
     full, half = Federation(BASE), Federation(replace(BASE, precision="bf16"))
     seen: list[torch.dtype] = []
     half.flat.module.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
-    assert half.accuracy() == full.accuracy()
+    assert half.test() == full.test()
     assert seen == [torch.float32]
 
 

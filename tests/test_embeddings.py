@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from gradskew.checks import InputError
 from gradskew.embeddings import lle_figure, paint
-from gradskew.skew import Embedding
+from gradskew.skew import Picture
 
-PLAIN = Embedding(17, ((0.0, 1.0), (2.0, 3.0), (4.0, 6.0)), (False, True, False), (5.0, 5.5), None, 80.0)
-FORGED = replace(PLAIN, round=4, forged=((-1.0, 7.0), (-1.0, 7.0)))
+PLAIN = Picture(17, "lle", ((0.0, 1.0), (2.0, 3.0), (4.0, 6.0)), (False, True, False), (5.0, 5.5))
+FORGED = replace(PLAIN, round=4, byzantine=((-1.0, 7.0), (-1.0, 7.0)))
 
 
 def streams(pdf: bytes) -> str:
@@ -103,7 +103,7 @@ def test_a_long_title_stays_inside() -> None:
 
 
 def test_what_cannot_be_drawn_is_one_line() -> None:
-    with pytest.raises(InputError, match="no embedding"):
+    with pytest.raises(InputError, match="no picture"):
         lle_figure([], "title")
     with pytest.raises(InputError, match="columns"):
         lle_figure([PLAIN], "title", columns=0)

@@ -11,8 +11,7 @@ from gradskew.clients import SGD
 from gradskew.paper import AUTHORS, EXPERIMENTS, PRESET, SMALL, grouped, is_whole, notes, plan, sheets
 from gradskew.partition import IID, Dirichlet
 from gradskew.records import Record
-from gradskew.skew import rounds_of
-from gradskew.traces import STRIKES, follow
+from gradskew.traces import STRIKES, follow, rounds_of
 
 
 @pytest.mark.parametrize(("name", "runs"), [("table1", 49), ("table2", 12), ("figure4", 49), ("figure7", 56)])

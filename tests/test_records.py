@@ -51,10 +51,9 @@ def path_of(store, name="record.json"):
 
 
 def left_over(store):
-    """Files other than the two that belong there."""
-    return sorted(
-        path.name for path in store.runs.rglob("*") if path.name not in ("record.json", "timing.json", RUN.digest)
-    )
+    """Files other than the three that belong there."""
+    belong = ("record.json", "timing.json", "pictures.json", RUN.digest)
+    return sorted(path.name for path in store.runs.rglob("*") if path.name not in belong)
 
 
 def test_a_record_comes_back_bit_for_bit(store, result):
@@ -279,6 +278,8 @@ CHANGES = {
     "threads": [2],
     "precision": ["bf16"],
     "evaluate_every": [3],
+    "lens": [False],
+    "pictures": [(), (1,)],
 }
 
 
@@ -295,6 +296,7 @@ def test_what_says_the_same_has_one_digest():
         replace(RUN, byzantine=0.1),  # of 6, rounded up: 1
         replace(RUN, knowledge=1),
         replace(RUN, engine="batched"),
+        replace(RUN, pictures=(RUN.rounds - 1, 0, RUN.rounds // 2, 0)),
     ]
     assert {run.digest for run in same} == {RUN.digest}
 

@@ -166,6 +166,8 @@ CHANGES: dict[str, list[Any]] = {
     "threads": [2],
     "precision": ["bf16"],
     "evaluate_every": [3],
+    "lens": [False],
+    "pictures": [(), (1,)],
 }
 
 
@@ -363,6 +365,10 @@ def test_code_without_a_file_has_no_digest() -> None:
         {"precision": "tf32"},
         {"evaluate_every": 0},
         {"evaluate_every": 2.0},
+        {"lens": 1},
+        {"pictures": (-1,)},
+        {"pictures": (0.5,)},
+        {"pictures": (0,), "lens": False},
         {"precision": "half"},
         {"device": "gpu"},
         {"device": "meta"},

@@ -1,272 +1,254 @@
-"""The skew of honest updates: S by hand, the embedding against scikit-learn's of the full rows in float64."""
+"""The skew of rows in numbers: by hand, against NumPy in float64 straight from the definitions, and its properties."""
 
-import json
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+import math
 
 import numpy as np
 import pytest
 import torch
-from sklearn.manifold import LocallyLinearEmbedding
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
-from gradskew.aggregators import Mean, Outcome
-from gradskew.attacks import STRIKE
+import gradskew as gs
+from gradskew.aggregators import Outcome
 from gradskew.checks import InputError
-from gradskew.clients import SGD
-from gradskew.federation import simulate
 from gradskew.geometry import Rows
-from gradskew.models import Linear
-from gradskew.partition import IID
-from gradskew.skew import Embedding, embed, isometric, rounds_of, skewed, trace
-from gradskew.spec import Run
-from tiny import Cuts, Tiny, hashed
+from gradskew.skew import Skew, empirical_kappa, kappa, look, measure, pearson, selection, skewness
+from gradskew.skew.statistics import above, interval, resampled
 
-RUN = Run(
-    source=Tiny(),
-    partition=IID(),
-    model=Linear(),
-    clients=12,
-    byzantine=0,
-    rounds=4,
-    sgd=SGD(epochs=2, batch=5, lr=0.2),
-)
+LINE = torch.tensor([[0.0], [3], [4], [5], [6]])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Keeps(Mean):
-    """The mean, which keeps the rows that it is given."""
-
-    key: ClassVar[str] = "keeps"
-    kept: list[Tensor] = field(default_factory=list, repr=False, compare=False)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Keeps":
-        return self
-
-    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
-        self.kept.append(rows.updates.clone())
-        return super().outcome(rows, f, generator)
-
-
-def rows_of(n: int, d: int, seed: int = 0) -> Tensor:
-    """Rows around a common offset, of unequal lengths, as the updates of clients with more and with less data."""
+def lopsided(n: int, d: int, seed: int, offset: float = 3.0) -> Tensor:
+    """Rows with a long tail on one side of each column."""
     rng = torch.Generator().manual_seed(seed)
-    return 3 + torch.randn(n, d, generator=rng) * torch.linspace(0.5, 1.5, n)[:, None]
+    return offset + torch.randn(n, d, generator=rng).exp()
 
 
-def oracle(points: Tensor, neighbours: int = 5) -> np.ndarray:
-    """scikit-learn's embedding of the points themselves."""
-    lle = LocallyLinearEmbedding(n_neighbors=neighbours, n_components=2, eigen_solver="dense")
-    return lle.fit_transform(points.double().numpy())
+def oracle(rows: Tensor, f: int, n: int) -> dict[str, float | np.ndarray]:
+    """Every number from its definition, on the whole rows, in float64."""
+    x = rows.double().numpy()
+    h, mean = len(x), x.mean(0)
+    direction = np.median(x, 0) - mean
+    towards = (x - mean) @ direction / np.linalg.norm(direction)
+    members = np.argsort(-towards, kind="stable")[: max(1, h * (n - 2 * f) // (n - f))]
+    spread = math.sqrt(((x - mean) ** 2).sum(1).mean())
+    left, values, _ = np.linalg.svd(x - mean, full_matrices=False)
+    principal = left[:, 0] * values[0]
+    principal *= np.sign(principal @ towards)
+    distances = np.linalg.norm(x[:, None] - x[None], axis=2) + np.diag([np.inf] * h)
+    nearest, inside = distances.min(1), np.isin(np.arange(h), members)
+    return {
+        "towards": towards / towards.std(),
+        "principal": principal / principal.std(),
+        "principal_share": values[0] ** 2 / (values**2).sum(),
+        "shift": np.linalg.norm(x[members].mean(0) - mean) / spread,
+        "density": nearest[~inside].mean() / nearest[inside].mean(),
+        "spread": spread,
+        "skewed": len(members),
+    }
 
 
-def with_mean(honest: Tensor, *more: Tensor) -> Tensor:
-    return torch.cat([honest.double(), honest.double().mean(0, keepdim=True), *(rows.double() for rows in more)])
+def test_numbers_by_hand() -> None:
+    """Mean 3.6 and median 4: up. Five rows, one Byzantine: |S| = 5 (5 - 2) // (5 - 1) = 3, the rows 4, 5 and 6."""
+    skew = measure(LINE)
+    variance = (3.6**2 + 0.6**2 + 0.4**2 + 1.4**2 + 2.4**2) / 5
+    assert (skew.f, skew.skewed) == (1, 3)
+    assert skew.members == (False, False, True, True, True)
+    assert skew.above == 3 / 5
+    assert skew.spread == pytest.approx(math.sqrt(variance))
+    assert skew.shift == pytest.approx((5 - 3.6) / math.sqrt(variance))
+    assert skew.density == pytest.approx(((3 + 1) / 2) / 1)  # 0 is 3 from its nearest, the others 1
+    third = (-(3.6**3) - 0.6**3 + 0.4**3 + 1.4**3 + 2.4**3) / 5
+    assert skew.skewness == pytest.approx(third / variance**1.5)
+    assert skew.pearson == pytest.approx(3 * (3.6 - 4) / math.sqrt(variance))
+    assert skew.principal == pytest.approx(skew.towards)  # a line has one direction
+    assert skew.principal_share == pytest.approx(1)
 
 
-def same_up_to_signs(got: np.ndarray, wanted: np.ndarray) -> None:
-    assert got.shape == wanted.shape
-    signs = np.sign((got * wanted).sum(0))
-    np.testing.assert_allclose(got, wanted * signs, rtol=0, atol=1e-8)
+def test_f_is_a_fifth_of_the_clients_unless_told_otherwise() -> None:
+    rows = lopsided(9, 4, 0)
+    assert (measure(rows).f, measure(rows).skewed) == (1, 9 * 7 // 8)
+    assert (measure(rows, n=12).f, measure(rows, n=12).skewed) == (2, 9 * 8 // 10)
+    assert (measure(rows, 3, n=12).f, measure(rows, 3, n=12).skewed) == (3, 6)
+    assert measure(rows, 0).skewed == 9
+    assert measure(rows, 0).density is None
+    assert measure(rows, 8, n=9).skewed == 1
 
 
-@pytest.mark.parametrize(("n", "d"), [(30, 500), (30, 12), (40, 2)])
-def test_the_embedding_is_that_of_the_full_rows(n: int, d: int) -> None:
-    honest, forged = rows_of(n, d), rows_of(3, d, seed=1)
-    same_up_to_signs(embed(honest), oracle(with_mean(honest)))
-    same_up_to_signs(embed(honest, forged), oracle(with_mean(honest, forged)))
-    same_up_to_signs(embed(honest, forged, neighbours=8), oracle(with_mean(honest, forged), 8))
+@pytest.mark.parametrize(("n", "d", "f"), [(40, 300, 8), (12, 5, 2), (7, 2, 1)])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_numbers_agree_with_their_definitions(n: int, d: int, f: int, kind: torch.dtype) -> None:
+    for seed in range(3):
+        rows = lopsided(n, d, seed).to(kind)
+        skew, wanted = measure(rows, f), oracle(rows, f, n)
+        for name, value in wanted.items():
+            np.testing.assert_allclose(getattr(skew, name), value, rtol=1e-6, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e30])
-def test_isometric_keeps_distances(scale: float) -> None:
-    rows = rows_of(20, 300) * scale
-    points = torch.from_numpy(isometric(Rows(rows)))
-    assert points.shape == (20, 20)
-    wanted = torch.cdist(rows.double(), rows.double())
-    torch.testing.assert_close(torch.cdist(points, points), wanted, rtol=1e-9, atol=1e-9 * scale)
+@given(st.integers(0, 1000), st.floats(-3, 3), st.sampled_from([1e-20, 1e-3, 1.0, 1e20]))
+def test_moving_and_scaling_the_rows_changes_only_the_spread(seed: int, shift: float, scale: float) -> None:
+    rows = lopsided(11, 6, seed).double()
+    one, other = measure(rows), measure((rows + shift) * scale)
+    assert other.spread == pytest.approx(one.spread * scale, rel=1e-9)
+    for name in ("towards", "principal", "shift", "density", "principal_share", "skewness", "pearson"):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-6, atol=1e-6, err_msg=name)
 
 
-def test_equal_rows_are_one_point() -> None:
-    honest, row = rows_of(30, 50), rows_of(1, 50, seed=1)
-    copies = torch.cat([honest, honest[:10]])
-    points = embed(copies, row.expand(7, -1))
-    assert (points[30:40] == points[:10]).all()
-    assert (points[41:] == points[41]).all()
-    wanted = oracle(torch.cat([honest.double(), copies.double().mean(0, keepdim=True), row.double()]))
-    same_up_to_signs(np.vstack([points[:30], points[40:42]]), wanted)
+@given(st.integers(0, 1000), st.randoms(use_true_random=False))
+def test_the_order_of_the_rows_is_that_of_the_projections(seed: int, random) -> None:
+    order = list(range(9))
+    random.shuffle(order)
+    rows = lopsided(9, 5, seed).double()
+    one, other = measure(rows), measure(rows[order])
+    np.testing.assert_allclose(np.array(one.towards)[order], other.towards, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(np.array(one.principal)[order], other.principal, rtol=1e-7, atol=1e-7)
+    assert other.density == pytest.approx(one.density)
 
 
-def test_a_mean_that_is_a_row_but_for_rounding_is_its_point() -> None:
-    spread = rows_of(10, 40) - 3
-    centre = torch.full((1, 40), 0.1)
-    honest = torch.cat([centre + spread, centre, centre - spread]).double()
-    assert not torch.equal(honest.mean(0), honest[10])
-    points = embed(honest)
-    assert (points[21] == points[10]).all()
-    same_up_to_signs(points[:21], oracle(honest))
+def test_a_reflection_of_the_rows_points_the_other_way() -> None:
+    """Eq. 6 follows the mass, so that skewness on it does not tell left from right."""
+    rows = lopsided(15, 4, 1)
+    assert measure(-rows).skewness == pytest.approx(measure(rows).skewness)
+    assert measure(rows).skewness < 0
+    assert measure(rows).above > 0.5
 
 
-def test_few_distinct_rows_are_one_line() -> None:
-    honest = rows_of(4, 30)
-    for rows in (honest, honest.repeat(5, 1)):
-        with pytest.raises(InputError, match=r"^only 5 of the updates .* distinct: LLE with 5 neighbours needs 6$"):
-            embed(rows)
-    assert embed(rows_of(5, 30)).shape == (6, 2)
-    assert embed(honest, neighbours=4).shape == (5, 2)
-    with pytest.raises(InputError, match="only 1 of"):
-        embed(torch.ones(20, 4))
+def test_equal_rows_have_no_skew() -> None:
+    skew = measure(torch.full((5, 3), 0.1))
+    assert (skew.spread, skew.shift, skew.density, skew.above, skew.principal_share) == (0, 0, None, 0, 0)
+    assert set(skew.towards) | set(skew.principal) == {0.0}
+    assert math.isnan(skew.skewness)
+    assert math.isnan(skew.pearson)
+    assert measure(torch.ones(1, 3)).skewed == 1
 
 
-def test_what_cannot_be_embedded_is_one_line() -> None:
-    with pytest.raises(InputError, match="not finite"):
-        embed(rows_of(9, 4) / 0)
-    with pytest.raises(InputError, match=r"honest must have the shape"):
-        embed(torch.zeros(0, 4))
-    with pytest.raises(InputError, match="columns"):
-        embed(rows_of(9, 4), rows_of(2, 5))
-    with pytest.raises(InputError, match="neighbours"):
-        embed(rows_of(9, 4), neighbours=0)
+def test_what_is_left_of_symmetric_rows_is_rounding() -> None:
+    """The median is the mean: there is no direction, whatever float64 says of 0.1 + 0.2."""
+    half = torch.rand(4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    skew = measure(torch.cat([0.1 + half, 0.1 - half, torch.full((1, 6), 0.1, dtype=torch.float64)]))
+    assert set(skew.towards) == {0.0}
+    assert skew.spread > 0
 
 
-def test_the_embedding_is_repeatable_whatever_the_threads_and_the_order() -> None:
-    honest = rows_of(30, 100)
-    points = embed(honest)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
-        again = embed(honest)
-    finally:
-        torch.set_num_threads(before)
-    assert points.tobytes() == again.tobytes()
-    np.testing.assert_allclose(embed(honest.flip(0))[:30], points[:30][::-1], atol=1e-9)
-    assert (points.max(0) == np.abs(points).max(0)).all()
+def test_what_cannot_be_measured_is_one_line() -> None:
+    for rows, words in (
+        (torch.ones(3), "shape"),
+        (torch.ones(2, 2) / 0, "not finite"),
+        (torch.ones(2, 2).int(), "float32"),
+    ):
+        with pytest.raises(InputError, match=words):
+            measure(rows)
+    with pytest.raises(InputError, match="f must be at least 0 and below 5"):
+        measure(LINE, 5)
+    with pytest.raises(InputError, match="n must be at least 5"):
+        measure(LINE, n=4)
 
 
-def test_skewed_by_hand() -> None:
-    """Median 4.5, mean 31.9: the search goes down. |S| = 8 (10 - 4) / (10 - 2) = 6, so 80 and 100 are left out."""
-    honest = torch.tensor([[5.0], [1], [2], [3], [4], [100], [60], [80]])
-    assert skewed(honest, f=2).tolist() == [True, True, True, True, True, False, True, False]
-    assert skewed(honest, f=0).all()
+def test_statistics_by_hand() -> None:
+    """Of 0, 3, 3, 3: mean 9/4, variance 27/16, third moment (3 (3/4)^3 - (9/4)^3) / 4 = -81/32; median 3."""
+    samples = np.array([0.0, 3, 3, 3])
+    assert float(skewness(samples)) == pytest.approx(-81 / 32 / (27 / 16) ** 1.5)
+    assert float(pearson(samples)) == pytest.approx(3 * (9 / 4 - 3) / math.sqrt(27 / 16))
+    assert float(above(np.array([-3.0, 0, 1, 2]))) == 0.5
+    both = skewness(np.stack([samples, -samples]))
+    assert both[0] == -both[1]
+    assert math.isnan(skewness(np.zeros(3)))
 
 
-def test_skewed_takes_the_median_of_the_attack() -> None:
-    """Mean 4.25; the lower median is 4, so the search goes down; the midpoint is 5: up. |S| = 4 (5 - 2) / (5 - 1)."""
-    honest = torch.tensor([[0.0], [4], [6], [7]])
-    assert skewed(honest, f=1, attack=STRIKE(middle="lower")).tolist() == [True, True, True, False]
-    assert skewed(honest, f=1).tolist() == [False, True, True, True]
+def test_the_bootstrap_holds_what_repeated_draws_give() -> None:
+    """Of 400 draws of 60 from an exponential distribution, the spread of their means is what the bootstrap says."""
+    rng = np.random.Generator(np.random.PCG64(7))
+    draws = rng.exponential(size=(400, 60))
+
+    def mean(samples: np.ndarray) -> np.ndarray:
+        return samples.mean(-1)
+
+    found = [interval(resampled(mean, draw)) for draw in draws]
+    held = np.mean([low <= 1 <= high for low, high in found])
+    assert 0.88 < held < 0.98  # 95 % are meant; the percentile bootstrap of a lopsided sample holds somewhat fewer
+    assert interval(resampled(mean, [2.0] * 5)) == (2, 2)
+    assert interval(resampled(skewness, [2.0] * 5)) is None
+    assert (resampled(mean, draws[0]) == resampled(mean, draws[0])).all()
 
 
-def test_rounds_of() -> None:
-    order = torch.randperm(200, generator=torch.Generator().manual_seed(hashed(7, "figure rounds"))).tolist()
-    assert rounds_of(7, 200) == sorted(order[:6])
-    assert rounds_of(7, 200, count=2) == sorted(order[:2])
-    assert rounds_of(7, 6) == list(range(6))
-    for rounds, count in ((0, 6), (5, 0), (2.5, 6)):
-        with pytest.raises(InputError):
-            rounds_of(7, rounds, count)
+def test_kappa_by_hand() -> None:
+    """Rows at 0 and 4 in one of two columns: mean (2, 0), mean squared deviation 4; (2, 6) is 36 off: kappa 9."""
+    honest = torch.tensor([[0.0, 0], [4, 0]])
+    assert empirical_kappa(torch.tensor([2.0, 6.0]), honest) == pytest.approx(9)
+    assert empirical_kappa(torch.tensor([2.0, 0.0]), honest) == 0
+    assert empirical_kappa(torch.tensor([torch.inf, 0.0]), honest) is None
+    same = honest[:1].expand(3, -1)
+    assert empirical_kappa(same[0], same) == 0
+    assert empirical_kappa(same[0] + 1, same) is None
+    assert kappa(None, 1.0) is None
+    with pytest.raises(InputError, match="shape"):
+        empirical_kappa(torch.ones(3), honest)
 
 
-def points_of(array: np.ndarray) -> tuple[tuple[float, float], ...]:
-    return tuple((float(x), float(y)) for x, y in array)
+def test_selection_by_hand() -> None:
+    """Of five rows an even share is 1/5: rows with a tenth of the weight or more are chosen, the others shut out."""
+    weights = torch.tensor([0.0, 0.1, 0.5, 0.3, -0.1], dtype=torch.float64)
+    assert selection(weights, 2) == (0.5, [])
+    assert selection(torch.tensor([0.5, 0.41, 0.09, 0.0, 0.0], dtype=torch.float64), 2) == (1.0, [0, 1, 2])
+    assert selection(weights, 0) == (None, [0])
+    assert selection(None, 2) == (None, None)
+    assert selection(torch.zeros(3, dtype=torch.float64), 1) == (0.0, [0, 1])
 
 
-def test_trace_embeds_the_updates_of_its_rounds() -> None:
-    rule, played = Keeps(), []
-    result = simulate(replace(RUN, aggregator=rule))
-    embeddings = trace(RUN, [2, 0], on_round=lambda: played.append(1))
-    assert len(played) == 3
-    assert [embedding.round for embedding in embeddings] == [0, 2]
-    for embedding in embeddings:
-        rows = rule.kept[embedding.round]
-        assert (*embedding.honest, embedding.mean) == points_of(embed(rows))
-        assert embedding.skewed == tuple(skewed(rows, f=3).tolist())
-        assert sum(embedding.skewed) == 9  # of 12 and 3 more: 15 - 2 * 3
-        assert embedding.accuracy == result.rounds[embedding.round]["accuracy"]
-        assert embedding.forged is None
+@pytest.mark.parametrize("rule", ["multikrum", "nnm+rfa", "median", "aksel", "bucketing+dnc", "cclip", "mean"])
+@pytest.mark.parametrize("attack", ["strike", "minmax", "ipm", "lie"])
+def test_what_rule_and_attack_computed_gives_the_same_numbers(rule: str, attack: str) -> None:
+    """Sharing their distances and projections is a matter of speed alone."""
+    honest, own = lopsided(20, 200, 0), lopsided(5, 200, 1)
+    forgery = gs.attacks.make(attack).explain(honest, own)
+    updates = torch.cat([forgery.rows, honest])
+    outcome = gs.aggregators.make(rule).explain(updates, 5)
+    given = {"distance": 0.5, "bound": 2.0}
+    skew, seen = look(updates, range(25), 5, outcome, forgery.geometry, **given)
+    _, alone = look(updates, range(25), 5, Outcome(outcome.value, outcome.weights), None, **given)
+    assert seen == alone
+    wanted = measure(honest, 5, n=25)
+    assert skew.to_json() == wanted.to_json()
+    assert seen["kappa"] == pytest.approx(0.25 / wanted.spread**2, rel=1e-5)
 
 
-def test_what_strike_would_send_is_embedded_but_not_trained_on() -> None:
-    rule, attack = Keeps(), STRIKE(nu=0.5, middle="upper")
-    result = simulate(replace(RUN, aggregator=rule))
-    embeddings = trace(RUN, {1, 3}, attack, forged=True)
-    assert [embedding.round for embedding in embeddings] == [1, 3]
-    for embedding in embeddings:
-        rows = rule.kept[embedding.round]
-        assert embedding.forged is not None
-        points = np.array([*embedding.honest, embedding.mean, *embedding.forged])
-        forged = attack(rows, torch.zeros(3, rows.shape[1]))
-        np.testing.assert_allclose(points, embed(rows, forged), rtol=0, atol=1e-9)
-        assert embedding.skewed == tuple(skewed(rows, 3, attack).tolist())
-        assert embedding.accuracy == result.rounds[embedding.round]["accuracy"]
+def test_an_attacker_who_knows_some_rows_does_not_stand_for_all() -> None:
+    honest = lopsided(20, 50, 0)
+    known = gs.attacks.make("strike").explain(honest[:12], honest[:5], n=25).geometry
+    updates = torch.cat([honest[:5], honest])
+    outcome = gs.aggregators.make("median").explain(updates, 5)
+    _, seen = look(updates, range(25), 5, outcome, known, distance=1.0, bound=None)
+    assert seen["towards"] == measure(honest, 5, n=25).to_json()["towards"]
 
 
-def test_rows_that_are_not_finite_are_left_out() -> None:
-    """Of twelve clients with four images each, training overflows on those of the last three."""
-    run = replace(RUN, partition=Cuts(sizes=(4,) * 12), source=Tiny(overflow=36), sgd=replace(RUN.sgd, clip=None))
-    result = simulate(run)
-    [embedding] = trace(run, [1], forged=True)
-    assert result.rounds[1]["rejected"] == 12 - len(embedding.honest) == 3
-    assert len(embedding.forged or ()) == 2
-    with pytest.raises(InputError, match="round 0: honest must have the shape"):
-        trace(replace(run, source=Tiny(overflow=0)), [0])
+def test_rows_that_are_huge_beside_the_honest_do_not_blur_them() -> None:
+    honest = lopsided(20, 50, 0)
+    updates = torch.cat([torch.full((5, 50), 1e30), honest])
+    outcome = gs.aggregators.make("multikrum").explain(updates, 5)
+    skew, _ = look(updates, range(25), 5, outcome, None, distance=1.0, bound=None)
+    for name, value in oracle(honest, 5, 25).items():
+        np.testing.assert_allclose(getattr(skew, name), value, rtol=1e-6, atol=1e-9, err_msg=name)
 
 
-def test_what_cannot_be_traced_is_one_line() -> None:
-    with pytest.raises(InputError, match="byzantine must be 0, not 2"):
-        trace(replace(RUN, byzantine=2), [0])
-    with pytest.raises(InputError, match="no round"):
-        trace(RUN, [])
-    for round in (4, -1, 1.5):
-        with pytest.raises(InputError, match="a round to look at must be"):
-            trace(RUN, [0, round])  # type: ignore[list-item]
-    with pytest.raises(InputError, match="round 1: only 4 of the updates"):
-        trace(replace(RUN, clients=3), [1], forged=True)
+def test_a_record_keeps_four_decimals_and_six_digits() -> None:
+    skew = Skew(1, 2, (0.123456, -0.98765), (1.0, -1.0), 0.12345678, 1234567.8, None, 1e-9 / 3)
+    assert skew.to_json() == {
+        "f": 1,
+        "skewed": 2,
+        "towards": [0.1235, -0.9877],
+        "principal": [1.0, -1.0],
+        "principal_share": 0.123457,
+        "shift": 1234570.0,
+        "density": None,
+        "spread": 3.33333e-10,
+    }
 
 
-SMALL = Embedding(3, ((0.1, -2.0), (1e-17, 0.5)), (True, False), (0.0, 1.0), ((0.25, 0.0),) * 2, 87.5)
-
-
-def test_json_and_back() -> None:
-    for embedding in (SMALL, replace(SMALL, forged=None)):
-        text = json.dumps(embedding.to_json(), allow_nan=False)
-        assert Embedding.from_json(json.loads(text)) == embedding
-    assert json.loads(text)["honest"] == [[0.1, -2.0], [1e-17, 0.5]]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"round": -1},
-        {"round": 1.5},
-        {"round": None},
-        {"honest": [[0.1, -2.0]]},
-        {"honest": [[0.1, -2.0, 3.0], [0.0, 0.5]]},
-        {"honest": [["0.1", -2.0], [0.0, 0.5]]},
-        {"honest": [[float("nan"), -2.0], [0.0, 0.5]]},
-        {"honest": [0.1, -2.0]},
-        {"honest": [], "skewed": []},
-        {"skewed": [True]},
-        {"skewed": [1, 0]},
-        {"skewed": None},
-        {"mean": [0.0]},
-        {"mean": [0.0, float("inf")]},
-        {"forged": [[0.25]]},
-        {"forged": 5},
-        {"accuracy": 101},
-        {"accuracy": "87.5"},
-    ],
-    ids=str,
-)
-def test_a_damaged_embedding_is_a_value_error(change: dict[str, Any]) -> None:
-    content = json.loads(json.dumps(SMALL.to_json()))
-    with pytest.raises(ValueError, match="not an embedding"):
-        Embedding.from_json({**content, **change})
-
-
-def test_what_is_no_embedding_at_all_is_a_value_error() -> None:
-    content = SMALL.to_json()
-    del content["forged"]
-    for wrong in (content, [], None, "text"):
-        with pytest.raises(ValueError, match="not an embedding"):
-            Embedding.from_json(wrong)
+def test_wide_rows_take_the_compiled_path() -> None:
+    rows = lopsided(8, 1 << 21, 0)
+    assert rows.numel() == 1 << 24
+    skew, wanted = measure(rows), oracle(rows, 1, 8)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(getattr(skew, name), value, rtol=1e-5, atol=1e-9, err_msg=name)
+    assert Rows(rows).found == {}

@@ -11,30 +11,30 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from .checks import check, check_number
-from .skew import Embedding
+from .skew import Picture
 
 BLUE, GREY, GREEN, PINK = "#1f5fa8", "#66758c", "#1a9641", "#d6006c"
 FONT = 7.5  # points
 COLUMN, PAGE = 3.4, 7.0  # inches: the printed width of one column of text, and of two
 
 
-def lle_figure(embeddings: Sequence[Embedding], title: str, *, columns: int = 3) -> dict[str, bytes]:
-    """The figure as `pdf` and as `png`, to be printed at its own width: a panel for each embedding, so many in a row.
+def lle_figure(pictures: Sequence[Picture], title: str, *, columns: int = 3) -> dict[str, bytes]:
+    """The figure as `pdf` and as `png`, to be printed at its own width: a panel for each picture, so many in a row.
 
     The kinds of points differ in shape as well as in colour. The axes have no scale, since an embedding has none. The
-    same embeddings give the same bytes.
+    same pictures give the same bytes.
     """
-    check(len(embeddings) > 0, "there is no embedding to draw")
+    check(len(pictures) > 0, "there is no picture to draw")
     check_number("columns", columns, at_least=1, whole=True)
-    columns = min(columns, len(embeddings))
-    rows = -(-len(embeddings) // columns)
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
     width = COLUMN if columns == 1 else PAGE
     with rc_context({"font.size": FONT, "pdf.fonttype": 42}):
         figure = Figure(figsize=(width, rows * width / columns + 0.6), layout="constrained")
         figure.suptitle(title, fontsize=FONT + 1, parse_math=False, wrap=True)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        drawn = [paint(axis, embedding) for axis, embedding in zip(axes, embeddings, strict=False)]
-        for axis in axes[len(embeddings) :]:
+        drawn = [paint(axis, picture) for axis, picture in zip(axes, pictures, strict=False)]
+        for axis in axes[len(pictures) :]:
             axis.set_visible(False)
         ncols = 2 if columns < 3 else 4
         kinds = max(drawn, key=len)
@@ -42,20 +42,21 @@ def lle_figure(embeddings: Sequence[Embedding], title: str, *, columns: int = 3)
         return {"pdf": _save(figure, "pdf", {"CreationDate": None}), "png": _save(figure, "png", {"Software": None})}
 
 
-def paint(axes: Any, embedding: Embedding) -> list[Any]:
+def paint(axes: Any, picture: Picture) -> list[Any]:
     """Draw a panel; returns what stands in the legend."""
-    honest, mask = np.array(embedding.honest), np.array(embedding.skewed)
+    honest, mask = np.array(picture.honest), np.array(picture.skewed)
     rows = [
         (honest[mask], "skewed honest updates", {"s": 20, "c": BLUE, "edgecolors": "white", "linewidths": 0.5}),
         (honest[~mask], "other honest updates", {"s": 16, "c": "none", "edgecolors": GREY, "linewidths": 0.8}),
-        (embedding.mean, "mean of all honest updates", {"s": 110, "c": GREEN, "marker": "*", "edgecolors": "black"}),
-        (embedding.forged, "STRIKE's updates", {"s": 40, "c": PINK, "marker": "x", "linewidths": 1.6}),
+        (picture.mean, "mean of all honest updates", {"s": 110, "c": GREEN, "marker": "*", "edgecolors": "black"}),
     ]
-    axes.set_title(f"round {embedding.round}", fontsize=FONT)
+    if picture.byzantine:
+        rows += [(picture.byzantine, "STRIKE's updates", {"s": 40, "c": PINK, "marker": "x", "linewidths": 1.6})]
+    axes.set_title(f"round {picture.round}", fontsize=FONT)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.margins(0.08)
-    kinds = [(np.reshape(points, (-1, 2)), label, style) for points, label, style in rows if points is not None]
+    kinds = [(np.reshape(points, (-1, 2)), label, style) for points, label, style in rows]
     return [axes.scatter(*points.T, label=label, **style) for points, label, style in kinds]
 
 

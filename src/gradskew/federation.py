@@ -5,33 +5,41 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .attacks import Context
+from .aggregators import Outcome
+from .attacks import Context, Forgery
 from .checks import ceil_share, check
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
 from .geometry import Rows, finite_rows
 from .models import initial
 from .randomness import float32_products, generator, torch_seed
+from .skew import Picture, digits, look, pictures
 from .spec import LAST, Run
 
 EVALUATED, PIXELS = 1000, 1 << 25  # test images at once, and entries of them, at most
+MOST_COUNTS = 1 << 18  # class counts, of clients and classes, that a record keeps
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave: a dictionary of metrics for each round, and the final model."""
+    """What a run gave: a dictionary of metrics for each round, and the final model.
+
+    With the lens, also for each client the number of its images of each class (None for a great many), and pictures.
+    """
 
     run: Run
     rounds: list[dict[str, Any]]
     params: Tensor
     buffers: Tensor
+    class_counts: list[list[int]] | None = None
+    pictures: Sequence[Picture] = ()
 
     @property
     def params_sha256(self) -> str:
@@ -50,7 +58,8 @@ def simulate(run: Run, *, on_round: Callable[[], None] = lambda: None) -> Result
         for round in range(run.rounds):
             rounds.append(federation.round(round))
             on_round()
-        return Result(run, rounds, federation.params.clone(), federation.flat.read_buffers())
+        last = federation.params.clone(), federation.flat.read_buffers()
+        return Result(run, rounds, *last, federation.class_counts() if run.lens else None, federation.pictures)
 
 
 class Federation:
@@ -79,6 +88,7 @@ class Federation:
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
         honest = run.clients - run.num_byzantine
         order = torch.randperm(honest, generator=generator(run.seed, "knowledge"))
+        self.pictures: list[Picture] = []
         self.known = set((order[: ceil_share(run.knowledge, honest)] + run.num_byzantine).tolist())
 
     def round(self, round: int) -> dict[str, Any]:
@@ -92,7 +102,7 @@ class Federation:
 
         updates, buffers, clients = keep_finite(updates, buffers, clients)
         honest_mean = mean(updates[self.count(clients) :])
-        forged = self.forge(updates, clients, self.tell(f, clients), round)
+        forgery = self.forge(updates, clients, self.tell(f, clients), round)
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
         byzantine, told = self.count(clients), self.tell(f, clients)
@@ -105,9 +115,10 @@ class Federation:
             "stepped": False,
             "byzantine_share": None,
             "distance": None,
-            "attack": forged,
+            "attack": {"called": forgery is not None, **(forgery.notes if forgery else {})},
             "rule": {},
         }
+        seen: dict[str, Any] | None = None
         if clients:
             outcome = self.rule.explain(updates, told, generator=generator(run.seed, "rule", round))
             if outcome.value.isfinite().all():
@@ -121,8 +132,33 @@ class Federation:
                 metrics["distance"] = float(torch.linalg.vector_norm(outcome.value.double() - honest_mean.double()))
             metrics["rule"] = dict(outcome.notes)
             metrics["clamped"] |= metrics["rule"].pop("clamped", False)
+            if run.lens and byzantine < len(clients):
+                seen = self.look(round, updates, clients, outcome, forgery, metrics["distance"], told)
         tested = (round + 1) % run.evaluate_every == 0 or round >= run.rounds - LAST
-        return {"round": round, "accuracy": self.accuracy() if tested else None, **metrics}
+        accuracy, classes = self.test() if tested else (None, None)
+        lens = {"lens": None if seen is None else {**seen, "classes": classes}} if run.lens else {}
+        return {"round": round, "accuracy": accuracy, **metrics, **lens}
+
+    def look(
+        self,
+        round: int,
+        updates: Tensor,
+        clients: list[int],
+        outcome: Outcome,
+        forgery: Forgery | None,
+        distance: float | None,
+        told: int,
+    ) -> dict[str, Any]:
+        """What the lens sees of a round that has an honest row."""
+        byzantine, known = self.count(clients), forgery.geometry if forgery else None
+        bound = self.rule.kappa_bound(len(clients), told) if told == byzantine else None
+        skew, seen = look(updates, clients, byzantine, outcome, known, distance=distance, bound=bound)
+        if round in self.run.pictured:
+            aggregate = None if distance is None else outcome.value
+            rows = outcome.geometry or Rows(updates)
+            self.pictures += pictures(round, rows, byzantine, skew.members, aggregate)
+        every = len(clients) - byzantine == self.run.clients - self.run.num_byzantine
+        return {**seen, "clients": None if every else clients[byzantine:]}
 
     def count(self, clients: list[int]) -> int:
         """How many of the clients are Byzantine: their ids are the lowest."""
@@ -158,10 +194,10 @@ class Federation:
             labels = self.attack.relabel(labels, self.dataset.num_classes)
         return Shard(client, index, labels)
 
-    def forge(self, updates: Tensor, clients: list[int], told: int, round: int) -> dict[str, Any]:
-        """Put forged rows in place of the Byzantine ones; returns the attack's notes.
+    def forge(self, updates: Tensor, clients: list[int], told: int, round: int) -> Forgery | None:
+        """Put forged rows in place of the Byzantine ones.
 
-        Without a Byzantine row, or a known honest one, the attack is not called and all rows go out unchanged.
+        Without a Byzantine row, or a known honest one, the attack is not called and all rows go out unchanged: None.
         """
         run, byzantine = self.run, self.count(clients)
         known = self.known
@@ -171,7 +207,7 @@ class Federation:
             known = {present[i] for i in order[: ceil_share(run.knowledge, len(present))].tolist()}
         seen = [i for i in range(byzantine, len(clients)) if clients[i] in known]
         if not byzantine or not seen:
-            return {"called": False}
+            return None
         honest = updates.data[byzantine:] if len(seen) == len(clients) - byzantine else updates[seen]
         before = honest._version  # counts changes in place
         ids = [clients[i] for i in seen]
@@ -183,7 +219,7 @@ class Federation:
         wanted, got = (byzantine, updates.shape[1]), tuple(forgery.rows.shape)
         check(got == wanted, f"the attack {self.attack.name} gave rows of shape {got}, not {wanted}")
         updates[:byzantine] = forgery.rows
-        return {"called": True, **forgery.notes}
+        return forgery
 
     def step(self, aggregate: Tensor, buffers: Tensor) -> None:
         """w^{t+1} = w^t - aggregate (Eq. 3); buffers follow it, or become the plain mean of the accepted clients'."""
@@ -196,14 +232,25 @@ class Federation:
         self.rule.observe(aggregate)
 
     @torch.no_grad()
-    def accuracy(self) -> float:
-        """Accuracy on the test images, in percent."""
+    def test(self) -> tuple[float, list[float | None]]:
+        """Accuracy on the test images, in percent: on all of them, and on each class (None where it has none)."""
         self.flat.module.eval()
-        test, right = self.dataset.test, torch.zeros((), dtype=torch.int64, device=self.params.device)
+        test, classes = self.dataset.test, self.dataset.num_classes
+        right = torch.zeros(classes, dtype=torch.int64, device=self.params.device)
         at_once = max(1, min(EVALUATED, PIXELS // math.prod(self.dataset.shape)))
         for images, labels in zip(test.images.split(at_once), test.labels.split(at_once), strict=True):
-            right += (self.flat.module(self.dataset.inputs(images)).argmax(1) == labels).sum()
-        return 100 * int(right) / len(test)
+            hits = labels[self.flat.module(self.dataset.inputs(images)).argmax(1) == labels]
+            right += hits.bincount(minlength=classes)
+        found = zip(right.tolist(), test.labels.bincount(minlength=classes).tolist(), strict=True)
+        of_each = [digits(100 * hits / count) if count else None for hits, count in found]
+        return 100 * int(right.sum()) / len(test), of_each
+
+    def class_counts(self) -> list[list[int]] | None:
+        """For each client the number of its images of each class; None if that is a great many numbers."""
+        classes = self.dataset.num_classes
+        if len(self.parts) * classes > MOST_COUNTS:
+            return None
+        return [self.labels[index].bincount(minlength=classes).tolist() for index in self.parts]
 
 
 def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[Tensor, Tensor, list[int]]:

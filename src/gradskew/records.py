@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ import torch
 
 from .checks import InputError
 from .federation import Result
+from .skew import Picture
 from .spec import LAST, Run, canonical
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
@@ -28,15 +30,19 @@ LARGEST = 256 << 20  # bytes of a record that we are willing to read
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run: the content of its spec, its metrics per round, the SHA-256 of its final parameters."""
+    """A finished run: the content of its spec, its metrics per round, the SHA-256 of its final parameters.
+
+    class_counts: for each client the number of its images of each class; None without the lens.
+    """
 
     spec: dict[str, Any]
     rounds: list[dict[str, Any]]
     params_sha256: str
+    class_counts: list[list[int]] | None = None
 
     @classmethod
     def of(cls, result: Result) -> Record:
-        return cls(result.run.content, result.rounds, result.params_sha256)
+        return cls(result.run.content, result.rounds, result.params_sha256, result.class_counts)
 
     @property
     def digest(self) -> str:
@@ -64,7 +70,9 @@ class Record:
 
     def to_json(self) -> str:
         """The text of record.json: the same record always gives the same bytes."""
-        body = {"params_sha256": self.params_sha256, "rounds": self.rounds, "spec": self.spec}
+        body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": self.rounds, "spec": self.spec}
+        if self.class_counts is not None:
+            body["class_counts"] = self.class_counts
         return canonical({**body, "sha256": _checksum(body)}) + "\n"
 
     @classmethod
@@ -73,7 +81,7 @@ class Record:
         try:
             body = json.loads(text)
             checksum = body.pop("sha256")
-            record = cls(body["spec"], body["rounds"], body["params_sha256"])
+            record = cls(body["spec"], body["rounds"], body["params_sha256"], body.get("class_counts"))
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error!r}") from None
         if checksum != _checksum(body):
@@ -82,7 +90,10 @@ class Record:
 
 
 class Store:
-    """A folder of records: `<folder>/runs/<digest>/record.json`, beside it `timing.json`, which is never compared."""
+    """A folder of records: `<folder>/runs/<digest>/record.json`.
+
+    Beside it, and never compared: `timing.json`, and with the lens `pictures.json`, which depends on scikit-learn too.
+    """
 
     def __init__(self, folder: Path | str):
         self.runs = Path(folder) / "runs"
@@ -122,8 +133,29 @@ class Store:
         folder = self.runs / record.digest
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / "timing.json", json.dumps(_timing(result.run, seconds), indent=1) + "\n")
+        if result.pictures:
+            write(folder / "pictures.json", canonical([picture.to_json() for picture in result.pictures]) + "\n")
         write(folder / "record.json", record.to_json())
         return record
+
+    def timing(self, digest: str) -> dict[str, Any]:
+        """What was noted on how a run was played: seconds, memory, host; empty if that is lost."""
+        content = self._beside(digest, "timing.json")
+        return content if isinstance(content, dict) else {}
+
+    def pictures(self, digest: str) -> list[Picture]:
+        """The rows of some of a run's rounds in the plane; empty if there are none, or they are damaged."""
+        try:
+            return [Picture.from_json(entry) for entry in self._beside(digest, "pictures.json") or []]
+        except (ValueError, TypeError):
+            return []
+
+    def _beside(self, digest: str, name: str) -> Any:
+        path = self.runs / digest / name
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= LARGEST else None
+        except (FileNotFoundError, ValueError, RecursionError):
+            return None
 
     def all(self) -> Iterator[Record]:
         """Every sound record, in the order of their digests."""
@@ -159,8 +191,18 @@ def _timing(run: Run, seconds: float) -> dict[str, Any]:
         "rounds_per_second": run.rounds / seconds,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "device": torch.cuda.get_device_name(run.device) if run.device.startswith("cuda") else platform.machine(),
+        "device": torch.cuda.get_device_name(run.device) if run.device.startswith("cuda") else _processor(),
         "system": platform.system(),
+        "gradskew": importlib.metadata.version("gradskew"),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it, else its kind."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from .partition import Dirichlet, Partition
 from .randomness import torch_seed
 
 LAST = 5  # rounds that the reported accuracy averages over
+LENS = 1  # counts up when what the lens measures changes
 SEMANTICS = 1  # counts up when a definition or the arithmetic changes, so that old records are not taken for new ones
 
 
@@ -39,6 +40,8 @@ class Run:
     precision: of local training's forward and backward passes: `float32`, `tf32` (CUDA only) or `bf16`; parameters,
     updates, rules and the evaluation are float32. evaluate_every: the model is tested after so many rounds each, and
     after the last five; where the test images are those of thousands of clients, that costs more than training ten.
+    lens: each round the skew of the honest rows is measured, and what the rule made of them; it changes nothing of the
+    training. pictures: the rounds whose rows are embedded in the plane; None means the first, the middle and the last.
     """
 
     source: Source = field(default_factory=Digits)
@@ -61,6 +64,8 @@ class Run:
     device: str = "cpu"
     threads: int = 1
     precision: str = "float32"
+    lens: bool = True
+    pictures: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         kinds = {"source": Source, "partition": Partition, "model": Model, "attack": Attack, "aggregator": Aggregator}
@@ -88,6 +93,10 @@ class Run:
         possible = self.precision != "tf32" or torch.device(self.device).type == "cuda"
         check(possible, "precision = tf32 needs a CUDA device; a CPU has float32 and bf16")
         resolve(self.engine, self.model, self.device)
+        check_choice("lens", self.lens, (False, True))
+        check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
+        for round in self.pictures or ():
+            check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)
 
     @cached_property
     def num_byzantine(self) -> int:
@@ -98,6 +107,12 @@ class Run:
     def num_sampled(self) -> int:
         """How many clients a round takes."""
         return self.clients if self.sampled is None else self.sampled
+
+    @cached_property
+    def pictured(self) -> frozenset[int]:
+        """The rounds whose rows are embedded in the plane."""
+        usual = (0, self.rounds // 2, self.rounds - 1)
+        return frozenset(usual if self.pictures is None else self.pictures) if self.lens else frozenset()
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -131,6 +146,10 @@ class Run:
         }
         if self.evaluate_every > 1:
             content["evaluate_every"] = self.evaluate_every
+        if self.lens:
+            content["lens"] = LENS
+        if self.pictured != replace(self, pictures=None).pictured:
+            content["pictures"] = sorted(self.pictured)
         code = {name: digest for part in self._parts() for name, digest in _user_code(part).items()}
         if _user_code(getattr(self.model, "factory", self.model)):
             code["network"] = self._network()

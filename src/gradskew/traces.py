@@ -5,21 +5,94 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import torch
+from torch import Tensor
+
 from . import attacks
 from .attacks import STRIKE
-from .checks import check
+from .attacks.strike import num_skewed
+from .checks import InputError, check, check_number
+from .computing import computing
+from .federation import Federation
+from .geometry import Rows, check_rows, finite_rows
 from .names import describe
 from .paper import EXPERIMENTS, PRESET, plan
+from .randomness import generator
 from .records import write
-from .skew import NEIGHBOURS, Embedding, rounds_of, trace
+from .skew import Picture, embed
+from .skew.plane import NEIGHBOURS
 from .spec import Run, canonical
 
 STRIKES = cast(STRIKE, attacks.make("strike", preset=PRESET))
+
+
+def trace(
+    run: Run,
+    rounds: Collection[int],
+    attack: STRIKE = STRIKES,
+    *,
+    forged: bool = False,
+    on_round: Callable[[], None] = lambda: None,
+) -> list[Picture]:
+    """Play the run, without a Byzantine client, up to the last of the rounds, and embed the updates of each of them.
+
+    attack: its first stage tells which of the n rows are skewed, for a fifth of them Byzantine, as in the paper's
+    experiments: f = n // 5. forged: also embed what it would send to hide among them; this does not enter the training.
+    Rows with a non-finite entry are left out. `on_round` is called after each round that was played.
+    """
+    check(run.num_byzantine == 0, f"the skew is that of honest updates: byzantine must be 0, not {run.byzantine}")
+    check(len(rounds) > 0, "there is no round to look at")
+    for round in rounds:
+        check_number("a round to look at", round, at_least=0, below=run.rounds, whole=True)
+    drawn = []
+    with computing(run):
+        federation = Federation(run)
+        for round in range(max(rounds) + 1):
+            federation.round(round)
+            if round in rounds:
+                good = finite_rows(federation.rows)
+                try:
+                    drawn.append(_draw(federation.rows[good], attack, forged, round))
+                except InputError as error:
+                    raise InputError(f"round {round}: {error}") from None
+            on_round()
+    return drawn
+
+
+def _draw(honest: Tensor, attack: STRIKE, forged: bool, round: int) -> Picture:
+    n = len(honest)
+    f = n // 5
+    mask = skewed(honest, f, attack)
+    sent = attack.forge(Rows(honest), f, n)[0][None] if forged and f else None  # f times the same row
+    points = [(float(x), float(y)) for x, y in embed(honest, sent)]
+    byzantine = () if sent is None else (points[-1],) * f
+    return Picture(round, "lle", tuple(points[:n]), tuple(mask.tolist()), points[n], byzantine)
+
+
+def skewed(honest: Tensor, f: int, attack: STRIKE = STRIKES) -> Tensor:
+    """Which of the honest rows (n, d) are in S, STRIKE's first stage (Eqs. 6 to 8), if f of n are Byzantine: (n,)."""
+    check_rows("honest", honest)
+    rows = Rows(honest)
+    mask = torch.zeros(rows.n, dtype=torch.bool)
+    mask[attack.search(rows, num_skewed(rows.n, rows.n, f)).cpu()] = True
+    return mask
+
+
+def rounds_of(seed: int, rounds: int, count: int = 6) -> list[int]:
+    """The rounds that the seed draws, in rising order and without repetition: `count` of them, or all if fewer.
+
+    >>> rounds_of(0, rounds=4)
+    [0, 1, 2, 3]
+    """
+    check_number("rounds", rounds, at_least=1, whole=True)
+    check_number("count", count, at_least=1, whole=True)
+    order = torch.randperm(rounds, generator=generator(seed, "figure rounds"))
+    return sorted(order[:count].tolist())
 
 
 @dataclass(frozen=True)
@@ -51,19 +124,19 @@ class Trace:
         method = {"neighbours": NEIGHBOURS, "scikit-learn": importlib.metadata.version("scikit-learn")}
         return self.folder / f"{hashlib.sha256(canonical({**content, **method}).encode()).hexdigest()}.json"
 
-    def stored(self) -> list[Embedding] | None:
-        """The embeddings in the file; None if they are not there, or damaged."""
+    def stored(self) -> list[Picture] | None:
+        """The pictures in the file; None if they are not there, or damaged."""
         try:
-            found = [Embedding.from_json(entry) for entry in json.loads(self.path.read_text())]
+            found = [Picture.from_json(entry) for entry in json.loads(self.path.read_text())]
         except (FileNotFoundError, ValueError, TypeError, RecursionError):
             return None
-        return found if [embedding.round for embedding in found] == list(self.rounds) else None
+        return found if [picture.round for picture in found] == list(self.rounds) else None
 
-    def play(self, on_round: Callable[[], None]) -> list[Embedding]:
-        """Play the run, and store the embeddings."""
+    def play(self, on_round: Callable[[], None]) -> list[Picture]:
+        """Play the run, and store the pictures."""
         made = trace(self.run, self.rounds, STRIKES, forged=self.forged, on_round=on_round)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write(self.path, canonical([embedding.to_json() for embedding in made]) + "\n")
+        write(self.path, canonical([picture.to_json() for picture in made]) + "\n")
         return made
 
 
@@ -73,7 +146,7 @@ def follow(name: str, out: Path, *, shown: str | None = None, **given: Any) -> l
     attack = attacks.make(shown or ("strike" if experiment.forged else "none"), preset=PRESET)
     good = attack in (STRIKES, attacks.NoAttack())
     check(good, f"{name} shows the rows of strike, or none, not those of {attack.name}")
-    runs = [place.run for place in plan(name, **given)]
+    runs = [replace(place.run, lens=False) for place in plan(name, **given)]
     several = len({run.seed for run in runs}) < len(runs)
     check(not several, f"{name} follows one rule, not several: see --aggregators")
     return [

@@ -76,6 +76,10 @@ class Aggregator(Stateful, ABC):
         """The largest f that the rule tolerates among n rows: n > 2 f. f = 0 is legal everywhere."""
         return max(0, (n - 1) // 2)
 
+    def kappa_bound(self, n: int, f: int) -> float | None:
+        """The kappa for which the rule is proven to be (f, kappa)-robust on n rows (Definition 1); None without one."""
+        return None
+
 
 class WeightedRule(Aggregator):
     """A rule whose aggregate is a weighted sum of the rows."""

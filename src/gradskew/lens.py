@@ -1,0 +1,139 @@
+"""What the lens saw in a run, as series over its rounds and as averages with an interval. Reads a record only."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .records import Record
+from .skew.statistics import Floats, Statistic, above, interval, pearson, resampled, skewness
+
+# From the name of a series to the projections that it is made of, and the statistic.
+PROJECTED: dict[str, tuple[str, Statistic]] = {
+    "above": ("towards", above),
+    "skewness": ("towards", skewness),
+    "pearson": ("towards", pearson),
+    "principal_skewness": ("principal", skewness),
+    "principal_pearson": ("principal", pearson),
+}
+NUMBERS = ("f", "skewed", "principal_share", "shift", "density", "spread", "kappa", "kappa_bound", "selected")
+RESAMPLED = 200  # for a band over rounds
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over rounds, with the 95 % bootstrap interval of it; None where the number is no statistic of clients."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def text(self) -> str:
+        """As it is printed: `0.62 [0.58, 0.66]`."""
+        return f"{self.value:.2f}" + ("" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]")
+
+
+class Lens:
+    """The lens's view of a record; `rounds` are those in which there was an honest row, empty without the lens."""
+
+    def __init__(self, record: Record):
+        self.record = record
+        self.seen: list[dict[str, Any]] = []
+        self.rounds: list[int] = []
+        for metrics in record.rounds:
+            if metrics.get("lens"):
+                self.seen.append(metrics["lens"])
+                self.rounds.append(metrics["round"])
+
+    def series(self, name: str) -> list[float | None]:
+        """A number for each of the rounds.
+
+        `above`, `skewness`, `pearson`, `principal_skewness`, `principal_pearson`, `f`, `skewed`, `principal_share`,
+        `shift`, `density`, `spread`: of the honest rows, see `gradskew.skew.Skew`. `kappa`, `kappa_max` (so far),
+        `kappa_bound` (infinite where none is finite), `selected`, `shut_out` (how many honest rows): of the rule.
+        """
+        if name in PROJECTED:
+            kind, statistic = PROJECTED[name]
+            values = [float(statistic(np.array(seen[kind]))) for seen in self.seen]
+            return [value if math.isfinite(value) else None for value in values]
+        if name == "shut_out":
+            return [None if seen["shut_out"] is None else len(seen["shut_out"]) for seen in self.seen]
+        if name == "kappa_max":
+            return _running_maximum(self.series("kappa"))
+        return [None if seen[name] is None else float(seen[name]) for seen in self.seen]
+
+    def estimate(self, name: str) -> Estimate | None:
+        """The mean of a series over its rounds; None if it is empty.
+
+        The interval of a statistic of the clients' projections: clients are drawn with replacement, the same in each
+        round with equally many of them, and the directions are taken as they are.
+        """
+        values = [value for value in self.series(name) if value is not None]
+        if not values:
+            return None
+        mean = sum(values) / len(values)
+        if name not in PROJECTED:
+            return Estimate(mean)
+        kind, statistic = PROJECTED[name]
+        of_rounds = np.array([resampled(statistic, seen[kind], RESAMPLED) for seen in self.seen])
+        found = interval(_mean_of_finite(of_rounds))
+        return Estimate(mean) if found is None else Estimate(mean, *found)
+
+    def band(self, name: str) -> list[tuple[float, float] | None]:
+        """The 95 % bootstrap interval of a statistic of the clients' projections, round by round."""
+        kind, statistic = PROJECTED[name]
+        return [interval(resampled(statistic, seen[kind], RESAMPLED)) for seen in self.seen]
+
+    @cached_property
+    def shut_out_rates(self) -> dict[int, float]:
+        """For each honest client that took part, in which part of its rounds it got less than half an even weight.
+
+        Empty for a rule that weighs no rows.
+        """
+        present: Counter[int] = Counter()
+        lost: Counter[int] = Counter()
+        every = range(self.record.spec["byzantine"], self.record.spec["clients"])
+        for seen in self.seen:
+            if seen["shut_out"] is not None:
+                present.update(every if seen["clients"] is None else seen["clients"])
+                lost.update(seen["shut_out"])
+        return {client: lost[client] / times for client, times in sorted(present.items())}
+
+    def classes_shut_out(self) -> list[float] | None:
+        """For each class, the part of the honest clients' images of it that were shut out, on average over rounds.
+
+        None without class counts, or for a rule that weighs no rows; a class that no honest client holds counts 0.
+        """
+        counts = self.record.class_counts
+        if counts is None or not self.shut_out_rates:
+            return None
+        images = np.array([counts[client] for client in self.shut_out_rates], dtype=np.float64)
+        lost = np.array(list(self.shut_out_rates.values())) @ images
+        return [float(value) for value in lost / images.sum(0).clip(min=1)]
+
+    def class_accuracies(self) -> list[float | None] | None:
+        """Test accuracy on each class in the last round, in percent."""
+        tested = [seen["classes"] for seen in self.seen if seen["classes"] is not None]
+        return tested[-1] if tested else None
+
+
+def _running_maximum(values: list[float | None]) -> list[float | None]:
+    largest: float | None = None
+    maxima = []
+    for value in values:
+        largest = value if largest is None else largest if value is None else max(largest, value)
+        maxima.append(largest)
+    return maxima
+
+
+def _mean_of_finite(values: Floats) -> Floats:
+    """The mean over rounds (first axis) of what is finite, NaN where nothing is."""
+    good = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(good, values, 0).sum(0) / good.sum(0))

@@ -1,0 +1,26 @@
+"""The skew of honest updates: in numbers, in the plane, and what a rule makes of it (docs/skew.md).
+
+>>> import torch
+>>> measure(torch.tensor([[0.0], [3.0], [3.0], [3.0], [3.0]])).above  # four of five rows lie on the median's side
+0.8
+"""
+
+from .lens import look, selection
+from .numbers import Skew, digits, empirical_kappa, kappa, measure
+from .plane import Picture, embed, pictures
+from .statistics import pearson, skewness
+
+__all__ = [
+    "Picture",
+    "Skew",
+    "digits",
+    "embed",
+    "empirical_kappa",
+    "kappa",
+    "look",
+    "measure",
+    "pearson",
+    "pictures",
+    "selection",
+    "skewness",
+]

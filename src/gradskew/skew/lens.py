@@ -1,0 +1,70 @@
+"""What is measured in every round of a run: the skew of the honest rows, and what the rule made of all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..aggregators import Outcome
+from ..geometry import Rows
+from .numbers import Skew, digits, kappa, skew_of
+
+EVEN = 0.5  # of an even share of the weight: a row with less is shut out
+
+
+def look(
+    updates: Tensor,
+    clients: Sequence[int],
+    byzantine: int,
+    outcome: Outcome,
+    forged_from: Rows | None,
+    *,
+    distance: float | None,
+    bound: float | None,
+) -> tuple[Skew, dict[str, Any]]:
+    """The skew of the honest rows among updates (n, d), and a JSON object with all that a record keeps of them.
+
+    clients: the ids of the rows, of which the first are Byzantine; at least one is honest. What the rule (outcome) or
+    the attack (forged_from: the honest rows that it knew) computed on them is not computed again. distance: of the
+    aggregate from the honest mean, if there is one; bound: the rule's theoretical kappa. Without a Byzantine row, f is
+    floor(n / 5).
+    """
+    n, honest = len(updates), clients[byzantine:]
+    rows = forged_from if forged_from is not None and forged_from.n == len(honest) else None
+    rows = rows or Rows(updates[byzantine:].detach())
+    source, first = rows, 0
+    if outcome.geometry is not None and "gram" in vars(outcome.geometry):
+        source, first = outcome.geometry, byzantine
+    gram, distances = source.gram[first:, first:], source.squared_distances[first:, first:]
+    skew = skew_of(rows, gram, distances, byzantine or n // 5, n)
+    selected, shut_out = selection(outcome.weights, byzantine)
+    return skew, {
+        **skew.to_json(),
+        "kappa": _kept(kappa(distance, skew.spread)),
+        "kappa_bound": _kept(bound),
+        "selected": _kept(selected),
+        "shut_out": None if shut_out is None else [honest[i] for i in shut_out],
+    }
+
+
+def _kept(value: float | None) -> float | str | None:
+    """A number as a record keeps it: JSON has no word for infinity."""
+    return digits(value) if value is not None and math.isfinite(value) else None if value is None else str(value)
+
+
+def selection(weights: Tensor | None, byzantine: int) -> tuple[float | None, list[int] | None]:
+    """Which rows got at least half of an even share of the absolute weight, 1 / (2 n).
+
+    Returns the part of the Byzantine rows, which come first, that did, None without one; and the indices of the honest
+    rows that did not, counted from the first honest one. Both are None for a rule that weighs no rows.
+    """
+    if weights is None:
+        return None, None
+    shares = weights.abs() / weights.abs().sum().clamp(min=torch.finfo(weights.dtype).tiny)
+    chosen = (shares >= EVEN / len(shares)).cpu()
+    shut_out = (~chosen[byzantine:]).nonzero()[:, 0].tolist()
+    return float(chosen[:byzantine].double().mean()) if byzantine else None, shut_out
