@@ -11,11 +11,11 @@ import gradskew
 SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
-ORDER = "checks names randomness state presets data partition models kernels geometry coordinates clients attacks"
-ORDER += (
-    " aggregators skew spec computing federation records lens bench report exports figures embeddings sheets charts"
-)
-ORDER += " terminal settings paper traces cli"
+ORDER = """
+    checks names randomness state presets data partition models kernels geometry coordinates matrices clients attacks
+    aggregators skew spec computing federation records lens bench report verdicts exports figures embeddings sheets
+    charts page terminal settings commands paper traces cli
+"""
 LONGEST = 300
 GLOBAL_DRAWS = {
     "torch": {"manual_seed", "seed", "set_rng_state", "cuda.manual_seed", "cuda.manual_seed_all", "random.manual_seed"},

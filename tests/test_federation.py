@@ -22,8 +22,9 @@ from gradskew.geometry import Rows
 from gradskew.models import Linear, UserModel, initial
 from gradskew.partition import IID
 from gradskew.records import Record
-from gradskew.report import Table, remarks
+from gradskew.report import Table
 from gradskew.spec import Run
+from gradskew.verdicts import remarks
 from tiny import DROPOUT, NORM, Cuts, Tiny, buffers_of, hashed, reference, same
 
 BASE = Run(

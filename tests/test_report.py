@@ -13,8 +13,9 @@ from gradskew.checks import InputError
 from gradskew.exports import markdown, results_csv
 from gradskew.figures import heatmap, shade
 from gradskew.records import Record
-from gradskew.report import Cell, Table, remarks, verdict
+from gradskew.report import Cell, Table
 from gradskew.terminal import ProgressLine, show
+from gradskew.verdicts import advice, remarks, standings, verdict
 
 SPEC = {
     "dataset": "digits",
@@ -222,10 +223,36 @@ def test_accuracy_is_the_mean_of_the_last_five_rounds_or_fewer(rounds, accuracy)
 def test_the_verdict_judges_by_hand():
     """median falls from 86 to 40; what rfa has without attack is not known. The mean is not judged."""
     records = [*RECORDS, *(record(attack, "rfa", value) for attack, value in (("lie", 80.0), ("strike", 65.0)))]
-    first, second, third = verdict(Table(records))
+    first, second, third, last = verdict(Table(records))
     assert first == "strike is the worst attack on 2 of 2 rules: median (-46.0), rfa (65.0 %)."
     assert second == "Best in its worst case: rfa, 65.0 % under strike. Worst: median, 40.0 % under strike."
-    assert third.startswith("One seed: ")
+    assert (
+        third == "Best on average over the attacks: rfa, 72.5 %. Worst: median, 55.0 %."
+    )  # (80 + 65) / 2, (70 + 40) / 2
+    assert last.startswith("One seed: ")
+
+
+def test_the_average_over_attacks_has_a_spread_over_seeds():
+    """rfa ends at 80 and 60, mean 70, with the one seed, at 90 and 80, mean 85, with the other: 77.5 ± 7.5."""
+    values = {0: {"lie": 80.0, "strike": 60.0}, 1: {"lie": 90.0, "strike": 80.0}}
+    records = [record(attack, "rfa", value, seed=s) for s, row in values.items() for attack, value in row.items()]
+    (standing,) = standings(Table(records))
+    assert (standing.attack, standing.worst.mean) == ("strike", 70.0)
+    assert standing.average_text == "77.5 ±7.5"
+
+
+def test_advice_names_the_best_worst_case_and_who_cannot_be_told_from_it():
+    def rules(**worst):
+        return [
+            record("strike", rule, value, seed=s) for rule, values in worst.items() for s, value in enumerate(values)
+        ]
+
+    def said(**worst):
+        return advice(standings(Table(rules(**worst))))
+
+    assert said(rfa=[80.0, 82.0], dnc=[60.0, 61.0]).endswith("take rfa.")
+    assert said(rfa=[80.0, 84.0], dnc=[79.0, 82.0]).endswith("take rfa; dnc cannot be told from it by these seeds.")
+    assert said(rfa=[80.0], dnc=[80.0]) == said(rfa=[80.0]) == ""
 
 
 def test_the_verdict_calls_no_attack_the_worst_that_is_not_below_none():

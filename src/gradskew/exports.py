@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from .records import Record
-from .report import Table, verdict, with_options
+from .report import Table, with_options
 from .spec import LAST
+from .verdicts import verdict
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = ("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest")

@@ -10,10 +10,11 @@ from . import aggregators, attacks
 from .checks import check, check_choice, unknown
 from .names import parse_one
 from .records import Record
-from .report import Table, remarks, with_options
+from .report import Table, with_options
 from .settings import RECIPES, make_runs
 from .sheets import Sheet, published
 from .spec import Run
+from .verdicts import remarks
 
 PRESET = "strike-authors"
 SCALES = ("small", "paper")

@@ -1,8 +1,7 @@
-"""What records say: the table of accuracies, its verdict, remarks on the runs. Reads records only."""
+"""What records say: the table of accuracies and the views of it. Reads records only."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -159,68 +158,6 @@ def never_clipped(cells: Iterable[Cell]) -> bool:
     """Whether a clipping rule left every row as it was, in every round of these cells."""
     notes = [metrics["rule"] for cell in cells for record in cell.records for metrics in record.rounds]
     return all(note.get("clipped") == 0 for note in notes)
-
-
-def verdict(table: Table) -> list[str]:
-    """What the table says of attacks and rules, in a few sentences."""
-    worst = {rule: attack for rule, attack in table.worst_attacks.items() if rule in table.defences}
-    lines = []
-    for attack, times in Counter(worst.values()).most_common():
-        rules = [rule for rule in worst if worst[rule] == attack]
-        lost = [f"{rule} ({_lost(table, attack, rule)})" for rule in rules]
-        lines.append(
-            f"{attack} is the worst attack on {times} of {count(len(table.defences), 'rule')}: {', '.join(lost)}."
-        )
-    floors = {}
-    for rule in table.defences:
-        attacked = {attack: cell for attack, cell in table.column(rule).items() if attack != "none"}
-        if attacked:
-            floors[rule] = min(attacked.items(), key=lambda item: item[1].mean)
-    ranked = sorted(floors, key=lambda rule: -floors[rule][1].mean)
-    if lines and floors[ranked[0]][1].mean > floors[ranked[-1]][1].mean:
-        best, last = (f"{rule}, {floors[rule][1].text} % under {floors[rule][0]}" for rule in (ranked[0], ranked[-1]))
-        lines.append(f"Best in its worst case: {best}. Worst: {last}.")
-    if lines and len({record.spec["seed"] for record in table.records}) == 1:
-        lines.append("One seed: differences of a few points may be chance; --seeds 5 tells more.")
-    return lines
-
-
-def _lost(table: Table, attack: str, rule: str) -> str:
-    """Points lost against the same rule without attack (else the accuracy), and who else comes within the spread."""
-    cells = table.column(rule)
-    worst = cells[attack]
-    lost = f"{worst.mean - cells['none'].mean:+.1f}" if "none" in cells else f"{worst.text} %"
-    level = [
-        other
-        for other, cell in cells.items()
-        if other not in (attack, "none") and cell.mean - worst.mean < max(cell.std, worst.std)
-    ]
-    return f"{lost}, within the spread of {' and '.join(level)}" if level else lost
-
-
-def remarks(table: Table) -> list[str]:
-    """What a reader should know about the runs, each said once."""
-    said: dict[str, None] = {}
-    for rule in table.rules:
-        if never_clipped(table.column(rule).values()):
-            said[f"{rule} clipped no row in any round: with this tau it is the mean."] = None
-    for attack in table.attacks:
-        played = [m["attack"]["called"] for r in table.records if r.spec["attack_name"] == attack for m in r.rounds]
-        if attack != "none" and (idle := played.count(False)):
-            why = "no Byzantine row, or no honest row that it knows"
-            said[f"{attack} was not played in {idle} of {count(len(played), 'round')}: {why}."] = None
-    for record in table.records:
-        spec, rounds = record.spec, record.rounds
-        cell = f"{spec['attack_name']} against {spec['aggregator_name']}, seed {spec['seed']}"
-        if rejected := sum(metrics["rejected"] for metrics in rounds):
-            said[f"{cell}: {count(rejected, 'row')} not finite, rejected."] = None
-        if skipped := sum(not metrics["stepped"] for metrics in rounds):
-            said[f"{cell}: the model stayed as it was in {count(skipped, 'round')}."] = None
-        if any(metrics["clamped"] for metrics in rounds):
-            said[f"{spec['aggregator_name']} was told a smaller f than there were Byzantine rows: its bound."] = None
-        if low := [z for metrics in rounds if (z := metrics["attack"].get("z", 1)) <= 0]:
-            said[f"{spec['attack_name']}: z_max = {low[0]:.3g} is not above 0, so it perturbs nothing outwards."] = None
-    return list(said)
 
 
 def count(number: int, noun: str) -> str:

@@ -74,9 +74,10 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     from ..exports import markdown, results_csv
     from ..figures import heatmap
     from ..records import write
-    from ..report import Table, remarks, verdict
+    from ..report import Table
     from ..settings import make_runs
     from ..terminal import show
+    from ..verdicts import remarks, verdict
 
     runs = make_runs(options)
     played = play(runs[0].source.name, runs, out, workers)
