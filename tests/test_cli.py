@@ -320,7 +320,7 @@ def test_cuda_without_cuda(tiny):
         (b"rounds = " + b"9" * 5000, "not valid TOML"),
         (b"rounds = " + b"9" * 30, "rounds must be at least 1 and at most"),
         (b"attacks = " + b"[" * 5000 + b"]" * 5000, "not valid TOML"),
-        (b"rounds = true", "'rounds' takes a number, a string or a list of them, not True"),
+        (b"rounds = true", "'--rounds': 'True' is not a valid integer"),
         (b"rounds = 1.5", "not a valid integer"),
         (b"rounds = 2020-01-01", "'rounds' takes a number"),
         (b"rounds = {a = 1}", "'rounds' takes a number"),
@@ -560,4 +560,4 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
 
     names = {option.name for option in cli.commands["bench"].params} - {"config", "workers", "out", "data", "download"}
     known = set(settings.COMMON) | set(settings.RECIPES["digits"])
-    assert names == known | {"partition", "sampled", "beta", "min_samples"}
+    assert names == known | {"partition", "sampled", "beta", "min_samples", "pictures"}

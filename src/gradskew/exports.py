@@ -1,4 +1,4 @@
-"""Tables of records as CSV and Markdown."""
+"""Tables of records as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
+from .lens import Lens
 from .records import Record
 from .report import Table, with_options
 from .spec import LAST
@@ -14,14 +16,16 @@ from .verdicts import verdict
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = ("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest")
+SEEN = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 
 
 def results_csv(records: Iterable[Record]) -> str:
-    """One row per run."""
+    """One row per run; what the lens saw is a mean over rounds, of `kappa_max` the largest."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS + EXTRA)
+    rows.writerow(COLUMNS + EXTRA + SEEN)
     for record in records:
+        lens = Lens(record)
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
         rows.writerow(
             [spec["dataset"], spec["attack_name"], spec["aggregator_name"], spec["seed"]]
@@ -31,8 +35,17 @@ def results_csv(records: Iterable[Record]) -> str:
             + [sum(metrics["rejected"] for metrics in record.rounds)]
             + [sum(metrics["clamped"] for metrics in record.rounds)]
             + [sum(not metrics["stepped"] for metrics in record.rounds), record.digest]
+            + [_seen(lens, name) for name in SEEN]
         )
     return text.getvalue()
+
+
+def _seen(lens: Lens, name: str) -> str:
+    """What the lens saw: the mean over rounds, of kappa_max the last; empty without the lens."""
+    values = [value for value in lens.series(name) if value is not None]
+    if not values:
+        return ""
+    return f"{values[-1] if name == 'kappa_max' else fmean(values):.6g}"
 
 
 def markdown(table: Table) -> str:
@@ -48,6 +61,33 @@ def markdown(table: Table) -> str:
     )
     caption += " their count); bold: the worst attack on the rule."
     return "\n".join([caption, plain(table.federation) + ".", "", *lines, "", *map(plain, verdict(table)), ""])
+
+
+def latex(table: Table) -> str:
+    r"""The accuracy table for LaTeX with the package booktabs, the lowest of each rule in bold, as papers do."""
+    lines = [r"\begin{table}", r"\centering", r"\begin{tabular}{l" + "r" * len(table.rules) + "}", r"\toprule"]
+    lines += [" & ".join(["attack", *map(escaped, table.rules)]) + r" \\", r"\midrule"]
+    for attack in table.attacks:
+        row = [escaped(attack)]
+        for rule in table.rules:
+            cell = table.cells.get((attack, rule))
+            text = "" if cell is None else cell.text.replace("±", r"$\pm$\,")
+            row.append(rf"\textbf{{{text}}}" if table.worst_attacks.get(rule) == attack else text)
+        lines.append(" & ".join(row) + r" \\")
+    caption = f"Test accuracy in %, mean of the last rounds (at most {LAST}); bold: the best attack on the rule. "
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escaped(caption + table.federation)}.}}"]
+    return "\n".join([*lines, r"\label{tab:gradskew}", r"\end{table}", ""])
+
+
+def escaped(text: str) -> str:
+    r"""Text that LaTeX prints as it is.
+
+    >>> print(escaped("50%_{x}"))
+    50\%\_\{x\}
+    """
+    words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    words |= {char: f"\\{char}" for char in "&%$#_{}"}
+    return "".join(words.get(char, char) for char in " ".join(text.split()))
 
 
 def grid(head: Sequence[str], rows: Iterable[tuple[str, Sequence[tuple[str, bool]]]]) -> list[str]:

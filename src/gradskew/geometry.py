@@ -206,7 +206,7 @@ def check_rows(name: str, rows: Tensor) -> None:
     bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
     first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
     check(not bad, f"{name}: {first}: take them out first")
-    fits = rows.dtype == torch.float32 or float(rows.detach().abs().max()) < LARGEST
+    fits = rows.dtype == torch.float32 or max(map(abs, map(float, rows.detach().aminmax()))) < LARGEST
     check(fits, f"{name} has entries of {LARGEST:g} or more, whose squares are too large for float64")
 
 

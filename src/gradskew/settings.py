@@ -47,6 +47,7 @@ COMMON: Mapping[str, Any] = {
     "precision": "float32",
     "device": "cpu",
     "threads": 1,
+    "lens": True,
 }
 
 
@@ -68,8 +69,8 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
 def _text(key: str, value: Any) -> str:
     if isinstance(value, list):
         return ",".join(_text(key, entry) for entry in value) + ("," if key == "seeds" and len(value) == 1 else "")
-    good = isinstance(value, (str, int, float)) and not isinstance(value, bool)
-    check(good, f"the config key {key!r} takes a number, a string or a list of them, not {value!r}")
+    good = isinstance(value, (str, int, float))
+    check(good, f"the config key {key!r} takes a number, a string, true, false or a list of them, not {value!r}")
     check("\0" not in str(value), f"the config key {key!r} has a null character")
     return str(value)
 
@@ -107,6 +108,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         precision=options["precision"],
         device=options["device"],
         threads=options["threads"],
+        lens=options["lens"],
+        pictures=_pictures(options.get("pictures")),
         **PRESETS[preset].get("run", {}),
     )
     images = source.load()  # an impossible partition or network is an error now, not in every run
@@ -136,6 +139,16 @@ def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Par
         check(known is not None, f"{key} belongs to the dirichlet partition, not to {made.name}")
         check(known == value, f"{key} is given twice: {value} and, in {options['partition']!r}, {known}")
     return made
+
+
+def _pictures(text: str | None) -> tuple[int, ...] | None:
+    """`0,30` names rounds, counted from 0; `none` is none of them."""
+    if text is None or text == "none":
+        return None if text is None else ()
+    parts = split_list(text, "pictures")
+    good = all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts)
+    check(good, f"pictures is none, or a comma-separated list of rounds, not {text!r}")
+    return tuple(map(int, parts))
 
 
 def _seeds(text: str) -> list[int]:

@@ -24,6 +24,8 @@ OPTIONS = (
     click.option("--device", help="cpu (default) or cuda."),
     click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: cores // threads."),
     click.option("--threads", type=int, help="Threads of one run; part of its spec. Default 1."),
+    click.option("--lens/--no-lens", default=None, help="Measure skew and kappa each round. Default: on."),
+    click.option("--pictures", help="Rounds whose updates are drawn: 0,30 or none. Default: first, middle, last."),
     click.option(
         "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results."
     ),

@@ -8,6 +8,7 @@
 from .lens import look, selection
 from .numbers import Skew, digits, empirical_kappa, kappa, measure
 from .plane import Picture, embed, pictures
+from .references import references
 from .statistics import pearson, skewness
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "measure",
     "pearson",
     "pictures",
+    "references",
     "selection",
     "skewness",
 ]

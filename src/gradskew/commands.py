@@ -1,0 +1,88 @@
+"""From the specs in records back to the command line that plays them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import aggregators, attacks
+from .checks import InputError
+from .data import SOURCES, FileSource
+from .models import MODELS
+from .names import parse_one
+from .presets import PRESETS
+from .records import Record
+from .report import with_options
+from .settings import COMMON
+
+SGD = ("epochs", "batch", "lr", "momentum", "weight_decay", "clip")
+ALWAYS = ("clients", "sampled", "byzantine", "rounds", *SGD[:4])  # their defaults differ from data set to data set
+
+
+def command(records: Sequence[Record]) -> str | None:
+    """The `gradskew bench` line that plays these records of one federation again, from their specs alone.
+
+    It is that of the smallest grid of attacks, rules and seeds that holds them all. FOLDER stands for where the data
+    are. None where no line can say it: for attacks, rules and networks given as Python objects.
+    """
+    spec = records[0].spec
+    source = SOURCES.classes.get(parse_one(spec["dataset"], "dataset")[0])
+    preset = _preset(records)
+    model = _model(spec)
+    if source is None or preset is None or model is None or spec["sgd"]["clip"] is None:
+        return None
+    given: dict[str, Any] = {"dataset": spec["dataset"]}
+    if issubclass(source, FileSource):
+        given["data"] = "FOLDER"
+    given |= {"partition": with_options(spec["partition"]), "model": model}
+    settings = {**spec, **spec["sgd"], "evaluate_every": spec.get("evaluate_every", 1)}
+    given |= {key: settings[key] for key in ALWAYS if key != "sampled" or "sampled" in spec}
+    changed = [key for key in COMMON if settings.get(key, COMMON[key]) != COMMON[key] and key not in given]
+    given |= {key: settings[key] for key in changed}
+    given |= {} if preset == COMMON["preset"] else {"preset": preset}
+    for option, key in (("attacks", "attack_name"), ("aggregators", "aggregator_name")):
+        given[option] = ",".join(dict.fromkeys(record.spec[key] for record in records))
+    given["seeds"] = _seeds(sorted({record.spec["seed"] for record in records}))
+    words = [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+    return shlex.join(["gradskew", "bench", *words, *_lens(spec)])
+
+
+def _preset(records: Sequence[Record]) -> str | None:
+    """The preset under which the names mean what they meant; None if an attack or rule has no name at all."""
+    federation = {key: records[0].spec[key] for key in ("redraw_knowledge", "buffers")}
+    plain = {"redraw_knowledge": False, "buffers": "mean"}
+    made = {(record.spec["attack_name"], record.spec["aggregator_name"]) for record in records}
+    for preset, content in PRESETS.items():
+        try:
+            names = [(attacks.make(a, preset=preset).name, aggregators.make(r, preset=preset).name) for a, r in made]
+        except InputError:
+            return None
+        if set(names) == made and {**plain, **content.get("run", {})} == federation:
+            return preset
+    return None
+
+
+def _model(spec: Mapping[str, Any]) -> str | None:
+    """The model as it is written; a user's by the path of its function, which is the only code of a user here."""
+    model = spec["model"]
+    if model["name"] in MODELS.classes:
+        return with_options(model)
+    code = [name for name in spec.get("user_code", {}) if "." in name]
+    if model["name"] != "user" or len(code) != 1:
+        return None
+    module, _, function = code[0].rpartition(".")
+    return f"{module}:{function}" + ("(vectorised=True)" if model.get("vectorised") else "")
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """`3` for 0, 1 and 2; else the list, with a comma at its end if it has one entry."""
+    if list(seeds) == list(range(len(seeds))):
+        return str(len(seeds))
+    return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
+
+
+def _lens(spec: Mapping[str, Any]) -> list[str]:
+    if "lens" not in spec:
+        return ["--no-lens"]
+    return ["--pictures", ",".join(map(str, spec["pictures"])) or "none"] if "pictures" in spec else []

@@ -1,0 +1,55 @@
+"""report.html: one page that needs nothing but itself, made from records alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ..figures import shade
+from ..records import Record
+from ..report import Table
+from ..skew import Picture
+from .sections import SHADES, Section
+
+POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
+
+
+def page(
+    tables: Sequence[Table],
+    *,
+    title: str,
+    timings: Mapping[str, Mapping[str, Any]],
+    pictures: Mapping[str, Sequence[Picture]],
+    command: Callable[[Sequence[Record]], str | None],
+) -> str:
+    """The page on these tables, one section for each.
+
+    timings, pictures: what the store has beside the records, by digest; entries may be missing. command: from records
+    to the command line that plays them again, or None. The same records give the same text. All text is escaped; the
+    page's policy admits no script and no style but its own, and no request.
+    """
+    environment = Environment(
+        loader=PackageLoader(__package__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = Markup(environment.get_template("page.css").render(shades=[shade(i / (SHADES - 1)) for i in range(SHADES)]))
+    script = Markup(environment.get_template("page.js").render())
+    return environment.get_template("page.html").render(
+        title=title,
+        sections=[Section(table, number, timings, pictures, command) for number, table in enumerate(tables)],
+        style=style,
+        script=script,
+        policy=POLICY.format(_hash(style), _hash(script)),
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

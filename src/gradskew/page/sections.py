@@ -1,0 +1,228 @@
+"""A section of the page: all that is said of one federation, ready to be laid out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, median
+from typing import Any
+
+from markupsafe import Markup
+
+from ..exports import latex, markdown, results_csv
+from ..lens import Lens
+from ..records import Record
+from ..report import CELL, Panel, Table, count, with_options
+from ..skew import Picture, references
+from ..verdicts import advice, remarks, standings, verdict
+from . import svg
+from .cells import KINDS, Opened, opened, plane
+from .findings import Comparison, Finding, average, comparison, findings
+
+SHADES = 17  # levels of colour in the style sheet
+
+# The numbers on the honest updates: name, what it is, and how to read it.
+MEASURES = (
+    ("above", "Updates above the mean", "part of the honest updates on the median's side of their mean; 0.5 is even"),
+    ("skewness", "Skewness", "third moment along the way from mean to median; below 0: a crowd ahead, a tail behind"),
+    ("pearson", "Pearson's skewness", "3 (mean - median) / deviation along the same way; below 0 as above"),
+    (
+        "principal_skewness",
+        "Skewness, main direction",
+        "third moment along the direction in which the updates differ most",
+    ),
+    ("principal_pearson", "Pearson's, main direction", "3 (mean - median) / deviation along that direction"),
+    ("shift", "Shift of the crowd", "how far the mean of the skewed updates lies from the mean of all, in spreads"),
+    (
+        "density",
+        "Density of the crowd",
+        "how much nearer the skewed updates' neighbours are than the others'; 1 is even",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Square:
+    """A cell of the heatmap: where it leads, and for each view its text and its level of colour (None: no entry)."""
+
+    anchor: str
+    entries: Sequence[tuple[str, int | None]]
+    worst: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """One federation; `number` tells its anchors from those of others on the page."""
+
+    table: Table
+    number: int
+    timings: Mapping[str, Mapping[str, Any]]
+    pictures: Mapping[str, Sequence[Picture]]
+    command: Callable[[Sequence[Record]], str | None]
+
+    @cached_property
+    def lenses(self) -> dict[str, Lens]:
+        return {record.digest: Lens(record) for record in self.table.records}
+
+    @property
+    def has_lens(self) -> bool:
+        return any(lens.rounds for lens in self.lenses.values())
+
+    @property
+    def verdict(self) -> list[str]:
+        return [*filter(None, [advice(standings(self.table))]), *verdict(self.table)]
+
+    @property
+    def remarks(self) -> list[str]:
+        return remarks(self.table)
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        panels = self.table.panels()
+        entries = {}
+        for key, cell in self.table.cells.items():
+            value = average(cell, self.lenses, "kappa")
+            if value is not None:
+                entries[key] = (f"{value:.2f}", value)
+        title = "Empirical kappa, mean over rounds: 1 is as far off as a typical honest client"
+        return [*panels, Panel(title, self.table.rules, entries)] if entries else panels
+
+    @property
+    def heat(self) -> list[tuple[str, list[Square | None]]]:
+        """Row by row the cells of the heatmap, None where nothing was played."""
+        rows = []
+        for attack in self.table.attacks:
+            here = [(attack, rule) in self.table.cells for rule in self.table.rules]
+            squares = zip(here, self.table.rules, strict=True)
+            rows.append((attack, [self._square(attack, rule) if there else None for there, rule in squares]))
+        return rows
+
+    def _square(self, attack: str, rule: str) -> Square:
+        found = [panel.entries.get((attack, rule), ("–", math.nan)) for panel in self.panels]
+        return Square(
+            self.anchor(attack, rule),
+            [(text, None if math.isnan(harm) else round((SHADES - 1) * min(1, max(0, harm)))) for text, harm in found],
+            self.table.worst_attacks.get(rule) == attack,
+        )
+
+    def anchor(self, attack: str, rule: str) -> str:
+        """The id of the cell on the page: of numbers, as names may hold anything."""
+        return f"run-{self.number}-{self.table.attacks.index(attack)}-{self.table.rules.index(rule)}"
+
+    @property
+    def findings(self) -> list[Finding]:
+        return findings(self.table, self.lenses)
+
+    @property
+    def comparison(self) -> Comparison | None:
+        return comparison(self.table, self.lenses)
+
+    @property
+    def cells(self) -> list[Opened]:
+        return [opened(self.table, self.anchor(*key), key, self.lenses, self.pictures) for key in self.table.cells]
+
+    @cached_property
+    def honest(self) -> list[Record]:
+        """The runs that the skew is told of: without attack and under the plain mean if there are such, else of the
+        first cell."""
+        keys = sorted(self.table.cells, key=lambda key: (key[0] != "none", key[1] != "mean"))
+        return list(self.table.cells[keys[0]].records)
+
+    @property
+    def skew(self) -> list[tuple[str, str, str, list[str]]]:
+        """Row by row: name, how to read it, the value with its interval, and those of the references."""
+        rows = []
+        for key, name, meaning in MEASURES:
+            found = [made for record in self.honest if (made := self.lenses[record.digest].estimate(key)) is not None]
+            if found:
+                value, lows = fmean(each.value for each in found), [each.low for each in found if each.low is not None]
+                highs = [each.high for each in found if each.high is not None]
+                interval = f" [{fmean(lows):.2f}, {fmean(highs):.2f}]" if lows else ""
+                rows.append((name, meaning, f"{value:.2f}{interval}", [each.text for each in references(key)]))
+        return rows
+
+    @property
+    def supposed(self) -> str:
+        """The f that S is made for, and the size of S, in the runs that the skew is told of."""
+        lens = self.lenses[self.honest[0].digest]
+        f, size = (sorted({int(value) for value in lens.series(name) if value is not None}) for name in ("f", "skewed"))
+        return f"f = {_range(f)}, S is {_range(size)} of the honest updates"
+
+    @property
+    def honest_runs(self) -> str:
+        spec = self.honest[0].spec
+        return f"{spec['attack_name']} on {spec['aggregator_name']}, {count(len(self.honest), 'seed')}"
+
+    @property
+    def portrait(self) -> tuple[Markup, Picture] | None:
+        """An LLE picture of STRIKE's updates among the honest if there is one, else of any."""
+        drawn = [(r.spec["attack_name"], p) for r in self.table.records for p in self.pictures.get(r.digest, ())]
+        found = [(attack.startswith("strike"), p.round, p) for attack, p in drawn if p.method == "lle"]
+        if not found:
+            return None
+        picture = max(found, key=lambda each: each[:2])[2]
+        return plane(picture), picture
+
+    @property
+    def legend(self) -> list[tuple[str, Markup]]:
+        """What each mark of a picture means."""
+        return [(name, svg.mark(look)) for name, look in KINDS]
+
+    @property
+    def runs(self) -> list[list[str]]:
+        """The flat table of all runs: attack, rule, seed, accuracies, kappas, weights, and the anchor of the cell."""
+        rows = []
+        for record in self.table.records:
+            spec, lens = record.spec, self.lenses[record.digest]
+            share, most = record.average("byzantine_share"), [None, *lens.series("kappa_max")][-1]
+            percent = None if share is None else 100 * share
+            numbers = (_mean(lens.series("kappa")), most, percent, _mean(lens.series("shut_out")))
+            texts = ["–" if value is None else f"{value:.2f}" for value in numbers]
+            accuracies = [f"{record.accuracy:.2f}", f"{record.best_accuracy:.2f}"]
+            names = [spec["attack_name"], spec["aggregator_name"]]
+            rows.append([self.anchor(*names), *names, str(spec["seed"]), *accuracies, *texts])
+        return rows
+
+    @property
+    def spec(self) -> list[tuple[str, str]]:
+        """The settings that all runs share."""
+        shown = {key: value for key, value in self.table.records[0].spec.items() if key not in CELL}
+        named = {
+            key: with_options(value) for key, value in shown.items() if isinstance(value, dict) and "name" in value
+        }
+        return [(key, named.get(key, str(value))) for key, value in sorted(shown.items())]
+
+    @property
+    def made(self) -> list[tuple[str, str]]:
+        """Hardware, versions and time, as far as it was noted."""
+        noted = [self.timings.get(record.digest, {}) for record in self.table.records]
+        rows = []
+        for key in ("device", "system", "gradskew", "python", "torch"):
+            values = sorted({str(each[key]) for each in noted if key in each})
+            if values:
+                rows.append((key, ", ".join(values)))
+        seconds = [float(each["seconds"]) for each in noted if isinstance(each.get("seconds"), int | float)]
+        if seconds:
+            total = f"{sum(seconds):.0f} s in all, {median(seconds):.1f} s for a typical run"
+            rows.append(("time", f"{total} ({len(seconds)} of {count(len(noted), 'run')})"))
+        return rows
+
+    @property
+    def repeated_by(self) -> str | None:
+        return self.command(self.table.records)
+
+    @property
+    def exports(self) -> list[tuple[str, str]]:
+        table = self.table
+        return [("Markdown", markdown(table)), ("LaTeX", latex(table)), ("CSV", results_csv(table.records))]
+
+
+def _range(numbers: Sequence[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}" if numbers else "unknown"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
