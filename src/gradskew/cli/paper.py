@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .playing import announce, execution, foretell, play, stoppable
+from .options import execution
+from .playing import announce, foretell, play, stoppable
 
 if TYPE_CHECKING:
     from ..spec import Run

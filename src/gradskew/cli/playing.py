@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,27 +16,6 @@ from ..checks import InputError
 if TYPE_CHECKING:
     from ..records import Record
     from ..spec import Run
-
-OUT = "gradskew-results"
-OPTIONS = (
-    click.option("--engine", help="How clients train: batched, loop or auto (default)."),
-    click.option("--precision", help="Of local training: float32 (default), bf16, or tf32 on a GPU."),
-    click.option("--device", help="cpu (default) or cuda."),
-    click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: cores // threads."),
-    click.option("--threads", type=int, help="Threads of one run; part of its spec. Default 1."),
-    click.option("--lens/--no-lens", default=None, help="Measure skew and kappa each round. Default: on."),
-    click.option("--pictures", help="Rounds whose updates are drawn: 0,30 or none. Default: first, middle, last."),
-    click.option(
-        "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results."
-    ),
-)
-
-
-def execution(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options on how and where runs are played."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
 
 
 @dataclass(frozen=True)
