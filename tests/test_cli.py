@@ -111,7 +111,8 @@ def test_a_tiny_bench(tiny, tmp_path):
     ]
     assert all(0 <= float(row["accuracy"]) <= float(row["best_accuracy"]) <= 100 for row in rows(out))
     assert all(len(row["params_sha256"]) == 64 for row in rows(out))
-    assert sorted(path.name for path in out.iterdir()) == ["heatmap.png", "results.csv", "runs", "table.md"]
+    made = ["heatmap.png", "report.html", "results.csv", "runs", "table.md", "table.tex"]
+    assert sorted(path.name for path in out.iterdir()) == made
     assert "nnm+median" in outcome.out
     assert "Traceback" not in outcome.err
 
@@ -506,9 +507,10 @@ def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tm
         assert "Traceback" not in err
         assert "lie" in out
     assert records(tmp_path / "there") == records(tmp_path / "here")
-    for name in ("results.csv", "table.md"):
+    for name in ("results.csv", "table.md", "table.tex"):
         assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
-    belongs = {"record.json", "timing.json", "pictures.json", "results.csv", "table.md", "heatmap.png"}
+    belongs = {"record.json", "timing.json", "pictures.json", "results.csv", "table.md", "table.tex", "heatmap.png"}
+    belongs.add("report.html")
     assert {path.name for path in (tmp_path / "there").rglob("*") if path.is_file()} == belongs
 
 

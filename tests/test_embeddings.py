@@ -32,31 +32,38 @@ def texts(pdf: bytes) -> list[str]:
 
 
 def test_each_kind_of_point_is_where_it_belongs_and_has_its_own_look() -> None:
-    handles = paint(Figure().subplots(), FORGED)
+    handles = paint(Figure().subplots(), replace(FORGED, aggregate=(8.0, 9.0)), "round 3", "STRIKE's")
     drawn = {handle.get_label(): np.asarray(handle.get_offsets()).tolist() for handle in handles}
     assert drawn == {
         "skewed honest updates": [[2, 3]],
         "other honest updates": [[0, 1], [4, 6]],
         "mean of all honest updates": [[5, 5.5]],
         "STRIKE's updates": [[-1, 7], [-1, 7]],
+        "what the rule made of them": [[8, 9]],
     }
-    skewed, other, mean, forged = handles
+    skewed, other, mean, forged, aggregate = handles
     assert len(skewed.get_facecolor()) == 1
     assert len(other.get_facecolor()) == 0  # hollow: told from the filled ones without colour
-    shapes = [len(handle.get_paths()[0].vertices) for handle in (skewed, mean, forged)]
-    assert len(set(shapes)) == 3
+    shapes = [len(handle.get_paths()[0].vertices) for handle in (skewed, mean, forged, aggregate)]
+    assert len(set(shapes)) == 4
     assert mean.get_sizes() > 4 * skewed.get_sizes()
     blue, green, pink = (to_rgba(handle.get_facecolor()[0]) for handle in (skewed, mean, forged))
     assert (np.argmax(blue[:3]), np.argmax(green[:3]), np.argmax(pink[:3])) == (2, 1, 0)
 
 
 def test_without_forged_rows_the_legend_does_not_speak_of_them() -> None:
-    assert len(paint(Figure().subplots(), PLAIN)) == 3
+    assert len(paint(Figure().subplots(), PLAIN, "round 3", "STRIKE's")) == 3
     assert not any("STRIKE" in text for text in texts(lle_figure([PLAIN], "title")["pdf"]))
 
 
+def test_panels_are_named_after_rounds_or_as_one_likes() -> None:
+    assert f"round {PLAIN.round}" in texts(lle_figure([PLAIN], "title")["pdf"])
+    said = texts(lle_figure([FORGED] * 2, "title", names=["before", "after"], sender="Byzantine")["pdf"])
+    assert {"before", "after", "Byzantine updates"} <= set(said)
+
+
 def test_a_round_without_other_rows_can_be_drawn() -> None:
-    skewed, other, _ = paint(Figure().subplots(), replace(PLAIN, skewed=(True,) * 3))
+    skewed, other, _ = paint(Figure().subplots(), replace(PLAIN, skewed=(True,) * 3), "", "")
     assert (len(skewed.get_offsets()), len(other.get_offsets())) == (3, 0)
 
 

@@ -10,12 +10,13 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import aggregators, attacks
+    from . import aggregators, attacks, skew
     from .bench import grid, sweep
     from .checks import InputError
     from .clients import SGD
     from .data import CIFAR10, FEMNIST, Dataset, Digits, FashionMNIST, ImageNet12, Imagenette, Source, Split
     from .federation import Result, simulate
+    from .lens import Lens
     from .models import CNN, MLP, AlexNet, FemnistCNN, Linear, ResNet18, UserModel
     from .partition import IID, ByWriter, Dirichlet
     from .records import Record, Store
@@ -39,6 +40,7 @@ __all__ = [
     "ImageNet12",
     "Imagenette",
     "InputError",
+    "Lens",
     "Linear",
     "Record",
     "ResNet18",
@@ -53,6 +55,7 @@ __all__ = [
     "attacks",
     "grid",
     "simulate",
+    "skew",
     "sweep",
 ]
 
@@ -72,6 +75,7 @@ _MODULES = {
         "Split",
     ),
     "federation": ("Result", "simulate"),
+    "lens": ("Lens",),
     "models": ("CNN", "MLP", "AlexNet", "FemnistCNN", "Linear", "ResNet18", "UserModel"),
     "partition": ("IID", "ByWriter", "Dirichlet"),
     "records": ("Record", "Store"),
@@ -83,7 +87,7 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.metadata.version(__name__)
-    if name in ("aggregators", "attacks"):
+    if name in ("aggregators", "attacks", "skew"):
         return importlib.import_module(f".{name}", __name__)
     for module, names in _MODULES.items():
         if name in names:

@@ -13,14 +13,22 @@ from matplotlib.figure import Figure
 from .checks import check, check_number
 from .skew import Picture
 
-BLUE, GREY, GREEN, PINK = "#1f5fa8", "#66758c", "#1a9641", "#d6006c"
+BLUE, GREY, GREEN, PINK, ORANGE = "#1f5fa8", "#66758c", "#1a9641", "#d6006c", "#c25100"
 FONT = 7.5  # points
 COLUMN, PAGE = 3.4, 7.0  # inches: the printed width of one column of text, and of two
 
 
-def lle_figure(pictures: Sequence[Picture], title: str, *, columns: int = 3) -> dict[str, bytes]:
+def lle_figure(
+    pictures: Sequence[Picture],
+    title: str,
+    *,
+    columns: int = 3,
+    names: Sequence[str] | None = None,
+    sender: str = "STRIKE's",
+) -> dict[str, bytes]:
     """The figure as `pdf` and as `png`, to be printed at its own width: a panel for each picture, so many in a row.
 
+    names: what stands above the panels, if not the rounds. sender: whose the Byzantine rows are.
     The kinds of points differ in shape as well as in colour. The axes have no scale, since an embedding has none. The
     same pictures give the same bytes.
     """
@@ -33,7 +41,8 @@ def lle_figure(pictures: Sequence[Picture], title: str, *, columns: int = 3) -> 
         figure = Figure(figsize=(width, rows * width / columns + 0.6), layout="constrained")
         figure.suptitle(title, fontsize=FONT + 1, parse_math=False, wrap=True)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        drawn = [paint(axis, picture) for axis, picture in zip(axes, pictures, strict=False)]
+        above = names or [f"round {picture.round}" for picture in pictures]
+        drawn = [paint(*panel, sender) for panel in zip(axes, pictures, above, strict=False)]
         for axis in axes[len(pictures) :]:
             axis.set_visible(False)
         ncols = 2 if columns < 3 else 4
@@ -42,7 +51,7 @@ def lle_figure(pictures: Sequence[Picture], title: str, *, columns: int = 3) -> 
         return {"pdf": _save(figure, "pdf", {"CreationDate": None}), "png": _save(figure, "png", {"Software": None})}
 
 
-def paint(axes: Any, picture: Picture) -> list[Any]:
+def paint(axes: Any, picture: Picture, name: str, sender: str) -> list[Any]:
     """Draw a panel; returns what stands in the legend."""
     honest, mask = np.array(picture.honest), np.array(picture.skewed)
     rows = [
@@ -51,8 +60,11 @@ def paint(axes: Any, picture: Picture) -> list[Any]:
         (picture.mean, "mean of all honest updates", {"s": 110, "c": GREEN, "marker": "*", "edgecolors": "black"}),
     ]
     if picture.byzantine:
-        rows += [(picture.byzantine, "STRIKE's updates", {"s": 40, "c": PINK, "marker": "x", "linewidths": 1.6})]
-    axes.set_title(f"round {picture.round}", fontsize=FONT)
+        rows += [(picture.byzantine, f"{sender} updates", {"s": 40, "c": PINK, "marker": "x", "linewidths": 1.6})]
+    if picture.aggregate:
+        style = {"s": 45, "c": "none", "marker": "D", "edgecolors": ORANGE, "linewidths": 1.4}
+        rows += [(picture.aggregate, "what the rule made of them", style)]
+    axes.set_title(name, fontsize=FONT, parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.margins(0.08)

@@ -124,10 +124,7 @@ class Federation:
             if outcome.value.isfinite().all():
                 self.step(outcome.value, buffers)
                 metrics["stepped"] = True
-            if outcome.weights is not None:
-                weights = outcome.weights.abs()
-                if weights.sum() > 0:
-                    metrics["byzantine_share"] = float(weights[:byzantine].sum() / weights.sum())
+            metrics["byzantine_share"] = outcome.share(byzantine)
             if metrics["stepped"] and honest_mean is not None:
                 metrics["distance"] = float(torch.linalg.vector_norm(outcome.value.double() - honest_mean.double()))
             metrics["rule"] = dict(outcome.notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,32 +12,11 @@ from typing import Any
 import numpy as np
 
 from .records import Record
-from .skew.statistics import Floats, Statistic, above, interval, pearson, resampled, skewness
+from .skew.numbers import PROJECTED
+from .skew.references import MEASURES, Measure
+from .skew.statistics import Estimate, Floats, averaged, interval, resampled
 
-# From the name of a series to the projections that it is made of, and the statistic.
-PROJECTED: dict[str, tuple[str, Statistic]] = {
-    "above": ("towards", above),
-    "skewness": ("towards", skewness),
-    "pearson": ("towards", pearson),
-    "principal_skewness": ("principal", skewness),
-    "principal_pearson": ("principal", pearson),
-}
-NUMBERS = ("f", "skewed", "principal_share", "shift", "density", "spread", "kappa", "kappa_bound", "selected")
 RESAMPLED = 200  # for a band over rounds
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over rounds, with the 95 % bootstrap interval of it; None where the number is no statistic of clients."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def text(self) -> str:
-        """As it is printed: `0.62 [0.58, 0.66]`."""
-        return f"{self.value:.2f}" + ("" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]")
 
 
 class Lens:
@@ -121,6 +101,30 @@ class Lens:
         """Test accuracy on each class in the last round, in percent."""
         tested = [seen["classes"] for seen in self.seen if seen["classes"] is not None]
         return tested[-1] if tested else None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The skew of the honest rows over several runs: the means over rounds, averaged over runs."""
+
+    lenses: Sequence[Lens]
+
+    @property
+    def values(self) -> list[tuple[Measure, Estimate]]:
+        """The measures that the runs have, with their values."""
+        made = [(measure, averaged(lens.estimate(measure.key) for lens in self.lenses)) for measure in MEASURES]
+        return [(measure, value) for measure, value in made if value is not None]
+
+    @property
+    def supposed(self) -> str:
+        """The f that S is made for, and the size of S."""
+        f, size = (self._range(name) for name in ("f", "skewed"))
+        return f"f = {f}, S is {size} of the honest updates"
+
+    def _range(self, name: str) -> str:
+        numbers = sorted({int(value) for lens in self.lenses for value in lens.series(name) if value is not None})
+        few = "unknown" if not numbers else str(numbers[0])
+        return few if len(numbers) < 2 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _running_maximum(values: list[float | None]) -> list[float | None]:

@@ -59,6 +59,13 @@ def with_front(front: Tensor, rows: Tensor) -> Tensor:
     return _tensor(_copied(len(front) + len(rows), rows.shape[1], both, kind))
 
 
+def kept(rows: Tensor, good: Tensor) -> Tensor:
+    """The rows (n, d) where good (n,) is true: a new matrix, in a temporary file if it is large."""
+    kind: Any = {torch.float32: np.float32, torch.float64: np.float64}[rows.dtype]
+    chosen = (row.numpy() for row, keep in zip(rows, good.tolist(), strict=True) if keep)
+    return _tensor(_copied(int(good.sum()), rows.shape[1], chosen, kind))
+
+
 def _tensor(array: Array) -> Tensor:
     """The array as a tensor over the same memory, which is only read."""
     with warnings.catch_warnings():

@@ -8,8 +8,11 @@ from functools import cached_property
 from statistics import fmean, pstdev
 from typing import Any
 
+from .aggregators import MIXINGS, RULES
+from .attacks import ATTACKS
 from .checks import check
 from .records import Record
+from .spec import canonical
 
 CELL = (
     "attack",
@@ -98,6 +101,12 @@ class Table:
         return [rule for rule in self.rules if rule != "mean" and not never_clipped(self.column(rule).values())]
 
     @cached_property
+    def honest(self) -> list[Record]:
+        """The runs that tell the skew: without attack under the plain mean, if there are such; else the next best."""
+        key = min(self.cells, key=lambda key: (key[0] != "none", key[1] != "mean"))
+        return list(self.cells[key].records)
+
+    @cached_property
     def federation(self) -> str:
         """One line on what was simulated."""
         spec = self.records[0].spec
@@ -152,6 +161,31 @@ class Table:
         if distance is None or not usual:
             return None
         return f"{distance / usual:.1f}", 0.06 + 0.19 * distance / usual  # pale blue at 1, red from 5 on
+
+
+def federations(records: Iterable[Record]) -> list[Table]:
+    """A table for each federation among the records: attacks and rules as `gradskew list` has them, seeds rising."""
+    ordered = sorted(records, key=lambda record: (_place(record.spec), record.spec["seed"]))
+    groups: dict[str, list[Record]] = {}
+    for record in ordered:
+        groups.setdefault(canonical({k: v for k, v in record.spec.items() if k not in CELL}), []).append(record)
+    return sorted(map(Table, groups.values()), key=lambda table: table.federation)
+
+
+def _place(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """Where a cell stands: its attack, then the stages of its rule, rules by themselves before those behind mixings."""
+    stages: list[str] = []
+    attack, rule = spec["attack"]["name"], spec["aggregator"]
+    while "mixing" in rule:
+        stages, rule = [*stages, rule["mixing"]["name"]], rule["rule"]
+    stages.append(rule["name"])
+    rules = [(len(stages), ""), *(_rank(stage, [*MIXINGS, *RULES]) for stage in stages), (0, spec["aggregator_name"])]
+    return [_rank(attack, list(ATTACKS)), (0, spec["attack_name"])], rules
+
+
+def _rank(name: str, known: list[str]) -> tuple[int, str]:
+    """Its index among the known names; a user's own come after them."""
+    return (known.index(name) if name in known else len(known), name)
 
 
 def never_clipped(cells: Iterable[Cell]) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import aggregators, attacks, data, models, partition
+from .aggregators import Aggregator
+from .attacks import Attack
 from .bench import grid
 from .checks import InputError, check, check_number, unknown
 from .clients import SGD
@@ -81,9 +83,7 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     dataset, folder = str(chosen.get("dataset", COMMON["dataset"])), chosen.get("data")
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
     options = {**COMMON, "partition": source.partition, **RECIPES[source.key], **chosen}
-    preset = options["preset"]
-    if preset not in PRESETS:
-        raise unknown("preset", preset, PRESETS)
+    sent, rules, seeds = make_methods(options)
     for key in ("rounds", "epochs", "batch"):
         check_number(key, options[key], at_least=1, at_most=MOST, whole=True)
     dealt = _partition(options, source)
@@ -110,21 +110,28 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         threads=options["threads"],
         lens=options["lens"],
         pictures=_pictures(options.get("pictures")),
-        **PRESETS[preset].get("run", {}),
+        **PRESETS[options["preset"]].get("run", {}),
     )
     images = source.load()  # an impossible partition or network is an error now, not in every run
     base.partition(images, base.clients, 0)
     with computing(base):
         models.initial(base.model, images.shape, images.num_classes, base.seed)
-    return grid(
-        base,
-        attacks=_objects("attacks", options, attacks.make),
-        aggregators=_objects("aggregators", options, aggregators.make),
-        seeds=_seeds(str(options["seeds"])),
-    )
+    return grid(base, attacks=sent, aggregators=rules, seeds=seeds)
+
+
+def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
+    """The attacks, rules and seeds that the options name; none where one is missing or None, but for the seed 0."""
+    options = {"preset": COMMON["preset"], "seeds": COMMON["seeds"]}
+    options |= {key: value for key, value in given.items() if value is not None}
+    if options["preset"] not in PRESETS:
+        raise unknown("preset", options["preset"], PRESETS)
+    sent = _objects("attacks", options, attacks.make)
+    return sent, _objects("aggregators", options, aggregators.make), _seeds(str(options["seeds"]))
 
 
 def _objects(key: str, options: Mapping[str, Any], make: Callable[..., T]) -> list[T]:
+    if key not in options:
+        return []
     made = [make(name, preset=options["preset"]) for name in split_list(options[key], key)]
     check(len(set(made)) == len(made), f"an entry is given twice in {key}: {options[key][:80]!r}")
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from statistics import fmean, pstdev
 from time import perf_counter
 
 from rich import box
@@ -18,6 +19,8 @@ from .bench import Progress
 from .figures import shade
 from .report import Panel, Table, count
 from .sheets import Sheet, conclusions
+from .skew import Estimate, Trial
+from .skew.references import Measure
 
 WIDE = 140  # columns of a terminal in which our accuracy and the paper's stand side by side
 
@@ -76,6 +79,50 @@ def show_sheets(sheets: Sequence[Sheet], caption: str, sentences: Sequence[str])
             console.print(sentence)
     for sentence in sentences:
         console.print(sentence)
+
+
+def show_skew(values: Sequence[tuple[Measure, Estimate]], sentences: Sequence[str]) -> None:
+    """Print the numbers on the honest updates beside those of the references, and the sentences."""
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
+    grid.add_column("skew of the honest updates", no_wrap=True)
+    for name in ("here", "even data (IID)", "Dirichlet(0.1)"):
+        grid.add_column(name, justify="right")
+    for measure, value in values:
+        grid.add_row(measure.name, value.text, *(known.text for known in measure.references))
+    console = _console()
+    console.print(grid)
+    for sentence in sentences:
+        console.print(sentence)
+
+
+def show_trials(trials: Sequence[Trial]) -> None:
+    """Print what each rule made of the updates under each attack, on average over seeds."""
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
+    grid.add_column("rule", overflow="fold")
+    grid.add_column("attack", overflow="fold")
+    for name in ("kappa", "proven bound", "Byzantine weight", "of them chosen", "honest shut out", "told f"):
+        grid.add_column(name, justify="right")
+    cells: dict[tuple[str, str], list[Trial]] = {}
+    for trial in trials:
+        cells.setdefault((trial.aggregator, trial.attack), []).append(trial)
+    rules = list(dict.fromkeys(trial.aggregator for trial in trials))
+    for (rule, attack), found in sorted(cells.items(), key=lambda item: rules.index(item[0][0])):
+        kappas = [trial.kappa for trial in found if trial.kappa is not None]
+        spread = f" ±{pstdev(kappas):.2f}" if len(kappas) > 1 else ""
+        bound = found[0].kappa_bound
+        texts = [f"{fmean(kappas):.2f}{spread}" if kappas else "–", "–" if bound is None else f"{float(bound):.2f}"]
+        texts += [_mean([t.byzantine_share for t in found], "%"), _mean([t.selected for t in found], "%")]
+        texts += [_mean([None if t.shut_out is None else len(t.shut_out) for t in found]), str(found[0].f)]
+        grid.add_row(Text(rule), Text(attack), *texts)
+    console = _console()
+    console.print(grid)
+    console.print("kappa: squared distance of the result from the honest mean, over the honest mean squared distance.")
+
+
+def _mean(values: Sequence[float | None], unit: str = "") -> str:
+    """The mean of the values that there are; a share in percent."""
+    known = [value for value in values if value is not None]
+    return "–" if not known else f"{100 * fmean(known):.0f} %" if unit else f"{fmean(known):.1f}".removesuffix(".0")
 
 
 def duration(seconds: float) -> str:

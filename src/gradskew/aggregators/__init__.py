@@ -6,7 +6,7 @@ from ..checks import check, unknown
 from ..names import Registry, parse
 from ..presets import PRESETS
 from .aksel import Aksel
-from .base import Aggregator, Mixed, Mixing, Outcome, WeightedRule
+from .base import Aggregator, Mixed, Mixing, Outcome, WeightedRule, least_kappa
 from .bucketing import Bucketing
 from .cclip import CClip
 from .dnc import DnC
@@ -35,6 +35,7 @@ __all__ = [
     "MultiKrum",
     "Outcome",
     "WeightedRule",
+    "least_kappa",
     "make",
     "names",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,11 @@ class Outcome:
     weights: Tensor | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     geometry: Rows | None = field(default=None, repr=False, compare=False)
+
+    def share(self, count: int) -> float | None:
+        """The part of the absolute weight that the first `count` rows have; None without weights, or if all are 0."""
+        weights = None if self.weights is None else self.weights.abs()
+        return float(weights[:count].sum() / weights.sum()) if weights is not None and weights.sum() > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +83,10 @@ class Aggregator(Stateful, ABC):
         return max(0, (n - 1) // 2)
 
     def kappa_bound(self, n: int, f: int) -> float | None:
-        """The kappa for which the rule is proven to be (f, kappa)-robust on n rows (Definition 1); None without one."""
+        """A kappa for which the rule is proven to be (f, kappa)-robust on n rows (Definition 1).
+
+        Infinite where it is proven that there is none, None where nothing is known. See docs/semantics.md.
+        """
         return None
 
 
@@ -112,6 +121,10 @@ class Mixing(Named, ABC):
         """The f that the rule behind is told."""
         return self.spoiled(f)
 
+    def kappa_bound(self, n: int, f: int, behind: float) -> float | None:
+        """The kappa of the pipeline if that of the rule behind is `behind`; None where nothing is known."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mixed(Aggregator):
@@ -139,6 +152,11 @@ class Mixed(Aggregator):
         bound = max(0, (n - 1) // 2)
         return next(f for f in range(bound, -1, -1) if self.mixing.told(n, f, self.rule) <= self.rule.max_f(m))
 
+    def kappa_bound(self, n: int, f: int) -> float | None:
+        told = self.mixing.told(n, f, self.rule)
+        behind = self.rule.kappa_bound(self.mixing.size(n), told)
+        return None if behind is None else self.mixing.kappa_bound(n, f, behind)
+
     def observe(self, aggregate: Tensor) -> None:
         self.rule.observe(aggregate)
 
@@ -161,6 +179,15 @@ def check_shape(name: str, vector: Tensor, length: int) -> None:
     """A vector of the right length."""
     shape = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
     check(shape == (length,), f"{name} must have the shape ({length},), not {shape}")
+
+
+def least_kappa(n: int, f: int) -> float:
+    """The kappa below which no rule can be (f, kappa)-robust on n rows: f / (n - 2 f) (Allouah et al. 2023, Prop. 6).
+
+    >>> least_kappa(n=50, f=10)
+    0.3333333333333333
+    """
+    return f / (n - 2 * f) if n > 2 * f else math.inf
 
 
 def share_ties(weights: Tensor, equal: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class DnC(WeightedRule):
 
     replacement: draw the coordinates with replacement.
 
-    >>> DnC()(torch.tensor([[1.0, 0.0], [1.0, 0.1], [1.0, -0.1], [1.0, 9.0]]), f=1)
+    >>> DnC()(torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, -1.0], [1.0, 9.0]]), f=1)
     tensor([1., 0.])
     """
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,3 +24,7 @@ class Mean(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         return torch.full((rows.n,), 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}
+
+    def kappa_bound(self, n: int, f: int) -> float:
+        """One Byzantine row moves it anywhere."""
+        return math.inf if f else 0.0

@@ -30,3 +30,7 @@ class Median(Aggregator):
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         return Outcome(coordinates.median(rows, self.middle))
+
+    def kappa_bound(self, n: int, f: int) -> float:
+        """4 (1 + f / (n - 2 f))^2 (Allouah et al. 2023, Table 1); it holds for each of the middle values."""
+        return 4 * (1 + f / (n - 2 * f)) ** 2

@@ -43,6 +43,21 @@ class MultiKrum(WeightedRule):
         scores = others[:, : max(0, rows.n - f - NEIGHBOURS[self.neighbours])].sum(1)
         return uniform(rows.n, lowest(scores, count)), {"averaged": count}
 
+    def kappa_bound(self, n: int, f: int) -> float:
+        """f / (n - f) (1 + (sqrt(n) + sqrt(f)) / sqrt(q))^2 for m = n - f; (1 + sqrt(2))^2 (n - f) / q for m <= n - f.
+
+        q = n - 2 f - 1, or n - 2 f with `n-f-1` neighbours: the honest ones that a row has among its nearest at least,
+        itself included if it is honest. Proven in docs/semantics.md. Above m = n - f there is no bound, but for f = 0.
+        """
+        averaged = n - f if self.m is None else min(self.m, n)
+        q = n - 2 * f + 1 - NEIGHBOURS[self.neighbours]
+        if averaged > n - f:
+            return math.inf
+        few = (1 + math.sqrt(2)) ** 2 * (n - f) / q if q > 0 else math.inf
+        if averaged < n - f:
+            return few
+        return min(few, f / (n - f) * (1 + (math.sqrt(n) + math.sqrt(f)) / math.sqrt(q)) ** 2) if f else 0.0
+
     def max_f(self, n: int) -> int:
         """n > 2 f + 2 (Blanchard et al. 2017, Proposition 1)."""
         return max(0, (n - 3) // 2)

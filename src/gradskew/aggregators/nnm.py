@@ -31,3 +31,7 @@ class NNM(Mixing):
         count = max(1, min(rows.n - f, rows.n - (not self.itself)))
         nearest = distances.argsort(dim=1, stable=True)[:, :count]
         return torch.zeros_like(distances).scatter_(1, nearest, 1 / count)
+
+    def kappa_bound(self, n: int, f: int, behind: float) -> float | None:
+        """8 f / (n - f) (kappa + 1), if a row counts among its nearest (Allouah et al. 2023, Lemma 1)."""
+        return 8 * f / (n - f) * (behind + 1) if self.itself else None

@@ -25,3 +25,7 @@ class RBTM(Aggregator):
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         return Outcome(coordinates.sorted_mean(rows, f, rows.n - f))
+
+    def kappa_bound(self, n: int, f: int) -> float:
+        """6 f / (n - 2 f) (1 + f / (n - 2 f)) (Allouah et al. 2023, Table 1)."""
+        return 6 * f / (n - 2 * f) * (1 + f / (n - 2 * f))

@@ -12,6 +12,8 @@ from ..checks import InputError
 from .bench import bench
 from .list import list_
 from .paper import paper
+from .report import report
+from .skew import skew
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,7 +28,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (bench, paper, list_):
+for command in (bench, paper, skew, report, list_):
     cli.add_command(command)
 
 

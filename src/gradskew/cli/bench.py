@@ -9,6 +9,7 @@ import click
 
 from .options import execution, federation
 from .playing import play
+from .publishing import publish
 
 
 def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -32,14 +33,11 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 @click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")
 @execution
 def bench(out: Path, workers: int | None, **options: Any) -> None:
-    """Play every attack against every rule; print the table, write results.csv, table.md and heatmap.png.
+    """Play every attack against every rule; print the table, write report.html, results.csv, table.md and more.
 
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
     line overrides it. Runs that are stored in --out already are not run again.
     """
-    from ..exports import markdown, results_csv
-    from ..figures import heatmap
-    from ..records import write
     from ..report import Table
     from ..settings import make_runs
     from ..terminal import show
@@ -49,13 +47,7 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     played = play(runs[0].source.name, runs, out, workers)
     if played.records:
         table = Table(played.records)
-        contents: dict[str, str | bytes] = {
-            "results.csv": results_csv(played.records),
-            "table.md": markdown(table),
-            "heatmap.png": heatmap(table),
-        }
-        for name, content in contents.items():
-            write(out / name, content)
-        show(table, [*verdict(table), *remarks(table), played.summary, f"{', '.join(contents)}: in {out}."])
+        names = publish([table], out, out)
+        show(table, [*verdict(table), *remarks(table), played.summary, f"{', '.join(names)}: in {out}."])
     if played.failure is not None:
         raise played.failure

@@ -12,6 +12,7 @@ import click
 
 from .options import execution
 from .playing import announce, foretell, play, stoppable
+from .publishing import report_html
 
 if TYPE_CHECKING:
     from ..spec import Run
@@ -55,7 +56,8 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     if played.records:
         made = sheets(experiment, planned, played.records)
         groups, said = grouped(planned, played.records), caption(made, source.key)
-        federations, remarks = [f"{Table(group).federation}." for group in groups], notes(groups)
+        tables, remarks = [Table(group) for group in groups], notes(groups)
+        federations = [f"{table.federation}." for table in tables]
         text = [f"# {shown.title}", *map(plain, federations), f"{said} Bold: our lowest of the column."]
         text += [*(markdown(sheet).rstrip() for sheet in made), *map(plain, remarks)]
         whole = is_whole(experiment, scale, runs, data=options["data"], download=options["download"])
@@ -68,6 +70,7 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
             title = f"{shown.title}\n{_setting(runs[0])}"
             drawn = chart(made, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
             contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
+        contents["report.html"] = report_html(tables, out, f"{shown.title}, {source.name}")
         for name, content in contents.items():
             write(out / name, content)
         show_sheets(made, said, [*remarks, played.summary, f"{', '.join(contents)}: in {out}."])

@@ -12,35 +12,18 @@ from typing import Any
 from markupsafe import Markup
 
 from ..exports import latex, markdown, results_csv
-from ..lens import Lens
+from ..lens import Lens, Overview
 from ..records import Record
 from ..report import CELL, Panel, Table, count, with_options
-from ..skew import Picture, references
+from ..skew import Picture
+from ..skew.references import Measure, reading
+from ..skew.statistics import Estimate
 from ..verdicts import advice, remarks, standings, verdict
 from . import svg
 from .cells import KINDS, Opened, opened, plane
 from .findings import Comparison, Finding, average, comparison, findings
 
 SHADES = 17  # levels of colour in the style sheet
-
-# The numbers on the honest updates: name, what it is, and how to read it.
-MEASURES = (
-    ("above", "Updates above the mean", "part of the honest updates on the median's side of their mean; 0.5 is even"),
-    ("skewness", "Skewness", "third moment along the way from mean to median; below 0: a crowd ahead, a tail behind"),
-    ("pearson", "Pearson's skewness", "3 (mean - median) / deviation along the same way; below 0 as above"),
-    (
-        "principal_skewness",
-        "Skewness, main direction",
-        "third moment along the direction in which the updates differ most",
-    ),
-    ("principal_pearson", "Pearson's, main direction", "3 (mean - median) / deviation along that direction"),
-    ("shift", "Shift of the crowd", "how far the mean of the skewed updates lies from the mean of all, in spreads"),
-    (
-        "density",
-        "Density of the crowd",
-        "how much nearer the skewed updates' neighbours are than the others'; 1 is even",
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -124,36 +107,28 @@ class Section:
         return [opened(self.table, self.anchor(*key), key, self.lenses, self.pictures) for key in self.table.cells]
 
     @cached_property
-    def honest(self) -> list[Record]:
-        """The runs that the skew is told of: without attack and under the plain mean if there are such, else of the
-        first cell."""
-        keys = sorted(self.table.cells, key=lambda key: (key[0] != "none", key[1] != "mean"))
-        return list(self.table.cells[keys[0]].records)
+    def overview(self) -> Overview:
+        return Overview([self.lenses[record.digest] for record in self.table.honest])
+
+    @cached_property
+    def skew(self) -> list[tuple[Measure, Estimate]]:
+        """The numbers on the honest updates."""
+        return self.overview.values
 
     @property
-    def skew(self) -> list[tuple[str, str, str, list[str]]]:
-        """Row by row: name, how to read it, the value with its interval, and those of the references."""
-        rows = []
-        for key, name, meaning in MEASURES:
-            found = [made for record in self.honest if (made := self.lenses[record.digest].estimate(key)) is not None]
-            if found:
-                value, lows = fmean(each.value for each in found), [each.low for each in found if each.low is not None]
-                highs = [each.high for each in found if each.high is not None]
-                interval = f" [{fmean(lows):.2f}, {fmean(highs):.2f}]" if lows else ""
-                rows.append((name, meaning, f"{value:.2f}{interval}", [each.text for each in references(key)]))
-        return rows
+    def reading(self) -> str:
+        return reading(self.skew)
 
     @property
     def supposed(self) -> str:
-        """The f that S is made for, and the size of S, in the runs that the skew is told of."""
-        lens = self.lenses[self.honest[0].digest]
-        f, size = (sorted({int(value) for value in lens.series(name) if value is not None}) for name in ("f", "skewed"))
-        return f"f = {_range(f)}, S is {_range(size)} of the honest updates"
+        return self.overview.supposed
 
     @property
     def honest_runs(self) -> str:
-        spec = self.honest[0].spec
-        return f"{spec['attack_name']} on {spec['aggregator_name']}, {count(len(self.honest), 'seed')}"
+        """Where the skew was measured."""
+        honest = self.table.honest
+        spec = honest[0].spec
+        return f"{spec['attack_name']} on {spec['aggregator_name']}, {count(len(honest), 'seed')}"
 
     @property
     def portrait(self) -> tuple[Markup, Picture] | None:
@@ -217,10 +192,6 @@ class Section:
     def exports(self) -> list[tuple[str, str]]:
         table = self.table
         return [("Markdown", markdown(table)), ("LaTeX", latex(table)), ("CSV", results_csv(table.records))]
-
-
-def _range(numbers: Sequence[int]) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}" if numbers else "unknown"
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

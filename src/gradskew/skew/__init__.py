@@ -9,14 +9,19 @@ from .lens import look, selection
 from .numbers import Skew, digits, empirical_kappa, kappa, measure
 from .plane import Picture, embed, pictures
 from .references import references
-from .statistics import pearson, skewness
+from .statistics import Estimate, pearson, skewness
+from .trials import Examination, Trial, examine
 
 __all__ = [
+    "Estimate",
+    "Examination",
     "Picture",
     "Skew",
+    "Trial",
     "digits",
     "embed",
     "empirical_kappa",
+    "examine",
     "kappa",
     "look",
     "measure",

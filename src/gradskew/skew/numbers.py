@@ -14,8 +14,16 @@ from ..attacks.strike import num_skewed
 from ..checks import check, check_number
 from ..coordinates import towards_median
 from ..geometry import Rows, check_rows
-from .statistics import Floats, above, pearson, skewness
+from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
 
+# From a number to the projections that it is made of, and the statistic.
+PROJECTED: dict[str, tuple[str, Statistic]] = {
+    "above": ("towards", above),
+    "skewness": ("towards", skewness),
+    "pearson": ("towards", pearson),
+    "principal_skewness": ("principal", skewness),
+    "principal_pearson": ("principal", pearson),
+}
 ROUNDING = 1e-12  # of the variance: projections on a direction that is shorter are noise
 
 
@@ -64,6 +72,16 @@ class Skew:
     def principal_pearson(self) -> float:
         """Pearson's second coefficient of `principal`."""
         return float(pearson(self._array(self.principal)))
+
+    def estimate(self, name: str) -> Estimate | None:
+        """One of the numbers; with an interval if it is a statistic of the projections. None if there is none."""
+        value = getattr(self, name)
+        if value is None or not math.isfinite(value):
+            return None
+        if name not in PROJECTED:
+            return Estimate(value)
+        kind, statistic = PROJECTED[name]
+        return Estimate(value, *(interval(resampled(statistic, getattr(self, kind))) or ()))
 
     @property
     def members(self) -> tuple[bool, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +65,30 @@ def resampled(statistic: Statistic, samples: Sequence[float] | Floats, resamples
 @lru_cache(maxsize=8)
 def _draws(h: int, resamples: int) -> NDArray[np.int64]:
     return numpy_generator(SEED, "bootstrap", h).integers(h, size=(resamples, h))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, with the 95 % bootstrap interval of it; None where the number is no statistic of clients."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def text(self) -> str:
+        """As it is printed: `0.62 [0.58, 0.66]`."""
+        return f"{self.value:.2f}" + ("" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]")
+
+
+def averaged(estimates: Iterable[Estimate | None]) -> Estimate | None:
+    """The means of the numbers and of the ends of their intervals, over those that there are; None if there is none."""
+    found = [each for each in estimates if each is not None]
+    if not found:
+        return None
+    ends = [(each.low, each.high) for each in found if each.low is not None and each.high is not None]
+    low, high = (fmean(end) for end in zip(*ends, strict=True)) if ends else (None, None)
+    return Estimate(fmean(each.value for each in found), low, high)
 
 
 def interval(values: Floats) -> tuple[float, float] | None:

@@ -1,0 +1,48 @@
+"""What records are written as, for people to read: CSV, Markdown, LaTeX, a picture and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..report import Table
+
+
+def publish(tables: Sequence[Table], store: Path, out: Path) -> list[str]:
+    """Write the tables' files to `out`; returns their names. store: the folder whose runs they are made of."""
+    from ..exports import latex, markdown, results_csv
+    from ..figures import heatmap
+    from ..records import write
+
+    contents: dict[str, str | bytes] = {
+        "report.html": report_html(tables, store),
+        "results.csv": results_csv(record for table in tables for record in table.records),
+        "table.md": "\n".join(map(markdown, tables)),
+        "table.tex": "\n".join(map(latex, tables)),
+    }
+    if len(tables) == 1:
+        contents["heatmap.png"] = heatmap(tables[0])
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        write(out / name, content)
+    return list(contents)
+
+
+def report_html(tables: Sequence[Table], store: Path, title: str = "") -> str:
+    """The page on the tables; title: if not that of their data sets."""
+    from ..commands import command
+    from ..page import page
+    from ..records import Store
+
+    beside = Store(store)
+    digests = [record.digest for table in tables for record in table.records]
+    datasets = dict.fromkeys(table.records[0].spec["dataset"] for table in tables)
+    return page(
+        tables,
+        title=title or f"Byzantine clients against robust rules: {', '.join(datasets)}",
+        timings={digest: beside.timing(digest) for digest in digests},
+        pictures={digest: beside.pictures(digest) for digest in digests},
+        command=command,
+    )

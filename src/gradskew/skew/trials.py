@@ -1,0 +1,168 @@
+"""A matrix of a user's own updates: its skew, and what attacks would do to rules on it. Nothing is trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..aggregators import Aggregator
+from ..attacks import Attack, NoAttack
+from ..checks import check, check_number
+from ..geometry import Rows, check_rows, finite_rows
+from ..matrices import kept, with_front
+from ..randomness import generator
+from .lens import look
+from .numbers import Skew, measure
+from .plane import Picture, pictures
+from .references import MEASURES
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one rule made of the rows under one attack, with one seed for what either draws.
+
+    rows, byzantine: in the matrix that the rule was given; f: what it was told. shut_out: indices of honest rows among
+    the honest. The other numbers are those of a record: see `gradskew.skew.look`.
+    """
+
+    attack: str
+    aggregator: str
+    seed: int
+    rows: int
+    byzantine: int
+    f: int
+    kappa: float | None
+    kappa_bound: float | str | None
+    distance: float | None
+    byzantine_share: float | None
+    selected: float | None
+    shut_out: list[int] | None
+
+
+@dataclass(frozen=True)
+class Examination:
+    """All that was found on a matrix of updates.
+
+    rows: how many there were; left_out: the indices of those with a non-finite entry. f: Byzantine rows; replace:
+    whether they are the first of the rows, or come in front of all. skew: of the honest rows. pictures: of them, for
+    each attack and method.
+    """
+
+    rows: int
+    columns: int
+    left_out: Sequence[int]
+    f: int
+    replace: bool
+    skew: Skew
+    trials: Sequence[Trial]
+    pictures: Sequence[tuple[str, Picture]]
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object, with the 95 % interval of each number that has one, but without pictures."""
+        estimates = {measure.key: self.skew.estimate(measure.key) for measure in MEASURES}
+        numbers = {key: None if made is None else asdict(made) for key, made in estimates.items()}
+        matrix = {"rows": self.rows, "columns": self.columns, "left_out": list(self.left_out)}
+        matrix |= {"f": self.f, "replace": self.replace, "skewed": list(self.skew.members)}
+        return {
+            **matrix,
+            "skew": {**self.skew.to_json(), **numbers},
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+
+
+def examine(
+    rows: Tensor,
+    attacks: Sequence[Attack] = (),
+    rules: Sequence[Aggregator] = (),
+    f: int | None = None,
+    *,
+    replace: bool = False,
+    seeds: Sequence[int] = (0,),
+) -> Examination:
+    """The skew of rows (n, d), float32 or float64, and what each attack would do to each rule on them.
+
+    f: how many rows are Byzantine; floor(n / 5) if nothing is said. replace: the first f rows are the attacker's own,
+    to be replaced by what it sends; else all rows are honest, and f forged ones come in front. Rows with a non-finite
+    entry are left out, as a server would. Each rule is also tried without an attack. A rule is told f, or as much of it
+    as it tolerates. Raises InputError for an attack that needs training (labelflip), or rows of its own.
+    """
+    check(isinstance(rows, Tensor) and rows.ndim == 2, "rows must be a matrix (n, d)")
+    total = len(rows)
+    good = finite_rows(rows).cpu()
+    left_out = (~good).nonzero()[:, 0].tolist()
+    check(len(left_out) < total, f"all {total} rows have an entry that is not finite")
+    rows = kept(rows, good) if left_out else rows
+    check_rows("rows", rows)
+    n = len(rows)
+    f = n // 5 if f is None else f
+    sent = [attack for attack in attacks if type(attack) is not NoAttack]
+    check_number("f", f, at_least=0, at_most=n if sent and not replace else n - 1, whole=True)
+    for attack in attacks:
+        trainable = type(attack).relabel is Attack.relabel
+        check(trainable, f"{attack.name} needs training, which a matrix has not: see `gradskew bench`")
+        own = replace or type(attack) is NoAttack or not isinstance(attack, NoAttack)
+        check(own, f"{attack.name} changes the attacker's own rows: with replace the first f rows are these")
+    honest = rows[f:] if replace else rows
+    skew = measure(honest, f, n=n if replace or not sent else n + f)
+    trials: list[Trial] = []
+    drawn: list[tuple[str, Picture]] = []
+    for attack in [NoAttack(), *(sent if f else ())]:
+        for seed in seeds:
+            updates, byzantine, known = _forged(attack, rows, f, replace, seed)
+            found = [_trial(attack.name, rule, updates, byzantine, known, f, seed) for rule in rules]
+            trials += [trial for trial, _ in found]
+            if seed == seeds[0]:
+                aggregate = found[0][1] if found else None
+                members = skew.members
+                shown = pictures(0, Rows(updates), byzantine, members, aggregate)
+                drawn += [(attack.name, picture) for picture in shown]
+    return Examination(total, rows.shape[1], left_out, f, replace, skew, trials, drawn)
+
+
+def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> tuple[Tensor, int, Rows | None]:
+    """The rows that the server gets, how many of them are Byzantine, and what the attack computed on the honest."""
+    if type(attack) is NoAttack:
+        return rows, f if replace else 0, None
+    honest = rows[f:] if replace else rows
+    own = rows[:f] if replace else rows[:1].expand(f, -1)  # not looked at: `examine` has checked that
+    attack = copy.deepcopy(attack)
+    attack.reset()
+    attack.begin(seed)
+    attack.observe(honest)
+    forgery = attack.explain(honest, own, generator=generator(seed, "attack", 0))
+    check_rows(f"what {attack.name} sends", forgery.rows)
+    return with_front(forgery.rows, honest), f, forgery.geometry
+
+
+def _trial(
+    attack: str, rule: Aggregator, updates: Tensor, byzantine: int, known: Rows | None, f: int, seed: int
+) -> tuple[Trial, Tensor | None]:
+    """What the rule makes of the rows, and its aggregate."""
+    n, told = len(updates), min(f, rule.max_f(len(updates)))
+    outcome = rule.explain(updates, told, generator=generator(seed, "rule", 0))
+    mean = Rows(updates[byzantine:]).combine(torch.full((n - byzantine,), 1 / (n - byzantine), dtype=torch.float64))
+    good = bool(outcome.value.isfinite().all())
+    distance = float(torch.linalg.vector_norm(outcome.value.double() - mean.double())) if good else None
+    bound = rule.kappa_bound(n, told) if told == byzantine else None
+    _, seen = look(updates, range(n), byzantine, outcome, known, distance=distance, bound=bound)
+    shut_out = None if seen["shut_out"] is None else [i - byzantine for i in seen["shut_out"]]
+    trial = Trial(
+        attack=attack,
+        aggregator=rule.name,
+        seed=seed,
+        rows=n,
+        byzantine=byzantine,
+        f=told,
+        kappa=seen["kappa"],
+        kappa_bound=seen["kappa_bound"],
+        distance=distance,
+        byzantine_share=outcome.share(byzantine) if byzantine else None,
+        selected=seen["selected"],
+        shut_out=shut_out,
+    )
+    return trial, outcome.value if good else None
