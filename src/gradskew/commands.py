@@ -27,7 +27,10 @@ def command(records: Sequence[Record]) -> str | None:
     are. None where no line can say it: for attacks, rules and networks given as Python objects.
     """
     spec = records[0].spec
-    source = SOURCES.classes.get(parse_one(spec["dataset"], "dataset")[0])
+    try:
+        source = SOURCES.classes.get(parse_one(spec["dataset"], "dataset")[0])
+    except InputError:
+        return None
     preset = _preset(records)
     model = _model(spec)
     if source is None or preset is None or model is None or spec["sgd"]["clip"] is None:
