@@ -10,10 +10,10 @@ import pytest
 
 from gradskew import terminal
 from gradskew.checks import InputError
-from gradskew.exports import markdown, results_csv
+from gradskew.exports import latex, markdown, results_csv
 from gradskew.figures import heatmap, shade
 from gradskew.records import Record
-from gradskew.report import Cell, Table
+from gradskew.report import Cell, Table, federations
 from gradskew.terminal import ProgressLine, show
 from gradskew.verdicts import advice, remarks, standings, verdict
 
@@ -450,3 +450,42 @@ def test_the_progress_line_is_readable_for_slow_rounds(capsys, monkeypatch):
     clock[0] = 20.0
     line(terminal.Progress(0, 5, 1, 500))
     assert capsys.readouterr().err == "0/5 runs, 0.05 rounds/s, 2.8 h left\n"
+
+
+def test_latex_by_hand():
+    lines = latex(Table(RECORDS)).splitlines()
+    assert r"attack & mean & median \\" in lines
+    assert r"none & 90.0 & 86.0 \\" in lines
+    assert r"lie & \textbf{50.0} & 70.0 \\" in lines
+    assert r"strike & 60.0 & \textbf{40.0} \\" in lines
+    assert lines.count(r"\toprule") == lines.count(r"\midrule") == lines.count(r"\bottomrule") == 1
+
+
+def test_latex_prints_any_name():
+    hostile = "a_b%c&d$e#f{g}h\\i~j^k\nl"
+    text = latex(Table([record(hostile, "mean", 1.0)]))
+    wanted = r"a\_b\%c\&d\$e\#f\{g\}h\textbackslash{}i\textasciitilde{}j\textasciicircum{}k l"
+    assert rf"{wanted} & \textbf{{1.0}} \\" in text
+
+
+def test_federations_are_told_apart_and_ordered_as_names_are_listed():
+    def full(attack, rule, seed=0, **spec):
+        described = {"name": "mixed", "mixing": {"name": "nnm"}, "rule": {"name": rule.removeprefix("nnm+")}}
+        made = record(attack, rule, 1.0, seed=seed)
+        names = {"attack": {"name": attack}, "aggregator": described if "+" in rule else {"name": rule}}
+        return replace(made, spec={**made.spec, **names, **spec})
+
+    shuffled = [
+        full("strike", "nnm+mean"),
+        full("strike", "median", rounds=9),
+        full("none", "own"),
+        full("strike", "median", seed=1),
+        full("strike", "median"),
+        full("none", "mean"),
+    ]
+    first, second = federations(shuffled)
+    assert first.rules == ["mean", "own", "median", "nnm+mean"]
+    assert [each.spec["seed"] for each in first.cells["strike", "median"].records] == [0, 1]
+    assert first.attacks == ["none", "strike"]
+    assert [each.spec["rounds"] for each in second.records] == [9]
+    assert federations([]) == []

@@ -63,8 +63,11 @@ def markdown(table: Table) -> str:
     return "\n".join([caption, plain(table.federation) + ".", "", *lines, "", *map(plain, verdict(table)), ""])
 
 
-def latex(table: Table) -> str:
-    r"""The accuracy table for LaTeX with the package booktabs, the lowest of each rule in bold, as papers do."""
+def latex(table: Table, number: int = 1) -> str:
+    r"""The accuracy table for LaTeX with the package booktabs, the lowest of each rule in bold, as papers do.
+
+    number: in the label, `tab:gradskew-1`.
+    """
     lines = [r"\begin{table}", r"\centering", r"\begin{tabular}{l" + "r" * len(table.rules) + "}", r"\toprule"]
     lines += [" & ".join(["attack", *map(escaped, table.rules)]) + r" \\", r"\midrule"]
     for attack in table.attacks:
@@ -76,7 +79,7 @@ def latex(table: Table) -> str:
         lines.append(" & ".join(row) + r" \\")
     caption = f"Test accuracy in %, mean of the last rounds (at most {LAST}); bold: the best attack on the rule. "
     lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escaped(caption + table.federation)}.}}"]
-    return "\n".join([*lines, r"\label{tab:gradskew}", r"\end{table}", ""])
+    return "\n".join([*lines, rf"\label{{tab:gradskew-{number}}}", r"\end{table}", ""])
 
 
 def escaped(text: str) -> str:

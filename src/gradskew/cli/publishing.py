@@ -20,7 +20,7 @@ def publish(tables: Sequence[Table], store: Path, out: Path) -> list[str]:
         "report.html": report_html(tables, store),
         "results.csv": results_csv(record for table in tables for record in table.records),
         "table.md": "\n".join(map(markdown, tables)),
-        "table.tex": "\n".join(map(latex, tables)),
+        "table.tex": "\n".join(latex(table, number) for number, table in enumerate(tables, 1)),
     }
     if len(tables) == 1:
         contents["heatmap.png"] = heatmap(tables[0])

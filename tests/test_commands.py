@@ -1,0 +1,63 @@
+"""From a record's spec back to the command line: what that line plays is the same run."""
+
+import shlex
+
+import pytest
+
+from gradskew import settings
+from gradskew.cli import cli
+from gradskew.commands import command
+from gradskew.records import Record
+
+LINES = [
+    "",
+    "--attacks none,strike(nu=0.5) --aggregators mean,nnm+multikrum(m=1) --seeds 3",
+    "--seeds 7,",
+    "--seeds 4,2",
+    "--preset byzfl --aggregators rfa,cclip --attacks ipm,lie(z=1.0)",
+    "--preset strike-authors --attacks mimic,strike --aggregators bucketing(s=3)+median",
+    "--partition iid --clients 10 --byzantine 0.3 --sampled 7 --model linear",
+    "--partition dirichlet(beta=0.1) --min-samples 1 --model mlp(hidden=7)",
+    "--no-lens --told expected --knowledge 0.5 --evaluate-every 3 --threads 2",
+    "--pictures 0,4 --rounds 5 --epochs 3 --batch 4 --lr 0.3 --momentum 0.1 --weight-decay 0 --clip 1.5",
+    "--pictures none --precision bf16 --engine loop",
+]
+
+
+def runs_of(line: str):
+    context = cli.commands["bench"].make_context("bench", shlex.split(line))
+    return settings.make_runs({name: value for name, value in context.params.items() if name not in ("out", "workers")})
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_line_plays_the_same_runs(line: str) -> None:
+    runs = runs_of(line)
+    records = [Record(run.content, [], "") for run in runs]
+    said = command(records)
+    assert said is not None
+    assert said.startswith("gradskew bench ")
+    again = runs_of(said.removeprefix("gradskew bench "))
+    assert {run.digest for run in again} == {record.digest for record in records}
+
+
+def test_data_in_files_are_named_by_a_word() -> None:
+    (run, *_) = runs_of("--attacks none --aggregators mean")
+    spec = {**run.content, "dataset": "cifar10(train_size=100)"}
+    said = command([Record(spec, [], "")])
+    assert "--dataset 'cifar10(train_size=100)' --data FOLDER" in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dataset": "my own"},
+        {"dataset": "tiny"},
+        {"attack_name": "unknown"},
+        {"aggregator_name": "nnm+unknown"},
+        {"model": {"name": "user"}},
+    ],
+    ids=str,
+)
+def test_what_no_line_can_say_has_none(changes) -> None:
+    (run, *_) = runs_of("--attacks none --aggregators mean")
+    assert command([Record({**run.content, **changes}, [], "")]) is None
