@@ -63,7 +63,7 @@ def test_a_federation(call, tmp_path):  # noqa: F811
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names >= {"report.html", "results.csv", "skew.json", "skew.png", "skew.pdf", "runs"}
     assert "2 runs played" in outcome.out
-    assert "means over rounds" in outcome.out
+    assert "means over the rounds of median under none" in outcome.out
     assert "0 runs played" in call("skew", *asked).out
 
 

@@ -120,7 +120,8 @@ def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | 
         table = Table(played.records)
         overview = Overview([Lens(record) for record in table.honest])
         click.echo(f"{table.federation}.")
-        said = f"{overview.supposed}; means over rounds."
+        where = table.honest[0].spec
+        said = f"{overview.supposed}; means over the rounds of {where['aggregator_name']} under {where['attack_name']}."
         show_skew(overview.values, [reading(overview.values), said, *(verdict(table) if sent else []), played.summary])
         last = table.records[-1]
         drawn = Store(out).pictures(last.digest)

@@ -128,7 +128,8 @@ class Section:
         """Where the skew was measured."""
         honest = self.table.honest
         spec = honest[0].spec
-        return f"{spec['attack_name']} on {spec['aggregator_name']}, {count(len(honest), 'seed')}"
+        attack = "without attack" if spec["attack_name"] == "none" else f"under {spec['attack_name']}"
+        return f"the runs of {spec['aggregator_name']} {attack}, {count(len(honest), 'seed')}"
 
     @property
     def portrait(self) -> tuple[Markup, Picture] | None:
