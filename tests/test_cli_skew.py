@@ -56,6 +56,15 @@ def test_a_matrix_under_attack(call, matrix, tmp_path):  # noqa: F811
     assert matrix.read_bytes() == before
 
 
+def test_a_matrix_that_cannot_be_drawn_leaves_no_other_ones_picture(call, matrix, tmp_path):  # noqa: F811
+    assert call("skew", matrix, "--out", tmp_path / "out").code == 0
+    np.save(matrix, ROWS[:1])
+    outcome = call("skew", matrix, "--out", tmp_path / "out")
+    assert outcome.code == 0
+    assert "No picture" in outcome.out
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["skew.json"]
+
+
 def test_a_federation(call, tmp_path):  # noqa: F811
     asked = [*PLAYED.split(), "--attack", "strike", "--aggregator", "median", "--out", tmp_path / "out"]
     outcome = call("skew", *asked)

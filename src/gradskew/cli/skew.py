@@ -150,6 +150,10 @@ def _write(
         figure = lle_figure(drawn, title, columns=2, names=panels, sender="Byzantine")
         files |= {f"skew.{kind}": content for kind, content in figure.items()}
     out.mkdir(parents=True, exist_ok=True)
+    if not drawn:
+        click.echo("No picture: there are more than 1,000 rows, or too few that differ.")
+        for kind in ("pdf", "png"):
+            (out / f"skew.{kind}").unlink(missing_ok=True)  # it would be that of another matrix
     for name, text in files.items():
         write(out / name, text)
     click.echo(f"{', '.join([*names, *files])}: in {out}.")
