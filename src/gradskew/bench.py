@@ -8,6 +8,7 @@ import multiprocessing.connection
 import operator
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 
 from .aggregators import Aggregator
 from .attacks import Attack
+from .checkpoints import Snapshot
 from .checks import InputError, check, check_number
 from .computing import computing
 from .federation import Federation, simulate
@@ -28,6 +30,8 @@ from .records import Record, Store
 from .spec import Run
 
 POLL = 0.2  # seconds between two looks at the progress
+EVERY = 30.0  # seconds between two checkpoints of a run
+GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoint
 MEASURED, MEASURED_SECONDS = 5, 1.0  # rounds that an estimate plays at most, and after how long it starts no other
 
 
@@ -75,6 +79,8 @@ def sweep(
     store.prepare()
     unique = {run.digest: run for run in runs}  # one spec may be written in several ways
     left = [run for digest, run in unique.items() if store.load(digest) is None]
+    for digest in unique.keys() - {run.digest for run in left}:
+        store.drop_checkpoint(digest)  # of a process that was killed after it had stored the run
     begin(left)
     play = _play_here if workers == 1 or len(left) <= 1 else _play_in_processes
     total = sum(run.rounds for run in left)
@@ -155,7 +161,7 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
     try:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it: Ctrl-C is for us alone
         try:
-            futures: dict[Future[None], Run] = {pool.submit(_play, run, store): run for run in runs}
+            futures: dict[Future[None], Run] = {pool.submit(_play_in_worker, run, store): run for run in runs}
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         waiting, done = set(futures), 0
@@ -173,18 +179,82 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
                 yield futures[future], error
             tell(done, played.value)
     except BaseException:
-        for process in multiprocessing.active_children():
-            if process not in others:
-                process.terminate()
+        ours = [process for process in multiprocessing.active_children() if process not in others]
+        for process in ours:
+            process.terminate()
+        for process in ours:
+            process.join(GRACE)
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
 
 
-def _play(run: Run, store: Store, on_round: Callable[[], None] | None = None) -> None:
-    started = time.perf_counter()
-    result = simulate(run, on_round=on_round or _count_round)
-    store.save(result, time.perf_counter() - started)
+def _play(run: Run, store: Store, on_round: Callable[[], None]) -> None:
+    """Play a run from its last checkpoint on, and store it; a checkpoint is left where it is stopped."""
+    keeper = Keeper(store, run.digest)
+    for _ in keeper.last.rounds if keeper.last else ():
+        on_round()  # so that the rounds done become all rounds
+    try:
+        result = simulate(run, on_round=on_round, start=keeper.last, keep=keeper)
+    except (KeyboardInterrupt, Stopped):
+        keeper.write()
+        raise
+    store.save(result, keeper.seconds)
+    store.drop_checkpoint(run.digest)
+
+
+class Keeper:
+    """Holds the last snapshot of a run, and stores it now and then."""
+
+    def __init__(self, store: Store, digest: str):
+        self.store, self.digest = store, digest
+        self.last = store.load_checkpoint(digest)
+        self.before = self.last.seconds if self.last else 0.0
+        self.started = self.written = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken, before it was stopped and since."""
+        return self.before + time.perf_counter() - self.started
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        self.last = snapshot
+        if time.perf_counter() - self.written >= EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Store the last snapshot; where that is impossible, say so: the run goes on."""
+        self.written = time.perf_counter()
+        if self.last is None:
+            return
+        try:
+            self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
+        except (OSError, ValueError) as error:
+            print(f"gradskew: no checkpoint of {self.digest[:12]}: {error}", file=sys.stderr)
+
+
+class Stopped(BaseException):
+    """A worker was told to end."""
+
+
+_playing = False  # in a worker: whether there is a run to leave a checkpoint of
+
+
+def _play_in_worker(run: Run, store: Store) -> None:
+    global _playing
+    _playing = True
+    try:
+        _play(run, store, _count_round)
+    except Stopped:
+        os._exit(1)
+    finally:
+        _playing = False
+
+
+def _stop(*_: object) -> None:
+    if not _playing:
+        os._exit(1)
+    raise Stopped
 
 
 _played: Any = None  # in a worker: the counter of rounds that all workers share
@@ -194,6 +264,7 @@ def _start_worker(played: Any) -> None:
     """Share the counter; a worker whose parent is gone ends."""
     global _played
     _played = played
+    signal.signal(signal.SIGTERM, _stop)
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

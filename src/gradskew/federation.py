@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .aggregators import Outcome
 from .attacks import Context, Forgery
+from .checkpoints import Snapshot
 from .checks import ceil_share, check
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
@@ -47,16 +48,24 @@ class Result:
         return hashlib.sha256(self.params.cpu().numpy().tobytes() + self.buffers.numpy().tobytes()).hexdigest()
 
 
-def simulate(run: Run, *, on_round: Callable[[], None] = lambda: None) -> Result:
-    """Run one cell of the bench; `on_round` is called after each round.
+def simulate(
+    run: Run,
+    *,
+    on_round: Callable[[], None] = lambda: None,
+    start: Snapshot | None = None,
+    keep: Callable[[Snapshot], None] = lambda snapshot: None,
+) -> Result:
+    """Run one cell of the bench; after each round `keep` is given a snapshot to go on from, and `on_round` is called.
 
-    The result depends on the run alone: not on what ran before, nor on the global random state, which stays untouched.
+    The result depends on the run alone: not on what ran before, nor on the global random state, which stays untouched,
+    nor on the snapshot of the same run that it starts from.
     """
     with computing(run):
         federation = Federation(run)
-        rounds = []
-        for round in range(run.rounds):
+        rounds = [] if start is None else federation.restore(start)
+        for round in range(len(rounds), run.rounds):
             rounds.append(federation.round(round))
+            keep(federation.snapshot(rounds))
             on_round()
         last = federation.params.clone(), federation.flat.read_buffers()
         return Result(run, rounds, *last, federation.class_counts() if run.lens else None, federation.pictures)
@@ -135,6 +144,22 @@ class Federation:
         accuracy, classes = self.test() if tested else (None, None)
         lens = {"lens": None if seen is None else {**seen, "classes": classes}} if run.lens else {}
         return {"round": round, "accuracy": accuracy, **metrics, **lens}
+
+    def snapshot(self, rounds: Sequence[dict[str, Any]]) -> Snapshot:
+        """What the rounds to come depend on, after these."""
+        others = [other.detach().clone() for other in self.flat.others]
+        states = self.attack.state_dict(), self.rule.state_dict()
+        return Snapshot(list(rounds), self.params.clone(), self.buffers, others, *states, list(self.pictures))
+
+    def restore(self, snapshot: Snapshot) -> list[dict[str, Any]]:
+        """Go back to a snapshot of the same run; returns the metrics of the rounds before it."""
+        self.params.copy_(snapshot.params)
+        self.flat.write_buffers(snapshot.buffers, snapshot.others)
+        self.buffers = self.flat.read_buffers()
+        self.attack.load_state_dict(snapshot.attack)
+        self.rule.load_state_dict(snapshot.rule)
+        self.pictures = list(snapshot.pictures)
+        return list(snapshot.rounds)
 
     def look(
         self,

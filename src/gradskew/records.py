@@ -20,12 +20,15 @@ from typing import Any
 
 import torch
 
+from .checkpoints import Snapshot
 from .checks import InputError
 from .federation import Result
 from .skew import Picture
 from .spec import LAST, Run, canonical
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
+LARGEST_CHECKPOINT = 16 << 30
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -121,9 +124,7 @@ class Store:
             if record.digest != digest:
                 raise ValueError("its spec does not belong to its folder")
         except ValueError as error:
-            with suppress(FileNotFoundError):  # another process was faster
-                path.replace(path.with_suffix(".damaged"))
-            print(f"gradskew: set aside a damaged record, {path}: {error}", file=sys.stderr)
+            _set_aside(path, error)
             return None
         return record
 
@@ -137,6 +138,29 @@ class Store:
             write(folder / "pictures.json", canonical([picture.to_json() for picture in result.pictures]) + "\n")
         write(folder / "record.json", record.to_json())
         return record
+
+    def save_checkpoint(self, digest: str, snapshot: Snapshot) -> None:
+        """Store how far a run is, in place of what was stored before."""
+        folder = self.runs / digest
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / CHECKPOINT, snapshot.to_bytes(digest))
+
+    def load_checkpoint(self, digest: str) -> Snapshot | None:
+        """How far a run was, or None. A damaged checkpoint is set aside: the run starts anew."""
+        path = self.runs / digest / CHECKPOINT
+        try:
+            if path.stat().st_size > LARGEST_CHECKPOINT:
+                raise ValueError("it is too large")
+            return Snapshot.from_bytes(path.read_bytes(), digest)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            _set_aside(path, error)
+            return None
+
+    def drop_checkpoint(self, digest: str) -> None:
+        """The run is finished, or its checkpoint is of no use."""
+        (self.runs / digest / CHECKPOINT).unlink(missing_ok=True)
 
     def timing(self, digest: str) -> dict[str, Any]:
         """What was noted on how a run was played: seconds, memory, host; empty if that is lost."""
@@ -163,6 +187,13 @@ class Store:
             record = self.load(folder.name)
             if record is not None:
                 yield record
+
+
+def _set_aside(path: Path, error: ValueError) -> None:
+    with suppress(FileNotFoundError):  # another process was faster
+        path.replace(path.with_suffix(".damaged"))
+    kind = "record" if path.name == "record.json" else "checkpoint"
+    print(f"gradskew: set aside a damaged {kind}, {path}: {error}", file=sys.stderr)
 
 
 def write(path: Path, content: str | bytes) -> None:

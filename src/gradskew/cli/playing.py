@@ -69,7 +69,7 @@ def stoppable(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"Stopped. Finished runs are kept in {out}: the same command goes on from there.", err=True)
+        click.echo(f"Stopped. What is done is kept in {out}: the same command goes on from there.", err=True)
         sys.exit(130)
 
 

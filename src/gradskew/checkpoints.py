@@ -1,0 +1,105 @@
+"""A run between two rounds, as bytes: safetensors, with JSON in its header, and a checksum over both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from .skew import Picture
+from .spec import canonical
+
+VERSION = "1"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that the rounds to come depend on: draws do not count, as each has a generator derived from the seed.
+
+    rounds: the metrics of those that were played. others: buffers of the network that no client sends. attack, rule:
+    what they remember. pictures: those that were made. seconds: what the rounds took.
+    """
+
+    rounds: Sequence[dict[str, Any]]
+    params: Tensor
+    buffers: Tensor
+    others: Sequence[Tensor] = ()
+    attack: Mapping[str, Any] = field(default_factory=dict)
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Sequence[Picture] = ()
+    seconds: float = 0.0
+
+    def to_bytes(self, digest: str) -> bytes:
+        """The content of a checkpoint of the run with this digest; ValueError for a state that is more than tensors
+        and JSON."""
+        tensors = {"params": self.params, "buffers": self.buffers}
+        tensors |= {f"others.{i}": other for i, other in enumerate(self.others)}
+        states: dict[str, dict[str, Any]] = {"attack": {}, "rule": {}}
+        for owner, state in (("attack", self.attack), ("rule", self.rule)):
+            for key, value in state.items():
+                if isinstance(value, Tensor):
+                    tensors[f"{owner}.{key}"] = value
+                elif value is None or type(value) in (bool, int, float, str):
+                    states[owner][key] = value
+                else:
+                    raise ValueError(f"the {owner} remembers a {type(value).__name__}, {key!r}")
+        content = canonical(
+            {
+                **states,
+                "digest": digest,
+                "rounds": list(self.rounds),
+                "pictures": [picture.to_json() for picture in self.pictures],
+                "seconds": self.seconds,
+            }
+        )
+        flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        checksum = _checksum(content, flat)
+        return safetensors.torch.save(flat, {"version": VERSION, "content": content, "sha256": checksum})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, digest: str) -> Snapshot:
+        """The snapshot in a checkpoint of the run with this digest; ValueError if it is damaged, or not one."""
+        try:
+            tensors = safetensors.torch.load(data)
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            version, text = header["version"], header["content"]
+            if version != VERSION:
+                raise ValueError(f"it has version {version}, not {VERSION}")
+            if header["sha256"] != _checksum(text, tensors):
+                raise ValueError("its checksum does not match")
+            content = json.loads(text)
+            if content["digest"] != digest:
+                raise ValueError("it belongs to another run")
+            states = {}
+            for owner in ("attack", "rule"):
+                own = {name.removeprefix(f"{owner}."): t for name, t in tensors.items() if name.startswith(f"{owner}.")}
+                states[owner] = {**content[owner], **own}
+            others = [tensors[f"others.{i}"] for i in range(sum(name.startswith("others.") for name in tensors))]
+            drawn = [Picture.from_json(entry) for entry in content["pictures"]]
+            return cls(
+                content["rounds"],
+                tensors["params"],
+                tensors["buffers"],
+                others,
+                states["attack"],
+                states["rule"],
+                drawn,
+                content["seconds"],
+            )
+        except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"not a checkpoint: {error!r}") from None
+
+
+def _checksum(content: str, tensors: Mapping[str, Tensor]) -> str:
+    total = hashlib.sha256(content.encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return total.hexdigest()

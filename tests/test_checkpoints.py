@@ -1,0 +1,213 @@
+"""Runs that are stopped and go on: from any round, after any signal, to the same bits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradskew import SGD, Record, Run, aggregators, attacks, bench, simulate, sweep
+from gradskew.checkpoints import Snapshot
+from gradskew.models import CNN, Linear, ResNet18
+from gradskew.records import CHECKPOINT, Store
+from test_cli import records
+from tiny import Cuts, Tiny
+
+BASE = Run(
+    source=Tiny(),
+    partition=Cuts(sizes=(4, 4, 4, 4, 4, 4)),
+    model=Linear(),
+    clients=6,
+    byzantine=1,
+    rounds=5,
+    sgd=SGD(epochs=1, batch=2),
+)
+RUNS = {
+    "mean": BASE,
+    "mimic and cclip": replace(
+        BASE, attack=attacks.make("mimic(warmup=3)"), aggregator=aggregators.make("nnm+cclip(tau=0.1)")
+    ),
+    "sampled strike": replace(
+        BASE, attack=attacks.make("strike"), aggregator=aggregators.make("bucketing+rfa"), sampled=5
+    ),
+    "batch norm": replace(
+        BASE, source=Tiny(shape=(3, 8, 8)), model=ResNet18(norm="batch", width=2), engine="loop", rounds=3
+    ),
+    "aggregated buffers": replace(
+        BASE,
+        source=Tiny(shape=(3, 8, 8)),
+        model=ResNet18(norm="batch", width=2),
+        engine="loop",
+        rounds=3,
+        buffers="aggregated",
+    ),
+    "cnn without lens": replace(BASE, source=Tiny(shape=(1, 8, 8)), model=CNN(), lens=False, rounds=3),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_goes_on_from_every_round_to_the_same_bits(name: str) -> None:
+    run, kept = RUNS[name], []
+    whole = simulate(run, keep=lambda snapshot: kept.append(snapshot.to_bytes(run.digest)))
+    assert len(kept) == run.rounds
+    for done, data in enumerate(kept, 1):
+        seen = []
+        start = Snapshot.from_bytes(data, run.digest)
+        again = simulate(run, start=start, on_round=lambda seen=seen: seen.append(1))
+        assert len(seen) == run.rounds - done
+        assert Record.of(again).to_json() == Record.of(whole).to_json()
+        assert [picture.to_json() for picture in again.pictures] == [picture.to_json() for picture in whole.pictures]
+
+
+def snapshot() -> Snapshot:
+    state = {"round": 3, "mu": torch.tensor([0.1, -7.0], dtype=torch.float64), "name": "x", "on": True, "none": None}
+    return Snapshot([{"round": 0, "accuracy": 1 / 3}], torch.tensor([1.5]), torch.empty(0), [torch.tensor(7)], state)
+
+
+def test_a_snapshot_comes_back_exactly() -> None:
+    back = Snapshot.from_bytes(snapshot().to_bytes("abc"), "abc")
+    assert (back.rounds, back.rule, back.pictures) == ([{"round": 0, "accuracy": 1 / 3}], {}, [])
+    assert torch.equal(back.attack["mu"], snapshot().attack["mu"])
+    assert back.attack["mu"].dtype == torch.float64
+    assert {k: v for k, v in back.attack.items() if k != "mu"} == {"round": 3, "name": "x", "on": True, "none": None}
+    assert (back.buffers.shape, back.others[0].item(), back.others[0].dtype) == ((0,), 7, torch.int64)
+
+
+def test_what_is_not_a_checkpoint_of_this_run_is_refused() -> None:
+    data = snapshot().to_bytes("abc")
+    with pytest.raises(ValueError, match="another run"):
+        Snapshot.from_bytes(data, "abd")
+    with pytest.raises(ValueError, match="remembers a list"):
+        replace(snapshot(), rule={"x": [1]}).to_bytes("abc")
+    for wrong in (b"", b"x" * 100, data[:-1], safetensors.torch.save({"params": torch.zeros(1)})):
+        with pytest.raises(ValueError, match=r"not a checkpoint|checksum"):
+            Snapshot.from_bytes(wrong, "abc")
+    old = data.replace(b'"version":"1"', b'"version":"0"')
+    with pytest.raises(ValueError, match="version 0"):
+        Snapshot.from_bytes(old, "abc")
+
+
+@given(place=st.integers(0, 10**9), bit=st.integers(0, 7))
+def test_every_flipped_bit_is_noticed_or_harmless(place: int, bit: int) -> None:
+    """A flip in the header's own padding or in the order of its keys changes nothing; any other is an error."""
+    data = bytearray(snapshot().to_bytes("abc"))
+    data[place % len(data)] ^= 1 << bit
+    try:
+        back = Snapshot.from_bytes(bytes(data), "abc")
+    except ValueError:
+        return
+    assert back.to_bytes("abc") == snapshot().to_bytes("abc")
+
+
+def test_a_failed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch) -> None:
+    run = RUNS["mimic and cclip"]
+    (whole,) = sweep([run], tmp_path / "whole")
+    monkeypatch.setattr(bench, "EVERY", 0.0)
+    rounds = 0
+
+    def stop() -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 3:
+            raise KeyboardInterrupt
+
+    store = Store(tmp_path / "out")
+    store.prepare()
+    with pytest.raises(KeyboardInterrupt):
+        bench._play(run, store, stop)
+    kept = store.load_checkpoint(run.digest)
+    assert len(kept.rounds) == 3
+    assert kept.seconds > 0
+    assert store.load(run.digest) is None
+    (again,) = sweep([run], tmp_path / "out")
+    assert again == whole
+    assert not (store.runs / run.digest / CHECKPOINT).exists()
+    assert store.timing(run.digest)["seconds"] > kept.seconds
+
+
+def test_a_damaged_checkpoint_is_set_aside(tmp_path, capsys) -> None:
+    store = Store(tmp_path)
+    store.save_checkpoint(BASE.digest, snapshot())
+    path = store.runs / BASE.digest / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:-3])
+    (record,) = sweep([BASE], tmp_path)
+    assert record.to_json() == Record.of(simulate(BASE)).to_json()
+    assert "set aside a damaged checkpoint" in capsys.readouterr().err
+    assert path.with_suffix(".damaged").exists()
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypatch, capsys) -> None:
+    def full(self, digest, snapshot):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bench, "EVERY", 0.0)
+    monkeypatch.setattr(Store, "save_checkpoint", full)
+    (record,) = sweep([BASE], tmp_path)
+    assert record.to_json() == Record.of(simulate(BASE)).to_json()
+    assert "No space left" in capsys.readouterr().err
+
+
+def test_the_checkpoint_of_a_stored_run_is_dropped(tmp_path) -> None:
+    sweep([BASE], tmp_path)
+    store = Store(tmp_path)
+    store.save_checkpoint(BASE.digest, snapshot())
+    sweep([BASE], tmp_path)
+    assert not (store.runs / BASE.digest / CHECKPOINT).exists()
+
+
+GRID = "bench --clients 6 --byzantine 1 --rounds 40 --epochs 1 --model linear --attacks mimic,lie --aggregators cclip"
+START = "from gradskew import bench; bench.EVERY = 0.0; from gradskew.cli import main; main()"
+
+
+def start(out, workers: int) -> subprocess.Popen:
+    line = [sys.executable, "-c", START, *GRID.split(), "--workers", str(workers), "--out", str(out)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+@pytest.mark.parametrize(("workers", "how"), [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)])
+def test_killed_again_and_again_it_ends_with_the_same_records(workers: int, how: int, tmp_path) -> None:
+    whole = start(tmp_path / "whole", 1)
+    assert whole.wait(120) == 0
+    out, kills = tmp_path / "out", 0
+    for delay in (0.2, 0.5, 0.9):
+        process = start(out, workers)
+        deadline = time.monotonic() + 60
+        before = progress(out)
+        while progress(out) == before and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)  # until this start has stored a checkpoint or a record of its own
+        time.sleep(delay / 3)
+        if process.poll() is None:
+            kills += 1
+            os.killpg(process.pid, how) if how == signal.SIGKILL else process.send_signal(how)
+        _, err = process.communicate(timeout=60)
+        assert "Traceback" not in err
+    process = start(out, workers)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert kills > 0
+    assert records(out) == records(tmp_path / "whole")
+    assert not list(out.rglob(CHECKPOINT))
+
+
+def progress(out) -> list[tuple[str, int]]:
+    found = []
+    for path in [*out.rglob(CHECKPOINT), *out.rglob("record.json")]:
+        try:
+            found.append((path.parent.name + path.name, path.stat().st_mtime_ns))
+        except FileNotFoundError:
+            continue
+    return sorted(found)
+
+
+def test_a_checkpoint_holds_no_pickle(tmp_path) -> None:
+    data = snapshot().to_bytes("abc")
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert json.loads(header["__metadata__"]["content"])["digest"] == "abc"
