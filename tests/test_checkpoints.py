@@ -197,6 +197,68 @@ def test_killed_again_and_again_it_ends_with_the_same_records(workers: int, how:
     assert not list(out.rglob(CHECKPOINT))
 
 
+COUNT = """
+import os
+from gradskew import bench
+inner = bench.simulate
+def simulate(run, **given):
+    with open(os.environ["PLAYED"], "a") as log:
+        log.write(run.digest + chr(10))
+    return inner(run, **given)
+bench.simulate = simulate
+from gradskew.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("others", [1, 2])
+def test_processes_share_a_store_and_play_no_run_twice(others: int, tmp_path) -> None:
+    line = [
+        sys.executable,
+        "-c",
+        COUNT,
+        *GRID.split(),
+        "--seeds",
+        "4",
+        "--workers",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    environment = {**os.environ, "PLAYED": str(tmp_path / "played")}
+    processes = [subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(1 + others)]
+    for process in processes:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    played = (tmp_path / "played").read_text().split()
+    assert sorted(played) == sorted(records(tmp_path / "out"))
+    assert len(played) == 8
+
+
+def test_a_run_is_owned_by_one_process_until_it_ends(tmp_path) -> None:
+    store = Store(tmp_path)
+    held = """
+import sys, time
+from gradskew.records import Store
+with Store(sys.argv[1]).owned("a" * 64) as mine:
+    print(mine, flush=True)
+    time.sleep(60)
+"""
+    other = subprocess.Popen([sys.executable, "-c", held, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "True\n"
+        with store.owned("a" * 64) as mine:
+            assert not mine
+        with store.owned("b" * 64) as mine:
+            assert mine
+        other.kill()
+        with store.owned("a" * 64, wait=True) as mine:
+            assert mine
+    finally:
+        other.kill()
+        other.communicate()
+
+
 def progress(out) -> list[tuple[str, int]]:
     found = []
     for path in [*out.rglob(CHECKPOINT), *out.rglob("record.json")]:

@@ -11,8 +11,10 @@ import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -143,14 +145,19 @@ def _play_here(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[
         rounds += 1
         tell(done, rounds)
 
-    for done, run in enumerate(runs):
+    done, queue = 0, deque((run, False) for run in runs)
+    while queue:
+        run, wait = queue.popleft()
         error = None
         try:
-            _play(run, store, on_round)
+            if not _play(run, store, on_round, wait):
+                queue.append((run, True))  # another process plays it: it comes last
+                continue
         except Exception as raised:
             error = raised
+        done += 1
         yield run, error
-        tell(done + 1, rounds)
+        tell(done, rounds)
 
 
 def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[int, int], None]) -> Outcomes:
@@ -158,15 +165,19 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
     played = context.Value("q", 0)
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(min(workers, len(runs)), context, _start_worker, (played,))
-    try:
+
+    def submit(run: Run, wait: bool) -> Future[bool]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it: Ctrl-C is for us alone
         try:
-            futures: dict[Future[None], Run] = {pool.submit(_play_in_worker, run, store): run for run in runs}
+            return pool.submit(_play_in_worker, run, store, wait)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:
+        futures = {submit(run, False): run for run in runs}
         waiting, done = set(futures), 0
         while waiting:
-            finished, waiting = wait(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
+            finished, waiting = wait_for(waiting, timeout=POLL, return_when=FIRST_COMPLETED)
             for future in finished:
                 error = future.exception()
                 if isinstance(error, BrokenProcessPool):
@@ -175,6 +186,11 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
                     )
                 if error is not None and not isinstance(error, Exception):
                     raise error
+                if error is None and not future.result():  # another process plays it: it comes last
+                    again = submit(futures[future], True)
+                    futures[again] = futures[future]
+                    waiting.add(again)
+                    continue
                 done += 1
                 yield futures[future], error
             tell(done, played.value)
@@ -189,8 +205,18 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
     pool.shutdown()
 
 
-def _play(run: Run, store: Store, on_round: Callable[[], None]) -> None:
-    """Play a run from its last checkpoint on, and store it; a checkpoint is left where it is stopped."""
+def _play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True) -> bool:
+    """Play a run from its last checkpoint on, and store it; a checkpoint is left where it is stopped.
+
+    False if another process plays it; `wait` for that to end: what it has stored by then is not played again.
+    """
+    with store.owned(run.digest, wait=wait) as mine:
+        if mine and store.load(run.digest) is None:
+            _play_alone(run, store, on_round)
+        return mine
+
+
+def _play_alone(run: Run, store: Store, on_round: Callable[[], None]) -> None:
     keeper = Keeper(store, run.digest)
     for _ in keeper.last.rounds if keeper.last else ():
         on_round()  # so that the rounds done become all rounds
@@ -240,11 +266,11 @@ class Stopped(BaseException):
 _playing = False  # in a worker: whether there is a run to leave a checkpoint of
 
 
-def _play_in_worker(run: Run, store: Store) -> None:
+def _play_in_worker(run: Run, store: Store, wait: bool) -> bool:
     global _playing
     _playing = True
     try:
-        _play(run, store, _count_round)
+        return _play(run, store, _count_round, wait)
     except Stopped:
         os._exit(1)
     finally:

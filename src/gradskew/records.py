@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from .spec import LAST, Run, canonical
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
 LARGEST_CHECKPOINT = 16 << 30
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, LOCK = "checkpoint.safetensors", "lock"
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,22 @@ class Store:
     def drop_checkpoint(self, digest: str) -> None:
         """The run is finished, or its checkpoint is of no use."""
         (self.runs / digest / CHECKPOINT).unlink(missing_ok=True)
+
+    @contextmanager
+    def owned(self, digest: str, *, wait: bool = False) -> Iterator[bool]:
+        """Whether this process alone may play the run, of all on this host; released when it ends, however it ends.
+
+        wait: until whoever plays it now has ended. One run at a time: it is a kernel lock on a byte of one file.
+        """
+        self.runs.mkdir(parents=True, exist_ok=True)
+        with (self.runs / LOCK).open("ab") as file:
+            try:
+                how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+                fcntl.lockf(file, how, 1, int(digest[:15], 16))
+            except (BlockingIOError, PermissionError):
+                yield False
+            else:
+                yield True
 
     def timing(self, digest: str) -> dict[str, Any]:
         """What was noted on how a run was played: seconds, memory, host; empty if that is lost."""
