@@ -10,8 +10,8 @@ import time
 from statistics import median
 
 from gradskew import Run, aggregators, attacks, simulate
-from gradskew.bench import Keeper
 from gradskew.records import Store
+from gradskew.work import Keeper
 from timing import alternate
 
 REPEATS = 7

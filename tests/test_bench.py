@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from gradskew import IID, SGD, FashionMNIST, Run, Store, aggregators, attacks, bench, grid, sweep
+from gradskew import IID, SGD, FashionMNIST, Run, Store, aggregators, attacks, bench, grid, sweep, work
 from gradskew.aggregators import Mean
 from gradskew.attacks import LIE, Attack, NoAttack
 from gradskew.bench import Progress
@@ -117,7 +117,7 @@ def test_progress_counts_each_round(tmp_path):
 def test_a_second_call_plays_nothing(tmp_path, monkeypatch):
     runs = runs_of()
     first, before = sweep(runs, tmp_path), stored(tmp_path)
-    monkeypatch.setattr(bench, "simulate", None)
+    monkeypatch.setattr(work, "simulate", None)
     log = Log()
     assert sweep(runs, tmp_path, report=log, workers=2) == first
     assert log == [Progress(0, 0, 0, 0)]
@@ -187,7 +187,7 @@ def test_workers_is_a_positive_whole_number(tmp_path, workers):
 
 
 def test_an_unwritable_folder_is_an_error_before_any_round(tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "simulate", None)
+    monkeypatch.setattr(work, "simulate", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         sweep(runs_of(), tmp_path / "file" / "out")

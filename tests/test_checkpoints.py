@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew import SGD, Record, Run, aggregators, attacks, bench, simulate, sweep
+from gradskew import SGD, Record, Run, aggregators, attacks, simulate, sweep, work
 from gradskew.checkpoints import Snapshot
 from gradskew.models import CNN, Linear, ResNet18
 from gradskew.records import CHECKPOINT, Store
@@ -110,7 +110,7 @@ def test_every_flipped_bit_is_noticed_or_harmless(place: int, bit: int) -> None:
 def test_a_failed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch) -> None:
     run = RUNS["mimic and cclip"]
     (whole,) = sweep([run], tmp_path / "whole")
-    monkeypatch.setattr(bench, "EVERY", 0.0)
+    monkeypatch.setattr(work, "EVERY", 0.0)
     rounds = 0
 
     def stop() -> None:
@@ -122,7 +122,7 @@ def test_a_failed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch) -> None
     store = Store(tmp_path / "out")
     store.prepare()
     with pytest.raises(KeyboardInterrupt):
-        bench._play(run, store, stop)
+        work.play(run, store, stop)
     kept = store.load_checkpoint(run.digest)
     assert len(kept.rounds) == 3
     assert kept.seconds > 0
@@ -148,7 +148,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monk
     def full(self, digest, snapshot):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bench, "EVERY", 0.0)
+    monkeypatch.setattr(work, "EVERY", 0.0)
     monkeypatch.setattr(Store, "save_checkpoint", full)
     (record,) = sweep([BASE], tmp_path)
     assert record.to_json() == Record.of(simulate(BASE)).to_json()
@@ -164,7 +164,7 @@ def test_the_checkpoint_of_a_stored_run_is_dropped(tmp_path) -> None:
 
 
 GRID = "bench --clients 6 --byzantine 1 --rounds 40 --epochs 1 --model linear --attacks mimic,lie --aggregators cclip"
-START = "from gradskew import bench; bench.EVERY = 0.0; from gradskew.cli import main; main()"
+START = "from gradskew import work; work.EVERY = 0.0; from gradskew.cli import main; main()"
 
 
 def start(out, workers: int) -> subprocess.Popen:
@@ -199,13 +199,13 @@ def test_killed_again_and_again_it_ends_with_the_same_records(workers: int, how:
 
 COUNT = """
 import os
-from gradskew import bench
-inner = bench.simulate
+from gradskew import work
+inner = work.simulate
 def simulate(run, **given):
     with open(os.environ["PLAYED"], "a") as log:
         log.write(run.digest + chr(10))
     return inner(run, **given)
-bench.simulate = simulate
+work.simulate = simulate
 from gradskew.cli import main
 main()
 """

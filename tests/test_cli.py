@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gradskew import bench, settings
+from gradskew import bench, settings, work
 from gradskew.checks import InputError
 from gradskew.cli import main
 from gradskew.data import Digits, FashionMNIST
@@ -120,7 +120,7 @@ def test_a_tiny_bench(tiny, tmp_path):
 def test_a_second_call_plays_nothing(tiny, tmp_path, monkeypatch):
     tiny()
     before = records(tmp_path / "out"), (tmp_path / "out" / "results.csv").read_bytes()
-    monkeypatch.setattr(bench, "simulate", None)
+    monkeypatch.setattr(work, "simulate", None)
     outcome = tiny()
     assert outcome.code == 0
     assert "0 runs played" in outcome.out
@@ -385,14 +385,14 @@ def test_precision_is_a_setting(tiny):
 
 
 def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypatch):
-    simulate = bench.simulate
+    simulate = work.simulate
 
     def fail(run, **options):
         if (run.attack.name, run.aggregator.name) == ("lie", "median"):
             raise ZeroDivisionError("over\nhere")
         return simulate(run, **options)
 
-    monkeypatch.setattr(bench, "simulate", fail)
+    monkeypatch.setattr(work, "simulate", fail)
     outcome = tiny("--aggregators", "mean,median")
     assert outcome.late_error() == (
         "gradskew: lie against median, seed 0: ZeroDivisionError: over here; the other runs are stored"
@@ -407,13 +407,13 @@ def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypa
     assert len(records(out)) == 3
     assert "median" in outcome.out
 
-    monkeypatch.setattr(bench, "simulate", simulate)
+    monkeypatch.setattr(work, "simulate", simulate)
     assert tiny("--aggregators", "mean,median").code == 0
     assert len(rows(out)) == 4
 
 
 def test_nothing_is_written_where_every_run_fails(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "simulate", None)
+    monkeypatch.setattr(work, "simulate", None)
     outcome = tiny()
     assert "(and 1 more runs)" in outcome.late_error()
     assert outcome.out == ""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import multiprocessing.connection
 import operator
 import os
 import signal
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -20,19 +17,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from .aggregators import Aggregator
 from .attacks import Attack
-from .checkpoints import Snapshot
 from .checks import InputError, check, check_number
 from .computing import computing
-from .federation import Federation, simulate
+from .federation import Federation
 from .records import Record, Store
 from .spec import Run
+from .work import play, play_in_worker, start_worker
 
 POLL = 0.2  # seconds between two looks at the progress
-EVERY = 30.0  # seconds between two checkpoints of a run
 GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoint
 MEASURED, MEASURED_SECONDS = 5, 1.0  # rounds that an estimate plays at most, and after how long it starts no other
 
@@ -150,7 +145,7 @@ def _play_here(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[
         run, wait = queue.popleft()
         error = None
         try:
-            if not _play(run, store, on_round, wait):
+            if not play(run, store, on_round, wait):
                 queue.append((run, True))  # another process plays it: it comes last
                 continue
         except Exception as raised:
@@ -164,12 +159,12 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
     played = context.Value("q", 0)
     others = multiprocessing.active_children()
-    pool = ProcessPoolExecutor(min(workers, len(runs)), context, _start_worker, (played,))
+    pool = ProcessPoolExecutor(min(workers, len(runs)), context, start_worker, (played,))
 
     def submit(run: Run, wait: bool) -> Future[bool]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it: Ctrl-C is for us alone
         try:
-            return pool.submit(_play_in_worker, run, store, wait)
+            return pool.submit(play_in_worker, run, store, wait)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -203,104 +198,3 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
-
-
-def _play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True) -> bool:
-    """Play a run from its last checkpoint on, and store it; a checkpoint is left where it is stopped.
-
-    False if another process plays it; `wait` for that to end: what it has stored by then is not played again.
-    """
-    with store.owned(run.digest, wait=wait) as mine:
-        if mine and store.load(run.digest) is None:
-            _play_alone(run, store, on_round)
-        return mine
-
-
-def _play_alone(run: Run, store: Store, on_round: Callable[[], None]) -> None:
-    keeper = Keeper(store, run.digest)
-    for _ in keeper.last.rounds if keeper.last else ():
-        on_round()  # so that the rounds done become all rounds
-    try:
-        result = simulate(run, on_round=on_round, start=keeper.last, keep=keeper)
-    except (KeyboardInterrupt, Stopped):
-        keeper.write()
-        raise
-    store.save(result, keeper.seconds)
-    store.drop_checkpoint(run.digest)
-
-
-class Keeper:
-    """Holds the last snapshot of a run, and stores it now and then."""
-
-    def __init__(self, store: Store, digest: str):
-        self.store, self.digest = store, digest
-        self.last = store.load_checkpoint(digest)
-        self.before = self.last.seconds if self.last else 0.0
-        self.started = self.written = time.perf_counter()
-
-    @property
-    def seconds(self) -> float:
-        """What the run has taken, before it was stopped and since."""
-        return self.before + time.perf_counter() - self.started
-
-    def __call__(self, snapshot: Snapshot) -> None:
-        self.last = snapshot
-        if time.perf_counter() - self.written >= EVERY:
-            self.write()
-
-    def write(self) -> None:
-        """Store the last snapshot; where that is impossible, say so: the run goes on."""
-        self.written = time.perf_counter()
-        if self.last is None:
-            return
-        try:
-            self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
-        except (OSError, ValueError) as error:
-            print(f"gradskew: no checkpoint of {self.digest[:12]}: {error}", file=sys.stderr)
-
-
-class Stopped(BaseException):
-    """A worker was told to end."""
-
-
-_playing = False  # in a worker: whether there is a run to leave a checkpoint of
-
-
-def _play_in_worker(run: Run, store: Store, wait: bool) -> bool:
-    global _playing
-    _playing = True
-    try:
-        return _play(run, store, _count_round, wait)
-    except Stopped:
-        os._exit(1)
-    finally:
-        _playing = False
-
-
-def _stop(*_: object) -> None:
-    if not _playing:
-        os._exit(1)
-    raise Stopped
-
-
-_played: Any = None  # in a worker: the counter of rounds that all workers share
-
-
-def _start_worker(played: Any) -> None:
-    """Share the counter; a worker whose parent is gone ends."""
-    global _played
-    _played = played
-    signal.signal(signal.SIGTERM, _stop)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            multiprocessing.connection.wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _count_round() -> None:
-    with _played.get_lock():
-        _played.value += 1

@@ -1,0 +1,124 @@
+"""One run, played by one process: its lock, its checkpoints, and what is left of it if it is stopped."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from .checkpoints import Snapshot
+from .federation import simulate
+from .records import Store
+from .spec import Run
+
+EVERY = 30.0  # seconds between two checkpoints of a run
+
+
+def play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True) -> bool:
+    """Play a run from its last checkpoint on, and store it; a checkpoint is left where it is stopped.
+
+    False if another process plays it; `wait` for that to end: what it has stored by then is not played again.
+    """
+    with store.owned(run.digest, wait=wait) as mine:
+        if mine and store.load(run.digest) is None:
+            _play_alone(run, store, on_round)
+        return mine
+
+
+def _play_alone(run: Run, store: Store, on_round: Callable[[], None]) -> None:
+    global _keeper
+    keeper = _keeper = Keeper(store, run.digest)
+    for _ in keeper.last.rounds if keeper.last else ():
+        on_round()  # so that the rounds done become all rounds
+    try:
+        result = simulate(run, on_round=on_round, start=keeper.last, keep=keeper)
+    except KeyboardInterrupt:
+        keeper.write()
+        raise
+    finally:
+        _keeper = None
+    store.save(result, keeper.seconds)
+    store.drop_checkpoint(run.digest)
+
+
+class Keeper:
+    """Holds the last snapshot of a run, and stores it now and then."""
+
+    def __init__(self, store: Store, digest: str):
+        self.store, self.digest = store, digest
+        self.last = store.load_checkpoint(digest)
+        self.before = self.last.seconds if self.last else 0.0
+        self.started = self.written = time.perf_counter()
+        self.writing = False
+
+    @property
+    def seconds(self) -> float:
+        """What the run has taken, before it was stopped and since."""
+        return self.before + time.perf_counter() - self.started
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        self.last = snapshot
+        if time.perf_counter() - self.written >= EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Store the last snapshot; where that is impossible, say so: the run goes on."""
+        self.written = time.perf_counter()
+        if self.last is None:
+            return
+        self.writing = True
+        try:
+            self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
+        except (OSError, ValueError) as error:
+            print(f"gradskew: no checkpoint of {self.digest[:12]}: {error}", file=sys.stderr)
+        self.writing = False
+        if _stopped:
+            os._exit(1)
+
+
+_keeper: Keeper | None = None  # of the run that this process plays
+_stopped = False  # in a worker: whether it was told to end while it wrote a checkpoint
+_played: Any = None  # in a worker: the counter of rounds that all workers share
+
+
+def play_in_worker(run: Run, store: Store, wait: bool) -> bool:
+    """`play`, counting rounds for all workers."""
+    return play(run, store, _count_round, wait)
+
+
+def start_worker(played: Any) -> None:
+    """Share the counter; a worker that is told to end leaves a checkpoint, one whose parent is gone just ends."""
+    global _played
+    _played = played
+    signal.signal(signal.SIGTERM, _stop)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            multiprocessing.connection.wait([parent.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _stop(*_: object) -> None:
+    """Write the checkpoint here and now: an exception could come up anywhere."""
+    global _stopped
+    _stopped = True
+    if _keeper is None:
+        os._exit(1)
+    if not _keeper.writing:  # else it ends when that is done
+        _keeper.write()
+        os._exit(1)
+
+
+def _count_round() -> None:
+    with _played.get_lock():
+        _played.value += 1
