@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format benchmarks crosschecks clean
+.PHONY: help bench test lint format benchmarks crosschecks chaos clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain P
 
 crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual environment of their own
 	$(PEERS)/bin/python -m pytest -W ignore crosschecks
+
+chaos: $(VENV)/.installed-dev  ## Kill sweeps 200 times; compare with undisturbed ones (about 20 minutes)
+	$(BIN)/python tests/chaos.py --kills 200
 
 clean:  ## Remove the virtual environment and the default results
 	rm -rf $(VENV) $(PEERS) gradskew-results

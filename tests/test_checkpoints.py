@@ -1,11 +1,6 @@
 """Runs that are stopped and go on: from any round, after any signal, to the same bits."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -18,7 +13,6 @@ from gradskew import SGD, Record, Run, aggregators, attacks, simulate, sweep, wo
 from gradskew.checkpoints import Snapshot
 from gradskew.models import CNN, Linear, ResNet18
 from gradskew.records import CHECKPOINT, Store
-from test_cli import records
 from tiny import Cuts, Tiny
 
 BASE = Run(
@@ -161,112 +155,6 @@ def test_the_checkpoint_of_a_stored_run_is_dropped(tmp_path) -> None:
     store.save_checkpoint(BASE.digest, snapshot())
     sweep([BASE], tmp_path)
     assert not (store.runs / BASE.digest / CHECKPOINT).exists()
-
-
-GRID = "bench --clients 6 --byzantine 1 --rounds 40 --epochs 1 --model linear --attacks mimic,lie --aggregators cclip"
-START = "from gradskew import work; work.EVERY = 0.0; from gradskew.cli import main; main()"
-
-
-def start(out, workers: int) -> subprocess.Popen:
-    line = [sys.executable, "-c", START, *GRID.split(), "--workers", str(workers), "--out", str(out)]
-    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
-
-
-@pytest.mark.parametrize(("workers", "how"), [(1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)])
-def test_killed_again_and_again_it_ends_with_the_same_records(workers: int, how: int, tmp_path) -> None:
-    whole = start(tmp_path / "whole", 1)
-    assert whole.wait(120) == 0
-    out, kills = tmp_path / "out", 0
-    for delay in (0.2, 0.5, 0.9):
-        process = start(out, workers)
-        deadline = time.monotonic() + 60
-        before = progress(out)
-        while progress(out) == before and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)  # until this start has stored a checkpoint or a record of its own
-        time.sleep(delay / 3)
-        if process.poll() is None:
-            kills += 1
-            os.killpg(process.pid, how) if how == signal.SIGKILL else process.send_signal(how)
-        _, err = process.communicate(timeout=60)
-        assert "Traceback" not in err
-    process = start(out, workers)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    assert kills > 0
-    assert records(out) == records(tmp_path / "whole")
-    assert not list(out.rglob(CHECKPOINT))
-
-
-COUNT = """
-import os
-from gradskew import work
-inner = work.simulate
-def simulate(run, **given):
-    with open(os.environ["PLAYED"], "a") as log:
-        log.write(run.digest + chr(10))
-    return inner(run, **given)
-work.simulate = simulate
-from gradskew.cli import main
-main()
-"""
-
-
-@pytest.mark.parametrize("others", [1, 2])
-def test_processes_share_a_store_and_play_no_run_twice(others: int, tmp_path) -> None:
-    line = [
-        sys.executable,
-        "-c",
-        COUNT,
-        *GRID.split(),
-        "--seeds",
-        "4",
-        "--workers",
-        "1",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    environment = {**os.environ, "PLAYED": str(tmp_path / "played")}
-    processes = [subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(1 + others)]
-    for process in processes:
-        _, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-    played = (tmp_path / "played").read_text().split()
-    assert sorted(played) == sorted(records(tmp_path / "out"))
-    assert len(played) == 8
-
-
-def test_a_run_is_owned_by_one_process_until_it_ends(tmp_path) -> None:
-    store = Store(tmp_path)
-    held = """
-import sys, time
-from gradskew.records import Store
-with Store(sys.argv[1]).owned("a" * 64) as mine:
-    print(mine, flush=True)
-    time.sleep(60)
-"""
-    other = subprocess.Popen([sys.executable, "-c", held, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    try:
-        assert other.stdout.readline() == "True\n"
-        with store.owned("a" * 64) as mine:
-            assert not mine
-        with store.owned("b" * 64) as mine:
-            assert mine
-        other.kill()
-        with store.owned("a" * 64, wait=True) as mine:
-            assert mine
-    finally:
-        other.kill()
-        other.communicate()
-
-
-def progress(out) -> list[tuple[str, int]]:
-    found = []
-    for path in [*out.rglob(CHECKPOINT), *out.rglob("record.json")]:
-        try:
-            found.append((path.parent.name + path.name, path.stat().st_mtime_ns))
-        except FileNotFoundError:
-            continue
-    return sorted(found)
 
 
 def test_a_checkpoint_holds_no_pickle(tmp_path) -> None:

@@ -438,7 +438,7 @@ def test_the_progress_line_says_what_was_played(capsys):
         line(terminal.Progress(0, 4, 0, 40))
         line(terminal.Progress(4, 4, 40, 40))
     assert line.summary(6).startswith("4 runs played")
-    assert "2 were stored before" in line.summary(6)
+    assert "2 were stored already" in line.summary(6)
     assert capsys.readouterr().out == ""
 
 

@@ -25,7 +25,7 @@ from .computing import computing
 from .federation import Federation
 from .records import Record, Store
 from .spec import Run
-from .work import play, play_in_worker, start_worker
+from .work import Played, play, play_in_worker, start_worker
 
 POLL = 0.2  # seconds between two looks at the progress
 GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoint
@@ -77,17 +77,24 @@ def sweep(
     unique = {run.digest: run for run in runs}  # one spec may be written in several ways
     left = [run for digest, run in unique.items() if store.load(digest) is None]
     for digest in unique.keys() - {run.digest for run in left}:
-        store.drop_checkpoint(digest)  # of a process that was killed after it had stored the run
+        store.tidy(digest)  # of a process that was killed after it had stored the run
     begin(left)
     play = _play_here if workers == 1 or len(left) <= 1 else _play_in_processes
     total = sum(run.rounds for run in left)
+    elsewhere: list[Run] = []  # stored by other processes in the meantime
+    failures: list[tuple[Run, Exception]] = []
 
     def tell(done: int, rounds: int) -> None:
-        report(Progress(done, len(left), rounds, total))
+        others = sum(run.rounds for run in elsewhere)
+        report(Progress(done - len(elsewhere), len(left) - len(elsewhere), rounds, total - others))
 
     tell(0, 0)
     with closing(play(left, store, workers, tell)) as outcomes:
-        failures = [(run, error) for run, error in outcomes if error is not None]
+        for run, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                failures.append((run, outcome))
+            elif outcome is Played.BEFORE:
+                elsewhere.append(run)
     if failures:
         run, error = failures[0]
         kind = "" if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: "
@@ -129,7 +136,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-Outcomes = Generator[tuple[Run, Exception | None], None, None]
+Outcomes = Generator[tuple[Run, Played | Exception], None, None]
 
 
 def _play_here(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[int, int], None]) -> Outcomes:
@@ -143,15 +150,16 @@ def _play_here(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[
     done, queue = 0, deque((run, False) for run in runs)
     while queue:
         run, wait = queue.popleft()
-        error = None
+        outcome: Played | Exception
         try:
-            if not play(run, store, on_round, wait):
-                queue.append((run, True))  # another process plays it: it comes last
-                continue
-        except Exception as raised:
-            error = raised
+            outcome = play(run, store, on_round, wait)
+        except Exception as error:
+            outcome = error
+        if outcome is Played.ELSEWHERE:
+            queue.append((run, True))  # it comes last
+            continue
         done += 1
-        yield run, error
+        yield run, outcome
         tell(done, rounds)
 
 
@@ -161,7 +169,7 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(min(workers, len(runs)), context, start_worker, (played,))
 
-    def submit(run: Run, wait: bool) -> Future[bool]:
+    def submit(run: Run, wait: bool) -> Future[Played]:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it: Ctrl-C is for us alone
         try:
             return pool.submit(play_in_worker, run, store, wait)
@@ -181,20 +189,23 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
                     )
                 if error is not None and not isinstance(error, Exception):
                     raise error
-                if error is None and not future.result():  # another process plays it: it comes last
+                outcome = error or future.result()
+                if outcome is Played.ELSEWHERE:  # it comes last
                     again = submit(futures[future], True)
                     futures[again] = futures[future]
                     waiting.add(again)
                     continue
                 done += 1
-                yield futures[future], error
+                yield futures[future], outcome
             tell(done, played.value)
     except BaseException:
         ours = [process for process in multiprocessing.active_children() if process not in others]
         for process in ours:
             process.terminate()
+        deadline = time.monotonic() + GRACE
         for process in ours:
-            process.join(GRACE)
+            process.join(max(0.0, deadline - time.monotonic()))
+            process.kill()  # one that computes too long to listen has its last checkpoint
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -14,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,13 @@ import torch
 from .checkpoints import Snapshot
 from .checks import InputError
 from .federation import Result
+from .leases import Lease, owned
 from .skew import Picture
 from .spec import LAST, Run, canonical
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
 LARGEST_CHECKPOINT = 16 << 30
-CHECKPOINT, LOCK = "checkpoint.safetensors", "lock"
+RECORD, SECOND, CHECKPOINT = "record.json", "record.second.json", "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Store:
 
     def load(self, digest: str) -> Record | None:
         """The stored record, or None. A damaged one is set aside, so that it will be computed again."""
-        path = self.runs / digest / "record.json"
+        path = self.runs / digest / RECORD
         if not path.is_file():
             return None
         try:
@@ -130,15 +130,26 @@ class Store:
         return record
 
     def save(self, result: Result, seconds: float) -> Record:
-        """Store a finished run. A record appears whole or not at all."""
+        """Store a finished run; returns the record that is stored. A record appears whole or not at all.
+
+        The first one stays, should two processes have played the run: they are equal, or a line says that they are not.
+        """
         record = Record.of(result)
         folder = self.runs / record.digest
         folder.mkdir(parents=True, exist_ok=True)
-        write(folder / "timing.json", json.dumps(_timing(result.run, seconds), indent=1) + "\n")
-        if result.pictures:
-            write(folder / "pictures.json", canonical([picture.to_json() for picture in result.pictures]) + "\n")
-        write(folder / "record.json", record.to_json())
-        return record
+        first = self.load(record.digest)
+        if first is None:
+            write(folder / "timing.json", json.dumps(_timing(result.run, seconds), indent=1) + "\n")
+            if result.pictures:
+                write(folder / "pictures.json", canonical([picture.to_json() for picture in result.pictures]) + "\n")
+            if write(folder / RECORD, record.to_json(), first=True):
+                return record
+            first = self.load(record.digest) or record
+        if first.to_json() != record.to_json():
+            write(folder / SECOND, record.to_json())
+            differ = f"{folder} was played twice, with different results (on another kind of processor?)"
+            print(f"gradskew: {differ}: the first stays, the second is in {SECOND}", file=sys.stderr)
+        return first
 
     def save_checkpoint(self, digest: str, snapshot: Snapshot) -> None:
         """Store how far a run is, in place of what was stored before."""
@@ -159,25 +170,15 @@ class Store:
             _set_aside(path, error)
             return None
 
-    def drop_checkpoint(self, digest: str) -> None:
-        """The run is finished, or its checkpoint is of no use."""
-        (self.runs / digest / CHECKPOINT).unlink(missing_ok=True)
+    def tidy(self, digest: str) -> None:
+        """The run is finished: its checkpoint goes, and what processes that were killed have left half written."""
+        folder = self.runs / digest
+        for path in (folder / CHECKPOINT, *folder.glob(".*")):
+            path.unlink(missing_ok=True)
 
-    @contextmanager
-    def owned(self, digest: str, *, wait: bool = False) -> Iterator[bool]:
-        """Whether this process alone may play the run, of all on this host; released when it ends, however it ends.
-
-        wait: until whoever plays it now has ended. One run at a time: it is a kernel lock on a byte of one file.
-        """
-        self.runs.mkdir(parents=True, exist_ok=True)
-        with (self.runs / LOCK).open("ab") as file:
-            try:
-                how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
-                fcntl.lockf(file, how, 1, int(digest[:15], 16))
-            except (BlockingIOError, PermissionError):
-                yield False
-            else:
-                yield True
+    def owned(self, digest: str, *, wait: bool = False) -> AbstractContextManager[Lease | None]:
+        """The lease of a run if this process alone may play it, of all that share the store: see `leases.owned`."""
+        return owned(self.runs, digest, wait=wait)
 
     def timing(self, digest: str) -> dict[str, Any]:
         """What was noted on how a run was played: seconds, memory, host; empty if that is lost."""
@@ -209,24 +210,54 @@ class Store:
 def _set_aside(path: Path, error: ValueError) -> None:
     with suppress(FileNotFoundError):  # another process was faster
         path.replace(path.with_suffix(".damaged"))
-    kind = "record" if path.name == "record.json" else "checkpoint"
+    kind = "record" if path.name == RECORD else "checkpoint"
     print(f"gradskew: set aside a damaged {kind}, {path}: {error}", file=sys.stderr)
 
 
-def write(path: Path, content: str | bytes) -> None:
-    """Replace a file atomically: readers see the old content or the new, and a full disk leaves the old."""
+def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:
+    """Replace a file atomically: readers see the old content or the new, and a full disk or a power cut leaves the old.
+
+    first: a file that is there already stays, and the answer is False.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        placed = _link(temporary, path) if first else None
+        if placed is None:
+            temporary.replace(path)
+        _sync(path.parent)
+        return placed is not False
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             error.filename = str(path)  # of itself a full disk does not say where it is
         raise
+
+
+def _link(temporary: Path, path: Path) -> bool | None:
+    """Give a file its name unless another has it; None where the file system has no hard links."""
+    try:
+        os.link(temporary, path)
+        placed = True
+    except FileExistsError:
+        placed = False
+    except OSError:
+        return None
+    temporary.unlink()
+    return placed
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in the folder on disk, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _checksum(body: dict[str, Any]) -> str:

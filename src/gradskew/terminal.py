@@ -173,4 +173,4 @@ class ProgressLine:
         """What was done, in one sentence, of `runs` that the table holds."""
         played, seconds = self.last, perf_counter() - self.started
         rate = f" ({played.rounds_done / seconds:.3g} rounds/s)" if played.runs else ""
-        return f"{count(played.runs, 'run')} played in {seconds:.1f} s{rate}, {runs - played.runs} were stored before."
+        return f"{count(played.runs, 'run')} played in {seconds:.1f} s{rate}, {runs - played.runs} were stored already."

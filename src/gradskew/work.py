@@ -11,30 +11,43 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from enum import IntEnum
+from typing import Any, NoReturn
 
 from .checkpoints import Snapshot
 from .federation import simulate
+from .leases import Lease
 from .records import Store
 from .spec import Run
 
 EVERY = 30.0  # seconds between two checkpoints of a run
 
 
-def play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True) -> bool:
+class Played(IntEnum):
+    """What became of a run: another process plays it, this one has played it, or it was stored by then."""
+
+    ELSEWHERE = 0
+    HERE = 1
+    BEFORE = 2
+
+
+def play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True) -> Played:
     """Play a run from its last checkpoint on, and store it; a checkpoint is left where it is stopped.
 
-    False if another process plays it; `wait` for that to end: what it has stored by then is not played again.
+    wait: until another process that plays it has ended; what it has stored by then is not played again.
     """
-    with store.owned(run.digest, wait=wait) as mine:
-        if mine and store.load(run.digest) is None:
-            _play_alone(run, store, on_round)
-        return mine
+    with store.owned(run.digest, wait=wait) as lease:
+        if lease is None:
+            return Played.ELSEWHERE
+        if store.load(run.digest) is not None:
+            return Played.BEFORE
+        _play_alone(run, store, lease, on_round)
+        return Played.HERE
 
 
-def _play_alone(run: Run, store: Store, on_round: Callable[[], None]) -> None:
+def _play_alone(run: Run, store: Store, lease: Lease, on_round: Callable[[], None]) -> None:
     global _keeper
-    keeper = _keeper = Keeper(store, run.digest)
+    keeper = _keeper = Keeper(store, run.digest, lease)
     for _ in keeper.last.rounds if keeper.last else ():
         on_round()  # so that the rounds done become all rounds
     try:
@@ -45,14 +58,14 @@ def _play_alone(run: Run, store: Store, on_round: Callable[[], None]) -> None:
     finally:
         _keeper = None
     store.save(result, keeper.seconds)
-    store.drop_checkpoint(run.digest)
+    store.tidy(run.digest)
 
 
 class Keeper:
     """Holds the last snapshot of a run, and stores it now and then."""
 
-    def __init__(self, store: Store, digest: str):
-        self.store, self.digest = store, digest
+    def __init__(self, store: Store, digest: str, lease: Lease | None = None):
+        self.store, self.digest, self.lease = store, digest, lease
         self.last = store.load_checkpoint(digest)
         self.before = self.last.seconds if self.last else 0.0
         self.started = self.written = time.perf_counter()
@@ -80,7 +93,13 @@ class Keeper:
             print(f"gradskew: no checkpoint of {self.digest[:12]}: {error}", file=sys.stderr)
         self.writing = False
         if _stopped:
-            os._exit(1)
+            self.leave()
+
+    def leave(self) -> NoReturn:
+        """End the process here and now; the run is free for others."""
+        if self.lease is not None:
+            self.lease.drop()
+        os._exit(1)
 
 
 _keeper: Keeper | None = None  # of the run that this process plays
@@ -88,7 +107,7 @@ _stopped = False  # in a worker: whether it was told to end while it wrote a che
 _played: Any = None  # in a worker: the counter of rounds that all workers share
 
 
-def play_in_worker(run: Run, store: Store, wait: bool) -> bool:
+def play_in_worker(run: Run, store: Store, wait: bool) -> Played:
     """`play`, counting rounds for all workers."""
     return play(run, store, _count_round, wait)
 
@@ -116,7 +135,7 @@ def _stop(*_: object) -> None:
         os._exit(1)
     if not _keeper.writing:  # else it ends when that is done
         _keeper.write()
-        os._exit(1)
+        _keeper.leave()
 
 
 def _count_round() -> None:

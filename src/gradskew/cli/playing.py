@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -65,12 +66,15 @@ def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
 
 @contextmanager
 def stoppable(out: Path) -> Iterator[None]:
-    """Ctrl-C says how to go on and ends the program."""
+    """Ctrl-C, or a scheduler's SIGTERM, says how to go on and ends the program."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         click.echo(f"Stopped. What is done is kept in {out}: the same command goes on from there.", err=True)
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def foretell(runs: Sequence[Run], workers: int = 1) -> None:

@@ -1,0 +1,147 @@
+"""Who plays a run, of all processes that share a store: a lock of the kernel on one host, a lease between hosts.
+
+The lock ends with its process, however that ends. Where a folder is shared between hosts, locks may not reach the
+others: there the owner keeps a file `lease` in the run's folder, and touches it as long as it lives.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+LEASE = 120.0  # seconds of silence after which an owner on another host counts as gone
+BEAT = 20.0  # seconds between two signs of life
+POLL = 1.0  # seconds between two looks at another host's lease
+LOCK, NAME = "lock", "lease"
+LONGEST = 500  # bytes of a lease
+
+
+class Lease:
+    """A file that says who plays the run in `folder`; it holds the owner's host and a token of its own."""
+
+    def __init__(self, folder: Path, *, locked: bool):
+        self.folder, self.path, self.locked = folder, folder / NAME, locked
+        self.text = f"{host()}\n{secrets.token_hex(8)}\n"
+
+    def take(self) -> bool:
+        """Whether it is ours now: it was free, or its owner is gone."""
+        self.folder.mkdir(exist_ok=True)
+        mine = self.folder / f".{NAME}.{secrets.token_hex(8)}"
+        try:
+            mine.write_text(self.text)
+            os.utime(mine)  # by the clock of whoever keeps the files, as in `beat`
+            if not self._put(mine):
+                if not self._abandoned(mine.stat().st_mtime):
+                    return False
+                mine.replace(self.path)
+            return True
+        finally:
+            mine.unlink(missing_ok=True)
+
+    def _put(self, mine: Path) -> bool:
+        """Make it appear whole, if there is none."""
+        try:
+            os.link(mine, self.path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without hard links
+            try:
+                with self.path.open("x") as file:
+                    file.write(self.text)
+            except FileExistsError:
+                return False
+        return True
+
+    def _abandoned(self, now: float) -> bool:
+        """Whether its owner was on this host, where only it could hold the lock; or has been silent for too long."""
+        try:
+            with self.path.open("rb") as file:  # opening asks the server, where a look may be answered from a cache
+                owner, last = file.read(LONGEST), os.fstat(file.fileno()).st_mtime
+        except FileNotFoundError:
+            return True
+        ours = owner.startswith(f"{host()}\n".encode())
+        return (ours and self.locked) or now - last > LEASE
+
+    @property
+    def held(self) -> bool:
+        """Whether it is still ours: an owner that was silent for too long may have lost it."""
+        with suppress(OSError, ValueError):
+            return self.path.read_text() == self.text
+        return False
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Inside, a thread gives signs of life."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(BEAT) and self.held:
+                with suppress(OSError):
+                    os.utime(self.path)
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def drop(self) -> None:
+        """Give it back."""
+        if self.held:
+            self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def owned(runs: Path, digest: str, *, wait: bool = False) -> Iterator[Lease | None]:
+    """The lease of a run, if this process alone may play it; None if another one plays it.
+
+    wait: until whoever plays it now has ended. One run at a time: a process that closes the file of locks loses all.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    with (runs / LOCK).open("ab") as file:
+        locked = _lock(file.fileno(), int(digest[:15], 16), wait)
+        lease = Lease(runs / digest, locked=locked is True)
+        if locked is False or not _taken(lease, wait):
+            yield None
+            return
+        try:
+            with lease.beating():
+                yield lease
+        finally:
+            lease.drop()
+
+
+def _taken(lease: Lease, wait: bool) -> bool:
+    while not lease.take():
+        if not wait:
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def _lock(file: int, byte: int, wait: bool) -> bool | None:
+    """Whether the byte of the file is locked now for this process; None where the file system has no locks."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def host() -> str:
+    """What names this machine since its last start: as far as that, the kernel's locks reach."""
+    boot = ""
+    with suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{platform.node()} {boot}"

@@ -1,0 +1,187 @@
+"""Sweeps that are killed again and again: no finished run is lost or played again, and the records are the same.
+
+`python tests/chaos.py --kills 200` prints what happened; the tests take a few kills of the same.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GRID = (
+    "bench --clients 10 --byzantine 2 --rounds 60 --model linear --attacks none,mimic,lie,strike"
+    " --aggregators mean,cclip,nnm+rfa,bucketing+median"
+)
+LONGEST = 1.0  # seconds that a sweep is left alone after its first sign of work, at the most
+PATIENCE = 120.0  # seconds for a sweep to show a sign of work
+
+# A bench with checkpoints all the time, that logs each run which it begins, and whether that was stored already.
+PLAY = """
+import os
+from gradskew import work
+from gradskew.cli import main
+inner, work.EVERY = work.simulate, 0.05
+def simulate(run, **given):
+    stored = os.path.exists(os.path.join(os.environ["RUNS"], run.digest, "record.json"))
+    with open(os.environ["LOG"], "a") as log:
+        log.write(f"{run.digest} {stored} {given['start'] is not None}" + chr(10))
+    return inner(run, **given)
+work.simulate = simulate
+if __name__ == "__main__":
+    main()
+"""
+
+
+@dataclass
+class Toll:
+    """What a chaos did, and what it found wrong."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    grids: int = 0
+    runs: int = 0
+    begun: int = 0
+    resumed: int = 0
+    lost: int = 0
+    again: int = 0
+    differing: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> int:
+        return self.lost + self.again + self.differing + len(self.errors)
+
+
+class Grid:
+    """One grid in a folder of its own, with the processes that play it."""
+
+    def __init__(self, folder: Path, grid: str, workers: Sequence[int]):
+        self.folder, self.grid, self.workers = folder, grid, workers
+        folder.mkdir()
+        (folder / "play.py").write_text(PLAY)
+
+    @property
+    def records(self) -> dict[str, bytes]:
+        return {path.parent.name: path.read_bytes() for path in self.folder.glob("out/runs/*/record.json")}
+
+    @property
+    def log(self) -> list[list[str]]:
+        path = self.folder / "log"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    def start(self) -> list[subprocess.Popen[str]]:
+        """One bench for each number of workers, all on the same store."""
+        place = {"RUNS": str(self.folder / "out" / "runs"), "LOG": str(self.folder / "log")}
+        play = [sys.executable, str(self.folder / "play.py"), *self.grid.split(), "--out", str(self.folder / "out")]
+        return [
+            subprocess.Popen(
+                [*play, "--workers", str(count)],
+                env={**os.environ, **place},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            for count in self.workers
+        ]
+
+
+def strike(process: subprocess.Popen[str], rng: random.Random) -> str:
+    """Stop a bench in one of the ways in which benches are stopped; returns which."""
+    how = rng.choice(["SIGKILL to all", "SIGKILL to all", "SIGKILL to one", "SIGINT", "SIGTERM"])
+    if how == "SIGKILL to all":
+        os.killpg(process.pid, signal.SIGKILL)
+    elif how == "SIGKILL to one":
+        os.kill(rng.choice([process.pid, *children(process.pid)]), signal.SIGKILL)
+    else:
+        process.send_signal(signal.SIGINT if how == "SIGINT" else signal.SIGTERM)
+    return how
+
+
+def children(pid: int) -> Iterator[int]:
+    for path in Path("/proc").glob(f"{pid}/task/*/children"):
+        yield from map(int, path.read_text().split())
+
+
+def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,), grid: str = GRID) -> Toll:
+    """Kill sweeps over `grid` until there were so many kills, each grid to its end; compare with an undisturbed one.
+
+    workers: for each bench that shares the store, its number of workers.
+    """
+    rng, toll = random.Random(seed), Toll()
+    whole = Grid(folder / "whole", grid, [2])
+    finish(whole, toll)
+    while toll.kills.total() < kills and not toll.errors:
+        toll.grids += 1
+        one = Grid(folder / str(toll.grids), grid, workers)
+        while len(one.records) < len(whole.records) and toll.kills.total() < kills and not toll.errors:
+            before, begun = one.records, len(one.log)
+            processes = one.start()
+            deadline = time.monotonic() + PATIENCE
+            while len(one.log) == begun and any(p.poll() is None for p in processes) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, LONGEST))
+            running = [process for process in processes if process.poll() is None]
+            for process in running:
+                toll.kills[strike(process, rng)] += 1
+            for process in processes:
+                toll.errors += complaints(process.communicate(timeout=PATIENCE)[1])
+            toll.lost += sum(one.records.get(digest) != record for digest, record in before.items())
+        finish(one, toll)
+        toll.runs += len(whole.records)
+        toll.begun += len(one.log)
+        toll.resumed += sum(resumed == "True" for _, _, resumed in one.log)
+        toll.again += sum(stored == "True" for _, stored, _ in one.log)
+        toll.differing += sum(one.records.get(digest) != record for digest, record in whole.records.items())
+        toll.differing += len(one.records) - len(whole.records)
+        left = [path.name for path in one.folder.glob("out/runs/*/*") if path.name not in KEPT]
+        toll.errors += [f"left over: {name}" for name in left]
+    return toll
+
+
+KEPT = ("record.json", "timing.json", "pictures.json")
+
+
+def finish(grid: Grid, toll: Toll) -> None:
+    """Play the grid to its end, undisturbed."""
+    for process in grid.start():
+        _, err = process.communicate(timeout=10 * PATIENCE)
+        toll.errors += complaints(err)
+        toll.errors += [] if process.returncode == 0 else [f"exit {process.returncode}: {err[-300:]}"]
+
+
+def complaints(err: str) -> list[str]:
+    """Lines that no kill may cause: tracebacks, and files that were half written."""
+    return [err[-2000:]] if "Traceback" in err or "damaged" in err or "different results" in err else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    wrong = 0
+    print("| benches x workers | kills | grids | runs | begun | resumed | lost | played again | differing | errors |")
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    for workers in ((1,), (2,), (1, 1), (2, 1)):
+        with tempfile.TemporaryDirectory() as folder:
+            toll = chaos(Path(folder), given.kills // 4, given.seed, workers)
+        wrong += toll.wrong
+        how = ", ".join(f"{count} {name}" for name, count in sorted(toll.kills.items()))
+        cells = [" + ".join(map(str, workers)), f"{toll.kills.total()} ({how})", toll.grids, toll.runs, toll.begun]
+        cells += [toll.resumed, toll.lost, toll.again, toll.differing, len(toll.errors)]
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
+        for error in toll.errors:
+            print(error, file=sys.stderr)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
