@@ -271,6 +271,7 @@ def _timing(run: Run, seconds: float) -> dict[str, Any]:
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": torch.cuda.get_device_name(run.device) if run.device.startswith("cuda") else _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "system": platform.system(),
         "gradskew": importlib.metadata.version("gradskew"),
         "python": platform.python_version(),
