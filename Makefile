@@ -1,10 +1,11 @@
 VENV ?= .venv
 PEERS ?= .venv-crosschecks
+WHEEL ?= .venv-wheel
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format benchmarks crosschecks clean
+.PHONY: help bench test lint format benchmarks crosschecks wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,8 +31,16 @@ benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain P
 crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual environment of their own
 	$(PEERS)/bin/python -m pytest -W ignore crosschecks
 
-clean:  ## Remove the virtual environment and the default results
-	rm -rf $(VENV) $(PEERS) gradskew-results
+wheel: $(VENV)/.installed-dev  ## Build dist/, and play a tiny bench with the wheel alone in a fresh environment
+	rm -rf dist $(WHEEL)
+	$(BIN)/python -m build
+	$(PYTHON) -m venv $(WHEEL)
+	$(WHEEL)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd $(WHEEL) && bin/gradskew --version && bin/gradskew doctor
+	cd $(WHEEL) && bin/gradskew bench --rounds 2 --attacks none,strike --aggregators mean,median
+
+clean:  ## Remove the virtual environments, the built packages and the default results
+	rm -rf $(VENV) $(PEERS) $(WHEEL) dist gradskew-results
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
