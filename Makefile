@@ -39,7 +39,7 @@ wheel: $(VENV)/.installed-dev  ## Build dist/, and play a tiny bench with the wh
 	cd $(WHEEL) && bin/gradskew --version && bin/gradskew doctor
 	cd $(WHEEL) && bin/gradskew bench --rounds 2 --attacks none,strike --aggregators mean,median
 
-clean:  ## Remove the virtual environments, the built packages and the default results
+clean:  ## Remove the virtual environments, dist/ and the default results
 	rm -rf $(VENV) $(PEERS) $(WHEEL) dist gradskew-results
 
 $(VENV)/bin/python:

@@ -191,11 +191,21 @@ def test_what_the_probe_says_before_it_dies_counts(fake):
     assert facts[-1].found == "kills its process: SIGABRT"
 
 
+REFUSES_TO_CACHE = """
+import numba
+plain = numba.njit
+
+def njit(*given, **options):
+    if options.get("nogil") and options.get("cache"):  # one of ours
+        raise RuntimeError("cannot cache function: no locator available")
+    return plain(*given, **options)
+
+numba.njit = njit
+"""
+
+
 def test_kernels_that_can_be_kept_nowhere_are_compiled_anew():
-    refuse = "def njit(*given, **options):\n if options.get('nogil') and options.pop('cache', False): raise RuntimeError('no place')"
-    after = "\n return plain(*given, **options)"
-    code = f"import numba; plain = numba.njit; exec({refuse + after!r}); numba.njit = njit"
-    lines, wrong = doctor.run([code, "from gradskew.probe import main", "main()"], 120)
+    lines, wrong = doctor.run([f"exec({REFUSES_TO_CACHE!r})", "from gradskew.probe import main", "main()"], 120)
     assert wrong == ""
     found = {fact["name"]: fact for fact in map(json.loads, lines)}
     assert found["kernels"]["good"]
