@@ -217,3 +217,14 @@ def test_bad_options(capsys):
         main(["doctor", "--jsn"])
     assert caught.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_what_is_said_to_run_without_them_runs(fake, tmp_path):
+    """A bench on the digits needs neither numba nor pyarrow, however broken they are."""
+    fake("numba", "raise ImportError")
+    (tmp_path / "pyarrow.py").write_text("raise ImportError")
+    tiny = "--rounds 1 --clients 6 --model linear --attacks none,strike --aggregators median --workers 1"
+    arguments = ["bench", *tiny.split(), "--out", str(tmp_path / "out")]
+    _, wrong = doctor.run([f"from gradskew.cli import main; main({arguments!r})"], 300)
+    assert wrong == ""
+    assert (tmp_path / "out" / "report.html").exists()
