@@ -1,10 +1,11 @@
 VENV ?= .venv
 PEERS ?= .venv-crosschecks
+WHEEL ?= .venv-wheel
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format benchmarks crosschecks chaos clean
+.PHONY: help bench test lint format benchmarks crosschecks chaos wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,8 +34,16 @@ crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual
 chaos: $(VENV)/.installed-dev  ## Kill sweeps 200 times; compare with undisturbed ones (about 20 minutes)
 	$(BIN)/python tests/chaos.py --kills 200
 
-clean:  ## Remove the virtual environment and the default results
-	rm -rf $(VENV) $(PEERS) gradskew-results
+wheel: $(VENV)/.installed-dev  ## Build dist/, and play a tiny bench with the wheel alone in a fresh environment
+	rm -rf dist $(WHEEL)
+	$(BIN)/python -m build
+	$(PYTHON) -m venv $(WHEEL)
+	$(WHEEL)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd $(WHEEL) && bin/gradskew --version && bin/gradskew doctor
+	cd $(WHEEL) && bin/gradskew bench --rounds 2 --attacks none,strike --aggregators mean,median
+
+clean:  ## Remove the virtual environments, dist/ and the default results
+	rm -rf $(VENV) $(PEERS) $(WHEEL) dist gradskew-results
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -12,9 +12,10 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
+    machine doctor
     checks names randomness state presets data partition models kernels geometry coordinates matrices clients attacks
     aggregators skew spec computing checkpoints federation leases records lens work bench report verdicts exports
-    figures embeddings sheets charts page terminal settings commands paper traces cli
+    figures embeddings sheets charts page terminal settings commands paper traces probe cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import multiprocessing
 import operator
-import os
 import signal
 import time
 from collections import deque
@@ -129,11 +128,6 @@ def seconds_of_a_round(run: Run) -> float:
             federation.round(len(times))
             times.append(time.perf_counter() - started)
     return median(times[1:])
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 Outcomes = Generator[tuple[Run, Played | Exception], None, None]

@@ -9,8 +9,6 @@ from functools import cached_property
 from importlib import resources
 from statistics import fmean
 
-from scipy.stats import kendalltau
-
 from .exports import grid, plain
 from .records import Record
 from .report import Cell, count
@@ -97,6 +95,8 @@ class Sheet:
 
     def order(self, column: str) -> float | None:
         """Kendall's tau between our order of the rows and the paper's; None where either has none."""
+        from scipy.stats import kendalltau  # half a second, and only here
+
         theirs = self.theirs(column)
         ours = [self.ours(column)[row] for row in theirs]
         if len(set(ours)) < 2 or len(set(theirs.values())) < 2:

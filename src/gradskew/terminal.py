@@ -16,7 +16,6 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from .bench import Progress
-from .figures import shade
 from .report import Panel, Table, count
 from .sheets import Sheet, conclusions
 from .skew import Estimate, Trial
@@ -38,6 +37,8 @@ def show(table: Table, sentences: Sequence[str]) -> None:
 
 def _grid(table: Table, panel: Panel) -> Grid:
     """A panel in colour; the worst attack on each rule is underlined."""
+    from .figures import shade  # matplotlib, when there is a table at last
+
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
     grid.add_column("attack", no_wrap=True)
     for rule in panel.rules:

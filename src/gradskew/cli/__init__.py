@@ -10,6 +10,8 @@ import click
 
 from ..checks import InputError
 from .bench import bench
+from .completion import completion
+from .doctor import doctor
 from .list import list_
 from .paper import paper
 from .report import report
@@ -28,7 +30,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (bench, paper, skew, report, list_):
+for command in (bench, paper, skew, report, list_, doctor, completion):
     cli.add_command(command)
 
 

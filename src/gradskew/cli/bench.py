@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from .completion import several
 from .options import execution, federation
 from .playing import play
 from .publishing import publish
@@ -26,9 +27,13 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     "config", required=False, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_take_config
 )
 @federation
-@click.option("--attacks", help="Comma-separated, such as none,lie(z=1.0),strike. Default: all.")
 @click.option(
-    "--aggregators", help="Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum. Default: all rules."
+    "--attacks", shell_complete=several("attack"), help="Comma-separated, such as none,lie(z=1.0),strike. Default: all."
+)
+@click.option(
+    "--aggregators",
+    shell_complete=several("aggregator"),
+    help="Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum. Default: all rules.",
 )
 @click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")
 @execution

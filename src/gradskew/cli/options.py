@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from .completion import one
+
 OUT = "gradskew-results"
 
 
@@ -27,10 +29,16 @@ class CountOrShare(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 FEDERATION = (
-    click.option("--dataset", help="digits (embedded, the default), or another that `gradskew list` names."),
+    click.option(
+        "--dataset",
+        shell_complete=one("dataset"),
+        help="digits (embedded, the default), or another that `gradskew list` names.",
+    ),
     click.option("--data", type=click.Path(path_type=Path), help="Folder with the data set's files."),
     click.option("--download", is_flag=True, default=None, help="Fetch the files from the Hugging Face hub."),
-    click.option("--partition", help="dirichlet, iid or writer. Default: by data set."),
+    click.option(
+        "--partition", shell_complete=one("partition"), help="dirichlet, iid or writer. Default: by data set."
+    ),
     click.option("--beta", type=float, help="Concentration of the Dirichlet partition; small is skewed. Default 0.5."),
     click.option("--min-samples", type=int, help="Fewest images of a client. Default 2 on digits, else 10."),
     click.option("--clients", type=int, help="Clients in all. Default 50; by writer, all."),
@@ -38,9 +46,13 @@ FEDERATION = (
     click.option(
         "--byzantine", type=CountOrShare(), help="Byzantine clients: a count, or a share below 1. Default 0.2."
     ),
-    click.option("--preset", help="Whose settings: paper (default), strike-authors or byzfl."),
     click.option(
-        "--model", help="Such as mlp(hidden=100), cnn, alexnet, package.module:function. Default: by data set."
+        "--preset", shell_complete=one("preset"), help="Whose settings: paper (default), strike-authors or byzfl."
+    ),
+    click.option(
+        "--model",
+        shell_complete=one("model"),
+        help="Such as mlp(hidden=100), cnn, alexnet, package.module:function. Default: by data set.",
     ),
     click.option("--rounds", type=int, help="Communication rounds. Default: by data set."),
     click.option("--epochs", type=int, help="Local epochs in a round."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import one, several
 from .options import execution
 from .playing import announce, foretell, play, stoppable
 from .publishing import report_html
@@ -20,15 +21,27 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("experiment")
-@click.option("--dataset", help="As `gradskew list` names them. Default: the one that the paper shows.")
+@click.argument("experiment", shell_complete=one("experiment"))
+@click.option(
+    "--dataset",
+    shell_complete=one("dataset"),
+    help="As `gradskew list` names them. Default: the one that the paper shows.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder with the data set's files.")
 @click.option("--download", is_flag=True, default=None, help="Fetch the files from the Hugging Face hub.")
-@click.option("--scale", default="small", show_default=True, help="small (for two cores) or paper (the authors').")
 @click.option(
-    "--attacks", help="Some of the attacks, or others. Figures 1 and 2: show STRIKE's rows (strike) or not (none)."
+    "--scale",
+    shell_complete=one("scale"),
+    default="small",
+    show_default=True,
+    help="small (for two cores) or paper (the authors').",
 )
-@click.option("--aggregators", help="Some of the rules, or others.")
+@click.option(
+    "--attacks",
+    shell_complete=several("attack"),
+    help="Some of the attacks, or others. Figures 1 and 2: show STRIKE's rows (strike) or not (none).",
+)
+@click.option("--aggregators", shell_complete=several("aggregator"), help="Some of the rules, or others.")
 @click.option("--rounds", type=int, help="Communication rounds. Default: by scale.")
 @click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default: by scale.")
 @execution

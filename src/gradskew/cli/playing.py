@@ -33,7 +33,8 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | None, *, esti
 
     estimate: first measure a round of a missing run, and say how long all will take.
     """
-    from ..bench import cores, stored, sweep
+    from ..bench import stored, sweep
+    from ..machine import cores
     from ..report import count
     from ..terminal import ProgressLine
 

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ..checks import check
+from .completion import several
 from .options import execution, federation
 from .playing import play
 from .publishing import publish
@@ -25,8 +26,16 @@ OFFLINE = ("matrix", "attack", "aggregator", "f", "replace", "seeds", "preset", 
 
 @click.command()
 @click.argument("matrix", required=False, type=click.Path(path_type=Path))
-@click.option("--attack", help="What would it do here? One or several, comma-separated, such as strike,lie(z=1.0).")
-@click.option("--aggregator", help="To which rules? One or several, comma-separated, such as multikrum,nnm+rfa.")
+@click.option(
+    "--attack",
+    shell_complete=several("attack"),
+    help="What would it do here? One or several, comma-separated, such as strike,lie(z=1.0).",
+)
+@click.option(
+    "--aggregator",
+    shell_complete=several("aggregator"),
+    help="To which rules? One or several, comma-separated, such as multikrum,nnm+rfa.",
+)
 @click.option("--f", type=int, help="With MATRIX: Byzantine rows. Default: a fifth of the rows, rounded down.")
 @click.option("--replace", is_flag=True, help="With MATRIX: its first f rows are the attacker's own, and replaced.")
 @click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")

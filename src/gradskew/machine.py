@@ -1,0 +1,70 @@
+"""What the machine gives this process: cores and memory, as far as the control groups of a container leave them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path("/")
+
+
+class Memory(NamedTuple):
+    """Bytes: how many this process may use in all, and how many of them nobody uses now."""
+
+    total: int
+    free: int
+
+
+def cores(root: Path = ROOT) -> int:
+    """The processor cores that this process may keep busy: its affinity, and the quota of its control groups."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    for group in _groups(root, "cpu"):
+        with suppress(OSError, ValueError, ZeroDivisionError):
+            if (group / "cpu.max").exists():
+                quota, period = (group / "cpu.max").read_text().split()
+            else:
+                quota, period = ((group / f"cpu.cfs_{kind}_us").read_text() for kind in ("quota", "period"))
+            if int(quota) > 0:  # `max` in version 2, -1 in version 1: no quota
+                allowed = min(allowed, max(1, math.ceil(int(quota) / int(period))))
+    return allowed
+
+
+def memory(root: Path = ROOT) -> Memory | None:
+    """The machine's memory, or the least that a control group leaves of it; None where the system does not tell."""
+    found = _whole(root)
+    if found is None:
+        return None
+    total, free = found
+    for group in _groups(root, "memory"):
+        with suppress(OSError, ValueError):
+            second = (group / "memory.max").exists()
+            limit = int((group / ("memory.max" if second else "memory.limit_in_bytes")).read_text())
+            used = int((group / ("memory.current" if second else "memory.usage_in_bytes")).read_text())
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            cached = int(stat.get("inactive_file" if second else "total_inactive_file", 0))  # given back when needed
+            total, free = min(total, limit), min(free, max(0, limit - used + cached))
+    return Memory(total, free)
+
+
+def _whole(root: Path) -> Memory | None:
+    with suppress(OSError, ValueError, LookupError):
+        lines = (line.split() for line in (root / "proc/meminfo").read_text().splitlines())
+        kilobytes = {words[0]: int(words[1]) for words in lines}
+        return Memory(1024 * kilobytes["MemTotal:"], 1024 * kilobytes["MemAvailable:"])
+    return None
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of this process's control group and of those around it, in which the controller's files lie."""
+    with suppress(OSError, ValueError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and controller not in controllers.split(","):
+                continue
+            top = root / "sys/fs/cgroup" / controllers
+            group = top / path.lstrip("/")  # in a container it may be named from outside, and its files lie at the top
+            yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top))
