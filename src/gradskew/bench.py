@@ -6,13 +6,14 @@ import math
 import multiprocessing
 import operator
 import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
@@ -164,11 +165,8 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
     pool = ProcessPoolExecutor(min(workers, len(runs)), context, start_worker, (played,))
 
     def submit(run: Run, wait: bool) -> Future[Played]:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # workers inherit it: Ctrl-C is for us alone
-        try:
+        with _no_interrupt():
             return pool.submit(play_in_worker, run, store, wait)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     try:
         futures = {submit(run, False): run for run in runs}
@@ -203,3 +201,24 @@ def _play_in_processes(runs: Sequence[Run], store: Store, workers: int, tell: Ca
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Ctrl-C waits until this is over: it must not come while a process starts, which inherits that it is blocked.
+
+    Blocking alone would not do, as any of the threads may take a signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
