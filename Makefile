@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format benchmarks crosschecks clean
+.PHONY: help bench test lint format docs benchmarks crosschecks clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,14 +24,17 @@ format: $(VENV)/.installed-dev  ## Format the sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(VENV)/.installed-dev  ## The documentation as a site, in site/; every warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain PyTorch
 	$(BIN)/python benchmarks/bench.py
 
 crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual environment of their own
 	$(PEERS)/bin/python -m pytest -W ignore crosschecks
 
-clean:  ## Remove the virtual environment and the default results
-	rm -rf $(VENV) $(PEERS) gradskew-results
+clean:  ## Remove the virtual environments, the default results and the site
+	rm -rf $(VENV) $(PEERS) gradskew-results site
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
