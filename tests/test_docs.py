@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,15 +31,19 @@ from gradskew.settings import read_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
-REASONS = {"needs a GPU", "needs a cluster", "needs Flower", "takes minutes"}
+REASONS = {"needs a GPU", "needs a cluster", "needs ByzFL", "needs Flower", "needs Ray", "takes minutes"}
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<not_run>[^>]*) -->\n)?"
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[\w.]+)\")?\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
-LANGUAGES = {"python", "sh", "toml", "text", "json"}
+SHELLS = {"sh", "console"}
+LANGUAGES = {*SHELLS, "python", "toml", "text", "json"}
 ABSENT = re.compile(r"--dataset (?!digits)|--data\b|--download|\b[A-Z]{3,}\b|^paper")  # needs files that a user has
-FEW = {"bench": ["--attacks", "none,strike", "--aggregators", "mean,median"]}  # where a command leaves it open
+FEW = {  # where a command leaves it open
+    "bench": ["--attacks", "none,strike", "--aggregators", "mean,median"],
+    "audit": ["--under", "strike", "--against", "mean,median"],
+}
 SMALL = ["--rounds", "2", "--pictures", "0", "--seeds", "1", "--workers", "1"]
 
 
@@ -58,7 +63,7 @@ def blocks(page: str) -> list[Block]:
 
 def commands(text: str) -> list[list[str]]:
     """The commands of gradskew in a block for the shell, as lists of words."""
-    lines = text.replace("\\\n", " ").splitlines()
+    lines = [line.removeprefix("$ ") for line in text.replace("\\\n", " ").splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gradskew ")]
 
 
@@ -67,7 +72,7 @@ def play(name: str, *words: str, run: bool) -> None:
     parsed = cli.commands[name].make_context(name, list(words)).params
     if not run or ABSENT.search(" ".join([name, *words])):
         return
-    small = SMALL if name == "bench" or (name == "skew" and parsed["matrix"] is None) else []
+    small = SMALL if "rounds" in parsed and parsed.get("matrix") is None else []
     cli.main([name, *FEW.get(name, []), *words, *small], prog_name="gradskew", standalone_mode=False)
 
 
@@ -75,9 +80,12 @@ def play(name: str, *words: str, run: bool) -> None:
 def test_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "sweep.toml").write_text("beta = 0.5\n")
     np.save("updates.npy", np.random.Generator(np.random.PCG64(0)).normal(size=(40, 100)).astype("float32"))
     for block in blocks(page):  # a page may use a file before it shows it
-        if block.language == "toml":
+        if block.title == "pyproject.toml":
+            assert tomllib.loads(block.text)
+        elif block.language == "toml":
             (config := tmp_path / (block.title or "sweep.toml")).write_text(block.text)
             assert read_config(config, [option.name for option in cli.commands["bench"].params])
         elif block.language == "python" and block.title:
@@ -85,7 +93,7 @@ def test_blocks_run(page, tmp_path, monkeypatch):
             sys.modules.pop(block.title.removesuffix(".py"), None)  # another page's
     names: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page):
-        if block.language == "sh":
+        if block.language in SHELLS:
             for name, *words in commands(block.text):
                 play(name, *words, run=block.not_run is None)
         elif block.language == "python" and block.title is None and block.not_run is None:
