@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format benchmarks crosschecks chaos wheel clean
+.PHONY: help bench test lint format docs benchmarks crosschecks chaos wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ format: $(VENV)/.installed-dev  ## Format the sources
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(VENV)/.installed-dev  ## The documentation as a site, in site/; every warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain PyTorch
 	$(BIN)/python benchmarks/bench.py
 
@@ -42,8 +45,8 @@ wheel: $(VENV)/.installed-dev  ## Build dist/, and play a tiny bench with the wh
 	cd $(WHEEL) && bin/gradskew --version && bin/gradskew doctor
 	cd $(WHEEL) && bin/gradskew bench --rounds 2 --attacks none,strike --aggregators mean,median
 
-clean:  ## Remove the virtual environments, dist/ and the default results
-	rm -rf $(VENV) $(PEERS) $(WHEEL) dist gradskew-results
+clean:  ## Remove the virtual environments, dist/, the site and the default results
+	rm -rf $(VENV) $(PEERS) $(WHEEL) dist site gradskew-results
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

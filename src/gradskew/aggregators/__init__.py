@@ -41,7 +41,9 @@ __all__ = [
 ]
 
 RULES: Registry[Aggregator] = Registry("aggregator", [Mean, MultiKrum, Median, RBTM, RFA, Aksel, CClip, DnC])
+"""All rules by name."""
 MIXINGS: Registry[Mixing] = Registry("mixing", [Bucketing, NNM])
+"""All mixings by name."""
 
 
 def names() -> list[str]:

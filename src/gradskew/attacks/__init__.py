@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 ATTACKS: Registry[Attack] = Registry("attack", [NoAttack, BitFlip, LabelFlip, LIE, IPM, MinMax, MinSum, Mimic, STRIKE])
+"""All attacks by name."""
 
 
 def names() -> list[str]:
