@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..checks import check, unknown
+from ..imported import bring, is_path, registered
 from ..names import Registry, parse
 from ..presets import PRESETS
 from .aksel import Aksel
@@ -16,6 +20,7 @@ from .multikrum import MultiKrum
 from .nnm import NNM
 from .rbtm import RBTM
 from .rfa import RFA
+from .user import UserRule
 
 __all__ = [
     "MIXINGS",
@@ -34,6 +39,7 @@ __all__ = [
     "Mixing",
     "MultiKrum",
     "Outcome",
+    "UserRule",
     "WeightedRule",
     "least_kappa",
     "make",
@@ -50,9 +56,10 @@ def names() -> list[str]:
 
 
 def make(name: str, *, preset: str = "paper") -> Aggregator:
-    """The rule with this name: `median`, `nnm+rfa`, `bucketing(s=2)+multikrum`.
+    """The rule with this name: `median`, `nnm+rfa`, `bucketing(s=2)+multikrum`, `nnm+package.module:rule`.
 
-    preset: `paper`, `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an
+    A name with a colon is the path of a function, an object or a class of somebody else's; a name that is not ours may
+    be one that an installed package registers as an entry point of `gradskew.aggregators`. preset: `paper`, `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an
     unknown name or option, naming the nearest.
 
     >>> make("bucketing(s=3)+multikrum").name
@@ -62,10 +69,18 @@ def make(name: str, *, preset: str = "paper") -> Aggregator:
         raise unknown("preset", preset, PRESETS)
     *mixings, (last, options) = parse(name)
     check(last not in MIXINGS, f"{last} is a mixing and stands before a rule, as in '{last}+mean'")
-    if last not in RULES:
-        raise unknown("aggregator", last, [*RULES, *MIXINGS])
-    rule = RULES.make(last, options, PRESETS[preset].get(last))
+    rule = RULES.make(last, options, PRESETS[preset].get(last)) if last in RULES else _theirs(last, options)
     for key, given in reversed(mixings):
         check(key not in RULES, f"{key} is a rule and stands last: only mixings ({', '.join(MIXINGS)}) come before it")
         rule = Mixed(mixing=MIXINGS.make(key, given, PRESETS[preset].get(key)), rule=rule)
     return rule
+
+
+def _theirs(name: str, options: Mapping[str, Any]) -> Aggregator:
+    """A rule that is not ours: by its path, or by the name that a package registered."""
+    if is_path(name):
+        return bring(UserRule, Aggregator, name, options, taken=RULES)
+    others = registered("aggregator")
+    if name not in others:
+        raise unknown("aggregator", name, [*RULES, *MIXINGS, *others])
+    return bring(UserRule, Aggregator, others[name], options, taken=RULES, called=name)

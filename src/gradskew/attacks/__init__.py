@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..checks import unknown
+from ..imported import bring, is_path, registered
 from ..names import Registry, parse_one
 from ..presets import PRESETS
 from .base import Attack, Collusion, Context, Forgery
@@ -15,6 +16,7 @@ from .minmax import MinMax
 from .minsum import MinSum
 from .none import NoAttack
 from .strike import STRIKE
+from .user import UserAttack
 
 __all__ = [
     "ATTACKS",
@@ -31,6 +33,7 @@ __all__ = [
     "MinMax",
     "MinSum",
     "NoAttack",
+    "UserAttack",
     "make",
     "names",
 ]
@@ -44,9 +47,10 @@ def names() -> list[str]:
 
 
 def make(name: str, *, preset: str = "paper") -> Attack:
-    """The attack with this name: `strike`, `lie(z=1.0)`.
+    """The attack with this name: `strike`, `lie(z=1.0)`, `package.module:attack`.
 
-    preset: `paper`, `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an
+    A name with a colon is the path of a function, an object or a class of somebody else's; a name that is not ours may
+    be one that an installed package registers as an entry point of `gradskew.attacks`. preset: `paper`, `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an
     unknown name or option, naming the nearest.
 
     >>> make("strike(nu=0.5)")
@@ -55,4 +59,11 @@ def make(name: str, *, preset: str = "paper") -> Attack:
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
     key, options = parse_one(name, "attack")
-    return ATTACKS.make(key, options, PRESETS[preset].get(key))
+    if key in ATTACKS:
+        return ATTACKS.make(key, options, PRESETS[preset].get(key))
+    if is_path(key):
+        return bring(UserAttack, Attack, key, options, taken=ATTACKS)
+    others = registered("attack")
+    if key not in others:
+        raise unknown("attack", key, [*ATTACKS, *others])
+    return bring(UserAttack, Attack, others[key], options, taken=ATTACKS, called=key)
