@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,8 +30,6 @@ from .state import Stateful
 LIMIT = 60.0  # seconds that a call may take
 AGAIN = 1.0  # seconds after which a call that has caught the signal gets it once more
 ARRAYS = ("auto", "torch", "numpy")
-
-T = TypeVar("T")
 
 
 def is_path(name: str) -> bool:
@@ -168,22 +166,30 @@ class Imported(Stateful):
                 setattr(self.target, attribute, value.numpy().copy() if word == "array" else copy.copy(value))
 
 
-def bring(wrapper: type[Imported], base: type[T], path: str, given: Mapping[str, Any], **more: Any) -> T | Imported:
+def bring(
+    wrapper: type[Imported],
+    base: type,
+    path: str,
+    given: Mapping[str, Any],
+    *,
+    called: str = "",
+    taken: Collection[str] = (),
+) -> Any:
     """What stands at a path, made with these options: as it is if it is one of ours (a `base`), else wrapped.
 
-    InputError if it cannot be imported or built, or goes by a name of ours (`taken`, of `more`).
+    called: the name under which a package registered it. taken: the names of ours. InputError if it cannot be imported
+    or built, or goes by such a name.
     """
-    taken: Collection[str] = more.pop("taken", ())
     own = {key: value for key, value in given.items() if key in ("arrays", "limit")}
     options = ",".join(f"{key}={value!r}" for key, value in given.items() if key not in own)
-    made = wrapper(path=path, options=options, **own, **more)
+    made = wrapper(path=path.strip(), options=options, called=called, **own)
     target = made.target
     if isinstance(target, base):
         key = getattr(target, "key", "")
         check(key not in taken, f"{path} calls itself {key!r}, which is one of ours: give it a key of its own")
         return target
     check(callable(target), f"{path} is a {type(target).__name__}, not something that can be called")
-    made.reset()
+    made.reset()  # what was built for a look is not what a run starts with
     return made
 
 
@@ -267,4 +273,5 @@ def _tensor(answer: Any, like: Tensor) -> Tensor:
         check(array.dtype.kind in "fiub", f"returned a {type(answer).__name__}, not a vector of numbers")
         answer = torch.tensor(array)
     check(not answer.is_complex() and not answer.is_sparse, "returned complex or sparse numbers")
-    return answer.detach().to(like.device, like.dtype, copy=True)
+    vector: Tensor = answer.detach().to(like.device, like.dtype, copy=True)
+    return vector

@@ -59,8 +59,9 @@ def make(name: str, *, preset: str = "paper") -> Aggregator:
     """The rule with this name: `median`, `nnm+rfa`, `bucketing(s=2)+multikrum`, `nnm+package.module:rule`.
 
     A name with a colon is the path of a function, an object or a class of somebody else's; a name that is not ours may
-    be one that an installed package registers as an entry point of `gradskew.aggregators`. preset: `paper`, `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an
-    unknown name or option, naming the nearest.
+    be one that an installed package registers as an entry point of `gradskew.aggregators`. preset: `paper`,
+    `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an unknown name or
+    option, naming the nearest.
 
     >>> make("bucketing(s=3)+multikrum").name
     'bucketing(s=3)+multikrum'
@@ -78,9 +79,9 @@ def make(name: str, *, preset: str = "paper") -> Aggregator:
 
 def _theirs(name: str, options: Mapping[str, Any]) -> Aggregator:
     """A rule that is not ours: by its path, or by the name that a package registered."""
-    if is_path(name):
-        return bring(UserRule, Aggregator, name, options, taken=RULES)
-    others = registered("aggregator")
-    if name not in others:
+    others = {} if is_path(name) else registered("aggregator")
+    if not is_path(name) and name not in others:
         raise unknown("aggregator", name, [*RULES, *MIXINGS, *others])
-    return bring(UserRule, Aggregator, others[name], options, taken=RULES, called=name)
+    called = name if name in others else ""
+    rule: Aggregator = bring(UserRule, Aggregator, others.get(name, name), options, called=called, taken=list(RULES))
+    return rule

@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from ..checks import InputError
+from .audit import audit
 from .bench import bench
 from .list import list_
 from .paper import paper
@@ -28,7 +29,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (bench, paper, skew, report, list_):
+for command in (bench, audit, paper, skew, report, list_):
     cli.add_command(command)
 
 

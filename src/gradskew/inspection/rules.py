@@ -153,10 +153,8 @@ def one_row(subject: RuleSubject) -> Answer:
     rows = subject.rows[:1]
     found = attempt(lambda: subject(rows, f=0))
     if isinstance(found, str):
-        return ODD, f"A single row: {found}"
-    return (
-        (GOOD, "A single row gives that row.") if close(found, rows[0], rows) else (ODD, "A single row gives another.")
-    )
+        return ODD, f"One row: {found}"
+    return (GOOD, "One row gives that row.") if close(found, rows[0], rows) else (ODD, "One row gives another.")
 
 
 def too_many(subject: RuleSubject) -> Answer:
