@@ -198,7 +198,10 @@ def _built(thing: Any, options: Mapping[str, Any]) -> Any:
     if inspect.isclass(thing):
         return thing(**options)
     if not callable(thing) or not _binds(thing, (), options):
-        return functools.partial(thing, **options) if options else thing
+        if options and callable(thing):
+            inspect.signature(thing).bind_partial(**options)  # a TypeError now is better than one in every call
+            return functools.partial(thing, **options)
+        return thing
     return thing if not options and _binds(thing, (None,), {}) else thing(**options)
 
 

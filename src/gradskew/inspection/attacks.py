@@ -39,7 +39,11 @@ class AttackSubject:
         return attack
 
     def __call__(self, honest: Tensor, f: int | None = None, attack: Attack | None = None) -> Tensor:
-        """What a fresh attack, or this one, sends; a user's gets no copies here."""
+        """What a fresh attack, or this one, sends, given a copy of the honest rows."""
+        return self.uncopied(honest.clone(), f, attack)
+
+    def uncopied(self, honest: Tensor, f: int | None = None, attack: Attack | None = None) -> Tensor:
+        """The same, given the honest rows themselves."""
         attack, f = attack or self.fresh(), f or self.f
         own = gaussian(f, honest.shape[1], draw=1)
         if not isinstance(attack, UserAttack):
@@ -84,7 +88,7 @@ def memory(subject: AttackSubject) -> Answer:
 
 def unchanged(subject: AttackSubject) -> Answer:
     honest = subject.honest
-    subject(honest)
+    subject.uncopied(honest)
     if torch.equal(honest, subject.honest):
         return GOOD, "It leaves the honest rows as they were."
     return BAD, "It changes the honest rows. Here it gets copies."
@@ -106,7 +110,7 @@ def one_byzantine(subject: AttackSubject) -> Answer:
 def cost(subject: AttackSubject) -> Answer:
     n, d = WIDE
     honest, mean, attack = gaussian(n, d), Mean(), subject.fresh()
-    times = ratio(lambda: subject(honest, attack=attack), lambda: mean(honest, 0))
+    times = ratio(lambda: subject.uncopied(honest, attack=attack), lambda: mean(honest, 0))
     return GOOD, f"It takes {times:.3g} times as long as our mean on {n} rows of {d:,}.", times
 
 

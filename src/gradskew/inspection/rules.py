@@ -41,7 +41,11 @@ class RuleSubject:
         return rule
 
     def __call__(self, rows: Tensor, f: int | None = None, rule: Aggregator | None = None) -> Tensor:
-        """What a fresh rule, or this one, makes of the rows themselves: a user's gets no copy here."""
+        """What a fresh rule, or this one, makes of a copy of the rows."""
+        return self.uncopied(rows.clone(), f, rule)
+
+    def uncopied(self, rows: Tensor, f: int | None = None, rule: Aggregator | None = None) -> Tensor:
+        """The same of the rows themselves."""
         rule, f = rule or self.fresh(), self.f if f is None else f
         answer = rule.ask(rows, {"f": f}, seed=0) if isinstance(rule, UserRule) else rule(rows, f)
         check_shape(f"{self.made.name} must return the aggregate (d,): it", answer, rows.shape[1])
@@ -96,7 +100,7 @@ def memory(subject: RuleSubject) -> Answer:
 
 def unchanged(subject: RuleSubject) -> Answer:
     rows = subject.rows
-    subject(rows)
+    subject.uncopied(rows)
     if torch.equal(rows, subject.rows):
         return GOOD, "It leaves its input as it was."
     return BAD, "It changes its input. Here it gets a copy; a server that keeps its rows must give it one too."
@@ -162,6 +166,8 @@ def too_many(subject: RuleSubject) -> Answer:
     found = attempt(lambda: subject(gaussian(2 * f), f=f))
     if isinstance(found, str):
         return GOOD, f"f = {f} of {2 * f} rows is refused."
+    if not found.isfinite().all():
+        return ODD, f"f = {f} of {2 * f} rows is not refused: it gives NaN or Inf."
     return ODD, f"f = {f} of {2 * f} rows is not refused: no rule can stand that."
 
 
@@ -201,7 +207,7 @@ def cost(subject: RuleSubject) -> Answer:
     n, d = WIDE
     rows, mean, rule = gaussian(n, d), Mean(), subject.fresh()
     f = min(max(1, round(n * subject.f / subject.n)), subject.made.max_f(n))
-    times = ratio(lambda: subject(rows, f=f, rule=rule), lambda: mean(rows, f))
+    times = ratio(lambda: subject.uncopied(rows, f, rule), lambda: mean(rows, f))
     return GOOD, f"It takes {times:.3g} times as long as our mean on {n} rows of {d:,}.", times
 
 
