@@ -12,9 +12,9 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
-    checks names randomness state imported presets data partition models kernels geometry coordinates matrices clients attacks
-    aggregators inspection skew spec computing checkpoints federation records lens work bench report verdicts audit exports figures
-    embeddings sheets charts page terminal settings commands paper traces cli
+    checks names randomness state imported presets data partition models kernels geometry coordinates matrices
+    clients attacks aggregators inspection skew spec computing checkpoints federation records lens work bench report
+    verdicts audit exports figures embeddings sheets charts page terminal settings commands paper traces cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

@@ -107,7 +107,8 @@ def test_what_hangs_or_ends_its_process_is_a_finding_and_the_rest_goes_on() -> N
         "foreign:sleeps": "No answer within 2 s.",
         "missing_module:rule": "cannot import the rule 'missing_module:rule' (package.module:function): "
         "ModuleNotFoundError: No module named 'missing_module'",
-        "foreign:wrong_shape": "foreign:wrong_shape must return the aggregate (d,): it must have the shape (64,), not (12,)",
+        "foreign:wrong_shape": "foreign:wrong_shape must return the aggregate (d,): it must have the shape (64,), "
+        "not (12,)",
         "foreign:raises": "foreign:raises raised RuntimeError: not today",
         "foreign:nan": "Ordinary finite rows give NaN or Inf.",
         "foreign:quits": "foreign:quits raised SystemExit: 0",
