@@ -169,11 +169,28 @@ def test_wrong_calls_are_one_line(call, tmp_path, arguments, said) -> None:
     assert not (tmp_path / "report.html").exists()
 
 
+def test_the_list_says_what_packages_register(capsys, tmp_path, monkeypatch) -> None:
+    info = tmp_path / "own-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[gradskew.aggregators]\nplain = foreign:mean\nmedian = foreign:median\nlost = foreign:lost\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["list"])
+    assert not caught.value.code
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "plain The plain mean, in float32 [foreign:mean]" in lines
+    assert "median not used: ours has this name too [foreign:median]" in lines
+    assert any(line.startswith("lost broken: cannot import the aggregator 'foreign:lost'") for line in lines)
+
+
 def test_the_lines_of_the_tables() -> None:
     rules, sent = AUDIT.sheets
     own = ["own:rule", "90.0", "own:attack", "62.0", "28.0", "24.0", "2.00", "lie", "50.0", "2.0", "2.0"]
     assert rules.lines[1] == (True, own)
-    assert "less than 0.33" in rules.title
+    assert "a kappa below 0.33" in rules.title
     assert [line for _, line in sent.lines] == [["lie", "32.0", "60.0", "mean"], ["own:attack", "6.0", "10.0", "mean"]]
     (alone,) = Audit(TABLE, {"own:rule": INSPECTED["own:rule"]}).sheets
     assert alone.head == rules.head

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
+from gradskew import aggregators, attacks
 from gradskew.aggregators import MIXINGS, RULES
 from gradskew.attacks import ATTACKS
-from gradskew.names import options
+from gradskew.cli import cli
+from gradskew.names import options, split_list
 from gradskew.presets import PRESETS
 from gradskew.settings import read_config
 
@@ -25,6 +29,27 @@ def test_readme_python_runs(tmp_path, monkeypatch, capsys):
     for code in blocks("README.md", "python"):
         exec(code, {})
     assert capsys.readouterr().out
+
+
+def test_audit_page_runs(tmp_path, monkeypatch, capsys):
+    """Its module is written where it says, its Python runs on it, its command lines are understood."""
+    module, code = blocks("docs/audit.md", "python")
+    (tmp_path / "my_rules.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "my_rules", raising=False)
+    exec(code, {})
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    lines = [line for block in blocks("docs/audit.md", "console") for line in block.splitlines()]
+    assert len(lines) == 5
+    for line in lines:
+        program, command, *words = shlex.split(line)
+        assert (program, command) == ("gradskew", "audit")
+        given = cli.commands["audit"].make_context("audit", words).params
+        for kind, make in (("rules", aggregators.make), ("attacks", attacks.make)):
+            named = [name for text in given[kind] for name in split_list(text) if "byzfl" not in name]
+            assert [make(name).name for name in named] == named
+    monkeypatch.delitem(sys.modules, "my_rules")
 
 
 def test_readme_config_is_read(tmp_path):

@@ -1,5 +1,6 @@
 """Rules and attacks by their path: how they are found, called, limited, remembered and told apart."""
 
+import copy
 import hashlib
 import re
 import sys
@@ -227,6 +228,23 @@ def test_a_bench_goes_on_where_a_rule_fails(tmp_path: Path):
         with pytest.raises(InputError, match=r"raised RuntimeError: not today \(and 1 more runs\); the other runs are"):
             sweep([bad, slow, good], out, workers=workers)
         assert (out / "runs" / good.digest / "record.json").is_file()
+
+
+@pytest.mark.parametrize("name", ["foreign:make_scaled(factor=0.5)", "foreign:first", "foreign:Momentum"])
+def test_worker_processes_import_what_cannot_be_pickled(name: str, tmp_path: Path):
+    runs = [replace(BASE, aggregator=aggregators.make(name), seed=seed) for seed in (0, 1)]
+    runs[0].aggregator(ROWS, 1)  # what it remembers from here stays here
+    records = sweep(runs, tmp_path, workers=2)
+    assert [record.params_sha256 for record in records] == [simulate(run).params_sha256 for run in runs]
+
+
+def test_a_copy_remembers_apart():
+    """An attacker who tries the rule out does not move it."""
+    rule = aggregators.make("foreign:Momentum(weight=0.5)")
+    rule(ROWS, 1)
+    tried = copy.deepcopy(rule)
+    assert tried(3 * ROWS, 1).tolist() == [8.0, 88.0]
+    assert rule(ROWS, 1).tolist() == [4.0, 44.0]
 
 
 def test_nan_leaves_the_model_as_it_was():

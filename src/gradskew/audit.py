@@ -180,7 +180,7 @@ class Audit:
     @property
     def sheets(self) -> list[AuditSheet]:
         """The rules, and the attacks where one is audited, as texts."""
-        least = "" if self.least_kappa is None else f" (no rule can guarantee less than {self.least_kappa:.2f})"
+        least = "" if self.least_kappa is None else f" (no rule can guarantee a kappa below {self.least_kappa:.2f})"
         rules = [(each.audited, _texts(each)) for each in self.defences]
         made = [AuditSheet(f"Rules, best worst case first{least}", RULE_HEAD, rules)]
         if any(each.audited for each in self.offences):

@@ -14,9 +14,9 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -146,6 +146,15 @@ class Imported(Stateful):
         used = code.__code__.co_names if isinstance(code, FunctionType) else list(known)
         modules = {known[name].__name__ for name in used if isinstance(known.get(name), ModuleType)}
         return ["numpy", "torch"] if "numpy" in modules and "torch" not in modules else ["torch", "numpy"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled, it is its path and options: functions inside functions travel to no other process."""
+        return {**vars(self), "_state": {}}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = replace(self)
+        made._state.update(copy.deepcopy(self._state, memo))
+        return made
 
     def state_dict(self) -> dict[str, Any]:
         """What the object has as attributes; arrays as tensors. A function has nothing: where would it be?"""

@@ -56,7 +56,7 @@ class RuleSubject:
         """Whether it is told f."""
         if not isinstance(self.made, UserRule):
             return True
-        args, named = fitted(self.fresh().target, None, {"f": self.f})  # type: ignore[attr-defined]
+        args, named = fitted(copy.deepcopy(self.made).target, None, {"f": self.f})
         return len(args) > 1 or "f" in named
 
 
@@ -75,10 +75,14 @@ def finite(subject: RuleSubject) -> Answer:
 
 
 def own_f(subject: RuleSubject) -> Answer:
-    own = getattr(subject.fresh().target, "f", None) if isinstance(subject.made, UserRule) else None  # type: ignore[attr-defined]
-    if type(own) is int and not subject.told and own != subject.f:
-        return ODD, f"It is set to f = {own}, and this federation has f = {subject.f}: build it with (f={subject.f})."
-    return GOOD, "It is told the f of the federation." if subject.told else f"It has no other f than {subject.f}."
+    if subject.told:
+        return GOOD, "It is told the f of the federation."
+    own = getattr(getattr(subject.fresh(), "target", None), "f", None)
+    if type(own) is not int:
+        return GOOD, "It has no f."
+    if own == subject.f:
+        return GOOD, f"It is set to f = {own}, which is the federation's."
+    return ODD, f"It is set to f = {own}, and this federation has f = {subject.f}: build it with (f={subject.f})."
 
 
 def repeat(subject: RuleSubject) -> Answer:
