@@ -49,6 +49,44 @@ def make_scaled(factor=2.0):
     return scaled
 
 
+def make_counting():
+    """A closure that remembers: no copy can hold that."""
+    count = 0
+
+    def counting(updates):
+        nonlocal count
+        count += 1
+        return count * updates.mean(0)
+
+    return counting
+
+
+def backwards(rows):
+    return np.median(rows, axis=0)[::-1]
+
+
+class Server:
+    """Its rule is a method, which remembers in the object."""
+
+    def __init__(self):
+        self.rounds = 0
+
+    def rule(self, updates):
+        self.rounds += 1
+        return updates.mean(0) / self.rounds
+
+
+server = Server()
+
+
+def torn(rows):
+    """Works on NumPy alone, after it has changed what it was given."""
+    rows -= 1.0
+    if isinstance(rows, torch.Tensor):
+        raise TypeError
+    return rows.mean(0)
+
+
 def as_list(updates):
     return [float(x) for x in updates.mean(0)]
 

@@ -12,7 +12,7 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
-    checks names randomness state imported presets data partition models kernels geometry coordinates matrices
+    checks names randomness state paths imported presets data partition models kernels geometry coordinates matrices
     clients attacks aggregators inspection skew spec computing checkpoints federation records lens work bench report
     verdicts audit exports figures embeddings sheets charts page terminal settings commands paper traces cli
 """

@@ -23,7 +23,7 @@ from gradskew.checks import InputError
 from gradskew.clients import SGD
 from gradskew.commands import command
 from gradskew.federation import Federation, simulate
-from gradskew.imported import registered, within
+from gradskew.paths import registered, within
 from gradskew.records import Record
 from gradskew.spec import Run
 from tiny import Cuts, Tiny
@@ -50,6 +50,9 @@ BASE = Run(
         ("foreign:by_place", 1, [2.0, 20.0]),
         ("foreign:make_scaled(factor=0.5)", 1, [2.0, 22.0]),
         ("foreign:as_list", 1, [4.0, 44.0]),
+        ("foreign:backwards", 1, [40.0, 3.0]),
+        ("foreign:torn", 1, [3.0, 43.0]),
+        ("foreign:server.rule", 1, [4.0, 44.0]),
         ("foreign:Trimmed", 2, [4.0, 44.0]),
         ("foreign:Trimmed(f=2)", 1, [3.0, 40.0]),
         ("foreign:ready", 2, [11 / 3, 40.0]),
@@ -206,12 +209,21 @@ def test_what_an_object_remembers_is_its_runs_own():
     assert aggregators.make("foreign:ready").target is not foreign.ready
 
 
-def test_a_run_goes_on_from_what_an_object_remembered():
-    run = replace(BASE, aggregator=aggregators.make("foreign:Momentum(weight=0.25)"), rounds=4)
+@pytest.mark.parametrize("name", ["foreign:Momentum(weight=0.25)", "foreign:server.rule", "foreign:trimmed"])
+def test_a_run_goes_on_from_what_was_remembered(name):
+    run = replace(BASE, aggregator=aggregators.make(name), rounds=4)
     kept: list[Snapshot] = []
     whole = simulate(run, keep=kept.append)
     stored = Snapshot.from_bytes(kept[1].to_bytes(run.digest), run.digest)
     assert simulate(run, start=stored).params_sha256 == whole.params_sha256
+    assert foreign.server.rounds == 0
+
+
+def test_what_an_object_remembers_comes_back_as_it_was():
+    run = replace(BASE, aggregator=aggregators.make("foreign:Momentum(weight=0.25)"))
+    kept: list[Snapshot] = []
+    simulate(run, keep=kept.append)
+    stored = Snapshot.from_bytes(kept[1].to_bytes(run.digest), run.digest)
     federation = Federation(run)
     federation.restore(stored)
     assert isinstance(federation.rule, UserRule)

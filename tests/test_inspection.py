@@ -32,6 +32,8 @@ def attack_findings(name: str) -> dict[str, str]:
         ("foreign:draws", {"repeated": BAD, "memory": BAD, **dict.fromkeys(COMPARED, ODD)}),
         ("foreign:shared", {"repeated": BAD, "memory": BAD}),
         ("foreign:Momentum", {"repeated": GOOD, "memory": ODD}),
+        ("foreign:make_counting", {"repeated": GOOD, "memory": BAD}),
+        ("foreign:torn", {"input": BAD}),
         ("foreign:draws_from_torch", {"repeated": GOOD, "order": ODD, "equal rows": GOOD}),
         ("foreign:by_place", {"order": ODD, "equal rows": GOOD, "shifted": GOOD, "one row": GOOD}),
         ("foreign:make_scaled(factor=2.0)", {"equal rows": ODD, "shifted": ODD, "scaled": GOOD, "one row": ODD}),
@@ -99,12 +101,12 @@ def test_what_hangs_or_ends_its_process_is_a_finding_and_the_rest_goes_on() -> N
     names += ["foreign:raises", "foreign:nan", "foreign:quits", "foreign:mean"]
     tasks = [task for name in names for task in tasks_of("rule", name)] + [Task("rule", "median", "cost")]
     heard = []
-    found = inspect(tasks, n=12, f=3, limit=2, tell=heard.append)
+    found = inspect(tasks, n=12, f=3, limit=6, tell=heard.append)
     first = {name: found["rule", name].failure for name in names}
     assert {name: failure and failure.sentence for name, failure in first.items()} == {
         "foreign:exits": "It ends the process that calls it (exit status 3).",
         "foreign:crashes": "It ends the process that calls it (SIGSEGV).",
-        "foreign:sleeps": "No answer within 2 s.",
+        "foreign:sleeps": "No answer within 6 s.",
         "missing_module:rule": "cannot import the rule 'missing_module:rule' (package.module:function): "
         "ModuleNotFoundError: No module named 'missing_module'",
         "foreign:wrong_shape": "foreign:wrong_shape must return the aggregate (d,): it must have the shape (64,), "

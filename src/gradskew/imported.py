@@ -1,19 +1,13 @@
-"""What others wrote, by its path `package.module:name`: found, built, called within a time limit, and remembered."""
+"""A rule or an attack of somebody else: built from its path, called, and what it remembers kept."""
 
 from __future__ import annotations
 
 import copy
 import functools
 import importlib
-import importlib.metadata
 import inspect
-import operator
-import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar, Self
@@ -24,35 +18,11 @@ from torch import Tensor
 
 from .checks import InputError, check, check_choice, check_number
 from .names import parse_one
+from .paths import LIMIT, find, is_path, said, within
 from .randomness import drawing
 from .state import Stateful
 
-LIMIT = 60.0  # seconds that a call may take
-AGAIN = 1.0  # seconds after which a call that has caught the signal gets it once more
 ARRAYS = ("auto", "torch", "numpy")
-
-
-def is_path(name: str) -> bool:
-    """Whether a name, with or without options, is a path."""
-    return ":" in name.partition("(")[0]
-
-
-def find(path: str, kind: str) -> Any:
-    """What stands at a path; InputError if it cannot be imported. As under `python -m`, the current folder counts."""
-    name, _, attribute = path.strip().partition(":")
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.insert(0, os.getcwd())  # stays: worker processes import the module again
-    try:
-        with within(LIMIT):
-            return operator.attrgetter(attribute)(importlib.import_module(name))
-    except (Exception, SystemExit) as error:  # whatever a user's module raises
-        raise InputError(f"cannot import the {kind} {path!r} (package.module:function): {said(error)}") from error
-
-
-def registered(kind: str) -> dict[str, str]:
-    """The names that installed packages register as entry points of `gradskew.<kind>s`, with their paths."""
-    found = importlib.metadata.entry_points(group=f"gradskew.{kind}s")
-    return {entry.name.replace("-", "_"): f"{entry.module}:{entry.attr}" for entry in reversed(list(found))}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +88,12 @@ class Imported(Stateful):
         before. Raises InputError, with one sentence, whatever it raises, and after `limit` seconds.
         """
         kinds = [self._state["arrays"]] if "arrays" in self._state else self._kinds()
+        spare = first.clone() if len(kinds) > 1 else first
         failure: BaseException | None = None
         for kind in kinds:
-            if failure is not None:
-                self._state.pop("target")  # what the failed call left in it
+            if failure is not None:  # forget what the failed call did
+                self._state.pop("target")
+                first.copy_(spare)
             args, named = fitted(self.target, _as(kind, first), {key: _as(kind, x) for key, x in offered.items()})
             try:
                 with drawing(seed), within(self.limit):
@@ -156,11 +128,19 @@ class Imported(Stateful):
         made._state.update(copy.deepcopy(self._state, memo))
         return made
 
+    @property
+    def _holder(self) -> Any:
+        """The object whose attributes may remember something, behind options and methods; None for a function."""
+        target = self._state.get("target")
+        while isinstance(target, functools.partial):
+            target = target.func
+        target = getattr(target, "__self__", target) if inspect.ismethod(target) else target
+        return target if hasattr(target, "__dict__") and not isinstance(target, FunctionType) else None
+
     def state_dict(self) -> dict[str, Any]:
         """What the object has as attributes; arrays as tensors. A function has nothing: where would it be?"""
-        target = self._state.get("target")
-        held = {} if isinstance(target, FunctionType) else dict(getattr(target, "__dict__", {}))
-        arrays = {f"array {key}": torch.tensor(held.pop(key)) for key in list(held) if _is_numbers(held[key])}
+        held = dict(vars(self._holder)) if self._holder is not None else {}
+        arrays = {f"array {key}": torch.tensor(held.pop(key).copy()) for key in list(held) if _is_numbers(held[key])}
         values = {key: value.clone() if isinstance(value, Tensor) else value for key, value in held.items()}
         kind = {"arrays": self._state["arrays"]} if "arrays" in self._state else {}
         return {**kind, **{f"own {key}": value for key, value in values.items()}, **arrays}
@@ -172,7 +152,8 @@ class Imported(Stateful):
             if not attribute:
                 self._state[key] = value
             else:
-                setattr(self.target, attribute, value.numpy().copy() if word == "array" else copy.copy(value))
+                self.target  # noqa: B018 (built if it was not yet)
+                setattr(self._holder, attribute, value.numpy().copy() if word == "array" else copy.copy(value))
 
 
 def bring(
@@ -237,39 +218,6 @@ def fitted(
     return ((first, offered["f"]) if wants and by_place else (first,)), named
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """TimeoutError after so many seconds; without a limit outside the main thread, or inside compiled code.
-
-    What runs inside may catch exceptions: the signal comes as none that `except Exception` would catch.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def expire(*_: object) -> None:
-        raise _Expired
-
-    handler = signal.signal(signal.SIGALRM, expire)
-    before = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
-    try:
-        yield
-    except _Expired:
-        raise TimeoutError(f"no answer within {seconds:g} s") from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *before)
-        signal.signal(signal.SIGALRM, handler)
-
-
-class _Expired(BaseException):
-    """The time is up."""
-
-
-def said(error: BaseException) -> str:
-    """An error as one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-
-
 def _as(kind: str, value: Any) -> Any:
     return value.cpu().numpy() if kind == "numpy" and isinstance(value, Tensor) else value
 
@@ -283,7 +231,7 @@ def _tensor(answer: Any, like: Tensor) -> Tensor:
     if not isinstance(answer, Tensor):
         array = np.asarray(answer)
         check(array.dtype.kind in "fiub", f"returned a {type(answer).__name__}, not a vector of numbers")
-        answer = torch.tensor(array)
+        answer = torch.from_numpy(np.array(array, dtype=np.float64, order="C"))
     check(not answer.is_complex() and not answer.is_sparse, "returned complex or sparse numbers")
     vector: Tensor = answer.detach().to(like.device, like.dtype, copy=True)
     return vector

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..checks import check, unknown
-from ..imported import bring, is_path, registered
+from ..imported import bring
 from ..names import Registry, parse
+from ..paths import is_path, registered
 from ..presets import PRESETS
 from .aksel import Aksel
 from .base import Aggregator, Mixed, Mixing, Outcome, WeightedRule, least_kappa

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..checks import unknown
-from ..imported import bring, is_path, registered
+from ..imported import bring
 from ..names import Registry, parse_one
+from ..paths import is_path, registered
 from ..presets import PRESETS
 from .base import Attack, Collusion, Context, Forgery
 from .bitflip import BitFlip

@@ -18,10 +18,10 @@ def list_() -> None:
     from ..aggregators import MIXINGS, RULES
     from ..attacks import ATTACKS
     from ..data import SOURCES
-    from ..imported import registered
     from ..models import MODELS
     from ..names import options
     from ..partition import PARTITIONS
+    from ..paths import registered
     from ..presets import PRESETS
 
     tables = (ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS)
@@ -44,7 +44,7 @@ def _summary(registry: Registry[Any], name: str, path: str) -> str:
     """One line on what a package registered, or on why it cannot be used."""
     import inspect
 
-    from ..imported import find
+    from ..paths import find
 
     if name in registry:
         return f"not used: ours has this name too [{path}]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from ..aggregators import Mean
 from ..attacks import Attack, UserAttack
 from ..checks import check
-from .base import BAD, COLUMNS, GOOD, ODD, UNREPEATABLE, WIDE, attempt, gaussian, how_called, must, ratio
+from .base import BAD, COLUMNS, FORGETFUL, GOOD, ODD, UNREPEATABLE, WIDE, attempt, gaussian, how_called, must, ratio
 from .rules import Answer
 
 
@@ -82,6 +83,8 @@ def memory(subject: AttackSubject) -> Answer:
     if torch.equal(first, subject(subject.honest, attack=attack)):
         return GOOD, "A call leaves nothing behind."
     if torch.equal(first, subject(subject.honest)):
+        if isinstance(getattr(attack, "target", None), FunctionType):
+            return BAD, FORGETFUL
         return ODD, "It remembers: what it sends depends on the rounds before. Each run gets a fresh one."
     return BAD, UNREPEATABLE
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..checks import check
-from ..imported import Imported, said
+from ..imported import Imported
+from ..paths import said
 from ..randomness import generator
 
 GOOD, ODD, BAD = "good", "odd", "bad"
@@ -22,6 +23,10 @@ CLOSE = 1e-4  # of the largest entry: differences below are rounding
 UNREPEATABLE = (
     "The same rows give something else: it draws, not from torch, whose seed we set, or remembers in a place that all "
     "runs share. No run can be repeated."
+)
+FORGETFUL = (
+    "It is a function that remembers: no copy and no checkpoint can hold that. Make it an object that remembers in its "
+    "attributes."
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import FunctionType
 
 import torch
 from torch import Tensor
@@ -12,7 +13,21 @@ from torch import Tensor
 from ..aggregators import Aggregator, Mean, UserRule
 from ..aggregators.base import check_shape
 from ..imported import fitted
-from .base import BAD, COLUMNS, GOOD, ODD, UNREPEATABLE, WIDE, attempt, close, gaussian, how_called, must, ratio
+from .base import (
+    BAD,
+    COLUMNS,
+    FORGETFUL,
+    GOOD,
+    ODD,
+    UNREPEATABLE,
+    WIDE,
+    attempt,
+    close,
+    gaussian,
+    how_called,
+    must,
+    ratio,
+)
 
 Answer = tuple[str, str] | tuple[str, str, float]
 HUGE = 1e30
@@ -98,6 +113,8 @@ def memory(subject: RuleSubject) -> Answer:
     if torch.equal(first, subject(subject.rows, rule=rule)):
         return GOOD, "A call leaves nothing behind."
     if torch.equal(first, subject(subject.rows)):
+        if isinstance(getattr(rule, "target", None), FunctionType):
+            return BAD, FORGETFUL
         return ODD, "It remembers: what it returns depends on the calls before. Each run gets a fresh one."
     return BAD, UNREPEATABLE
 

@@ -1,7 +1,7 @@
 """The networks, one family a file, and a network seen as one flat vector of parameters."""
 
-from ..imported import is_path
 from ..names import Registry, parse_one
+from ..paths import is_path
 from .base import Model
 from .convolutional import CNN, AlexNet, FemnistCNN
 from .dense import MLP, Linear

@@ -11,8 +11,8 @@ from typing import ClassVar
 from torch import nn
 
 from ..checks import InputError, check, check_choice, unknown
-from ..imported import find
 from ..names import parse_one
+from ..paths import find
 from .base import Model
 
 
