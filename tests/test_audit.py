@@ -70,8 +70,8 @@ def test_the_attacks_by_hand_are_judged_by_our_rules() -> None:
 def test_the_verdict() -> None:
     assert AUDIT.verdict == [
         "own:rule keeps 62.0 % under own:attack, 28.0 points below its own 90.0 % without an attack; over all attacks "
-        "it loses 24.0 points on average. By the worst case it takes place 2 of 3; the best of ours is median with "
-        "76.0 %.",
+        "it loses 24.0 points on average. By the worst case it takes place 2 of 2; the best of ours is median with "
+        "76.0 %. The plain mean keeps 32.0 %.",
         "own:attack costs our rules 6.0 points on average, mean most (10.0). It takes place 2 of 2 attacks; the worst "
         "of ours is lie with 32.0 points.",
     ]

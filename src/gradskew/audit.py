@@ -149,17 +149,22 @@ class Audit:
         return [*self._on_rules(), *self._on_attacks()]
 
     def _on_rules(self) -> list[str]:
+        """Ranked among the rules that a verdict may judge; the mean is no defence, but what one has to beat."""
+        judged = [defence for defence in self.defences if defence.rule in self.table.defences]
+        ours = [defence for defence in judged if not defence.audited]
+        mean = next((defence for defence in self.defences if defence.rule == "mean"), None)
         said = []
-        for defence in self.defences:
+        for defence in judged:
             if defence.audited:
-                place = 1 + sum(other.left > defence.left for other in self.defences)
                 worst = f"{defence.left:.1f} % under {defence.attack}, {defence.damage:.1f} points below its own"
                 text = f"{defence.rule} keeps {worst} {defence.usual:.1f} % without an attack"
                 text += f"; over all attacks it loses {defence.average_damage:.1f} points on average."
-                ours = [other for other in self.defences if not other.audited]
                 if ours:
-                    rank = f" By the worst case it takes place {place} of {len(self.defences)}"
-                    text += f"{rank}; the best of ours is {ours[0].rule} with {ours[0].left:.1f} %."
+                    place = 1 + sum(other.left > defence.left for other in judged)
+                    text += f" By the worst case it takes place {place} of {len(judged)}"
+                    text += f"; the best of ours is {ours[0].rule} with {ours[0].left:.1f} %."
+                if mean is not None:
+                    text += f" The plain mean keeps {mean.left:.1f} %."
                 said.append(text)
         return said
 
@@ -185,7 +190,7 @@ class Audit:
         made = [AuditSheet(f"Rules, best worst case first{least}", RULE_HEAD, rules)]
         if any(each.audited for each in self.offences):
             attacks = [
-                (each.audited, [each.attack, f"{each.average_damage:.1f}", f"{each.damage:.1f}", each.rule])
+                (each.audited, [each.attack, _one(each.average_damage), _one(each.damage), each.rule])
                 for each in self.offences
             ]
             made.append(AuditSheet("Attacks, the most harmful to our rules first", ATTACK_HEAD, attacks))
@@ -211,11 +216,16 @@ def _texts(defence: Defence) -> list[str]:
         defence.rule,
         f"{defence.usual:.1f}",
         defence.attack,
-        *(f"{value:.1f}" for value in numbers),
+        *map(_one, numbers),
         "–" if defence.kappa is None else f"{defence.kappa:.2f}",
         defence.kappa_attack,
         *("–" if value is None else f"{value:.1f}" for value in (share, defence.shut_out, defence.cost)),
     ]
+
+
+def _one(value: float) -> str:
+    """One decimal, and no minus before 0.0."""
+    return f"{round(value, 1) + 0.0:.1f}"
 
 
 def _seen(cell: Cell, name: str) -> float | None:
