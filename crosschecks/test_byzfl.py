@@ -83,3 +83,29 @@ def test_attacks(n, f, d):
     unbiased = math.sqrt(len(honest) / (len(honest) - 1))
     ours = attacks.make(f"lie(z={1.5 * unbiased!r})")(honest, own)[0]
     agree(ours, ALittleIsEnough(tau=1.5)(honest.numpy()))
+
+
+@pytest.mark.parametrize(
+    ("path", "theirs"),
+    [
+        ("byzfl:TrMean(f=10)", TrMean(10)),
+        ("byzfl:MultiKrum(f=10)", MultiKrum(10)),
+        ("byzfl:CenteredClipping(L=3,tau=1.0)", CenteredClipping(L=3, tau=1.0)),
+    ],
+)
+def test_their_rules_by_their_path(path, theirs):
+    """The same rounds give the same vectors as their own object does, what it remembers included."""
+    rule = aggregators.make(path)
+    for seed in range(3):
+        updates = rows(50, 100, seed).float()
+        torch.testing.assert_close(rule(updates, 10), theirs(updates.clone()), rtol=0, atol=0)
+    again = aggregators.make(path)
+    again.load_state_dict(rule.state_dict())
+    updates = rows(50, 100, 3).float()
+    assert torch.equal(again(updates, 10), theirs(updates.clone()))
+
+
+def test_their_attacks_by_their_path():
+    honest, own = rows(40, 100, 0).float(), rows(10, 100, 1).float()
+    sent = attacks.make("byzfl:ALittleIsEnough(tau=1.5)")(honest, own)
+    assert torch.equal(sent, torch.from_numpy(ALittleIsEnough(tau=1.5)(honest.numpy())).float().expand(10, -1))

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import aggregators, attacks
-from .checks import InputError
+from .aggregators import RULES, UserRule
+from .attacks import UserAttack
+from .checks import InputError, unknown
 from .data import SOURCES, FileSource
 from .models import MODELS
 from .names import parse_one
@@ -52,26 +54,50 @@ def command(records: Sequence[Record]) -> str | None:
 
 
 def _preset(records: Sequence[Record]) -> str | None:
-    """The preset under which the names mean what they meant; None if an attack or rule has no name at all."""
+    """The preset under which the names mean what they meant; None if an attack or rule has no name at all.
+
+    Whatever a record says, nobody's code is imported for it.
+    """
     federation = {key: records[0].spec[key] for key in ("redraw_knowledge", "buffers")}
     plain = {"redraw_knowledge": False, "buffers": "mean"}
-    made = {(record.spec["attack_name"], record.spec["aggregator_name"]) for record in records}
+    made = {(r.spec["attack_name"], r.spec["aggregator_name"]): r.spec for r in records}
     for preset, content in PRESETS.items():
         try:
-            names = [(attacks.make(a, preset=preset).name, aggregators.make(r, preset=preset).name) for a, r in made]
-        except InputError:
+            names = {(_attack(spec, preset), _rule(spec, preset)) for spec in made.values()}
+        except (InputError, TypeError):  # or options that this version does not know
             return None
-        if set(names) == made and {**plain, **content.get("run", {})} == federation:
+        if names == made.keys() and {**plain, **content.get("run", {})} == federation:
             return preset
     return None
 
 
+def _attack(spec: Mapping[str, Any], preset: str) -> str:
+    """The name of what the attack's name means under a preset; a user's stays as it is."""
+    name: str = spec["attack_name"]
+    if spec["attack"]["name"] == UserAttack.key:
+        return name
+    return attacks.ATTACKS.make(*parse_one(name, "attack"), PRESETS[preset].get(spec["attack"]["name"])).name
+
+
+def _rule(spec: Mapping[str, Any], preset: str) -> str:
+    """The same of the rule, whose mixings a preset may change before a user's rule too."""
+    name, stage = spec["aggregator_name"], spec["aggregator"]
+    while "rule" in stage:
+        stage = stage["rule"]
+    if stage["name"] not in [*RULES, UserRule.key]:
+        raise unknown("aggregator", stage["name"], RULES)
+    if stage["name"] != UserRule.key:
+        return aggregators.make(name, preset=preset).name
+    own = UserRule(**{key: value for key, value in stage.items() if key != "name"}).name
+    return aggregators.make(name.removesuffix(own) + "mean", preset=preset).name.removesuffix("mean") + own
+
+
 def _model(spec: Mapping[str, Any]) -> str | None:
-    """The model as it is written; a user's by the path of its function, which is the only code of a user here."""
+    """The model as it is written; a user's by the path of its function, the only code of a user without a colon."""
     model = spec["model"]
     if model["name"] in MODELS.classes:
         return with_options(model)
-    code = [name for name in spec.get("user_code", {}) if "." in name]
+    code = [name for name in spec.get("user_code", {}) if "." in name and ":" not in name]
     if model["name"] != "user" or len(code) != 1:
         return None
     module, _, function = code[0].rpartition(".")

@@ -61,6 +61,15 @@ class Rows:
             else:
                 yield part, (self.mixing @ block.double()).to(dtype)
 
+    def copy(self) -> Tensor:
+        """The rows (n, d) as a matrix of their own, in the type of the base rows."""
+        if self.mixing is None:
+            return self.updates.clone()
+        rows = self.updates.new_empty(self.n, self.d)
+        for part, block in self.blocks():
+            rows[:, part] = block
+        return rows
+
     def columns(self, index: Tensor) -> Tensor:
         """The float64 rows on some coordinates: (n, len(index))."""
         chosen = self.updates[:, index.to(self.updates.device)].double()

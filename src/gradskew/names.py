@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -14,6 +15,7 @@ from .checks import InputError, check, unknown
 
 T = TypeVar("T", bound="Named")
 LONGEST = 500  # characters of one name with its options
+PATH = re.compile(r"(?:^|(?<=\+))\s*[^\W\d][\w.]*:[^\W\d][\w.]*(?=\s*(?:[(+]|$))")  # package.module:name
 
 
 class Named:
@@ -89,22 +91,29 @@ class Registry(Generic[T]):
 
 
 def parse(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """The names of a pipeline with their options, in order.
+    """The names of a pipeline with their options, in order; a name may be a path such as `package.module:rule`.
 
     >>> parse("bucketing(s=2)+median(middle=lower)")
     [('bucketing', {'s': 2}), ('median', {'middle': 'lower'})]
     """
+    paths: dict[str, str] = {}
+
+    def stand_in(found: re.Match[str]) -> str:
+        paths[name := f"path_{len(paths)}_"] = found[0]
+        return name
+
     wrong = InputError(f"cannot read {text[:80]!r}: write a name, name(option=value), or several joined by '+'")
     check(len(text) <= LONGEST, f"the name {text[:40]!r}... has more than {LONGEST} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Python's remarks on odd literals would be lines beside our own
-            node = ast.parse(text.strip(), mode="eval").body
+            node = ast.parse(PATH.sub(stand_in, text.strip()), mode="eval").body
         stages: list[ast.expr] = []
         while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             stages.insert(0, node.right)
             node = node.left
-        return [_stage(stage, wrong) for stage in [node, *stages]]
+        read = [_stage(stage, wrong) for stage in [node, *stages]]
+        return [(paths.get(name, name), options) for name, options in read]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise error if isinstance(error, InputError) else wrong from None
 

@@ -18,6 +18,7 @@ from .attacks import Attack, NoAttack
 from .checks import InputError, ceil_share, check, check_choice, check_number
 from .clients import SGD, resolve
 from .data import Digits, Source
+from .imported import Imported
 from .models import MLP, Model, initial
 from .names import describe
 from .partition import Dirichlet, Partition
@@ -206,17 +207,25 @@ def _stages(aggregator: Any) -> list[Any]:
 
 
 def _user_code(part: Any) -> dict[str, str]:
-    """The SHA-256 of each file that defines a user's class, its bases or function; nothing for our own."""
+    """The SHA-256 of each file that defines a user's class, its bases or function; nothing for our own.
+
+    What is known by a path has one for all files that it depends on, under that path.
+    """
+    if isinstance(part, Imported):
+        files = {"module": _digest_of_file(part.module, part.path), **_user_code(part.code)}
+        return {part.path: hashlib.sha256(canonical(files).encode()).hexdigest()}
     defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
     code = {}
     for item in inspect.getmro(defined) if inspect.isclass(defined) else [defined]:
-        if item.__module__.split(".")[0] in (__package__, "builtins", "abc", "typing"):
-            continue
-        name = f"{item.__module__}.{item.__qualname__}"
-        try:
-            code[name] = hashlib.sha256(Path(inspect.getfile(item)).read_bytes()).hexdigest()
-        except (OSError, TypeError):
-            raise InputError(
-                f"{name} is not defined in a file, so its result could not be told from another's"
-            ) from None
+        if item.__module__.split(".")[0] not in (__package__, "builtins", "abc", "typing"):
+            name = f"{item.__module__}.{item.__qualname__}"
+            code[name] = _digest_of_file(item, name)
     return code
+
+
+def _digest_of_file(item: Any, name: str) -> str:
+    """The SHA-256 of the file that a module, class or function is defined in."""
+    try:
+        return hashlib.sha256(Path(inspect.getfile(item)).read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        raise InputError(f"{name} is not defined in a file, so its result could not be told from another's") from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from statistics import fmean, pstdev
 from time import perf_counter
 
@@ -15,12 +16,16 @@ from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 from rich.text import Text
 
+from .audit import Audit
 from .bench import Progress
+from .inspection import BAD, COST, GOOD, ODD, Inspection, Task
 from .report import Panel, Table, count
 from .sheets import Sheet, conclusions
 from .skew import Estimate, Trial
 from .skew.references import Measure
 
+COLOURS = {GOOD: "green", ODD: "yellow", BAD: "red"}
+SAID = ("answer", COST)  # findings that are said even where they are good
 WIDE = 140  # columns of a terminal in which our accuracy and the paper's stand side by side
 
 
@@ -120,10 +125,47 @@ def show_trials(trials: Sequence[Trial]) -> None:
     console.print("kappa: squared distance of the result from the honest mean, over the honest mean squared distance.")
 
 
+def show_inspections(inspections: Iterable[Inspection]) -> None:
+    """Print what the checks found on each rule and attack: what is bad or odd line by line, the rest by name."""
+    console = _console()
+    for inspection in inspections:
+        console.print(f"\n{inspection.kind} {inspection.name}", style="bold")
+        for finding in inspection.findings:
+            if finding.verdict != GOOD or finding.check in SAID:
+                mark = f"  {finding.verdict:<5}", COLOURS[finding.verdict]
+                console.print(Text.assemble(mark, f"{finding.check}: {finding.sentence}"))
+        fine = [f.check for f in inspection.findings if f.verdict == GOOD and f.check not in SAID]
+        if fine:
+            console.print(Text.assemble((f"  {GOOD:<5}", COLOURS[GOOD]), ", ".join(fine)))
+
+
+def show_audit(audit: Audit, sentences: Sequence[str]) -> None:
+    """Print how the audited rules and attacks stand beside ours, and the sentences."""
+    console = _console()
+    console.print(audit.table.federation)
+    for sheet in audit.sheets:
+        console.print(f"\n{sheet.title}", style="bold")
+        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
+        for number, name in enumerate(sheet.head):
+            grid.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+        for audited, texts in sheet.lines:
+            grid.add_row(*(Text(text, "bold" if audited else "") for text in texts))
+        console.print(grid)
+    for sentence in sentences:
+        console.print(sentence)
+
+
 def _mean(values: Sequence[float | None], unit: str = "") -> str:
     """The mean of the values that there are; a share in percent."""
     known = [value for value in values if value is not None]
     return "–" if not known else f"{100 * fmean(known):.0f} %" if unit else f"{fmean(known):.1f}".removesuffix(".0")
+
+
+@contextmanager
+def checking() -> Iterator[Callable[[Task], None]]:
+    """A live word on the check that is carried out; nothing where there is no terminal."""
+    with Console(stderr=True).status("checking") as live:
+        yield lambda task: live.update(Text(f"checking {task.name}: {task.check}"))
 
 
 def duration(seconds: float) -> str:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..checks import check, unknown
+from ..imported import bring
 from ..names import Registry, parse
+from ..paths import is_path, registered
 from ..presets import PRESETS
 from .aksel import Aksel
 from .base import Aggregator, Mixed, Mixing, Outcome, WeightedRule, least_kappa
@@ -16,6 +21,7 @@ from .multikrum import MultiKrum
 from .nnm import NNM
 from .rbtm import RBTM
 from .rfa import RFA
+from .user import UserRule
 
 __all__ = [
     "MIXINGS",
@@ -34,6 +40,7 @@ __all__ = [
     "Mixing",
     "MultiKrum",
     "Outcome",
+    "UserRule",
     "WeightedRule",
     "least_kappa",
     "make",
@@ -52,10 +59,12 @@ def names() -> list[str]:
 
 
 def make(name: str, *, preset: str = "paper") -> Aggregator:
-    """The rule with this name: `median`, `nnm+rfa`, `bucketing(s=2)+multikrum`.
+    """The rule with this name: `median`, `nnm+rfa`, `bucketing(s=2)+multikrum`, `nnm+package.module:rule`.
 
-    preset: `paper`, `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an
-    unknown name or option, naming the nearest.
+    A name with a colon is the path of a function, an object or a class of somebody else's; a name that is not ours may
+    be one that an installed package registers as an entry point of `gradskew.aggregators`. preset: `paper`,
+    `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an unknown name or
+    option, naming the nearest.
 
     >>> make("bucketing(s=3)+multikrum").name
     'bucketing(s=3)+multikrum'
@@ -64,10 +73,18 @@ def make(name: str, *, preset: str = "paper") -> Aggregator:
         raise unknown("preset", preset, PRESETS)
     *mixings, (last, options) = parse(name)
     check(last not in MIXINGS, f"{last} is a mixing and stands before a rule, as in '{last}+mean'")
-    if last not in RULES:
-        raise unknown("aggregator", last, [*RULES, *MIXINGS])
-    rule = RULES.make(last, options, PRESETS[preset].get(last))
+    rule = RULES.make(last, options, PRESETS[preset].get(last)) if last in RULES else _theirs(last, options)
     for key, given in reversed(mixings):
         check(key not in RULES, f"{key} is a rule and stands last: only mixings ({', '.join(MIXINGS)}) come before it")
         rule = Mixed(mixing=MIXINGS.make(key, given, PRESETS[preset].get(key)), rule=rule)
+    return rule
+
+
+def _theirs(name: str, options: Mapping[str, Any]) -> Aggregator:
+    """A rule that is not ours: by its path, or by the name that a package registered."""
+    others = {} if is_path(name) else registered("aggregator")
+    if not is_path(name) and name not in others:
+        raise unknown("aggregator", name, [*RULES, *MIXINGS, *others])
+    called = name if name in others else ""
+    rule: Aggregator = bring(UserRule, Aggregator, others.get(name, name), options, called=called, taken=list(RULES))
     return rule

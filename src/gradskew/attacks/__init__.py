@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..checks import unknown
+from ..imported import bring
 from ..names import Registry, parse_one
+from ..paths import is_path, registered
 from ..presets import PRESETS
 from .base import Attack, Collusion, Context, Forgery
 from .bitflip import BitFlip
@@ -15,6 +20,7 @@ from .minmax import MinMax
 from .minsum import MinSum
 from .none import NoAttack
 from .strike import STRIKE
+from .user import UserAttack
 
 __all__ = [
     "ATTACKS",
@@ -31,6 +37,7 @@ __all__ = [
     "MinMax",
     "MinSum",
     "NoAttack",
+    "UserAttack",
     "make",
     "names",
 ]
@@ -45,10 +52,12 @@ def names() -> list[str]:
 
 
 def make(name: str, *, preset: str = "paper") -> Attack:
-    """The attack with this name: `strike`, `lie(z=1.0)`.
+    """The attack with this name: `strike`, `lie(z=1.0)`, `package.module:attack`.
 
-    preset: `paper`, `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an
-    unknown name or option, naming the nearest.
+    A name with a colon is the path of a function, an object or a class of somebody else's; a name that is not ours may
+    be one that an installed package registers as an entry point of `gradskew.attacks`. preset: `paper`,
+    `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an unknown name or
+    option, naming the nearest.
 
     >>> make("strike(nu=0.5)")
     STRIKE(nu=0.5, middle='midpoint', max_alpha=None, few='one')
@@ -56,4 +65,14 @@ def make(name: str, *, preset: str = "paper") -> Attack:
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
     key, options = parse_one(name, "attack")
-    return ATTACKS.make(key, options, PRESETS[preset].get(key))
+    return ATTACKS.make(key, options, PRESETS[preset].get(key)) if key in ATTACKS else _theirs(key, options)
+
+
+def _theirs(name: str, options: Mapping[str, Any]) -> Attack:
+    """An attack that is not ours: by its path, or by the name that a package registered."""
+    others = {} if is_path(name) else registered("attack")
+    if not is_path(name) and name not in others:
+        raise unknown("attack", name, [*ATTACKS, *others])
+    called = name if name in others else ""
+    attack: Attack = bring(UserAttack, Attack, others.get(name, name), options, called=called, taken=list(ATTACKS))
+    return attack

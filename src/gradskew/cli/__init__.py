@@ -9,6 +9,7 @@ from typing import NoReturn
 import click
 
 from ..checks import InputError
+from .audit import audit
 from .bench import bench
 from .completion import completion
 from .doctor import doctor
@@ -30,7 +31,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (bench, paper, skew, report, list_, doctor, completion):
+for command in (bench, audit, paper, skew, report, list_, doctor, completion):
     cli.add_command(command)
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from ..checks import InputError
+
+if TYPE_CHECKING:
+    from ..names import Registry
 
 
 @click.command(name="list")
@@ -14,6 +21,7 @@ def list_() -> None:
     from ..models import MODELS
     from ..names import options
     from ..partition import PARTITIONS
+    from ..paths import registered
     from ..presets import PRESETS
 
     tables = (ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS)
@@ -24,6 +32,24 @@ def list_() -> None:
             summary = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
             paper = f" ({cls.source})" if cls.source else ""
             click.echo(f"  {key:<14} {summary}{paper}{f' [{fields}]' if fields else ''}")
+        others = registered(registry.kind) if registry in (ATTACKS, RULES) else {}
+        for name, path in others.items():
+            click.echo(f"  {name:<14} {_summary(registry, name, path)}")
     click.echo(click.style("presets", bold=True))
     for name, content in PRESETS.items():
         click.echo(f"  {name:<14} {', '.join(content) or 'every default'}")
+
+
+def _summary(registry: Registry[Any], name: str, path: str) -> str:
+    """One line on what a package registered, or on why it cannot be used."""
+    import inspect
+
+    from ..paths import find
+
+    if name in registry:
+        return f"not used: ours has this name too [{path}]"
+    try:
+        lines = (inspect.getdoc(find(path, registry.kind)) or "registered by a package").splitlines()
+    except InputError as error:
+        return f"broken: {error}"
+    return f"{lines[0].rstrip('.')} [{path}]"

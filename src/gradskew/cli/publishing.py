@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..audit import Audit
     from ..report import Table
 
 
-def publish(tables: Sequence[Table], store: Path, out: Path) -> list[str]:
-    """Write the tables' files to `out`; returns their names. store: the folder whose runs they are made of."""
+def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None = None) -> list[str]:
+    """Write the tables' files to `out`; returns their names.
+
+    store: the folder whose runs they are made of. audit: of the one table, if there was one.
+    """
     from ..exports import latex, markdown, results_csv
     from ..figures import heatmap
     from ..records import write
 
     contents: dict[str, str | bytes] = {
-        "report.html": report_html(tables, store),
+        "report.html": report_html(tables, store, audit=audit),
         "results.csv": results_csv(record for table in tables for record in table.records),
         "table.md": "\n".join(map(markdown, tables)),
         "table.tex": "\n".join(latex(table, number) for number, table in enumerate(tables, 1)),
     }
     if len(tables) == 1:
         contents["heatmap.png"] = heatmap(tables[0])
+    if audit is not None:
+        contents["audit.json"] = json.dumps(audit.to_json(), indent=1, sort_keys=True) + "\n"
     out.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write(out / name, content)
     return list(contents)
 
 
-def report_html(tables: Sequence[Table], store: Path, title: str = "") -> str:
+def report_html(tables: Sequence[Table], store: Path, title: str = "", audit: Audit | None = None) -> str:
     """The page on the tables; title: if not that of their data sets."""
     from ..commands import command
     from ..page import page
@@ -45,4 +52,5 @@ def report_html(tables: Sequence[Table], store: Path, title: str = "") -> str:
         timings={digest: beside.timing(digest) for digest in digests},
         pictures={digest: beside.pictures(digest) for digest in digests},
         command=command,
+        audit=audit,
     )

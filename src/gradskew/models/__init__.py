@@ -1,6 +1,7 @@
 """The networks, one family a file, and a network seen as one flat vector of parameters."""
 
 from ..names import Registry, parse_one
+from ..paths import is_path
 from .base import Model
 from .convolutional import CNN, AlexNet, FemnistCNN
 from .dense import MLP, Linear
@@ -30,6 +31,6 @@ MODELS: Registry[Model] = Registry("model", [Linear, MLP, CNN, FemnistCNN, AlexN
 
 def make(name: str) -> Model:
     """The model with this name: `mlp(hidden=(200,100))`, `resnet18(norm=group)`; with a colon, the path of a user's."""
-    if ":" in name.partition("(")[0]:
+    if is_path(name):
         return from_path(name)
     return MODELS.make(*parse_one(name, "model"))

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import inspect
-import operator
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -16,6 +12,7 @@ from torch import nn
 
 from ..checks import InputError, check, check_choice, unknown
 from ..names import parse_one
+from ..paths import find
 from .base import Model
 
 
@@ -54,24 +51,18 @@ class UserModel(Model):
 def from_path(text: str) -> UserModel:
     """The model `package.module:function`, or `package.module:function(vectorised=True)`.
 
-    As under `python -m`, modules in the current folder are found.
+    Modules in the current folder are found.
     """
     path, bracket, tail = text.partition("(")
     _, given = parse_one(f"user{bracket}{tail}", "model")
     for option in given:
         if option != "vectorised":
             raise unknown(f"option of {path}", option, ["vectorised"])
-    name, _, attribute = path.strip().partition(":")
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.insert(0, os.getcwd())  # stays: worker processes import the module again
+    factory = find(path, "model")
     try:
-        factory = operator.attrgetter(attribute)(importlib.import_module(name))
         return UserModel(factory=factory, **given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (Exception, SystemExit) as error:  # whatever a user's module raises
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"cannot import the model {path!r} (package.module:function): {reason}") from error
 
 
 def _takes_two(factory: Callable[..., nn.Module]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..audit import Audit
 from ..figures import shade
 from ..records import Record
 from ..report import Table
@@ -26,12 +27,13 @@ def page(
     timings: Mapping[str, Mapping[str, Any]],
     pictures: Mapping[str, Sequence[Picture]],
     command: Callable[[Sequence[Record]], str | None],
+    audit: Audit | None = None,
 ) -> str:
     """The page on these tables, one section for each.
 
     timings, pictures: what the store has beside the records, by digest; entries may be missing. command: from records
-    to the command line that plays them again, or None. The same records give the same text. All text is escaped; the
-    page's policy admits no script and no style but its own, and no request.
+    to the command line that plays them again, or None. audit: of the one table; it comes first. The same records give
+    the same text. All text is escaped; the page's policy admits no script and no style but its own, and no request.
     """
     environment = Environment(
         loader=PackageLoader(__package__),
@@ -47,6 +49,7 @@ def page(
         sections=[Section(table, number, timings, pictures, command) for number, table in enumerate(tables)],
         style=style,
         script=script,
+        audit=audit,
         policy=POLICY.format(_hash(style), _hash(script)),
     )
 

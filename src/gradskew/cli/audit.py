@@ -1,0 +1,123 @@
+"""`gradskew audit`: a rule or an attack of somebody else, checked, played, and set beside ours."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..checks import check, check_number
+from .completion import several
+from .options import execution, federation
+from .playing import play
+from .publishing import publish
+
+if TYPE_CHECKING:
+    from ..inspection import Inspection
+    from ..spec import Run
+
+
+@click.command()
+@click.option("--rule", "rules", multiple=True, help="The rule: package.module:name, nnm+package.module:name or such.")
+@click.option("--attack", "attacks", multiple=True, help="The attack: package.module:name.")
+@click.option(
+    "--against",
+    shell_complete=several("aggregator"),
+    help="Rules of ours that stand beside it, comma-separated. Default: all.",
+)
+@click.option(
+    "--under", shell_complete=several("attack"), help="Attacks of ours that are played, comma-separated. Default: all."
+)
+@click.option("--limit", type=float, default=30.0, show_default=True, help="Seconds that a check may take.")
+@click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")
+@federation
+@execution
+def audit(
+    rules: Sequence[str],
+    attacks: Sequence[str],
+    against: str | None,
+    under: str | None,
+    limit: float,
+    out: Path,
+    workers: int | None,
+    **options: Any,
+) -> None:
+    """Audit a rule or an attack that gradskew has never seen.
+
+    --rule and --attack name functions, objects or classes, on torch or NumPy, such as my_rules:trimmed or
+    byzfl:TrMean(f=10); either may be given several times. Each is first checked on small matrices, in a process of its
+    own. Then every attack is played against every rule, and what is audited stands beside ours: on the screen, in
+    report.html and in audit.json. What cannot be played is one line, and the rest goes on.
+    """
+    from ..aggregators import names as our_rules
+    from ..attacks import names as our_attacks
+    from ..audit import Audit
+    from ..names import split_list
+    from ..report import Table
+    from ..settings import make_runs
+    from ..terminal import show_audit, show_inspections
+    from ..verdicts import remarks
+
+    asked = {kind: _listed(kind, texts) for kind, texts in (("rule", rules), ("attack", attacks))}
+    check(any(asked.values()), "name what to audit: --rule package.module:name, or --attack package.module:name")
+    check_number("limit", limit, above=0, at_most=86_400)
+    company = our_rules() if against is None else split_list(against, "against")
+    sent = ["none", *(our_attacks() if under is None else split_list(under, "under"))]
+
+    def make(judges: Sequence[str], senders: Sequence[str]) -> list[Run]:
+        lists = {"aggregators": ",".join(dict.fromkeys(judges)), "attacks": ",".join(dict.fromkeys(senders))}
+        return make_runs({**options, **lists})
+
+    inspected, costs = _inspect(asked, company, make(company, sent)[0], limit, options["preset"])
+    show_inspections(inspected.values())
+    for name, failed in inspected.items():
+        if failed.failure is not None:
+            asked[failed.kind].remove(failed.name)
+            said = " ".join(failed.failure.sentence.split())
+            click.echo(f"gradskew: the {failed.kind} {name} is not played: {said}", err=True)
+    if not any(asked.values()):
+        sys.exit(2)
+    runs = make([*asked["rule"], *company], [*sent, *asked["attack"]])
+    played = play(runs[0].source.name, runs, out, workers)
+    if played.records:
+        found = Audit(Table(played.records), inspected, costs)
+        names = publish([found.table], out, out, found)
+        show_audit(found, [*found.verdict, *remarks(found.table), played.summary, f"{', '.join(names)}: in {out}."])
+    if played.failure is not None:
+        raise played.failure
+    if any(inspection.failure for inspection in inspected.values()):
+        sys.exit(2)
+
+
+def _listed(kind: str, texts: Sequence[str]) -> list[str]:
+    """The names in an option that may be given several times, each with several names."""
+    from ..names import split_list
+
+    return list(dict.fromkeys(name for text in texts for name in split_list(text, kind)))
+
+
+def _inspect(
+    asked: dict[str, list[str]], company: Sequence[str], run: Run, limit: float, preset: str | None
+) -> tuple[dict[str, Inspection], dict[str, float | None]]:
+    """Check what is asked for, and measure the cost of all rules; by the names that the table will have."""
+    from .. import aggregators, attacks
+    from ..inspection import COST, Task, inspect, tasks_of
+    from ..settings import COMMON
+    from ..terminal import checking
+
+    n, preset = run.num_sampled, preset or COMMON["preset"]
+    f = -(-run.num_byzantine * n // run.clients)
+    tasks = [task for kind, names in asked.items() for name in names for task in tasks_of(kind, name)]
+    tasks += [Task("rule", name, COST) for name in company if name not in asked["rule"]]
+    with checking() as tell:
+        found = inspect(tasks, n=n, f=f, limit=limit, preset=preset, tell=tell)
+    makers = {"rule": aggregators.make, "attack": attacks.make}
+    named = {
+        one.name if one.failure is not None else makers[one.kind](one.name, preset=preset).name: one
+        for one in found.values()
+    }
+    costs = {name: one.cost for name, one in named.items() if one.kind == "rule"}
+    return {name: one for name, one in named.items() if one.name in asked[one.kind]}, costs

@@ -1,0 +1,92 @@
+"""A finding, and what the checks of rules and of attacks have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from ..checks import check
+from ..imported import Imported
+from ..paths import said
+from ..randomness import generator
+
+GOOD, ODD, BAD = "good", "odd", "bad"
+COLUMNS = 64  # of the small matrices
+WIDE = (50, 100_000)  # rows and columns of the matrix on which the cost is measured
+REPEATS, BUDGET = 5, 2.0  # alternations of a timing at most, and seconds after which no other is started
+CLOSE = 1e-4  # of the largest entry: differences below are rounding
+UNREPEATABLE = (
+    "The same rows give something else: it draws, not from torch, whose seed we set, or remembers in a place that all "
+    "runs share. No run can be repeated."
+)
+FORGETFUL = (
+    "It is a function that remembers: no copy and no checkpoint can hold that. Make it an object that remembers in its "
+    "attributes."
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found: its verdict, one sentence, and a number where it measured one."""
+
+    check: str
+    verdict: str
+    sentence: str
+    value: float | None = None
+
+
+def gaussian(n: int, d: int = COLUMNS, draw: int = 0) -> Tensor:
+    """n rows that spread evenly around a common centre, in another draw other ones."""
+    spread = torch.randn(n, d, generator=generator(0, "inspection", draw))
+    return spread + torch.randn(d, generator=generator(0, "inspection centre", draw))
+
+
+def close(a: Tensor, b: Tensor, rows: Tensor) -> bool:
+    """Whether two results are equal up to the rounding of such rows."""
+    return bool((a - b).abs().max() <= CLOSE * rows.abs().max())
+
+
+def attempt(call: Callable[[], Tensor]) -> Tensor | str:
+    """The answer, or the error as text."""
+    try:
+        return call()
+    except Exception as error:
+        return str(error) if isinstance(error, ValueError) else said(error)
+
+
+def must(call: Callable[[], Tensor]) -> Tensor:
+    """The answer, where there was one to the same kind of rows before."""
+    answer = attempt(call)
+    check(isinstance(answer, Tensor), str(answer))
+    assert isinstance(answer, Tensor)
+    return answer
+
+
+def how_called(made: object) -> str:
+    """What a user's function or object is given; empty for one of ours."""
+    if not isinstance(made, Imported):
+        return ""
+    arrays = {"torch": "torch tensors", "numpy": "NumPy arrays"}[made.state_dict()["arrays"]]
+    return f"It is given {arrays}"
+
+
+def ratio(call: Callable[[], object], plain: Callable[[], object]) -> float:
+    """How many times longer `call` takes: the median over alternations with `plain`, after one that warms up."""
+    ratios: list[float] = []
+    started = time.perf_counter()
+    plain()
+    call()
+    while len(ratios) < REPEATS and (not ratios or time.perf_counter() - started < BUDGET):
+        ratios.append(_seconds(call) / _seconds(plain))
+    return median(ratios)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

@@ -1,0 +1,231 @@
+"""Rules and attacks as others write them, good and bad, for the tests to find by their path."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from gradskew.aggregators import Mean, WeightedRule
+from gradskew.attacks import Attack
+
+
+def mean(updates):
+    """The plain mean, in float32."""
+    return updates.mean(0)
+
+
+def same_mean(updates):
+    return Mean()(updates, 0)
+
+
+def median(rows):
+    return np.median(rows, axis=0)
+
+
+def spread(rows):
+    """The same word means different things: NumPy divides by n, torch by n - 1. Written for NumPy, as its np tells."""
+    return rows.mean(0) + float(np.sqrt(1.0)) * rows.std(0)
+
+
+def trimmed(updates, f, extra=0):
+    k = f + extra
+    return updates.sort(0).values[k : len(updates) - k].mean(0)
+
+
+def by_place(updates, num_byzantine, /):
+    return updates[num_byzantine]
+
+
+def make_scaled(factor=2.0):
+    def scaled(updates):
+        return factor * updates.mean(0)
+
+    return scaled
+
+
+def make_counting():
+    """A closure that remembers: no copy can hold that."""
+    count = 0
+
+    def counting(updates):
+        nonlocal count
+        count += 1
+        return count * updates.mean(0)
+
+    return counting
+
+
+def backwards(rows):
+    return np.median(rows, axis=0)[::-1]
+
+
+class Server:
+    """Its rule is a method, which remembers in the object."""
+
+    def __init__(self):
+        self.rounds = 0
+
+    def rule(self, updates):
+        self.rounds += 1
+        return updates.mean(0) / self.rounds
+
+
+server = Server()
+
+
+def torn(rows):
+    """Works on NumPy alone, after it has changed what it was given."""
+    rows -= 1.0
+    if isinstance(rows, torch.Tensor):
+        raise TypeError
+    return rows.mean(0)
+
+
+def as_list(updates):
+    return [float(x) for x in updates.mean(0)]
+
+
+def wrong_shape(updates):
+    return updates.mean(1)
+
+
+def words(updates):
+    return "mean"
+
+
+def nothing(updates):
+    return None
+
+
+def nan(updates):
+    return updates.mean(0) * float("nan")
+
+
+def raises(updates):
+    raise RuntimeError("not\ntoday")
+
+
+def quits(updates):
+    raise SystemExit(0)
+
+
+def sleeps(updates):
+    time.sleep(1000)
+
+
+def spins(updates):
+    while True:
+        try:
+            time.sleep(0.001)
+        except Exception:
+            continue
+
+
+def in_place(updates):
+    updates -= 1.0
+    return updates.mean(0)
+
+
+def draws(updates):
+    return updates.mean(0) + np.random.rand()  # noqa: NPY002 (what a user might do)
+
+
+def draws_from_torch(updates):
+    return updates[torch.randint(len(updates), ())]
+
+
+calls: list[int] = []
+
+
+def shared(updates):
+    calls.append(0)
+    return len(calls) * updates.mean(0)
+
+
+def exits(updates):
+    os._exit(3)
+
+
+def crashes(updates):
+    return ctypes.string_at(0)
+
+
+class Momentum:
+    """Remembers its last answer, as ByzFL's centred clipping does."""
+
+    def __init__(self, weight=0.5):
+        self.weight, self.last, self.count = weight, None, np.zeros(2)
+
+    def __call__(self, updates):
+        now = updates.mean(0)
+        self.last = now if self.last is None else self.weight * now + (1 - self.weight) * self.last
+        self.count += 1
+        return self.last
+
+
+class Trimmed:
+    """As ByzFL's aggregators: an object with an f of its own, called with the vectors alone."""
+
+    def __init__(self, f=0):
+        self.f = f
+
+    def __call__(self, vectors):
+        return np.sort(vectors, axis=0)[self.f : len(vectors) - self.f].mean(axis=0)
+
+
+ready = Trimmed(f=1)
+lambdas = [lambda updates: updates.mean(0)]
+first = lambdas[0]
+number = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heaviest(WeightedRule):
+    """One of ours: all weight on the first row."""
+
+    key: ClassVar[str] = "heaviest"
+
+    def weigh(self, rows, f, generator):
+        return torch.eye(rows.n, dtype=torch.float64)[0], {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FalseMedian(Heaviest):
+    key: ClassVar[str] = "median"
+
+
+def against_mean(honest, f):
+    return -f * honest.mean(0)
+
+
+def one_argument(honest):
+    return np.zeros(honest.shape[1])
+
+
+def mirrored(honest, own):
+    return -own
+
+
+def changes_honest(honest, f):
+    honest *= 0
+    return honest[0]
+
+
+def wrong_rows(honest, f):
+    return honest[: f + 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copycat(Attack):
+    """One of ours."""
+
+    key: ClassVar[str] = "copycat"
+
+    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+        return honest[:1].expand(len(own), -1)

@@ -1,0 +1,124 @@
+"""What the checks find on rules and attacks whose faults are known."""
+
+import pytest
+
+from gradskew import aggregators, attacks
+from gradskew.inspection import BAD, GOOD, ODD, Task, inspect, tasks_of
+from gradskew.inspection.attacks import CHECKS as ATTACK_CHECKS
+from gradskew.inspection.attacks import AttackSubject
+from gradskew.inspection.rules import CHECKS as RULE_CHECKS
+from gradskew.inspection.rules import RuleSubject
+
+COMPARED = ("order", "equal rows", "shifted", "scaled", "one row")
+
+
+def rule_findings(name: str, n: int = 12, f: int = 3) -> dict[str, str]:
+    subject = RuleSubject(aggregators.make(name), n, f)
+    return {key: ask(subject)[0] for key, ask in RULE_CHECKS.items() if key != "cost"}
+
+
+def attack_findings(name: str) -> dict[str, str]:
+    subject = AttackSubject(attacks.make(name), 12, 3)
+    return {key: ask(subject)[0] for key, ask in ATTACK_CHECKS.items() if key != "cost"}
+
+
+@pytest.mark.parametrize(
+    ("name", "unusual"),
+    [
+        # a mean is NaN or 1e29 as soon as one row is; a median ignores Inf, and NumPy's is NaN where a row is
+        ("foreign:mean", {"f = n / 2": ODD, "a row of NaN": BAD, "a row of Inf": BAD, "huge rows": BAD}),
+        ("foreign:median", {"f = n / 2": ODD, "a row of NaN": BAD}),
+        ("foreign:in_place", {"input": BAD, "equal rows": ODD, "shifted": GOOD, "scaled": ODD, "one row": ODD}),
+        ("foreign:draws", {"repeated": BAD, "memory": BAD, **dict.fromkeys(COMPARED, ODD)}),
+        ("foreign:shared", {"repeated": BAD, "memory": BAD}),
+        ("foreign:Momentum", {"repeated": GOOD, "memory": ODD}),
+        ("foreign:make_counting", {"repeated": GOOD, "memory": BAD}),
+        ("foreign:torn", {"input": BAD}),
+        ("foreign:draws_from_torch", {"repeated": GOOD, "order": ODD, "equal rows": GOOD}),
+        ("foreign:by_place", {"order": ODD, "equal rows": GOOD, "shifted": GOOD, "one row": GOOD}),
+        ("foreign:make_scaled(factor=2.0)", {"equal rows": ODD, "shifted": ODD, "scaled": GOOD, "one row": ODD}),
+        # ours refuse what is not finite, and too many Byzantine rows
+        ("cclip(tau=0.1)", {"equal rows": ODD, "shifted": ODD, "scaled": ODD, "a row of NaN": ODD, "huge rows": GOOD}),
+        ("multikrum", {"f = n / 2": GOOD, "a row of NaN": ODD, "a row of Inf": ODD, "huge rows": GOOD}),
+    ],
+)
+def test_what_is_found_on_a_rule(name: str, unusual: dict[str, str]) -> None:
+    found = rule_findings(name)
+    assert found | unusual == found
+    if name in ("foreign:mean", "foreign:median"):
+        assert set(found) - set(unusual) == {key for key, verdict in found.items() if verdict == GOOD}
+
+
+@pytest.mark.parametrize(
+    ("name", "f", "verdict"),
+    [
+        ("foreign:Trimmed", 3, ODD),  # set to 0
+        ("foreign:Trimmed(f=2)", 3, ODD),
+        ("foreign:Trimmed(f=3)", 3, GOOD),
+        ("foreign:trimmed", 3, GOOD),
+        ("foreign:mean", 3, GOOD),
+    ],
+)
+def test_an_f_of_its_own(name: str, f: int, verdict: str) -> None:
+    assert RULE_CHECKS["its own f"](RuleSubject(aggregators.make(name), 12, f))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("foreign:mean", "It is given torch tensors, and is not told f. 12 rows of 64 give (64,)."),
+        ("foreign:median", "It is given NumPy arrays, and is not told f. 12 rows of 64 give (64,)."),
+        ("foreign:trimmed", "It is given torch tensors and f. 12 rows of 64 give (64,)."),
+        ("foreign:by_place", "It is given torch tensors and f. 12 rows of 64 give (64,)."),
+        ("median", "12 rows of 64 give (64,)."),
+    ],
+)
+def test_how_a_rule_is_called(name: str, said: str) -> None:
+    assert RULE_CHECKS["answer"](RuleSubject(aggregators.make(name), 12, 3)) == (GOOD, said)
+
+
+@pytest.mark.parametrize(
+    ("name", "unusual"),
+    [
+        ("foreign:against_mean", {}),
+        ("foreign:mirrored", {}),
+        ("foreign:one_argument", {}),
+        ("foreign:Copycat", {}),
+        ("mimic", {"memory": GOOD}),
+        ("foreign:changes_honest", {"input": BAD}),
+    ],
+)
+def test_what_is_found_on_an_attack(name: str, unusual: dict[str, str]) -> None:
+    assert attack_findings(name) == {**dict.fromkeys(attack_findings(name), GOOD), **unusual}
+
+
+def test_an_attack_of_nan() -> None:
+    assert ATTACK_CHECKS["finite"](AttackSubject(attacks.make("foreign:nan"), 12, 3))[0] == BAD
+
+
+def test_what_hangs_or_ends_its_process_is_a_finding_and_the_rest_goes_on() -> None:
+    names = ["foreign:exits", "foreign:crashes", "foreign:sleeps", "missing_module:rule", "foreign:wrong_shape"]
+    names += ["foreign:raises", "foreign:nan", "foreign:quits", "foreign:mean"]
+    tasks = [task for name in names for task in tasks_of("rule", name)] + [Task("rule", "median", "cost")]
+    heard = []
+    found = inspect(tasks, n=12, f=3, limit=6, tell=heard.append)
+    first = {name: found["rule", name].failure for name in names}
+    assert {name: failure and failure.sentence for name, failure in first.items()} == {
+        "foreign:exits": "It ends the process that calls it (exit status 3).",
+        "foreign:crashes": "It ends the process that calls it (SIGSEGV).",
+        "foreign:sleeps": "No answer within 6 s.",
+        "missing_module:rule": "cannot import the rule 'missing_module:rule' (package.module:function): "
+        "ModuleNotFoundError: No module named 'missing_module'",
+        "foreign:wrong_shape": "foreign:wrong_shape must return the aggregate (d,): it must have the shape (64,), "
+        "not (12,)",
+        "foreign:raises": "foreign:raises raised RuntimeError: not today",
+        "foreign:nan": "Ordinary finite rows give NaN or Inf.",
+        "foreign:quits": "foreign:quits raised SystemExit: 0",
+        "foreign:mean": None,
+    }
+    assert [finding.check for finding in found["rule", "foreign:mean"].findings] == list(RULE_CHECKS)
+    assert len(found["rule", "foreign:exits"].findings) == 1
+    cost = found["rule", "median"].cost
+    assert cost is not None
+    assert cost > 0
+    assert heard[-1] == Task("rule", "median", "cost")
