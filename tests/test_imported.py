@@ -345,6 +345,22 @@ def test_a_record_says_its_command_without_importing_anything(module, tmp_path):
     assert "own" not in sys.modules
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aggregator_name": "own:rule"},
+        {"aggregator_name": "own:rule+mean"},
+        {"attack_name": "own:rule"},
+        {"aggregator_name": "own:rul", "aggregator": {"name": "user", "path": "x:y"}},
+    ],
+    ids=str,
+)
+def test_a_hostile_record_has_nothing_imported(module, changes):
+    module("raise SystemExit('imported')")
+    assert command([Record({**Run().content, **changes}, [], "")]) is None
+    assert "own" not in sys.modules
+
+
 def test_installed_packages_register_names(module, tmp_path: Path):
     module(FUNCTION)
     info = tmp_path / "own-1.0.dist-info"

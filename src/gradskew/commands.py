@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import aggregators, attacks
-from .aggregators import RULES, UserRule
+from .aggregators import MIXINGS, RULES, UserRule
 from .attacks import UserAttack
 from .checks import InputError, unknown
 from .data import SOURCES, FileSource
 from .models import MODELS
-from .names import parse_one
+from .names import parse, parse_one
 from .presets import PRESETS
 from .records import Record
 from .report import with_options
@@ -84,12 +84,18 @@ def _rule(spec: Mapping[str, Any], preset: str) -> str:
     name, stage = spec["aggregator_name"], spec["aggregator"]
     while "rule" in stage:
         stage = stage["rule"]
-    if stage["name"] not in [*RULES, UserRule.key]:
-        raise unknown("aggregator", stage["name"], RULES)
     if stage["name"] != UserRule.key:
-        return aggregators.make(name, preset=preset).name
+        return _ours(name, preset)
     own = UserRule(**{key: value for key, value in stage.items() if key != "name"}).name
-    return aggregators.make(name.removesuffix(own) + "mean", preset=preset).name.removesuffix("mean") + own
+    return _ours(name.removesuffix(own) + "mean", preset).removesuffix("mean") + own
+
+
+def _ours(name: str, preset: str) -> str:
+    """The name of what a pipeline of ours means under a preset."""
+    for key, _ in parse(name):
+        if key not in [*RULES, *MIXINGS]:
+            raise unknown("aggregator", key, [*RULES, *MIXINGS])
+    return aggregators.make(name, preset=preset).name
 
 
 def _model(spec: Mapping[str, Any]) -> str | None:
