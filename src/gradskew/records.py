@@ -13,7 +13,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +139,18 @@ class Store:
             write(folder / "pictures.json", canonical([picture.to_json() for picture in result.pictures]) + "\n")
         write(folder / "record.json", record.to_json())
         return record
+
+    def files(self, digest: str) -> dict[str, bytes]:
+        """What is stored of a finished run, for `adopt` of another store; the record comes last."""
+        paths = [self.runs / digest / name for name in ("timing.json", "pictures.json", "record.json")]
+        return {path.name: path.read_bytes() for path in paths if path.exists()}
+
+    def adopt(self, digest: str, files: Mapping[str, bytes]) -> None:
+        """Store the files of a run that was played into another store; a record that is here already stays."""
+        if self.load(digest) is None:
+            (self.runs / digest).mkdir(parents=True, exist_ok=True)
+            for name, content in files.items():
+                write(self.runs / digest / name, content)
 
     def save_checkpoint(self, digest: str, snapshot: Snapshot) -> None:
         """Store how far a run is, in place of what was stored before."""
