@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -27,8 +28,11 @@ PROBE = 5.0  # seconds in which a cluster must answer
 GRACE = 10.0  # seconds in which tasks that are cancelled may write their checkpoints
 UNKNOWN = ("ModuleNotFoundError", "ImportError", "AttributeError")  # of a task that cannot even be unpacked
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # which a gRPC server answers in kind
-# Our own Ray: nothing is sent home; the address 127.0.0.1, which Ray gives to a node only where it knows no clusters.
-OURS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # and nothing is sent home
+LOOPBACK = ("127.0.0.1", "localhost")
+# By this switch Ray binds to the loopback address, and looks for a cluster there: else it would take the machine's
+# outer address in its place, and wait for minutes for a cluster that does not listen there.
+ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 @dataclass(frozen=True)
@@ -52,23 +56,25 @@ class Cluster:
 
     def check(self) -> None:
         """Ray is installed, and the cluster answers; Ray itself would wait for a dead one for minutes."""
-        if not _ray(self).is_initialized() and self.address is not None:
-            _probe(_resolve(self.address))
+        address = _resolve(self.address)
+        if not _ray(address).is_initialized() and address is not None:
+            _probe(address)
 
     @contextmanager
     def connected(self, room: int) -> Iterator[Any]:
         """The module `ray`, connected. room: bytes of data that our own cluster must hold."""
-        ray = _ray(self)
+        address = _resolve(self.address)
+        ray = _ray(address)
         if ray.is_initialized():
             yield ray
             return
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         try:
-            if self.address is None:
+            if address is None:
                 memory = max(100 << 20, 2 * room)
                 ray.init("local", num_cpus=self.cpus, include_dashboard=False, object_store_memory=memory, **quiet)
             else:
-                ray.init(_resolve(self.address), **quiet)
+                ray.init(address, **quiet)
         except Exception as error:  # versions that differ, no room in /dev/shm, and more
             raise InputError(f"Ray cannot start or join its cluster: {error}") from error
         try:
@@ -133,7 +139,11 @@ def play_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) -> bo
     shared = Path(token).exists()
     store = Store(Path(token).parent.parent if shared else _own_folder())
     played = play(run, store, lambda: None, wait)
-    return store.files(run.digest) if played and not shared else played
+    if shared or not played:
+        return played
+    files = store.files(run.digest)
+    shutil.rmtree(store.runs / run.digest)
+    return files
 
 
 def _keep(left: bool | Mapping[str, bytes], run: Run, store: Store) -> bool:
@@ -198,19 +208,22 @@ def _own_folder() -> Path:
     return folder
 
 
-def _ray(cluster: Cluster) -> Any:
-    """The module, imported when it is needed."""
-    for name, value in OURS.items():
-        if cluster.address is None or "CLUSTER" not in name:
-            os.environ.setdefault(name, value)
+def _ray(address: str | None) -> Any:
+    """The module, imported when it is needed. address: of the cluster that is meant, resolved; None: our own."""
+    alone = address is None or address.rpartition(":")[0] in LOOPBACK
+    for name, value in {**QUIET, **({ALONE: "0"} if alone else {})}.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
+        from ray._private import ray_constants
     except ImportError as error:
         raise InputError(f"--engine ray needs Ray ({error}): pip install 'gradskew[ray]'") from None
+    if alone:
+        ray_constants.ENABLE_RAY_CLUSTER = False  # the switch itself, where Ray was imported before
     return ray
 
 
-def _resolve(address: str) -> str:
+def _resolve(address: str | None) -> str | None:
     """What `auto` means, as for Ray itself: RAY_ADDRESS, or the cluster that was started last on this machine."""
     if address != "auto":
         return address
