@@ -16,7 +16,6 @@ from gradskew import Cluster, Record, Run, Store, aggregators, attacks, cluster,
 from gradskew.clients import SGD
 from gradskew.data import Digits, take_apart
 from gradskew.models import Linear
-from gradskew.records import write
 from gradskew.work import Keeper
 from timing import alternate
 

@@ -105,10 +105,17 @@ def add(nodes, **options):
     return nodes.add_node(num_cpus=1, object_store_memory=SMALL, node_ip_address="127.0.0.1", **options)
 
 
+@pytest.fixture(scope="module")
+def connection(nodes) -> Iterator[Cluster]:
+    """One for most tests, since each has workers of its own to start."""
+    with Cluster(nodes.address).connected(0):
+        yield Cluster(nodes.address)
+
+
 @pytest.fixture
-def there(nodes) -> Cluster:
+def there(connection) -> Cluster:
     log().unlink(missing_ok=True)
-    return Cluster(nodes.address)
+    return connection
 
 
 def log() -> Path:
@@ -124,10 +131,10 @@ def slow(seeds: int = 4, **changes):
     return grid(base, attacks=[Logged(**changes)], aggregators=[Mean()], seeds=range(seeds))
 
 
-def test_a_cluster_gives_the_same_bytes_as_this_process(there, tmp_path):
+def test_a_cluster_gives_the_same_bytes_as_this_process(nodes, tmp_path):
     runs = [*runs_of("none,strike,mimic", "mean,cclip"), replace(BASE, source=Here(shape=(1, 8, 8)), clients=3)]
     progress = Log()
-    records = sweep(runs, tmp_path / "there", workers=there, report=progress)
+    records = sweep(runs, tmp_path / "there", workers=Cluster("auto"), report=progress)
     sweep(runs, tmp_path / "here")
     assert stored(tmp_path / "there") == stored(tmp_path / "here")
     assert len(stored(tmp_path / "here")) == 7
@@ -137,7 +144,6 @@ def test_a_cluster_gives_the_same_bytes_as_this_process(there, tmp_path):
     assert store.pictures(runs[1].digest) == Store(tmp_path / "here").pictures(runs[1].digest) != []
     assert store.timing(runs[0].digest)["seconds"] > 0
     assert sorted(path.name for path in store.runs.iterdir() if len(path.name) != 64) == ["lock"]
-    assert not ray.is_initialized()
 
 
 def test_a_worker_that_does_not_see_the_store_sends_the_files(there, tmp_path, monkeypatch):
@@ -264,13 +270,6 @@ def test_a_worker_with_another_torch_is_an_error(tmp_path):
         cluster.play_as_task(run, take_apart(run.source.load()), str(tmp_path / "runs" / "x"), False)
 
 
-def test_auto_is_the_cluster_that_runs_here(there, tmp_path):
-    runs = runs_of("none", "mean")
-    sweep(runs, tmp_path / "auto", workers=Cluster("auto"))
-    sweep(runs, tmp_path / "here")
-    assert stored(tmp_path / "auto") == stored(tmp_path / "here")
-
-
 OWN = """
 import ray
 from gradskew.cluster import Cluster
@@ -304,7 +303,8 @@ def server(answer: bytes | None) -> Iterator[str]:
         with other:
             if answer is not None:
                 other.sendall(answer)
-            other.recv(1 << 16)
+            while other.recv(1 << 16):
+                pass
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=serve)
