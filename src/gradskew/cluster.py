@@ -123,7 +123,8 @@ def play_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, tell: C
         except BaseException:
             for reference in reversed(waiting):  # those that have not begun come last, and shall not begin now
                 ray.cancel(reference)
-            ray.wait(list(waiting), num_returns=len(waiting), timeout=GRACE)
+            if waiting:
+                ray.wait(list(waiting), num_returns=len(waiting), timeout=GRACE)
             raise
 
 
