@@ -19,7 +19,7 @@ from gradskew.models import Linear
 from gradskew.work import Keeper
 from timing import alternate
 
-CELLS, REPEATS, MANY = 40, 5, 10_000
+CELLS, REPEATS, MANY = 40, 3, 10_000
 CPUS = 2
 
 
@@ -130,9 +130,10 @@ def against_processes() -> None:
 
     names = ["processes, 2 cells", f"processes, {CELLS} cells", "Ray, 2 cells", f"Ray, {CELLS} cells"]
     works = [play(workers, count) for workers in (CPUS, Cluster(cpus=CPUS)) for count in (2, CELLS)]
-    seconds = alternate(works, REPEATS)
+    with Cluster(cpus=CPUS).connected(0):  # its workers stay, where processes start anew for each sweep
+        seconds = alternate(works, REPEATS)
     for name, each in zip(names, seconds, strict=True):
-        print(f"| a sweep by 2 {name} | {spread(each)} s |")
+        print(f"| a sweep by {CPUS} {name} | {spread(each)} s |")
     for name, few, many in (("processes", *seconds[:2]), ("Ray", *seconds[2:])):
         each = [1000 * CPUS * (b - a) / (CELLS - 2) for a, b in zip(few, many, strict=True)]
         print(f"| a further cell, {name} | {spread(each)} ms of a worker |")
