@@ -14,9 +14,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ORDER = """
     machine doctor
     checks names randomness state paths imported presets data partition models kernels geometry coordinates matrices
-    clients attacks aggregators inspection skew spec computing checkpoints federation leases records lens work bench
-    report verdicts audit exports figures embeddings sheets charts page terminal settings commands paper traces probe
-    cli
+    clients attacks aggregators inspection skew spec computing checkpoints federation leases records lens work cluster
+    bench report verdicts audit exports figures embeddings sheets charts page terminal settings commands paper traces
+    probe cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

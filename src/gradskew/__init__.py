@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .bench import grid, sweep
     from .checks import InputError
     from .clients import SGD
+    from .cluster import Cluster
     from .data import CIFAR10, FEMNIST, Dataset, Digits, FashionMNIST, ImageNet12, Imagenette, Source, Split
     from .federation import Result, simulate
     from .lens import Lens
@@ -31,6 +32,7 @@ __all__ = [
     "SGD",
     "AlexNet",
     "ByWriter",
+    "Cluster",
     "Dataset",
     "Digits",
     "Dirichlet",
@@ -62,6 +64,7 @@ _MODULES = {
     "bench": ("grid", "sweep"),
     "checks": ("InputError",),
     "clients": ("SGD",),
+    "cluster": ("Cluster",),
     "data": (
         "CIFAR10",
         "FEMNIST",

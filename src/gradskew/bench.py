@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +21,7 @@ from statistics import fmean, median
 from .aggregators import Aggregator
 from .attacks import Attack
 from .checks import InputError, check, check_number
+from .cluster import Cluster, Outcomes, play_on_cluster
 from .computing import computing
 from .federation import Federation
 from .records import Record, Store
@@ -62,24 +63,26 @@ def sweep(
     runs: Sequence[Run],
     out: Path | str,
     *,
-    workers: int = 1,
+    workers: int | Cluster = 1,
     begin: Callable[[Sequence[Run]], None] = lambda left: None,
     report: Report = lambda progress: None,
 ) -> list[Record]:
     """Play all runs that `out` does not hold yet, of which `begin` is told; returns the records of all, in order.
 
-    workers: processes. One computes in this process; more start others, so a script needs the usual
+    workers: processes, or a Ray cluster. One computes in this process; more start others, so a script needs the usual
     `if __name__ == "__main__"`. Raises InputError if a run fails, from its error, after all others have finished.
     """
-    check_number("workers", workers, at_least=1, whole=True)
+    if not isinstance(workers, Cluster):
+        check_number("workers", workers, at_least=1, whole=True)
     store = Store(out)
     store.prepare()
     unique = {run.digest: run for run in runs}  # one spec may be written in several ways
     left = [run for digest, run in unique.items() if store.load(digest) is None]
     for digest in unique.keys() - {run.digest for run in left}:
         store.tidy(digest)  # of a process that was killed after it had stored the run
+    if isinstance(workers, Cluster) and left:
+        workers.check()
     begin(left)
-    play = _play_here if workers == 1 or len(left) <= 1 else _play_in_processes
     total = sum(run.rounds for run in left)
     elsewhere: list[Run] = []  # stored by other processes in the meantime
     failures: list[tuple[Run, Exception]] = []
@@ -89,7 +92,7 @@ def sweep(
         report(Progress(done - len(elsewhere), len(left) - len(elsewhere), rounds, total - others))
 
     tell(0, 0)
-    with closing(play(left, store, workers, tell)) as outcomes:
+    with closing(_play(left, store, workers, tell)) as outcomes:
         for run, outcome in outcomes:
             if isinstance(outcome, Exception):
                 failures.append((run, outcome))
@@ -131,10 +134,16 @@ def seconds_of_a_round(run: Run) -> float:
     return median(times[1:])
 
 
-Outcomes = Generator[tuple[Run, Played | Exception], None, None]
+def _play(runs: Sequence[Run], store: Store, workers: int | Cluster, tell: Callable[[int, int], None]) -> Outcomes:
+    """Play runs; gives each when it has ended, with what became of it, or its error if it failed."""
+    if isinstance(workers, Cluster):
+        return play_on_cluster(runs, store, workers, tell)
+    if workers == 1 or len(runs) <= 1:
+        return _play_here(runs, store, tell)
+    return _play_in_processes(runs, store, workers, tell)
 
 
-def _play_here(runs: Sequence[Run], store: Store, workers: int, tell: Callable[[int, int], None]) -> Outcomes:
+def _play_here(runs: Sequence[Run], store: Store, tell: Callable[[int, int], None]) -> Outcomes:
     rounds = 0
 
     def on_round() -> None:

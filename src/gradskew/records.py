@@ -12,7 +12,7 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,23 +130,31 @@ class Store:
         return record
 
     def save(self, result: Result, seconds: float) -> Record:
-        """Store a finished run; returns the record that is stored. A record appears whole or not at all.
+        """Store a finished run; returns the record that is stored. See `adopt`."""
+        files = {"timing.json": json.dumps(_timing(result.run, seconds), indent=1) + "\n"}
+        if result.pictures:
+            files["pictures.json"] = canonical([picture.to_json() for picture in result.pictures]) + "\n"
+        return self.adopt(result.run.digest, {**files, RECORD: Record.of(result).to_json()})
 
-        The first one stays, should two processes have played the run: they are equal, or a line says that they are not.
+    def files(self, digest: str) -> dict[str, str]:
+        """What is stored of a finished run, for `adopt` of another store; the record comes last."""
+        paths = [self.runs / digest / name for name in ("timing.json", "pictures.json", RECORD)]
+        return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
+
+    def adopt(self, digest: str, files: Mapping[str, str]) -> Record:
+        """Store the files of a finished run, of which the record is the last: it appears whole or not at all.
+
+        The first record stays, should two processes have played the run: they are equal, or a line says that they are
+        not. Returns the record that is stored.
         """
-        record = Record.of(result)
-        folder = self.runs / record.digest
+        folder, record = self.runs / digest, Record.from_json(files[RECORD])
         folder.mkdir(parents=True, exist_ok=True)
-        first = self.load(record.digest)
-        if first is None:
-            write(folder / "timing.json", json.dumps(_timing(result.run, seconds), indent=1) + "\n")
-            if result.pictures:
-                write(folder / "pictures.json", canonical([picture.to_json() for picture in result.pictures]) + "\n")
-            if write(folder / RECORD, record.to_json(), first=True):
-                return record
-            first = self.load(record.digest) or record
-        if first.to_json() != record.to_json():
-            write(folder / SECOND, record.to_json())
+        first = self.load(digest)
+        if first is None and all(write(folder / name, text, first=name == RECORD) for name, text in files.items()):
+            return record
+        first = first or self.load(digest) or record
+        if first != record:
+            write(folder / SECOND, files[RECORD])
             differ = f"{folder} was played twice, with different results (on another kind of processor?)"
             print(f"gradskew: {differ}: the first stays, the second is in {SECOND}", file=sys.stderr)
         return first

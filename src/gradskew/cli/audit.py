@@ -12,7 +12,7 @@ import click
 from ..checks import check, check_number
 from .completion import several
 from .options import execution, federation
-from .playing import play
+from .playing import play, take_workers
 from .publishing import publish
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def audit(
     company = our_rules() if against is None else split_list(against, "against")
     sent = ["none", *(our_attacks() if under is None else split_list(under, "under"))]
 
+    players = take_workers(options, workers)
+
     def make(judges: Sequence[str], senders: Sequence[str]) -> list[Run]:
         lists = {"aggregators": ",".join(dict.fromkeys(judges)), "attacks": ",".join(dict.fromkeys(senders))}
         return make_runs({**options, **lists})
@@ -81,7 +83,7 @@ def audit(
     if not any(asked.values()):
         sys.exit(2)
     runs = make([*asked["rule"], *company], [*sent, *asked["attack"]])
-    played = play(runs[0].source.name, runs, out, workers)
+    played = play(runs[0].source.name, runs, out, players)
     if played.records:
         found = Audit(Table(played.records), inspected, costs)
         names = publish([found.table], out, out, found)

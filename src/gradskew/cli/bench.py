@@ -9,7 +9,7 @@ import click
 
 from .completion import several
 from .options import execution, federation
-from .playing import play
+from .playing import play, take_workers
 from .publishing import publish
 
 
@@ -48,8 +48,9 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     from ..terminal import show
     from ..verdicts import remarks, verdict
 
+    players = take_workers(options, workers)
     runs = make_runs(options)
-    played = play(runs[0].source.name, runs, out, workers)
+    played = play(runs[0].source.name, runs, out, players)
     if played.records:
         table = Table(played.records)
         names = publish([table], out, out)

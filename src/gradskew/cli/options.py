@@ -66,7 +66,10 @@ FEDERATION = (
     click.option("--evaluate-every", type=int, help="Test the model after so many rounds each. Default 1, FEMNIST 10."),
 )
 EXECUTION = (
-    click.option("--engine", help="How clients train: batched, loop or auto (default)."),
+    click.option("--engine", help="How clients train: batched, loop or auto (default); ray: runs are tasks of Ray."),
+    click.option(
+        "--address", help="Of a Ray cluster: host:port, or auto. Default: Ray on this machine, for this once."
+    ),
     click.option("--precision", help="Of local training: float32 (default), bf16, or tf32 on a GPU."),
     click.option("--device", help="cpu (default) or cuda."),
     click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: cores // threads."),

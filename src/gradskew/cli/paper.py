@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..checks import check
 from .completion import one, several
 from .options import execution
-from .playing import announce, foretell, play, stoppable
+from .playing import announce, foretell, play, stoppable, take_workers
 from .publishing import report_html
 
 if TYPE_CHECKING:
@@ -59,13 +60,15 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     from ..sheets import caption, markdown
     from ..terminal import show_sheets
 
+    players = take_workers(options, workers)
     if experiment in EXPERIMENTS and EXPERIMENTS[experiment].embedded:
+        check(isinstance(players, int | None), f"{experiment} is played in this process, not on Ray")
         _embed(experiment, scale, out, **options)
         return
     planned = plan(experiment, scale=scale, **options)
     shown, source = EXPERIMENTS[experiment], planned[0].run.source
     runs = [place.run for place in planned]
-    played = play(f"{experiment} on {source.name}, scale {scale}", runs, out, workers, estimate=True)
+    played = play(f"{experiment} on {source.name}, scale {scale}", runs, out, players, estimate=True)
     if played.records:
         made = sheets(experiment, planned, played.records)
         groups, said = grouped(planned, played.records), caption(made, source.key)

@@ -8,13 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..checks import InputError
+from ..checks import InputError, check
+from ..names import split_list
 
 if TYPE_CHECKING:
+    from ..cluster import Cluster
     from ..records import Record
     from ..spec import Run
 
@@ -28,12 +30,32 @@ class Played:
     failure: InputError | None
 
 
-def play(task: str, runs: Sequence[Run], out: Path, workers: int | None, *, estimate: bool = False) -> Played:
+def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
+    """Who plays: so many processes, or the Ray that --engine names; what is left there is how clients train."""
+    address, engine = options.pop("address"), options["engine"]
+    named = [] if engine is None else split_list(engine, "engine")
+    training = [name for name in named if name != "ray"]
+    check(len(training) <= 1, f"--engine takes one way to train, and ray or not: {engine!r} names {len(training)}")
+    options["engine"] = training[0] if training else None
+    if "ray" not in named:
+        check(address is None, "--address is of a Ray cluster: it belongs to --engine ray")
+        return workers
+    from ..cluster import Cluster
+    from ..machine import cores
+
+    if address is not None:
+        check(workers is None, "--workers is of this machine; on a cluster, Ray decides how many runs it plays at once")
+        return Cluster(address)
+    return Cluster(cpus=cores() if workers is None else workers * (options["threads"] or 1))
+
+
+def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | None, *, estimate: bool = False) -> Played:
     """Play the runs that `out` lacks, with a live line; Ctrl-C says how to go on and ends the program.
 
     estimate: first measure a round of a missing run, and say how long all will take.
     """
     from ..bench import stored, sweep
+    from ..cluster import Cluster
     from ..machine import cores
     from ..report import count
     from ..terminal import ProgressLine
@@ -41,9 +63,11 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | None, *, esti
     if workers is None:
         workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
 
+    where = str(workers) if isinstance(workers, Cluster) else count(workers, "worker")
+
     def begin(left: Sequence[Run]) -> None:
-        announce(task, runs, len(left), f", {count(workers, 'worker')} -> {out}")
-        if estimate:
+        announce(task, runs, len(left), f", {where} -> {out}")
+        if estimate and not isinstance(workers, Cluster):  # Ray knows how many it plays at once, and does not tell
             foretell(left, workers)
 
     line, failure = ProgressLine(), None

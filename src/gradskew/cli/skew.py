@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from ..checks import check
 from .completion import several
 from .options import execution, federation
-from .playing import play
+from .playing import play, take_workers
 from .publishing import publish
 
 if TYPE_CHECKING:
@@ -123,8 +123,9 @@ def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | 
 
     check(options["lens"] is not False, "the numbers on the skew are the lens's: take --no-lens away")
     sent = [name for name in split_list(attack or "none", "attack") if name != "none"]
+    players = take_workers(options, workers)
     runs = make_runs({**options, "attacks": ",".join(["none", *sent]), "aggregators": aggregator or "mean"})
-    played = play(runs[0].source.name, runs, out, workers)
+    played = play(runs[0].source.name, runs, out, players)
     if played.records:
         table = Table(played.records)
         overview = Overview([Lens(record) for record in table.honest])

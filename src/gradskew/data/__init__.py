@@ -8,6 +8,7 @@ from pathlib import Path
 from ..checks import check
 from ..names import Registry, parse_one
 from . import hub
+from .arrays import put_together, take_apart
 from .base import Dataset, Source, Split
 from .cifar10 import CIFAR10
 from .digits import Digits
@@ -30,7 +31,9 @@ __all__ = [
     "Source",
     "Split",
     "make",
+    "put_together",
     "read_idx",
+    "take_apart",
 ]
 
 SOURCES: Registry[Source] = Registry("dataset", [Digits, FashionMNIST, CIFAR10, ImageNet12, Imagenette, FEMNIST])

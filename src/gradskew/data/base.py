@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -117,10 +118,10 @@ class Source(Named, ABC):
     def read(self) -> Dataset:
         """Read the data set from its files."""
 
-    def load(self) -> Dataset:
-        """The data set; every later call gives the same object."""
+    def load(self, read: Callable[[], Dataset] | None = None) -> Dataset:
+        """The data set; every later call gives the same object. read: how to get it here, if not from its files."""
         if self not in _loaded:
-            _loaded[self] = self.read()
+            _loaded[self] = (read or self.read)()
         return _loaded[self]
 
 

@@ -19,14 +19,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from .base import Dataset, Split
+from .arrays import put_together, take_apart
+from .base import Dataset
 
-FORMAT = 1  # counts up when an entry would look different, or be decoded differently
+FORMAT = 2  # counts up when an entry would look different, or be decoded differently
 FORGOTTEN = 86_400.0  # seconds after which an unfinished entry is nobody's
 ABOUT = "dataset.json"
-PARTS = ("train", "test")
 
 
 def root() -> Path:
@@ -102,25 +101,16 @@ def _store(dataset: Dataset, name: str, entry: Path) -> None:
     with _fresh(entry.parent) as new:
         made = new / "entry"
         made.mkdir()
+        arrays, about = take_apart(dataset)
         stamps = {}
-        for part in PARTS:
-            for kind in ("images", "labels", "writers"):
-                values = getattr(getattr(dataset, part), kind)
-                if values is not None:
-                    path = made / f"{part}_{kind}.npy"
-                    with path.open("wb") as file:
-                        np.save(file, values.numpy())
-                        file.flush()
-                        os.fsync(file.fileno())
-                    stamps[path.name] = _stamp(path)
-        about = {
-            "name": name,
-            "digest": dataset.digest,
-            "num_classes": dataset.num_classes,
-            "scale": dataset.scale.tolist(),
-            "shift": dataset.shift.tolist(),
-            "files": stamps,
-        }
+        for kind, values in arrays.items():
+            path = made / f"{kind}.npy"
+            with path.open("wb") as file:
+                np.save(file, values)
+                file.flush()
+                os.fsync(file.fileno())
+            stamps[path.name] = _stamp(path)
+        about |= {"name": name, "files": stamps}
         (made / ABOUT).write_text(json.dumps({"about": about, "sha256": _checksum(about)}, indent=1))
         try:
             made.rename(entry)
@@ -140,19 +130,12 @@ def _load(entry: Path) -> Dataset | None:
         good = good and all(_stamp(entry / name) == stamp for name, stamp in about["files"].items())
         if not good:
             raise ValueError("not as it was written")
-        arrays = {name: torch.from_numpy(np.load(entry / name, mmap_mode="c")) for name in about["files"]}
-        train, test = (
-            Split(arrays[f"{part}_images.npy"], arrays[f"{part}_labels.npy"], arrays.get(f"{part}_writers.npy"))
-            for part in PARTS
-        )
-        scale, shift = torch.tensor(about["scale"]), torch.tensor(about["shift"])
-        dataset = Dataset(train, test, about["num_classes"], scale=scale, shift=shift)
+        arrays = {name.removesuffix(".npy"): np.load(entry / name, mmap_mode="c") for name in about["files"]}
+        return put_together(arrays, about)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         with suppress(OSError), _fresh(entry.parent) as new:
             entry.rename(new / "damaged")
         return None
-    vars(dataset)["digest"] = about["digest"]  # where cached_property keeps it: no need to hash it all again
-    return dataset
 
 
 def _checksum(about: object) -> str:
