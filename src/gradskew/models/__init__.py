@@ -4,7 +4,7 @@ from ..names import Registry, parse_one
 from .base import Model
 from .convolutional import CNN, AlexNet, FemnistCNN
 from .dense import MLP, Linear
-from .flat import Flat, initial, stacked
+from .flat import Flat, initial, num_parameters, stacked
 from .resnet import ResNet18
 from .user import UserModel, from_path
 
@@ -22,6 +22,7 @@ __all__ = [
     "from_path",
     "initial",
     "make",
+    "num_parameters",
     "stacked",
 ]
 
