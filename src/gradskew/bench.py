@@ -23,6 +23,7 @@ from .attacks import Attack
 from .checks import InputError, check, check_number
 from .computing import computing
 from .federation import Federation
+from .memory import check_fits
 from .records import Record, Store
 from .spec import Run
 from .work import play, play_in_worker, start_worker
@@ -78,6 +79,7 @@ def sweep(
     left = [run for digest, run in unique.items() if store.load(digest) is None]
     for digest in unique.keys() - {run.digest for run in left}:
         store.drop_checkpoint(digest)  # of a process that was killed after it had stored the run
+    check_fits(left, min(workers, max(1, len(left))))
     begin(left)
     play = _play_here if workers == 1 or len(left) <= 1 else _play_in_processes
     total = sum(run.rounds for run in left)

@@ -19,6 +19,7 @@ from .checks import ceil_share, check
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
 from .geometry import Rows, finite_rows
+from .memory import check_fits
 from .models import initial
 from .randomness import float32_products, generator, torch_seed
 from .skew import Picture, digits, look, pictures
@@ -60,6 +61,7 @@ def simulate(
     nor on the snapshot of the same run that it starts from.
     """
     with computing(run):
+        check_fits([run])
         federation = Federation(run)
         rounds = [] if start is None else federation.restore(start)
         for round in range(len(rounds), run.rounds):
@@ -242,7 +244,9 @@ class Federation:
             context = Context(round, self.params.clone(), copy.deepcopy(self.rule), ids, told)
             rng = generator(run.seed, "attack", round)
             forgery = self.attack.explain(honest, updates[:byzantine], n=len(clients), generator=rng, context=context)
-            check(honest._version == before, f"the attack {self.attack.name} changed the honest rows: it must copy them")
+            check(
+                honest._version == before, f"the attack {self.attack.name} changed the honest rows: it must copy them"
+            )
             wanted, got = (byzantine, updates.shape[1]), tuple(forgery.rows.shape)
             check(got == wanted, f"the attack {self.attack.name} gave rows of shape {got}, not {wanted}")
             updates[:byzantine] = forgery.rows

@@ -44,11 +44,11 @@ class Partition(Named, ABC):
 class Parts(Sequence[Tensor]):
     """The indices of each client's images, as views of one array: no object is kept for a client.
 
-    index: the images of the first client, then those of the second, and so on. sizes: how many each has.
+    images: the indices of the first client's, then those of the second, and so on. sizes: how many each has.
     """
 
-    def __init__(self, index: np.ndarray, sizes: np.ndarray):
-        self.index, self.sizes = torch.from_numpy(index), sizes
+    def __init__(self, images: np.ndarray, sizes: np.ndarray):
+        self.images, self.sizes = torch.from_numpy(images), sizes
         self.edges = np.concatenate(([0], np.cumsum(sizes)))
 
     @classmethod
@@ -68,7 +68,7 @@ class Parts(Sequence[Tensor]):
         if isinstance(client, slice):
             return [self[i] for i in range(*client.indices(len(self)))]
         i = range(len(self))[client]
-        return self.index[self.edges[i] : self.edges[i + 1]]
+        return self.images[int(self.edges[i]) : int(self.edges[i + 1])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +77,7 @@ class IID(Partition):
 
     key: ClassVar[str] = "iid"
 
-    def deal(
-        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
-    ) -> Parts:
+    def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         least, over = divmod(len(split), clients)
         return Parts(generator.permutation(len(split)), least + (np.arange(clients) < over))
 
@@ -101,9 +99,7 @@ class Dirichlet(Partition):
         check_number("beta", self.beta, above=0)
         check_number("min_samples", self.min_samples, at_least=1, whole=True)
 
-    def deal(
-        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
-    ) -> Parts:
+    def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         labels = split.labels.cpu().numpy()
         possible = clients * self.min_samples <= len(labels)
         few = f"{clients} clients cannot have {self.min_samples} images each: there are {len(labels)}"
@@ -142,9 +138,7 @@ class ByWriter(Partition):
     key: ClassVar[str] = "writer"
     source: ClassVar[str] = "Caldas et al., 2018"
 
-    def deal(
-        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
-    ) -> Parts:
+    def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         writers = _writers(split)
         order = np.argsort(writers, kind="stable")
         starts = np.flatnonzero(np.diff(writers[order], prepend=-1))

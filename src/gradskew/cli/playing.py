@@ -33,6 +33,7 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | None, *, esti
     estimate: first measure a round of a missing run, and say how long all will take.
     """
     from ..bench import cores, stored, sweep
+    from ..memory import foretell as foretell_memory
     from ..report import count
     from ..terminal import ProgressLine
 
@@ -41,6 +42,9 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | None, *, esti
 
     def begin(left: Sequence[Run]) -> None:
         announce(task, runs, len(left), f", {count(workers, 'worker')} -> {out}")
+        if left:
+            needed = foretell_memory(left, min(workers, len(left)))
+            click.echo(f"{needed[0].upper()}{needed[1:]}", err=True)
         if estimate:
             foretell(left, workers)
 
