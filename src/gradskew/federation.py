@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +17,8 @@ from .checkpoints import Snapshot
 from .checks import ceil_share, check
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
-from .geometry import Rows, finite_rows
+from .geometry import Rows
+from .inplace import in_front, keep_finite
 from .memory import check_fits
 from .models import initial
 from .randomness import float32_products, generator, torch_seed
@@ -282,32 +282,6 @@ class Federation:
         if len(self.parts) * classes > MOST_COUNTS:
             return None
         return [self.labels[index].bincount(minlength=classes).tolist() for index in self.parts]
-
-
-def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[Tensor, Tensor, list[int]]:
-    """Take out the clients whose row or buffers have a non-finite entry: the others move down, the last ones stay."""
-    good = finite_rows(updates).cpu() & buffers.isfinite().all(1)
-    kept = good.nonzero()[:, 0].tolist()
-    if len(kept) == len(clients):
-        return updates, buffers, clients
-    first = len(clients) - len(kept)
-    for target, source in zip(range(len(clients) - 1, first - 1, -1), reversed(kept), strict=True):
-        if target != source:
-            updates[target] = updates[source]
-    return updates[first:], buffers[good], [clients[i] for i in kept]
-
-
-@contextmanager
-def in_front(rows: Tensor, chosen: list[int]) -> Iterator[None]:
-    """Inside, the chosen rows (in rising order) are the first ones; two rows at a time change places."""
-    pairs = [[target, source] for target, source in enumerate(chosen) if target != source]
-    for pair in pairs:
-        rows[pair] = rows[pair[::-1]]
-    try:
-        yield
-    finally:
-        for pair in reversed(pairs):
-            rows[pair] = rows[pair[::-1]]
 
 
 def mean(rows: Tensor) -> Tensor | None:
