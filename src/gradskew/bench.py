@@ -24,6 +24,7 @@ from .checks import InputError, check, check_number
 from .cluster import Cluster, Outcomes, play_on_cluster
 from .computing import computing
 from .federation import Federation
+from .memory import check_fits
 from .records import Record, Store
 from .spec import Run
 from .work import Played, play, play_in_worker, start_worker
@@ -80,8 +81,11 @@ def sweep(
     left = [run for digest, run in unique.items() if store.load(digest) is None]
     for digest in unique.keys() - {run.digest for run in left}:
         store.tidy(digest)  # of a process that was killed after it had stored the run
-    if isinstance(workers, Cluster) and left:
-        workers.check()
+    if isinstance(workers, Cluster):
+        if left:
+            workers.check()
+    else:
+        check_fits(left, min(workers, max(1, len(left))))
     begin(left)
     total = sum(run.rounds for run in left)
     elsewhere: list[Run] = []  # stored by other processes in the meantime

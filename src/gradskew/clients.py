@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from torch.nn.utils.rnn import pad_sequence
 
 from .checks import check, check_choice, check_number
@@ -21,6 +21,9 @@ from .data import Dataset
 from .models import Flat, Model, stacked
 from .names import Named
 from .randomness import drawing, generator, torch_seed
+
+WHOLE = 1 << 26  # entries of the updates up to which the batched engine trains all clients of a round at once
+PART = 1 << 24  # entries of each of its matrices where it does not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,40 +136,83 @@ def train_batched(training: Training, params: Tensor, shards: Sequence[Shard], r
 
     Clients stand in order of falling size, so that those that still have a batch are always the first rows, and batch
     sizes fall along them. Clients whose batches differ much are computed apart (`_groups`), so that padding never costs
-    more than the work.
+    more than the work. Many clients of a large network are trained `together` in parts, so that what training needs
+    beside the updates is bounded; batches and their padding are those of all.
     """
-    flat, dataset, sgd = training.flat, training.dataset, training.sgd
     n = len(shards)
     ranked = sorted(range(n), key=lambda i: -len(shards[i].index))
-    trained = params.repeat(n, 1)
+    batches = list(_batches([len(shards[i].index) for i in ranked], training.sgd.batch))
+    training.flat.module.train()
+    at_once = together(n, training.flat.d)
+    for start in range(0, n, at_once):
+        rows = slice(start, min(start + at_once, n))
+        trained = _train_rows(training, params, [shards[i] for i in ranked[rows]], rows, batches, round)
+        for row, i in zip(trained, ranked[rows], strict=True):
+            torch.sub(params, row, out=updates[i])
+    return training.flat.read_buffers().repeat(n, 1)
+
+
+def together(n: int, d: int) -> int:
+    """How many of n clients the batched engine trains at once.
+
+    A spec with fewer than n says so in its digest: a product of fewer matrices may differ in the last bits.
+    """
+    return n if n * d <= WHOLE else max(1, PART // d)
+
+
+Batch = tuple[slice, slice, list[int]]
+
+
+def _train_rows(
+    training: Training, params: Tensor, shards: Sequence[Shard], rows: slice, batches: Sequence[Batch], round: int
+) -> Tensor:
+    """The trained parameters (k, d) of the clients whose rank is in `rows`; batches: those of all clients."""
+    flat, dataset, sgd = training.flat, training.dataset, training.sgd
+    mine = [batch for batch in batches if batch[0].start < rows.stop and batch[0].stop > rows.start]
+    width = max(columns.stop for _, columns, _ in mine)
+    trained = params.repeat(len(shards), 1)
     grads, momenta = torch.empty_like(trained), torch.zeros_like(trained)
     forward, minus_one = stacked(flat), params.new_tensor(-1.0)
-    flat.module.train()
-    orders = [shards[i].orders(sgd.epochs, training.seed, round) for i in ranked]
-    sizes = [len(shards[i].index) for i in ranked]
+    orders = [shard.orders(sgd.epochs, training.seed, round) for shard in shards]
     for epoch in range(sgd.epochs):
-        picks = [(shards[i], order[epoch]) for i, order in zip(ranked, orders, strict=True)]
-        index = pad_sequence([shard.index[chosen] for shard, chosen in picks], batch_first=True).to(params.device)
-        labels = pad_sequence([shard.labels[chosen] for shard, chosen in picks], batch_first=True).to(params.device)
-        for first in range(0, sizes[0], sgd.batch):
-            counts = [min(sgd.batch, size - first) for size in sizes if size > first]
-            for group in _groups(counts):
-                columns = slice(first, first + counts[group.start])
-                count = torch.tensor(counts[group], device=params.device)[:, None]
-                weights = (torch.arange(counts[group.start], device=params.device) < count) / count
-                inputs = dataset.inputs(dataset.train.images[index[group, columns]])
-                tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
-                with training.casting():
-                    scores = forward([training.cast(tensor) for tensor in tensors], training.cast(inputs)).float()
-                slopes = scores.detach().softmax(2)  # of the cross entropy by the scores: softmax minus one-hot
-                slopes.scatter_add_(2, labels[group, columns, None], minus_one.expand_as(slopes))
-                slopes *= weights[:, :, None]
-                gradients = torch.autograd.grad(scores, tensors, slopes, allow_unused=True, materialize_grads=True)
-                torch.cat([gradient.flatten(1) for gradient in gradients], 1, out=grads[group])
-                sgd.step(trained[group], grads[group], momenta[group])
-    for k, i in enumerate(ranked):
-        torch.sub(params, trained[k], out=updates[i])
-    return flat.read_buffers().repeat(n, 1)
+        picks = [(shard, order[epoch]) for shard, order in zip(shards, orders, strict=True)]
+        index = _padded([shard.index[chosen] for shard, chosen in picks], width).to(params.device)
+        labels = _padded([shard.labels[chosen] for shard, chosen in picks], width).to(params.device)
+        for ranks, columns, counts in mine:
+            inside = slice(max(rows.start - ranks.start, 0), rows.stop - ranks.start)
+            group = slice(max(ranks.start - rows.start, 0), ranks.stop - rows.start)
+            count = torch.tensor(counts[inside], device=params.device)[:, None]
+            weights = (torch.arange(columns.stop - columns.start, device=params.device) < count) / count
+            inputs = dataset.inputs(dataset.train.images[index[group, columns]])
+            tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
+            with training.casting():
+                scores = forward([training.cast(tensor) for tensor in tensors], training.cast(inputs)).float()
+            slopes = scores.detach().softmax(2)  # of the cross entropy by the scores: softmax minus one-hot
+            slopes.scatter_add_(2, labels[group, columns, None], minus_one.expand_as(slopes))
+            slopes *= weights[:, :, None]
+            gradients = torch.autograd.grad(scores, tensors, slopes, allow_unused=True, materialize_grads=True)
+            for view, gradient in zip(flat.views(grads[group]), gradients, strict=True):
+                view.copy_(gradient)
+            del gradients, gradient
+            sgd.step(trained[group], grads[group], momenta[group])
+    return trained
+
+
+def _padded(rows: list[Tensor], width: int) -> Tensor:
+    """Rows of uneven length as a matrix, with zeros behind them."""
+    matrix = pad_sequence(rows, batch_first=True)
+    return pad(matrix, (0, width - matrix.shape[1]))
+
+
+def _batches(sizes: list[int], batch: int) -> Iterator[Batch]:
+    """An epoch's batches, for clients of falling size: who is computed together, on which columns, and how many each.
+
+    The columns are padded to the first of them; clients and columns are slices.
+    """
+    for first in range(0, sizes[0], batch):
+        counts = [min(batch, size - first) for size in sizes if size > first]
+        for group in _groups(counts):
+            yield group, slice(first, first + counts[group.start]), counts[group]
 
 
 def _groups(counts: list[int]) -> Iterator[slice]:

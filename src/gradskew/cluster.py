@@ -131,7 +131,7 @@ def play_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, tell: C
 
 
 def play_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) -> Played | dict[str, str]:
-    """In a worker: play the run into the store, or where that is not to be seen into a folder here; give the files then."""
+    """In a worker: play the run into the store; where that is not seen, into a folder here, and give the files."""
     for name, here in (("torch", torch.__version__), ("numpy", np.__version__)):
         there = run.content[name]
         check(here == there, f"a worker has {name} {here}, where the command started it is {there}: results may differ")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,13 +17,14 @@ from .checkpoints import Snapshot
 from .checks import ceil_share, check
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
-from .geometry import Rows, finite_rows
+from .geometry import Rows
+from .inplace import in_front, keep_finite
+from .memory import check_fits
 from .models import initial
 from .randomness import float32_products, generator, torch_seed
 from .skew import Picture, digits, look, pictures
 from .spec import LAST, Run
 
-EVALUATED, PIXELS = 1000, 1 << 25  # test images at once, and entries of them, at most
 MOST_COUNTS = 1 << 18  # class counts, of clients and classes, that a record keeps
 
 
@@ -61,6 +61,7 @@ def simulate(
     nor on the snapshot of the same run that it starts from.
     """
     with computing(run):
+        check_fits([run])
         federation = Federation(run)
         rounds = [] if start is None else federation.restore(start)
         for round in range(len(rounds), run.rounds):
@@ -90,6 +91,7 @@ class Federation:
         self.flat.bind(self.params)
         self.buffers = self.flat.read_buffers()
         self.rows = self.params.new_empty(run.num_sampled, self.flat.d + self.aggregated * self.flat.b)
+        self.accepted = self.rows[:0]  # what the rule sees of them
         engine = resolve(run.engine, run.model, run.device)
         alone = self.flat.has_batch_norm or self.flat.has_dropout
         check(engine == "loop" or not alone, f"the model {run.model.name} has batch norm or dropout: use engine = loop")
@@ -98,7 +100,8 @@ class Federation:
         honest = run.clients - run.num_byzantine
         order = torch.randperm(honest, generator=generator(run.seed, "knowledge"))
         self.pictures: list[Picture] = []
-        self.known = set((order[: ceil_share(run.knowledge, honest)] + run.num_byzantine).tolist())
+        self.known = torch.zeros(run.clients, dtype=torch.bool)
+        self.known[order[: ceil_share(run.knowledge, honest)] + run.num_byzantine] = True
 
     def round(self, round: int) -> dict[str, Any]:
         """Play one round; returns its metrics. The accuracy is None where the model was not tested."""
@@ -113,6 +116,7 @@ class Federation:
         honest_mean = mean(updates[self.count(clients) :])
         forgery = self.forge(updates, clients, self.tell(f, clients), round)
         updates, buffers, clients = keep_finite(updates, buffers, clients)
+        self.accepted = updates
 
         byzantine, told = self.count(clients), self.tell(f, clients)
         metrics: dict[str, Any] = {
@@ -222,26 +226,31 @@ class Federation:
         Without a Byzantine row, or a known honest one, the attack is not called and all rows go out unchanged: None.
         """
         run, byzantine = self.run, self.count(clients)
-        known = self.known
+        present = torch.tensor(clients[byzantine:], dtype=torch.int64)
+        known = self.known[present]
         if run.redraw_knowledge:
-            present = clients[byzantine:]
             order = torch.randperm(len(present), generator=generator(run.seed, "knowledge", round))
-            known = {present[i] for i in order[: ceil_share(run.knowledge, len(present))].tolist()}
-        seen = [i for i in range(byzantine, len(clients)) if clients[i] in known]
+            known = torch.zeros_like(known)
+            known[order[: ceil_share(run.knowledge, len(present))]] = True
+        seen = known.nonzero()[:, 0].tolist()
         if not byzantine or not seen:
             return None
-        honest = updates.data[byzantine:] if len(seen) == len(clients) - byzantine else updates[seen]
-        before = honest._version  # counts changes in place
-        ids = [clients[i] for i in seen]
-        self.attack.observe(honest, clients=ids)
-        context = Context(round, self.params.clone(), copy.deepcopy(self.rule), ids, told)
-        rng = generator(run.seed, "attack", round)
-        forgery = self.attack.explain(honest, updates[:byzantine], n=len(clients), generator=rng, context=context)
-        check(honest._version == before, f"the attack {self.attack.name} changed the honest rows: it must copy them")
-        wanted, got = (byzantine, updates.shape[1]), tuple(forgery.rows.shape)
-        check(got == wanted, f"the attack {self.attack.name} gave rows of shape {got}, not {wanted}")
-        updates[:byzantine] = forgery.rows
-        return forgery
+        others = updates.data[byzantine:]
+        with in_front(others, seen):
+            honest = others[: len(seen)]
+            before = honest._version  # counts changes in place
+            ids = present[seen].tolist()
+            self.attack.observe(honest, clients=ids)
+            context = Context(round, self.params.clone(), copy.deepcopy(self.rule), ids, told)
+            rng = generator(run.seed, "attack", round)
+            forgery = self.attack.explain(honest, updates[:byzantine], n=len(clients), generator=rng, context=context)
+            check(
+                honest._version == before, f"the attack {self.attack.name} changed the honest rows: it must copy them"
+            )
+            wanted, got = (byzantine, updates.shape[1]), tuple(forgery.rows.shape)
+            check(got == wanted, f"the attack {self.attack.name} gave rows of shape {got}, not {wanted}")
+            updates[:byzantine] = forgery.rows
+        return replace(forgery, geometry=forgery.geometry if len(seen) == len(others) else None)
 
     def step(self, aggregate: Tensor, buffers: Tensor) -> None:
         """w^{t+1} = w^t - aggregate (Eq. 3); buffers follow it, or become the plain mean of the accepted clients'."""
@@ -259,7 +268,7 @@ class Federation:
         self.flat.module.eval()
         test, classes = self.dataset.test, self.dataset.num_classes
         right = torch.zeros(classes, dtype=torch.int64, device=self.params.device)
-        at_once = max(1, min(EVALUATED, PIXELS // math.prod(self.dataset.shape)))
+        at_once = self.dataset.at_once
         for images, labels in zip(test.images.split(at_once), test.labels.split(at_once), strict=True):
             hits = labels[self.flat.module(self.dataset.inputs(images)).argmax(1) == labels]
             right += hits.bincount(minlength=classes)
@@ -273,16 +282,6 @@ class Federation:
         if len(self.parts) * classes > MOST_COUNTS:
             return None
         return [self.labels[index].bincount(minlength=classes).tolist() for index in self.parts]
-
-
-def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[Tensor, Tensor, list[int]]:
-    """Take out the clients whose row or buffers have a non-finite entry."""
-    if not clients:
-        return updates, buffers, clients
-    good = finite_rows(updates).cpu() & buffers.isfinite().all(1)
-    if good.all():
-        return updates, buffers, clients
-    return updates[good.to(updates.device)], buffers[good], [c for c, kept in zip(clients, good, strict=True) if kept]
 
 
 def mean(rows: Tensor) -> Tensor | None:

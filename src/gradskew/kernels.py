@@ -8,7 +8,7 @@ of threads, and their sums are added in order, so results do not depend on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,7 +39,7 @@ def squared_distances_to(updates: Tensor, centre: Tensor) -> Tensor:
 def combine(updates: Tensor, weights: Tensor, value: Tensor) -> None:
     """Write the weighted sum of the rows, added in float64, to value (d,)."""
     rows, factors, out = updates.numpy(), weights.numpy(), value.numpy()
-    _over_columns(len(out), CHUNK, lambda a, b: _combine(rows, a, factors, out[a:b]))
+    list(_over_columns(len(out), CHUNK, lambda a, b: _combine(rows, a, factors, out[a:b])))
 
 
 def sorted_mean(
@@ -58,16 +58,21 @@ def sorted_mean(
     rows, out, (low, high) = updates.numpy(), value.numpy(), network
     factors = np.empty((0, 0)) if mixing is None else np.ascontiguousarray(mixing.numpy())
     kind = rows if mixing is None else out  # an array of the type in which entries are compared
-    _over_columns(
-        len(out), CHUNK, lambda a, b: _sorted_mean(rows, a, factors, kind[:0].ravel(), low, high, first, last, out[a:b])
+    empty = kind[:0].ravel()
+    parts = _over_columns(
+        len(out), CHUNK, lambda a, b: _sorted_mean(rows, a, factors, empty, low, high, first, last, out[a:b])
     )
+    list(parts)
 
 
-def _over_columns(d: int, step: int, work: Callable[[int, int], Any]) -> list[Any]:
-    """The results of work(start, stop) on chunks of columns, in order, on as many threads as torch uses."""
+def _over_columns(d: int, step: int, work: Callable[[int, int], Any]) -> Iterator[Any]:
+    """The results of work(start, stop) on chunks of columns, in order, on as many threads as torch uses.
+
+    Take each as it comes: together they may be as large as the rows.
+    """
     starts = range(0, d, step)
     with ThreadPoolExecutor(min(torch.get_num_threads(), len(starts))) as pool:
-        return list(pool.map(lambda start: work(start, min(start + step, d)), starts))
+        yield from pool.map(lambda start: work(start, min(start + step, d)), starts)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

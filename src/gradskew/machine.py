@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -50,12 +51,39 @@ def memory(root: Path = ROOT) -> Memory | None:
     return Memory(total, free)
 
 
+def resident() -> int:
+    """Bytes of this process that are in memory now; 0 where the system does not tell."""
+    return _of_process("VmRSS")
+
+
+def reset_peak() -> None:
+    """Count the peak of this process from now on, where the system lets us."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> int:
+    """The most bytes that this process had in memory, since `reset_peak` or since it started."""
+    return _of_process("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _of_process(name: str) -> int:
+    with suppress(OSError, ValueError, LookupError):
+        return 1024 * _table(Path("/proc/self/status"))[name]
+    return 0
+
+
 def _whole(root: Path) -> Memory | None:
     with suppress(OSError, ValueError, LookupError):
-        lines = (line.split() for line in (root / "proc/meminfo").read_text().splitlines())
-        kilobytes = {words[0]: int(words[1]) for words in lines}
-        return Memory(1024 * kilobytes["MemTotal:"], 1024 * kilobytes["MemAvailable:"])
+        kilobytes = _table(root / "proc/meminfo")
+        return Memory(1024 * kilobytes["MemTotal"], 1024 * kilobytes["MemAvailable"])
     return None
+
+
+def _table(path: Path) -> dict[str, int]:
+    """Lines such as `VmRSS:  1916 kB`, by name."""
+    lines = (line.partition(":") for line in path.read_text().splitlines())
+    return {name: int(rest.split()[0]) for name, _, rest in lines if rest.strip().endswith("kB")}
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, overload
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from .names import Named, Registry, parse_one
 from .randomness import numpy_generator
 
 REDRAWS = 1000
+TRIED, HOPELESS = 20, 40  # draws after which so many clients short of images, on average, mean that none will do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +29,46 @@ class Partition(Named, ABC):
         images = len(dataset.train)
         check(clients <= images, f"{clients} clients cannot share {images} training images: each needs one")
         parts = self.deal(dataset.train, dataset.num_classes, clients, numpy_generator(seed, "partition"))
-        good = len(parts) == clients and all(len(part) for part in parts)
+        parts = parts if isinstance(parts, Parts) else Parts.of(parts)
+        good = len(parts) == clients and bool(parts.sizes.all())
         check(good, f"the partition {self.name} must deal at least one image to each of {clients} clients")
-        return [torch.from_numpy(part) for part in parts]
+        return parts
 
     @abstractmethod
     def deal(
         self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
-    ) -> Sequence[np.ndarray]:
+    ) -> Sequence[np.ndarray] | Parts:
         """One array of indices per client; the split has labels and, in some data sets, writers."""
+
+
+class Parts(Sequence[Tensor]):
+    """The indices of each client's images, as views of one array: no object is kept for a client.
+
+    images: the indices of the first client's, then those of the second, and so on. sizes: how many each has.
+    """
+
+    def __init__(self, images: np.ndarray, sizes: np.ndarray):
+        self.images, self.sizes = torch.from_numpy(images), sizes
+        self.edges = np.concatenate(([0], np.cumsum(sizes)))
+
+    @classmethod
+    def of(cls, arrays: Sequence[np.ndarray]) -> Parts:
+        """The same of one array per client."""
+        sizes = np.array([len(array) for array in arrays], dtype=np.int64)
+        return cls(np.concatenate([np.empty(0, dtype=np.int64), *arrays]), sizes)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @overload
+    def __getitem__(self, client: int) -> Tensor: ...
+    @overload
+    def __getitem__(self, client: slice) -> list[Tensor]: ...
+    def __getitem__(self, client: int | slice) -> Tensor | list[Tensor]:
+        if isinstance(client, slice):
+            return [self[i] for i in range(*client.indices(len(self)))]
+        i = range(len(self))[client]
+        return self.images[int(self.edges[i]) : int(self.edges[i + 1])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +77,17 @@ class IID(Partition):
 
     key: ClassVar[str] = "iid"
 
-    def deal(
-        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
-    ) -> Sequence[np.ndarray]:
-        return np.array_split(generator.permutation(len(split)), clients)
+    def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
+        least, over = divmod(len(split), clients)
+        return Parts(generator.permutation(len(split)), least + (np.arange(clients) < over))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dirichlet(Partition):
     """Each class is dealt in shares drawn from Dirichlet(beta); small beta means skewed labels.
 
-    Drawn again until every client has `min_samples` images, at most 1,000 times.
+    Drawn again until every client has `min_samples` images, at most 1,000 times; fewer where over forty clients
+    on average have too few, so that no draw will ever do.
     """
 
     key: ClassVar[str] = "dirichlet"
@@ -67,36 +99,36 @@ class Dirichlet(Partition):
         check_number("beta", self.beta, above=0)
         check_number("min_samples", self.min_samples, at_least=1, whole=True)
 
-    def deal(
-        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
-    ) -> Sequence[np.ndarray]:
+    def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         labels = split.labels.cpu().numpy()
         possible = clients * self.min_samples <= len(labels)
         few = f"{clients} clients cannot have {self.min_samples} images each: there are {len(labels)}"
         check(possible, f"{few}; use fewer clients or a smaller min_samples")
         members = [np.flatnonzero(labels == label) for label in range(num_classes)]
-        best = 0
-        for _ in range(REDRAWS):
+        best, short = 0, 0
+        for draw in range(1, REDRAWS + 1):
             shares = generator.dirichlet(np.full(clients, self.beta), size=num_classes)
-            cuts = [
-                (np.cumsum(share)[:-1] * len(images)).astype(int) for share, images in zip(shares, members, strict=True)
-            ]
-            edges = [np.concatenate(([0], cut, [len(images)])) for cut, images in zip(cuts, members, strict=True)]
-            fewest = int(np.sum([np.diff(edge) for edge in edges], axis=0).min())
-            best = max(best, fewest)
-            if fewest >= self.min_samples:
+            counts = np.array([_counts(share, len(images)) for share, images in zip(shares, members, strict=True)])
+            sizes = counts.sum(0)
+            best = max(best, int(sizes.min()))
+            if sizes.min() >= self.min_samples:
                 break
-        else:
-            raise InputError(
-                f"no Dirichlet partition with beta = {self.beta} gave each of {clients} clients {self.min_samples} of "
-                f"{len(labels)} images in {REDRAWS} draws (best minimum: {best}); "
-                "use a larger beta, fewer clients or a smaller min_samples"
-            )
-        dealt: list[list[np.ndarray]] = [[] for _ in range(clients)]
-        for images, cut in zip(members, cuts, strict=True):
-            for client, part in enumerate(np.split(generator.permutation(images), cut)):
-                dealt[client].append(part)
-        return [np.concatenate(parts) for parts in dealt]
+            short += int((sizes < self.min_samples).sum())
+            if draw == REDRAWS or (draw >= TRIED and short > HOPELESS * draw):
+                raise InputError(
+                    f"no Dirichlet partition with beta = {self.beta} gave each of {clients} clients {self.min_samples} "
+                    f"of {len(labels)} images in {draw} draws (best minimum: {best}); "
+                    "use a larger beta, fewer clients or a smaller min_samples"
+                )
+        order = np.concatenate([generator.permutation(images) for images in members])
+        owners = np.repeat(np.tile(np.arange(clients), num_classes), counts.ravel())
+        return Parts(order[np.argsort(owners, kind="stable")], sizes)
+
+
+def _counts(shares: np.ndarray, images: int) -> np.ndarray:
+    """How many of the images each client gets: the cumulative shares, rounded down, are where they are cut."""
+    cuts = (np.cumsum(shares)[:-1] * images).astype(int)
+    return np.diff(cuts, prepend=0, append=images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +138,13 @@ class ByWriter(Partition):
     key: ClassVar[str] = "writer"
     source: ClassVar[str] = "Caldas et al., 2018"
 
-    def deal(
-        self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
-    ) -> Sequence[np.ndarray]:
+    def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         writers = _writers(split)
         order = np.argsort(writers, kind="stable")
         starts = np.flatnonzero(np.diff(writers[order], prepend=-1))
         check(clients <= len(starts), f"{clients} clients need as many writers: the images are by {len(starts)}")
-        return np.split(order, starts[1:])[:clients]
+        edges = np.append(starts, len(order))[: clients + 1]
+        return Parts(order[: edges[-1]], np.diff(edges))
 
     def writers(self, dataset: Dataset) -> int:
         """How many clients there can be."""

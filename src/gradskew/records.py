@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import secrets
 import sys
 import tempfile
@@ -24,6 +23,8 @@ from .checkpoints import Snapshot
 from .checks import InputError
 from .federation import Result
 from .leases import Lease, owned
+from .machine import peak
+from .memory import estimate
 from .skew import Picture
 from .spec import LAST, Run, canonical
 
@@ -276,7 +277,8 @@ def _timing(run: Run, seconds: float) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "rounds_per_second": run.rounds / seconds,
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_memory_mb": peak() / 2**20,
+        "estimated_memory_mb": estimate(run).total / 2**20,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "device": torch.cuda.get_device_name(run.device) if run.device.startswith("cuda") else _processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),

@@ -16,10 +16,10 @@ import torch
 from .aggregators import Aggregator, Mean
 from .attacks import Attack, NoAttack
 from .checks import InputError, ceil_share, check, check_choice, check_number
-from .clients import SGD, resolve
+from .clients import SGD, resolve, together
 from .data import Digits, Source
 from .imported import Imported
-from .models import MLP, Model, initial
+from .models import MLP, Model, initial, num_parameters
 from .names import describe
 from .partition import Dirichlet, Partition
 from .randomness import torch_seed
@@ -115,6 +115,14 @@ class Run:
         usual = (0, self.rounds // 2, self.rounds - 1)
         return frozenset(usual if self.pictures is None else self.pictures) if self.lens else frozenset()
 
+    @property
+    def together(self) -> int:
+        """How many clients of a round are trained at once."""
+        if resolve(self.engine, self.model, self.device) == "loop":
+            return self.num_sampled
+        data = self.source.load()
+        return together(self.num_sampled, num_parameters(self.model, data.shape, data.num_classes))
+
     @cached_property
     def content(self) -> dict[str, Any]:
         """The spec as a JSON object: every choice resolved, no path, nothing that the result does not depend on."""
@@ -145,6 +153,8 @@ class Run:
             "numpy": np.__version__,
             "semantics": SEMANTICS,
         }
+        if self.together < self.num_sampled:
+            content["together"] = self.together
         if self.evaluate_every > 1:
             content["evaluate_every"] = self.evaluate_every
         if self.lens:

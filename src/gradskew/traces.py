@@ -19,7 +19,7 @@ from .attacks.strike import num_skewed
 from .checks import InputError, check, check_number
 from .computing import computing
 from .federation import Federation
-from .geometry import Rows, check_rows, finite_rows
+from .geometry import Rows, check_rows
 from .names import describe
 from .paper import EXPERIMENTS, PRESET, plan
 from .randomness import generator
@@ -55,9 +55,8 @@ def trace(
         for round in range(max(rounds) + 1):
             federation.round(round)
             if round in rounds:
-                good = finite_rows(federation.rows)
                 try:
-                    drawn.append(_draw(federation.rows[good], attack, forged, round))
+                    drawn.append(_draw(federation.accepted, attack, forged, round))
                 except InputError as error:
                     raise InputError(f"round {round}: {error}") from None
             on_round()

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from .checkpoints import Snapshot
 from .federation import simulate
 from .leases import Lease
+from .machine import reset_peak
 from .records import Store
 from .spec import Run
 
@@ -48,6 +49,7 @@ def play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True
 def _play_alone(run: Run, store: Store, lease: Lease, on_round: Callable[[], None]) -> None:
     global _keeper
     keeper = _keeper = Keeper(store, run.digest, lease)
+    reset_peak()
     for _ in keeper.last.rounds if keeper.last else ():
         on_round()  # so that the rounds done become all rounds
     try:

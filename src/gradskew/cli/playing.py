@@ -57,6 +57,7 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
     from ..bench import stored, sweep
     from ..cluster import Cluster
     from ..machine import cores
+    from ..memory import foretell as foretell_memory
     from ..report import count
     from ..terminal import ProgressLine
 
@@ -67,7 +68,11 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
 
     def begin(left: Sequence[Run]) -> None:
         announce(task, runs, len(left), f", {where} -> {out}")
-        if estimate and not isinstance(workers, Cluster):  # Ray knows how many it plays at once, and does not tell
+        if isinstance(workers, Cluster) or not left:  # what Ray's machines have, and how many play, is theirs to say
+            return
+        needed = foretell_memory(left, min(workers, len(left)))
+        click.echo(f"{needed[0].upper()}{needed[1:]}", err=True)
+        if estimate:
             foretell(left, workers)
 
     line, failure = ProgressLine(), None

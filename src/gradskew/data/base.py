@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ from ..checks import check, check_number
 from ..names import Named
 
 Array = np.ndarray[Any, Any]
+
+EVALUATED, PIXELS = 1000, 1 << 25  # images at once, and entries of them, at most, that a test looks at
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,11 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         """The shape of one image."""
         return tuple(self.train.images.shape[1:])
+
+    @property
+    def at_once(self) -> int:
+        """How many images a test looks at at once."""
+        return max(1, min(EVALUATED, PIXELS // math.prod(self.shape)))
 
     def inputs(self, images: Tensor) -> Tensor:
         """Stored images as a network's input: float32, of the same shape."""

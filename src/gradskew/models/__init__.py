@@ -5,7 +5,7 @@ from ..paths import is_path
 from .base import Model
 from .convolutional import CNN, AlexNet, FemnistCNN
 from .dense import MLP, Linear
-from .flat import Flat, initial, stacked
+from .flat import Flat, initial, num_parameters, stacked
 from .resnet import ResNet18
 from .user import UserModel, from_path
 
@@ -23,6 +23,7 @@ __all__ = [
     "from_path",
     "initial",
     "make",
+    "num_parameters",
     "stacked",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -127,3 +128,14 @@ def initial(
     got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
     check(good, f"the model {model.name} gives {got} for two images, not (2, {num_classes})")
     return flat
+
+
+@lru_cache(maxsize=64)
+def num_parameters(model: Model, shape: tuple[int, ...], num_classes: int) -> int:
+    """How many trainable parameters the network has, d; 0 if it cannot be built. Ours take no memory for it."""
+    try:
+        with drawing(0), torch.device("meta"):
+            module = model.build(shape, num_classes)
+        return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    except Exception:  # it will be told where the network is needed
+        return 0
