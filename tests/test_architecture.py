@@ -13,7 +13,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
     checks names randomness state presets data partition models kernels geometry coordinates matrices clients attacks
-    aggregators skew spec computing checkpoints federation records lens work bench report verdicts exports figures
+    aggregators skew foreign schema spec computing checkpoints federation records lens work bench report verdicts exports figures
     embeddings sheets charts page terminal settings commands paper traces cli
 """
 LONGEST = 300
