@@ -13,8 +13,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
     checks names randomness state presets data partition models kernels geometry coordinates matrices clients attacks
-    aggregators skew foreign schema spec computing checkpoints federation records lens work bench report verdicts exports figures
-    embeddings sheets charts page terminal settings commands paper traces cli
+    aggregators skew foreign schema spec computing checkpoints federation records lens work bench report verdicts
+    exports figures embeddings sheets charts page terminal settings commands paper traces cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

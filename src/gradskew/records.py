@@ -72,6 +72,13 @@ class Record:
     def best_accuracy(self) -> float:
         return max(self.accuracies)
 
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the data set has, if the lens saw it."""
+        if self.class_counts:
+            return len(self.class_counts[0])
+        return next((len(m["lens"]["classes"]) for m in self.rounds if m.get("lens") and m["lens"]["classes"]), None)
+
     def average(self, metric: str) -> float | None:
         """The mean of a metric over the rounds that have it."""
         values = [metrics[metric] for metrics in self.rounds if metrics[metric] is not None]

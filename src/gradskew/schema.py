@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from .checks import InputError
@@ -135,7 +136,12 @@ SPEC: Mapping[str, Kind] = {
     "numpy": text,
     "semantics": whole,
 }
-SOMETIMES: Mapping[str, Kind] = {"evaluate_every": positive, "lens": whole, "pictures": listed(whole), "user_code": code}
+SOMETIMES: Mapping[str, Kind] = {
+    "evaluate_every": positive,
+    "lens": whole,
+    "pictures": listed(whole),
+    "user_code": code,
+}
 ROUND: Mapping[str, Kind] = {
     "round": whole,
     "accuracy": maybe(percent),
@@ -188,7 +194,7 @@ def check_fields(name: str, content: Any, kinds: Mapping[str, Kind]) -> None:
 def check_spec(spec: Any) -> None:
     """Raise InputError unless a run may be so."""
     there = spec if type(spec) is dict else {}
-    check_fields("the spec", spec, SPEC | {key: kind for key, kind in SOMETIMES.items() if key in there})
+    check_fields("the spec", spec, {**SPEC, **{key: kind for key, kind in SOMETIMES.items() if key in there}})
     _hold(all(text(key) and setting(value) for key, value in spec.items()), "the spec has a setting that cannot be")
     few = spec["byzantine"] < spec["clients"] >= spec["sampled"]
     _hold(few, "the spec has more Byzantine or sampled clients than clients")
@@ -243,7 +249,7 @@ COUNTS = listed(whole)
 def _rising(numbers: Sequence[int], first: int, last: int) -> bool:
     """Whether each is larger than the one before, from `first` on and below `last`."""
     inside = not numbers or (numbers[0] >= first and numbers[-1] < last)
-    return inside and all(a < b for a, b in zip(numbers, numbers[1:], strict=False))
+    return inside and all(a < b for a, b in pairwise(numbers))
 
 
 def _hold(condition: bool, message: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from .checkpoints import Snapshot
+from .checkpoints import Snapshot, Unfit
 from .federation import simulate
 from .records import Store
 from .spec import Run
@@ -35,10 +35,13 @@ def play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True
 def _play_alone(run: Run, store: Store, on_round: Callable[[], None]) -> None:
     global _keeper
     keeper = _keeper = Keeper(store, run.digest)
-    for _ in keeper.last.rounds if keeper.last else ():
-        on_round()  # so that the rounds done become all rounds
     try:
-        result = simulate(run, on_round=on_round, start=keeper.last, keep=keeper)
+        try:
+            result = simulate(run, on_round=on_round, start=keeper.last, keep=keeper)
+        except Unfit as error:
+            store.refuse_checkpoint(run.digest, error)
+            keeper.start_anew()
+            result = simulate(run, on_round=on_round, keep=keeper)
     except KeyboardInterrupt:
         keeper.write()
         raise
@@ -57,6 +60,10 @@ class Keeper:
         self.before = self.last.seconds if self.last else 0.0
         self.started = self.written = time.perf_counter()
         self.writing = False
+
+    def start_anew(self) -> None:
+        """The stored snapshot was of no use."""
+        self.last, self.before = None, 0.0
 
     @property
     def seconds(self) -> float:
