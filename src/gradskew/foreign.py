@@ -15,13 +15,11 @@ def read(path: Path, most: int) -> bytes:
     """
     if path.parent.is_symlink():
         raise OSError(errno.ELOOP, "it is a link, where a folder is wanted", str(path.parent))
-    if path.is_symlink():
-        raise ValueError("it is a link")
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # to open a pipe would wait for its writer
-    with open(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is no regular file")
-        if status.st_size > most:
-            raise ValueError("it is too large")
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is no file, but a link, a folder or a pipe")
+    if status.st_size > most:
+        raise ValueError("it is too large")
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # in case it is something else by now
+    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
         return file.read(most)

@@ -140,7 +140,7 @@ def skew_of(rows: Rows, gram: Tensor, squared_distances: Tensor, f: int, n: int)
     return Skew(
         f=f,
         skewed=len(members),
-        towards=_standardised(towards, ROUNDING * variance),
+        towards=_standardised(towards, ROUNDING * variance if variance else math.inf),
         principal=_standardised(principal, 0.0),
         principal_share=float(values[-1].clamp(min=0)) / (h * variance) if variance else 0.0,
         shift=math.sqrt(shift / variance) if variance else 0.0,
