@@ -1,8 +1,9 @@
-"""The fuzzer: hostile input for everything that reads what another wrote. `make fuzz` plays it long, test_fuzz.py briefly.
+"""The fuzzer: hostile input for all that reads what another wrote. `make fuzz` plays it long, test_fuzz.py briefly.
 
 A case follows from its target, the seed and its number alone: `python tests/fuzz.py --target names --seed 0 --case 7`.
-It is accepted, or refused as the entry point says: by InputError, or ValueError where a store reads. Anything else is a finding: another exception, a warning,
-more time than the limit, or what the target's own checks refuse: a value that was accepted and is wrong.
+It is accepted, or refused as the entry point says: by InputError, or ValueError where a store reads. Anything else is a
+finding: another exception, a warning, more time than the limit, or what the target's own checks refuse: a value that
+was accepted and is wrong.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import functools
 import gzip
+import io
 import json
 import struct
 from pathlib import Path
@@ -35,8 +36,31 @@ KINDS = {
     "model": (models.make, [*models.MODELS.classes.values()]),
     "dataset": (data.make, [*data.SOURCES.classes.values()]),
 }
-WORDS = ("midpoint", "lower", "upper", "n-f-1", "n-f", "f/s", "one", "std", "sign", "unit", "zero", "mean", "batch", "group", "True",
-         "None", "'x'", "(1,2)", "(200,100)", "()", "1e400", "-1", "0x10", "1_0", "inf", "1j", "[1]", "{}", "b'x'", "lambda:0")  # fmt: skip
+WORDS = (
+    *[
+        "midpoint",
+        "lower",
+        "upper",
+        "n-f-1",
+        "n-f",
+        "f/s",
+        "one",
+        "std",
+        "sign",
+        "unit",
+        "zero",
+        "mean",
+        "batch",
+        "group",
+        "True",
+        "None",
+        "'x'",
+        "(1,2)",
+        "(200,100)",
+        "()",
+    ],
+    *["1e400", "-1", "0x10", "1_0", "inf", "1j", "[1]", "{}", "b'x'", "lambda:0"],
+)
 
 
 def _written(rng, cls) -> str:
@@ -96,11 +120,37 @@ def lists(rng, folder: Path) -> None:
 
 
 CONFIG = {
-    "dataset": "digits", "partition": "dirichlet", "beta": 0.5, "min_samples": 2, "clients": 6, "sampled": 5, "byzantine": 0.2, "preset": "byzfl",
-    "model": "linear", "rounds": 3, "epochs": 1, "batch": 64, "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "clip": 2.0, "knowledge": 1.0,
-    "told": "actual", "evaluate_every": 1, "attacks": ["none", "lie(z=1.0)"], "aggregators": "mean,nnm+median", "seeds": 1, "engine": "auto",
-    "precision": "float32", "device": "cpu", "workers": 1, "threads": 1, "lens": True, "pictures": "0", "out": "x",
-}  # fmt: skip
+    "dataset": "digits",
+    "partition": "dirichlet",
+    "preset": "byzfl",
+    "model": "linear",
+    "attacks": ["none", "lie(z=1.0)"],
+    "aggregators": "mean,nnm+median",
+    "clients": 6,
+    "sampled": 5,
+    "byzantine": 0.2,
+    "min_samples": 2,
+    "beta": 0.5,
+    "rounds": 3,
+    "evaluate_every": 1,
+    "epochs": 1,
+    "batch": 64,
+    "lr": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 0.0,
+    "clip": 2.0,
+    "knowledge": 1.0,
+    "told": "actual",
+    "engine": "auto",
+    "precision": "float32",
+    "device": "cpu",
+    "workers": 1,
+    "threads": 1,
+    "seeds": 1,
+    "lens": True,
+    "pictures": "0",
+    "out": "x",
+}
 
 
 def _toml(value) -> str:
@@ -284,8 +334,6 @@ def _no_home():
 
 
 def _npy(rng) -> bytes:
-    import io
-
     kind = pick(rng, ("<f4", "<f8", "<f2", ">f4", "<i4", "<c8", "O", "<U3", "V4"))
     shape = pick(rng, ((3, 4), (1, 1), (0, 4), (4, 0), (12,), (2, 2, 3), ()))
     file = io.BytesIO()
@@ -321,7 +369,7 @@ def _safetensors(rng) -> bytes:
 
 
 def matrices(rng, folder: Path) -> None:
-    """A file or a folder of files as `gradskew skew` takes it: the matrix is of floats, within the file, and readable."""
+    """What `gradskew skew` takes: the matrix is of floats, no larger than its files, and readable."""
     suffix, make = pick(rng, ((".npy", _npy), (".safetensors", _safetensors)))
     several = rng.random() < 0.2
     home = folder / "clients"
