@@ -47,7 +47,9 @@ def warned(rng: np.random.Generator, folder: Path) -> None:
     np.log(np.zeros(1))
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), TypeError(), MemoryError(), RecursionError(), AssertionError("wrong")])
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), TypeError(), MemoryError(), RecursionError(), AssertionError("wrong")]
+)
 def test_what_is_no_refusal_is_a_finding(error, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(fuzz.TARGETS, "x", fuzz.Target(wrong(error), 40, 40))
     tally = fuzz.play("x", 0, range(40), tmp_path)
