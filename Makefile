@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format docs benchmarks crosschecks chaos wheel clean
+.PHONY: help bench test lint format docs benchmarks crosschecks chaos fuzz wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ format: $(VENV)/.installed-dev  ## Format the sources
 
 docs: $(VENV)/.installed-dev  ## The documentation as a site, in site/; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+fuzz: $(VENV)/.installed-dev  ## Hostile input to everything that reads, over 100,000 cases (a quarter of an hour)
+	$(BIN)/python tests/fuzz.py
 
 benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain PyTorch
 	$(BIN)/python benchmarks/bench.py

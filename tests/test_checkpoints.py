@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew import SGD, Record, Run, aggregators, attacks, simulate, sweep, work
+from gradskew import SGD, Record, Run, aggregators, attacks, checkpoints, simulate, sweep, work
 from gradskew.checkpoints import Snapshot
 from gradskew.models import CNN, Linear, ResNet18
 from gradskew.records import CHECKPOINT, Store
@@ -52,11 +52,11 @@ def test_a_run_goes_on_from_every_round_to_the_same_bits(name: str) -> None:
     run, kept = RUNS[name], []
     whole = simulate(run, keep=lambda snapshot: kept.append(snapshot.to_bytes(run.digest)))
     assert len(kept) == run.rounds
-    for done, data in enumerate(kept, 1):
+    for data in kept:
         seen = []
         start = Snapshot.from_bytes(data, run.digest)
         again = simulate(run, start=start, on_round=lambda seen=seen: seen.append(1))
-        assert len(seen) == run.rounds - done
+        assert len(seen) == run.rounds  # those before count at once
         assert Record.of(again).to_json() == Record.of(whole).to_json()
         assert [picture.to_json() for picture in again.pictures] == [picture.to_json() for picture in whole.pictures]
 
@@ -136,6 +136,75 @@ def test_a_damaged_checkpoint_is_set_aside(tmp_path, capsys) -> None:
     assert record.to_json() == Record.of(simulate(BASE)).to_json()
     assert "set aside a damaged checkpoint" in capsys.readouterr().err
     assert path.with_suffix(".damaged").exists()
+
+
+def broken(change) -> Snapshot:
+    """A checkpoint after two rounds of the run with mimic and cclip, changed; its checksum will be right."""
+    kept: list[Snapshot] = []
+    simulate(RUNS["mimic and cclip"], keep=kept.append)
+    return replace(kept[1], **change(kept[1]))
+
+
+UNFIT = {
+    "one parameter, to be spread": lambda s: {"params": torch.zeros(1)},
+    "too few": lambda s: {"params": s.params[:-1]},
+    "float64": lambda s: {"params": s.params.double()},
+    "buffers": lambda s: {"buffers": torch.zeros(2)},
+    "others": lambda s: {"others": [torch.zeros(2)]},
+    "a direction of another length": lambda s: {"attack": {**s.attack, "z": torch.zeros(2)}},
+    "half of what is learned": lambda s: {"attack": {"z": s.attack["z"]}},
+    "a round that is no number": lambda s: {"attack": {**s.attack, "round": "3"}},
+    "NaN in the mean": lambda s: {"attack": {**s.attack, "mu": s.attack["mu"] * torch.nan}},
+    "a centre of another length": lambda s: {"rule": {"centre": torch.zeros(1)}},
+    "what cclip does not know": lambda s: {"rule": {**s.rule, "x": 1}},
+    "rounds that are none": lambda s: {"rounds": [{"round": 0}]},
+    "too many rounds": lambda s: {"rounds": [*s.rounds * 5]},
+    "an accuracy of 101 %": lambda s: {"rounds": [{**s.rounds[0], "accuracy": 101.0}]},
+    "pictures of later rounds": lambda s: {"pictures": [replace(s.pictures[0], round=4)]},
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_checkpoint_of_another_shape_is_set_aside(name: str, tmp_path, capsys) -> None:
+    """Its checksum is right, and it says that it is this run's: the run starts anew, and each round counts once."""
+    run, store, rounds = RUNS["mimic and cclip"], Store(tmp_path), []
+    store.save_checkpoint(run.digest, broken(UNFIT[name]))
+    assert work.play(run, store, lambda: rounds.append(1))
+    assert len(rounds) == run.rounds
+    assert store.load(run.digest).to_json() == Record.of(simulate(run)).to_json()
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "set aside a damaged checkpoint" in said[0]
+    assert (store.runs / run.digest / CHECKPOINT).with_suffix(".damaged").exists()
+
+
+def resealed(change) -> bytes:
+    """A checkpoint whose JSON was changed as a text, with a right checksum."""
+    data = snapshot().to_bytes("abc")
+    tensors = safetensors.torch.load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    header["content"] = change(header["content"])
+    header["sha256"] = checkpoints._checksum(header["content"], tensors)
+    return safetensors.torch.save(tensors, header)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace('"seconds":0.0', '"seconds":NaN'),
+        lambda text: text.replace('"seconds":0.0', '"seconds":-1'),
+        lambda text: text.replace('"seconds":0.0', '"seconds":"x"'),
+        lambda text: text.replace('"rule":{}', '"rule":{"x":[1]}'),
+        lambda text: text.replace('"rule":{}', '"rule":[]'),
+        lambda text: text + " ",
+        lambda text: "[" * 100_000,
+    ],
+    ids=["nan", "negative", "text", "a list", "no object", "a space", "deep"],
+)
+def test_content_that_no_run_writes_is_refused(change) -> None:
+    assert Snapshot.from_bytes(resealed(lambda text: text), "abc").seconds == 0
+    with pytest.raises(ValueError, match=r"checkpoint|content|remembers|JSON"):
+        Snapshot.from_bytes(resealed(change), "abc")
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypatch, capsys) -> None:

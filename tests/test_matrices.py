@@ -27,6 +27,14 @@ def test_npy_and_safetensors_are_the_same_rows(tmp_path: Path) -> None:
     assert read_matrix(tmp_path / "double.npy").dtype == torch.float64
 
 
+def test_a_header_that_ends_within_a_bracket_is_one_line(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", ROWS)
+    content = (tmp_path / "rows.npy").read_bytes()
+    (tmp_path / "rows.npy").write_bytes(content.replace(b"(3, 4)", b"(3, 4 "))
+    with pytest.raises(InputError, match="is damaged, or not what its name says"):
+        read_matrix(tmp_path / "rows.npy")
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 def test_16_bit_floats_become_float32(kind: torch.dtype, tmp_path: Path) -> None:
     rows = torch.from_numpy(ROWS).to(kind)

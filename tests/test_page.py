@@ -15,6 +15,7 @@ from gradskew import Run, aggregators, attacks, grid, sweep
 from gradskew.cli.publishing import report_html
 from gradskew.clients import SGD
 from gradskew.models import MLP
+from gradskew.page import svg
 from gradskew.records import Record, Store
 from gradskew.report import Table, federations
 
@@ -245,3 +246,10 @@ def test_hostile_names_run_nothing(browser, folder: Path, table: Table, tmp_path
     assert happened == []
     assert page.query_selector_all("img") == []
     page.close()
+
+
+def test_points_that_hardly_differ_have_coordinates() -> None:
+    """The scale of the smallest number would be infinite, and infinity times 0 is NaN."""
+    for far in (5e-324, 1e-300, 1e100):
+        chart = svg.points("x", [("a", "other", [(0.0, 0.0), (far, -far)])])
+        assert not re.search("nan|inf", chart)

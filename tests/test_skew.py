@@ -123,6 +123,19 @@ def test_equal_rows_have_no_skew() -> None:
     assert measure(torch.ones(1, 3)).skewed == 1
 
 
+def test_equal_float64_rows_have_no_skew_either() -> None:
+    """Their mean may differ from them in the last bit, which is no direction."""
+    rows = torch.tensor([[-3.406605591857252e-30, 1e29, 0.1]], dtype=torch.float64).expand(12, -1)
+    skew = measure(rows)
+    assert (skew.spread, skew.above) == (0, 0)
+    assert set(skew.towards) | set(skew.principal) == {0.0}
+
+
+def test_a_kappa_beyond_all_numbers_is_none() -> None:
+    assert kappa(1e140, 1e-140) is None
+    assert kappa(1e70, 1e-70) == pytest.approx(1e280)
+
+
 def test_what_is_left_of_symmetric_rows_is_rounding() -> None:
     """The median is the mean: there is no direction, whatever float64 says of 0.1 + 0.2."""
     half = torch.rand(4, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

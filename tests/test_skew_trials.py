@@ -120,3 +120,13 @@ def test_every_attack_meets_every_rule_and_nothing_is_changed(n, d, f, seed, sen
 def test_kept_rows_are_a_new_matrix() -> None:
     rows = kept(ROWS, torch.arange(12) % 2 == 0)
     assert torch.equal(rows, ROWS[::2])
+
+
+def test_rows_of_another_type_are_refused_and_rows_with_a_gradient_are_read() -> None:
+    half = ROWS.half()
+    half[0, 0] = torch.nan  # a row to leave out
+    with pytest.raises(InputError, match="float32 or float64"):
+        skew.examine(half)
+    tracked = ROWS.clone().requires_grad_()
+    found = [skew.examine(rows, *make("strike,none", "median"), 3).to_json() for rows in (ROWS, tracked)]
+    assert found[0] == found[1]

@@ -13,10 +13,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from .checks import InputError
+from .schema import check_rounds, measured
 from .skew import Picture
 from .spec import canonical
 
 VERSION = "1"
+
+
+class Unfit(ValueError):
+    """A snapshot that cannot be of the run that should go on from it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Snapshot:
             for key, value in state.items():
                 if isinstance(value, Tensor):
                     tensors[f"{owner}.{key}"] = value
-                elif value is None or type(value) in (bool, int, float, str):
+                elif simple(value):
                     states[owner][key] = value
                 else:
                     raise ValueError(f"the {owner} remembers a {type(value).__name__}, {key!r}")
@@ -77,9 +83,13 @@ class Snapshot:
             content = json.loads(text)
             if content["digest"] != digest:
                 raise ValueError("it belongs to another run")
+            if canonical(content) != text or not measured(content["seconds"]):
+                raise ValueError("its content is not what a run writes")
             states = {}
             for owner in ("attack", "rule"):
                 own = {name.removeprefix(f"{owner}."): t for name, t in tensors.items() if name.startswith(f"{owner}.")}
+                if not all(map(simple, content[owner].values())):
+                    raise ValueError(f"the {owner} remembers more than tensors and single values")
                 states[owner] = {**content[owner], **own}
             others = [tensors[f"others.{i}"] for i in range(sum(name.startswith("others.") for name in tensors))]
             drawn = [Picture.from_json(entry) for entry in content["pictures"]]
@@ -95,6 +105,29 @@ class Snapshot:
             )
         except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
+
+    def check_like(self, other: Snapshot, spec: Mapping[str, Any]) -> None:
+        """Raise Unfit unless this can be of the run with this spec, of which the other is."""
+        for name in ("params", "buffers", "others"):
+            mine, theirs = (_layout(getattr(each, name)) for each in (self, other))
+            if mine != theirs:
+                raise Unfit(f"its {name} are not those of the network")
+        try:
+            check_rounds(self.rounds, spec)
+        except InputError as error:
+            raise Unfit(str(error)) from None
+        if any(picture.round >= len(self.rounds) for picture in self.pictures):
+            raise Unfit("it has pictures of rounds that were not played")
+
+
+def simple(value: Any) -> bool:
+    """Whether JSON keeps the value as it is."""
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _layout(tensors: Tensor | Sequence[Tensor]) -> list[tuple[torch.Size, torch.dtype]]:
+    """The shape and type of a tensor, or of each of several."""
+    return [(each.shape, each.dtype) for each in ([tensors] if isinstance(tensors, Tensor) else tensors)]
 
 
 def _checksum(content: str, tensors: Mapping[str, Tensor]) -> str:

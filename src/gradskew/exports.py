@@ -28,9 +28,9 @@ def results_csv(records: Iterable[Record]) -> str:
         lens = Lens(record)
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
         rows.writerow(
-            [spec["dataset"], spec["attack_name"], spec["aggregator_name"], spec["seed"]]
+            [*map(inert, (spec["dataset"], spec["attack_name"], spec["aggregator_name"])), spec["seed"]]
             + [f"{record.accuracy:.4f}", f"{record.best_accuracy:.4f}", record.params_sha256]
-            + [with_options(spec["partition"])]
+            + [inert(with_options(spec["partition"]))]
             + ["" if value is None else f"{value:.6g}" for value in (share, distance)]
             + [sum(metrics["rejected"] for metrics in record.rounds)]
             + [sum(metrics["clamped"] for metrics in record.rounds)]
@@ -38,6 +38,15 @@ def results_csv(records: Iterable[Record]) -> str:
             + [_seen(lens, name) for name in SEEN]
         )
     return text.getvalue()
+
+
+def inert(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula: an apostrophe stands before what looks like one.
+
+    >>> inert("=1+2"), inert("median")
+    ("'=1+2", 'median')
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _seen(lens: Lens, name: str) -> str:
@@ -90,6 +99,7 @@ def escaped(text: str) -> str:
     """
     words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
     words |= {char: f"\\{char}" for char in "&%$#_{}"}
+    words |= {char: f"{{{char}}}" for char in "[]*"}  # at the start of a row they would be arguments of the line break
     return "".join(words.get(char, char) for char in " ".join(text.split()))
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .aggregators import Outcome
 from .attacks import Context, Forgery
-from .checkpoints import Snapshot
+from .checkpoints import Snapshot, Unfit
 from .checks import ceil_share, check
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
@@ -57,6 +57,7 @@ def simulate(
 ) -> Result:
     """Run one cell of the bench; after each round `keep` is given a snapshot to go on from, and `on_round` is called.
 
+    start: a snapshot to go on from, whose rounds count at once; Unfit is raised if it cannot be of this run.
     The result depends on the run alone: not on what ran before, nor on the global random state, which stays untouched,
     nor on the snapshot of the same run that it starts from.
     """
@@ -64,6 +65,8 @@ def simulate(
         check_fits([run])
         federation = Federation(run)
         rounds = [] if start is None else federation.restore(start)
+        for _ in rounds:
+            on_round()
         for round in range(len(rounds), run.rounds):
             rounds.append(federation.round(round))
             keep(federation.snapshot(rounds))
@@ -156,7 +159,11 @@ class Federation:
         return Snapshot(list(rounds), self.params.clone(), self.buffers, others, *states, list(self.pictures))
 
     def restore(self, snapshot: Snapshot) -> list[dict[str, Any]]:
-        """Go back to a snapshot of the same run; returns the metrics of the rounds before it."""
+        """Go back to a snapshot of the same run; returns the metrics of the rounds before it. Unfit for another's."""
+        snapshot.check_like(self.snapshot([]), self.run.content)
+        d = self.rows.shape[1]
+        if not (self.attack.could_remember(snapshot.attack, d) and self.rule.could_remember(snapshot.rule, d)):
+            raise Unfit("what the attack or the rule remembers cannot be")
         self.params.copy_(snapshot.params)
         self.flat.write_buffers(snapshot.buffers, snapshot.others)
         self.buffers = self.flat.read_buffers()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from .report import Panel, Table
 
 # From blue over pale yellow to red: told apart by the colour-blind, and light enough for black numbers on it.
+DPI, MOST = 150, 10_000  # dots per inch; pixels a side
 SHADES = [colormaps["RdYlBu_r"](0.16 + 0.68 * step / 16) for step in range(17)]
 
 
@@ -32,7 +34,9 @@ def heatmap(table: Table) -> bytes:
     for axis, panel in zip(axes, panels, strict=True):
         _paint(axis, panel, table.attacks, table.rules)
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=150, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name may hold any letter
+        figure.savefig(buffer, dpi=min(DPI, *(MOST / side for side in figure.get_size_inches())), format="png")
     return buffer.getvalue()
 
 

@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,7 @@ def _parts(path: Path) -> dict[str, Array]:
         raise
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except (ValueError, EOFError, SafetensorError, OverflowError) as error:
+    except (ValueError, EOFError, SafetensorError, OverflowError, TokenError) as error:  # all of them by NumPy
         raise InputError(f"{str(path)!r} is damaged, or not what its name says: {error}") from None
 
 

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import secrets
 import sys
 import tempfile
@@ -19,18 +20,22 @@ from typing import Any
 
 import torch
 
+from . import foreign
 from .checkpoints import Snapshot
-from .checks import InputError
+from .checks import InputError, check
 from .federation import Result
 from .leases import Lease, owned
 from .machine import peak
 from .memory import estimate
+from .schema import TIMING, check_record
 from .skew import Picture
 from .spec import LAST, Run, canonical
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
 LARGEST_CHECKPOINT = 16 << 30
+LARGEST_TIMING = 1 << 20
 RECORD, SECOND, CHECKPOINT = "record.json", "record.second.json", "checkpoint.safetensors"
+DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,13 @@ class Record:
     def best_accuracy(self) -> float:
         return max(self.accuracies)
 
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the data set has, if the lens saw it."""
+        if self.class_counts:
+            return len(self.class_counts[0])
+        return next((len(m["lens"]["classes"]) for m in self.rounds if m.get("lens") and m["lens"]["classes"]), None)
+
     def average(self, metric: str) -> float | None:
         """The mean of a metric over the rounds that have it."""
         values = [metrics[metric] for metrics in self.rounds if metrics[metric] is not None]
@@ -82,20 +94,21 @@ class Record:
 
     @classmethod
     def from_json(cls, text: str) -> Record:
-        """The record in a text; ValueError if it is damaged."""
+        """The record in a text; ValueError if it is damaged, or cannot be that of a run."""
         try:
             body = json.loads(text)
             checksum = body.pop("sha256")
             record = cls(body["spec"], body["rounds"], body["params_sha256"], body.get("class_counts"))
+            if checksum != _checksum(body):
+                raise ValueError("its checksum does not match")
+            check_record(record.spec, record.rounds, record.params_sha256, record.class_counts)
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error!r}") from None
-        if checksum != _checksum(body):
-            raise ValueError("its checksum does not match")
         return record
 
 
 class Store:
-    """A folder of records: `<folder>/runs/<digest>/record.json`.
+    """A folder of records: `<folder>/runs/<digest>/record.json`. It may be another person's.
 
     Beside it, and never compared: `timing.json`, and with the lens `pictures.json`, which depends on scikit-learn too.
     """
@@ -113,18 +126,17 @@ class Store:
             raise InputError(
                 f"cannot write to {str(self.runs)!r}: {error.strerror}; --out names another folder"
             ) from None
+        self._check()
 
     def load(self, digest: str) -> Record | None:
         """The stored record, or None. A damaged one is set aside, so that it will be computed again."""
         path = self.runs / digest / RECORD
-        if not path.is_file():
-            return None
         try:
-            if path.stat().st_size > LARGEST:
-                raise ValueError("it is too large")
-            record = Record.from_json(path.read_text(encoding="ascii"))
+            record = Record.from_json(foreign.read(path, LARGEST).decode("ascii"))
             if record.digest != digest:
                 raise ValueError("its spec does not belong to its folder")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except ValueError as error:
             _set_aside(path, error)
             return None
@@ -170,14 +182,16 @@ class Store:
         """How far a run was, or None. A damaged checkpoint is set aside: the run starts anew."""
         path = self.runs / digest / CHECKPOINT
         try:
-            if path.stat().st_size > LARGEST_CHECKPOINT:
-                raise ValueError("it is too large")
-            return Snapshot.from_bytes(path.read_bytes(), digest)
+            return Snapshot.from_bytes(foreign.read(path, LARGEST_CHECKPOINT), digest)
         except FileNotFoundError:
             return None
         except ValueError as error:
             _set_aside(path, error)
             return None
+
+    def refuse_checkpoint(self, digest: str, error: ValueError) -> None:
+        """Set a checkpoint aside that turned out not to be of this run."""
+        _set_aside(self.runs / digest / CHECKPOINT, error)
 
     def tidy(self, digest: str) -> None:
         """The run is finished: its checkpoint goes, and what processes that were killed have left half written."""
@@ -191,36 +205,48 @@ class Store:
 
     def timing(self, digest: str) -> dict[str, Any]:
         """What was noted on how a run was played: seconds, memory, host; empty if that is lost."""
-        content = self._beside(digest, "timing.json")
-        return content if isinstance(content, dict) else {}
+        content = self._beside(digest, "timing.json", LARGEST_TIMING)
+        known = content if isinstance(content, dict) else {}
+        return {key: known[key] for key, kind in TIMING.items() if key in known and kind(known[key])}
 
     def pictures(self, digest: str) -> list[Picture]:
         """The rows of some of a run's rounds in the plane; empty if there are none, or they are damaged."""
         try:
-            return [Picture.from_json(entry) for entry in self._beside(digest, "pictures.json") or []]
+            drawn = [Picture.from_json(entry) for entry in self._beside(digest, "pictures.json", LARGEST) or []]
         except (ValueError, TypeError):
             return []
+        return drawn if len({(picture.round, picture.method) for picture in drawn}) == len(drawn) else []
 
-    def _beside(self, digest: str, name: str) -> Any:
-        path = self.runs / digest / name
+    def _beside(self, digest: str, name: str, most: int) -> Any:
         try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= LARGEST else None
+            return json.loads(foreign.read(self.runs / digest / name, most))
         except (FileNotFoundError, ValueError, RecursionError):
             return None
 
     def all(self) -> Iterator[Record]:
-        """Every sound record, in the order of their digests."""
+        """Every sound record, in the order of their digests. A link is passed over, wherever it leads."""
+        self._check()
         for folder in sorted(self.runs.iterdir() if self.runs.is_dir() else []):
-            record = self.load(folder.name)
-            if record is not None:
-                yield record
+            if DIGEST.fullmatch(folder.name) and not folder.is_symlink():
+                record = self.load(folder.name)
+                if record is not None:
+                    yield record
+
+    def _check(self) -> None:
+        check(not self.runs.is_symlink(), f"{str(self.runs)!r} must not be a link: link the folder that holds it")
 
 
 def _set_aside(path: Path, error: ValueError) -> None:
-    with suppress(FileNotFoundError):  # another process was faster
-        path.replace(path.with_suffix(".damaged"))
+    """Rename a damaged file and say so, once; where that is impossible, it is passed over."""
     kind = "record" if path.name == RECORD else "checkpoint"
-    print(f"gradskew: set aside a damaged {kind}, {path}: {error}", file=sys.stderr)
+    done = "set aside"
+    try:
+        path.replace(path.with_suffix(".damaged"))
+    except FileNotFoundError:
+        pass  # another process was faster
+    except OSError:
+        done = "passed over"
+    print(f"gradskew: {done} a damaged {kind}, {path}: {error}", file=sys.stderr)
 
 
 def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:

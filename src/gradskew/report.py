@@ -73,6 +73,8 @@ class Table:
             check(
                 not differing, f"records of different federations do not make one table: {', '.join(differing)} differ"
             )
+        sizes = {record.num_classes for record in self.records} - {None}
+        check(len(sizes) < 2, "records of one data set differ in its number of classes")
         cells: dict[tuple[str, str], list[Record]] = {}
         for record in self.records:
             cells.setdefault((record.spec["attack_name"], record.spec["aggregator_name"]), []).append(record)

@@ -23,6 +23,7 @@ from .models import MLP, Model, initial, num_parameters
 from .names import describe
 from .partition import Dirichlet, Partition
 from .randomness import torch_seed
+from .schema import check_spec
 
 LAST = 5  # rounds that the reported accuracy averages over
 LENS = 1  # counts up when what the lens measures changes
@@ -164,7 +165,10 @@ class Run:
         code = {name: digest for part in self._parts() for name, digest in _user_code(part).items()}
         if _user_code(getattr(self.model, "factory", self.model)):
             code["network"] = self._network()
-        return {**content, "user_code": code} if code else content
+        if code:
+            content["user_code"] = code
+        check_spec(content)
+        return content
 
     @cached_property
     def digest(self) -> str:

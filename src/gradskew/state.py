@@ -25,6 +25,10 @@ class Stateful(Named):
         """A copy of the state."""
         return {key: _copy(value) for key, value in self._state.items()}
 
+    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
+        """Whether this can be the state of such an object for rows of d entries; overridden by who knows better."""
+        return True
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace the state by a copy of `state`."""
         fresh = {key: _copy(value) for key, value in state.items()}
@@ -34,3 +38,9 @@ class Stateful(Named):
 
 def _copy(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else value
+
+
+def is_row(value: Any, d: int) -> bool:
+    """Whether it is a finite row of d entries."""
+    good = isinstance(value, Tensor) and value.shape == (d,) and value.is_floating_point()
+    return good and bool(value.isfinite().all())

@@ -119,6 +119,7 @@ def remarks(table: Table) -> list[str]:
             said[f"{cell}: the model stayed as it was in {count(skipped, 'round')}."] = None
         if any(metrics["clamped"] for metrics in rounds):
             said[f"{spec['aggregator_name']} was told a smaller f than there were Byzantine rows: its bound."] = None
-        if low := [z for metrics in rounds if (z := metrics["attack"].get("z", 1)) <= 0]:
+        noted = [metrics["attack"].get("z") for metrics in rounds]
+        if low := [z for z in noted if type(z) in (int, float) and z <= 0]:
             said[f"{spec['attack_name']}: z_max = {low[0]:.3g} is not above 0, so it perturbs nothing outwards."] = None
     return list(said)

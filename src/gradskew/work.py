@@ -14,7 +14,7 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import Any, NoReturn
 
-from .checkpoints import Snapshot
+from .checkpoints import Snapshot, Unfit
 from .federation import simulate
 from .leases import Lease
 from .machine import reset_peak
@@ -50,10 +50,13 @@ def _play_alone(run: Run, store: Store, lease: Lease, on_round: Callable[[], Non
     global _keeper
     keeper = _keeper = Keeper(store, run.digest, lease)
     reset_peak()
-    for _ in keeper.last.rounds if keeper.last else ():
-        on_round()  # so that the rounds done become all rounds
     try:
-        result = simulate(run, on_round=on_round, start=keeper.last, keep=keeper)
+        try:
+            result = simulate(run, on_round=on_round, start=keeper.last, keep=keeper)
+        except Unfit as error:
+            store.refuse_checkpoint(run.digest, error)
+            keeper.start_anew()
+            result = simulate(run, on_round=on_round, keep=keeper)
     except KeyboardInterrupt:
         keeper.write()
         raise
@@ -72,6 +75,10 @@ class Keeper:
         self.before = self.last.seconds if self.last else 0.0
         self.started = self.written = time.perf_counter()
         self.writing = False
+
+    def start_anew(self) -> None:
+        """The stored snapshot was of no use."""
+        self.last, self.before = None, 0.0
 
     @property
     def seconds(self) -> float:

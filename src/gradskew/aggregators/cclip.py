@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from ..checks import check_number
 from ..geometry import Rows
+from ..state import is_row
 from .base import Aggregator, Outcome
 
 
@@ -45,6 +47,9 @@ class CClip(Aggregator):
             weights = shares + stay * weights
             clipped += int((distances > self.tau).sum())
         return Outcome(centre, weights, {"clipped": clipped})
+
+    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
+        return state.keys() <= {"centre"} and all(is_row(centre, d) for centre in state.values())
 
     def observe(self, aggregate: Tensor) -> None:
         self._state["centre"] = aggregate.detach().clone()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from ..checks import check, check_choice, check_number
 from ..geometry import Rows
 from ..randomness import generator as derived
+from ..state import is_row
 from .base import Attack, Context, Forgery, check_both
 
 
@@ -40,6 +41,12 @@ class Mimic(Attack):
 
     def begin(self, seed: int) -> None:
         self._state["seed"] = seed
+
+    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
+        learned = state.keys() - {"seed"}
+        counts = all(type(state[key]) is int and state[key] >= 0 for key in state.keys() - {"mu", "z"})
+        rows = all(is_row(state[key], d) for key in learned & {"mu", "z"})
+        return counts and rows and learned in (set(), {"round", "mu", "z", "target"})
 
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
         self._state.update(self._learn(honest.detach(), _ids(honest, clients)))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from ..schema import LEAST
+
 WIDTH, HEIGHT = 320, 170
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 8, 22  # around the plot
 SIDE = 150  # of a picture of points
@@ -86,7 +88,7 @@ def points(label: str, kinds: Sequence[tuple[str, str, Points]]) -> Markup:
     """Points in the plane by kind: (name, class and shape, points). A shape is named like its class; see SHAPES."""
     every = [point for _, _, of_kind in kinds for point in of_kind]
     xs, ys = [x for x, _ in every], [y for _, y in every]
-    scale = (SIDE - 16) / (max(max(xs) - min(xs), max(ys) - min(ys)) or 1)
+    scale = (SIDE - 16) / max(max(xs) - min(xs), max(ys) - min(ys), LEAST)
     middle = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
 
     def place(point: tuple[float, float]) -> str:

@@ -140,7 +140,7 @@ def skew_of(rows: Rows, gram: Tensor, squared_distances: Tensor, f: int, n: int)
     return Skew(
         f=f,
         skewed=len(members),
-        towards=_standardised(towards, ROUNDING * variance),
+        towards=_standardised(towards, ROUNDING * variance if variance else math.inf),
         principal=_standardised(principal, 0.0),
         principal_share=float(values[-1].clamp(min=0)) / (h * variance) if variance else 0.0,
         shift=math.sqrt(shift / variance) if variance else 0.0,
@@ -168,14 +168,18 @@ def _density(squared_distances: Tensor, members: Tensor) -> float | None:
 def kappa(distance: float | None, spread: float) -> float | None:
     """Empirical kappa of an aggregate: squared error over mean squared deviation (Definition 1, Eq. 5, G = the honest).
 
-    distance: of the aggregate from the honest mean, None if there is no finite one. 0/0 counts as 0, x/0 is None.
+    distance: of the aggregate from the honest mean, None if there is no finite one. 0/0 counts as 0; x/0 is None, as is
+    what has no finite quotient.
 
     >>> kappa(3.0, 2.0), kappa(0.0, 0.0), kappa(1.0, 0.0)
     (2.25, 0.0, None)
     """
     if distance is None:
         return None
-    return (distance / spread) ** 2 if spread else (None if distance else 0.0)
+    if not spread:
+        return None if distance else 0.0
+    value = (distance / spread) * (distance / spread)
+    return value if math.isfinite(value) else None
 
 
 def empirical_kappa(aggregate: Tensor, honest: Tensor) -> float | None:

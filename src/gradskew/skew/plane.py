@@ -21,6 +21,7 @@ from .statistics import Floats
 NEIGHBOURS = 5  # scikit-learn's default
 ROUNDING = 1e-12  # of the largest squared distance: points that are not farther apart count as one
 METHODS = ("lle", "pca")
+FARTHEST = 1e100  # coordinate: sums and differences are finite
 MOST = 1000  # rows in a picture: each method takes the cube of their number
 
 Point = tuple[float, float]
@@ -48,9 +49,10 @@ class Picture:
         check_number("round", self.round, at_least=0, whole=True)
         check_choice("method", self.method, METHODS)
         for x, y in (*self.honest, self.mean, *self.byzantine, *([self.aggregate] if self.aggregate else [])):
-            check_number("a coordinate", x)
-            check_number("a coordinate", y)
+            check_number("a coordinate", x, at_least=-FARTHEST, at_most=FARTHEST)
+            check_number("a coordinate", y, at_least=-FARTHEST, at_most=FARTHEST)
         good = 0 < len(self.honest) == len(self.skewed) and all(type(each) is bool for each in self.skewed)
+        check(len(self.honest) + len(self.byzantine) <= MOST, f"a picture has at most {MOST} rows")
         check(good, "skewed must say true or false for each honest point, of which there must be one")
 
     def to_json(self) -> dict[str, Any]:

@@ -91,12 +91,13 @@ def examine(
     entry are left out, as a server would. Each rule is also tried without an attack. A rule is told f, or as much of it
     as it tolerates. Raises InputError for an attack that needs training (labelflip), or rows of its own.
     """
-    check(isinstance(rows, Tensor) and rows.ndim == 2, "rows must be a matrix (n, d)")
-    total = len(rows)
-    good = finite_rows(rows).cpu()
-    left_out = (~good).nonzero()[:, 0].tolist()
+    good = isinstance(rows, Tensor) and rows.ndim == 2 and rows.dtype in (torch.float32, torch.float64)
+    check(good, "rows must be a matrix (n, d) of float32 or float64")
+    rows, total = rows.detach(), len(rows)
+    finite = finite_rows(rows).cpu()
+    left_out = (~finite).nonzero()[:, 0].tolist()
     check(len(left_out) < total, f"all {total} rows have an entry that is not finite")
-    rows = kept(rows, good) if left_out else rows
+    rows = kept(rows, finite) if left_out else rows
     check_rows("rows", rows)
     n = len(rows)
     f = n // 5 if f is None else f
