@@ -78,7 +78,8 @@ class Record:
         """How many classes the data set has, if the lens saw it."""
         if self.class_counts:
             return len(self.class_counts[0])
-        return next((len(m["lens"]["classes"]) for m in self.rounds if m.get("lens") and m["lens"]["classes"]), None)
+        lenses = (metrics.get("lens") or {} for metrics in self.rounds)
+        return next((len(lens["classes"]) for lens in lenses if lens.get("classes")), None)
 
     def average(self, metric: str) -> float | None:
         """The mean of a metric over the rounds that have it."""
