@@ -14,7 +14,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ORDER = """
     checks names randomness state presets data partition models kernels geometry coordinates matrices clients attacks
     aggregators skew spec computing checkpoints federation records lens work bench report verdicts exports figures
-    embeddings sheets charts page terminal settings commands paper traces cli
+    embeddings sheets charts page flower terminal settings commands paper traces cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {
