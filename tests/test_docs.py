@@ -27,6 +27,14 @@ def test_readme_python_runs(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out
 
 
+def test_flower_page_python_runs(tmp_path, monkeypatch):
+    pytest.importorskip("flwr.serverapp.strategy", reason="needs flwr: pip install 'gradskew[flower]'")
+    monkeypatch.chdir(tmp_path)
+    for code in blocks("docs/flower.md", "python"):
+        exec(code, {})
+    assert (tmp_path / "with-rfa").is_dir()
+
+
 def test_readme_config_is_read(tmp_path):
     (config := tmp_path / "sweep.toml").write_text(blocks("README.md", "toml")[0])
     assert read_config(config, ["dataset", "attacks", "aggregators", "beta", "seeds"])["seeds"] == "3"
