@@ -35,6 +35,12 @@ def page(
     to the command line that plays them again, or None. audit: of the one table; it comes first. The same records give
     the same text. All text is escaped; the page's policy admits no script and no style but its own, and no request.
     """
+    sections = [Section(table, number, timings, pictures, command) for number, table in enumerate(tables)]
+    return render("page.html", title=title, sections=sections, audit=audit)
+
+
+def render(template: str, **values: Any) -> str:
+    """One of the templates with these values, and the page's style, script and policy."""
     environment = Environment(
         loader=PackageLoader(__package__),
         autoescape=True,
@@ -44,14 +50,8 @@ def page(
     )
     style = Markup(environment.get_template("page.css").render(shades=[shade(i / (SHADES - 1)) for i in range(SHADES)]))
     script = Markup(environment.get_template("page.js").render())
-    return environment.get_template("page.html").render(
-        title=title,
-        sections=[Section(table, number, timings, pictures, command) for number, table in enumerate(tables)],
-        style=style,
-        script=script,
-        audit=audit,
-        policy=POLICY.format(_hash(style), _hash(script)),
-    )
+    policy = POLICY.format(_hash(style), _hash(script))
+    return environment.get_template(template).render(values, style=style, script=script, policy=policy)
 
 
 def _hash(text: str) -> str:

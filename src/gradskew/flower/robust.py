@@ -1,0 +1,158 @@
+"""One of our rules inside a strategy of Flower's that averages."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import aggregators
+from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
+from ..checks import ceil_share, check, check_number
+from ..randomness import generator
+from .around import Around
+from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
+from .rows import STATISTICS, Received, receive, record
+
+# Flower's strategies that do something else with the clients' models than to average them.
+OTHER = {"FedMedian", "FedTrimmedAvg", "MultiKrum", "Krum", "Bulyan", "QFedAvg", "FedXgbBagging", "FedXgbCyclic"}
+OTHER |= {"DifferentialPrivacyServerSideFixedClipping", "DifferentialPrivacyServerSideAdaptiveClipping"}
+OTHER |= {"DifferentialPrivacyClientSideFixedClipping", "DifferentialPrivacyClientSideAdaptiveClipping"}
+MOST = 2**53  # examples that a client may claim: beyond, a sum of them is no longer exact
+
+
+class Robust(Around):
+    """Any of our rules inside any strategy that averages: FedAvg, FedProx, FedAvgM, FedAdam, a user's own.
+
+    The rule aggregates differences, model sent - model received, one row for each client, unweighted. The strategy is
+    then given replies that all carry the robust model, whatever their weights: its server step, its metrics and all
+    else stay as they are. Replies that cannot be used are logged and left out. Arrays keep their types; arrays of
+    integers keep their values.
+
+    f: how many Byzantine clients the rule is told, or their share of a round's replies, rounded up; if the replies of a
+    round are too few for the rule to tolerate so many, as many as it does. weighted: multiply the weights that the rule
+    gives by the numbers of examples that the clients claim, which a Byzantine one may choose. statistics: the last
+    parts of the names of batch norm's statistics, which are averaged and not given to the rule; empty for none.
+
+    `rounds` holds what happened in each round.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        rule: str | Aggregator = "nnm+multikrum",
+        *,
+        f: float,
+        weighted: bool = False,
+        statistics: Sequence[str] = STATISTICS,
+        seed: int = 0,
+    ):
+        super().__init__(strategy, statistics)
+        known = {cls.__name__ for cls in type(strategy).__mro__}
+        averages = not known & OTHER and not isinstance(strategy, Around)
+        check(averages, f"{type(strategy).__name__} does not average: Robust wants FedAvg or a strategy built on it")
+        self.rule = aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule)
+        check(isinstance(self.rule, Aggregator), f"rule must be a name or an Aggregator, not {self.rule!r}")
+        self.rule.reset()
+        share = isinstance(f, float) and f < 1
+        check_number("f", f, at_least=0, whole=not share)
+        check(not weighted or weighs(self.rule), f"{self.rule.name} does not average rows: it cannot be weighted")
+        check_number("seed", seed, at_least=0, whole=True)
+        self.f, self.weighted, self.seed = f, weighted, seed
+        self.rounds: list[dict[str, Any]] = []
+        self.clamped = False
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """The strategy's own step, from the robust model instead of the average."""
+        replies = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
+        received = receive(self.layout, replies, self._unweighable(replies))
+        self.say(received.rejected)
+        n = len(received.replies)
+        f = self.f if isinstance(self.f, int) else ceil_share(self.f, len(replies))
+        told = min(f, self.rule.max_f(n)) if n else 0
+        seen: dict[str, Any] = {"round": server_round, "rows": n, "rejected": dict(received.rejected), "f": told}
+        self.rounds.append({**seen, "clamped": told < f, "weights": None, "rule": {}})
+        if not n:
+            log.warning("Robust: no reply can be used in round %d; the model stays as it is", server_round)
+            return None, None
+        if told < f and not self.clamped:
+            self.clamped = True
+            log.warning("Robust: of %d replies %s tolerates f = %d, not %d", n, self.rule.name, told, f)
+        outcome = self._weighted(received, self._aggregate(received, told, server_round))
+        weights = None if outcome.weights is None else dict(zip(received.nodes, outcome.weights.tolist(), strict=True))
+        self.rounds[-1] |= {"weights": weights, "rule": dict(outcome.notes)}
+        if not outcome.value.isfinite().all():
+            log.warning("Robust: the aggregate of round %d is not finite; the model stays as it is", server_round)
+            return None, None
+        self.rule.observe(outcome.value)
+        return self._step(server_round, received, outcome)
+
+    def _aggregate(self, received: Received, told: int, server_round: int) -> Outcome:
+        return self.rule.explain(received.rows, told, generator=generator(self.seed, "rule", server_round))
+
+    def _weighted(self, received: Received, outcome: Outcome) -> Outcome:
+        if not self.weighted or outcome.weights is None or outcome.geometry is None:
+            return outcome
+        weights = outcome.weights * torch.tensor([self._examples(reply.content) for reply in received.replies])
+        weights /= weights.sum()
+        return Outcome(outcome.geometry.combine(weights), weights, outcome.notes, outcome.geometry)
+
+    def _step(
+        self, server_round: int, received: Received, outcome: Outcome
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Replies that all carry the robust model, in float64: rounded, their average is exactly that model."""
+        after = self.layout.after(outcome.value, received.statistics.double().mean(0))
+        model = record({name: array.astype(np.float64) for name, array in after.items()})
+        equal = [self.carrying(reply, model) for reply in received.replies]
+        arrays, metrics = self.strategy.aggregate_train(server_round, equal)
+        return None if arrays is None else self.layout.restored(arrays), metrics
+
+    def _unweighable(self, replies: Sequence[Message]) -> Callable[[RecordDict], str | None]:
+        """Why a content would spoil the strategy's weighted averages, of models or of metrics."""
+        names = Counter(_names(reply.content) for reply in replies if reply.has_content())
+        usual = names.most_common(1)[0][0] if names else ()
+
+        def reason(content: RecordDict) -> str | None:
+            if _names(content) != usual:
+                return "other metrics than most"
+            if self.weight_key is None:
+                return None
+            examples = self._examples(content)
+            good = isinstance(examples, int | float) and math.isfinite(examples) and 0 < examples <= MOST
+            return None if good else f"{self.weight_key} = {examples!r}"
+
+        return reason
+
+    @property
+    def weight_key(self) -> str | None:
+        """The name of the metric by which the strategy weighs, as far as it says."""
+        key = getattr(self.strategy, "weighted_by_key", None)
+        return key if isinstance(key, str) else None
+
+    def _examples(self, content: RecordDict) -> Any:
+        for metrics in content.metric_records.values():
+            return metrics.get(self.weight_key or "num-examples")
+        return None
+
+    def summary(self) -> None:
+        """Log what is aggregated how, and the strategy's own summary."""
+        log.info("\t├──> Robust: %s, f = %s%s", self.rule.name, self.f, ", weighted" if self.weighted else "")
+        super().summary()
+
+
+def weighs(rule: Aggregator) -> bool:
+    """Whether the rule's aggregate is an average of rows by weights."""
+    while isinstance(rule, Mixed):
+        rule = rule.rule
+    return isinstance(rule, WeightedRule)
+
+
+def _names(content: RecordDict) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple(sorted((key, tuple(sorted(metrics))) for key, metrics in content.metric_records.items()))
