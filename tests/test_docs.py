@@ -39,7 +39,7 @@ BLOCK = re.compile(
 )
 SHELLS = {"sh", "console"}
 LANGUAGES = {*SHELLS, "python", "toml", "text", "json"}
-ABSENT = re.compile(r"--dataset (?!digits)|--data\b|--download|\b[A-Z]{3,}\b|^paper")  # needs files that a user has
+ABSENT = re.compile(r"--dataset (?!digits)|--data\b|--download|--engine ray|\b[A-Z]{3,}\b|^paper")  # what is not here
 FEW = {  # where a command leaves it open
     "bench": ["--attacks", "none,strike", "--aggregators", "mean,median"],
     "audit": ["--under", "strike", "--against", "mean,median"],

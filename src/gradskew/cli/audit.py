@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +80,7 @@ def audit(
             said = " ".join(failed.failure.sentence.split())
             click.echo(f"gradskew: the {failed.kind} {name} is not played: {said}", err=True)
     if not any(asked.values()):
-        sys.exit(2)
+        click.get_current_context().exit(2)
     runs = make([*asked["rule"], *company], [*sent, *asked["attack"]])
     played = play(runs[0].source.name, runs, out, players)
     if played.records:
@@ -91,7 +90,7 @@ def audit(
     if played.failure is not None:
         raise played.failure
     if any(inspection.failure for inspection in inspected.values()):
-        sys.exit(2)
+        click.get_current_context().exit(2)
 
 
 def _listed(kind: str, texts: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -35,4 +34,4 @@ def doctor(out: Path, as_json: bool) -> None:
             click.echo(click.style(topic, bold=True))
             for fact in group:
                 click.echo(f"{' ' if fact.good else '!'} {fact.name:<{width}}  {fact.found}")
-    sys.exit(next(0 if fact.details["runs"] else 1 for fact in facts if fact.name == "bench"))
+    click.get_current_context().exit(next(0 if fact.details["runs"] else 1 for fact in facts if fact.name == "bench"))
