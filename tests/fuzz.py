@@ -53,7 +53,7 @@ TARGETS = {
     "matrices": Target(fuzz_inputs.matrices, 8_000, 200),
     "records": Target(fuzz_results.records, 20_000, 400, ValueError, fuzz_results.ready),
     "beside": Target(fuzz_results.pictures, 5_000, 100, ready=fuzz_results.ready),
-    "folders": Target(fuzz_results.folders, 2_000, 30, ready=fuzz_results.ready),
+    "folders": Target(fuzz_results.folders, 1_000, 30, ready=fuzz_results.ready),
     "snapshots": Target(fuzz_results.snapshots, 5_000, 80, ValueError, fuzz_results.ready),
     "rules": Target(fuzz_rows.rules, 10_000, 300),
     "attacks": Target(fuzz_rows.forgers, 6_000, 200),

@@ -123,6 +123,12 @@ def test_names_that_are_wrong(name, message):
         (torch.zeros(3, 2, dtype=torch.int64), torch.zeros(1, 2), None, "honest must"),
         ([[1.0]], torch.zeros(1, 1), None, "honest must"),
         (torch.zeros(3, 2), torch.zeros(1, 5), None, "honest has 2 columns, own has 5"),
+        (
+            torch.zeros(3, 2),
+            torch.zeros(1, 2).double(),
+            None,
+            "honest is float32, own is float64: both must be of one type",
+        ),
         (torch.zeros(3, 2), torch.zeros(1, 2), 3, "n must be at least 4"),
         (torch.zeros(3, 2), torch.zeros(1, 2), 5.0, "n must be a whole number"),
     ],

@@ -138,6 +138,8 @@ def check_both(honest: Tensor, own: Tensor, n: int | None) -> int:
     check_rows("honest", honest)
     check_rows("own", own)
     check(honest.shape[1] == own.shape[1], f"honest has {honest.shape[1]} columns, own has {own.shape[1]}")
+    kinds = [str(rows.dtype).removeprefix("torch.") for rows in (honest, own)]
+    check(kinds[0] == kinds[1], f"honest is {kinds[0]}, own is {kinds[1]}: both must be of one type")
     known = len(honest) + len(own)
     if n is None:
         return known
