@@ -18,9 +18,9 @@ from gradskew import SGD, Record, Run, Store, aggregators, attacks, records, sim
 from gradskew.aggregators import NNM, CClip, Mean, Mixed
 from gradskew.attacks import STRIKE
 from gradskew.checks import InputError
+from gradskew.files import write
 from gradskew.models import CNN, MLP, Linear
 from gradskew.partition import IID, Dirichlet
-from gradskew.records import write
 from gradskew.spec import canonical
 
 RUN = Run(

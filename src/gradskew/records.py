@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import re
-import secrets
 import sys
 import tempfile
 import time
@@ -20,10 +18,10 @@ from typing import Any
 
 import torch
 
-from . import foreign
 from .checkpoints import Snapshot
 from .checks import InputError, check
 from .federation import Result
+from .files import read, write
 from .leases import Lease, owned
 from .machine import peak
 from .memory import estimate
@@ -133,7 +131,7 @@ class Store:
         """The stored record, or None. A damaged one is set aside, so that it will be computed again."""
         path = self.runs / digest / RECORD
         try:
-            record = Record.from_json(foreign.read(path, LARGEST).decode("ascii"))
+            record = Record.from_json(read(path, LARGEST).decode("ascii"))
             if record.digest != digest:
                 raise ValueError("its spec does not belong to its folder")
         except (FileNotFoundError, NotADirectoryError):
@@ -183,7 +181,7 @@ class Store:
         """How far a run was, or None. A damaged checkpoint is set aside: the run starts anew."""
         path = self.runs / digest / CHECKPOINT
         try:
-            return Snapshot.from_bytes(foreign.read(path, LARGEST_CHECKPOINT), digest)
+            return Snapshot.from_bytes(read(path, LARGEST_CHECKPOINT), digest)
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -220,7 +218,7 @@ class Store:
 
     def _beside(self, digest: str, name: str, most: int) -> Any:
         try:
-            return json.loads(foreign.read(self.runs / digest / name, most))
+            return json.loads(read(self.runs / digest / name, most))
         except (FileNotFoundError, ValueError, RecursionError):
             return None
 
@@ -248,52 +246,6 @@ def _set_aside(path: Path, error: ValueError) -> None:
     except OSError:
         done = "passed over"
     print(f"gradskew: {done} a damaged {kind}, {path}: {error}", file=sys.stderr)
-
-
-def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:
-    """Replace a file atomically: readers see the old content or the new, and a full disk or a power cut leaves the old.
-
-    first: a file that is there already stays, and the answer is False.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        placed = _link(temporary, path) if first else None
-        if placed is None:
-            temporary.replace(path)
-        _sync(path.parent)
-        return placed is not False
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = str(path)  # of itself a full disk does not say where it is
-        raise
-
-
-def _link(temporary: Path, path: Path) -> bool | None:
-    """Give a file its name unless another has it; None where the file system has no hard links."""
-    try:
-        os.link(temporary, path)
-        placed = True
-    except FileExistsError:
-        placed = False
-    except OSError:
-        return None
-    temporary.unlink()
-    return placed
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in the folder on disk, where the system can."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _checksum(body: dict[str, Any]) -> str:

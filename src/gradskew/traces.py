@@ -19,11 +19,11 @@ from .attacks.strike import num_skewed
 from .checks import InputError, check, check_number
 from .computing import computing
 from .federation import Federation
+from .files import write
 from .geometry import Rows, check_rows
 from .names import describe
 from .paper import EXPERIMENTS, PRESET, plan
 from .randomness import generator
-from .records import write
 from .skew import Picture, embed
 from .skew.plane import NEIGHBOURS
 from .spec import Run, canonical

@@ -54,8 +54,8 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     """
     from ..charts import chart
     from ..exports import plain, results_csv
+    from ..files import write
     from ..paper import EXPERIMENTS, grouped, is_whole, notes, plan, sheets
-    from ..records import write
     from ..report import Table
     from ..sheets import caption, markdown
     from ..terminal import show_sheets
@@ -97,8 +97,9 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
 def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **options: Any) -> None:
     """Figures 1 and 2: for each seed a run, and the updates of some of its rounds in the plane."""
     from ..embeddings import lle_figure
+    from ..files import write
     from ..paper import EXPERIMENTS, is_whole
-    from ..records import Store, write
+    from ..records import Store
     from ..terminal import ProgressLine
     from ..traces import follow
 

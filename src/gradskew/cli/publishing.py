@@ -19,7 +19,7 @@ def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None
     """
     from ..exports import latex, markdown, results_csv
     from ..figures import heatmap
-    from ..records import write
+    from ..files import write
 
     contents: dict[str, str | bytes] = {
         "report.html": report_html(tables, store, audit=audit),

@@ -153,7 +153,7 @@ def _write(
 ) -> None:
     """Write skew.json and the picture, and say where."""
     from ..embeddings import lle_figure
-    from ..records import write
+    from ..files import write
 
     files: dict[str, str | bytes] = {"skew.json": json.dumps(content, indent=1, sort_keys=True) + "\n"}
     if drawn:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checks import InputError
-from ..records import write
+from ..files import write
 from .interface import log
 from .page import report
 from .trail import Trail

@@ -10,7 +10,7 @@ import pytest
 from gradskew import Record, simulate
 from gradskew.checks import InputError
 from gradskew.cli import main
-from gradskew.foreign import read
+from gradskew.files import read
 from gradskew.records import LARGEST_TIMING, Store
 from test_checkpoints import RUNS
 
