@@ -12,9 +12,9 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
-    checks host names randomness state presets data partition models kernels geometry inplace coordinates matrices clients attacks
-    aggregators skew spec computing memory checkpoints federation records lens work bench report verdicts exports figures
-    embeddings sheets charts page terminal settings commands paper traces cli
+    checks host names randomness state presets data partition models kernels geometry inplace coordinates matrices
+    clients attacks aggregators skew spec computing memory checkpoints federation records lens work bench report
+    verdicts exports figures embeddings sheets charts page terminal settings commands paper traces cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

@@ -156,7 +156,7 @@ def check_fits(runs: Sequence[Run], workers: int = 1) -> None:
 def foretell(runs: Sequence[Run], workers: int = 1) -> str:
     """One sentence on what the runs need, and on what is free now; runs must not be empty."""
     ((run, memory),) = _largest(runs)
-    said, left = describe(memory, workers), host.free(run.device)
+    said, left = f"A{describe(memory, workers)[1:]}", host.free(run.device)
     if _together(run, memory, workers) > left:
         return f"{said}; only {_gb(left)} are free now: it may be killed, or swap. Less: {less_memory(run)}."
     return f"{said}; {_gb(left)} are free." if memory.total >= 1e9 else f"{said}."

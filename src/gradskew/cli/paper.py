@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import execution
-from .playing import announce, foretell, play, stoppable
+from .playing import announce, foretell, play, stoppable, tell_memory
 from .publishing import report_html
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **option
     found = [each.stored() for each in followed]
     left = [each.played for each, drawn in zip(followed, found, strict=True) if drawn is None]
     announce(f"{experiment} on {run.source.name}, scale {scale}", runs, len(left), f" -> {out}")
+    tell_memory(left)
     with stoppable(out):
         foretell(left)
         for number, (each, drawn) in enumerate(zip(followed, found, strict=True)):

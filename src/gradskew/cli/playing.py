@@ -33,7 +33,6 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | None, *, esti
     estimate: first measure a round of a missing run, and say how long all will take.
     """
     from ..bench import cores, stored, sweep
-    from ..memory import foretell as foretell_memory
     from ..report import count
     from ..terminal import ProgressLine
 
@@ -42,9 +41,7 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | None, *, esti
 
     def begin(left: Sequence[Run]) -> None:
         announce(task, runs, len(left), f", {count(workers, 'worker')} -> {out}")
-        if left:
-            needed = foretell_memory(left, min(workers, len(left)))
-            click.echo(f"{needed[0].upper()}{needed[1:]}", err=True)
+        tell_memory(left, min(workers, len(left)))
         if estimate:
             foretell(left, workers)
 
@@ -65,6 +62,14 @@ def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
     said = f"{task}: {count(len(runs), 'run')} of {count(runs[0].rounds, 'round')}"
     said += f", {len(runs) - left} stored" if left < len(runs) else ""
     click.echo(said + how, err=True)
+
+
+def tell_memory(runs: Sequence[Run], workers: int = 1) -> None:
+    """Say how much memory the runs will take; nothing if there is none."""
+    from ..memory import foretell
+
+    if runs:
+        click.echo(foretell(runs, workers), err=True)
 
 
 @contextmanager
