@@ -109,25 +109,34 @@ class _Images:
 def _of_images(run: Run, count: int) -> _Images:
     data = run.source.load()
     images = 2 * FLOAT * count * data.train.images[0].numel()
-    kept, largest = _activations(run.model, data.shape, data.num_classes)
+    kept, working = _activations(run.model, data.shape, data.num_classes)
     if run.precision == "bf16":
         kept /= 2
-    return _Images(images + int(count * (kept + 2 * largest)), images + int(count * 3 * largest))
+    return _Images(images + int(count * (kept + working)), images + int(count * working))
 
 
 @lru_cache(maxsize=64)
 def _activations(model: Model, shape: tuple[int, ...], num_classes: int) -> tuple[float, float]:
-    """Bytes that autograd keeps of an image, and of the largest output of a layer, as two images tell; else 0."""
+    """Bytes that autograd keeps of an image, and that a layer works on at most, as two images tell; else 0.
+
+    A layer works on its input and output, and a convolution on its own copies of them, while the input of each module
+    around it (a residual block) waits.
+    """
     saved: dict[int, Tensor] = {}
-    largest = 0
+    waiting: list[int] = []
+    working = 0
 
     def pack(tensor: Tensor) -> Tensor:
         saved[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    def look(module: nn.Module, given: object, output: object) -> None:
-        nonlocal largest
-        largest = max(largest, output.nbytes if isinstance(output, Tensor) else 0)
+    def enter(module: nn.Module, given: tuple[object, ...]) -> None:
+        waiting.append(sum(tensor.nbytes for tensor in given if isinstance(tensor, Tensor)))
+
+    def leave(module: nn.Module, given: object, output: object) -> None:
+        nonlocal working
+        entered, left = waiting.pop(), output.nbytes if isinstance(output, Tensor) else 0
+        working = max(working, sum(waiting) + 2 * (entered + left))
 
     if FLOAT * num_parameters(model, shape, num_classes) > host.limit() // 4:
         return 0, 0  # too large to be tried out
@@ -136,10 +145,11 @@ def _activations(model: Model, shape: tuple[int, ...], num_classes: int) -> tupl
         network = model.build(shape, num_classes)
         own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
         for module in network.modules():
-            module.register_forward_hook(look)
+            module.register_forward_pre_hook(enter)
+            module.register_forward_hook(leave)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             network(torch.zeros(2, *shape))
-        return sum(t.untyped_storage().nbytes() for key, t in saved.items() if key not in own) / 2, largest / 2
+        return sum(t.untyped_storage().nbytes() for key, t in saved.items() if key not in own) / 2, working / 2
     return 0, 0
 
 
