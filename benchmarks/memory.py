@@ -79,7 +79,7 @@ def cases(data: Path | None) -> dict[str, Run]:
         }
     pairs = ("none/mean", "lie/median", "strike/multikrum", "mimic/nnm+rfa", "minmax/dnc", "bitflip/mean")
     for n in (200, 1000):
-        wide = replace(small, model=MLP(hidden=1258), clients=n, rounds=1)  # 28 * 28 * 1258 + ...: d = 1,000,120
+        wide = replace(small, model=MLP(hidden=1258), clients=n, rounds=2 if n == 200 else 1)  # d = 1,000,120
         for pair in pairs:
             attack, rule = pair.split("/")
             run = replace(wide, attack=attacks.make(attack), aggregator=aggregators.make(rule))
@@ -116,7 +116,8 @@ def start(partition: str, clients: int) -> dict[str, float]:
         federation = Federation(run)
         ready = time.process_time() - started
         federation.round(0)
-    size = federation.parts.images.nbytes + federation.parts.edges.nbytes + federation.parts.sizes.nbytes
+    parts = federation.parts
+    size = parts.images.nbytes + parts.edges.nbytes + parts.sizes.nbytes
     return {
         "imports": imports,
         "ready": ready,
@@ -161,9 +162,8 @@ def main() -> None:
             for clients in (1000, 100_000):
                 made = child("--start", partition, str(clients))
                 sizes = [f"{made[key] / 1e6:,.1f}" for key in ("index", "measured")]
-                print(
-                    f"| {partition} | {clients:,} | {made['ready']:.2f} | {made['round']:.2f} | {' | '.join(sizes)} |"
-                )
+                seconds = [f"{made[key]:.2f}" for key in ("imports", "ready", "round")]
+                print(f"| {' | '.join([partition, f'{clients:,}', *seconds, *sizes])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,8 @@ def test_memory_that_is_taken_by_others_is_a_warning(monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**13, 10**6))
     assert "only 0.0 GB are free now" in memory.foretell([BASE])
     monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**13, 10**12))
-    assert re.fullmatch(r"about 0\.\d GB of memory for each of 3 workers\.", memory.foretell([BASE], 3))
+    assert re.fullmatch(r"About 0\.\d GB of memory for each of 3 workers\.", memory.foretell([BASE], 3))
+    assert re.fullmatch(r"About 0\.\d GB of memory for each run\.", memory.foretell([BASE], None))
 
 
 def test_many_rows_are_named_with_what_is_free(monkeypatch):
@@ -150,7 +151,6 @@ def test_chosen_rows_stand_in_front_for_a_while(chosen):
     before = rows.clone()
     with suppress(KeyError), in_front(rows, chosen):
         assert torch.equal(rows[: len(chosen)], before[chosen])
-        raise KeyError
     assert torch.equal(rows, before)
 
 

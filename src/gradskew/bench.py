@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import multiprocessing
 import operator
@@ -31,6 +32,7 @@ from .work import Played, play, play_in_worker, start_worker
 
 POLL = 0.2  # seconds between two looks at the progress
 GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoint
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a user may have of it
 MEASURED, MEASURED_SECONDS = 5, 1.0  # rounds that an estimate plays at most, and after how long it starts no other
 
 
@@ -70,12 +72,26 @@ def sweep(
 ) -> list[Record]:
     """Play all runs that `out` does not hold yet, of which `begin` is told; returns the records of all, in order.
 
+    One at a time: in a second thread of the process it waits until the first has ended.
     workers: processes, or a Ray cluster. One computes in this process; more start others, so a script needs the usual
     `if __name__ == "__main__"`. Raises InputError if a run fails, from its error, after all others have finished.
     """
     if not isinstance(workers, Cluster):
         check_number("workers", workers, at_least=1, whole=True)
-    store = Store(out)
+    with _one_at_a_time:
+        return _sweep(runs, Store(out), workers, begin, report)
+
+
+_one_at_a_time = threading.RLock()  # what a process has locked, it has locked for all of its threads
+
+
+def _sweep(
+    runs: Sequence[Run],
+    store: Store,
+    workers: int | Cluster,
+    begin: Callable[[Sequence[Run]], None],
+    report: Report,
+) -> list[Record]:
     store.prepare()
     unique = {run.digest: run for run in runs}  # one spec may be written in several ways
     left = [run for digest, run in unique.items() if store.load(digest) is None]
@@ -98,6 +114,8 @@ def sweep(
     tell(0, 0)
     with closing(_play(left, store, workers, tell)) as outcomes:
         for run, outcome in outcomes:
+            if isinstance(outcome, OSError) and outcome.errno in FULL:  # the others would be played for nothing
+                raise InputError(f"{outcome}; make room: the same command goes on from the stored runs") from outcome
             if isinstance(outcome, Exception):
                 failures.append((run, outcome))
             elif outcome is Played.BEFORE:
@@ -108,14 +126,14 @@ def sweep(
         more = f" (and {len(failures) - 1} more runs)" if len(failures) > 1 else ""
         cell = f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}"
         raise InputError(f"{cell}: {kind}{error}{more}; the other runs are stored") from error
-    records = stored(runs, out)
-    check(len(records) == len(runs), f"{len(runs) - len(records)} records are gone from {out}: run it again")
+    records = stored(runs, store)
+    check(len(records) == len(runs), f"{len(runs) - len(records)} records are gone from {store.runs}: run it again")
     return records
 
 
-def stored(runs: Sequence[Run], out: Path | str) -> list[Record]:
+def stored(runs: Sequence[Run], out: Store | Path | str) -> list[Record]:
     """The records of those of the runs that `out` holds, in order."""
-    store = Store(out)
+    store = out if isinstance(out, Store) else Store(out)
     return [record for run in runs if (record := store.load(run.digest)) is not None]
 
 

@@ -1,4 +1,4 @@
-"""A run between two rounds, as bytes: safetensors, with JSON in its header, and a checksum over both."""
+"""A run between two rounds, as bytes: safetensors, with JSON as one of the tensors, and a checksum over all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from .schema import check_rounds, measured
 from .skew import Picture
 from .spec import canonical
 
-VERSION = "1"
+VERSION = "2"
+CONTENT = "content"  # the name of the JSON: in the header, of 100 MB at most, there is no room for long runs
 
 
 class Unfit(ValueError):
@@ -66,8 +67,8 @@ class Snapshot:
             }
         )
         flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        checksum = _checksum(content, flat)
-        return safetensors.torch.save(flat, {"version": VERSION, "content": content, "sha256": checksum})
+        flat[CONTENT] = torch.frombuffer(bytearray(content.encode()), dtype=torch.uint8)
+        return safetensors.torch.save(flat, {"version": VERSION, "sha256": _checksum(flat)})
 
     @classmethod
     def from_bytes(cls, data: bytes, digest: str) -> Snapshot:
@@ -75,11 +76,11 @@ class Snapshot:
         try:
             tensors = safetensors.torch.load(data)
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-            version, text = header["version"], header["content"]
-            if version != VERSION:
-                raise ValueError(f"it has version {version}, not {VERSION}")
-            if header["sha256"] != _checksum(text, tensors):
+            if header["version"] != VERSION:
+                raise ValueError(f"it has version {header['version']}, not {VERSION}")
+            if header["sha256"] != _checksum(tensors):
                 raise ValueError("its checksum does not match")
+            text = bytes(tensors.pop(CONTENT).numpy()).decode("ascii")
             content = json.loads(text)
             if content["digest"] != digest:
                 raise ValueError("it belongs to another run")
@@ -130,8 +131,8 @@ def _layout(tensors: Tensor | Sequence[Tensor]) -> list[tuple[torch.Size, torch.
     return [(each.shape, each.dtype) for each in ([tensors] if isinstance(tensors, Tensor) else tensors)]
 
 
-def _checksum(content: str, tensors: Mapping[str, Tensor]) -> str:
-    total = hashlib.sha256(content.encode())
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    total = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import torch
 
 from .checks import InputError, check, check_number
 from .data import put_together, take_apart
+from .memory import estimate
 from .records import Store
 from .spec import Run
 from .work import Played, play
@@ -98,8 +100,9 @@ def play_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, tell: C
         task = ray.remote(max_retries=RETRIES)(play_as_task)
 
         def submit(run: Run, wait: bool) -> Any:
-            cpus, gpus = _needs(run)
-            needs = task.options(num_cpus=cpus, num_gpus=gpus, name=f"{run.attack.name} {run.aggregator.name}")
+            cpus, gpus, memory = _needs(run)
+            name = f"{run.attack.name} {run.aggregator.name}"
+            needs = task.options(num_cpus=cpus, num_gpus=gpus, memory=memory, name=name)
             return needs.remote(_on_its_node(run), put[run.source], str(token), wait)
 
         waiting: dict[Any, Run] = {}
@@ -174,19 +177,22 @@ def _on_its_node(run: Run) -> Run:
     return moved
 
 
-def _needs(run: Run) -> tuple[int, int]:
-    """The CPUs and the GPUs of a run."""
-    return run.threads, int(torch.device(run.device).type == "cuda")
+def _needs(run: Run) -> tuple[int, int, int]:
+    """The CPUs, the GPUs and the bytes of memory of a run."""
+    return run.threads, int(torch.device(run.device).type == "cuda"), estimate(run).total
 
 
 def _check_room(ray: Any, runs: Iterable[Run]) -> None:
     """For each run there is a node that can hold it: Ray would wait for one for ever."""
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    for cpus, gpus in sorted({_needs(run) for run in runs}):
-        fits = any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes)
-        largest = max((node.get("CPU", 0) for node in nodes), default=0)
-        needed = f"threads = {cpus}" + (" and a GPU" if gpus else "")
-        check(fits, f"no node of the Ray cluster can hold a run with {needed}: the largest has {largest:g} CPUs")
+    kinds = ("CPU", "GPU", "memory")
+    nodes = [[node["Resources"].get(kind, 0) for kind in kinds] for node in ray.nodes() if node["Alive"]]
+    for needed in sorted({_needs(run) for run in runs}, reverse=True):
+        cpus, gpus, memory = needed
+        fits = any(all(has >= wants for has, wants in zip(node, needed, strict=True)) for node in nodes)
+        said = f"threads = {cpus}{' and a GPU' if gpus else ''}, and {memory / 1e9:.1f} GB of memory"
+        most, _, room = map(max, zip(*nodes, strict=True)) if nodes else (0, 0, 0)
+        there = f"the largest has {most:g} CPUs, or {room / 1e9:.1f} GB"
+        check(fits, f"no node of the Ray cluster can hold a run with {said}: {there}")
 
 
 @contextmanager
@@ -204,7 +210,9 @@ def _own_folder() -> Path:
     """A worker's own results, where it does not see the store: the next attempt on its machine goes on from there."""
     folder = Path(tempfile.gettempdir()) / f"gradskew-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    check(folder.stat().st_uid == os.getuid(), f"{str(folder)!r} belongs to another user")
+    status = folder.lstat()
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    check(ours, f"{str(folder)!r} is not a folder of this user alone")
     return folder
 
 

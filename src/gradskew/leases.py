@@ -6,10 +6,12 @@ others: there the owner keeps a file `lease` in the run's folder, and touches it
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import platform
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -37,11 +39,18 @@ class Lease:
         try:
             mine.write_text(self.text)
             os.utime(mine)  # by the clock of whoever keeps the files, as in `beat`
-            if not self._put(mine):
-                if not self._abandoned(mine.stat().st_mtime):
+            now = mine.stat().st_mtime
+            while not self._put(mine):
+                found = self._look()
+                if found is None:
+                    continue  # given back in between
+                if not self._abandoned(*found, now):
                     return False
                 mine.replace(self.path)
+                return self.held  # another one may have done the same
             return True
+        except FileNotFoundError:
+            return False  # whoever has finished the run has tidied up
         finally:
             mine.unlink(missing_ok=True)
 
@@ -50,7 +59,9 @@ class Lease:
         try:
             os.link(mine, self.path)
         except FileExistsError:
-            return False
+            return mine.stat().st_nlink == 2  # a file server may have heard us twice
+        except FileNotFoundError:
+            raise
         except OSError:  # a file system without hard links
             try:
                 with self.path.open("x") as file:
@@ -59,22 +70,30 @@ class Lease:
                 return False
         return True
 
-    def _abandoned(self, now: float) -> bool:
-        """Whether its owner was on this host, where only it could hold the lock; or has been silent for too long."""
+    def _look(self) -> tuple[str, float] | None:
+        """What it says, and its owner's last sign of life; None if there is none. What is no file is set aside."""
         try:
-            with self.path.open("rb") as file:  # opening asks the server, where a look may be answered from a cache
-                owner, last = file.read(LONGEST), os.fstat(file.fileno()).st_mtime
+            with open(self.path, errors="replace", opener=_wary) as file:  # it asks the server; a stat asks a cache
+                status = os.fstat(file.fileno())
+                if stat.S_ISREG(status.st_mode):
+                    return file.read(LONGEST), status.st_mtime
         except FileNotFoundError:
-            return True
-        ours = owner.startswith(f"{host()}\n".encode())
-        return (ours and self.locked) or now - last > LEASE
+            return None
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.EISDIR):
+                raise
+        self.path.rename(self.folder / f"{NAME}.damaged.{secrets.token_hex(4)}")
+        return None
+
+    def _abandoned(self, text: str, last: float, now: float) -> bool:
+        """Whether its owner was on this host, where only it could hold the lock; or has been silent for too long."""
+        return (self.locked and text.startswith(f"{host()}\n")) or now - last > LEASE
 
     @property
     def held(self) -> bool:
         """Whether it is still ours: an owner that was silent for too long may have lost it."""
-        with suppress(OSError, ValueError):
-            return self.path.read_text() == self.text
-        return False
+        found = self._look()
+        return found is not None and found[0] == self.text
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -82,8 +101,10 @@ class Lease:
         over = threading.Event()
 
         def beat() -> None:
-            while not over.wait(BEAT) and self.held:
-                with suppress(OSError):
+            while not over.wait(BEAT):
+                with suppress(OSError):  # of a moment: it goes on
+                    if not self.held:
+                        return
                     os.utime(self.path)
 
         thread = threading.Thread(target=beat, daemon=True)
@@ -95,9 +116,10 @@ class Lease:
             thread.join()
 
     def drop(self) -> None:
-        """Give it back."""
-        if self.held:
-            self.path.unlink(missing_ok=True)
+        """Give it back; where that fails, silence will."""
+        with suppress(OSError):
+            if self.held:
+                self.path.unlink()
 
 
 @contextmanager
@@ -107,7 +129,7 @@ def owned(runs: Path, digest: str, *, wait: bool = False) -> Iterator[Lease | No
     wait: until whoever plays it now has ended. One run at a time: a process that closes the file of locks loses all.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    with (runs / LOCK).open("ab") as file:
+    with open(runs / LOCK, "ab", opener=_wary) as file:
         locked = _lock(file.fileno(), int(digest[:15], 16), wait)
         lease = Lease(runs / digest, locked=locked is True)
         if locked is False or not _taken(lease, wait):
@@ -132,11 +154,15 @@ def _lock(file: int, byte: int, wait: bool) -> bool | None:
     """Whether the byte of the file is locked now for this process; None where the file system has no locks."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:
-        return None
+    except OSError as error:
+        taken = isinstance(error, (BlockingIOError, PermissionError)) and not wait
+        return False if taken else None
     return True
+
+
+def _wary(path: str, flags: int) -> int:
+    """Open without following a link, or waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def host() -> str:

@@ -31,6 +31,7 @@ VECTORS = 8  # as long as a row: the model, its copies in snapshots, the honest 
 WARM = 50 * MB  # what torch takes when it first computes, beside what it computes on
 COMPILER, SCIKIT = 120 * MB, 90 * MB  # numba with our kernels, and scikit-learn, once they are needed
 IMPORTED = machine.resident()
+TRIED = 1 << 30  # bytes of the largest network that is built to see what it takes
 SQUARES, PICTURED = 8, 16  # float64 matrices (n, n) at once, for distances and for a picture
 
 
@@ -109,37 +110,47 @@ class _Images:
 def _of_images(run: Run, count: int) -> _Images:
     data = run.source.load()
     images = 2 * FLOAT * count * data.train.images[0].numel()
-    kept, largest = _activations(run.model, data.shape, data.num_classes)
+    kept, working = _activations(run.model, data.shape, data.num_classes)
     if run.precision == "bf16":
         kept /= 2
-    return _Images(images + int(count * (kept + 2 * largest)), images + int(count * 3 * largest))
+    return _Images(images + int(count * (kept + working)), images + int(count * working))
 
 
 @lru_cache(maxsize=64)
 def _activations(model: Model, shape: tuple[int, ...], num_classes: int) -> tuple[float, float]:
-    """Bytes that autograd keeps of an image, and of the largest output of a layer, as two images tell; else 0."""
+    """Bytes that autograd keeps of an image, and that a layer works on at most, as two images tell; else 0.
+
+    A layer works on its input and output, and a convolution on its own copies of them, while the input of each module
+    around it (a residual block) waits.
+    """
     saved: dict[int, Tensor] = {}
-    largest = 0
+    waiting: list[int] = []
+    working = 0
 
     def pack(tensor: Tensor) -> Tensor:
         saved[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
-    def look(module: nn.Module, given: object, output: object) -> None:
-        nonlocal largest
-        largest = max(largest, output.nbytes if isinstance(output, Tensor) else 0)
+    def enter(module: nn.Module, given: tuple[object, ...]) -> None:
+        waiting.append(sum(tensor.nbytes for tensor in given if isinstance(tensor, Tensor)))
 
-    if FLOAT * num_parameters(model, shape, num_classes) > there("cpu").total // 4:
+    def leave(module: nn.Module, given: object, output: object) -> None:
+        nonlocal working
+        entered, left = waiting.pop(), output.nbytes if isinstance(output, Tensor) else 0
+        working = max(working, sum(waiting) + 2 * (entered + left))
+
+    if FLOAT * num_parameters(model, shape, num_classes) > min(TRIED, there("cpu").total // 4):
         return 0, 0  # too large to be tried out
     with suppress(Exception), warnings.catch_warnings(), drawing(0), torch.enable_grad():
         warnings.simplefilter("ignore")
         network = model.build(shape, num_classes)
         own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
         for module in network.modules():
-            module.register_forward_hook(look)
+            module.register_forward_pre_hook(enter)
+            module.register_forward_hook(leave)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             network(torch.zeros(2, *shape))
-        return sum(t.untyped_storage().nbytes() for key, t in saved.items() if key not in own) / 2, largest / 2
+        return sum(t.untyped_storage().nbytes() for key, t in saved.items() if key not in own) / 2, working / 2
     return 0, 0
 
 
@@ -161,10 +172,15 @@ def check_fits(runs: Sequence[Run], workers: int = 1) -> None:
         check(needed <= most, f"{said}: {options}")
 
 
-def foretell(runs: Sequence[Run], workers: int = 1) -> str:
-    """One sentence on what the runs need, and on what is free now; runs must not be empty."""
+def foretell(runs: Sequence[Run], workers: int | None = 1) -> str:
+    """One sentence on what the runs need, and on what is free now; runs must not be empty.
+
+    workers: None means that each is played on a machine of its own choice, of which nothing is known here.
+    """
     ((run, memory),) = _largest(runs)
-    said, left = describe(memory, workers), there(run.device).free
+    if workers is None:
+        return f"A{describe(memory)[1:]} for each run."
+    said, left = f"A{describe(memory, workers)[1:]}", there(run.device).free
     if _together(run, memory, workers) > left:
         return f"{said}; only {_gb(left)} are free now: it may be killed, or swap. Less: {less_memory(run)}."
     return f"{said}; {_gb(left)} are free." if memory.total >= 1e9 else f"{said}."

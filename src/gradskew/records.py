@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import platform
 import re
+import secrets
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ from .checkpoints import Snapshot
 from .checks import InputError, check
 from .federation import Result
 from .files import read, write
-from .leases import Lease, owned
+from .leases import LEASE, Lease, owned
 from .machine import peak
 from .memory import estimate
 from .schema import TIMING, check_record
@@ -160,11 +161,15 @@ class Store:
         not. Returns the record that is stored.
         """
         folder, record = self.runs / digest, Record.from_json(files[RECORD])
+        size = len(files[RECORD]) >> 20
+        check(size < LARGEST >> 20, f"its record has {size} MB, too many to be read again: fewer rounds, or no lens")
         folder.mkdir(parents=True, exist_ok=True)
         first = self.load(digest)
         if first is None and all(write(folder / name, text, first=name == RECORD) for name, text in files.items()):
             return record
-        first = first or self.load(digest) or record
+        first = first or self.load(digest)
+        if first is None:
+            raise InputError(f"{str(folder / RECORD)!r} is in the way of the record: remove it")
         if first != record:
             write(folder / SECOND, files[RECORD])
             differ = f"{folder} was played twice, with different results (on another kind of processor?)"
@@ -193,10 +198,15 @@ class Store:
         _set_aside(self.runs / digest / CHECKPOINT, error)
 
     def tidy(self, digest: str) -> None:
-        """The run is finished: its checkpoint goes, and what processes that were killed have left half written."""
+        """The run is finished: its checkpoint goes, and what processes that were killed have left half written.
+
+        Others may wait for the run, and write leases of their own: only old ones go.
+        """
         folder = self.runs / digest
         for path in (folder / CHECKPOINT, *folder.glob(".*")):
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if not path.name.startswith(".lease.") or time.time() - path.stat().st_mtime > LEASE:
+                    path.unlink()
 
     def owned(self, digest: str, *, wait: bool = False) -> AbstractContextManager[Lease | None]:
         """The lease of a run if this process alone may play it, of all that share the store: see `leases.owned`."""
@@ -240,7 +250,8 @@ def _set_aside(path: Path, error: ValueError) -> None:
     kind = "record" if path.name == RECORD else "checkpoint"
     done = "set aside"
     try:
-        path.replace(path.with_suffix(".damaged"))
+        aside = path.with_suffix(".damaged")
+        path.replace(path.with_suffix(f".{secrets.token_hex(4)}.damaged") if aside.is_dir() else aside)
     except FileNotFoundError:
         pass  # another process was faster
     except OSError:

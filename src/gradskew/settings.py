@@ -14,6 +14,7 @@ from .bench import grid
 from .checks import InputError, check, check_number, unknown
 from .clients import SGD
 from .computing import computing
+from .memory import check_fits
 from .names import split_list
 from .presets import PRESETS
 from .spec import Run
@@ -114,6 +115,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     )
     images = source.load()  # an impossible partition or network is an error now, not in every run
     base.partition(images, base.clients, 0)
+    if base.device == "cpu":
+        check_fits([base])
     with computing(base):
         models.initial(base.model, images.shape, images.num_classes, base.seed)
     return grid(base, attacks=sent, aggregators=rules, seeds=seeds)

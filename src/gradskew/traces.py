@@ -21,6 +21,7 @@ from .computing import computing
 from .federation import Federation
 from .files import write
 from .geometry import Rows, check_rows
+from .memory import check_fits
 from .names import describe
 from .paper import EXPERIMENTS, PRESET, plan
 from .randomness import generator
@@ -51,6 +52,7 @@ def trace(
         check_number("a round to look at", round, at_least=0, below=run.rounds, whole=True)
     drawn = []
     with computing(run):
+        check_fits([run])
         federation = Federation(run)
         for round in range(max(rounds) + 1):
             federation.round(round)

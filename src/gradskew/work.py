@@ -22,6 +22,7 @@ from .records import Store
 from .spec import Run
 
 EVERY = 30.0  # seconds between two checkpoints of a run
+RARELY = 50  # times as long as one takes there is none: a large one on a slow disk costs at most 2 %
 
 
 class Played(IntEnum):
@@ -57,12 +58,12 @@ def _play_alone(run: Run, store: Store, lease: Lease, on_round: Callable[[], Non
             store.refuse_checkpoint(run.digest, error)
             keeper.start_anew()
             result = simulate(run, on_round=on_round, keep=keeper)
+        store.save(result, keeper.seconds)
     except KeyboardInterrupt:
         keeper.write()
         raise
     finally:
         _keeper = None
-    store.save(result, keeper.seconds)
     store.tidy(run.digest)
 
 
@@ -74,6 +75,7 @@ class Keeper:
         self.last = store.load_checkpoint(digest)
         self.before = self.last.seconds if self.last else 0.0
         self.started = self.written = time.perf_counter()
+        self.cost = 0.0  # seconds that the last checkpoint took
         self.writing = False
 
     def start_anew(self) -> None:
@@ -87,12 +89,12 @@ class Keeper:
 
     def __call__(self, snapshot: Snapshot) -> None:
         self.last = snapshot
-        if time.perf_counter() - self.written >= EVERY:
+        if time.perf_counter() - self.written >= max(EVERY, RARELY * self.cost):
             self.write()
 
     def write(self) -> None:
         """Store the last snapshot; where that is impossible, say so: the run goes on."""
-        self.written = time.perf_counter()
+        started = self.written = time.perf_counter()
         if self.last is None:
             return
         self.writing = True
@@ -100,6 +102,7 @@ class Keeper:
             self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
         except (OSError, ValueError) as error:
             print(f"gradskew: no checkpoint of {self.digest[:12]}: {error}", file=sys.stderr)
+        self.cost = time.perf_counter() - started
         self.writing = False
         if _stopped:
             self.leave()

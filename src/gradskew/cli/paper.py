@@ -13,7 +13,7 @@ import click
 from ..checks import check
 from .completion import one, several
 from .options import execution
-from .playing import announce, foretell, play, stoppable, take_workers
+from .playing import announce, foretell, play, stoppable, take_workers, tell_memory
 from .publishing import report_html
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **option
     found = [each.stored() for each in followed]
     left = [each.played for each, drawn in zip(followed, found, strict=True) if drawn is None]
     announce(f"{experiment} on {run.source.name}, scale {scale}", runs, len(left), f" -> {out}")
+    tell_memory(left)
     with stoppable(out):
         foretell(left)
         for number, (each, drawn) in enumerate(zip(followed, found, strict=True)):

@@ -57,7 +57,6 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
     from ..bench import stored, sweep
     from ..cluster import Cluster
     from ..machine import cores
-    from ..memory import foretell as foretell_memory
     from ..report import count
     from ..terminal import ProgressLine
 
@@ -68,10 +67,10 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
 
     def begin(left: Sequence[Run]) -> None:
         announce(task, runs, len(left), f", {where} -> {out}")
-        if isinstance(workers, Cluster) or not left:  # what Ray's machines have, and how many play, is theirs to say
+        if isinstance(workers, Cluster):  # Ray knows how many it plays at once, and does not tell
+            tell_memory(left, None)
             return
-        needed = foretell_memory(left, min(workers, len(left)))
-        click.echo(f"{needed[0].upper()}{needed[1:]}", err=True)
+        tell_memory(left, min(workers, len(left)))
         if estimate:
             foretell(left, workers)
 
@@ -92,6 +91,14 @@ def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
     said = f"{task}: {count(len(runs), 'run')} of {count(runs[0].rounds, 'round')}"
     said += f", {len(runs) - left} stored" if left < len(runs) else ""
     click.echo(said + how, err=True)
+
+
+def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
+    """Say how much memory the runs will take; nothing if there is none. workers: None means on other machines."""
+    from ..memory import foretell
+
+    if runs:
+        click.echo(foretell(runs, workers), err=True)
 
 
 @contextmanager
