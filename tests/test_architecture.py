@@ -12,17 +12,11 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
-<<<<<<< HEAD
     machine doctor
     checks names randomness state paths imported presets data partition models kernels geometry inplace coordinates
     matrices clients attacks aggregators inspection skew files schema spec computing memory checkpoints federation
     leases records lens work cluster bench report verdicts audit exports figures embeddings sheets charts page flower
     terminal settings commands paper traces probe cli
-=======
-    checks host names randomness state presets data partition models kernels geometry inplace coordinates matrices
-    clients attacks aggregators skew spec computing memory checkpoints federation records lens work bench report
-    verdicts exports figures embeddings sheets charts page terminal settings commands paper traces cli
->>>>>>> memory
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

@@ -1,5 +1,6 @@
 """Runs that are stopped and go on: from any round, after any signal, to the same bits."""
 
+import errno
 import json
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew import SGD, Record, Run, aggregators, attacks, checkpoints, simulate, sweep, work
+from gradskew import SGD, InputError, Record, Run, aggregators, attacks, checkpoints, simulate, sweep, work
 from gradskew.checkpoints import Snapshot
 from gradskew.models import CNN, Linear, ResNet18
 from gradskew.records import CHECKPOINT, Store
@@ -84,8 +85,8 @@ def test_what_is_not_a_checkpoint_of_this_run_is_refused() -> None:
     for wrong in (b"", b"x" * 100, data[:-1], safetensors.torch.save({"params": torch.zeros(1)})):
         with pytest.raises(ValueError, match=r"not a checkpoint|checksum"):
             Snapshot.from_bytes(wrong, "abc")
-    old = data.replace(b'"version":"1"', b'"version":"0"')
-    with pytest.raises(ValueError, match="version 0"):
+    old = data.replace(b'"version":"2"', b'"version":"1"')
+    with pytest.raises(ValueError, match="version 1"):
         Snapshot.from_bytes(old, "abc")
 
 
@@ -183,8 +184,9 @@ def resealed(change) -> bytes:
     data = snapshot().to_bytes("abc")
     tensors = safetensors.torch.load(data)
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-    header["content"] = change(header["content"])
-    header["sha256"] = checkpoints._checksum(header["content"], tensors)
+    text = change(bytes(tensors["content"].numpy()).decode())
+    tensors["content"] = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+    header["sha256"] = checkpoints._checksum(tensors)
     return safetensors.torch.save(tensors, header)
 
 
@@ -226,7 +228,70 @@ def test_the_checkpoint_of_a_stored_run_is_dropped(tmp_path) -> None:
     assert not (store.runs / BASE.digest / CHECKPOINT).exists()
 
 
-def test_a_checkpoint_holds_no_pickle(tmp_path) -> None:
-    data = snapshot().to_bytes("abc")
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    assert json.loads(header["__metadata__"]["content"])["digest"] == "abc"
+def test_a_checkpoint_holds_no_pickle() -> None:
+    content = safetensors.torch.load(snapshot().to_bytes("abc"))["content"]
+    assert json.loads(bytes(content.numpy()))["digest"] == "abc"
+
+
+def test_a_long_run_has_checkpoints_too() -> None:
+    """The header of a safetensors file has room for 100 MB."""
+    rounds = [{"round": 0, "accuracy": 0.5, "note": "x" * (101 << 20)}]
+    back = Snapshot.from_bytes(replace(snapshot(), rounds=rounds).to_bytes("abc"), "abc")
+    assert back.rounds == rounds
+
+
+def test_checkpoints_that_take_long_are_rare(tmp_path, monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(work.time, "perf_counter", lambda: clock[0])
+    written = []
+
+    def slow(self, digest, snapshot) -> None:
+        written.append(clock[0])
+        clock[0] += 2.0
+
+    monkeypatch.setattr(Store, "save_checkpoint", slow)
+    keeper = work.Keeper(Store(tmp_path), "a" * 64)
+    while clock[0] < 300:
+        keeper(snapshot())
+        clock[0] += 1.0
+    assert written == [30.0, 130.0, 230.0]  # two seconds in each hundred
+
+
+def test_a_run_that_is_stopped_while_it_is_stored_leaves_a_checkpoint(tmp_path, monkeypatch) -> None:
+    def stop(self, result, seconds):
+        raise KeyboardInterrupt
+
+    store = Store(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "save", stop)
+        with pytest.raises(KeyboardInterrupt):
+            work.play(BASE, store, lambda: None)
+    assert len(store.load_checkpoint(BASE.digest).rounds) == BASE.rounds
+    (record,) = sweep([BASE], tmp_path)
+    assert record.to_json() == Record.of(simulate(BASE)).to_json()
+
+
+def test_a_full_disk_ends_the_sweep(tmp_path, monkeypatch) -> None:
+    """The runs that are left would be played for nothing."""
+    played, inner = [], work.simulate
+
+    def count(run, **given):
+        played.append(run)
+        return inner(run, **given)
+
+    def full(self, result, seconds):
+        raise OSError(errno.ENOSPC, "No space left on device", "record.json")
+
+    monkeypatch.setattr(work, "simulate", count)
+    monkeypatch.setattr(Store, "save", full)
+    with pytest.raises(InputError, match=r"No space left on device.*make room: the same command goes on"):
+        sweep([replace(BASE, seed=seed) for seed in range(3)], tmp_path)
+    assert len(played) == 1
+
+
+def test_what_is_in_the_way_of_a_record_is_one_error(tmp_path) -> None:
+    store = Store(tmp_path)
+    for name in ("record.json", "record.damaged"):
+        (store.runs / BASE.digest / name / "x").mkdir(parents=True)
+    (record,) = sweep([BASE], tmp_path)  # set aside under another name
+    assert store.load(BASE.digest) == record

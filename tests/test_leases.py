@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gradskew import Store, leases, simulate, sweep
+from gradskew import Store, leases, simulate, sweep, work
 from gradskew.leases import Lease, host, owned
 from gradskew.records import SECOND
 from test_checkpoints import BASE
@@ -230,3 +230,114 @@ def until(done) -> None:
     while not done() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert done()
+
+
+def test_whoever_tidies_up_does_not_disturb_those_who_wait(tmp_path: Path, elsewhere: Lease) -> None:
+    """A run is finished while others ask for it again and again."""
+    store, over = Store(tmp_path.parent / "other"), threading.Event()
+    store.runs = tmp_path
+
+    def tidy() -> None:
+        while not over.is_set():
+            store.tidy(DIGEST)
+
+    thread = threading.Thread(target=tidy)
+    thread.start()
+    try:
+        taken = [Lease(tmp_path / DIGEST, locked=False).take() for _ in range(500)]
+    finally:
+        over.set()
+        thread.join()
+    assert not any(taken)
+    assert elsewhere.held
+
+
+def test_a_temporary_file_that_is_tidied_up_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = Lease(tmp_path / DIGEST, locked=True)
+    monkeypatch.setattr(os, "utime", lambda path: Path(path).unlink())
+    assert not lease.take()
+
+
+def test_a_moments_error_does_not_end_the_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "BEAT", 0.01)
+    errors = iter([OSError(116, "Stale file handle"), OSError(5, "Input/output error")])
+    look = Lease._look
+
+    def flaky(self):
+        if (error := next(errors, None)) is not None:
+            raise error
+        return look(self)
+
+    with owned(tmp_path, DIGEST) as lease:
+        monkeypatch.setattr(Lease, "_look", flaky)
+        age(lease, 1000)
+        until(lambda: time.time() - lease.path.stat().st_mtime < 500)
+    assert not lease.path.exists()
+
+
+def test_a_lease_that_is_taken_in_between_is_not_stolen(
+    tmp_path: Path, elsewhere: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B fails to put its own, the owner gives it back, C takes it: B sees that of C, which is alive."""
+    mine, theirs = Lease(tmp_path / DIGEST, locked=False), Lease(tmp_path / DIGEST, locked=False)
+    look = Lease._look
+
+    def late(self):
+        if self is mine and elsewhere.held:
+            elsewhere.drop()
+            found = look(self)
+            assert theirs.take()
+            return found
+        return look(self)
+
+    monkeypatch.setattr(Lease, "_look", late)
+    assert not mine.take()
+    assert theirs.held
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_is_no_lease_is_set_aside(kind: str, tmp_path: Path) -> None:
+    lease = Lease(tmp_path / "runs" / DIGEST, locked=True)
+    lease.folder.mkdir(parents=True)
+    if kind == "folder":
+        (lease.path / "x").mkdir(parents=True)
+    elif kind == "pipe":
+        os.mkfifo(lease.path)
+    else:
+        lease.path.symlink_to(tmp_path / "outside")
+    assert lease.take()
+    assert lease.held
+    assert len(list(lease.folder.glob("lease.damaged.*"))) == 1
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_is_no_file_of_locks_is_one_error(kind: str, tmp_path: Path) -> None:
+    lock = tmp_path / "runs" / leases.LOCK
+    lock.parent.mkdir()
+    if kind == "folder":
+        lock.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(lock)
+    else:
+        lock.symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match="lock"), owned(tmp_path / "runs", DIGEST):
+        pass
+    assert not (tmp_path / "outside").exists()
+
+
+def test_sweeps_in_threads_play_no_run_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played, inner = [], work.simulate
+
+    def count(run, **given):
+        played.append(run.digest)
+        return inner(run, **given)
+
+    monkeypatch.setattr(work, "simulate", count)
+    runs = [replace(BASE, seed=seed) for seed in range(3)]
+    threads = [threading.Thread(target=sweep, args=(runs, tmp_path)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(played) == sorted(run.digest for run in runs)

