@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import aggregators, attacks
 from ..aggregators import Aggregator
 from ..attacks import Attack, Context, Forgery, NoAttack
-from ..checks import InputError, ceil_share, check, check_number
+from ..checks import InputError, ceil_share, check, check_count_or_share, check_number
 from ..geometry import Rows, finite_rows
 from ..randomness import generator
 from ..skew import pictures
@@ -60,8 +60,7 @@ class RedTeam(Around):
         check(isinstance(self.attack, Attack), f"attack must be a name or an Attack, not {self.attack!r}")
         training = type(self.attack).relabel is not Attack.relabel
         check(not training, f"{self.attack.name} needs the clients' training, which a server does not see")
-        share = isinstance(byzantine, float) and byzantine < 1
-        check_number("byzantine", byzantine, at_least=0, whole=not share)
+        check_count_or_share("byzantine", byzantine)
         check(not isinstance(rules, str), "rules must be a list of names")
         self.rules = [aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule) for rule in rules]
         check_number("seed", seed, at_least=0, whole=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 
 from .. import aggregators
 from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
-from ..checks import ceil_share, check, check_number
+from ..checks import ceil_share, check, check_count_or_share, check_number
 from ..randomness import generator
 from .around import Around
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
@@ -23,6 +23,7 @@ from .rows import STATISTICS, Received, receive, record
 OTHER = {"FedMedian", "FedTrimmedAvg", "MultiKrum", "Krum", "Bulyan", "QFedAvg", "FedXgbBagging", "FedXgbCyclic"}
 OTHER |= {"DifferentialPrivacyServerSideFixedClipping", "DifferentialPrivacyServerSideAdaptiveClipping"}
 OTHER |= {"DifferentialPrivacyClientSideFixedClipping", "DifferentialPrivacyClientSideAdaptiveClipping"}
+EXAMPLES = "num-examples"  # what Flower's strategies weigh by, unless told otherwise
 MOST = 2**53  # examples that a client may claim: beyond, a sum of them is no longer exact
 
 
@@ -59,8 +60,7 @@ class Robust(Around):
         self.rule = aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule)
         check(isinstance(self.rule, Aggregator), f"rule must be a name or an Aggregator, not {self.rule!r}")
         self.rule.reset()
-        share = isinstance(f, float) and f < 1
-        check_number("f", f, at_least=0, whole=not share)
+        check_count_or_share("f", f)
         check(not weighted or weighs(self.rule), f"{self.rule.name} does not average rows: it cannot be weighted")
         check_number("seed", seed, at_least=0, whole=True)
         self.f, self.weighted, self.seed = f, weighted, seed
@@ -116,17 +116,18 @@ class Robust(Around):
 
     def _unweighable(self, replies: Sequence[Message]) -> Callable[[RecordDict], str | None]:
         """Why a content would spoil the strategy's weighted averages, of models or of metrics."""
-        names = Counter(_names(reply.content) for reply in replies if reply.has_content())
-        usual = names.most_common(1)[0][0] if names else ()
+        forms = Counter(_form(reply.content) for reply in replies if reply.has_content())
+        usual = forms.most_common(1)[0][0] if forms else ((), ())
 
         def reason(content: RecordDict) -> str | None:
-            if _names(content) != usual:
-                return "other metrics than most"
-            if self.weight_key is None:
-                return None
+            arrays, metrics = _form(content)
+            if arrays != usual[0]:
+                return "another name of the record of arrays than most"
             examples = self._examples(content)
-            good = isinstance(examples, int | float) and math.isfinite(examples) and 0 < examples <= MOST
-            return None if good else f"{self.weight_key} = {examples!r}"
+            counts = self.weighted or self.weight_key is not None
+            if counts and not (isinstance(examples, int | float) and 0 < examples <= MOST):
+                return f"{self.weight_key or EXAMPLES} = {examples!r}"
+            return "other metrics than most" if metrics != usual[1] else _not_finite(content)
 
         return reason
 
@@ -138,7 +139,7 @@ class Robust(Around):
 
     def _examples(self, content: RecordDict) -> Any:
         for metrics in content.metric_records.values():
-            return metrics.get(self.weight_key or "num-examples")
+            return metrics.get(self.weight_key or EXAMPLES)
         return None
 
     def summary(self) -> None:
@@ -154,5 +155,20 @@ def weighs(rule: Aggregator) -> bool:
     return isinstance(rule, WeightedRule)
 
 
-def _names(content: RecordDict) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple(sorted((key, tuple(sorted(metrics))) for key, metrics in content.metric_records.items()))
+def _form(content: RecordDict) -> tuple[tuple[str, ...], tuple[tuple[str, str, int | None], ...]]:
+    """What the replies of a round must have in common: names of the array records; record, name, length of metrics."""
+    metrics = [
+        (key, name, len(value) if isinstance(value, list) else None)
+        for key, metrics in content.metric_records.items()
+        for name, value in metrics.items()
+    ]
+    return tuple(sorted(content.array_records)), tuple(sorted(metrics, key=lambda each: each[:2]))
+
+
+def _not_finite(content: RecordDict) -> str | None:
+    for metrics in content.metric_records.values():
+        for name, value in metrics.items():
+            numbers = value if isinstance(value, list) else [value]
+            if not all(abs(number) <= sys.float_info.max for number in numbers):
+                return f"a metric that is not finite: {name!r}"
+    return None
