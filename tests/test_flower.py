@@ -18,6 +18,7 @@ from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedAvgM, FedMedian,
 
 from flower_world import Grid, failure, numbers, record, reply, trained
 from gradskew import InputError, aggregators
+from gradskew.aggregators import Aggregator, Outcome
 from gradskew.flower import RedTeam, Robust
 from gradskew.flower.interface import METHODS, Strategy, check_strategy
 
@@ -202,6 +203,26 @@ def test_without_a_usable_reply_the_model_stays(replies, caplog):
     robust = Robust(FedAvgM(), "nnm+multikrum", f=0.2)
     assert step(robust, {"w": [1.0]}, made) == (None, None)
     assert "no reply can be used in round 1" in caplog.text
+
+
+@pytest.mark.parametrize("bad", ["raises", "wrong shape", "NaN"])
+def test_a_rule_that_fails_keeps_the_model_for_that_round(bad, caplog):
+    class Boom(Aggregator):
+        key = "boom"
+
+        def max_f(self, n):
+            return n - 1
+
+        def outcome(self, rows, f, generator):
+            if bad == "raises":
+                raise ZeroDivisionError("by zero")
+            return Outcome(torch.zeros(2) if bad == "wrong shape" else torch.full((1,), math.nan), None, {}, rows)
+
+    robust = Robust(FedAvg(), Boom(), f=1)
+    result = robust.start(Grid(range(3), lambda node, *_: reply(node, {"w": [1.0]})), record({"w": [7.0]}), 2)
+    assert result.train_metrics_clientapp == {}
+    assert [seen["weights"] for seen in robust.rounds] == [None, None]
+    assert "Robust: boom failed in round 2, the model stays as it is" in caplog.text
 
 
 def test_f_is_clamped_and_that_is_said_once(caplog):

@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedMedian, FedTrimm
 
 from flower_world import Grid, failure, numbers, record, reply, trained
 from gradskew import InputError, attacks
+from gradskew.aggregators import Aggregator
 from gradskew.attacks import Attack
 from gradskew.flower import RedTeam, Robust
 from gradskew.flower.weights import recovered
@@ -226,6 +227,33 @@ def test_an_attack_that_fails_does_not_stop_the_training(tmp_path):
         red = team(tmp_path, FedAvg(), attack, reference=False)
         assert play(red).arrays["w"].data == play(FedAvg()).arrays["w"].data
         assert [seen["attack"] for seen in red.journal.trails[0].rounds] == [{"called": False, "why": why}] * 3
+
+
+def test_a_rule_that_fails_is_not_measured_and_that_is_said_once(tmp_path, caplog):
+    class Boom(Aggregator):
+        key = "boom"
+
+        def max_f(self, n):
+            return n - 1
+
+        def outcome(self, rows, f, generator):
+            raise ZeroDivisionError("by zero")
+
+    red = team(tmp_path, rules=["mean", Boom()])
+    assert play(red).arrays["w"].data == play(FedAvg()).arrays["w"].data
+    kept = json.loads((tmp_path / "rounds.json").read_text())
+    for training in kept["trainings"]:
+        assert [seen["rules"]["boom"] for seen in training["rounds"]] == [None] * 3
+    assert caplog.text.count("RedTeam: the rule boom fails, and is not measured: by zero") == 1
+    dashes = "<td>–</td>" * 5
+    assert f'<th scope="row">boom</th>{dashes}' in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_that_cannot_be_made_does_not_end_the_training(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("gradskew.flower.journal.report", lambda *_: 1 // 0)
+    play(team(tmp_path, reference=False, rules=()))
+    assert "RedTeam: the report cannot be made: ZeroDivisionError: " in caplog.text
+    assert len(json.loads((tmp_path / "rounds.json").read_text())["trainings"][0]["rounds"]) == 3
 
 
 def test_the_clients_of_a_round_may_be_any(tmp_path):

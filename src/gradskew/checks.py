@@ -43,7 +43,7 @@ def check_number(
 
 def check_count_or_share(name: str, value: Any) -> None:
     """How many of something: an integer, or as a float their share."""
-    good = isinstance(value, int) and not isinstance(value, bool) or isinstance(value, float) and value < 1
+    good = (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value < 1)
     check(good, f"{name} must be a whole number, or a share below 1, not {value!r}")
     check_number(name, value, at_least=0)
 

@@ -54,3 +54,5 @@ class Journal:
                 self.due = ended + RARELY * (ended - began)
         except OSError as error:  # a full disk must not end a training
             log.warning("RedTeam: cannot write to %s: %s", self.folder, error.strerror)
+        except Exception as error:  # nor a page that cannot be made of what was seen
+            log.warning("RedTeam: the report cannot be made: %s: %s", type(error).__name__, error)

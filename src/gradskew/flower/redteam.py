@@ -67,6 +67,7 @@ class RedTeam(Around):
         self.byzantine, self.reference, self.seed = byzantine, reference, seed
         self.chosen: frozenset[int] | None = None
         self.attacking: Attack = self.attack
+        self.failed: set[str] = set()
         settings = {"strategy": name_of(strategy), "attack": self.attack.name, "byzantine": byzantine, "seed": seed}
         self.journal = Journal(out, {**settings, "flwr": VERSION, "nodes": [], "chosen": []})
 
@@ -213,11 +214,17 @@ class RedTeam(Around):
         step = self._step(arrays)
         scene = Scene(received.rows, received.nodes, byzantine, forgery.geometry if forgery else None)
         weights = self._said(received.nodes)
-        found, skew = measured(scene, step, weights, self.rules, self.seed, server_round)
+        found, skew = measured(scene, step, weights, self.rules, self.seed, server_round, self._failed)
         if forgery and not any("pictures" in seen for seen in self.trail.rounds):
             drawn = pictures(server_round - 1, Rows(scene.rows), byzantine, skew.members, step)
             found["pictures"] = [picture.to_json() for picture in drawn]
         return found
+
+    def _failed(self, rule: str, error: Exception) -> None:
+        """Say once that a rule cannot be measured."""
+        if rule not in self.failed:
+            self.failed.add(rule)
+            log.warning("RedTeam: the rule %s fails, and is not measured: %s", rule, error)
 
     def _step(self, arrays: ArrayRecord | None) -> Tensor | None:
         """What the strategy took off the model: (d,), None if it made no finite model of the same shape."""

@@ -85,17 +85,26 @@ class Robust(Around):
         if told < f and not self.clamped:
             self.clamped = True
             log.warning("Robust: of %d replies %s tolerates f = %d, not %d", n, self.rule.name, told, f)
-        outcome = self._weighted(received, self._aggregate(received, told, server_round))
+        outcome = self._outcome(received, told, server_round)
+        if outcome is None:
+            return None, None
         weights = None if outcome.weights is None else dict(zip(received.nodes, outcome.weights.tolist(), strict=True))
         self.rounds[-1] |= {"weights": weights, "rule": dict(outcome.notes)}
-        if not outcome.value.isfinite().all():
-            log.warning("Robust: the aggregate of round %d is not finite; the model stays as it is", server_round)
-            return None, None
-        self.rule.observe(outcome.value)
         return self._step(server_round, received, outcome)
 
-    def _aggregate(self, received: Received, told: int, server_round: int) -> Outcome:
-        return self.rule.explain(received.rows, told, generator=generator(self.seed, "rule", server_round))
+    def _outcome(self, received: Received, told: int, server_round: int) -> Outcome | None:
+        """What the rule makes of the rows, or None, with a line in the log, if that cannot be used."""
+        rng = generator(self.seed, "rule", server_round)
+        try:
+            outcome = self._weighted(received, self.rule.explain(received.rows, told, generator=rng))
+            check(bool(outcome.value.isfinite().all()), "the aggregate is not finite")
+            self.rule.observe(outcome.value)
+        except Exception as error:  # a user's own rule may fail in any way: the training goes on
+            log.warning(
+                "Robust: %s failed in round %d, the model stays as it is: %s", self.rule.name, server_round, error
+            )
+            return None
+        return outcome
 
     def _weighted(self, received: Received, outcome: Outcome) -> Outcome:
         if not self.weighted or outcome.weights is None or outcome.geometry is None:
