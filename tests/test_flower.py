@@ -13,10 +13,10 @@ import torch
 
 pytest.importorskip("flwr.serverapp.strategy", reason="needs flwr: pip install 'gradskew[flower]'")
 
-from flwr.app import ConfigRecord, RecordDict
+from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedAvgM, FedMedian, FedProx, FedTrimmedAvg, Krum, MultiKrum
 
-from flower_world import Grid, failure, numbers, record, reply, trained
+from flower_world import Grid, ask, failure, numbers, record, reply, trained
 from gradskew import InputError, aggregators
 from gradskew.aggregators import Aggregator, Outcome
 from gradskew.flower import RedTeam, Robust
@@ -94,6 +94,14 @@ def test_a_reason_that_quotes_a_client_is_cut():
     robust = Robust(FedAvg(), "mean", f=0)
     step(robust, {"w": [0.0]}, [reply(1, {"x" * 10_000: [1.0]})])
     assert len(robust.rounds[0]["rejected"][1]) == 200
+
+
+def test_the_reason_of_an_error_is_one_printable_line():
+    robust = Robust(FedAvg(), "mean", f=0)
+    step(robust, {"w": [0.0]}, [Message(Error(code=1, reason="a\n\x1b[31mred" + "\0" * 999), reply_to=ask(1))])
+    reason = robust.rounds[0]["rejected"][1]
+    assert reason.startswith(r"an error: a\n\x1b[31mred\x00")
+    assert len(reason) == 200
 
 
 def test_types_stay_and_integers_keep_their_value():

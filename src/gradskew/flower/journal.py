@@ -40,7 +40,7 @@ class Journal:
             raise InputError(f"cannot write to {str(self.folder)!r}: {error.strerror}; out names another") from None
 
     def to_json(self) -> dict[str, Any]:
-        trails = [{"attack": t.attack, "initial": t.initial, "rounds": t.rounds} for t in self.trails]
+        trails = [vars(trail) for trail in self.trails]
         return dict(_written({**self.settings, "trainings": trails}))
 
     def write(self, *, last: bool = False) -> None:

@@ -21,8 +21,8 @@ from .around import Around
 from .interface import VERSION, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
 from .journal import Journal
 from .measure import Scene, measured
-from .robust import Robust
-from .rows import STATISTICS, Received, arrays_of, receive
+from .robust import Robust, averages
+from .rows import STATISTICS, Received, arrays_of, printable, receive
 from .trail import Trail
 
 RULES = ("mean", "median", "rbtm", "multikrum", "rfa", "aksel", "dnc", "nnm+median", "nnm+multikrum", "nnm+rfa")
@@ -69,7 +69,7 @@ class RedTeam(Around):
         self.attacking: Attack = self.attack
         self.failed: set[str] = set()
         settings = {"strategy": name_of(strategy), "attack": self.attack.name, "byzantine": byzantine, "seed": seed}
-        self.journal = Journal(out, {**settings, "flwr": VERSION, "nodes": [], "chosen": []})
+        self.journal = Journal(out, {**settings, "flwr": VERSION, "base": base_of(strategy), "nodes": [], "chosen": []})
 
     def start(
         self,
@@ -83,6 +83,7 @@ class RedTeam(Around):
     ) -> Result:
         """Train without the attack, then with it; returns what the first training gave."""
         self.journal.trails.clear()
+        self.journal.settings["rounds"] = num_rounds
         results = []
         evaluate = None if evaluate_fn is None else self._noting(evaluate_fn)
         try:
@@ -92,6 +93,9 @@ class RedTeam(Around):
                 log.info("RedTeam: training under attack = %s", attack.name)
                 configs = (copy.deepcopy(train_config), copy.deepcopy(evaluate_config))
                 results.append(super().start(grid, initial_arrays, num_rounds, timeout, *configs, evaluate))
+        except BaseException as error:
+            self.trail.ended = printable(f"{type(error).__name__}: {error}")
+            raise
         finally:
             self.journal.write(last=True)
         log.info("RedTeam: the report is %s", self.journal.folder / "report.html")
@@ -124,6 +128,7 @@ class RedTeam(Around):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """The strategy's own messages; in the first round the Byzantine clients are drawn."""
+        self.trail.begun = server_round
         messages = super().configure_train(server_round, arrays, config, grid)
         if self.chosen is None:
             self._choose(sorted(grid.get_node_ids()))
@@ -147,7 +152,7 @@ class RedTeam(Around):
 
         received = receive(self.layout, sorted(replies, key=lambda reply: place(reply.metadata.src_node_id)))
         byzantine = sum(node in chosen for node in received.nodes)
-        self.say(received.rejected)
+        self.say(received.rejected, "is not measured")
         trail = self.trail
         forgery, why = self._forge(received, byzantine, server_round)
         sent = replies if forgery is None else self._replaced(replies, received, forgery)
@@ -248,6 +253,13 @@ def name_of(strategy: Strategy) -> str:
     """What a reader calls the strategy: Robust names its rule and what stands in it."""
     name = type(strategy).__name__
     return f"{name}({name_of(strategy.strategy)}, {strategy.rule.name})" if isinstance(strategy, Robust) else name
+
+
+def base_of(strategy: Strategy) -> str:
+    """The strategy that Robust may stand around to defend this federation: its own, if that averages."""
+    if isinstance(strategy, Robust):
+        return base_of(strategy.strategy)
+    return type(strategy).__name__ if averages(strategy) else "FedAvg"
 
 
 def _untold(*_: Any, **__: Any) -> Tensor:

@@ -54,9 +54,10 @@ class Robust(Around):
         seed: int = 0,
     ):
         super().__init__(strategy, statistics)
-        known = {cls.__name__ for cls in type(strategy).__mro__}
-        averages = not known & OTHER and not isinstance(strategy, Around)
-        check(averages, f"{type(strategy).__name__} does not average: Robust wants FedAvg or a strategy built on it")
+        check(
+            averages(strategy),
+            f"{type(strategy).__name__} does not average: Robust wants FedAvg or a strategy built on it",
+        )
         self.rule = aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule)
         check(isinstance(self.rule, Aggregator), f"rule must be a name or an Aggregator, not {self.rule!r}")
         self.rule.reset()
@@ -73,7 +74,7 @@ class Robust(Around):
         """The strategy's own step, from the robust model instead of the average."""
         replies = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
         received = receive(self.layout, replies, self._unweighable(replies))
-        self.say(received.rejected)
+        self.say(received.rejected, "is left out")
         n = len(received.replies)
         f = self.f if isinstance(self.f, int) else ceil_share(self.f, len(replies))
         told = min(f, self.rule.max_f(n)) if n else 0
@@ -155,6 +156,11 @@ class Robust(Around):
         """Log what is aggregated how, and the strategy's own summary."""
         log.info("\t├──> Robust: %s, f = %s%s", self.rule.name, self.f, ", weighted" if self.weighted else "")
         super().summary()
+
+
+def averages(strategy: Strategy) -> bool:
+    """Whether the strategy may stand in Robust, as far as is known of it."""
+    return not isinstance(strategy, Around) and not OTHER & {cls.__name__ for cls in type(strategy).__mro__}
 
 
 def weighs(rule: Aggregator) -> bool:
