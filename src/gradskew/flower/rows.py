@@ -150,7 +150,7 @@ def printable(text: str) -> str:
 
 def _empty(reply: Message) -> str | None:
     if reply.has_error():
-        return f"an error: {printable(reply.error.reason)}"
+        return f"an error: {printable(reply.error.reason or 'no reason')}"
     found = len(reply.content.array_records) if reply.has_content() else 0
     return None if found == 1 else f"{found} records of arrays instead of one"
 
