@@ -13,11 +13,12 @@ import torch
 
 pytest.importorskip("flwr.serverapp.strategy", reason="needs flwr: pip install 'gradskew[flower]'")
 
-from flwr.app import ConfigRecord, RecordDict
+from flwr.app import ConfigRecord, Error, Message, RecordDict
 from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedAvgM, FedMedian, FedProx, FedTrimmedAvg, Krum, MultiKrum
 
-from flower_world import Grid, failure, numbers, record, reply, trained
+from flower_world import Grid, ask, failure, numbers, record, reply, trained
 from gradskew import InputError, aggregators
+from gradskew.aggregators import Aggregator, Outcome
 from gradskew.flower import RedTeam, Robust
 from gradskew.flower.interface import METHODS, Strategy, check_strategy
 
@@ -95,6 +96,14 @@ def test_a_reason_that_quotes_a_client_is_cut():
     assert len(robust.rounds[0]["rejected"][1]) == 200
 
 
+def test_the_reason_of_an_error_is_one_printable_line():
+    robust = Robust(FedAvg(), "mean", f=0)
+    step(robust, {"w": [0.0]}, [Message(Error(code=1, reason="a\n\x1b[31mred" + "\0" * 999), reply_to=ask(1))])
+    reason = robust.rounds[0]["rejected"][1]
+    assert reason.startswith(r"an error: a\n\x1b[31mred\x00")
+    assert len(reason) == 200
+
+
 def test_types_stay_and_integers_keep_their_value():
     mask, steps = np.array([True]), np.int64(2**62 + 1)  # more than a float64 can tell
     model = {"w": np.float64([1.0]), "h": np.float16([0.5, 2.0]), "steps": steps, "mask": mask}
@@ -168,12 +177,60 @@ def test_a_reply_that_cannot_be_used_is_logged_and_left_out(reason, caplog):
     assert f"the reply of node 9 is left out: {reason.strip()}" in caplog.text
 
 
+def renamed(message):
+    message.content = RecordDict({"weights": message.content["arrays"], "metrics": message.content["metrics"]})
+    return message
+
+
+ODD = {
+    "other metrics than most": lambda: reply(0, {"w": [9.0]}, loss=[1.0], each=[1.0, 2.0]),
+    "other metrics than most ": lambda: reply(0, {"w": [9.0]}, loss=1.0, each=[1.0]),
+    "another name of the record of arrays than most": lambda: renamed(
+        reply(0, {"w": [9.0]}, loss=1.0, each=[1.0, 2.0])
+    ),
+    "a metric that is not finite: 'loss'": lambda: reply(0, {"w": [9.0]}, loss=math.nan, each=[1.0, 2.0]),
+    "a metric that is not finite: 'each'": lambda: reply(0, {"w": [9.0]}, loss=1.0, each=[1.0, -math.inf]),
+    "a metric that is not finite: 'loss' ": lambda: reply(0, {"w": [9.0]}, loss=10**400, each=[1.0, 2.0]),
+}
+
+
+@pytest.mark.parametrize("reason", ODD)
+def test_a_client_with_metrics_of_another_form_spoils_nothing(reason):
+    """It comes first, so what Flower takes the form from would be its reply. A loss of 3 is as good as one of 3.0."""
+    good = [reply(1, {"w": [1.0]}, loss=1.0, each=[2.0, 4.0]), reply(2, {"w": [3.0]}, loss=3, each=[4.0, 0.0])]
+    robust = Robust(FedAvg(), "mean", f=0)
+    arrays, metrics = step(robust, {"w": [0.0]}, [ODD[reason](), *good])
+    assert robust.rounds[-1]["rejected"] == {0: reason.strip()}
+    assert numbers(arrays) == {"w": [2.0]}
+    assert dict(metrics) == {"loss": 2.0, "each": [3.0, 2.0]}
+
+
 @pytest.mark.parametrize("replies", [[], [failure], [failure, lambda node: reply(node, {"w": [math.inf]})]])
 def test_without_a_usable_reply_the_model_stays(replies, caplog):
     made = [make(node) for node, make in enumerate(replies)]
     robust = Robust(FedAvgM(), "nnm+multikrum", f=0.2)
     assert step(robust, {"w": [1.0]}, made) == (None, None)
     assert "no reply can be used in round 1" in caplog.text
+
+
+@pytest.mark.parametrize("bad", ["raises", "wrong shape", "NaN"])
+def test_a_rule_that_fails_keeps_the_model_for_that_round(bad, caplog):
+    class Boom(Aggregator):
+        key = "boom"
+
+        def max_f(self, n):
+            return n - 1
+
+        def outcome(self, rows, f, generator):
+            if bad == "raises":
+                raise ZeroDivisionError("by zero")
+            return Outcome(torch.zeros(2) if bad == "wrong shape" else torch.full((1,), math.nan), None, {}, rows)
+
+    robust = Robust(FedAvg(), Boom(), f=1)
+    result = robust.start(Grid(range(3), lambda node, *_: reply(node, {"w": [1.0]})), record({"w": [7.0]}), 2)
+    assert result.train_metrics_clientapp == {}
+    assert [seen["weights"] for seen in robust.rounds] == [None, None]
+    assert "Robust: boom failed in round 2, the model stays as it is" in caplog.text
 
 
 def test_f_is_clamped_and_that_is_said_once(caplog):
@@ -198,6 +255,26 @@ def test_weighted_multiplies_the_weights_of_the_rule():
     replies.append(reply(3, {"w": [99.0]}, examples=1000))
     arrays, _ = step(Robust(FedAvg(), "multikrum(m=3)", f=0, weighted=True), {"w": [0.0]}, replies)
     assert numbers(arrays) == {"w": [3.75]}
+
+
+@pytest.mark.parametrize("examples", [None, -5, 0, [1, 2]])
+def test_weighted_needs_examples_though_the_strategy_does_not_say_by_what_it_weighs(examples):
+    class Last(Strategy):
+        """Of the replies, which are equal, takes the last; says nothing of weights."""
+
+        configure_train = configure_evaluate = aggregate_evaluate = summary = lambda self, *args: []
+
+        def aggregate_train(self, server_round, replies):
+            return list(replies)[-1].content["arrays"], None
+
+    bad = reply(2, {"w": [99.0]}) if examples is None else reply(2, {"w": [99.0]}, examples=examples)
+    if examples is None:
+        del bad.content["metrics"]["num-examples"]
+    replies = [reply(0, {"w": [1.0]}), reply(1, {"w": [5.0]}, examples=3), bad]
+    robust = Robust(Last(), "mean", f=0, weighted=True)
+    arrays, _ = step(robust, {"w": [0.0]}, replies)
+    assert robust.rounds[-1]["rejected"] == {2: f"num-examples = {examples}"}
+    assert numbers(arrays) == {"w": [4.0]}  # (1 * 1 + 3 * 5) / 4
 
 
 def test_what_a_rule_remembers_is_the_aggregate():
@@ -230,7 +307,11 @@ def test_wrappers_stand_around_each_other_in_one_order_only(tmp_path):
         ({"rule": "multikurm", "f": 1}, "did you mean 'multikrum'"),
         ({"rule": 3, "f": 1}, "rule must be a name or an Aggregator, not 3"),
         ({"f": -1}, "f must be at least 0"),
-        ({"f": 1.5}, "f must be a whole number"),
+        ({"f": 1.5}, r"f must be a whole number, or a share below 1, not 1\.5"),
+        ({"f": 1.0}, r"f must be a whole number, or a share below 1, not 1\.0"),
+        ({"f": True}, "f must be a whole number, or a share below 1, not True"),
+        ({"f": math.nan}, "f must be a whole number, or a share below 1, not nan"),
+        ({"f": -0.1}, "f must be at least 0"),
         ({"f": 1, "rule": "median", "weighted": True}, "median does not average rows: it cannot be weighted"),
         ({"f": 1, "rule": "nnm+rbtm", "weighted": True}, "it cannot be weighted"),
         ({"f": 1, "statistics": "running_mean"}, "statistics must be a list of names"),

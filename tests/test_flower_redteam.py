@@ -13,12 +13,15 @@ import torch
 pytest.importorskip("flwr.serverapp.strategy", reason="needs flwr: pip install 'gradskew[flower]'")
 
 from flwr.app import ConfigRecord, MetricRecord
+from flwr.serverapp.exception import InconsistentMessageReplies
 from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedMedian, FedTrimmedAvg, Krum, MultiKrum
 
 from flower_world import Grid, failure, numbers, record, reply, trained
 from gradskew import InputError, attacks
+from gradskew.aggregators import Aggregator
 from gradskew.attacks import Attack
 from gradskew.flower import RedTeam, Robust
+from gradskew.flower.page import Audit
 from gradskew.flower.weights import recovered
 from gradskew.geometry import Rows
 
@@ -190,7 +193,7 @@ def test_replies_that_cannot_be_used_go_on_to_the_strategy(tmp_path, caplog):
     rounds = red.journal.trails[0].rounds
     assert [seen["rows"] for seen in rounds] == [20, 19, 19]
     assert rounds[1]["rejected"] == {"1000": "an error: it dropped out"}
-    assert "RedTeam: the reply of node 1000 is left out: an error: it dropped out" in caplog.text
+    assert "RedTeam: the reply of node 1000 is not measured: an error: it dropped out" in caplog.text
     assert "1 of the replies under lie could not be used" in (tmp_path / "report.html").read_text()
 
 
@@ -228,6 +231,33 @@ def test_an_attack_that_fails_does_not_stop_the_training(tmp_path):
         assert [seen["attack"] for seen in red.journal.trails[0].rounds] == [{"called": False, "why": why}] * 3
 
 
+def test_a_rule_that_fails_is_not_measured_and_that_is_said_once(tmp_path, caplog):
+    class Boom(Aggregator):
+        key = "boom"
+
+        def max_f(self, n):
+            return n - 1
+
+        def outcome(self, rows, f, generator):
+            raise ZeroDivisionError("by zero")
+
+    red = team(tmp_path, rules=["mean", Boom()])
+    assert play(red).arrays["w"].data == play(FedAvg()).arrays["w"].data
+    kept = json.loads((tmp_path / "rounds.json").read_text())
+    for training in kept["trainings"]:
+        assert [seen["rules"]["boom"] for seen in training["rounds"]] == [None] * 3
+    assert caplog.text.count("RedTeam: the rule boom fails, and is not measured: by zero") == 1
+    dashes = "<td>–</td>" * 5
+    assert f'<th scope="row">boom</th>{dashes}' in (tmp_path / "report.html").read_text()
+
+
+def test_a_report_that_cannot_be_made_does_not_end_the_training(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("gradskew.flower.journal.report", lambda *_: 1 // 0)
+    play(team(tmp_path, reference=False, rules=()))
+    assert "RedTeam: the report cannot be made: ZeroDivisionError: " in caplog.text
+    assert len(json.loads((tmp_path / "rounds.json").read_text())["trainings"][0]["rounds"]) == 3
+
+
 def test_the_clients_of_a_round_may_be_any(tmp_path):
     """Half of the nodes take part in each round: as many are Byzantine as were drawn among them."""
     red = team(tmp_path, FedAvg(fraction_train=0.5), "mimic", reference=False, rules=["mean"])
@@ -244,7 +274,8 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
         ({"attack": "stirke"}, "did you mean 'strike'"),
         ({"attack": 3}, "attack must be a name or an Attack, not 3"),
         ({"byzantine": -0.1}, "byzantine must be at least 0"),
-        ({"byzantine": 2.5}, "byzantine must be a whole number"),
+        ({"byzantine": 2.5}, "byzantine must be a whole number, or a share below 1"),
+        ({"byzantine": 1.0}, "byzantine must be a whole number, or a share below 1"),
         ({"rules": "mean"}, "rules must be a list of names"),
         ({"rules": ["krumm"]}, "unknown aggregator 'krumm'"),
         ({"out": "/proc/nowhere"}, "cannot write to '/proc/nowhere'"),
@@ -294,6 +325,86 @@ def test_the_report_says_what_it_costs_and_what_would_have_held(tmp_path):
     assert f"On the same replies {best} is pushed least of the robust rules, to {kappas[best]:.3g}." in text
     assert ("The plain mean is pushed less" in text) == (mean < kappas[best])
     assert len(kappas) == 9
+
+
+def test_the_report_says_why_a_training_ended(tmp_path, caplog):
+    """A client of another architecture goes on to FedAvg, which Flower then ends."""
+
+    def train(node, arrays, round):
+        return reply(node, {"v": [1.0]}, loss=1.0) if round == 2 and node == NODES[3] else trained(node, arrays, round)
+
+    with pytest.raises(InconsistentMessageReplies):
+        play(team(tmp_path, rules=()), train=train)
+    assert f"RedTeam: the reply of node {NODES[3]} is not measured: another architecture" in caplog.text
+    (kept,) = json.loads((tmp_path / "rounds.json").read_text())["trainings"]
+    assert (kept["begun"], kept["ended"][:27]) == (2, "InconsistentMessageReplies:")
+    text = (tmp_path / "report.html").read_text()
+    assert "The training without attack ended in round 2: InconsistentMessageReplies: " in text
+    assert "The training without attack is unfinished: it has 1 of 3 rounds." in text
+
+
+def test_a_training_that_ends_in_its_first_round_has_a_report(tmp_path):
+    def train(node, arrays, round):
+        raise ZeroDivisionError("by\nzero")
+
+    with pytest.raises(ZeroDivisionError):
+        play(team(tmp_path, reference=False), train=train)
+    text = (tmp_path / "report.html").read_text()
+    assert r"The training under strike ended in round 1: ZeroDivisionError: by\nzero." in text
+
+
+def test_an_unfinished_training_is_compared_over_the_rounds_that_it_has(tmp_path):
+    """Without the attack the metric is 1, 2, 3, 4, under it 0; it dies after two rounds: 1.5 to 0, not 2.5 to 0."""
+    red = team(tmp_path, rules=())
+
+    def train(node, arrays, round):
+        if red.trail.attack == "strike" and round == 3:
+            raise KeyboardInterrupt
+        return trained(node, arrays, round)
+
+    def evaluate(server_round, arrays):
+        return MetricRecord({"accuracy": float(server_round) if red.trail.attack == "none" else 0.0})
+
+    with pytest.raises(KeyboardInterrupt):
+        play(red, rounds=4, train=train, evaluate_fn=evaluate)
+    text = (tmp_path / "report.html").read_text()
+    assert "strike takes accuracy, measured by the server, from 1.5 to 0." in text
+    assert "it has 2 of 4 rounds, and is compared with as many without attack." in text
+
+
+class Clipped(FedAvg):
+    """A strategy of the user's own."""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "byzantine", "advised"),
+    [
+        (lambda: FedAvg(), 0.2, "Robust(FedAvg(...), &#34;median&#34;, f=4)"),
+        (lambda: Clipped(), 4, "Robust(Clipped(...), &#34;median&#34;, f=4)"),
+        (lambda: Robust(Clipped(), "mean", f=0), 4, "Robust(Clipped(...), &#34;median&#34;, f=4)"),
+        (lambda: FedAvg(fraction_train=0.7), 0.2, "Robust(FedAvg(...), &#34;median&#34;, f=0.2)"),
+        (lambda: FedAvg(fraction_train=0.7), 3, "Robust(FedAvg(...), &#34;median&#34;, f=0.15)"),
+    ],
+)
+def test_the_report_advises_f_and_the_strategy_that_the_user_has(strategy, byzantine, advised, tmp_path):
+    red = team(tmp_path, strategy(), "ipm(epsilon=3.0)", byzantine, reference=False, rules=["median"])
+    play(red, nodes=NODES)
+    assert f"train with {advised} inside RedTeam." in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("make", [FedAdam, lambda: FedAvg()])
+def test_the_step_of_a_server_optimizer_is_no_push(make, tmp_path):
+    play(team(tmp_path, make(), "ipm(epsilon=3.0)", rules=["median"]))
+    text = (tmp_path / "report.html").read_text()
+    assert ("it is the strategy&#39;s own step on the server" in text) == (make is FedAdam)
+    assert ("On the same replies median is pushed least" in text) == (make is not FedAdam)
+
+
+def test_an_attack_that_was_never_played_is_all_that_the_report_says(tmp_path):
+    red = team(tmp_path, byzantine=0)
+    play(red)
+    verdict = Audit(red.journal.settings, red.journal.trails).verdict
+    assert verdict == ["strike was played in no round: 0 of 20 usable replies are of Byzantine clients."]
 
 
 def test_a_folder_that_vanishes_does_not_end_the_training(tmp_path, caplog):

@@ -41,6 +41,13 @@ def check_number(
     check(inside, f"{name} must be {wanted}, not {value!r}")
 
 
+def check_count_or_share(name: str, value: Any) -> None:
+    """How many of something: an integer, or as a float their share."""
+    good = (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value < 1)
+    check(good, f"{name} must be a whole number, or a share below 1, not {value!r}")
+    check_number(name, value, at_least=0)
+
+
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     """One of the listed values, of the same type (True is not 1)."""
     listed = list(choices)

@@ -57,10 +57,10 @@ class Around(Strategy):
         """The strategy's own summary."""
         self.strategy.summary()
 
-    def say(self, rejected: Mapping[int, str]) -> None:
-        """One line for each reply that cannot be used."""
+    def say(self, rejected: Mapping[int, str], therefore: str) -> None:
+        """One line for each reply that cannot be used, and what is done with it."""
         for node, reason in rejected.items():
-            log.warning("%s: the reply of node %d is left out: %s", type(self).__name__, node, reason)
+            log.warning("%s: the reply of node %d %s: %s", type(self).__name__, node, therefore, reason)
 
     @staticmethod
     def carrying(reply: Message, arrays: ArrayRecord) -> Message:

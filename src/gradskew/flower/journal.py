@@ -40,7 +40,7 @@ class Journal:
             raise InputError(f"cannot write to {str(self.folder)!r}: {error.strerror}; out names another") from None
 
     def to_json(self) -> dict[str, Any]:
-        trails = [{"attack": t.attack, "initial": t.initial, "rounds": t.rounds} for t in self.trails]
+        trails = [vars(trail) for trail in self.trails]
         return dict(_written({**self.settings, "trainings": trails}))
 
     def write(self, *, last: bool = False) -> None:
@@ -54,3 +54,5 @@ class Journal:
                 self.due = ended + RARELY * (ended - began)
         except OSError as error:  # a full disk must not end a training
             log.warning("RedTeam: cannot write to %s: %s", self.folder, error.strerror)
+        except Exception as error:  # nor a page that cannot be made of what was seen
+            log.warning("RedTeam: the report cannot be made: %s: %s", type(error).__name__, error)

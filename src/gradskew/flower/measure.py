@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,12 +36,19 @@ class Scene:
 
 
 def measured(
-    scene: Scene, step: Tensor | None, weights: Tensor | None, rules: Sequence[Aggregator], seed: int, round: int
+    scene: Scene,
+    step: Tensor | None,
+    weights: Tensor | None,
+    rules: Sequence[Aggregator],
+    seed: int,
+    round: int,
+    failed: Callable[[str, Exception], None],
 ) -> tuple[dict[str, Any], Skew]:
     """A JSON object: `lens`, as a record of the bench has it, on the strategy; `rules`, the same in short for each.
 
     step: what the strategy took off the model, (d,), None if nothing came out. weights: those that it says it gave;
-    else they are found from the step, if it is an average of the rows.
+    else they are found from the step, if it is an average of the rows. failed: told of each rule that raises, which has
+    None in `rules`.
     """
     mean, rows = scene.honest_mean(), Rows(scene.rows)
     b, n = scene.byzantine, len(scene.rows)
@@ -50,7 +57,13 @@ def measured(
         weights = recovered(step, rows)
     outcome = Outcome(value, weights, {}, rows)
     skew, lens = look(scene.rows, scene.nodes, b, outcome, scene.known, distance=_distance(value, mean), bound=None)
-    tried = {rule.name: _tried(scene, rule, mean, skew.spread, seed, round) for rule in rules}
+    tried: dict[str, dict[str, float | int | None] | None] = {}
+    for rule in rules:
+        try:
+            tried[rule.name] = _tried(scene, rule, mean, skew.spread, seed, round)
+        except Exception as error:  # a user's own rule may fail in any way: it is only measured here
+            tried[rule.name] = None
+            failed(rule.name, error)
     return {"rows": n, "byzantine_rows": b, "byzantine_share": outcome.share(b), "lens": lens, "rules": tried}, skew
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from statistics import fmean
 from typing import Any
@@ -24,6 +26,7 @@ from .trail import Trail
 SOURCES = {"server": "the server", "clients": "the clients", "train": "the clients, while training"}
 MEAN = "mean"
 NO_BETTER = 0.9  # of the strategy's kappa: a rule that is pushed that far has not held
+OWN_STEP = 0.5  # of a kappa under attack that is there without one: it is then no measure of the push
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,10 @@ class Audit:
     def title(self) -> str:
         return f"{self.settings['strategy']} {self.under}"
 
-    @property
+    @cached_property
     def reference(self) -> Trail | None:
-        """The training without the attack, if there is another one under it."""
-        return self.trails[0] if len(self.trails) > 1 else None
+        """The training without the attack, if there is another one under it, and as far as that has come."""
+        return self.trails[0].first(len(self.attacked.rounds)) if len(self.trails) > 1 else None
 
     @property
     def attacked(self) -> Trail:
@@ -81,6 +84,8 @@ class Audit:
         """What it costs, how far the strategy was pushed, and the rule that was pushed least."""
         if self.attacked.attack != self.attack:
             return ["The training under the attack has not begun."]
+        if self._unplayed:
+            return [f"{self.attack} was played in no round: {self._unplayed}."]
         said = [*filter(None, [self._cost])]
         pushed = self._kappa(self.attacked, None)
         if pushed is not None:
@@ -88,6 +93,9 @@ class Audit:
             before = "" if alone is None else f" ({_number(alone)} without attack)"
             where = f"{self.settings['strategy']} lies at kappa {_number(pushed)} {self.under}{before}"
             said.append(f"{where}: 0 is the mean of the honest updates, 1 as far off as a typical one.")
+        if self._steps_by_itself:
+            own = "That is about as far without the attack: it is the strategy's own step on the server, not the push."
+            return [*said, f"{own} So single rounds of other rules cannot be compared with it, and none is advised."]
         return [*said, *self._held(pushed)] or ["No round could be measured."]
 
     def _held(self, pushed: float | None) -> list[str]:
@@ -104,8 +112,32 @@ class Audit:
             return said
         if pushed is not None and found[best] > NO_BETTER * pushed:
             return [*said, "That is no better: on these replies no robust rule that was tried beats your strategy."]
-        f = len(self.settings["chosen"])
-        return [*said, f'To see what it saves, train with Robust(FedAvg(), "{best}", f={f}) inside RedTeam.']
+        inside = f'Robust({self.settings["base"]}(...), "{best}", f={self._f})'
+        return [*said, f"To see what it saves, train with {inside} inside RedTeam."]
+
+    @property
+    def _f(self) -> float:
+        """What to tell a rule: how many are Byzantine, or, where a round has but a sample of the nodes, their share."""
+        count, nodes = len(self.settings["chosen"]), len(self.settings["nodes"])
+        if all(seen["rows"] + len(seen["rejected"]) >= nodes for seen in self.attacked.rounds):
+            return count
+        told = self.settings["byzantine"]
+        return told if isinstance(told, float) else math.ceil(Fraction(100 * count, nodes)) / 100
+
+    @property
+    def _unplayed(self) -> str | None:
+        """Why there was no attack, if there was none in any round."""
+        played = [seen["attack"] for seen in self.attacked.rounds]
+        never = self.attack != "none" and played and not any(each["called"] for each in played)
+        return str(played[0]["why"]) if never else None
+
+    @property
+    def _steps_by_itself(self) -> bool:
+        """Whether the strategy, as a server optimizer does, goes as far from the average on its own."""
+        alone, pushed = self._kappa(self.reference, None), self._kappa(self.attacked, None)
+        shares = [seen["byzantine_share"] for seen in self.attacked.rounds]
+        averages = 2 * sum(share is not None for share in shares) >= len(shares)
+        return not averages and alone is not None and pushed is not None and alone >= OWN_STEP * pushed
 
     @property
     def _cost(self) -> str | None:
@@ -124,6 +156,14 @@ class Audit:
         said = []
         for trail in self.trails:
             under = f"under {trail.attack}" if trail.attack != "none" else "without attack"
+            if trail.ended:
+                said.append(f"The training {under} ended in round {trail.begun}: {trail.ended}.")
+            planned = self.settings.get("rounds", 0)
+            if len(trail.rounds) < planned:
+                beside = ", and is compared with as many without attack" if trail is not self.trails[0] else ""
+                said.append(
+                    f"The training {under} is unfinished: it has {len(trail.rounds)} of {planned} rounds{beside}."
+                )
             idle = [seen for seen in trail.rounds if seen["attack"].get("why")]
             if idle:
                 said.append(f"{count(len(idle), 'round')} went on without the attack: {idle[0]['attack']['why']}.")
@@ -154,7 +194,8 @@ class Audit:
         for kind, name in self.attacked.names():
             lines = [self._line(trail, *trail.series(kind, name)) for trail in self.trails]
             drawn.append((svg.lines(f"{name} by round", lines), f"{name}, measured by {SOURCES[kind]}.{grey}"))
-        kappa = [self._line(self._trail(lens), lens.rounds, lens.series("kappa")) for lens in self._lenses]
+        seen = zip(self.trails, self._lenses, strict=True)
+        kappa = [self._line(trail, lens.rounds, lens.series("kappa")) for trail, lens in seen]
         caption = "How far the strategy's model lies from the mean of the honest updates (kappa)."
         drawn.append((svg.lines("kappa by round", kappa, at_least=0), caption + grey))
         share = [
@@ -167,7 +208,7 @@ class Audit:
         return [(chart, text) for chart, text in drawn if chart]
 
     def _line(self, trail: Trail, rounds: Sequence[int], values: svg.Values) -> svg.Line:
-        pale = trail is self.reference
+        pale = trail is not self.attacked
         return svg.Line("without the attack" if pale else trail.attack, "pale" if pale else "first", rounds, values)
 
     @property
@@ -217,15 +258,12 @@ class Audit:
     @property
     def made(self) -> list[tuple[str, str]]:
         chosen = ", ".join(map(str, self.settings["chosen"]))
-        shown = [(key, str(value)) for key, value in self.settings.items() if key not in ("nodes", "chosen")]
+        shown = [(key, str(value)) for key, value in self.settings.items() if key not in ("base", "nodes", "chosen")]
         return [*shown, ("Byzantine nodes", chosen or "none")]
 
     @cached_property
     def _lenses(self) -> list[Lens]:
         return [Lens(Record({}, trail.rounds, "")) for trail in self.trails]
-
-    def _trail(self, lens: Lens) -> Trail:
-        return self.trails[self._lenses.index(lens)]
 
     @cached_property
     def _overview(self) -> Overview:

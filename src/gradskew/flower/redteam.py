@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import aggregators, attacks
 from ..aggregators import Aggregator
 from ..attacks import Attack, Context, Forgery, NoAttack
-from ..checks import InputError, ceil_share, check, check_number
+from ..checks import InputError, ceil_share, check, check_count_or_share, check_number
 from ..geometry import Rows, finite_rows
 from ..randomness import generator
 from ..skew import pictures
@@ -21,8 +21,8 @@ from .around import Around
 from .interface import VERSION, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
 from .journal import Journal
 from .measure import Scene, measured
-from .robust import Robust
-from .rows import STATISTICS, Received, arrays_of, receive
+from .robust import Robust, averages
+from .rows import STATISTICS, Received, arrays_of, printable, receive
 from .trail import Trail
 
 RULES = ("mean", "median", "rbtm", "multikrum", "rfa", "aksel", "dnc", "nnm+median", "nnm+multikrum", "nnm+rfa")
@@ -60,16 +60,16 @@ class RedTeam(Around):
         check(isinstance(self.attack, Attack), f"attack must be a name or an Attack, not {self.attack!r}")
         training = type(self.attack).relabel is not Attack.relabel
         check(not training, f"{self.attack.name} needs the clients' training, which a server does not see")
-        share = isinstance(byzantine, float) and byzantine < 1
-        check_number("byzantine", byzantine, at_least=0, whole=not share)
+        check_count_or_share("byzantine", byzantine)
         check(not isinstance(rules, str), "rules must be a list of names")
         self.rules = [aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule) for rule in rules]
         check_number("seed", seed, at_least=0, whole=True)
         self.byzantine, self.reference, self.seed = byzantine, reference, seed
         self.chosen: frozenset[int] | None = None
         self.attacking: Attack = self.attack
+        self.failed: set[str] = set()
         settings = {"strategy": name_of(strategy), "attack": self.attack.name, "byzantine": byzantine, "seed": seed}
-        self.journal = Journal(out, {**settings, "flwr": VERSION, "nodes": [], "chosen": []})
+        self.journal = Journal(out, {**settings, "flwr": VERSION, "base": base_of(strategy), "nodes": [], "chosen": []})
 
     def start(
         self,
@@ -83,6 +83,7 @@ class RedTeam(Around):
     ) -> Result:
         """Train without the attack, then with it; returns what the first training gave."""
         self.journal.trails.clear()
+        self.journal.settings["rounds"] = num_rounds
         results = []
         evaluate = None if evaluate_fn is None else self._noting(evaluate_fn)
         try:
@@ -92,6 +93,9 @@ class RedTeam(Around):
                 log.info("RedTeam: training under attack = %s", attack.name)
                 configs = (copy.deepcopy(train_config), copy.deepcopy(evaluate_config))
                 results.append(super().start(grid, initial_arrays, num_rounds, timeout, *configs, evaluate))
+        except BaseException as error:
+            self.trail.ended = printable(f"{type(error).__name__}: {error}")
+            raise
         finally:
             self.journal.write(last=True)
         log.info("RedTeam: the report is %s", self.journal.folder / "report.html")
@@ -124,6 +128,7 @@ class RedTeam(Around):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """The strategy's own messages; in the first round the Byzantine clients are drawn."""
+        self.trail.begun = server_round
         messages = super().configure_train(server_round, arrays, config, grid)
         if self.chosen is None:
             self._choose(sorted(grid.get_node_ids()))
@@ -147,7 +152,7 @@ class RedTeam(Around):
 
         received = receive(self.layout, sorted(replies, key=lambda reply: place(reply.metadata.src_node_id)))
         byzantine = sum(node in chosen for node in received.nodes)
-        self.say(received.rejected)
+        self.say(received.rejected, "is not measured")
         trail = self.trail
         forgery, why = self._forge(received, byzantine, server_round)
         sent = replies if forgery is None else self._replaced(replies, received, forgery)
@@ -214,11 +219,17 @@ class RedTeam(Around):
         step = self._step(arrays)
         scene = Scene(received.rows, received.nodes, byzantine, forgery.geometry if forgery else None)
         weights = self._said(received.nodes)
-        found, skew = measured(scene, step, weights, self.rules, self.seed, server_round)
+        found, skew = measured(scene, step, weights, self.rules, self.seed, server_round, self._failed)
         if forgery and not any("pictures" in seen for seen in self.trail.rounds):
             drawn = pictures(server_round - 1, Rows(scene.rows), byzantine, skew.members, step)
             found["pictures"] = [picture.to_json() for picture in drawn]
         return found
+
+    def _failed(self, rule: str, error: Exception) -> None:
+        """Say once that a rule cannot be measured."""
+        if rule not in self.failed:
+            self.failed.add(rule)
+            log.warning("RedTeam: the rule %s fails, and is not measured: %s", rule, error)
 
     def _step(self, arrays: ArrayRecord | None) -> Tensor | None:
         """What the strategy took off the model: (d,), None if it made no finite model of the same shape."""
@@ -242,6 +253,13 @@ def name_of(strategy: Strategy) -> str:
     """What a reader calls the strategy: Robust names its rule and what stands in it."""
     name = type(strategy).__name__
     return f"{name}({name_of(strategy.strategy)}, {strategy.rule.name})" if isinstance(strategy, Robust) else name
+
+
+def base_of(strategy: Strategy) -> str:
+    """The strategy that Robust may stand around to defend this federation: its own, if that averages."""
+    if isinstance(strategy, Robust):
+        return base_of(strategy.strategy)
+    return type(strategy).__name__ if averages(strategy) else "FedAvg"
 
 
 def _untold(*_: Any, **__: Any) -> Tensor:

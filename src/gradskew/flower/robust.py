@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 
 from .. import aggregators
 from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
-from ..checks import ceil_share, check, check_number
+from ..checks import ceil_share, check, check_count_or_share, check_number
 from ..randomness import generator
 from .around import Around
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
@@ -23,6 +23,7 @@ from .rows import STATISTICS, Received, receive, record
 OTHER = {"FedMedian", "FedTrimmedAvg", "MultiKrum", "Krum", "Bulyan", "QFedAvg", "FedXgbBagging", "FedXgbCyclic"}
 OTHER |= {"DifferentialPrivacyServerSideFixedClipping", "DifferentialPrivacyServerSideAdaptiveClipping"}
 OTHER |= {"DifferentialPrivacyClientSideFixedClipping", "DifferentialPrivacyClientSideAdaptiveClipping"}
+EXAMPLES = "num-examples"  # what Flower's strategies weigh by, unless told otherwise
 MOST = 2**53  # examples that a client may claim: beyond, a sum of them is no longer exact
 
 
@@ -53,14 +54,14 @@ class Robust(Around):
         seed: int = 0,
     ):
         super().__init__(strategy, statistics)
-        known = {cls.__name__ for cls in type(strategy).__mro__}
-        averages = not known & OTHER and not isinstance(strategy, Around)
-        check(averages, f"{type(strategy).__name__} does not average: Robust wants FedAvg or a strategy built on it")
+        check(
+            averages(strategy),
+            f"{type(strategy).__name__} does not average: Robust wants FedAvg or a strategy built on it",
+        )
         self.rule = aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule)
         check(isinstance(self.rule, Aggregator), f"rule must be a name or an Aggregator, not {self.rule!r}")
         self.rule.reset()
-        share = isinstance(f, float) and f < 1
-        check_number("f", f, at_least=0, whole=not share)
+        check_count_or_share("f", f)
         check(not weighted or weighs(self.rule), f"{self.rule.name} does not average rows: it cannot be weighted")
         check_number("seed", seed, at_least=0, whole=True)
         self.f, self.weighted, self.seed = f, weighted, seed
@@ -73,7 +74,7 @@ class Robust(Around):
         """The strategy's own step, from the robust model instead of the average."""
         replies = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
         received = receive(self.layout, replies, self._unweighable(replies))
-        self.say(received.rejected)
+        self.say(received.rejected, "is left out")
         n = len(received.replies)
         f = self.f if isinstance(self.f, int) else ceil_share(self.f, len(replies))
         told = min(f, self.rule.max_f(n)) if n else 0
@@ -85,17 +86,26 @@ class Robust(Around):
         if told < f and not self.clamped:
             self.clamped = True
             log.warning("Robust: of %d replies %s tolerates f = %d, not %d", n, self.rule.name, told, f)
-        outcome = self._weighted(received, self._aggregate(received, told, server_round))
+        outcome = self._outcome(received, told, server_round)
+        if outcome is None:
+            return None, None
         weights = None if outcome.weights is None else dict(zip(received.nodes, outcome.weights.tolist(), strict=True))
         self.rounds[-1] |= {"weights": weights, "rule": dict(outcome.notes)}
-        if not outcome.value.isfinite().all():
-            log.warning("Robust: the aggregate of round %d is not finite; the model stays as it is", server_round)
-            return None, None
-        self.rule.observe(outcome.value)
         return self._step(server_round, received, outcome)
 
-    def _aggregate(self, received: Received, told: int, server_round: int) -> Outcome:
-        return self.rule.explain(received.rows, told, generator=generator(self.seed, "rule", server_round))
+    def _outcome(self, received: Received, told: int, server_round: int) -> Outcome | None:
+        """What the rule makes of the rows, or None, with a line in the log, if that cannot be used."""
+        rng = generator(self.seed, "rule", server_round)
+        try:
+            outcome = self._weighted(received, self.rule.explain(received.rows, told, generator=rng))
+            check(bool(outcome.value.isfinite().all()), "the aggregate is not finite")
+            self.rule.observe(outcome.value)
+        except Exception as error:  # a user's own rule may fail in any way: the training goes on
+            log.warning(
+                "Robust: %s failed in round %d, the model stays as it is: %s", self.rule.name, server_round, error
+            )
+            return None
+        return outcome
 
     def _weighted(self, received: Received, outcome: Outcome) -> Outcome:
         if not self.weighted or outcome.weights is None or outcome.geometry is None:
@@ -116,17 +126,18 @@ class Robust(Around):
 
     def _unweighable(self, replies: Sequence[Message]) -> Callable[[RecordDict], str | None]:
         """Why a content would spoil the strategy's weighted averages, of models or of metrics."""
-        names = Counter(_names(reply.content) for reply in replies if reply.has_content())
-        usual = names.most_common(1)[0][0] if names else ()
+        forms = Counter(_form(reply.content) for reply in replies if reply.has_content())
+        usual = forms.most_common(1)[0][0] if forms else ((), ())
 
         def reason(content: RecordDict) -> str | None:
-            if _names(content) != usual:
-                return "other metrics than most"
-            if self.weight_key is None:
-                return None
+            arrays, metrics = _form(content)
+            if arrays != usual[0]:
+                return "another name of the record of arrays than most"
             examples = self._examples(content)
-            good = isinstance(examples, int | float) and math.isfinite(examples) and 0 < examples <= MOST
-            return None if good else f"{self.weight_key} = {examples!r}"
+            counts = self.weighted or self.weight_key is not None
+            if counts and not (isinstance(examples, int | float) and 0 < examples <= MOST):
+                return f"{self.weight_key or EXAMPLES} = {examples!r}"
+            return "other metrics than most" if metrics != usual[1] else _not_finite(content)
 
         return reason
 
@@ -138,13 +149,18 @@ class Robust(Around):
 
     def _examples(self, content: RecordDict) -> Any:
         for metrics in content.metric_records.values():
-            return metrics.get(self.weight_key or "num-examples")
+            return metrics.get(self.weight_key or EXAMPLES)
         return None
 
     def summary(self) -> None:
         """Log what is aggregated how, and the strategy's own summary."""
         log.info("\t├──> Robust: %s, f = %s%s", self.rule.name, self.f, ", weighted" if self.weighted else "")
         super().summary()
+
+
+def averages(strategy: Strategy) -> bool:
+    """Whether the strategy may stand in Robust, as far as is known of it."""
+    return not isinstance(strategy, Around) and not OTHER & {cls.__name__ for cls in type(strategy).__mro__}
 
 
 def weighs(rule: Aggregator) -> bool:
@@ -154,5 +170,20 @@ def weighs(rule: Aggregator) -> bool:
     return isinstance(rule, WeightedRule)
 
 
-def _names(content: RecordDict) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple(sorted((key, tuple(sorted(metrics))) for key, metrics in content.metric_records.items()))
+def _form(content: RecordDict) -> tuple[tuple[str, ...], tuple[tuple[str, str, int | None], ...]]:
+    """What the replies of a round must have in common: names of the array records; record, name, length of metrics."""
+    metrics = [
+        (key, name, len(value) if isinstance(value, list) else None)
+        for key, metrics in content.metric_records.items()
+        for name, value in metrics.items()
+    ]
+    return tuple(sorted(content.array_records)), tuple(sorted(metrics, key=lambda each: each[:2]))
+
+
+def _not_finite(content: RecordDict) -> str | None:
+    for metrics in content.metric_records.values():
+        for name, value in metrics.items():
+            numbers = value if isinstance(value, list) else [value]
+            if not all(abs(number) <= sys.float_info.max for number in numbers):
+                return f"a metric that is not finite: {name!r}"
+    return None

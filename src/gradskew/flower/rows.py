@@ -139,9 +139,18 @@ def arrays_of(reply: Message) -> ArrayRecord:
     return arrays
 
 
+def printable(text: str) -> str:
+    """A text from outside as a part of one line: bounded, what does not print escaped.
+
+    >>> printable("lost\\nfound")
+    'lost\\\\nfound'
+    """
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:LONGEST])[:LONGEST]
+
+
 def _empty(reply: Message) -> str | None:
     if reply.has_error():
-        return f"an error: {reply.error.reason}"
+        return f"an error: {printable(reply.error.reason or 'no reason')}"
     found = len(reply.content.array_records) if reply.has_content() else 0
     return None if found == 1 else f"{found} records of arrays instead of one"
 

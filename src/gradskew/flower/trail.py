@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -14,11 +14,20 @@ Metrics = dict[str, dict[str, float]]  # by where they come from: train, clients
 
 @dataclass
 class Trail:
-    """A training from the first round to the last, under one attack. initial: the metrics before the first round."""
+    """A training from the first round to the last, under one attack.
+
+    initial: the metrics before the first round. begun: how many rounds began. ended: the error that ended it, if any.
+    """
 
     attack: str
     initial: Metrics = field(default_factory=dict)
     rounds: list[dict[str, Any]] = field(default_factory=list)
+    begun: int = 0
+    ended: str | None = None
+
+    def first(self, rounds: int) -> Trail:
+        """The training as it was after so many rounds."""
+        return replace(self, rounds=self.rounds[:rounds])
 
     def add(self, server_round: int, kind: str, metrics: MetricRecord | None) -> None:
         """Keep the numbers of a metric record; lists stay out. Rounds are counted from 0, as everywhere here."""
