@@ -27,10 +27,11 @@ def test_npy_and_safetensors_are_the_same_rows(tmp_path: Path) -> None:
     assert read_matrix(tmp_path / "double.npy").dtype == torch.float64
 
 
-def test_a_header_that_ends_within_a_bracket_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("old", "new"), [(b"(3, 4)", b"(3, 4 "), (b"<f4", b",f4")], ids=["open bracket", "no type"])
+def test_a_header_that_numpy_cannot_parse_is_one_line(old: bytes, new: bytes, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", ROWS)
     content = (tmp_path / "rows.npy").read_bytes()
-    (tmp_path / "rows.npy").write_bytes(content.replace(b"(3, 4)", b"(3, 4 "))
+    (tmp_path / "rows.npy").write_bytes(content.replace(old, new))
     with pytest.raises(InputError, match="is damaged, or not what its name says"):
         read_matrix(tmp_path / "rows.npy")
 

@@ -153,7 +153,7 @@ def _parts(path: Path) -> dict[str, Array]:
         raise
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except (ValueError, EOFError, SafetensorError, OverflowError, TokenError) as error:  # all of them by NumPy
+    except (ValueError, EOFError, SafetensorError, OverflowError, TokenError, SyntaxError) as error:  # NumPy parses
         raise InputError(f"{str(path)!r} is damaged, or not what its name says: {error}") from None
 
 
