@@ -42,6 +42,16 @@ def by_place(updates, num_byzantine, /):
     return updates[num_byzantine]
 
 
+def lower(updates, num_byzantine, /):
+    """In each coordinate the lowest value but f."""
+    return updates.sort(0).values[num_byzantine]
+
+
+def without_the_first(rows, f):
+    """Throws away who comes first: in a simulation that would be the Byzantine clients."""
+    return rows[f:].mean(0)
+
+
 def make_scaled(factor=2.0):
     def scaled(updates):
         return factor * updates.mean(0)

@@ -36,6 +36,7 @@ class Imported(Stateful):
 
     key: ClassVar[str] = "user"
     kind: ClassVar[str]
+    terms: ClassVar[Mapping[str, str]] = {}  # on which it is called, where they have changed since the first version
     path: str
     options: str = ""
     arrays: str = "auto"
