@@ -18,8 +18,8 @@ from .base import Aggregator, Outcome
 class UserRule(Imported, Aggregator):
     """Somebody else's rule: called with the rows (n, d), and with f if it takes that; returns (d,).
 
-    It gets a copy of the rows, in an order drawn for the call: in the simulation the Byzantine ones come first, which no
-    server would know. It weighs none that we could see. Behind a mixing, the mixed rows are made for it.
+    It gets a copy of the rows, in an order drawn for the call: in the simulation the Byzantine ones come first, and no
+    server knows that. It weighs none that we could see. Behind a mixing, the mixed rows are made for it.
     """
 
     kind: ClassVar[str] = "rule"
