@@ -24,7 +24,7 @@ from gradskew.clients import SGD
 from gradskew.commands import command
 from gradskew.federation import Federation, simulate
 from gradskew.paths import registered, within
-from gradskew.records import Record
+from gradskew.records import Record, Store
 from gradskew.spec import Run
 from tiny import Cuts, Tiny
 
@@ -252,6 +252,43 @@ def test_what_an_object_remembers_comes_back_as_it_was():
     assert isinstance(federation.rule, UserRule)
     np.testing.assert_array_equal(federation.rule.target.count, [2, 2])
     assert federation.rule.target.weight == 0.25
+
+
+@pytest.mark.parametrize(
+    ("rule", "state"),
+    [
+        ("Momentum", {"own __class__": "list"}),
+        ("Momentum", {"own __call__": 1.0}),
+        ("Momentum", {"own __dict__": 1.0}),
+        ("Momentum", {"own weight": "heavy"}),
+        ("Momentum", {"own no name": 1.0}),
+        ("Momentum", {"own ": 1.0}),
+        ("Momentum", {"array count": "many"}),
+        ("Momentum", {"other weight": 1.0}),
+        ("Momentum", {"weight": 1.0}),
+        ("Momentum", {"arrays": "lists"}),
+        ("Momentum", {"arrays": torch.zeros(2)}),
+        ("Momentum", {"target": "a"}),
+        ("mean", {"own last": 1.0}),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_what_cannot_be_is_set_aside(rule, state, tmp_path, capsys):
+    run = replace(BASE, aggregator=aggregators.make(f"foreign:{rule}"))
+    kept: list[Snapshot] = []
+    whole = simulate(run, keep=kept.append)
+    store = Store(tmp_path)
+    store.prepare()
+    (tmp_path / "runs" / run.digest).mkdir()
+    store.save_checkpoint(run.digest, replace(kept[0], rule=state))
+    (record,) = sweep([run], tmp_path)
+    assert record.params_sha256 == whole.params_sha256
+    assert "what the attack or the rule remembers cannot be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("state", [{"own weight": 1}, {"own last": None}, {"own last": ROWS[0]}, {"own later": 2.0}])
+def test_what_an_object_may_remember(state):
+    assert aggregators.make("foreign:Momentum").could_remember(state, 2)
 
 
 def test_a_bench_goes_on_where_a_rule_fails(tmp_path: Path):
