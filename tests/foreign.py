@@ -42,6 +42,16 @@ def by_place(updates, num_byzantine, /):
     return updates[num_byzantine]
 
 
+def lower(updates, num_byzantine, /):
+    """In each coordinate the lowest value but f."""
+    return updates.sort(0).values[num_byzantine]
+
+
+def without_the_first(rows, f):
+    """Throws away who comes first: in a simulation that would be the Byzantine clients."""
+    return rows[f:].mean(0)
+
+
 def make_scaled(factor=2.0):
     def scaled(updates):
         return factor * updates.mean(0)
@@ -229,3 +239,18 @@ class Copycat(Attack):
 
     def __call__(self, honest, own, *, n=None, generator=None, context=None):
         return honest[:1].expand(len(own), -1)
+
+
+def narrow(updates):
+    """Works on the small matrices of a check, and fails on a model."""
+    if updates.shape[1] > 64:
+        raise MemoryError("too wide")
+    return updates.mean(0)
+
+
+def narrow_too(updates):
+    return narrow(updates)
+
+
+def nan_if_wide(updates):
+    return updates.mean(0) * (float("nan") if updates.shape[1] > 64 else 1.0)

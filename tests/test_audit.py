@@ -150,12 +150,70 @@ def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
     assert json.loads((tmp_path / "audit.json").read_text())["findings"].keys() >= set(bad.split(","))
 
 
+def test_what_fails_in_play_is_a_line_each_on_the_screen_and_said_in_the_files(call, tmp_path) -> None:
+    code, out, err = call("--rule", "foreign:narrow,foreign:narrow_too,foreign:mean")
+    assert code == 2
+    lines = [line for line in err.splitlines() if line.startswith("gradskew: ")]
+    assert lines == [
+        f"gradskew: the rule {rule} failed in play: none against {rule}, seed 0: {rule} raised MemoryError: too wide "
+        "(and 1 more runs)."
+        for rule in ("foreign:narrow", "foreign:narrow_too")
+    ]
+    written = json.loads((tmp_path / "audit.json").read_text())
+    failures = {name: found["failure"] for name, found in written["findings"].items()}
+    assert failures["foreign:mean"] is None
+    assert "too wide" in failures["foreign:narrow"]
+    assert "foreign:narrow_too raised" in failures["foreign:narrow_too"]
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<small>failed in play</small>") == 2
+    assert "foreign:narrow is not ranked: runs of it failed." in page
+    assert "6 runs played in" in out
+    assert ", 4 failed, 0 were stored already." in out
+
+
+def test_a_failure_is_held_against_who_raised_it(call) -> None:
+    code, _, err = call("--rule", "foreign:narrow", "--attack", "foreign:mirrored")
+    assert code == 2
+    assert "the rule foreign:narrow failed in play" in err
+    assert "foreign:mirrored failed" not in err
+
+
+def test_a_rule_of_which_runs_failed_has_no_place() -> None:
+    failed = Inspection("rule", "own:rule", [*FINDINGS, Finding("play", BAD, "x against own:rule: y.")])
+    said = Audit(TABLE, {"own:rule": failed}).verdict
+    assert said == ["own:rule is not ranked: runs of it failed. x against own:rule: y."]
+    failed = Inspection("attack", "own:attack", [Finding("play", BAD, "own:attack against mean: y.")])
+    (_, said) = Audit(TABLE, {**INSPECTED, "own:attack": failed}).verdict
+    assert said == "own:attack is not ranked: runs of it failed. own:attack against mean: y."
+
+
+def test_a_rule_that_never_moved_a_model_has_no_place(call) -> None:
+    code, out, _ = call("--rule", "foreign:nan_if_wide")
+    assert code == 0
+    assert "foreign:nan_if_wide is not ranked: in no round did it give a finite aggregate" in out
+    assert "foreign:nan_if_wide keeps" not in out
+    assert "foreign:nan_if_wide never moved the model" in out
+
+
+def test_who_never_moved_a_model_is_nobodys_rival() -> None:
+    still = [record(attack, "rfa", 95.0, stepped=False) for attack in ("none", "lie", "own:attack")]
+    (own, _) = Audit(Table([*TABLE.records, *still]), INSPECTED).verdict
+    assert "place 2 of 2; the best of ours is median" in own
+
+
+def test_the_mean_is_the_measure_of_costs(call, tmp_path) -> None:
+    call("--rule", "foreign:mean")
+    costs = {line["rule"]: line["cost"] for line in json.loads((tmp_path / "audit.json").read_text())["rules"]}
+    assert costs["mean"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ([], "name what to audit: --rule package.module:name, or --attack package.module:name"),
         (["--rule", "foreign:mean", "--against", "medan"], "unknown aggregator 'medan'; did you mean 'median'?"),
         (["--rule", "foreign:mean", "--limit", "0"], "limit must be above 0"),
+        (["--rule", "foreign:mean", "--under", "none"], "at least one attack is wanted beside none"),
         (["--rule", "foreign:mean,"], "empty entry in rule"),
         (["--rule", "missing_module:rule"], "the rule missing_module:rule is not played: cannot import"),
         (["--rule", "foreign:mean", "--byzantine", "9"], "leaves none of 8 clients honest"),

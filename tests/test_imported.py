@@ -24,7 +24,7 @@ from gradskew.clients import SGD
 from gradskew.commands import command
 from gradskew.federation import Federation, simulate
 from gradskew.paths import registered, within
-from gradskew.records import Record
+from gradskew.records import Record, Store
 from gradskew.spec import Run
 from tiny import Cuts, Tiny
 
@@ -47,7 +47,7 @@ BASE = Run(
         ("foreign:median", 1, [3.0, 40.0]),
         ("foreign:trimmed", 1, [11 / 3, 40.0]),
         ("foreign:trimmed(extra=1)", 1, [3.0, 40.0]),
-        ("foreign:by_place", 1, [2.0, 20.0]),
+        ("foreign:lower", 1, [2.0, 20.0]),
         ("foreign:make_scaled(factor=0.5)", 1, [2.0, 22.0]),
         ("foreign:as_list", 1, [4.0, 44.0]),
         ("foreign:backwards", 1, [40.0, 3.0]),
@@ -60,7 +60,7 @@ BASE = Run(
         ("foreign:Heaviest", 1, [1.0, 10.0]),
         ("foreign:spread", 0, [4 + 6.8**0.5, 44 + 824**0.5]),
         ("foreign:spread(arrays=torch)", 0, [4 + 8.5**0.5, 44 + 1030**0.5]),
-        ("nnm+foreign:by_place", 1, [4.25, 32.5]),  # rows 0, 1, 3 and 4 are the nearest to row 1
+        ("nnm+foreign:lower", 1, [4.25, 32.5]),  # mixed, rows 0, 1 and 3 are this, rows 2 and 4 (4.75, 52.5)
         ("bucketing(s=5)+foreign:median", 1, [4.0, 44.0]),
     ],
 )
@@ -179,6 +179,29 @@ def test_torch_draws_depend_on_the_generator_alone():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_rule_is_not_told_who_is_byzantine_by_the_order():
+    """Rows 0 and 1 are the Byzantine ones: over many rounds each row is first as often as any other."""
+    rule, rounds = aggregators.make("foreign:by_place"), 500
+    rows = torch.eye(5)
+    first = sum(rule(rows, 0, generator=torch.Generator().manual_seed(seed)) for seed in range(rounds))
+    assert first.sum() == rounds
+    assert ((first - rounds / 5).abs() < 5 * (rounds * 0.2 * 0.8) ** 0.5).all()
+    again = [rule(ROWS, 1, generator=torch.Generator().manual_seed(7)).tolist() for _ in range(2)]
+    assert again[0] == again[1]
+
+
+@pytest.mark.parametrize("mixings", ["", "nnm+"])
+def test_a_rule_gets_every_row_once_and_its_answer_depends_on_no_place(mixings):
+    """A rule that throws away who comes first would be perfect, were the Byzantine rows always there."""
+    byzantine = torch.full((2, 3), 100.0)
+    rows = torch.cat([byzantine, torch.zeros(6, 3)])
+    rule = aggregators.make(f"{mixings}foreign:without_the_first")
+    found = {float(rule(rows, 2, generator=torch.Generator().manual_seed(seed))[0]) for seed in range(50)}
+    assert max(found) > 0
+    if not mixings:  # of 6 rows that it keeps, 0, 1 or 2 are Byzantine
+        assert found == {0.0, torch.tensor(100 / 6).item(), torch.tensor(200 / 6).item()}
+
+
 def test_a_rule_that_calls_ours_plays_the_same_run():
     ours = simulate(replace(BASE, aggregator=Mean()))
     theirs = simulate(replace(BASE, aggregator=aggregators.make("foreign:same_mean")))
@@ -229,6 +252,43 @@ def test_what_an_object_remembers_comes_back_as_it_was():
     assert isinstance(federation.rule, UserRule)
     np.testing.assert_array_equal(federation.rule.target.count, [2, 2])
     assert federation.rule.target.weight == 0.25
+
+
+@pytest.mark.parametrize(
+    ("rule", "state"),
+    [
+        ("Momentum", {"own __class__": "list"}),
+        ("Momentum", {"own __call__": 1.0}),
+        ("Momentum", {"own __dict__": 1.0}),
+        ("Momentum", {"own weight": "heavy"}),
+        ("Momentum", {"own no name": 1.0}),
+        ("Momentum", {"own ": 1.0}),
+        ("Momentum", {"array count": "many"}),
+        ("Momentum", {"other weight": 1.0}),
+        ("Momentum", {"weight": 1.0}),
+        ("Momentum", {"arrays": "lists"}),
+        ("Momentum", {"arrays": torch.zeros(2)}),
+        ("Momentum", {"target": "a"}),
+        ("mean", {"own last": 1.0}),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_what_cannot_be_is_set_aside(rule, state, tmp_path, capsys):
+    run = replace(BASE, aggregator=aggregators.make(f"foreign:{rule}"))
+    kept: list[Snapshot] = []
+    whole = simulate(run, keep=kept.append)
+    store = Store(tmp_path)
+    store.prepare()
+    (tmp_path / "runs" / run.digest).mkdir()
+    store.save_checkpoint(run.digest, replace(kept[0], rule=state))
+    (record,) = sweep([run], tmp_path)
+    assert record.params_sha256 == whole.params_sha256
+    assert "what the attack or the rule remembers cannot be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("state", [{"own weight": 1}, {"own last": None}, {"own last": ROWS[0]}, {"own later": 2.0}])
+def test_what_an_object_may_remember(state):
+    assert aggregators.make("foreign:Momentum").could_remember(state, 2)
 
 
 def test_a_bench_goes_on_where_a_rule_fails(tmp_path: Path):

@@ -438,6 +438,8 @@ def test_the_progress_line_says_what_was_played(capsys):
         line(terminal.Progress(4, 4, 40, 40))
     assert line.summary(6).startswith("4 runs played")
     assert "2 were stored already" in line.summary(6)
+    assert line.summary(5, failed=1).startswith("3 runs played")
+    assert line.summary(5, failed=1).endswith(", 1 failed, 2 were stored already.")
     assert capsys.readouterr().out == ""
 
 

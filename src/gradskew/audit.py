@@ -12,7 +12,7 @@ from typing import Any
 from .aggregators import least_kappa
 from .inspection import Inspection
 from .lens import Lens
-from .report import Cell, Table, count
+from .report import Cell, Table, count, never_moved
 
 RULE_HEAD = (
     "rule",
@@ -146,11 +146,12 @@ class Audit:
     @property
     def verdict(self) -> list[str]:
         """Where each audited rule and attack stands, in plain sentences."""
-        return [*self._on_rules(), *self._on_attacks()]
+        return [*self._on_rules(), *self._on_unranked(), *self._on_attacks()]
 
     def _on_rules(self) -> list[str]:
         """Ranked among the rules that a verdict may judge; the mean is no defence, but what one has to beat."""
-        judged = [defence for defence in self.defences if defence.rule in self.table.defences]
+        ranked = [rule for rule in self.table.defences if not self._failed(rule)]
+        judged = [defence for defence in self.defences if defence.rule in ranked]
         ours = [defence for defence in judged if not defence.audited]
         mean = next((defence for defence in self.defences if defence.rule == "mean"), None)
         said = []
@@ -168,16 +169,32 @@ class Audit:
                 said.append(text)
         return said
 
-    def _on_attacks(self) -> list[str]:
+    def _failed(self, name: str) -> bool:
+        """Whether runs of an audited rule or attack failed: what is left is neither a worst case nor an average."""
+        return name in self.inspections and self.inspections[name].failed_in_play is not None
+
+    def _on_unranked(self) -> list[str]:
+        """Why what was played has no place."""
         said = []
-        for offence in self.offences:
+        for name, inspection in self.inspections.items():
+            cells = self.table.column(name).values() if inspection.kind == "rule" else []
+            if self._failed(name):
+                said.append(f"{name} is not ranked: runs of it failed. {inspection.trouble}")
+            elif cells and never_moved(cells):
+                said.append(f"{name} is not ranked: in no round did it give a finite aggregate, so no model moved.")
+        return said
+
+    def _on_attacks(self) -> list[str]:
+        ranked = [offence for offence in self.offences if not self._failed(offence.attack)]
+        said = []
+        for offence in ranked:
             if offence.audited:
-                place = 1 + sum(other.average_damage > offence.average_damage for other in self.offences)
+                place = 1 + sum(other.average_damage > offence.average_damage for other in ranked)
                 text = f"{offence.attack} costs our rules {offence.average_damage:.1f} points on average"
                 text += f", {offence.rule} most ({offence.damage:.1f})."
-                ours = [other for other in self.offences if not other.audited]
+                ours = [other for other in ranked if not other.audited]
                 if ours:
-                    rank = f" It takes place {place} of {count(len(self.offences), 'attack')}"
+                    rank = f" It takes place {place} of {count(len(ranked), 'attack')}"
                     text += f"{rank}; the worst of ours is {ours[0].attack} with {ours[0].average_damage:.1f} points."
                 said.append(text)
         return said
@@ -200,7 +217,9 @@ class Audit:
         """All of it, for other programs."""
         return {
             "federation": self.table.federation,
-            "findings": {name: asdict(inspection) for name, inspection in self.inspections.items()},
+            "findings": {
+                name: {**asdict(one), "failure": one.trouble or None} for name, one in self.inspections.items()
+            },
             "rules": [asdict(defence) for defence in self.defences],
             "attacks": [asdict(offence) for offence in self.offences],
             "least_kappa": self.least_kappa,

@@ -46,6 +46,22 @@ class Progress:
     rounds: int
 
 
+class Unplayed(InputError):
+    """Runs failed, each from its error; the message is on the first."""
+
+    def __init__(self, failures: Sequence[tuple[Run, Exception]]):
+        self.failures = list(failures)
+        super().__init__(f"{self.of(failures)}; the other runs are stored")
+
+    @staticmethod
+    def of(failures: Sequence[tuple[Run, Exception]]) -> str:
+        """What to say of some of them: the first, and how many more there are."""
+        run, error = failures[0]
+        kind = "" if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: "
+        more = f" (and {len(failures) - 1} more runs)" if len(failures) > 1 else ""
+        return f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}: {kind}{error}{more}"
+
+
 Report = Callable[[Progress], None]
 
 
@@ -74,7 +90,7 @@ def sweep(
 
     One at a time: in a second thread of the process it waits until the first has ended.
     workers: processes, or a Ray cluster. One computes in this process; more start others, so a script needs the usual
-    `if __name__ == "__main__"`. Raises InputError if a run fails, from its error, after all others have finished.
+    `if __name__ == "__main__"`. Raises Unplayed, from the first error, if runs fail, after all others have finished.
     """
     if not isinstance(workers, Cluster):
         check_number("workers", workers, at_least=1, whole=True)
@@ -121,11 +137,7 @@ def _sweep(
             elif outcome is Played.BEFORE:
                 elsewhere.append(run)
     if failures:
-        run, error = failures[0]
-        kind = "" if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: "
-        more = f" (and {len(failures) - 1} more runs)" if len(failures) > 1 else ""
-        cell = f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}"
-        raise InputError(f"{cell}: {kind}{error}{more}; the other runs are stored") from error
+        raise Unplayed(failures) from failures[0][1]
     records = stored(runs, store)
     check(len(records) == len(runs), f"{len(runs) - len(records)} records are gone from {store.runs}: run it again")
     return records

@@ -61,13 +61,14 @@ class Rows:
             else:
                 yield part, (self.mixing @ block.double()).to(dtype)
 
-    def copy(self) -> Tensor:
-        """The rows (n, d) as a matrix of their own, in the type of the base rows."""
+    def copy(self, order: Tensor) -> Tensor:
+        """The rows (n, d), in this order, as a matrix of their own, in the type of the base rows."""
+        order = order.to(self.updates.device)
         if self.mixing is None:
-            return self.updates.clone()
+            return self.updates[order]
         rows = self.updates.new_empty(self.n, self.d)
         for part, block in self.blocks():
-            rows[:, part] = block
+            rows[:, part] = block[order]
         return rows
 
     def columns(self, index: Tensor) -> Tensor:

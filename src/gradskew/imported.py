@@ -23,6 +23,7 @@ from .randomness import drawing
 from .state import Stateful
 
 ARRAYS = ("auto", "torch", "numpy")
+NUMBERS = (bool, int, float, np.generic, np.ndarray, Tensor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Imported(Stateful):
 
     key: ClassVar[str] = "user"
     kind: ClassVar[str]
+    terms: ClassVar[Mapping[str, str]] = {}  # on which it is called, where they have changed since the first version
     path: str
     options: str = ""
     arrays: str = "auto"
@@ -145,6 +147,27 @@ class Imported(Stateful):
         kind = {"arrays": self._state["arrays"]} if "arrays" in self._state else {}
         return {**kind, **{f"own {key}": value for key, value in values.items()}, **arrays}
 
+    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
+        """Whether a fresh object takes all of it: as attributes that it has as data, or has not yet."""
+        fresh = replace(self)
+        fresh.target  # noqa: B018 (built)
+        return all(fresh._takes(key, value) for key, value in state.items())
+
+    def _takes(self, key: str, value: Any) -> bool:
+        """Whether it may remember this: not in place of a method or such, nor words for numbers or the reverse."""
+        word, _, attribute = key.partition(" ")
+        holder = self._holder
+        if key == "arrays":
+            return value in ("torch", "numpy")
+        if word not in ("own", "array") or holder is None or not attribute.isidentifier():
+            return False
+        if word == "array" and not isinstance(value, Tensor):
+            return False
+        now = vars(holder).get(attribute, inspect.getattr_static(type(holder), attribute, None))
+        if now is None or value is None:
+            return True
+        return isinstance(value, str) == isinstance(now, str) and isinstance(now, (str, *NUMBERS))
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.reset()
         for key, value in state.items():
@@ -153,7 +176,7 @@ class Imported(Stateful):
                 self._state[key] = value
             else:
                 self.target  # noqa: B018 (built if it was not yet)
-                setattr(self._holder, attribute, value.numpy().copy() if word == "array" else copy.copy(value))
+                vars(self._holder)[attribute] = value.numpy().copy() if word == "array" else copy.copy(value)
 
 
 def bring(

@@ -99,8 +99,9 @@ class Table:
 
     @cached_property
     def defences(self) -> list[str]:
-        """The rules that a verdict may judge: not the mean, nor a clipping rule that never clipped a row."""
-        return [rule for rule in self.rules if rule != "mean" and not never_clipped(self.column(rule).values())]
+        """The rules that a verdict may judge: not the mean, nor a rule that never clipped, or never moved the model."""
+        others = [(rule, self.column(rule).values()) for rule in self.rules if rule != "mean"]
+        return [rule for rule, cells in others if not never_clipped(cells) and not never_moved(cells)]
 
     @cached_property
     def honest(self) -> list[Record]:
@@ -194,6 +195,11 @@ def never_clipped(cells: Iterable[Cell]) -> bool:
     """Whether a clipping rule left every row as it was, in every round of these cells."""
     notes = [metrics["rule"] for cell in cells for record in cell.records for metrics in record.rounds]
     return all(note.get("clipped") == 0 for note in notes)
+
+
+def never_moved(cells: Iterable[Cell]) -> bool:
+    """Whether the model stayed as it was in every round of these cells: no aggregate was finite."""
+    return not any(metrics["stepped"] for cell in cells for record in cell.records for metrics in record.rounds)
 
 
 def count(number: int, noun: str) -> str:

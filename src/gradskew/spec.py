@@ -226,7 +226,7 @@ def _user_code(part: Any) -> dict[str, str]:
     What is known by a path has one for all files that it depends on, under that path.
     """
     if isinstance(part, Imported):
-        files = {"module": _digest_of_file(part.module, part.path), **_user_code(part.code)}
+        files = {"module": _digest_of_file(part.module, part.path), **part.terms, **_user_code(part.code)}
         return {part.path: hashlib.sha256(canonical(files).encode()).hexdigest()}
     defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
     code = {}

@@ -212,8 +212,9 @@ class ProgressLine:
             self.said = now
             print(text, file=sys.stderr)
 
-    def summary(self, runs: int) -> str:
-        """What was done, in one sentence, of `runs` that the table holds."""
-        played, seconds = self.last, perf_counter() - self.started
-        rate = f" ({played.rounds_done / seconds:.3g} rounds/s)" if played.runs else ""
-        return f"{count(played.runs, 'run')} played in {seconds:.1f} s{rate}, {runs - played.runs} were stored already."
+    def summary(self, runs: int, failed: int = 0) -> str:
+        """What was done, in one sentence, of `runs` that the table holds, where others `failed`."""
+        played, seconds = self.last.done - failed, perf_counter() - self.started
+        rate = f" ({self.last.rounds_done / seconds:.3g} rounds/s)" if self.last.done else ""
+        lost = f", {failed} failed" if failed else ""
+        return f"{count(played, 'run')} played in {seconds:.1f} s{rate}{lost}, {runs - played} were stored already."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from .report import Cell, Table, count, never_clipped
+from .report import Cell, Table, count, never_clipped, never_moved
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,8 @@ def remarks(table: Table) -> list[str]:
     for rule in table.rules:
         if never_clipped(table.column(rule).values()):
             said[f"{rule} clipped no row in any round: with this tau it is the mean."] = None
+        if never_moved(table.column(rule).values()):
+            said[f"{rule} never moved the model: no aggregate was finite, so it is not judged."] = None
     for attack in table.attacks:
         played = [m["attack"]["called"] for r in table.records if r.spec["attack_name"] == attack for m in r.rounds]
         if attack != "none" and (idle := played.count(False)):

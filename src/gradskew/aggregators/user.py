@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ import torch
 
 from ..geometry import Rows
 from ..imported import Imported
+from ..randomness import generator as drawn
 from .base import Aggregator, Outcome
 
 
@@ -16,10 +18,14 @@ from .base import Aggregator, Outcome
 class UserRule(Imported, Aggregator):
     """Somebody else's rule: called with the rows (n, d), and with f if it takes that; returns (d,).
 
-    It gets a copy of the rows, and weighs none that we could see. Behind a mixing, the mixed rows are made for it.
+    It gets a copy of the rows, in an order drawn for the call: in the simulation the Byzantine ones come first, and no
+    server knows that. It weighs none that we could see. Behind a mixing, the mixed rows are made for it.
     """
 
     kind: ClassVar[str] = "rule"
+    terms: ClassVar[Mapping[str, str]] = {"rows": "in a drawn order"}
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
-        return Outcome(self.ask(rows.copy(), {"f": f}, generator.initial_seed()))
+        seed = generator.initial_seed()
+        order = torch.randperm(rows.n, generator=drawn(seed, "order of rows"))  # apart from what the rule itself draws
+        return Outcome(self.ask(rows.copy(order), {"f": f}, seed))

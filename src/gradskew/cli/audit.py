@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from .publishing import publish
 if TYPE_CHECKING:
     from ..inspection import Inspection
     from ..spec import Run
+
+    Failures = Sequence[tuple[Run, Exception]]
 
 
 @click.command()
@@ -54,6 +56,7 @@ def audit(
     from ..aggregators import names as our_rules
     from ..attacks import names as our_attacks
     from ..audit import Audit
+    from ..bench import Unplayed
     from ..names import split_list
     from ..report import Table
     from ..settings import make_runs
@@ -67,6 +70,7 @@ def audit(
     sent = ["none", *(our_attacks() if under is None else split_list(under, "under"))]
 
     players = take_workers(options, workers)
+    _check_attacked([*sent, *asked["attack"]])
 
     def make(judges: Sequence[str], senders: Sequence[str]) -> list[Run]:
         lists = {"aggregators": ",".join(dict.fromkeys(judges)), "attacks": ",".join(dict.fromkeys(senders))}
@@ -77,20 +81,55 @@ def audit(
     for name, failed in inspected.items():
         if failed.failure is not None:
             asked[failed.kind].remove(failed.name)
-            said = " ".join(failed.failure.sentence.split())
-            click.echo(f"gradskew: the {failed.kind} {name} is not played: {said}", err=True)
+            click.echo(f"gradskew: the {failed.kind} {name} is not played: {failed.trouble}", err=True)
     if not any(asked.values()):
         click.get_current_context().exit(2)
+    _check_attacked([*sent, *asked["attack"]])
     runs = make([*asked["rule"], *company], [*sent, *asked["attack"]])
     played = play(runs[0].source.name, runs, out, players)
+    others = _note(played.failures, inspected)
     if played.records:
         found = Audit(Table(played.records), inspected, costs)
         names = publish([found.table], out, out, found)
         show_audit(found, [*found.verdict, *remarks(found.table), played.summary, f"{', '.join(names)}: in {out}."])
-    if played.failure is not None:
+    for name, failed in inspected.items():
+        if failed.failed_in_play:
+            click.echo(f"gradskew: the {failed.kind} {name} failed in play: {failed.trouble}", err=True)
+    if others:
+        raise Unplayed(others)
+    if played.failure is not None and not played.failures:
         raise played.failure
-    if any(inspection.failure for inspection in inspected.values()):
+    if any(inspection.trouble for inspection in inspected.values()):
         click.get_current_context().exit(2)
+
+
+def _check_attacked(attacks: Sequence[str]) -> None:
+    """An audit without an attack would say nothing."""
+    check(set(attacks) > {"none"}, "at least one attack is wanted beside none: in --under, or --attack")
+
+
+def _note(failures: Failures, inspected: Mapping[str, Inspection]) -> Failures:
+    """Add to what was found on a rule or an attack that runs of it failed; returns the failures of others.
+
+    Where both of a run are audited, it is held against the one that the error names, or else against both.
+    """
+    from ..bench import Unplayed
+    from ..inspection import BAD, PLAY, Finding
+
+    blamed: dict[str, list[tuple[Run, Exception]]] = {}
+    for run, error in failures:
+        both = {"attack": run.attack.name, "rule": run.aggregator.name}
+        audited = [name for kind, name in both.items() if name in inspected and inspected[name].kind == kind]
+        said = str(error).removeprefix("the attack ")
+        named = [
+            name for name in audited if said.startswith(tuple(name.rpartition("+")[2] + end for end in (" ", "'s ")))
+        ]
+        for name in named or audited or [""]:
+            blamed.setdefault(name, []).append((run, error))
+    others = blamed.pop("", [])
+    for name, failed in blamed.items():
+        inspected[name].findings.append(Finding(PLAY, BAD, f"{Unplayed.of(failed)}."))
+    return others
 
 
 def _listed(kind: str, texts: Sequence[str]) -> list[str]:

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Played:
-    """The records that there are, one sentence on the work, and the error if a run failed."""
+    """The records that there are, one sentence on the work, the error if a run failed, and all that failed."""
 
     records: list[Record]
     summary: str
     failure: InputError | None
+    failures: Sequence[tuple[Run, Exception]] = ()
 
 
 def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
@@ -54,7 +55,7 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
 
     estimate: first measure a round of a missing run, and say how long all will take.
     """
-    from ..bench import stored, sweep
+    from ..bench import Unplayed, stored, sweep
     from ..cluster import Cluster
     from ..machine import cores
     from ..report import count
@@ -81,7 +82,8 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
                 records = sweep(runs, out, workers=workers, begin=begin, report=line)
         except InputError as error:
             failure, records = error, stored(runs, out)
-    return Played(records, line.summary(len(records)), failure)
+    failures = failure.failures if isinstance(failure, Unplayed) else []
+    return Played(records, line.summary(len(records), len(failures)), failure, failures)
 
 
 def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:

@@ -21,7 +21,7 @@ from .base import BAD, Finding
 START = 60.0  # seconds in which a process starts and imports torch
 IMPORT = "import"
 DECISIVE = (IMPORT, "answer", "finite")  # after a bad answer nothing else is asked, and nothing played
-COST = "cost"
+COST, PLAY = "cost", "play"
 CHECKS: dict[str, dict[str, Callable[[Any], Any]]] = {"rule": of_rules.CHECKS, "attack": of_attacks.CHECKS}
 SUBJECTS = {"rule": of_rules.RuleSubject, "attack": of_attacks.AttackSubject}
 MAKERS: dict[str, Callable[..., Any]] = {"rule": aggregators.make, "attack": attacks.make}
@@ -48,6 +48,17 @@ class Inspection:
     def failure(self) -> Finding | None:
         """Why it cannot be played, if so."""
         return next((f for f in self.findings if f.check in DECISIVE and f.verdict == BAD), None)
+
+    @property
+    def failed_in_play(self) -> Finding | None:
+        """Why runs of it failed, though the checks had let it through."""
+        return next((f for f in self.findings if f.check == PLAY), None)
+
+    @property
+    def trouble(self) -> str:
+        """Why it was not played to the end, in one line; empty if it was."""
+        found = self.failure or self.failed_in_play
+        return " ".join(found.sentence.split()) if found else ""
 
     @property
     def cost(self) -> float | None:

@@ -225,6 +225,8 @@ def huge(subject: RuleSubject) -> Answer:
 
 
 def cost(subject: RuleSubject) -> Answer:
+    if isinstance(subject.made, Mean):
+        return GOOD, "It is our mean, the measure of the others.", 1.0
     n, d = WIDE
     rows, mean, rule = gaussian(n, d), Mean(), subject.fresh()
     f = min(max(1, round(n * subject.f / subject.n)), subject.made.max_f(n))
