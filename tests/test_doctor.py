@@ -127,6 +127,24 @@ def test_an_old_version_is_said_to_be_old(fake, monkeypatch):
     assert package("fakepackage", "fakepackage").found == "9.9 is older than 10.2"
 
 
+def test_a_flower_that_is_too_new_cannot_run_and_the_advice_is_not_to_take_the_newest(fake, sound):
+    """Its strategies have another interface: importing flwr alone would not tell."""
+    fake(
+        "flwr",
+        "import sys, types\n"
+        "app, strategy = types.ModuleType('flwr.serverapp'), types.ModuleType('flwr.serverapp.strategy')\n"
+        "strategy.Strategy = type('Strategy', (), {})\n"
+        "sys.modules.update({'flwr.serverapp': app, 'flwr.serverapp.strategy': strategy})\n",
+        "99.0",
+    )
+    module, _ = doctor.EXTRAS["flwr"]
+    fact = package("flwr", module)
+    assert "flwr 99.0 has another Strategy interface" in fact.found
+    found = can([fact if each.name == "flwr" else each for each in sound])
+    assert re.fullmatch(r"needs flwr: pip install 'flwr<=1\.\d+'", found["flower"])
+    assert found["bench"] == "can run"
+
+
 def test_absent_packages():
     assert package("no-such-package", "no_such_package") == Fact(
         "packages", "no-such-package", "not installed", False, {"version": None, "usable": False}

@@ -43,8 +43,12 @@ PACKAGES = {
     "click": "click",
     "rich": "rich.console",
 }
-# What an extra brings: the module, and the extra.
-EXTRAS = {"ray": ("ray", "ray"), "flwr": ("flwr", "flower"), "huggingface_hub": ("huggingface_hub", "hub")}
+# What an extra brings: the module, and the extra. Of Flower our own part, which knows the versions that will do.
+EXTRAS = {
+    "ray": ("ray", "ray"),
+    "flwr": ("gradskew.flower.interface", "flower"),
+    "huggingface_hub": ("huggingface_hub", "hub"),
+}
 ALWAYS = tuple(name for name in PACKAGES if name not in ("pyarrow", "numba"))
 # What can be done, and the packages that it needs.
 COMMANDS: Mapping[str, Sequence[str]] = {
@@ -162,7 +166,10 @@ def commands(facts: Iterable[Fact]) -> list[Fact]:
 
 
 def _advice(fact: Fact) -> str:
-    """How to mend a package."""
+    """How to mend a package: as it says itself, or by installing it again."""
+    _, known, how = fact.found.partition("pip install ")
+    if known:
+        return f"needs {fact.name}: pip install {how}"
     if fact.name in EXTRAS:
         what = f"gradskew[{EXTRAS[fact.name][1]}]"
     else:
@@ -198,6 +205,7 @@ def run(statements: Sequence[str], patience: float = PATIENCE) -> tuple[list[str
     if ended.returncode < 0:
         return ended.stdout.splitlines(), f"kills its process: {signal.Signals(-ended.returncode).name}"
     words = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
+    words = words.removeprefix("gradskew.checks.InputError: ")  # our own line
     return ended.stdout.splitlines(), f"broken: {words[:200]}" if ended.returncode else ""
 
 
