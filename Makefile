@@ -14,7 +14,7 @@ bench: $(VENV)/.installed  ## Every attack against every rule on the embedded di
 	$(BIN)/gradskew bench
 
 test: $(VENV)/.installed-dev lint  ## Linters, then all tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check

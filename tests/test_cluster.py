@@ -29,6 +29,7 @@ from test_bench import BASE, Log, Raises, runs_of, stored
 from tiny import Tiny
 
 ray = pytest.importorskip("ray")
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
 SMALL = 80 << 20  # bytes of a node's object store
 
 
