@@ -237,7 +237,7 @@ def _resealed(rng, data: bytes) -> bytes:
             content[part] = changed(rng, content[part], gentle=rng.random() < 0.5)
         header["content"] = dumped(content)
     else:
-        name = pick(rng, list(tensors))
+        name = pick(rng, sorted(tensors))
         tensor = tensors.pop(name)
         wrong = (
             *(
