@@ -213,7 +213,15 @@ def folders(rng, folder: Path) -> None:
 def _kept(name: str) -> list[bytes]:
     kept: list[bytes] = []
     simulate(RUNS[name], keep=lambda snapshot: kept.append(snapshot.to_bytes(RUNS[name].digest)))
-    return kept
+    return [_ordered(data) for data in kept]
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same checkpoint, its header in an order that does not differ from process to process."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8:end]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[end:]
 
 
 def _resealed(rng, data: bytes) -> bytes:
@@ -230,7 +238,7 @@ def _resealed(rng, data: bytes) -> bytes:
         text = dumped(content).encode("ascii", "replace")
         tensors["content"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
     else:
-        name = pick(rng, list(tensors))
+        name = pick(rng, sorted(tensors))
         tensor = tensors.pop(name)
         wrong = (
             *(
