@@ -15,8 +15,8 @@ ORDER = """
     machine doctor
     checks names randomness state paths imported presets data partition models kernels geometry inplace coordinates
     matrices clients attacks aggregators inspection skew files schema spec computing memory checkpoints federation
-    leases records lens work cluster bench report verdicts audit exports figures embeddings sheets charts page flower
-    terminal settings commands paper traces probe cli
+    leases records lens work cluster players bench report verdicts audit exports figures embeddings sheets charts page
+    flower terminal settings commands paper traces probe cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {
