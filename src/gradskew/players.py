@@ -24,7 +24,7 @@ GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoi
 
 
 def play_all(runs: Sequence[Run], store: Store, workers: int | Cluster, tell: Callable[[int, int], None]) -> Outcomes:
-    """Play runs in the way that `workers` asks for; gives each when it has ended, with what became of it or its error."""
+    """Play runs in the way that `workers` asks for; gives each when it has ended, with what became of it."""
     if isinstance(workers, Cluster):
         return play_on_cluster(runs, store, workers, tell)
     if workers == 1 or len(runs) <= 1:
