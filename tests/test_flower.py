@@ -13,7 +13,7 @@ import torch
 
 pytest.importorskip("flwr.serverapp.strategy", reason="needs flwr: pip install 'gradskew[flower]'")
 
-from flwr.app import ConfigRecord, Error, Message, RecordDict
+from flwr.app import ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedAvgM, FedMedian, FedProx, FedTrimmedAvg, Krum, MultiKrum
 
 from flower_world import Grid, ask, failure, numbers, record, reply, trained
@@ -203,6 +203,21 @@ def test_a_client_with_metrics_of_another_form_spoils_nothing(reason):
     assert robust.rounds[-1]["rejected"] == {0: reason.strip()}
     assert numbers(arrays) == {"w": [2.0]}
     assert dict(metrics) == {"loss": 2.0, "each": [3.0, 2.0]}
+
+
+ODD_METRICS = [{"accuracy": [1.0]}, {"accuracy": math.nan}, {"other": 1.0}, {"num-examples": -5}]
+
+
+@pytest.mark.parametrize("odd", ODD_METRICS, ids=str)
+def test_a_client_spoils_no_metrics_of_an_evaluation(odd):
+    def evaluated(node, given):
+        metrics = MetricRecord({"num-examples": 1, **({} if "other" in given else {"accuracy": 0.5}), **given})
+        return Message(RecordDict({"metrics": metrics}), reply_to=ask(node))
+
+    robust = Robust(FedAvg(), "mean", f=0)
+    replies = [evaluated(0, odd), evaluated(1, {}), evaluated(2, {"accuracy": 1.0, "num-examples": 3}), failure(3)]
+    assert dict(robust.aggregate_evaluate(1, replies)) == {"accuracy": 0.875}
+    assert not robust.aggregate_evaluate(2, [failure(0)])
 
 
 @pytest.mark.parametrize("replies", [[], [failure], [failure, lambda node: reply(node, {"w": [math.inf]})]])

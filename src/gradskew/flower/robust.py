@@ -93,6 +93,15 @@ class Robust(Around):
         self.rounds[-1] |= {"weights": weights, "rule": dict(outcome.notes)}
         return self._step(server_round, received, outcome)
 
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """The strategy's own metrics, of the replies that do not spoil them."""
+        replies = list(replies)
+        spoils = self._unweighable(replies)
+        reasons = [spoils(reply.content) if reply.has_content() else None for reply in replies]  # errors are Flower's
+        found = list(zip(replies, reasons, strict=True))
+        self.say({reply.metadata.src_node_id: reason for reply, reason in found if reason}, "is left out")
+        return self.strategy.aggregate_evaluate(server_round, [reply for reply, reason in found if not reason])
+
     def _outcome(self, received: Received, told: int, server_round: int) -> Outcome | None:
         """What the rule makes of the rows, or None, with a line in the log, if that cannot be used."""
         rng = generator(self.seed, "rule", server_round)
