@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,7 +100,8 @@ def strike(process: subprocess.Popen[str], rng: random.Random) -> str:
     if how == "SIGKILL to all":
         os.killpg(process.pid, signal.SIGKILL)
     elif how == "SIGKILL to one":
-        os.kill(rng.choice([process.pid, *children(process.pid)]), signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(rng.choice([process.pid, *children(process.pid)]), signal.SIGKILL)
     else:
         process.send_signal(signal.SIGINT if how == "SIGINT" else signal.SIGTERM)
     return how
@@ -109,8 +111,9 @@ def children(pid: int) -> Iterator[int]:
     """The workers of a bench; Python's own helper, which would only print that it misses its notes, is none."""
     for path in Path("/proc").glob(f"{pid}/task/*/children"):
         for child in path.read_text().split():
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
-                yield int(child)
+            with suppress(OSError):  # it has ended
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    yield int(child)
 
 
 def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,), grid: str = GRID) -> Toll:
