@@ -362,7 +362,7 @@ def test_workers_below_one(tiny, workers):
 
 def test_a_network_beyond_memory_is_one_line(tiny):
     error = tiny("--model", f"mlp(hidden={10**15})", "--attacks", "none").error()
-    assert "out of memory on cpu: " in error
+    assert "out of memory on cpu before it starts: about " in error
     assert "batch = 8 halves the activations" in error
 
 
@@ -522,7 +522,7 @@ def test_ctrl_c_keeps_finished_runs_and_says_how_to_go_on(tmp_path):
     try:
         until(lambda: len(records(tmp_path)) >= 2)
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 130
         assert "Traceback" not in err
         assert "the same command goes on" in err.splitlines()[-1]
@@ -539,7 +539,7 @@ def test_ctrl_c_while_workers_start_shows_no_traceback(tmp_path):
     try:
         until(lambda: len(group(process.pid)) >= 3)
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=300)
         assert process.returncode == 130
         assert "Traceback" not in err
         assert "the same command goes on" in err.splitlines()[-1]
@@ -553,13 +553,20 @@ def test_workers_end_when_the_parent_is_killed(tmp_path):
     until(lambda: records(tmp_path))
     assert len(group(process.pid)) >= 3
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     until(lambda: not group(process.pid), 10)
 
 
 def test_every_option_of_bench_is_a_setting_or_an_execution_option():
     from gradskew.cli import cli
 
-    names = {option.name for option in cli.commands["bench"].params} - {"config", "workers", "out", "data", "download"}
+    names = {option.name for option in cli.commands["bench"].params} - {
+        "config",
+        "workers",
+        "address",
+        "out",
+        "data",
+        "download",
+    }
     known = set(settings.COMMON) | set(settings.RECIPES["digits"])
     assert names == known | {"partition", "sampled", "beta", "min_samples", "pictures"}

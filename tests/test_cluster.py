@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import gradskew
-from gradskew import Cluster, InputError, Store, bench, cluster, grid, sweep
+from gradskew import Cluster, InputError, Store, bench, cluster, grid, machine, sweep
 from gradskew.aggregators import Mean
 from gradskew.attacks import Attack
 from gradskew.data import Digits, put_together, take_apart
@@ -258,7 +258,8 @@ def test_what_a_worker_cannot_import_is_named(there, tmp_path, monkeypatch):
 
 def test_a_run_that_no_node_can_hold_is_an_error_at_once(there, tmp_path):
     with pytest.raises(
-        InputError, match="no node of the Ray cluster can hold a run with threads = 2: the largest has 1"
+        InputError,
+        match=r"no node of the Ray cluster can hold a run with threads = 2, and .* GB of memory: the largest has 1",
     ):
         sweep([*runs_of(), *runs_of(threads=2)], tmp_path, workers=there)
     assert stored(tmp_path) == {}
@@ -369,7 +370,7 @@ def asked(monkeypatch):
             raise InputError("seen")
 
         monkeypatch.setattr(bench, "sweep", sweep)
-        monkeypatch.setattr(bench, "cores", lambda: 3)
+        monkeypatch.setattr(machine, "cores", lambda: 3)
         with pytest.raises(SystemExit) as caught:
             gradskew.cli.main(["bench", "--attacks", "none", "--aggregators", "mean", *line.split()])
         assert caught.value.code == 2
