@@ -147,7 +147,8 @@ class Store:
         files = {"timing.json": json.dumps(_timing(result.run, seconds), indent=1) + "\n"}
         if result.pictures:
             files["pictures.json"] = canonical([picture.to_json() for picture in result.pictures]) + "\n"
-        return self.adopt(result.run.digest, {**files, RECORD: Record.of(result).to_json()})
+        record = Record.of(result)
+        return self._keep(result.run.digest, record, {**files, RECORD: record.to_json()})
 
     def files(self, digest: str) -> dict[str, str]:
         """What is stored of a finished run, for `adopt` of another store; the record comes last."""
@@ -160,7 +161,10 @@ class Store:
         The first record stays, should two processes have played the run: they are equal, or a line says that they are
         not. Returns the record that is stored.
         """
-        folder, record = self.runs / digest, Record.from_json(files[RECORD])
+        return self._keep(digest, Record.from_json(files[RECORD]), files)
+
+    def _keep(self, digest: str, record: Record, files: Mapping[str, str]) -> Record:
+        folder = self.runs / digest
         size = len(files[RECORD]) >> 20
         check(size < LARGEST >> 20, f"its record has {size} MB, too many to be read again: fewer rounds, or no lens")
         folder.mkdir(parents=True, exist_ok=True)
@@ -170,7 +174,7 @@ class Store:
         first = first or self.load(digest)
         if first is None:
             raise InputError(f"{str(folder / RECORD)!r} is in the way of the record: remove it")
-        if first != record:
+        if first.to_json() != files[RECORD]:
             write(folder / SECOND, files[RECORD])
             differ = f"{folder} was played twice, with different results (on another kind of processor?)"
             print(f"gradskew: {differ}: the first stays, the second is in {SECOND}", file=sys.stderr)
