@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it would be ignored
     wrong = 0
     print("| benches x workers | kills | grids | runs | begun | resumed | lost | played again | differing | errors |")
     print("|---|---|---|---|---|---|---|---|---|---|", flush=True)

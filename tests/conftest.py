@@ -1,10 +1,13 @@
 """What holds for all tests. Hypothesis: no deadlines (machines differ), the same examples in every run."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script: what tests start inherits it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile(
     "stable", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
