@@ -22,9 +22,13 @@ def read(path: Path, most: int) -> bytes:
         raise ValueError("it is no file, but a link, a folder or a pipe")
     if status.st_size > most:
         raise ValueError("it is too large")
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # in case it is something else by now
-    with open(path, "rb", opener=lambda name, _: os.open(name, flags)) as file:
+    with open(path, "rb", opener=wary) as file:  # in case it is something else by now
         return file.read(most)
+
+
+def wary(path: str, flags: int) -> int:
+    """Opens without following a link, or waiting for the other end of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .files import wary
+
 LEASE = 120.0  # seconds of silence after which an owner on another host counts as gone
 BEAT = 20.0  # seconds between two signs of life
 POLL = 1.0  # seconds between two looks at another host's lease
@@ -73,7 +75,7 @@ class Lease:
     def _look(self) -> tuple[str, float] | None:
         """What it says, and its owner's last sign of life; None if there is none. What is no file is set aside."""
         try:
-            with open(self.path, errors="replace", opener=_wary) as file:  # it asks the server; a stat asks a cache
+            with open(self.path, errors="replace", opener=wary) as file:  # it asks the server; a stat asks a cache
                 status = os.fstat(file.fileno())
                 if stat.S_ISREG(status.st_mode):
                     return file.read(LONGEST), status.st_mtime
@@ -129,7 +131,7 @@ def owned(runs: Path, digest: str, *, wait: bool = False) -> Iterator[Lease | No
     wait: until whoever plays it now has ended. One run at a time: a process that closes the file of locks loses all.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    with open(runs / LOCK, "ab", opener=_wary) as file:
+    with open(runs / LOCK, "ab", opener=wary) as file:
         locked = _lock(file.fileno(), int(digest[:15], 16), wait)
         lease = Lease(runs / digest, locked=locked is True)
         if locked is False or not _taken(lease, wait):
@@ -158,11 +160,6 @@ def _lock(file: int, byte: int, wait: bool) -> bool | None:
         taken = isinstance(error, (BlockingIOError, PermissionError)) and not wait
         return False if taken else None
     return True
-
-
-def _wary(path: str, flags: int) -> int:
-    """Open without following a link, or waiting for the other end of a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def host() -> str:
