@@ -14,7 +14,7 @@ from gradskew import MLP, AlexNet, Run, aggregators, attacks, simulate
 from gradskew.checkpoints import Snapshot
 from gradskew.federation import Result
 from gradskew.models import Model, initial
-from gradskew.records import CHECKPOINT, Store
+from gradskew.store import CHECKPOINT, Store
 from gradskew.work import EVERY, Keeper
 from timing import alternate
 

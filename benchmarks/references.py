@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import fmean
 
 from gradskew.lens import PROJECTED, Lens
-from gradskew.records import Store
 from gradskew.report import with_options
+from gradskew.store import Store
 
 MEASURES = (*PROJECTED, "shift", "density", "principal_share")
 

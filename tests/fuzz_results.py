@@ -25,9 +25,9 @@ from gradskew.checkpoints import Snapshot, Unfit, _checksum
 from gradskew.checks import InputError
 from gradskew.cli.publishing import publish, report_html
 from gradskew.exports import EXTRA, SEEN, latex, markdown, results_csv
-from gradskew.records import Store
 from gradskew.report import federations
 from gradskew.spec import canonical
+from gradskew.store import Store
 from mutations import changed, damaged, dumped, hostile, pick
 from test_checkpoints import RUNS
 

@@ -13,10 +13,10 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
     machine doctor
-    checks names randomness state paths imported presets data partition models kernels geometry inplace coordinates
-    matrices clients attacks aggregators inspection skew files schema spec computing memory checkpoints federation
-    leases records lens work cluster players bench report verdicts audit exports figures embeddings sheets charts page
-    flower terminal settings commands paper traces probe cli
+    checks names randomness state paths files imported presets data partition models kernels geometry inplace
+    coordinates matrices clients attacks aggregators inspection skew schema spec computing memory checkpoints federation
+    records leases store lens work cluster players bench report verdicts audit exports figures embeddings sheets charts
+    page flower terminal settings commands paper traces probe cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

@@ -9,8 +9,8 @@ from gradskew.cli import main
 from gradskew.cli.publishing import report_html
 from gradskew.inspection import BAD, GOOD, Finding, Inspection
 from gradskew.lens import Lens
-from gradskew.records import Store
 from gradskew.report import Table, federations
+from gradskew.store import Store
 from test_page import made
 from test_report import record
 

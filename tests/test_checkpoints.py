@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gradskew import SGD, InputError, Record, Run, aggregators, attacks, checkpoints, simulate, sweep, work
 from gradskew.checkpoints import Snapshot
 from gradskew.models import CNN, Linear, ResNet18
-from gradskew.records import CHECKPOINT, Store
+from gradskew.store import CHECKPOINT, Store
 from tiny import Cuts, Tiny
 
 BASE = Run(

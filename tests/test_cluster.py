@@ -24,7 +24,7 @@ from gradskew import Cluster, InputError, Store, bench, cluster, grid, machine, 
 from gradskew.aggregators import Mean
 from gradskew.attacks import Attack
 from gradskew.data import Digits, put_together, take_apart
-from gradskew.records import CHECKPOINT
+from gradskew.store import CHECKPOINT
 from test_bench import BASE, Log, Raises, runs_of, stored
 from tiny import Tiny
 

@@ -11,7 +11,7 @@ from gradskew import Record, simulate
 from gradskew.checks import InputError
 from gradskew.cli import main
 from gradskew.files import read
-from gradskew.records import LARGEST_TIMING, Store
+from gradskew.store import LARGEST_TIMING, Store
 from test_checkpoints import RUNS
 
 RUN = RUNS["mean"]
@@ -113,7 +113,7 @@ def test_a_damaged_record_that_cannot_be_set_aside_is_passed_over(store: Store, 
     monkeypatch.setattr(Path, "replace", refuse)
     assert list(store.all()) == []
     assert capsys.readouterr().err.splitlines() == [
-        f"gradskew: passed over a damaged record, {path}: not a record: KeyError('sha256')"
+        f"gradskew: passed over a damaged record, {path}: not a record: KeyError('spec')"
     ]
 
 

@@ -24,8 +24,9 @@ from gradskew.clients import SGD
 from gradskew.commands import command
 from gradskew.federation import Federation, simulate
 from gradskew.paths import registered, within
-from gradskew.records import Record, Store
+from gradskew.records import Record
 from gradskew.spec import Run
+from gradskew.store import Store
 from tiny import Cuts, Tiny
 
 ROWS = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 90.0], [6.0, 40.0], [8.0, 60.0]])

@@ -13,7 +13,7 @@ import pytest
 
 from gradskew import Store, leases, simulate, sweep, work
 from gradskew.leases import Lease, host, owned
-from gradskew.records import SECOND
+from gradskew.store import SECOND
 from test_checkpoints import BASE
 from test_cli import records
 
@@ -81,7 +81,7 @@ def test_an_owner_that_falls_silent_loses_the_run_and_the_first_record_stays(tmp
 def test_a_run_is_owned_by_one_process_until_it_ends(tmp_path: Path) -> None:
     held = """
 import sys, time
-from gradskew.records import Store
+from gradskew.store import Store
 with Store(sys.argv[1]).owned("a" * 64) as lease:
     print(lease is not None, flush=True)
     time.sleep(60)

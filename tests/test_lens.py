@@ -17,9 +17,10 @@ from gradskew.geometry import Rows
 from gradskew.lens import Lens
 from gradskew.models import Linear
 from gradskew.partition import IID
-from gradskew.records import Record, Store
+from gradskew.records import Record
 from gradskew.skew import Picture, measure
 from gradskew.spec import Run
+from gradskew.store import Store
 from test_traces import Keeps
 from tiny import Cuts, Tiny
 

@@ -10,9 +10,9 @@ import pytest
 
 from gradskew import Record, aggregators, attacks, simulate
 from gradskew.checks import InputError
-from gradskew.records import Store
 from gradskew.report import Table
 from gradskew.schema import SEEN, SPEC
+from gradskew.store import Store
 from test_checkpoints import RUNS
 
 RUN = replace(RUNS["mean"], attack=attacks.make("strike"), aggregator=aggregators.make("nnm+multikrum"), rounds=2)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from .lens import Lens
     from .models import CNN, MLP, AlexNet, FemnistCNN, Linear, ResNet18, UserModel
     from .partition import IID, ByWriter, Dirichlet
-    from .records import Record, Store
+    from .records import Record
     from .report import Table
     from .spec import Run
+    from .store import Store
 
 __all__ = [
     "CIFAR10",
@@ -80,9 +81,10 @@ _MODULES = {
     "lens": ("Lens",),
     "models": ("CNN", "MLP", "AlexNet", "FemnistCNN", "Linear", "ResNet18", "UserModel"),
     "partition": ("IID", "ByWriter", "Dirichlet"),
-    "records": ("Record", "Store"),
+    "records": ("Record",),
     "report": ("Table",),
     "spec": ("Run",),
+    "store": ("Store",),
 }
 
 

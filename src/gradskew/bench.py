@@ -21,8 +21,9 @@ from .computing import computing
 from .federation import Federation
 from .memory import check_fits
 from .players import play_all
-from .records import Record, Store
+from .records import Record
 from .spec import Run
+from .store import Store
 from .work import Played
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a user may have of it
@@ -103,8 +104,9 @@ def _sweep(
 ) -> list[Record]:
     store.prepare()
     unique = {run.digest: run for run in runs}  # one spec may be written in several ways
-    left = [run for digest, run in unique.items() if store.load(digest) is None]
-    for digest in unique.keys() - {run.digest for run in left}:
+    found = {record.digest: record for record in stored(list(unique.values()), store)}
+    left = [run for digest, run in unique.items() if digest not in found]
+    for digest in found:
         store.tidy(digest)  # of a process that was killed after it had stored the run
     if isinstance(workers, Cluster):
         if left:
@@ -131,9 +133,10 @@ def _sweep(
                 elsewhere.append(run)
     if failures:
         raise Unplayed(failures) from failures[0][1]
-    records = stored(runs, store)
-    check(len(records) == len(runs), f"{len(runs) - len(records)} records are gone from {store.runs}: run it again")
-    return records
+    found |= {record.digest: record for record in stored(left, store)}
+    gone = len(unique) - len(found)
+    check(not gone, f"{gone} records are gone from {store.runs}: run it again")
+    return [found[run.digest] for run in runs]
 
 
 def stored(runs: Sequence[Run], out: Store | Path | str) -> list[Record]:

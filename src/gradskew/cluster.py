@@ -20,8 +20,8 @@ import torch
 from .checks import InputError, check, check_number
 from .data import put_together, take_apart
 from .memory import estimate
-from .records import Store
 from .spec import Run
+from .store import Store
 from .work import Played, play
 
 RETRIES = 5  # of a run whose worker or node was lost

@@ -31,6 +31,14 @@ def wary(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
+def make(folder: Path) -> None:
+    """Make a folder, and those above it, if it is not there, such that a power cut leaves it."""
+    if not folder.parent.exists():
+        make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)  # whoever made it
+
+
 def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:
     """Replace a file atomically: readers see the old content or the new, and a full disk or a power cut leaves the old.
 

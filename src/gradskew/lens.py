@@ -24,12 +24,15 @@ class Lens:
 
     def __init__(self, record: Record):
         self.record = record
-        self.seen: list[dict[str, Any]] = []
-        self.rounds: list[int] = []
-        for metrics in record.rounds:
-            if metrics.get("lens"):
-                self.seen.append(metrics["lens"])
-                self.rounds.append(metrics["round"])
+
+    @property
+    def seen(self) -> list[dict[str, Any]]:
+        """What the lens wrote down in each of the rounds."""
+        return [metrics["lens"] for metrics in self.record.rounds if metrics.get("lens")]
+
+    @property
+    def rounds(self) -> list[int]:
+        return [metrics["round"] for metrics in self.record.rounds if metrics.get("lens")]
 
     def series(self, name: str) -> list[float | None]:
         """A number for each of the rounds.

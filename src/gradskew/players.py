@@ -15,8 +15,8 @@ from contextlib import contextmanager
 
 from .checks import InputError
 from .cluster import Cluster, Outcomes, play_on_cluster
-from .records import Store
 from .spec import Run
+from .store import Store
 from .work import Played, play, play_in_worker, start_worker
 
 POLL = 0.2  # seconds between two looks at the progress

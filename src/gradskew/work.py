@@ -18,8 +18,8 @@ from .checkpoints import Snapshot, Unfit
 from .federation import simulate
 from .leases import Lease
 from .machine import reset_peak
-from .records import Store
 from .spec import Run
+from .store import Store
 
 EVERY = 30.0  # seconds between two checkpoints of a run
 RARELY = 50  # times as long as one takes there is none: a large one on a slow disk costs at most 2 %

@@ -99,7 +99,7 @@ def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **option
     from ..embeddings import lle_figure
     from ..files import write
     from ..paper import EXPERIMENTS, is_whole
-    from ..records import Store
+    from ..store import Store
     from ..terminal import ProgressLine
     from ..traces import follow
 

@@ -20,8 +20,8 @@ def report(folder: Path, out: Path | None) -> None:
     Nothing is played. Runs of one federation make a section of the page. FOLDER is what --out named before; its default
     is gradskew-results.
     """
-    from ..records import Store
     from ..report import count, federations
+    from ..store import Store
 
     check(
         folder.is_dir(), f"there is no folder {str(folder)!r}: name the one that --out named when the runs were played"

@@ -114,10 +114,10 @@ def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | 
     """The numbers on a simulated federation, averaged over its rounds."""
     from ..lens import Lens, Overview
     from ..names import split_list
-    from ..records import Store
     from ..report import Table
     from ..settings import make_runs
     from ..skew.references import reading
+    from ..store import Store
     from ..terminal import show_skew
     from ..verdicts import verdict
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import make, write
 from .arrays import put_together, take_apart
 from .base import Dataset
 
@@ -61,17 +62,16 @@ def _content(cache: Path, folder: Path, files: Sequence[Path]) -> str:
     known = hashlib.sha256(json.dumps([str(folder.resolve()), seen]).encode()).hexdigest()
     note = cache / "index" / known
     with suppress(OSError, ValueError):
-        if len(digest := note.read_text("ascii")) == 64:
+        if len(bytes.fromhex(digest := note.read_text("ascii"))) == 32:
             return digest
     total = hashlib.sha256()
     for path, (relative, size, _) in zip(files, seen, strict=True):
         total.update(os.fsencode(f"{relative}\n{size}\n"))
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
-    with suppress(OSError), _fresh(cache) as new:
-        (new / known).write_text(total.hexdigest())
-        note.parent.mkdir(exist_ok=True)
-        (new / known).replace(note)
+    with suppress(OSError):
+        make(note.parent)
+        write(note, total.hexdigest())
     return total.hexdigest()
 
 
@@ -111,7 +111,7 @@ def _store(dataset: Dataset, name: str, entry: Path) -> None:
                 os.fsync(file.fileno())
             stamps[path.name] = _stamp(path)
         about |= {"name": name, "files": stamps}
-        (made / ABOUT).write_text(json.dumps({"about": about, "sha256": _checksum(about)}, indent=1))
+        write(made / ABOUT, json.dumps({"about": about, "sha256": _checksum(about)}, indent=1))
         try:
             made.rename(entry)
         except OSError:
