@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format docs benchmarks crosschecks chaos fuzz wheel clean
+.PHONY: help bench test lint format docs benchmarks crosschecks chaos power fuzz wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual
 
 chaos: $(VENV)/.installed-dev  ## Kill sweeps 200 times; compare with undisturbed ones (about 20 minutes)
 	$(BIN)/python tests/chaos.py --kills 200
+
+power: $(VENV)/.installed-dev  ## Cut the power of a disk 60 times, as root on Linux; go on from each cut (about 15 minutes)
+	$(BIN)/python tests/power.py --cuts 30
 
 wheel: $(VENV)/.installed-dev  ## Build dist/, and play a tiny bench with the wheel alone in a fresh environment
 	rm -rf dist $(WHEEL)

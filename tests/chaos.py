@@ -24,18 +24,24 @@ GRID = (
 LONGEST = 1.0  # seconds that a sweep is left alone after its first sign of work, at the most
 PATIENCE = 120.0  # seconds for a sweep to show a sign of work
 
-# A bench with checkpoints all the time, that logs each run which it begins, and whether that was stored already.
+# A bench with checkpoints all the time, that logs each run which it begins, and whether that was stored already; and
+# elsewhere each run that it has stored.
 PLAY = """
 import os
-from gradskew import work
+from gradskew import Store, work
 from gradskew.cli import main
-inner, work.EVERY = work.simulate, 0.05
+inner, save, work.EVERY, work.RARELY = work.simulate, Store.save, 0.05, 0
 def simulate(run, **given):
     stored = os.path.exists(os.path.join(os.environ["RUNS"], run.digest, "record.json"))
     with open(os.environ["LOG"], "a") as log:
         log.write(f"{run.digest} {stored} {given['start'] is not None}" + chr(10))
     return inner(run, **given)
-work.simulate = simulate
+def store(self, result, seconds):
+    record = save(self, result, seconds)
+    with open(os.environ["LOG"] + ".stored", "a") as log:
+        log.write(result.run.digest + chr(10))
+    return record
+work.simulate, Store.save = simulate, store
 if __name__ == "__main__":
     main()
 """
@@ -61,26 +67,31 @@ class Toll:
 
 
 class Grid:
-    """One grid in a folder of its own, with the processes that play it."""
+    """One grid in a folder of its own, with the processes that play it. out: where its store is."""
 
-    def __init__(self, folder: Path, grid: str, workers: Sequence[int]):
-        self.folder, self.grid, self.workers = folder, grid, workers
+    def __init__(self, folder: Path, grid: str, workers: Sequence[int], out: Path | None = None):
+        self.folder, self.grid, self.workers, self.out = folder, grid, workers, out or folder / "out"
         folder.mkdir()
         (folder / "play.py").write_text(PLAY)
 
     @property
     def records(self) -> dict[str, bytes]:
-        return {path.parent.name: path.read_bytes() for path in self.folder.glob("out/runs/*/record.json")}
+        return {path.parent.name: path.read_bytes() for path in self.out.glob("runs/*/record.json")}
 
     @property
     def log(self) -> list[list[str]]:
-        path = self.folder / "log"
-        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        """Each run that was begun: its digest, whether it was stored, whether there was a checkpoint."""
+        return [line.split() for line in lines(self.folder / "log")]
+
+    @property
+    def stored(self) -> list[str]:
+        """The digest of each run that was stored, written down when that was done."""
+        return lines(self.folder / "log.stored")
 
     def start(self) -> list[subprocess.Popen[str]]:
         """One bench for each number of workers, all on the same store."""
-        place = {"RUNS": str(self.folder / "out" / "runs"), "LOG": str(self.folder / "log")}
-        play = [sys.executable, str(self.folder / "play.py"), *self.grid.split(), "--out", str(self.folder / "out")]
+        place = {"RUNS": str(self.out / "runs"), "LOG": str(self.folder / "log")}
+        play = [sys.executable, str(self.folder / "play.py"), *self.grid.split(), "--out", str(self.out)]
         return [
             subprocess.Popen(
                 [*play, "--workers", str(count)],
@@ -92,6 +103,10 @@ class Grid:
             )
             for count in self.workers
         ]
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
 
 
 def strike(process: subprocess.Popen[str], rng: random.Random) -> str:
@@ -140,20 +155,25 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
             for process in processes:
                 toll.errors += complaints(process.communicate(timeout=PATIENCE)[1])
             toll.lost += sum(one.records.get(digest) != record for digest, record in before.items())
-        finish(one, toll)
-        toll.runs += len(whole.records)
-        toll.begun += len(one.log)
-        toll.resumed += sum(resumed == "True" for _, _, resumed in one.log)
-        toll.again += sum(stored == "True" for _, stored, _ in one.log)
-        toll.differing += sum(one.records.get(digest) != record for digest, record in whole.records.items())
-        toll.differing += len(one.records) - len(whole.records)
-        names = [path.name for path in one.folder.glob("out/runs/*/*") if path.name not in KEPT]
-        left = [name for name in names if not name.startswith(".lease.")]  # which are tidied up when they are old
-        toll.errors += [f"left over: {name}" for name in left]
+        settle(one, whole, toll)
     return toll
 
 
 KEPT = ("record.json", "timing.json", "pictures.json")
+
+
+def settle(one: Grid, whole: Grid, toll: Toll) -> None:
+    """Play a grid that was disturbed to its end, count, and compare with the undisturbed one."""
+    finish(one, toll)
+    toll.runs += len(whole.records)
+    toll.begun += len(one.log)
+    toll.resumed += sum(resumed == "True" for _, _, resumed in one.log)
+    toll.again += sum(stored == "True" for _, stored, _ in one.log)
+    toll.differing += sum(one.records.get(digest) != record for digest, record in whole.records.items())
+    toll.differing += len(one.records) - len(whole.records)
+    names = [path.name for path in one.out.glob("runs/*/*") if path.name not in KEPT]
+    left = [name for name in names if not name.startswith(".lease.")]  # which are tidied up when they are old
+    toll.errors += [f"left over: {name}" for name in left]
 
 
 def finish(grid: Grid, toll: Toll) -> None:

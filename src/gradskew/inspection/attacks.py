@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType
 
 import torch
 from torch import Tensor
@@ -13,8 +12,21 @@ from torch import Tensor
 from ..aggregators import Mean
 from ..attacks import Attack, UserAttack
 from ..checks import check
-from .base import BAD, COLUMNS, FORGETFUL, GOOD, ODD, UNREPEATABLE, WIDE, attempt, gaussian, how_called, must, ratio
-from .rules import Answer
+from .base import (
+    BAD,
+    COLUMNS,
+    GOOD,
+    ODD,
+    UNREPEATABLE,
+    WIDE,
+    Answer,
+    attempt,
+    gaussian,
+    how_called,
+    must,
+    ratio,
+    remembered,
+)
 
 
 @dataclass(frozen=True)
@@ -77,16 +89,9 @@ def repeat(subject: AttackSubject) -> Answer:
 
 
 def memory(subject: AttackSubject) -> Answer:
-    attack = subject.fresh()
-    first = subject(subject.honest, attack=attack)
-    subject(gaussian(len(subject.honest), draw=2), attack=attack)
-    if torch.equal(first, subject(subject.honest, attack=attack)):
-        return GOOD, "A call leaves nothing behind."
-    if torch.equal(first, subject(subject.honest)):
-        if isinstance(getattr(attack, "target", None), FunctionType):
-            return BAD, FORGETFUL
-        return ODD, "It remembers: what it sends depends on the rounds before. Each run gets a fresh one."
-    return BAD, UNREPEATABLE
+    draws = subject.honest, gaussian(len(subject.honest), draw=2)
+    what = "what it sends depends on the rounds before"
+    return remembered(lambda honest, attack: subject(honest, attack=attack), subject.fresh, draws, what)
 
 
 def unchanged(subject: AttackSubject) -> Answer:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import FunctionType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +30,8 @@ FORGETFUL = (
     "It is a function that remembers: no copy and no checkpoint can hold that. Make it an object that remembers in its "
     "attributes."
 )
+
+Answer = tuple[str, str] | tuple[str, str, float]
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,22 @@ def must(call: Callable[[], Tensor]) -> Tensor:
     check(isinstance(answer, Tensor), str(answer))
     assert isinstance(answer, Tensor)
     return answer
+
+
+def remembered(
+    ask: Callable[[Tensor, Any], Tensor], fresh: Callable[[], Any], draws: Sequence[Tensor], what: str
+) -> Answer:
+    """What a call leaves behind. ask: of rows, and of what `fresh` has made; draws: two, one is asked twice."""
+    made, (rows, others) = fresh(), draws
+    first = ask(rows, made)
+    ask(others, made)
+    if torch.equal(first, ask(rows, made)):
+        return GOOD, "A call leaves nothing behind."
+    if not torch.equal(first, ask(rows, fresh())):
+        return BAD, UNREPEATABLE
+    if isinstance(getattr(made, "target", None), FunctionType):
+        return BAD, FORGETFUL
+    return ODD, f"It remembers: {what}. Each run gets a fresh one."
 
 
 def how_called(made: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType
 
 import torch
 from torch import Tensor
@@ -16,20 +15,20 @@ from ..imported import fitted
 from .base import (
     BAD,
     COLUMNS,
-    FORGETFUL,
     GOOD,
     ODD,
     UNREPEATABLE,
     WIDE,
+    Answer,
     attempt,
     close,
     gaussian,
     how_called,
     must,
     ratio,
+    remembered,
 )
 
-Answer = tuple[str, str] | tuple[str, str, float]
 HUGE = 1e30
 FAR = 1e3  # spreads of the rows: a result that lies farther from them was taken along
 
@@ -107,16 +106,9 @@ def repeat(subject: RuleSubject) -> Answer:
 
 
 def memory(subject: RuleSubject) -> Answer:
-    rule = subject.fresh()
-    first = subject(subject.rows, rule=rule)
-    subject(gaussian(subject.n, draw=1), rule=rule)
-    if torch.equal(first, subject(subject.rows, rule=rule)):
-        return GOOD, "A call leaves nothing behind."
-    if torch.equal(first, subject(subject.rows)):
-        if isinstance(getattr(rule, "target", None), FunctionType):
-            return BAD, FORGETFUL
-        return ODD, "It remembers: what it returns depends on the calls before. Each run gets a fresh one."
-    return BAD, UNREPEATABLE
+    draws = subject.rows, gaussian(subject.n, draw=1)
+    what = "what it returns depends on the calls before"
+    return remembered(lambda rows, rule: subject(rows, rule=rule), subject.fresh, draws, what)
 
 
 def unchanged(subject: RuleSubject) -> Answer:
