@@ -570,3 +570,12 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
     }
     known = set(settings.COMMON) | set(settings.RECIPES["digits"])
     assert names == known | {"partition", "sampled", "beta", "min_samples", "pictures"}
+
+
+def test_a_run_goes_on_where_nobody_reads_its_progress_any_more(tmp_path):
+    code = "from gradskew import cli, terminal; terminal.ProgressLine.EVERY = 0; cli.main()"
+    command = [sys.executable, "-c", code, "bench", *TINY.split(), "--out", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        process.stderr.close()
+    assert process.returncode == 0
+    assert len(list(tmp_path.glob("runs/*/record.json"))) == 2

@@ -255,25 +255,52 @@ def test_whoever_tidies_up_does_not_disturb_those_who_wait(tmp_path: Path, elsew
 
 def test_a_temporary_file_that_is_tidied_up_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lease = Lease(tmp_path / DIGEST, locked=True)
-    monkeypatch.setattr(os, "utime", lambda path: Path(path).unlink())
+    write = Path.write_text
+
+    def lose(path: Path, text: str) -> None:
+        write(path, text)
+        path.unlink()
+
+    monkeypatch.setattr(Path, "write_text", lose)
     assert not lease.take()
 
 
 def test_a_moments_error_does_not_end_the_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "BEAT", 0.01)
     errors = iter([OSError(116, "Stale file handle"), OSError(5, "Input/output error")])
-    look = Lease._look
+    renew = Lease._renew
 
     def flaky(self):
         if (error := next(errors, None)) is not None:
             raise error
-        return look(self)
+        return renew(self)
 
     with owned(tmp_path, DIGEST) as lease:
-        monkeypatch.setattr(Lease, "_look", flaky)
+        monkeypatch.setattr(Lease, "_renew", flaky)
         age(lease, 1000)
         until(lambda: time.time() - lease.path.stat().st_mtime < 500)
     assert not lease.path.exists()
+
+
+def test_a_sign_of_life_is_written_and_never_into_anothers_lease(
+    tmp_path: Path, elsewhere: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A time that is set may be that of the host's clock; one that is written is the file server's."""
+    mine = Lease(tmp_path / DIGEST, locked=False)
+    monkeypatch.setattr(os, "utime", None)
+    monkeypatch.setattr(leases, "LEASE", 0.05)
+    assert elsewhere._renew()
+    time.sleep(0.1)
+    assert elsewhere._renew()
+    monkeypatch.setattr(leases, "LEASE", 120.0)
+    assert not mine.take()
+    monkeypatch.setattr(leases, "LEASE", -1.0)
+    assert mine.take()
+    assert not elsewhere._renew()
+    assert mine.held
+    mine.path.unlink()
+    assert not mine._renew()
+    assert not mine.path.exists()
 
 
 def test_a_lease_that_is_taken_in_between_is_not_stolen(

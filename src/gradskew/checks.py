@@ -1,4 +1,4 @@
-"""Checks of what a user gives: one clear sentence, or nothing."""
+"""Checks of what a user gives, and what is said on the way: one clear sentence, or nothing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ import difflib
 import math
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
 
 class InputError(ValueError):
     """Something that the user can mend. The command line prints it as one line and exits with status 2."""
+
+
+def say(line: str) -> None:
+    """Print a line to stderr; where nobody listens any more, the work goes on."""
+    with suppress(OSError):
+        print(line, file=sys.stderr)
 
 
 def check(condition: bool, message: str) -> None:

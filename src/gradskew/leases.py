@@ -39,8 +39,7 @@ class Lease:
         self.folder.mkdir(exist_ok=True)
         mine = self.folder / f".{NAME}.{secrets.token_hex(8)}"
         try:
-            mine.write_text(self.text)
-            os.utime(mine)  # by the clock of whoever keeps the files, as in `beat`
+            mine.write_text(self.text)  # its time is told by whoever keeps the files, as in `_renew`
             now = mine.stat().st_mtime
             while not self._put(mine):
                 found = self._look()
@@ -97,6 +96,21 @@ class Lease:
         found = self._look()
         return found is not None and found[0] == self.text
 
+    def _renew(self) -> bool:
+        """Give a sign of life, if it is still ours.
+
+        It is written: to set a file's time, some file systems (sshfs) send the host's own.
+        """
+        try:
+            with open(self.path, "r+", opener=wary) as file:
+                if file.read(LONGEST) != self.text:
+                    return False
+                file.seek(0)
+                file.write(self.text)
+        except FileNotFoundError:
+            return False
+        return True
+
     @contextmanager
     def beating(self) -> Iterator[None]:
         """Inside, a thread gives signs of life."""
@@ -105,9 +119,8 @@ class Lease:
         def beat() -> None:
             while not over.wait(BEAT):
                 with suppress(OSError):  # of a moment: it goes on
-                    if not self.held:
+                    if not self._renew():
                         return
-                    os.utime(self.path)
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()

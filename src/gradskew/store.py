@@ -7,7 +7,6 @@ import json
 import platform
 import re
 import secrets
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from typing import Any
 import torch
 
 from .checkpoints import Snapshot
-from .checks import InputError, check
+from .checks import InputError, check, say
 from .federation import Result
 from .files import make, read, write
 from .leases import LEASE, Lease, owned
@@ -107,7 +106,7 @@ class Store:
         if first.to_json() != files[RECORD]:
             write(folder / SECOND, files[RECORD])
             differ = f"{folder} was played twice, with different results (on another kind of processor?)"
-            print(f"gradskew: {differ}: the first stays, the second is in {SECOND}", file=sys.stderr)
+            say(f"gradskew: {differ}: the first stays, the second is in {SECOND}")
         return first
 
     def save_checkpoint(self, digest: str, snapshot: Snapshot) -> None:
@@ -190,7 +189,7 @@ def _set_aside(path: Path, error: ValueError) -> None:
         pass  # another process was faster
     except OSError:
         done = "passed over"
-    print(f"gradskew: {done} a damaged {kind}, {path}: {error}", file=sys.stderr)
+    say(f"gradskew: {done} a damaged {kind}, {path}: {error}")
 
 
 def _timing(run: Run, seconds: float) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import fmean, pstdev
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from .audit import Audit
 from .bench import Progress
+from .checks import say
 from .inspection import BAD, COST, GOOD, ODD, Inspection, Task
 from .report import Panel, Table, count
 from .sheets import Sheet, conclusions
@@ -210,7 +210,7 @@ class ProgressLine:
             self.bar.update(self.task, completed=progress.rounds_done, total=progress.rounds, description=text)
         elif now - self.said > self.EVERY:
             self.said = now
-            print(text, file=sys.stderr)
+            say(text)
 
     def summary(self, runs: int, failed: int = 0) -> str:
         """What was done, in one sentence, of `runs` that the table holds, where others `failed`."""

@@ -6,7 +6,6 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from enum import IntEnum
 from typing import Any, NoReturn
 
 from .checkpoints import Snapshot, Unfit
+from .checks import say
 from .federation import simulate
 from .leases import Lease
 from .machine import reset_peak
@@ -101,7 +101,7 @@ class Keeper:
         try:
             self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
         except (OSError, ValueError) as error:
-            print(f"gradskew: no checkpoint of {self.digest[:12]}: {error}", file=sys.stderr)
+            say(f"gradskew: no checkpoint of {self.digest[:12]}: {error}")
         self.cost = time.perf_counter() - started
         self.writing = False
         if _stopped:

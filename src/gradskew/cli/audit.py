@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..checks import check, check_number
+from ..checks import check, check_number, say
 from .completion import several
 from .options import execution, federation
 from .playing import play, take_workers
@@ -81,7 +81,7 @@ def audit(
     for name, failed in inspected.items():
         if failed.failure is not None:
             asked[failed.kind].remove(failed.name)
-            click.echo(f"gradskew: the {failed.kind} {name} is not played: {failed.trouble}", err=True)
+            say(f"gradskew: the {failed.kind} {name} is not played: {failed.trouble}")
     if not any(asked.values()):
         click.get_current_context().exit(2)
     _check_attacked([*sent, *asked["attack"]])
@@ -94,7 +94,7 @@ def audit(
         show_audit(found, [*found.verdict, *remarks(found.table), played.summary, f"{', '.join(names)}: in {out}."])
     for name, failed in inspected.items():
         if failed.failed_in_play:
-            click.echo(f"gradskew: the {failed.kind} {name} failed in play: {failed.trouble}", err=True)
+            say(f"gradskew: the {failed.kind} {name} failed in play: {failed.trouble}")
     if others:
         raise Unplayed(others)
     if played.failure is not None and not played.failures:

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from ..checks import InputError, check
+from ..checks import InputError, check, say
 from ..names import split_list
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
 
     said = f"{task}: {count(len(runs), 'run')} of {count(runs[0].rounds, 'round')}"
     said += f", {len(runs) - left} stored" if left < len(runs) else ""
-    click.echo(said + how, err=True)
+    say(said + how)
 
 
 def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
@@ -100,7 +98,7 @@ def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
     from ..memory import foretell
 
     if runs:
-        click.echo(foretell(runs, workers), err=True)
+        say(foretell(runs, workers))
 
 
 @contextmanager
@@ -110,7 +108,7 @@ def stoppable(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo(f"Stopped. What is done is kept in {out}: the same command goes on from there.", err=True)
+        say(f"Stopped. What is done is kept in {out}: the same command goes on from there.")
         sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -123,4 +121,4 @@ def foretell(runs: Sequence[Run], workers: int = 1) -> None:
 
     if runs:
         with suppress(Exception):
-            click.echo(f"By a measured round, about {duration(estimated_seconds(runs, workers))}.", err=True)
+            say(f"By a measured round, about {duration(estimated_seconds(runs, workers))}.")

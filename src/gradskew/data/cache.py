@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import say
 from ..files import make, write
 from .arrays import put_together, take_apart
 from .base import Dataset
@@ -52,7 +52,7 @@ def through(name: str, folder: Path, files: Sequence[Path], make: Callable[[], D
         _store(dataset, name, entry)
     except OSError as error:
         reason = error.strerror or error
-        print(f"gradskew: cannot write the cache {str(cache)!r} ({reason}): decoded for this run only", file=sys.stderr)
+        say(f"gradskew: cannot write the cache {str(cache)!r} ({reason}): decoded for this run only")
     return _load(entry) or dataset
 
 
