@@ -25,7 +25,7 @@ LONGEST = 1.0  # seconds that a sweep is left alone after its first sign of work
 PATIENCE = 120.0  # seconds for a sweep to show a sign of work
 
 # A bench with checkpoints all the time, that logs each run which it begins, and whether that was stored already; and
-# elsewhere each run that it has stored.
+# elsewhere each round, and each run that it has stored.
 PLAY = """
 import os
 from gradskew import Store, work
@@ -35,7 +35,12 @@ def simulate(run, **given):
     stored = os.path.exists(os.path.join(os.environ["RUNS"], run.digest, "record.json"))
     with open(os.environ["LOG"], "a") as log:
         log.write(f"{run.digest} {stored} {given['start'] is not None}" + chr(10))
-    return inner(run, **given)
+    tell = given.pop("on_round")
+    def on_round():
+        with open(os.environ["LOG"] + ".rounds", "a") as log:
+            log.write("." + chr(10))
+        tell()
+    return inner(run, on_round=on_round, **given)
 def store(self, result, seconds):
     record = save(self, result, seconds)
     with open(os.environ["LOG"] + ".stored", "a") as log:
@@ -82,6 +87,11 @@ class Grid:
     def log(self) -> list[list[str]]:
         """Each run that was begun: its digest, whether it was stored, whether there was a checkpoint."""
         return [line.split() for line in lines(self.folder / "log")]
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds were played."""
+        return len(lines(self.folder / "log.rounds"))
 
     @property
     def stored(self) -> list[str]:
@@ -143,10 +153,10 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
         toll.grids += 1
         one = Grid(folder / str(toll.grids), grid, workers)
         while len(one.records) < len(whole.records) and toll.kills.total() < kills and not toll.errors:
-            before, begun = one.records, len(one.log)
+            before, played = one.records, one.rounds
             processes = one.start()
             deadline = time.monotonic() + PATIENCE
-            while len(one.log) == begun and any(p.poll() is None for p in processes) and time.monotonic() < deadline:
+            while one.rounds == played and any(p.poll() is None for p in processes) and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, LONGEST))
             running = [process for process in processes if process.poll() is None]

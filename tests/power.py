@@ -1,5 +1,6 @@
 """Power cuts: while a sweep writes to a disk of its own, copies of the disk are taken at random instants. A copy holds
-what had reached the disk by then, as if the power had gone; from there the same command must go on.
+what the file system had sent to the disk by then, as if the power had gone; from there the same command must go on. A
+cache in the disk itself is taken to survive.
 
 `python tests/power.py --cuts 50`, as root on Linux, with btrfs-progs, e2fsprogs and xfsprogs: the disk is an image that
 lies on btrfs, which copies a file at one instant.
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chaos import LONGEST, Grid, Toll, complaints, finish, settle
+from chaos import LONGEST, PATIENCE, Grid, Toll, complaints, finish, settle
 
 GRID = (
     "bench --clients 10 --byzantine 2 --rounds 60 --model linear --attacks mimic,strike"
@@ -29,6 +30,7 @@ def power(folder: Path, kind: str, cuts: int, rng: random.Random) -> Toll:
     toll, disk = Toll(), folder / "disk"
     whole = Grid(folder / "whole", GRID, [2])
     finish(whole, toll)
+    records = whole.records
     while toll.kills.total() < cuts and not toll.errors:
         toll.grids += 1
         empty(disk, SIZE)
@@ -43,11 +45,11 @@ def power(folder: Path, kind: str, cuts: int, rng: random.Random) -> Toll:
                     taken.append((folder / f"{toll.grids}.cut{len(taken)}", one.stored))
                     run("cp", "--reflink=always", disk, taken[-1][0])
                     toll.kills["cuts"] += 1
-            toll.errors += complaints(bench.communicate()[1])
+            toll.errors += complaints(bench.communicate(timeout=10 * PATIENCE)[1])
         for copy, stored in taken:
             with mounted(copy, folder / "place") as place:
                 cut = Grid(copy.with_suffix(copy.suffix + ".log"), GRID, [2], place / "out")
-                toll.lost += sum(cut.records.get(digest) != whole.records[digest] for digest in stored)
+                toll.lost += sum(cut.records.get(digest) != records[digest] for digest in stored)
                 settle(cut, whole, toll)
             copy.unlink()
     return toll

@@ -113,7 +113,7 @@ def test_a_damaged_record_that_cannot_be_set_aside_is_passed_over(store: Store, 
     monkeypatch.setattr(Path, "replace", refuse)
     assert list(store.all()) == []
     assert capsys.readouterr().err.splitlines() == [
-        f"gradskew: passed over a damaged record, {path}: not a record: KeyError('spec')"
+        f"gradskew: passed over a damaged record, {path}: not a record: KeyError('sha256')"
     ]
 
 

@@ -287,17 +287,18 @@ def test_a_sign_of_life_is_written_and_never_into_anothers_lease(
 ) -> None:
     """A time that is set may be that of the host's clock; one that is written is the file server's."""
     mine = Lease(tmp_path / DIGEST, locked=False)
-    monkeypatch.setattr(os, "utime", None)
-    monkeypatch.setattr(leases, "LEASE", 0.05)
-    assert elsewhere._renew()
-    time.sleep(0.1)
-    assert elsewhere._renew()
-    monkeypatch.setattr(leases, "LEASE", 120.0)
+    age(elsewhere, 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", None)
+        assert elsewhere._renew()
+    assert time.time() - elsewhere.path.stat().st_mtime < 500
     assert not mine.take()
-    monkeypatch.setattr(leases, "LEASE", -1.0)
+    age(elsewhere, 1000)
     assert mine.take()
     assert not elsewhere._renew()
     assert mine.held
+    mine.path.write_bytes(b"\xff\xfe")
+    assert not mine._renew()
     mine.path.unlink()
     assert not mine._renew()
     assert not mine.path.exists()

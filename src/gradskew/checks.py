@@ -17,8 +17,9 @@ class InputError(ValueError):
 
 def say(line: str) -> None:
     """Print a line to stderr; where nobody listens any more, the work goes on."""
-    with suppress(OSError):
-        print(line, file=sys.stderr)
+    with suppress(OSError, ValueError):  # a pipe without an end; a file that is closed
+        if sys.stderr is not None:
+            print(line, file=sys.stderr)
 
 
 def check(condition: bool, message: str) -> None:

@@ -32,7 +32,7 @@ def wary(path: str, flags: int) -> int:
 
 
 def make(folder: Path) -> None:
-    """Make a folder, and those above it, if it is not there, such that a power cut leaves it."""
+    """Make a folder, and those above it, if they are not there. A power cut takes none of these, nor the folder."""
     if not folder.parent.exists():
         make(folder.parent)
     folder.mkdir(exist_ok=True)

@@ -99,10 +99,11 @@ class Lease:
     def _renew(self) -> bool:
         """Give a sign of life, if it is still ours.
 
-        It is written: to set a file's time, some file systems (sshfs) send the host's own.
+        It is written: to set a file's time, some file systems (sshfs) send the host's own. Should another take it over
+        in this moment, it is written into what was the file when it was opened.
         """
         try:
-            with open(self.path, "r+", opener=wary) as file:
+            with open(self.path, "r+", errors="replace", opener=wary) as file:
                 if file.read(LONGEST) != self.text:
                     return False
                 file.seek(0)

@@ -14,14 +14,15 @@ from .federation import Result
 from .schema import check_record
 from .spec import LAST, canonical
 
-UNPACKED = 256  # records whose rounds are held as Python objects, of those that were looked at last
+UNPACKED = 64  # records whose rounds are held as Python objects: those that were looked at last, also by who is gone
 
 
 @dataclass(frozen=True)
 class Record:
     """A finished run: the content of its spec, its metrics per round, the SHA-256 of its final parameters.
 
-    class_counts: for each client the number of its images of each class; None without the lens.
+    rounds: a sequence to be read only, which is no list in a record that was read from disk. class_counts: for each
+    client the number of its images of each class; None without the lens.
     """
 
     spec: dict[str, Any]
@@ -33,14 +34,14 @@ class Record:
     def of(cls, result: Result) -> Record:
         return cls(result.run.content, result.rounds, result.params_sha256, result.class_counts)
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        return hashlib.sha256(canonical(self.spec).encode()).hexdigest()
+        return _sha256(canonical(self.spec))
 
-    @cached_property
+    @property
     def accuracies(self) -> list[float]:
         """Test accuracy after each round in which the model was tested, in percent."""
-        return [metrics["accuracy"] for metrics in self.rounds if metrics["accuracy"] is not None]
+        return list(self._numbers["accuracy"])
 
     @property
     def accuracy(self) -> float:
@@ -62,48 +63,48 @@ class Record:
 
     def average(self, metric: str) -> float | None:
         """The mean of a metric over the rounds in which it is a number; None if there is none."""
-        return self._averages.get(metric)
+        values = self._numbers.get(metric)
+        return sum(values) / len(values) if values else None
 
     @cached_property
-    def _averages(self) -> dict[str, float]:
+    def _numbers(self) -> dict[str, list[float]]:
+        """The metrics that are numbers, over the rounds that have them."""
         found: dict[str, list[float]] = {}
         for metrics in self.rounds:
             for name, value in metrics.items():
-                if type(value) in (int, float):
+                if isinstance(value, (int, float)):
                     found.setdefault(name, []).append(value)
-        return {name: sum(values) / len(values) for name, values in found.items()}
+        return found
 
     def to_json(self) -> str:
         """The text of record.json: the same record always gives the same bytes."""
-        before, after = self._halves()
-        return f'{before},"sha256":"{_checksum(before, after)}",{after}\n'
+        body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(self.rounds)}
+        if self.class_counts is not None:
+            body["class_counts"] = self.class_counts
+        before, after = canonical(body)[:-1], canonical({"spec": self.spec})[1:]  # what is sorted before and after it
+        return f'{before},"sha256":"{_sha256(f"{before},{after}")}",{after}\n'
 
     @classmethod
     def from_json(cls, text: str) -> Record:
         """The record in a text; ValueError if it is damaged, or cannot be that of a run."""
         try:
             body = json.loads(text)
+            checksum = body.pop("sha256")
             record = cls(body["spec"], body["rounds"], body["params_sha256"], body.get("class_counts"))
-            if body["sha256"] != _checksum(*record._halves()):
+            sealed = canonical(body)
+            if checksum != _sha256(sealed):
                 raise ValueError("its checksum does not match")
             check_record(record.spec, record.rounds, record.params_sha256, record.class_counts)
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error!r}") from None
-        return replace(record, rounds=Packed(text, len(record.rounds)))
-
-    def _halves(self) -> tuple[str, str]:
-        """The text without its checksum, which comes in between: keys are sorted."""
-        body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(self.rounds)}
-        if self.class_counts is not None:
-            body["class_counts"] = self.class_counts
-        return canonical(body)[:-1], canonical({"spec": self.spec})[1:]
+        return replace(record, rounds=Packed(sealed, len(record.rounds)))
 
 
 class Packed(Sequence[dict[str, Any]]):
-    """The rounds in the text of a record, compressed: a tenth of the memory, as a table may be of thousands of runs."""
+    """The rounds in the text of a record, compressed: a ninth of the memory, as a table may be of thousands of runs."""
 
     def __init__(self, text: str, length: int):
-        self.text, self.length = zlib.compress(text.encode(), 1), length
+        self.packed, self.length = zlib.compress(text.encode(), 1), length
 
     def __len__(self) -> int:
         return self.length
@@ -115,23 +116,23 @@ class Packed(Sequence[dict[str, Any]]):
     def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
 
     def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        return _unpacked(self.text)[index]
+        return _unpacked(self.packed)[index]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(_unpacked(self.text))
+        return iter(_unpacked(self.packed))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
 
     def __repr__(self) -> str:
         return repr(list(self))
 
 
 @lru_cache(UNPACKED)
-def _unpacked(text: bytes) -> list[dict[str, Any]]:
-    rounds: list[dict[str, Any]] = json.loads(zlib.decompress(text))["rounds"]
+def _unpacked(packed: bytes) -> list[dict[str, Any]]:
+    rounds: list[dict[str, Any]] = json.loads(zlib.decompress(packed))["rounds"]
     return rounds
 
 
-def _checksum(before: str, after: str) -> str:
-    return hashlib.sha256(f"{before},{after}".encode()).hexdigest()
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -85,6 +85,19 @@ def part(value: Any) -> bool:
     return type(value) is dict and text(value.get("name"))
 
 
+def shallow(value: Any, depth: int = 0) -> bool:
+    """Whatever JSON holds, but not so deep that it depends on the stack whether it can be read."""
+    if type(value) not in (dict, list, tuple):
+        return True
+    inside = value.values() if type(value) is dict else value
+    return depth < DEEPEST and all(shallow(entry, depth + 1) for entry in inside)
+
+
+def notes(value: Any) -> bool:
+    """What a rule or an attack noted on a round."""
+    return type(value) is dict and shallow(value)
+
+
 def rule(value: Any) -> bool:
     """A rule, or a mixing with the rule behind it, which may again stand behind one."""
     while part(value) and "mixing" in value:
@@ -153,8 +166,8 @@ ROUND: Mapping[str, Kind] = {
     "stepped": flag,
     "byzantine_share": maybe(share),
     "distance": maybe(measured),
-    "attack": lambda value: type(value) is dict and flag(value.get("called")),
-    "rule": lambda value: type(value) is dict,
+    "attack": lambda value: notes(value) and flag(value.get("called")),
+    "rule": notes,
 }
 SEEN: Mapping[str, Kind] = {
     "f": whole,
@@ -206,6 +219,7 @@ def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> None:
     for number, metrics in enumerate(rounds):
         name = f"round {number}"
         check_fields(name, metrics, ROUND)
+        _check_others(name, metrics, {*ROUND, "lens"})
         _hold(metrics["round"] == number, f"{name} is called {metrics['round']}")
         honest = metrics["rows"] - metrics["byzantine_rows"]
         _hold(honest >= 0 and metrics["rows"] + metrics["rejected"] == spec["sampled"], f"{name} has other rows")
@@ -217,6 +231,7 @@ def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> None:
 def _check_seen(name: str, seen: Any, honest: int, spec: Mapping[str, Any]) -> None:
     """What the lens saw of so many honest rows."""
     check_fields(name, seen, SEEN)
+    _check_others(name, seen, {*SEEN})
     _hold(len(seen["towards"]) == len(seen["principal"]) == honest > 0, f"{name} has other projections than rows")
     first, last = spec["byzantine"], spec["clients"]
     present = seen["clients"]
@@ -226,6 +241,12 @@ def _check_seen(name: str, seen: Any, honest: int, spec: Mapping[str, Any]) -> N
     _hold(len(present) == honest and _rising(present, first, last), f"{name} has other clients than rows")
     lost = seen["shut_out"] or []
     _hold(_rising(lost, first, last) and set(lost) <= set(present), f"{name} shuts out who was not there")
+
+
+def _check_others(name: str, content: Mapping[str, Any], known: set[str]) -> None:
+    """What else there is, of another version perhaps, can be read."""
+    for key in content.keys() - known:
+        _hold(shallow(content[key]), f"{name} has a {key:.60} that cannot be")
 
 
 def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import say
-from ..files import make, write
+from ..files import write
 from .arrays import put_together, take_apart
 from .base import Dataset
 
@@ -62,16 +63,17 @@ def _content(cache: Path, folder: Path, files: Sequence[Path]) -> str:
     known = hashlib.sha256(json.dumps([str(folder.resolve()), seen]).encode()).hexdigest()
     note = cache / "index" / known
     with suppress(OSError, ValueError):
-        if len(bytes.fromhex(digest := note.read_text("ascii"))) == 32:
+        if re.fullmatch("[0-9a-f]{64}", digest := note.read_text("ascii")):  # a power cut may have left zeros
             return digest
     total = hashlib.sha256()
     for path, (relative, size, _) in zip(files, seen, strict=True):
         total.update(os.fsencode(f"{relative}\n{size}\n"))
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
-    with suppress(OSError):
-        make(note.parent)
-        write(note, total.hexdigest())
+    with suppress(OSError), _fresh(cache) as new:
+        (new / known).write_text(total.hexdigest())
+        note.parent.mkdir(exist_ok=True)
+        (new / known).replace(note)
     return total.hexdigest()
 
 
