@@ -25,12 +25,14 @@ LONGEST = 1.0  # seconds that a sweep is left alone after its first sign of work
 PATIENCE = 120.0  # seconds for a sweep to show a sign of work
 
 # A bench with checkpoints all the time, that logs each run which it begins, and whether that was stored already; and
-# elsewhere each round, and each run that it has stored.
+# elsewhere each round, and each run that it has stored. LEASE: what to take for the seconds of a lease.
 PLAY = """
 import os
-from gradskew import Store, work
+from gradskew import Store, leases, work
 from gradskew.cli import main
 inner, save, work.EVERY, work.RARELY = work.simulate, Store.save, 0.05, 0
+leases.LEASE = float(os.environ.get("LEASE", leases.LEASE))
+leases.BEAT = leases.LEASE / 6
 def simulate(run, **given):
     stored = os.path.exists(os.path.join(os.environ["RUNS"], run.digest, "record.json"))
     with open(os.environ["LOG"], "a") as log:
