@@ -28,10 +28,10 @@ PATIENCE = 120.0  # seconds for a sweep to show a sign of work
 # elsewhere each round, and each run that it has stored. LEASE: what to take for the seconds of a lease.
 PLAY = """
 import os
-from gradskew import Store, leases, work
+from gradskew import Store, leases, store, work
 from gradskew.cli import main
 inner, save, work.EVERY, work.RARELY = work.simulate, Store.save, 0.05, 0
-leases.LEASE = float(os.environ.get("LEASE", leases.LEASE))
+leases.LEASE = store.LEASE = float(os.environ.get("LEASE", leases.LEASE))
 leases.BEAT = leases.LEASE / 6
 def simulate(run, **given):
     stored = os.path.exists(os.path.join(os.environ["RUNS"], run.digest, "record.json"))
@@ -43,12 +43,12 @@ def simulate(run, **given):
             log.write("." + chr(10))
         tell()
     return inner(run, on_round=on_round, **given)
-def store(self, result, seconds):
+def keep(self, result, seconds):
     record = save(self, result, seconds)
     with open(os.environ["LOG"] + ".stored", "a") as log:
         log.write(result.run.digest + chr(10))
     return record
-work.simulate, Store.save = simulate, store
+work.simulate, Store.save = simulate, keep
 if __name__ == "__main__":
     main()
 """

@@ -253,6 +253,17 @@ def test_whoever_tidies_up_does_not_disturb_those_who_wait(tmp_path: Path, elsew
     assert elsewhere.held
 
 
+def test_the_lease_of_a_run_that_is_stored_goes_when_its_owner_is_gone(tmp_path: Path, elsewhere: Lease) -> None:
+    """As after a power cut between the record and the end of the lease."""
+    store = Store(tmp_path.parent / "other")
+    store.runs = tmp_path
+    store.tidy(DIGEST)
+    assert elsewhere.held
+    age(elsewhere, leases.LEASE + 20)
+    store.tidy(DIGEST)
+    assert not elsewhere.path.exists()
+
+
 def test_a_temporary_file_that_is_tidied_up_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lease = Lease(tmp_path / DIGEST, locked=True)
     write = Path.write_text

@@ -23,7 +23,7 @@ from .files import wary
 LEASE = 120.0  # seconds of silence after which an owner on another host counts as gone
 BEAT = 20.0  # seconds between two signs of life
 POLL = 1.0  # seconds between two looks at another host's lease
-LOCK, NAME = "lock", "lease"
+LOCK, FILE = "lock", "lease"
 LONGEST = 500  # bytes of a lease
 
 
@@ -31,13 +31,13 @@ class Lease:
     """A file that says who plays the run in `folder`; it holds the owner's host and a token of its own."""
 
     def __init__(self, folder: Path, *, locked: bool):
-        self.folder, self.path, self.locked = folder, folder / NAME, locked
+        self.folder, self.path, self.locked = folder, folder / FILE, locked
         self.text = f"{host()}\n{secrets.token_hex(8)}\n"
 
     def take(self) -> bool:
         """Whether it is ours now: it was free, or its owner is gone."""
         self.folder.mkdir(exist_ok=True)
-        mine = self.folder / f".{NAME}.{secrets.token_hex(8)}"
+        mine = self.folder / f".{FILE}.{secrets.token_hex(8)}"
         try:
             mine.write_text(self.text)  # its time is told by whoever keeps the files, as in `_renew`
             now = mine.stat().st_mtime
@@ -83,7 +83,7 @@ class Lease:
         except OSError as error:
             if error.errno not in (errno.ELOOP, errno.EISDIR):
                 raise
-        self.path.rename(self.folder / f"{NAME}.damaged.{secrets.token_hex(4)}")
+        self.path.rename(self.folder / f"{FILE}.damaged.{secrets.token_hex(4)}")
         return None
 
     def _abandoned(self, text: str, last: float, now: float) -> bool:

@@ -21,7 +21,7 @@ from .checkpoints import Snapshot
 from .checks import InputError, check, say
 from .federation import Result
 from .files import make, read, write
-from .leases import LEASE, Lease, owned
+from .leases import FILE, LEASE, Lease, owned
 from .machine import peak
 from .memory import estimate
 from .records import Record
@@ -136,9 +136,9 @@ class Store:
         Others may wait for the run, and write leases of their own: only old ones go.
         """
         folder = self.runs / digest
-        for path in (folder / CHECKPOINT, *folder.glob(".*")):
+        for path in (folder / CHECKPOINT, folder / FILE, *folder.glob(".*")):
             with suppress(FileNotFoundError):
-                if not path.name.startswith(".lease.") or time.time() - path.stat().st_mtime > LEASE:
+                if not path.name.startswith((FILE, f".{FILE}.")) or time.time() - path.stat().st_mtime > LEASE:
                     path.unlink()
 
     def owned(self, digest: str, *, wait: bool = False) -> AbstractContextManager[Lease | None]:
