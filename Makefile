@@ -37,11 +37,11 @@ benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain P
 crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual environment of their own
 	$(PEERS)/bin/python -m pytest -W ignore crosschecks
 
-chaos: $(VENV)/.installed-dev  ## Kill sweeps 200 times; compare with undisturbed ones (about 20 minutes)
+chaos: $(VENV)/.installed-dev  ## Kill sweeps 200 times; compare with undisturbed ones (a quarter of an hour)
 	$(BIN)/python tests/chaos.py --kills 200
 
-power: $(VENV)/.installed-dev  ## Cut the power of a disk 60 times, as root on Linux; go on from each cut (about 15 minutes)
-	$(BIN)/python tests/power.py --cuts 30
+power: $(VENV)/.installed-dev  ## Cut the power of a disk 50 times, as root on Linux; go on from each cut (10 minutes)
+	$(BIN)/python tests/power.py --cuts 25
 
 wheel: $(VENV)/.installed-dev  ## Build dist/, and play a tiny bench with the wheel alone in a fresh environment
 	rm -rf dist $(WHEEL)

@@ -2,7 +2,7 @@
 what the file system had sent to the disk by then, as if the power had gone; from there the same command must go on. A
 cache in the disk itself is taken to survive.
 
-`python tests/power.py --cuts 50`, as root on Linux, with btrfs-progs, e2fsprogs and xfsprogs: the disk is an image that
+`python tests/power.py --cuts 25`, as root on Linux, with btrfs-progs, e2fsprogs and xfsprogs: the disk is an image that
 lies on btrfs, which copies a file at one instant.
 """
 
@@ -78,7 +78,7 @@ def run(*command: str | Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cuts", type=int, default=50, help="for each file system")
+    parser.add_argument("--cuts", type=int, default=25, help="for each file system")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     os.environ["LEASE"] = "3"  # a lease that was half written at the cut is waited for
