@@ -171,10 +171,11 @@ def test_a_damaged_entry_is_made_again(folder, home, damage, decoded):
     assert first.num_classes == 10
 
 
-def test_a_damaged_index_is_ignored(folder, home, decoded):
+@pytest.mark.parametrize("content", [b"\xff", b"\0" * 64], ids=["a byte", "the zeros of a power cut"])
+def test_a_damaged_index_is_ignored(folder, home, decoded, content):
     FashionMNIST(folder=folder).read()
     for note in (home / "index").iterdir():
-        note.write_bytes(b"\xff")
+        note.write_bytes(content)
     FashionMNIST(folder=folder).read()
     assert len(decoded) == 1
 
