@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from types import FunctionType
@@ -71,20 +73,59 @@ def must(call: Callable[[], Tensor]) -> Tensor:
     return answer
 
 
-def remembered(
-    ask: Callable[[Tensor, Any], Tensor], fresh: Callable[[], Any], draws: Sequence[Tensor], what: str
-) -> Answer:
-    """What a call leaves behind. ask: of rows, and of what `fresh` has made; draws: two, one is asked twice."""
-    made, (rows, others) = fresh(), draws
-    first = ask(rows, made)
-    ask(others, made)
-    if torch.equal(first, ask(rows, made)):
+@dataclass(frozen=True)
+class Subject(ABC):
+    """A rule or an attack, and the federation that it is for: n rows, f of them Byzantine."""
+
+    made: Any
+    n: int
+    f: int
+
+    @property
+    @abstractmethod
+    def rows(self) -> Tensor:
+        """What it is given, made anew."""
+
+    def fresh(self) -> Any:
+        """It before its first call."""
+        made = copy.deepcopy(self.made)
+        made.reset()
+        return made
+
+    @abstractmethod
+    def uncopied(self, rows: Tensor, f: int | None = None, made: Any = None) -> Tensor:
+        """What a fresh one, or this one, makes of the rows."""
+
+    def __call__(self, rows: Tensor, f: int | None = None, made: Any = None) -> Tensor:
+        """The same of a copy of the rows."""
+        return self.uncopied(rows.clone(), f, made)
+
+
+def repeat(subject: Subject) -> Answer:
+    if torch.equal(subject(subject.rows), subject(subject.rows)):
+        return GOOD, "The same rows give the same bits twice."
+    return BAD, UNREPEATABLE
+
+
+def remembered(subject: Subject, what: str) -> Answer:
+    """What a call leaves behind."""
+    made, rows = subject.fresh(), subject.rows
+    first = subject(rows, made=made)
+    subject(gaussian(len(rows), draw=2), made=made)
+    if torch.equal(first, subject(rows, made=made)):
         return GOOD, "A call leaves nothing behind."
-    if not torch.equal(first, ask(rows, fresh())):
+    if not torch.equal(first, subject(rows)):
         return BAD, UNREPEATABLE
     if isinstance(getattr(made, "target", None), FunctionType):
         return BAD, FORGETFUL
     return ODD, f"It remembers: {what}. Each run gets a fresh one."
+
+
+def left_alone(subject: Subject) -> bool:
+    """Whether it leaves its input as it was."""
+    rows = subject.rows
+    subject.uncopied(rows)
+    return torch.equal(rows, subject.rows)
 
 
 def how_called(made: object) -> str:

@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator, Mean, UserRule
@@ -17,16 +16,18 @@ from .base import (
     COLUMNS,
     GOOD,
     ODD,
-    UNREPEATABLE,
     WIDE,
     Answer,
+    Subject,
     attempt,
     close,
     gaussian,
     how_called,
+    left_alone,
     must,
     ratio,
     remembered,
+    repeat,
 )
 
 HUGE = 1e30
@@ -34,12 +35,10 @@ FAR = 1e3  # spreads of the rows: a result that lies farther from them was taken
 
 
 @dataclass(frozen=True)
-class RuleSubject:
-    """A rule, and the federation that it is for: n rows, f of them Byzantine."""
+class RuleSubject(Subject):
+    """A rule, and the federation that it is for."""
 
     made: Aggregator
-    n: int
-    f: int
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "f", min(self.f, self.made.max_f(self.n)))
@@ -48,20 +47,9 @@ class RuleSubject:
     def rows(self) -> Tensor:
         return gaussian(self.n)
 
-    def fresh(self) -> Aggregator:
-        """The rule before its first call."""
-        rule = copy.deepcopy(self.made)
-        rule.reset()
-        return rule
-
-    def __call__(self, rows: Tensor, f: int | None = None, rule: Aggregator | None = None) -> Tensor:
-        """What a fresh rule, or this one, makes of a copy of the rows."""
-        return self.uncopied(rows.clone(), f, rule)
-
-    def uncopied(self, rows: Tensor, f: int | None = None, rule: Aggregator | None = None) -> Tensor:
-        """The same of the rows themselves."""
-        rule, f = rule or self.fresh(), self.f if f is None else f
-        answer = rule.ask(rows, {"f": f}, seed=0) if isinstance(rule, UserRule) else rule(rows, f)
+    def uncopied(self, rows: Tensor, f: int | None = None, made: Aggregator | None = None) -> Tensor:
+        rule, f = made or self.fresh(), self.f if f is None else f
+        answer: Tensor = rule.ask(rows, {"f": f}, seed=0) if isinstance(rule, UserRule) else rule(rows, f)
         check_shape(f"{self.made.name} must return the aggregate (d,): it", answer, rows.shape[1])
         return answer
 
@@ -76,7 +64,7 @@ class RuleSubject:
 
 def answer(subject: RuleSubject) -> Answer:
     rule = subject.fresh()
-    must(lambda: subject(subject.rows, rule=rule))
+    must(lambda: subject(subject.rows, made=rule))
     given = how_called(rule)
     told = "" if not given else f"{given}{' and f' if subject.told else ', and is not told f'}. "
     return GOOD, f"{told}{subject.n} rows of {COLUMNS} give ({COLUMNS},)."
@@ -99,22 +87,12 @@ def own_f(subject: RuleSubject) -> Answer:
     return ODD, f"It is set to f = {own}, and this federation has f = {subject.f}: build it with (f={subject.f})."
 
 
-def repeat(subject: RuleSubject) -> Answer:
-    if torch.equal(subject(subject.rows), subject(subject.rows)):
-        return GOOD, "The same rows give the same bits twice."
-    return BAD, UNREPEATABLE
-
-
 def memory(subject: RuleSubject) -> Answer:
-    draws = subject.rows, gaussian(subject.n, draw=1)
-    what = "what it returns depends on the calls before"
-    return remembered(lambda rows, rule: subject(rows, rule=rule), subject.fresh, draws, what)
+    return remembered(subject, "what it returns depends on the calls before")
 
 
 def unchanged(subject: RuleSubject) -> Answer:
-    rows = subject.rows
-    subject.uncopied(rows)
-    if torch.equal(rows, subject.rows):
+    if left_alone(subject):
         return GOOD, "It leaves its input as it was."
     return BAD, "It changes its input. Here it gets a copy; a server that keeps its rows must give it one too."
 
