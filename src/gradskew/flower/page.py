@@ -42,7 +42,8 @@ class Cost:
 
 def report(settings: Mapping[str, Any], trails: Sequence[Trail]) -> str:
     """The page: what the attack costs, which rule would have held, how skewed the honest updates are."""
-    return page.render("flower.html", audit=Audit(settings, trails))
+    audit = Audit(settings, trails)
+    return page.render("flower.html", title=audit.title, audit=audit)
 
 
 @dataclass(frozen=True)
