@@ -72,6 +72,14 @@ class Toll:
     def wrong(self) -> int:
         return self.lost + self.again + self.differing + len(self.errors)
 
+    def tell(self, *first: str | int) -> int:
+        """Print the row of a table that begins so, and on stderr what was wrong; how much that is."""
+        cells = [*first, self.grids, self.runs, self.begun, self.resumed, self.lost, self.again, self.differing]
+        print(f"| {' | '.join(map(str, [*cells, len(self.errors)]))} |", flush=True)
+        for error in self.errors:
+            print(error, file=sys.stderr)
+        return self.wrong
+
 
 class Grid:
     """One grid in a folder of its own, with the processes that play it. out: where its store is."""
@@ -213,13 +221,8 @@ def main() -> None:
     for workers in ((1,), (2,), (1, 1), (2, 1)):
         with tempfile.TemporaryDirectory() as folder:
             toll = chaos(Path(folder), given.kills // 4, given.seed, workers)
-        wrong += toll.wrong
         how = ", ".join(f"{count} {name}" for name, count in sorted(toll.kills.items()))
-        cells = [" + ".join(map(str, workers)), f"{toll.kills.total()} ({how})", toll.grids, toll.runs, toll.begun]
-        cells += [toll.resumed, toll.lost, toll.again, toll.differing, len(toll.errors)]
-        print(f"| {' | '.join(map(str, cells))} |", flush=True)
-        for error in toll.errors:
-            print(error, file=sys.stderr)
+        wrong += toll.tell(" + ".join(map(str, workers)), f"{toll.kills.total()} ({how})")
     sys.exit(1 if wrong else 0)
 
 

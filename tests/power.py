@@ -91,12 +91,7 @@ def main() -> None:
             run("mkfs.btrfs", "-q", Path(folder) / "btrfs")
             with mounted(Path(folder) / "btrfs", Path(folder) / "copying") as copying:
                 toll = power(copying, kind, given.cuts, random.Random(given.seed))
-        wrong += toll.wrong
-        cells = [kind, toll.kills.total(), toll.grids, toll.runs, toll.begun, toll.resumed]
-        cells += [toll.lost, toll.again, toll.differing, len(toll.errors)]
-        print(f"| {' | '.join(map(str, cells))} |", flush=True)
-        for error in toll.errors:
-            print(error, file=sys.stderr)
+        wrong += toll.tell(kind, toll.kills.total())
     sys.exit(1 if wrong else 0)
 
 
