@@ -13,8 +13,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
     machine doctor
-    checks names randomness state paths files imported presets data partition models kernels geometry inplace
-    coordinates matrices clients attacks aggregators inspection skew schema spec computing memory checkpoints federation
+    checks names randomness state paths files schema imported presets data partition models kernels geometry inplace
+    coordinates matrices clients attacks aggregators inspection skew spec computing memory checkpoints federation
     records leases store lens work cluster players bench report verdicts audit exports figures embeddings sheets charts
     page flower terminal settings commands paper traces probe cli
 """

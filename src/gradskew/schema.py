@@ -71,26 +71,28 @@ def listed(kind: Kind) -> Kind:
     return lambda value: type(value) in (list, tuple) and all(map(kind, value))
 
 
-def setting(value: Any, depth: int = 0) -> bool:
+def nested(value: Any, kind: Kind, depth: int = 0) -> bool:
+    """A value of a kind, or lists and objects of such; not so deep that the stack decides whether it can be read."""
+    if type(value) not in (dict, list, tuple):
+        return kind(value)
+    keys, inside = (value, value.values()) if type(value) is dict else ((), value)
+    named = all(isinstance(key, str) and kind(key) for key in keys)
+    return named and depth < DEEPEST and all(nested(entry, kind, depth + 1) for entry in inside)
+
+
+def setting(value: Any) -> bool:
     """What a spec says of something: a number, a text, a list of settings, or settings by name."""
-    if type(value) is dict:
-        return depth < DEEPEST and all(text(key) and setting(entry, depth + 1) for key, entry in value.items())
-    if type(value) in (list, tuple):
-        return depth < DEEPEST and all(setting(entry, depth + 1) for entry in value)
-    return value is None or type(value) in (bool, int, float) or text(value)
+    return nested(value, lambda each: each is None or type(each) in (bool, int, float) or text(each))
+
+
+def shallow(value: Any) -> bool:
+    """Whatever JSON holds, but not too deep."""
+    return nested(value, lambda each: True)
 
 
 def part(value: Any) -> bool:
     """A rule, an attack, a model with its options."""
     return type(value) is dict and text(value.get("name"))
-
-
-def shallow(value: Any, depth: int = 0) -> bool:
-    """Whatever JSON holds, but not so deep that it depends on the stack whether it can be read."""
-    if type(value) not in (dict, list, tuple):
-        return True
-    inside = value.values() if type(value) is dict else value
-    return depth < DEEPEST and all(shallow(entry, depth + 1) for entry in inside)
 
 
 def notes(value: Any) -> bool:

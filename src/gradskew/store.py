@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
-import re
 import secrets
 import tempfile
 import time
@@ -25,7 +24,7 @@ from .leases import FILE, LEASE, Lease, owned
 from .machine import peak
 from .memory import estimate
 from .records import Record
-from .schema import TIMING
+from .schema import TIMING, sha256
 from .skew import Picture
 from .spec import Run, canonical
 
@@ -33,7 +32,6 @@ LARGEST = 256 << 20  # bytes of a record that we are willing to read
 LARGEST_CHECKPOINT = 16 << 30
 LARGEST_TIMING = 1 << 20
 RECORD, SECOND, CHECKPOINT = "record.json", "record.second.json", "checkpoint.safetensors"
-DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Store:
@@ -169,7 +167,7 @@ class Store:
         """Every sound record, in the order of their digests. A link is passed over, wherever it leads."""
         self._check()
         for folder in sorted(self.runs.iterdir() if self.runs.is_dir() else []):
-            if DIGEST.fullmatch(folder.name) and not folder.is_symlink():
+            if sha256(folder.name) and not folder.is_symlink():
                 record = self.load(folder.name)
                 if record is not None:
                     yield record

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -22,6 +21,7 @@ import numpy as np
 
 from ..checks import say
 from ..files import write
+from ..schema import sha256
 from .arrays import put_together, take_apart
 from .base import Dataset
 
@@ -63,7 +63,7 @@ def _content(cache: Path, folder: Path, files: Sequence[Path]) -> str:
     known = hashlib.sha256(json.dumps([str(folder.resolve()), seen]).encode()).hexdigest()
     note = cache / "index" / known
     with suppress(OSError, ValueError):
-        if re.fullmatch("[0-9a-f]{64}", digest := note.read_text("ascii")):  # a power cut may have left zeros
+        if sha256(digest := note.read_text("ascii")):  # a power cut may have left zeros
             return digest
     total = hashlib.sha256()
     for path, (relative, size, _) in zip(files, seen, strict=True):
