@@ -253,7 +253,7 @@ def test_another_process_was_first(folder, home, monkeypatch, decoded):
 def test_processes_at_once_agree(folder, home):
     code = f"from gradskew.data import FashionMNIST; print(FashionMNIST(folder={str(folder)!r}).load().digest)"
     started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    outputs = {process.communicate(timeout=60)[0].strip() for process in started}
+    outputs = {process.communicate(timeout=300)[0].strip() for process in started}
     assert outputs == {FashionMNIST(folder=folder).read().digest}
     assert len(entries(home)) == 1
     assert left(home) == []

@@ -21,18 +21,25 @@ DIGEST = "a" * 64
 GRID = "bench --clients 6 --byzantine 1 --rounds 40 --epochs 1 --model linear --attacks mimic,lie --aggregators cclip"
 
 # Processes that see no lock of each other, as on two hosts, and log what they play. argv: the host's name.
+# The one named `stops` does so in its 20th round, until it is told to go on.
 APART = """
-import os, sys
+import os, signal, sys
 from gradskew import leases, work
 if sys.argv[1] != "here":
     leases._lock = lambda file, byte, wait: None
     leases.host = lambda name=sys.argv[1]: name
     leases.LEASE, leases.BEAT, leases.POLL = map(float, os.environ["TIMES"].split())
-inner = work.simulate
-def simulate(run, **given):
+inner, rounds = work.simulate, 0
+def simulate(run, on_round, **given):
+    def count():
+        global rounds
+        rounds += 1
+        if (sys.argv[1], rounds) == ("stops", 20):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        on_round()
     with open(os.environ["PLAYED"], "a") as log:
         log.write(run.digest + chr(10))
-    return inner(run, **given)
+    return inner(run, on_round=count, **given)
 work.simulate = simulate
 from gradskew.cli import main
 main(sys.argv[2:])
@@ -57,12 +64,10 @@ def test_processes_share_a_store_and_play_no_run_twice(hosts: tuple[str, ...], t
 
 
 def test_an_owner_that_falls_silent_loses_the_run_and_the_first_record_stays(tmp_path: Path) -> None:
-    silent = bench(tmp_path, "one", "--rounds", "200", times="0.5 0.1 0.1")
+    silent = bench(tmp_path, "stops", times="0.5 0.1 0.1")
     try:
-        until((tmp_path / "played").exists)
-        time.sleep(0.2)
-        silent.send_signal(signal.SIGSTOP)
-        other = bench(tmp_path, "two", "--rounds", "200", times="0.5 0.1 0.1")
+        os.waitid(os.P_PID, silent.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        other = bench(tmp_path, "other", times="0.5 0.1 0.1")
         _, err = other.communicate(timeout=300)
         assert other.returncode == 0, err
         before = {path: (path.stat().st_ino, path.read_bytes()) for path in (tmp_path / "out").rglob("record.json")}
@@ -84,7 +89,7 @@ import sys, time
 from gradskew.store import Store
 with Store(sys.argv[1]).owned("a" * 64) as lease:
     print(lease is not None, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
     store = Store(tmp_path)
     other = subprocess.Popen([sys.executable, "-c", held, str(tmp_path)], stdout=subprocess.PIPE, text=True)

