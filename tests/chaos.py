@@ -21,6 +21,7 @@ GRID = (
     "bench --clients 10 --byzantine 2 --rounds 60 --model linear --attacks none,mimic,lie,strike"
     " --aggregators mean,cclip,nnm+rfa,bucketing+median"
 )
+WORKER = "SIGKILL to a worker"  # which its bench outlives
 LONGEST = 1.0  # seconds that a sweep is left alone after its first sign of work, at the most
 PATIENCE = 120.0  # seconds for a sweep to show a sign of work
 
@@ -52,6 +53,8 @@ work.simulate, Store.save = simulate, keep
 if __name__ == "__main__":
     main()
 """
+
+Bench = subprocess.Popen[str]
 
 
 @dataclass
@@ -108,37 +111,44 @@ class Grid:
         """The digest of each run that was stored, written down when that was done."""
         return lines(self.folder / "log.stored")
 
-    def start(self) -> list[subprocess.Popen[str]]:
+    def start(self) -> list[Bench]:
         """One bench for each number of workers, all on the same store."""
+        return [self.bench(count) for count in self.workers]
+
+    def bench(self, workers: int) -> Bench:
+        """Start one; it is not waited for."""
         place = {"RUNS": str(self.out / "runs"), "LOG": str(self.folder / "log")}
         play = [sys.executable, str(self.folder / "play.py"), *self.grid.split(), "--out", str(self.out)]
-        return [
-            subprocess.Popen(
-                [*play, "--workers", str(count)],
-                env={**os.environ, **place},
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-            for count in self.workers
-        ]
+        return subprocess.Popen(
+            [*play, "--workers", str(workers)],
+            env={**os.environ, **place},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def alive(bench: Bench) -> bool:
+    return bench.poll() is None
 
 
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def strike(process: subprocess.Popen[str], rng: random.Random) -> str:
-    """Stop a bench in one of the ways in which benches are stopped; returns which."""
+def strike(bench: Bench, rng: random.Random) -> str:
+    """Stop a bench, or one of its workers, in one of the ways in which they are stopped; returns which."""
     how = rng.choice(["SIGKILL to all", "SIGKILL to all", "SIGKILL to one", "SIGINT", "SIGTERM"])
     if how == "SIGKILL to all":
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(bench.pid, signal.SIGKILL)
     elif how == "SIGKILL to one":
+        victim = rng.choice([bench.pid, *children(bench.pid)])
         with suppress(ProcessLookupError):
-            os.kill(rng.choice([process.pid, *children(process.pid)]), signal.SIGKILL)
+            os.kill(victim, signal.SIGKILL)
+        return "SIGKILL to the bench" if victim == bench.pid else WORKER
     else:
-        process.send_signal(signal.SIGINT if how == "SIGINT" else signal.SIGTERM)
+        bench.send_signal(signal.SIGINT if how == "SIGINT" else signal.SIGTERM)
     return how
 
 
@@ -162,19 +172,21 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
     while toll.kills.total() < kills and not toll.errors:
         toll.grids += 1
         one = Grid(folder / str(toll.grids), grid, workers)
+        running: dict[int, Bench] = {}  # by its place in `workers`
         while len(one.records) < len(whole.records) and toll.kills.total() < kills and not toll.errors:
             before, played = one.records, one.rounds
-            processes = one.start()
+            running |= {place: one.bench(count) for place, count in enumerate(workers) if place not in running}
             deadline = time.monotonic() + PATIENCE
-            while one.rounds == played and any(p.poll() is None for p in processes) and time.monotonic() < deadline:
+            while one.rounds == played and any(map(alive, running.values())) and time.monotonic() < deadline:
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, LONGEST))
-            running = [process for process in processes if process.poll() is None]
-            for process in running:
-                toll.kills[strike(process, rng)] += 1
-            for process in processes:
-                toll.errors += complaints(process.communicate(timeout=PATIENCE)[1])
+            hows = {place: strike(bench, rng) for place, bench in running.items() if alive(bench)}
+            toll.kills.update(hows.values())
+            for place in [place for place in running if hows.get(place) != WORKER]:  # else it goes on
+                toll.errors += complaints(running.pop(place).communicate(timeout=PATIENCE)[1])
             toll.lost += sum(one.records.get(digest) != record for digest, record in before.items())
+        for bench in running.values():
+            toll.errors += complaints(bench.communicate(timeout=PATIENCE)[1])
         settle(one, whole, toll)
     return toll
 
@@ -198,10 +210,10 @@ def settle(one: Grid, whole: Grid, toll: Toll) -> None:
 
 def finish(grid: Grid, toll: Toll) -> None:
     """Play the grid to its end, undisturbed."""
-    for process in grid.start():
-        _, err = process.communicate(timeout=10 * PATIENCE)
+    for bench in grid.start():
+        _, err = bench.communicate(timeout=10 * PATIENCE)
         toll.errors += complaints(err)
-        toll.errors += [] if process.returncode == 0 else [f"exit {process.returncode}: {err[-300:]}"]
+        toll.errors += [] if bench.returncode == 0 else [f"exit {bench.returncode}: {err[-300:]}"]
 
 
 def complaints(err: str) -> list[str]:

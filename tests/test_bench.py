@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,7 +17,7 @@ import pytest
 from gradskew import IID, SGD, FashionMNIST, Run, Store, aggregators, attacks, bench, grid, sweep, work
 from gradskew.aggregators import Mean
 from gradskew.attacks import LIE, Attack, NoAttack
-from gradskew.bench import Progress
+from gradskew.bench import Progress, Unplayed
 from gradskew.checks import InputError
 from gradskew.models import Linear
 from test_data import write_fashion
@@ -40,11 +42,21 @@ class Raises(Attack):
     what: str = "bug"
 
     def __call__(self, honest, own, *, n=None, generator=None, context=None):
-        if self.what == "kill":
+        if self.what == "kill" or (self.what == "kill once" and once()):
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.what == "kill once":
+            return own
         if self.what == "shape":
             return own[:, :-1]
         raise {"bug": ZeroDivisionError, "memory": MemoryError, "disk": OSError}[self.what]("over\nhere")
+
+
+def once():
+    """Whether it is asked for the first time, by any process."""
+    asked = Path(os.environ["ASKED"])
+    first = not asked.exists()
+    asked.touch()
+    return first
 
 
 def stored(folder):
@@ -212,14 +224,35 @@ def test_a_run_that_raises_leaves_the_others_stored(tmp_path, what, says):
     assert set(stored(tmp_path)) == {run.digest for run in good}
 
 
-def test_a_killed_worker_is_one_error(tmp_path):
-    runs = [*runs_of("none", "mean"), replace(BASE, attack=Raises(what="kill"))]
-    with pytest.raises(InputError, match=r"a worker was killed .*; the same command goes on"):
-        sweep(runs, tmp_path, workers=2)
-    assert set(stored(tmp_path)) <= {runs[0].digest}
-    log = Log()
-    sweep(runs[:1], tmp_path, report=log)  # goes on
-    assert set(stored(tmp_path)) == {runs[0].digest}
+def test_a_sweep_outlives_a_worker_that_is_killed(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
+    runs, log = [replace(BASE, attack=Raises(what="kill once")), *runs_of("none,lie", "mean,median")], Log()
+    records = sweep(runs, tmp_path / "disturbed", workers=2, report=log)
+    assert [record.digest for record in records] == [run.digest for run in runs]
+    assert capsys.readouterr().err.count("a worker was killed") == 1
+    assert log[-1] == Progress(5, 5, 10, 10)
+    assert max(progress.rounds_done for progress in log) == 10
+    sweep(runs, tmp_path / "whole")
+    assert stored(tmp_path / "disturbed") == stored(tmp_path / "whole")
+
+
+def test_runs_that_kill_each_worker_are_the_only_ones_that_fail(tmp_path):
+    bad = [replace(BASE, attack=Raises(what="kill"), seed=seed) for seed in range(2)]
+    good = runs_of("none", "mean,median,cclip")
+    with pytest.raises(Unplayed, match="its worker was killed, and again when nothing else ran") as caught:
+        sweep([*bad, *good], tmp_path, workers=2)
+    assert sorted(run.seed for run, _ in caught.value.failures) == [0, 1]
+    assert set(stored(tmp_path)) == {run.digest for run in good}
+
+
+def test_workers_that_cannot_start_end_the_sweep_at_once(tmp_path):
+    script = tmp_path / "unguarded.py"
+    script.write_text("import gradskew as gs\ngs.sweep([gs.Run(seed=s) for s in range(99)], 'out', workers=2)\n")
+    ended = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert ended.stderr.splitlines()[-1] == (
+        "gradskew.checks.InputError: a worker cannot start (out of memory?), or ends at once: what it says is above"
+    )
+    assert "if __name__ == '__main__':" in ended.stderr
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):

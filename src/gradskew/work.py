@@ -116,18 +116,22 @@ class Keeper:
 
 _keeper: Keeper | None = None  # of the run that this process plays
 _stopped = False  # in a worker: whether it was told to end while it wrote a checkpoint
-_played: Any = None  # in a worker: the counter of rounds that all workers share
+_counts: Any = None  # in a worker: the rounds of the run at each seat, which the parent reads
 
 
-def play_in_worker(run: Run, store: Store, wait: bool) -> Played:
-    """`play`, counting rounds for all workers."""
-    return play(run, store, _count_round, wait)
+def play_in_worker(run: Run, store: Store, wait: bool, seat: int) -> Played:
+    """`play`, counting rounds at a seat that no other worker has meanwhile."""
+
+    def count() -> None:
+        _counts[seat] += 1
+
+    return play(run, store, count, wait)
 
 
-def start_worker(played: Any) -> None:
-    """Share the counter; a worker that is told to end leaves a checkpoint, one whose parent is gone just ends."""
-    global _played
-    _played = played
+def start_worker(ready: Any, counts: Any) -> None:
+    """Be ready; a worker that is told to end leaves a checkpoint, one whose parent is gone just ends."""
+    global _counts
+    _counts = counts
     signal.signal(signal.SIGTERM, _stop)
     parent = multiprocessing.parent_process()
 
@@ -137,6 +141,7 @@ def start_worker(played: Any) -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    ready.value = True
 
 
 def _stop(*_: object) -> None:
@@ -148,8 +153,3 @@ def _stop(*_: object) -> None:
     if not _keeper.writing:  # else it ends when that is done
         _keeper.write()
         _keeper.leave()
-
-
-def _count_round() -> None:
-    with _played.get_lock():
-        _played.value += 1
