@@ -144,8 +144,10 @@ def strike(bench: Bench, rng: random.Random) -> str:
         os.killpg(bench.pid, signal.SIGKILL)
     elif how == "SIGKILL to one":
         victim = rng.choice([bench.pid, *children(bench.pid)])
-        with suppress(ProcessLookupError):
+        try:
             os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:  # a worker that had ended
+            return strike(bench, rng)
         return "SIGKILL to the bench" if victim == bench.pid else WORKER
     else:
         bench.send_signal(signal.SIGINT if how == "SIGINT" else signal.SIGTERM)
@@ -186,7 +188,7 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
                 toll.errors += complaints(running.pop(place).communicate(timeout=PATIENCE)[1])
             toll.lost += sum(one.records.get(digest) != record for digest, record in before.items())
         for bench in running.values():
-            toll.errors += complaints(bench.communicate(timeout=PATIENCE)[1])
+            toll.errors += complaints(bench.communicate(timeout=10 * PATIENCE)[1])
         settle(one, whole, toll)
     return toll
 

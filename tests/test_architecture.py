@@ -15,8 +15,8 @@ ORDER = """
     machine doctor
     checks names randomness state paths files schema imported presets data partition models kernels geometry inplace
     coordinates matrices clients attacks aggregators inspection skew spec computing memory checkpoints federation
-    records leases store lens work cluster players bench report verdicts audit exports figures embeddings sheets charts
-    page flower terminal settings commands paper traces probe cli
+    records leases store lens work cluster processes players bench report verdicts audit exports figures embeddings
+    sheets charts page flower terminal settings commands paper traces probe cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

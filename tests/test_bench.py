@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,21 +43,39 @@ class Raises(Attack):
     what: str = "bug"
 
     def __call__(self, honest, own, *, n=None, generator=None, context=None):
-        if self.what == "kill" or (self.what == "kill once" and once()):
+        if self.what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.what == "kill once":
-            return own
         if self.what == "shape":
             return own[:, :-1]
         raise {"bug": ZeroDivisionError, "memory": MemoryError, "disk": OSError}[self.what]("over\nhere")
 
 
-def once():
-    """Whether it is asked for the first time, by any process."""
-    asked = Path(os.environ["ASKED"])
-    first = not asked.exists()
-    asked.touch()
-    return first
+@dataclass(frozen=True, kw_only=True)
+class KillsOnce(Attack):
+    """Kills the process of the first call that finds no file $KILLED; else sends its own rows."""
+
+    key: ClassVar[str] = "kills_once"
+
+    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+        if not (killed := Path(os.environ["KILLED"])).exists():
+            killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return own
+
+
+class Awkward(Exception):
+    """Can be pickled, but not unpickled."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaisesAwkward(Raises):
+    key: ClassVar[str] = "awkward"
+
+    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+        raise Awkward(1, 2)
 
 
 def stored(folder):
@@ -225,8 +244,8 @@ def test_a_run_that_raises_leaves_the_others_stored(tmp_path, what, says):
 
 
 def test_a_sweep_outlives_a_worker_that_is_killed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("ASKED", str(tmp_path / "asked"))
-    runs, log = [replace(BASE, attack=Raises(what="kill once")), *runs_of("none,lie", "mean,median")], Log()
+    monkeypatch.setenv("KILLED", str(tmp_path / "killed"))
+    runs, log = [replace(BASE, attack=KillsOnce()), *runs_of("none,lie", "mean,median")], Log()
     records = sweep(runs, tmp_path / "disturbed", workers=2, report=log)
     assert [record.digest for record in records] == [run.digest for run in runs]
     assert capsys.readouterr().err.count("a worker was killed") == 1
@@ -238,10 +257,11 @@ def test_a_sweep_outlives_a_worker_that_is_killed(tmp_path, monkeypatch, capsys)
 
 def test_runs_that_kill_each_worker_are_the_only_ones_that_fail(tmp_path):
     bad = [replace(BASE, attack=Raises(what="kill"), seed=seed) for seed in range(2)]
-    good = runs_of("none", "mean,median,cclip")
+    good, log = runs_of("none", "mean,median,cclip"), Log()
     with pytest.raises(Unplayed, match="its worker was killed, and again when nothing else ran") as caught:
-        sweep([*bad, *good], tmp_path, workers=2)
-    assert sorted(run.seed for run, _ in caught.value.failures) == [0, 1]
+        sweep([*bad, *good], tmp_path, workers=2, report=log)
+    assert [run.seed for run, _ in caught.value.failures] == [0, 1]
+    assert (log[-1].done, log[-1].runs) == (5, 5)
     assert set(stored(tmp_path)) == {run.digest for run in good}
 
 
@@ -249,10 +269,37 @@ def test_workers_that_cannot_start_end_the_sweep_at_once(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text("import gradskew as gs\ngs.sweep([gs.Run(seed=s) for s in range(99)], 'out', workers=2)\n")
     ended = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert ended.stderr.splitlines()[-1] == (
-        "gradskew.checks.InputError: a worker cannot start (out of memory?), or ends at once: what it says is above"
-    )
+    line = "gradskew.checks.InputError: workers end before they play anything: out of memory, or for the reason above"
+    assert line in ended.stderr.splitlines()
     assert "if __name__ == '__main__':" in ended.stderr
+
+
+def test_what_cannot_go_to_a_worker_or_come_back_fails_alone(tmp_path, monkeypatch):
+    """A class that a worker does not find, one that nobody finds, an error that does not unpickle."""
+
+    class Local(NoAttack):
+        key = "local"
+
+    elsewhere = type("Elsewhere", (NoAttack,), {"key": "elsewhere", "__module__": "gradskew.attacks"})
+    monkeypatch.setattr("gradskew.attacks.Elsewhere", elsewhere, raising=False)
+    bad = [replace(BASE, attack=attack) for attack in (Local(), elsewhere(), RaisesAwkward())]
+    good = runs_of("none", "mean,median")
+    with pytest.raises(Unplayed) as caught:
+        sweep([*bad, *good], tmp_path, workers=2)
+    found = {run.attack.key: str(error) for run, error in caught.value.failures}
+    assert re.fullmatch(r"it cannot be sent to a worker \(.*Local.*\); workers = 1 plays it here", found["local"])
+    assert re.fullmatch(r"a worker cannot import what the run needs \(.*'Elsewhere'.*\): put .*", found["elsewhere"])
+    assert found["awkward"] == "Awkward: 1 and 2"
+    assert set(stored(tmp_path)) == {run.digest for run in good}
+
+
+def test_an_error_in_a_worker_keeps_its_traceback(tmp_path):
+    runs = [replace(BASE, attack=Raises(), seed=seed) for seed in range(2)]
+    with pytest.raises(Unplayed) as caught:
+        sweep(runs, tmp_path, workers=2)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    (note,) = caught.value.__cause__.__notes__
+    assert "in __call__" in note
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path):

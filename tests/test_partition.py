@@ -170,7 +170,7 @@ def test_data_without_writers():
             call()
 
 
-def test_thousands_of_writers_are_dealt_at_once():
+def test_thousands_of_writers():
     writers = np.random.Generator(np.random.PCG64(0)).integers(0, 3597, 800_000)
     dataset = written(writers)
     parts = ByWriter()(dataset, 3597, 0)  # a tenth of a second; a scan a writer would take a minute

@@ -8,7 +8,7 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from .data import put_together, take_apart
 from .memory import estimate
 from .spec import Run
 from .store import Store
-from .work import Played, play
+from .work import Outcomes, Played, play
 
 RETRIES = 5  # of a run whose worker or node was lost
 POLL = 0.5  # seconds between two looks at what has finished
@@ -83,9 +83,6 @@ class Cluster:
             yield ray
         finally:
             ray.shutdown()
-
-
-Outcomes = Generator[tuple[Run, Played | Exception], None, None]
 
 
 def play_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, tell: Callable[[int, int], None]) -> Outcomes:

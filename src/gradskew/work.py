@@ -8,10 +8,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from .checkpoints import Snapshot, Unfit
 from .checks import say
@@ -33,6 +33,9 @@ class Played(IntEnum):
     BEFORE = 2
 
 
+Outcomes = Generator[tuple[Run, Played | Exception], None, None]
+
+
 def play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True) -> Played:
     """Play a run from its last checkpoint on, and store it; a checkpoint is left where it is stopped.
 
@@ -42,6 +45,7 @@ def play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True
         if lease is None:
             return Played.ELSEWHERE
         if store.load(run.digest) is not None:
+            store.tidy(run.digest)  # of a process that was killed after it had stored the run
             return Played.BEFORE
         _play_alone(run, store, lease, on_round)
         return Played.HERE
@@ -116,22 +120,10 @@ class Keeper:
 
 _keeper: Keeper | None = None  # of the run that this process plays
 _stopped = False  # in a worker: whether it was told to end while it wrote a checkpoint
-_counts: Any = None  # in a worker: the rounds of the run at each seat, which the parent reads
 
 
-def play_in_worker(run: Run, store: Store, wait: bool, seat: int) -> Played:
-    """`play`, counting rounds at a seat that no other worker has meanwhile."""
-
-    def count() -> None:
-        _counts[seat] += 1
-
-    return play(run, store, count, wait)
-
-
-def start_worker(ready: Any, counts: Any) -> None:
-    """Be ready; a worker that is told to end leaves a checkpoint, one whose parent is gone just ends."""
-    global _counts
-    _counts = counts
+def listen() -> None:
+    """In a worker: if it is told to end, a checkpoint is left; if its parent is gone, it just ends."""
     signal.signal(signal.SIGTERM, _stop)
     parent = multiprocessing.parent_process()
 
@@ -141,7 +133,6 @@ def start_worker(ready: Any, counts: Any) -> None:
             os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    ready.value = True
 
 
 def _stop(*_: object) -> None:

@@ -19,6 +19,7 @@ from . import rules as of_rules
 from .base import BAD, Finding
 
 START = 60.0  # seconds in which a process starts and imports torch
+END = 10.0  # seconds in which one that has closed its pipe ends
 IMPORT = "import"
 DECISIVE = (IMPORT, "answer", "finite")  # after a bad answer nothing else is asked, and nothing played
 COST, PLAY = "cost", "play"
@@ -135,7 +136,7 @@ class _Child:
                 return self.pipe.recv()  # type: ignore[no-any-return]
             self.lost, why = True, f"No answer within {limit:g} s."
         except (EOFError, OSError):
-            self.process.join(START)
+            self.process.join(END)
             code = self.process.exitcode or 0
             how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
             self.lost, why = True, f"It ends the process that calls it ({how})."
