@@ -12,7 +12,7 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
-    machine doctor
+    machine doctor children
     checks names randomness state paths files schema imported presets data partition models kernels geometry inplace
     coordinates matrices clients attacks aggregators inspection skew spec computing memory checkpoints federation
     records leases store lens work cluster processes players bench report verdicts audit exports figures embeddings

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import pickle
-import signal
-import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
 from typing import Self
 
 from .checks import InputError, check, say
+from .children import Child
+from .paths import said
 from .spec import Run
 from .store import Store
 from .work import Outcomes, Played, listen, play
@@ -24,62 +22,86 @@ POLL = 0.2  # seconds between two looks at the progress
 GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoint
 
 
+class Lost(InputError):
+    """The worker of a run has ended; the message is how."""
+
+
 def play_in_processes(runs: Sequence[Run], store: Store, size: int, tell: Callable[[int, int], None]) -> Outcomes:
     """Play each run in one of at most `size` workers.
 
-    Runs whose worker is killed come last, one at a time: all at once may have taken too much memory.
+    A run whose worker is lost comes last, when nothing else runs: together they may have taken too much memory.
     """
-    queue, alone = deque((run, False) for run in runs), deque[tuple[Run, bool]]()
-    killed: set[str] = set()
+    queue = deque((run, False) for run in runs)  # each with whether to wait for another process that plays it
+    alone = deque[tuple[Run, bool]]()
+    lost: set[str] = set()
     done = rounds = 0
-    twice = "its worker was killed, and again when nothing else ran (out of memory?)"
     with _Crew(store) as crew:
         while True:
             while queue and len(crew.playing) < size:
-                run, wait = queue.popleft()
+                worker, (run, wait) = crew.free(), queue.popleft()
                 try:
-                    crew.idle().take(run, wait)
-                except (pickle.PicklingError, AttributeError, TypeError) as error:
+                    worker.take(run, wait)
+                except Exception as error:  # pickle's, or of what it calls
                     done += 1
-                    yield run, InputError(f"it cannot be sent to a worker ({error}); workers = 1 plays it here")
+                    yield run, InputError(f"it cannot be sent to a worker ({said(error)}); workers = 1 plays it here")
             if alone and not crew.playing:
-                crew.idle().take(*alone.popleft())
+                crew.stop()  # who is idle keeps memory
+                crew.free().take(*alone.popleft())
             tell(done, rounds + sum(worker.rounds for worker in crew.playing))
             if not crew.playing:
                 return
             for run, played, outcome in crew.ended():
-                if outcome is None and run.digest not in killed:
-                    say("gradskew: a worker was killed (out of memory?): its run comes last, when nothing else runs")
-                    killed.add(run.digest)
+                if isinstance(outcome, Lost) and run.digest not in lost:
+                    say(f"gradskew: a worker was lost ({outcome}): its run comes last, when nothing else runs")
+                    lost.add(run.digest)
                     alone.append((run, False))
+                elif isinstance(outcome, Lost):
+                    done += 1
+                    yield run, InputError(f"its worker was lost ({outcome}), as before, though nothing else ran")
                 elif outcome is Played.ELSEWHERE:  # it comes last
-                    (alone if run.digest in killed else queue).append((run, True))
+                    (alone if run.digest in lost else queue).append((run, True))
                 else:
                     done += 1
                     rounds += played
-                    yield run, InputError(twice) if outcome is None else outcome
+                    yield run, outcome
 
 
-class _Worker:
-    """A process that plays one run at a time. run: the present one, of which it has played so many rounds."""
+class _Worker(Child):
+    """A process that plays one run at a time. run: the one that it plays; rounds: how many of it are done."""
 
     def __init__(self, store: Store):
-        context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, store))
-        self.process.start()
-        theirs.close()
+        super().__init__(_serve, store)
         self.run: Run | None = None
         self.rounds = 0
+        self.heard = False  # whether it has said anything
 
     def take(self, run: Run, wait: bool) -> None:
         """Play this one. Raises what pickle does."""
-        with suppress(OSError):  # the process is gone: `ended` will tell
-            self.pipe.send((run, wait))
+        words = pickle.dumps((run, wait))
+        with suppress(OSError):  # it has ended: `hear` will tell
+            self.pipe.send_bytes(words)
         self.run, self.rounds = run, 0
 
+    def hear(self) -> Played | Exception | None:
+        """What became of its run; None as long as it plays."""
+        alive = self.process.is_alive()  # its children may hold the pipe open; what it said before is heard first
+        try:
+            if not self.pipe.poll():
+                return None if alive else self._lost()
+            words = self.pipe.recv_bytes()
+        except (EOFError, OSError):
+            return self._lost()
+        self.heard = True
+        outcome: Played | Exception | None
+        try:
+            self.rounds, outcome = pickle.loads(words)
+        except Exception as error:  # of what the run raised there, and is not known here
+            outcome = RuntimeError(f"what a worker says cannot be read ({said(error)})")
+        return outcome
 
-Said = tuple[int, Played | Exception | None]  # by a worker: the rounds of its run, and what became of it at last
+    def _lost(self) -> Lost:
+        how = self.ending()
+        return Lost(f"{how}: out of memory?" if how == "SIGKILL" else how)
 
 
 class _Crew:
@@ -88,121 +110,100 @@ class _Crew:
     def __init__(self, store: Store):
         self.store = store
         self.workers: list[_Worker] = []
-        self.heard = False  # from any of them
+        self.heard = False  # whether any of them has said anything
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is left of them but checkpoints."""
-        for worker in self.workers:
-            worker.process.terminate()
+        self.stop()
+
+    def stop(self) -> None:
+        """Those that play write their checkpoints, all end. Where this is interrupted, they end at once."""
         deadline = time.monotonic() + GRACE
-        for worker in self.workers:
-            worker.process.join(max(0.0, deadline - time.monotonic()))
-            worker.process.kill()  # one that computes too long to listen has its last checkpoint
-            worker.process.join()
+        try:
+            for worker in self.workers:
+                if worker.run is None:
+                    worker.pipe.close()
+                else:
+                    worker.process.terminate()
+            for worker in self.workers:
+                worker.process.join(max(0.0, deadline - time.monotonic()))
+        finally:
+            for worker in self.workers:
+                worker.end()  # one that computes too long to listen has its last checkpoint
+            self.workers.clear()
 
     @property
     def playing(self) -> list[_Worker]:
         return [worker for worker in self.workers if worker.run is not None]
 
-    def idle(self) -> _Worker:
-        """One that has no run."""
+    def free(self) -> _Worker:
+        """A worker without a run, started if there is none."""
         for worker in self.workers:
             if worker.run is None:
                 return worker
-        with _no_interrupt():
+        try:
             self.workers.append(_Worker(self.store))
+        except OSError as error:
+            raise InputError(f"cannot start a worker ({said(error)}): fewer workers need less") from error
         return self.workers[-1]
 
-    def ended(self) -> Iterator[tuple[Run, int, Played | Exception | None]]:
-        """The runs that end in a while, with their rounds and what became of them: None if their worker is gone."""
-        ready = multiprocessing.connection.wait([worker.pipe for worker in self.playing], POLL)
-        for worker in [worker for worker in self.playing if worker.pipe in ready]:
-            run = worker.run
-            assert run is not None
-            try:
-                said: Said = worker.pipe.recv()
-            except (EOFError, OSError):
-                check(self.heard, "workers end before they play anything: out of memory, or for the reason above")
-                self.workers.remove(worker)
-                worker.process.kill()
-                worker.process.join()
-                yield run, worker.rounds, None
+    def ended(self) -> Iterator[tuple[Run, int, Played | Exception]]:
+        """Listen for a while: the runs that end, with their rounds and what became of them."""
+        wait([worker.pipe for worker in self.playing], POLL)
+        for worker in self.playing:
+            run, outcome = worker.run, worker.hear()
+            self.heard |= worker.heard
+            if run is None or outcome is None:
                 continue
-            self.heard = True
-            worker.rounds, outcome = said
-            if outcome is not None:
-                worker.run = None
-                yield run, worker.rounds, outcome
+            if isinstance(outcome, Lost):
+                check(self.heard, f"a worker was lost ({outcome}) before any run had begun")
+                self.workers.remove(worker)
+                worker.end()
+            worker.run = None
+            yield run, worker.rounds, outcome
 
 
 def _serve(pipe: Connection, store: Store) -> None:
-    """In a worker: play the runs that come."""
+    """In a worker: play the runs that come, until the parent closes the pipe."""
     listen()
-    with suppress(EOFError, OSError):  # the parent is gone
+    with suppress(EOFError, OSError):
         while True:
-            pipe.send(_play_next(pipe, store))
+            last = _play(pipe.recv_bytes(), pipe, store)
+            pipe.send_bytes(pickle.dumps(last))
 
 
-def _play_next(pipe: Connection, store: Store) -> Said:
-    """Play the next run that comes, and tell its rounds now and then; the last thing to tell."""
-    rounds = 0
-    told = float("-inf")
-
-    def tell() -> None:
-        nonlocal told
-        if time.monotonic() - told >= POLL:
-            told = time.monotonic()
-            pipe.send((rounds, None))
+def _play(words: bytes, pipe: Connection, store: Store) -> tuple[int, Played | Exception]:
+    """Play a run and tell its rounds now and then; returns how many, and what became of it."""
+    rounds, told = 0, time.monotonic()
+    pipe.send_bytes(pickle.dumps((rounds, None)))
 
     def on_round() -> None:
-        nonlocal rounds
+        nonlocal rounds, told
         rounds += 1
-        tell()
+        if time.monotonic() - told >= POLL:
+            told = time.monotonic()
+            pipe.send_bytes(pickle.dumps((rounds, None)))
 
     try:
-        run, wait = pipe.recv()
-    except (ImportError, AttributeError) as error:
-        return 0, InputError(
-            f"a worker cannot import what the run needs ({error}): put it into a module, or workers = 1"
-        )
-    tell()
+        run, wait = pickle.loads(words)
+    except Exception as error:
+        need = "what it needs belongs into a module, or workers = 1"
+        return rounds, InputError(f"a worker cannot load it ({said(error)}): {need}")
     outcome: Played | Exception
     try:
         outcome = play(run, store, on_round, wait)
     except Exception as error:
-        error.add_note(f"In a worker:\n{traceback.format_exc()}")
         outcome = _portable(error)
+        outcome.add_note(f"In a worker:\n{traceback.format_exc()}")
     return rounds, outcome
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or what can be sent of it."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Ctrl-C waits until this is over: it must not come while a process starts, which inherits that it is blocked.
-
-    Blocking alone would not do, as any of the threads may take a signal.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)
+    """What can be sent of an error; it holds no frames, and so no memory of the run."""
+    with suppress(Exception):
+        copy = pickle.loads(pickle.dumps(error))
+        if isinstance(copy, Exception):
+            return copy
+    return RuntimeError(traceback.format_exception_only(error)[-1].strip())

@@ -124,6 +124,7 @@ _stopped = False  # in a worker: whether it was told to end while it wrote a che
 
 def listen() -> None:
     """In a worker: if it is told to end, a checkpoint is left; if its parent is gone, it just ends."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _stop)
     parent = multiprocessing.parent_process()
 

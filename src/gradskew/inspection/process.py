@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from .. import aggregators, attacks
+from ..children import Child
 from ..paths import LIMIT, said
 from ..randomness import fixed_threads
 from . import attacks as of_attacks
@@ -19,7 +18,6 @@ from . import rules as of_rules
 from .base import BAD, Finding
 
 START = 60.0  # seconds in which a process starts and imports torch
-END = 10.0  # seconds in which one that has closed its pipe ends
 IMPORT = "import"
 DECISIVE = (IMPORT, "answer", "finite")  # after a bad answer nothing else is asked, and nothing played
 COST, PLAY = "cost", "play"
@@ -106,15 +104,11 @@ def inspect(
     return found
 
 
-class _Child:
+class _Child(Child):
     """A process that carries out checks, one at a time."""
 
     def __init__(self, n: int, f: int, preset: str):
-        context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, n, f, preset), daemon=True)
-        self.process.start()
-        theirs.close()
+        super().__init__(_serve, n, f, preset, daemon=True)
         self.made: set[tuple[str, str]] = set()
         self.lost = False  # it hangs, or has ended
 
@@ -136,17 +130,8 @@ class _Child:
                 return self.pipe.recv()  # type: ignore[no-any-return]
             self.lost, why = True, f"No answer within {limit:g} s."
         except (EOFError, OSError):
-            self.process.join(END)
-            code = self.process.exitcode or 0
-            how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            self.lost, why = True, f"It ends the process that calls it ({how})."
+            self.lost, why = True, f"It ends the process that calls it ({self.ending()})."
         return Finding(task.check, BAD, why)
-
-    def end(self) -> None:
-        """Nothing is left of it."""
-        self.pipe.close()
-        self.process.kill()
-        self.process.join()
 
 
 def _serve(pipe: Connection, n: int, f: int, preset: str) -> None:
