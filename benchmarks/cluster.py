@@ -19,7 +19,7 @@ from gradskew.models import Linear
 from gradskew.work import Keeper
 from timing import alternate
 
-CELLS, REPEATS, MANY = 40, 3, 10_000
+CELLS, REPEATS, MANY = 400, 5, 10_000
 CPUS = 2
 
 

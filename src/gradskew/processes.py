@@ -45,7 +45,7 @@ def play_in_processes(runs: Sequence[Run], store: Store, size: int, tell: Callab
                     done += 1
                     yield run, InputError(f"it cannot be sent to a worker ({said(error)}); workers = 1 plays it here")
             if alone and not crew.playing:
-                crew.stop()  # who is idle keeps memory
+                crew.stop()  # idle ones hold memory
                 crew.free().take(*alone.popleft())
             tell(done, rounds + sum(worker.rounds for worker in crew.playing))
             if not crew.playing:
