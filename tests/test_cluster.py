@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -121,8 +122,12 @@ def connection(nodes) -> Iterator[Cluster]:
 @pytest.fixture
 def there(connection) -> Iterator[Cluster]:
     log().unlink(missing_ok=True)
+    release = partial(hold().unlink, missing_ok=True)
+    timer = threading.Timer(600, release)  # for a test that would wait for ever
+    timer.start()
     yield connection
-    hold().unlink(missing_ok=True)
+    timer.cancel()
+    release()
 
 
 def log() -> Path:
@@ -181,18 +186,19 @@ def test_a_worker_that_does_not_see_the_store_sends_the_files(there, tmp_path, m
 
 def test_the_loss_of_a_node_changes_no_byte(there, nodes, tmp_path):
     hold().touch()
-    runs, victim = slow(), add(nodes)
+    runs, victim, killed = slow(), add(nodes), []
 
     def kill(progress):
-        if hold().exists() and half_way(nodes=3):
+        if not killed and half_way(nodes=3):
             os.kill(victim.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+            killed.append(victim)
             hold().unlink()
 
     try:
         sweep(runs, tmp_path / "there", workers=there, report=kill)
     finally:
         nodes.remove_node(victim)
-    assert not hold().exists(), "it was not killed half-way"
+    assert killed
     sweep(runs, tmp_path / "here")
     assert stored(tmp_path / "there") == stored(tmp_path / "here")
 
