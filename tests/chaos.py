@@ -22,6 +22,7 @@ GRID = (
     " --aggregators mean,cclip,nnm+rfa,bucketing+median"
 )
 WORKER = "SIGKILL to a worker"  # which its bench outlives
+EARLY, START = 0.2, 4.0  # the share of kills that do not wait for a sign of work, and the seconds in which they come
 LONGEST = 1.0  # seconds that a sweep is left alone after its first sign of work, at the most
 PATIENCE = 120.0  # seconds for a sweep to show a sign of work
 
@@ -29,10 +30,10 @@ PATIENCE = 120.0  # seconds for a sweep to show a sign of work
 # elsewhere each round, and each run that it has stored. LEASE: what to take for the seconds of a lease.
 PLAY = """
 import os
-from gradskew import Store, leases, store, work
+from gradskew import Store, leases, work
 from gradskew.cli import main
 inner, save, work.EVERY, work.RARELY = work.simulate, Store.save, 0.05, 0
-leases.LEASE = store.LEASE = float(os.environ.get("LEASE", leases.LEASE))
+leases.LEASE = float(os.environ.get("LEASE", leases.LEASE))
 leases.BEAT = leases.LEASE / 6
 def simulate(run, **given):
     stored = os.path.exists(os.path.join(os.environ["RUNS"], run.digest, "record.json"))
@@ -137,9 +138,12 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def strike(bench: Bench, rng: random.Random) -> str:
-    """Stop a bench, or one of its workers, in one of the ways in which they are stopped; returns which."""
-    how = rng.choice(["SIGKILL to all", "SIGKILL to all", "SIGKILL to one", "SIGINT", "SIGTERM"])
+def strike(bench: Bench, rng: random.Random, early: bool = False) -> str:
+    """Stop a bench, or one of its workers, in one of the ways in which they are stopped; returns which.
+
+    early: while it starts. Python itself would say where Ctrl-C found it then.
+    """
+    how = rng.choice(["SIGKILL to all", "SIGKILL to one"] + ["SIGKILL to all", "SIGINT", "SIGTERM"] * (not early))
     if how == "SIGKILL to all":
         os.killpg(bench.pid, signal.SIGKILL)
     elif how == "SIGKILL to one":
@@ -147,7 +151,7 @@ def strike(bench: Bench, rng: random.Random) -> str:
         try:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:  # a worker that had ended
-            return strike(bench, rng)
+            return strike(bench, rng, early)
         return "SIGKILL to the bench" if victim == bench.pid else WORKER
     else:
         bench.send_signal(signal.SIGINT if how == "SIGINT" else signal.SIGTERM)
@@ -178,11 +182,13 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
         while len(one.records) < len(whole.records) and toll.kills.total() < kills and not toll.errors:
             before, played = one.records, one.rounds
             running |= {place: one.bench(count) for place, count in enumerate(workers) if place not in running}
-            deadline = time.monotonic() + PATIENCE
-            while one.rounds == played and any(map(alive, running.values())) and time.monotonic() < deadline:
+            early, deadline = rng.random() < EARLY, time.monotonic() + PATIENCE
+            while (
+                not early and one.rounds == played and any(map(alive, running.values())) and time.monotonic() < deadline
+            ):
                 time.sleep(0.01)
-            time.sleep(rng.uniform(0, LONGEST))
-            hows = {place: strike(bench, rng) for place, bench in running.items() if alive(bench)}
+            time.sleep(rng.uniform(0, START if early else LONGEST))
+            hows = {place: strike(bench, rng, early) for place, bench in running.items() if alive(bench)}
             toll.kills.update(hows.values())
             for place in [place for place in running if hows.get(place) != WORKER]:  # else it goes on
                 toll.errors += complaints(running.pop(place).communicate(timeout=PATIENCE)[1])

@@ -26,6 +26,7 @@ import numpy as np
 import fuzz_inputs
 import fuzz_results
 import fuzz_rows
+import fuzz_stores
 from gradskew.checks import InputError
 from gradskew.randomness import fixed_threads, numpy_generator
 
@@ -54,6 +55,7 @@ TARGETS = {
     "records": Target(fuzz_results.records, 20_000, 400, ValueError, fuzz_results.ready),
     "beside": Target(fuzz_results.pictures, 5_000, 100, ready=fuzz_results.ready),
     "folders": Target(fuzz_results.folders, 1_000, 30, ready=fuzz_results.ready),
+    "stores": Target(fuzz_stores.stores, 5_000, 80, ready=fuzz_stores.ready),
     "snapshots": Target(fuzz_results.snapshots, 5_000, 80, ValueError, fuzz_results.ready),
     "rules": Target(fuzz_rows.rules, 10_000, 300),
     "attacks": Target(fuzz_rows.forgers, 6_000, 200),

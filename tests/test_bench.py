@@ -47,6 +47,8 @@ class Raises(Attack):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.what == "shape":
             return own[:, :-1]
+        if self.what == "exit":
+            sys.exit(0)
         raise {"bug": ZeroDivisionError, "memory": MemoryError, "disk": OSError}[self.what]("over\nhere")
 
 
@@ -126,7 +128,7 @@ def test_workers_and_order_change_no_byte_whatever_else_raises(tmp_path):
     bad = [replace(BASE, attack=Raises(), seed=seed) for seed in (0, 1)]
     with pytest.raises(InputError) as caught:
         sweep([*bad, *runs[::-1]], tmp_path / "two", workers=2, report=log)
-    assert "ZeroDivisionError: over\nhere (and 1 more runs); the other runs are stored" in str(caught.value)
+    assert "ZeroDivisionError: over\nhere (and 1 more run); the other runs are stored" in str(caught.value)
     assert stored(tmp_path / "two") == first
     assert log[0] == Progress(0, 6, 0, 12)
     assert log[-1] == Progress(6, 6, 8, 12)
@@ -264,6 +266,23 @@ def test_runs_that_kill_each_worker_are_the_only_ones_that_fail(tmp_path):
         sweep([*bad, *good], tmp_path, workers=2, report=log)
     assert sorted(run.seed for run, _ in caught.value.failures) == [0, 1]
     assert (log[-1].done, log[-1].runs) == (5, 5)
+    assert set(stored(tmp_path)) == {run.digest for run in good}
+
+
+def test_the_last_run_of_a_sweep_does_not_end_this_process_either(tmp_path):
+    good, bad = runs_of("none", "mean"), replace(BASE, attack=Raises(what="kill"))
+    records = sweep(good, tmp_path)
+    for _ in range(2):
+        with pytest.raises(Unplayed, match="its worker was lost"):
+            sweep([*good, bad], tmp_path, workers=2)
+    assert sweep(good, tmp_path) == records
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_that_calls_exit_fails_alone(workers, tmp_path):
+    good = runs_of("none", "mean,median")
+    with pytest.raises(Unplayed, match=r"it ends the process that plays it \(SystemExit: 0\)"):
+        sweep([good[0], replace(BASE, attack=Raises(what="exit")), good[1]], tmp_path, workers=workers)
     assert set(stored(tmp_path)) == {run.digest for run in good}
 
 

@@ -220,6 +220,26 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monk
     assert "No space left" in capsys.readouterr().err
 
 
+def test_a_state_that_safetensors_does_not_know_ends_no_run(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(work, "EVERY", 0.0)
+    monkeypatch.setattr(Snapshot, "to_bytes", lambda snapshot, digest: {}[torch.complex128])
+    (record,) = sweep([BASE], tmp_path)
+    assert record.to_json() == Record.of(simulate(BASE)).to_json()
+    said = set(capsys.readouterr().err.splitlines())
+    assert said == {f"gradskew: no checkpoint of {BASE.digest[:12]}: KeyError: torch.complex128"}
+
+
+def test_ctrl_c_ends_a_run_that_cannot_be_kept(tmp_path, monkeypatch) -> None:
+    def stop(progress) -> None:
+        if progress.rounds_done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Snapshot, "to_bytes", lambda snapshot, digest: {}[torch.complex128])
+    with pytest.raises(KeyboardInterrupt):
+        sweep([replace(BASE, seed=seed) for seed in range(2)], tmp_path, report=stop)
+    assert list(tmp_path.rglob(CHECKPOINT)) == []
+
+
 def test_the_checkpoint_of_a_stored_run_is_dropped(tmp_path) -> None:
     sweep([BASE], tmp_path)
     store = Store(tmp_path)
@@ -295,3 +315,14 @@ def test_what_is_in_the_way_of_a_record_is_one_error(tmp_path) -> None:
         (store.runs / BASE.digest / name / "x").mkdir(parents=True)
     (record,) = sweep([BASE], tmp_path)  # set aside under another name
     assert store.load(BASE.digest) == record
+
+
+@pytest.mark.parametrize("name", [".ipynb_checkpoints", CHECKPOINT, "timing.json", "pictures.json"])
+def test_a_folder_that_is_in_the_way_stops_nothing(name, tmp_path) -> None:
+    store = Store(tmp_path)
+    (store.runs / BASE.digest / name / "x").mkdir(parents=True)
+    (record,) = sweep([BASE], tmp_path)
+    assert store.load(BASE.digest) == record
+    assert store.timing(BASE.digest)
+    (store.runs / BASE.digest / CHECKPOINT / "x").mkdir(parents=True, exist_ok=True)
+    assert sweep([BASE], tmp_path) == [record]

@@ -1,15 +1,19 @@
 """Processes that work for this one: Ctrl-C, signals and how they end."""
 
+import collections
+import itertools
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from gradskew import children
 from gradskew.children import Child
 
 
@@ -52,12 +56,52 @@ def test_nor_one_that_another_thread_starts():
 
 
 @pytest.mark.parametrize(
-    ("code", "name"), [(0, "exit status 0"), (3, "exit status 3"), (-9, "SIGKILL"), (-11, "SIGSEGV")]
+    ("code", "name"),
+    [(0, "exit status 0"), (3, "exit status 3"), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-40, "signal 40")],
 )
 def test_how_one_ended_is_told(code, name):
     child = Child(end, code)
     assert child.ending() == name
     child.end()
+
+
+def test_one_that_talks_no_more_but_lives_has_not_ended(monkeypatch):
+    monkeypatch.setattr(children, "END", 0.1)
+    child = Child(wait)
+    assert child.ending() == "it talks no more"
+    child.end()
+
+
+def compute_for_ever(pipe):
+    """In compiled code, where no other thread of Python has its turn."""
+    pipe.send(os.getpid())
+    collections.deque(itertools.repeat(0), maxlen=0)
+
+
+def lead() -> None:
+    print(Child(compute_for_ever).pipe.recv(), flush=True)
+    signal.pause()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it comes back from compiled code")
+def test_one_ends_with_its_parent_wherever_it_computes():
+    code = "if __name__ == '__main__':\n    from test_children import lead\n    lead()"
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, *sys.path]))}
+    with subprocess.Popen([sys.executable, "-c", code], env=place, stdout=subprocess.PIPE, text=True) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+    deadline = time.monotonic() + 300
+    while lives(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not lives(child)
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process; one that has ended may wait for somebody to ask."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

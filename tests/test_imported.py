@@ -298,7 +298,7 @@ def test_a_bench_goes_on_where_a_rule_fails(tmp_path: Path):
     good = replace(BASE, aggregator=aggregators.make("foreign:mean"))
     for workers in (1, 2):
         out = tmp_path / str(workers)
-        with pytest.raises(InputError, match=r"raised RuntimeError: not today \(and 1 more runs\); the other runs are"):
+        with pytest.raises(InputError, match=r"raised RuntimeError: not today \(and 1 more run\); the other runs are"):
             sweep([bad, slow, good], out, workers=workers)
         assert (out / "runs" / good.digest / "record.json").is_file()
 

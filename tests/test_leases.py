@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gradskew import Store, leases, simulate, sweep, work
-from gradskew.leases import Lease, host, owned
+from gradskew import Store, leases, simulate, store, sweep, work
+from gradskew.leases import FILE, Lease, host, owned
 from gradskew.store import SECOND
 from test_checkpoints import BASE
 from test_cli import records
@@ -267,6 +267,33 @@ def test_the_lease_of_a_run_that_is_stored_goes_when_its_owner_is_gone(tmp_path:
     age(elsewhere, leases.LEASE + 20)
     store.tidy(DIGEST)
     assert not elsewhere.path.exists()
+
+
+def test_a_host_whose_clock_is_ahead_takes_no_lease_away(tmp_path, elsewhere: Lease, monkeypatch) -> None:
+    folder, clock = Store(tmp_path.parent / "other"), time.time
+    folder.runs = tmp_path
+    monkeypatch.setattr(time, "time", lambda: clock() + 300)
+    folder.tidy(DIGEST)
+    assert elsewhere.held
+    assert [path.name for path in (tmp_path / DIGEST).iterdir()] == [FILE]
+
+
+def test_whoever_stores_second_is_not_disturbed_by_the_tidying_of_the_first(tmp_path, monkeypatch) -> None:
+    """Between two files of the second."""
+    result, first, inner = simulate(BASE), Store(tmp_path), store.write
+    first.prepare()
+
+    def write(path, content, **given):
+        if path.name == "timing.json" and not first.timing(BASE.digest):
+            monkeypatch.setattr(store, "write", inner)
+            first.save(result, 1.0)
+            raise FileNotFoundError(2, "No such file or directory", str(path))  # the first has tidied up
+        return inner(path, content, **given)
+
+    monkeypatch.setattr(store, "write", write)
+    second = Store(tmp_path).save(result, 2.0)
+    assert second == first.load(BASE.digest)
+    assert first.timing(BASE.digest)["seconds"] == 1.0
 
 
 def test_a_temporary_file_that_is_tidied_up_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

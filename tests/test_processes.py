@@ -1,5 +1,6 @@
 """Workers: what they say, how they are lost, and what is left of them."""
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from gradskew import InputError, processes, sweep
+from gradskew import InputError, aggregators, processes, sweep
 from gradskew.attacks import Attack, NoAttack
 from gradskew.bench import Unplayed
 from test_bench import BASE, runs_of, stored
@@ -115,6 +116,78 @@ def test_an_idle_worker_that_is_killed_costs_nothing(tmp_path, monkeypatch, caps
     assert [record.digest for record in sweep(runs, tmp_path, workers=2)] == [run.digest for run in runs]
     assert victims
     assert capsys.readouterr().err.count("a worker was lost (SIGKILL") == 1
+
+
+def killed_at_the_start(monkeypatch, most):
+    """Kill so many workers as soon as they are started; returns those."""
+    inner, victims = processes._Worker.__init__, []
+
+    def start(worker, store):
+        inner(worker, store)
+        if len(victims) < most:
+            victims.append(worker)
+            worker.process.kill()
+
+    monkeypatch.setattr(processes._Worker, "__init__", start)
+    return victims
+
+
+def test_a_worker_that_is_killed_while_it_starts_costs_its_start(tmp_path, monkeypatch, capsys):
+    runs, victims = runs_of("none,lie", "mean,median"), killed_at_the_start(monkeypatch, most=2)
+    assert [record.digest for record in sweep(runs, tmp_path, workers=2)] == [run.digest for run in runs]
+    assert len(victims) == 2
+    assert capsys.readouterr().err.count("a worker was lost (SIGKILL") == 2
+
+
+def test_where_no_worker_lives_to_begin_a_run_the_sweep_ends(tmp_path, monkeypatch):
+    victims = killed_at_the_start(monkeypatch, most=99)
+    with pytest.raises(InputError, match=r"a worker was lost \(SIGKILL: out of memory\?\) before any run had begun"):
+        sweep(runs_of("none,lie,mimic", "mean,median"), tmp_path, workers=2)
+    assert len(victims) <= 4
+
+
+EDITED = """
+import os, signal
+from pathlib import Path
+FACTOR = 1.0
+def rule(rows):
+    file = Path(__file__)
+    if FACTOR == 1:
+        file.write_text(file.read_text().replace("FACTOR = 1.0", "FACTOR = 0.125"))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return FACTOR * rows.mean(0)
+"""
+
+
+def test_code_that_was_edited_meanwhile_is_not_taken_for_what_it_was(tmp_path, monkeypatch):
+    """A new worker would read the new file, and store its runs under the digests of the old."""
+    (tmp_path / "edited_rule.py").write_text(EDITED)
+    monkeypatch.syspath_prepend(tmp_path)
+    edited = replace(BASE, aggregator=aggregators.make("edited_rule:rule"))
+    good = runs_of("none", "mean")
+    with pytest.raises(Unplayed, match=r"the file of edited_rule:rule has changed since this began: start it again"):
+        sweep([edited, *good], tmp_path / "out", workers=2)
+    assert set(stored(tmp_path / "out")) == {run.digest for run in good}
+
+
+def test_code_counts_as_it_was_loaded(tmp_path, monkeypatch):
+    """Until it is loaded again: an edited file changes nothing of what this process has read."""
+    file = tmp_path / "loaded_rule.py"
+    file.write_text("def rule(rows):\n    return rows.mean(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def run():
+        return replace(BASE, aggregator=aggregators.make("loaded_rule:rule"))
+
+    first = run()
+    assert run().digest == first.digest
+    file.write_text("def rule(rows):\n    return 2 * rows.mean(0)\n")
+    assert run().digest == first.digest
+    first.check_code()
+    importlib.reload(sys.modules["loaded_rule"])
+    assert run().digest != first.digest
+    with pytest.raises(InputError, match="has changed"):
+        first.check_code()
 
 
 def test_what_a_rule_prints_is_not_lost(tmp_path):

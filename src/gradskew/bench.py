@@ -52,7 +52,8 @@ class Unplayed(InputError):
         """What to say of some of them: the first, and how many more there are."""
         run, error = failures[0]
         kind = "" if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: "
-        more = f" (and {len(failures) - 1} more runs)" if len(failures) > 1 else ""
+        others = len(failures) - 1
+        more = f" (and {others} more run{'s' * (others > 1)})" if others else ""
         return f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}: {kind}{error}{more}"
 
 
@@ -112,7 +113,8 @@ def _sweep(
         if left:
             workers.check()
     else:
-        check_fits(left, min(workers, max(1, len(left))))
+        workers = max(1, min(workers, len(unique)))  # the last of many runs shall not end this process either
+        check_fits(left, max(1, min(workers, len(left))))
     begin(left)
     total = sum(run.rounds for run in left)
     elsewhere: list[Run] = []  # stored by other processes in the meantime

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import multiprocessing.connection
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
 END = 10.0  # seconds in which a process that has closed its pipe ends
+PR_SET_PDEATHSIG = 1  # of Linux: which signal comes when the parent's thread ends
 
 
 class Child:
-    """A process that carries out `target(its end of the pipe, *args)`. Ctrl-C does not reach it."""
+    """A process that carries out `target(its end of the pipe, *args)`. Ctrl-C does not reach it; it ends with ours."""
 
     def __init__(self, target: Callable[..., None], *args: object, daemon: bool = False):
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=target, args=(theirs, *args), daemon=daemon)
+        self.process = context.Process(target=_begin, args=(target, theirs, *args), daemon=daemon)
         try:
             with _uninterrupted():
                 self.process.start()
@@ -32,8 +37,12 @@ class Child:
     def ending(self) -> str:
         """How it ended, where the pipe tells that it did."""
         self.process.join(END)
-        code = self.process.exitcode or 0
-        return signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        code = self.process.exitcode
+        if code is None:
+            return "it talks no more"
+        with suppress(ValueError):  # of those for real time, only the first and the last have names
+            return signal.Signals(-code).name
+        return f"exit status {code}" if code >= 0 else f"signal {-code}"
 
     def end(self) -> None:
         """Nothing is left of it."""
@@ -41,6 +50,21 @@ class Child:
             self.process.kill()
             self.process.join()
         self.pipe.close()
+
+
+def _begin(target: Callable[..., None], *args: object) -> None:
+    """In the child: if its parent is gone, it just ends. A thread sees to that; in compiled code, the system."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    target(*args)
 
 
 @contextmanager

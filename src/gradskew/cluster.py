@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import stat
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from .store import Store
 from .work import Outcomes, Played, play
 
 RETRIES = 5  # of a run whose worker or node was lost
+OLD = 30 * 86_400.0  # seconds after which what a command has left is removed
 POLL = 0.5  # seconds between two looks at what has finished
 PROBE = 5.0  # seconds in which a cluster must answer
 GRACE = 10.0  # seconds in which tasks that are cancelled may write their checkpoints
@@ -71,6 +75,7 @@ class Cluster:
             yield ray
             return
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+        stopping = signal.getsignal(signal.SIGTERM)
         try:
             if address is None:
                 memory = max(100 << 20, 2 * room)
@@ -79,6 +84,8 @@ class Cluster:
                 ray.init(address, **quiet)
         except Exception as error:  # versions that differ, no room in /dev/shm, and more
             raise InputError(f"Ray cannot start or join its cluster: {error}") from error
+        if callable(stopping) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, stopping)  # Ray's own would end us before checkpoints are written
         try:
             yield ray
         finally:
@@ -195,7 +202,11 @@ def _check_room(ray: Any, runs: Iterable[Run]) -> None:
 @contextmanager
 def _token(store: Store) -> Iterator[Path]:
     """An empty file in the store, under a name that no other has: who sees it shares the folder."""
-    token = store.runs.resolve() / f".{secrets.token_hex(16)}"
+    for old in store.runs.glob(".token.*"):  # a command that was killed has left it
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > OLD:
+                old.unlink()
+    token = store.runs.resolve() / f".token.{secrets.token_hex(16)}"
     token.touch()
     try:
         yield token

@@ -57,8 +57,6 @@ def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:
         return placed is not False
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if first and isinstance(error, FileNotFoundError) and path.exists():
-            return False  # whoever was first has tidied up
         if isinstance(error, OSError):
             error.filename = str(path)  # of itself a full disk does not say where it is
         raise

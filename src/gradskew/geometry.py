@@ -33,8 +33,13 @@ class Rows:
     """
 
     def __init__(self, updates: Tensor, mixing: Tensor | None = None, base: Rows | None = None):
-        self.updates, self.mixing, self.base = updates, mixing, base or self
+        self.updates, self.mixing, self._base = updates, mixing, base
         self.found: dict[str, Tensor] = {}
+
+    @property
+    def base(self) -> Rows:
+        """The rows that these are mixtures of."""
+        return self if self._base is None else self._base  # a reference to itself would keep the matrix in memory
 
     @property
     def n(self) -> int:

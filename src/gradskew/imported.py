@@ -246,7 +246,9 @@ def _as(kind: str, value: Any) -> Any:
 
 
 def _is_numbers(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+    """Whether it is an array that torch can hold."""
+    known = isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.dtype.isnative
+    return known and value.dtype != np.longdouble
 
 
 def _tensor(answer: Any, like: Tensor) -> Tensor:

@@ -166,6 +166,19 @@ def _taken(lease: Lease, wait: bool) -> bool:
     return True
 
 
+def silent(path: Path) -> bool:
+    """Whether a lease has shown no sign of life for too long, by the clock of the file server."""
+    last = path.stat().st_mtime
+    if time.time() - last <= LEASE:  # else it is worth to ask
+        return False
+    mine = path.with_name(f".{FILE}.{secrets.token_hex(8)}")
+    try:
+        mine.write_text("now")
+        return mine.stat().st_mtime - last > LEASE
+    finally:
+        mine.unlink(missing_ok=True)
+
+
 def _lock(file: int, byte: int, wait: bool) -> bool | None:
     """Whether the byte of the file is locked now for this process; None where the file system has no locks."""
     try:

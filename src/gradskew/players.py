@@ -16,7 +16,7 @@ def play_all(runs: Sequence[Run], store: Store, workers: int | Cluster, tell: Ca
     """Play runs in the way that `workers` asks for; gives each when it has ended, with what became of it."""
     if isinstance(workers, Cluster):
         return play_on_cluster(runs, store, workers, tell)
-    if workers == 1 or len(runs) <= 1:
+    if workers == 1 or not runs:
         return _play_here(runs, store, tell)
     return play_in_processes(runs, store, workers, tell)
 

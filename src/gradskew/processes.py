@@ -25,6 +25,11 @@ GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoi
 class Lost(InputError):
     """The worker of a run has ended; the message is how."""
 
+    @property
+    def killed(self) -> bool:
+        """Whether it did not end by itself."""
+        return str(self).startswith(("SIGKILL", "SIGTERM"))
+
 
 def play_in_processes(runs: Sequence[Run], store: Store, size: int, tell: Callable[[int, int], None]) -> Outcomes:
     """Play each run in one of at most `size` workers.
@@ -52,6 +57,8 @@ def play_in_processes(runs: Sequence[Run], store: Store, size: int, tell: Callab
                 return
             for run, played, outcome in crew.ended():
                 if isinstance(outcome, Lost) and run.digest not in lost:
+                    from_outside = outcome.killed and len(lost) < size  # else none would ever start
+                    check(crew.heard or from_outside, f"a worker was lost ({outcome}) before any run had begun")
                     say(f"gradskew: a worker was lost ({outcome}): its run comes last, when nothing else runs")
                     lost.add(run.digest)
                     alone.append((run, False))
@@ -158,7 +165,6 @@ class _Crew:
             if run is None or outcome is None:
                 continue
             if isinstance(outcome, Lost):
-                check(self.heard, f"a worker was lost ({outcome}) before any run had begun")
                 self.workers.remove(worker)
                 worker.end()
             worker.run = None

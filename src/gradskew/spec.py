@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -162,7 +163,7 @@ class Run:
             content["lens"] = LENS
         if self.pictured != replace(self, pictures=None).pictured:
             content["pictures"] = sorted(self.pictured)
-        code = {name: digest for part in self._parts() for name, digest in _user_code(part).items()}
+        code = self._code()
         if _user_code(getattr(self.model, "factory", self.model)):
             code["network"] = self._network()
         if code:
@@ -174,6 +175,16 @@ class Run:
     def digest(self) -> str:
         """SHA-256 of the content: the name under which the run is stored."""
         return hashlib.sha256(canonical(self.content).encode()).hexdigest()
+
+    def check_code(self) -> None:
+        """Raise InputError if this process has read other code of the user's than the one that made the digest."""
+        known = self.content.get("user_code", {})
+        changed = sorted(name for name, digest in self._code().items() if known.get(name) != digest)
+        check(not changed, f"the file of {', '.join(changed)} has changed since this began: start it again")
+
+    def _code(self) -> dict[str, str]:
+        """The SHA-256 of each file of the user's code, by what it defines."""
+        return {name: digest for part in self._parts() for name, digest in _user_code(part).items()}
 
     def _network(self) -> str:
         """SHA-256 of a user's network before the first round: what one factory makes of one setting and of another."""
@@ -238,8 +249,16 @@ def _user_code(part: Any) -> dict[str, str]:
 
 
 def _digest_of_file(item: Any, name: str) -> str:
-    """The SHA-256 of the file that a module, class or function is defined in."""
+    """The SHA-256 of the file that a module, class or function is defined in, as it was soon after it was loaded."""
+    module = item if inspect.ismodule(item) else sys.modules.get(item.__module__)
+    loaded = getattr(module, "__spec__", None) or module  # another one if it is loaded again
     try:
-        return hashlib.sha256(Path(inspect.getfile(item)).read_bytes()).hexdigest()
+        path = inspect.getfile(item)
+        if path not in _digests or _digests[path][0] is not loaded:
+            _digests[path] = loaded, hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (OSError, TypeError):
         raise InputError(f"{name} is not defined in a file, so its result could not be told from another's") from None
+    return _digests[path][1]
+
+
+_digests: dict[str, tuple[Any, str]] = {}  # of files, and the load that they were read after: they may change later

@@ -20,7 +20,7 @@ from .checkpoints import Snapshot
 from .checks import InputError, check, say
 from .federation import Result
 from .files import make, read, write
-from .leases import FILE, LEASE, Lease, owned
+from .leases import FILE, Lease, owned, silent
 from .machine import peak
 from .memory import estimate
 from .records import Record
@@ -96,9 +96,10 @@ class Store:
         check(size < LARGEST >> 20, f"its record has {size} MB, too many to be read again: fewer rounds, or no lens")
         make(folder)
         first = self.load(digest)
-        if first is None and all(write(folder / name, text, first=name == RECORD) for name, text in files.items()):
-            return record
-        first = first or self.load(digest)
+        if first is None:
+            if self._written(folder, files):
+                return record
+            first = self.load(digest)
         if first is None:
             raise InputError(f"{str(folder / RECORD)!r} is in the way of the record: remove it")
         if first.to_json() != files[RECORD]:
@@ -106,6 +107,20 @@ class Store:
             differ = f"{folder} was played twice, with different results (on another kind of processor?)"
             say(f"gradskew: {differ}: the first stays, the second is in {SECOND}")
         return first
+
+    def _written(self, folder: Path, files: Mapping[str, str]) -> bool:
+        """Write the files of a run; whether the record is ours, and not another's."""
+        try:
+            for name, text in files.items():
+                path = folder / name
+                if name != RECORD and path.is_dir():
+                    _set_aside(path, ValueError("it is a folder"))
+                written = write(path, text, first=name == RECORD)
+        except FileNotFoundError:  # whoever was first has tidied up
+            if not (folder / RECORD).exists():
+                raise
+            return False
+        return written
 
     def save_checkpoint(self, digest: str, snapshot: Snapshot) -> None:
         """Store how far a run is, in place of what was stored before."""
@@ -131,12 +146,12 @@ class Store:
     def tidy(self, digest: str) -> None:
         """The run is finished: its checkpoint goes, and what processes that were killed have left half written.
 
-        Others may wait for the run, and write leases of their own: only old ones go.
+        Others may wait for the run, and write leases of their own: only old ones go. What is no file stays.
         """
         folder = self.runs / digest
         for path in (folder / CHECKPOINT, folder / FILE, *folder.glob(".*")):
-            with suppress(FileNotFoundError):
-                if not path.name.startswith((FILE, f".{FILE}.")) or time.time() - path.stat().st_mtime > LEASE:
+            with suppress(OSError):
+                if not path.name.startswith((FILE, f".{FILE}.")) or silent(path):
                     path.unlink()
 
     def owned(self, digest: str, *, wait: bool = False) -> AbstractContextManager[Lease | None]:
@@ -178,11 +193,12 @@ class Store:
 
 def _set_aside(path: Path, error: ValueError) -> None:
     """Rename a damaged file and say so, once; where that is impossible, it is passed over."""
-    kind = "record" if path.name == RECORD else "checkpoint"
+    kind = {RECORD: "record", CHECKPOINT: "checkpoint"}.get(path.name, "file")
     done = "set aside"
     try:
         aside = path.with_suffix(".damaged")
-        path.replace(path.with_suffix(f".{secrets.token_hex(4)}.damaged") if aside.is_dir() else aside)
+        taken = path.is_dir() or aside.is_dir()  # a folder and a file do not replace each other
+        path.replace(path.with_suffix(f".{secrets.token_hex(4)}.damaged") if taken else aside)
     except FileNotFoundError:
         pass  # another process was faster
     except OSError:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -14,10 +11,11 @@ from enum import IntEnum
 from typing import NoReturn
 
 from .checkpoints import Snapshot, Unfit
-from .checks import say
+from .checks import InputError, say
 from .federation import simulate
 from .leases import Lease
 from .machine import reset_peak
+from .paths import said
 from .spec import Run
 from .store import Store
 
@@ -53,6 +51,7 @@ def play(run: Run, store: Store, on_round: Callable[[], None], wait: bool = True
 
 def _play_alone(run: Run, store: Store, lease: Lease, on_round: Callable[[], None]) -> None:
     global _keeper
+    run.check_code()
     keeper = _keeper = Keeper(store, run.digest, lease)
     reset_peak()
     try:
@@ -66,6 +65,8 @@ def _play_alone(run: Run, store: Store, lease: Lease, on_round: Callable[[], Non
     except KeyboardInterrupt:
         keeper.write()
         raise
+    except SystemExit as error:  # of a user's code
+        raise InputError(f"it ends the process that plays it ({said(error)})") from error
     finally:
         _keeper = None
     store.tidy(run.digest)
@@ -106,8 +107,11 @@ class Keeper:
             self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
         except (OSError, ValueError) as error:
             say(f"gradskew: no checkpoint of {self.digest[:12]}: {error}")
-        self.cost = time.perf_counter() - started
-        self.writing = False
+        except Exception as error:  # of torch or safetensors, for what a user's code remembers
+            say(f"gradskew: no checkpoint of {self.digest[:12]}: {said(error)}")
+        finally:
+            self.cost = time.perf_counter() - started
+            self.writing = False
         if _stopped:
             self.leave()
 
@@ -123,17 +127,9 @@ _stopped = False  # in a worker: whether it was told to end while it wrote a che
 
 
 def listen() -> None:
-    """In a worker: if it is told to end, a checkpoint is left; if its parent is gone, it just ends."""
+    """In a worker: if it is told to end, a checkpoint is left."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, _stop)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            multiprocessing.connection.wait([parent.sentinel])
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _stop(*_: object) -> None:

@@ -11,7 +11,7 @@ import click
 from ..checks import check, check_number, say
 from .completion import several
 from .options import execution, federation
-from .playing import play, take_workers
+from .playing import play, stoppable, take_workers
 from .publishing import publish
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def audit(
         lists = {"aggregators": ",".join(dict.fromkeys(judges)), "attacks": ",".join(dict.fromkeys(senders))}
         return make_runs({**options, **lists})
 
-    inspected, costs = _inspect(asked, company, make(company, sent)[0], limit, options["preset"])
+    with stoppable(out):
+        inspected, costs = _inspect(asked, company, make(company, sent)[0], limit, options["preset"])
     show_inspections(inspected.values())
     for name, failed in inspected.items():
         if failed.failure is not None:
@@ -90,8 +91,9 @@ def audit(
     others = _note(played.failures, inspected)
     if played.records:
         found = Audit(Table(played.records), inspected, costs)
-        names = publish([found.table], out, out, found)
-        show_audit(found, [*found.verdict, *remarks(found.table), played.summary, f"{', '.join(names)}: in {out}."])
+        show_audit(found, [*found.verdict, *remarks(found.table), played.summary])
+        with played.published():
+            click.echo(f"{', '.join(publish([found.table], out, out, found))}: in {out}.")
     for name, failed in inspected.items():
         if failed.failed_in_play:
             say(f"gradskew: the {failed.kind} {name} failed in play: {failed.trouble}")

@@ -53,7 +53,8 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     played = play(runs[0].source.name, runs, out, players)
     if played.records:
         table = Table(played.records)
-        names = publish([table], out, out)
-        show(table, [*verdict(table), *remarks(table), played.summary, f"{', '.join(names)}: in {out}."])
+        show(table, [*verdict(table), *remarks(table), played.summary])
+        with played.published():
+            click.echo(f"{', '.join(publish([table], out, out))}: in {out}.")
     if played.failure is not None:
         raise played.failure

@@ -87,9 +87,11 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
             drawn = chart(made, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
             contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
         contents["report.html"] = report_html(tables, out, f"{shown.title}, {source.name}")
-        for name, content in contents.items():
-            write(out / name, content)
-        show_sheets(made, said, [*remarks, played.summary, f"{', '.join(contents)}: in {out}."])
+        show_sheets(made, said, [*remarks, played.summary])
+        with played.published():
+            for name, content in contents.items():
+                write(out / name, content)
+        click.echo(f"{', '.join(contents)}: in {out}.")
     if played.failure is not None:
         raise played.failure
 

@@ -28,6 +28,14 @@ class Played:
     failure: InputError | None
     failures: Sequence[tuple[Run, Exception]] = ()
 
+    @contextmanager
+    def published(self) -> Iterator[None]:
+        """Inside, files are written. On a disk that was too full for the runs, their failure is what is said."""
+        try:
+            yield
+        except OSError as error:
+            raise self.failure or error from None
+
 
 def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
     """Who plays: so many processes, or the Ray that --engine names; what is left there is how clients train."""

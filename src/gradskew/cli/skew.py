@@ -138,7 +138,8 @@ def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | 
         panels = [f"round {picture.round + 1}, {picture.method.upper()}" for picture in drawn]
         content = {"spec": table.honest[0].spec, "skew": {key.key: asdict(made) for key, made in overview.values}}
         cell = f"{last.spec['attack_name']} against {last.spec['aggregator_name']}, seed {last.spec['seed']}"
-        _write(out, content, drawn, panels, f"{table.federation}\n{cell}", publish([table], out, out))
+        with played.published():
+            _write(out, content, drawn, panels, f"{table.federation}\n{cell}", publish([table], out, out))
     if played.failure is not None:
         raise played.failure
 
