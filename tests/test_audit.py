@@ -156,7 +156,7 @@ def test_what_fails_in_play_is_a_line_each_on_the_screen_and_said_in_the_files(c
     lines = [line for line in err.splitlines() if line.startswith("gradskew: ")]
     assert lines == [
         f"gradskew: the rule {rule} failed in play: none against {rule}, seed 0: {rule} raised MemoryError: too wide "
-        "(and 1 more runs)."
+        "(and 1 more run)."
         for rule in ("foreign:narrow", "foreign:narrow_too")
     ]
     written = json.loads((tmp_path / "audit.json").read_text())

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -415,7 +416,7 @@ def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypa
 def test_nothing_is_written_where_every_run_fails(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(work, "simulate", None)
     outcome = tiny()
-    assert "(and 1 more runs)" in outcome.late_error()
+    assert "(and 1 more run)" in outcome.late_error()
     assert outcome.out == ""
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["runs"]
 
@@ -554,6 +555,60 @@ def test_workers_end_when_the_parent_is_killed(tmp_path):
     process.kill()
     process.communicate(timeout=300)
     until(lambda: not group(process.pid))
+
+
+HANGS = """
+import collections, itertools, os
+from pathlib import Path
+def rule(rows):
+    Path("began").write_text(str(os.getpid()))
+    collections.deque(itertools.repeat(0), maxlen=0)  # in compiled code
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_audit_that_is_stopped_leaves_no_process(number, tmp_path):
+    (tmp_path / "hangs.py").write_text(HANGS)
+    audit = [*COMMAND, "audit", "--rule", "hangs:rule", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(
+        audit, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        until(lambda: (tmp_path / "began").exists() and (tmp_path / "began").read_text())
+        process.send_signal(number)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 130
+        assert err.splitlines()[-1].startswith("Stopped. What is done is kept in ")
+        until(lambda: not group(process.pid))
+    finally:
+        process.kill()
+
+
+SMALL_DISK = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+
+
+def test_on_a_real_disk_that_is_full_one_line_says_so_and_nothing_is_lost(tmp_path):
+    """A disk of 40 KB in memory: one record and a half."""
+    tmp_path.joinpath("disk").mkdir()
+    mounted = "mount -t tmpfs -o size=40k tmpfs disk"
+    if subprocess.run([*SMALL_DISK, mounted], cwd=tmp_path, stderr=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("needs to mount a disk of its own")
+    bench = [*COMMAND, "bench", *TINY.split(), "--rounds", "40", "--seeds", "3", "--out"]
+    script = f"{mounted} && {shlex.join([*bench, 'disk'])}; echo $? > status; cp -r disk kept"
+    played = subprocess.run([*SMALL_DISK, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (tmp_path / "status").read_text() == "2\n"
+    line = played.stderr.splitlines()[-1]
+    assert line.startswith("gradskew: [Errno 28] No space left on device: ")
+    assert line.endswith("make room: the same command goes on from the stored runs")
+    assert "Traceback" not in played.stderr
+    assert "Test accuracy" in played.stdout
+    kept = {path.parent.name: path.read_bytes() for path in tmp_path.glob("kept/runs/*/record.json")}
+    assert kept
+    assert [path.name for path in tmp_path.glob("kept/runs/*/.*")] == []
+    subprocess.run([*bench, "kept"], cwd=tmp_path, capture_output=True, check=True)
+    whole = {path.parent.name: path.read_bytes() for path in tmp_path.glob("kept/runs/*/record.json")}
+    assert len(whole) == 6
+    assert kept.items() <= whole.items()
 
 
 def test_every_option_of_bench_is_a_setting_or_an_execution_option():

@@ -217,7 +217,7 @@ def test_a_run_that_ray_gives_up_is_one_error(there, tmp_path, monkeypatch):
     bad = [replace(BASE, attack=Logged(kills="always")), replace(BASE, attack=Raises())]
     with pytest.raises(InputError) as caught:
         sweep([*bad, *good], tmp_path, workers=there)
-    assert "(and 1 more runs); the other runs are stored" in str(caught.value)
+    assert "(and 1 more run); the other runs are stored" in str(caught.value)
     assert logged().total() == 2
     assert set(stored(tmp_path)) == {good[0].digest}
     with pytest.raises(InputError, match=r"^raises against mean, seed 0: ZeroDivisionError: over\nhere; the other"):
@@ -300,19 +300,36 @@ def test_a_worker_with_another_torch_is_an_error(tmp_path):
         cluster.play_as_task(run, take_apart(run.source.load()), str(tmp_path / "runs" / "x"), False)
 
 
+def test_what_a_killed_command_has_left_in_the_store_goes_one_day(tmp_path):
+    store = Store(tmp_path)
+    store.prepare()
+    old, new = (store.runs / f".token.{name}" for name in ("old", "new"))
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (time.time() - 40 * 86_400,) * 2)
+    with cluster._token(store) as token:
+        assert sorted(store.runs.iterdir()) == sorted([new, token])
+    assert list(store.runs.iterdir()) == [new]
+
+
 OWN = """
-import ray
+import ray, signal
 from gradskew.cluster import Cluster
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 with Cluster(cpus=1).connected(0):
     print([node["NodeManagerAddress"] for node in ray.nodes()], ray.cluster_resources()["CPU"])
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except KeyboardInterrupt:
+        print("stopped as by Ctrl-C")
 """
 
 
-def test_our_own_ray_is_on_this_machine_alone_and_joins_no_dead_cluster(environment):
+def test_our_own_ray_is_on_this_machine_alone_joins_no_dead_cluster_and_takes_no_signal(environment):
     with closed_port() as dead:
         lost = {**os.environ, "RAY_ADDRESS": dead}
         result = subprocess.run([sys.executable, "-c", OWN], env=lost, capture_output=True, text=True, timeout=300)
-    assert result.stdout == "['127.0.0.1'] 1.0\n"
+    assert result.stdout == "['127.0.0.1'] 1.0\nstopped as by Ctrl-C\n"
     assert result.stderr == ""
 
 

@@ -255,6 +255,17 @@ def test_what_an_object_remembers_comes_back_as_it_was():
     assert federation.rule.target.weight == 0.25
 
 
+@pytest.mark.parametrize("kind", [np.longdouble, ">f4", "<U1", complex, object], ids=str)
+def test_arrays_that_torch_does_not_know_are_played_and_not_kept(kind):
+    run = replace(BASE, aggregator=aggregators.make("foreign:Momentum"))
+    made = Federation(run)
+    made.rule.target.count = np.zeros(2, dtype=kind)
+    (value,) = [value for key, value in made.rule.state_dict().items() if key.endswith(" count")]
+    assert isinstance(value, np.ndarray)
+    with pytest.raises(ValueError, match="the rule remembers a ndarray, 'own count'"):
+        Snapshot([], torch.zeros(1), torch.zeros(0), rule=made.rule.state_dict()).to_bytes("abc")
+
+
 @pytest.mark.parametrize(
     ("rule", "state"),
     [

@@ -1,5 +1,6 @@
 """What a run is said to need, against what it takes; no second copy of the updates."""
 
+import gc
 import json
 import re
 import subprocess
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from gradskew import clients, machine, memory, partition
+from gradskew import aggregators, attacks, clients, machine, memory, partition
 from gradskew.aggregators import Median
 from gradskew.attacks import LIE, BitFlip, NoAttack
 from gradskew.bench import sweep
@@ -182,3 +183,47 @@ def test_the_peak_and_the_estimate_stand_in_timing(tmp_path):
     (timing,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/*/timing.json"))
     assert timing["estimated_memory_mb"] > 50
     assert timing["peak_memory_mb"] > 50
+
+
+def test_a_worker_that_has_played_a_large_run_is_not_large_for_the_next(tmp_path):
+    """The estimate is right for each; rows of 150 MB, and of 0.3."""
+    script = tmp_path / "several.py"
+    script.write_text(
+        "import json\n"
+        "from pathlib import Path\n"
+        "import gradskew as gs\n"
+        "runs = [gs.Run(rounds=2, seed=s, model=gs.MLP(hidden=h)) for h, s in ((10_000, 0), (32, 0), (32, 1))]\n"
+        "gs.sweep(runs, 'out')\n"
+        "for run in runs:\n"
+        "    timing = json.loads(Path(f'out/runs/{run.digest}/timing.json').read_text())\n"
+        "    print(timing['estimated_memory_mb'] / timing['peak_memory_mb'])\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)
+    shares = [float(line) for line in done.stdout.splitlines()]
+    assert len(shares) == 3
+    assert all(0.8 <= share <= 1.2 for share in shares), shares
+
+
+@pytest.mark.parametrize(
+    ("attack", "rule"),
+    [
+        *(("strike", rule) for rule in (*aggregators.names(), "nnm+rfa", "bucketing(s=2)+multikrum", "foreign:mean")),
+        *((attack, "multikrum") for attack in attacks.names()),
+    ],
+)
+def test_a_run_leaves_no_tensor_to_the_garbage_collector(attack, rule):
+    """Which comes when it likes: until then, the rows of rounds that are over would stay in memory."""
+    run = replace(BASE, attack=attacks.make(attack), aggregator=aggregators.make(rule))
+    simulate(run)  # what is imported and cached
+    gc.collect()
+    gc.disable()
+    try:
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        simulate(run)
+        gc.collect()
+        left = [tuple(each.shape) for each in gc.garbage if isinstance(each, torch.Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert left == []
