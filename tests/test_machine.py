@@ -1,6 +1,9 @@
 """Cores and memory, as control groups leave them; every file below is written by hand."""
 
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -101,3 +104,21 @@ def test_version_1_without_a_limit(machine):
     )
     assert cores(root) == 8
     assert memory(root) == Memory(1_024_000, 614_400)
+
+
+FREED = """
+import torch
+from gradskew.machine import peak, reset_peak, resident
+blocks = [torch.ones(20_000) for _ in range(2500)]  # 200 MB
+last = blocks.pop()  # above them in memory
+held = resident()
+del blocks
+reset_peak()
+print(held - resident(), held - peak())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others give it back themselves, or never")
+def test_what_was_freed_goes_back_before_a_peak_is_counted():
+    done = subprocess.run([sys.executable, "-c", FREED], stdout=subprocess.PIPE, text=True, check=True)
+    assert all(int(word) > 150e6 for word in done.stdout.split())
