@@ -278,12 +278,25 @@ def test_the_last_run_of_a_sweep_does_not_end_this_process_either(tmp_path):
     assert sweep(good, tmp_path) == records
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_run_that_calls_exit_fails_alone(workers, tmp_path):
+def test_a_run_that_calls_exit_in_a_worker_fails_alone(tmp_path):
     good = runs_of("none", "mean,median")
     with pytest.raises(Unplayed, match=r"it ends the process that plays it \(SystemExit: 0\)"):
-        sweep([good[0], replace(BASE, attack=Raises(what="exit")), good[1]], tmp_path, workers=workers)
+        sweep([good[0], replace(BASE, attack=Raises(what="exit")), good[1]], tmp_path, workers=2)
     assert set(stored(tmp_path)) == {run.digest for run in good}
+
+
+def test_exit_is_exit_here_and_leaves_a_checkpoint(tmp_path):
+    """As a script's own handler of SIGTERM may call it, whatever runs then."""
+
+    def stop(progress):
+        if progress.rounds_done == 3:
+            sys.exit(143)
+
+    runs = runs_of("none", "mean,median")
+    with pytest.raises(SystemExit, match="143"):
+        sweep(runs, tmp_path, report=stop)
+    assert set(stored(tmp_path)) == {runs[0].digest}
+    assert [path.parent.name for path in tmp_path.rglob("checkpoint.safetensors")] == [runs[1].digest]
 
 
 def test_workers_that_cannot_start_end_the_sweep_at_once(tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -413,6 +414,29 @@ def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypa
     assert len(rows(out)) == 4
 
 
+def test_what_ends_the_program_from_inside_is_one_line(tiny, monkeypatch):
+    monkeypatch.setattr(work, "simulate", lambda *_, **__: sys.exit(0))
+    assert "a rule, an attack or a network ends the program (SystemExit: 0)" in tiny().late_error()
+
+
+def test_a_failed_run_hides_no_failure_to_write(tiny, tmp_path, monkeypatch):
+    inner = work.simulate
+
+    def fail(run, **given):
+        return inner(run, **given) if run.attack.name == "none" else 1 / 0
+
+    monkeypatch.setattr(work, "simulate", fail)
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    outcome = tiny()
+    assert outcome.code == 2
+    errors = [line for line in outcome.err.splitlines() if line.startswith("gradskew: ")]
+    assert len(errors) == 2
+    assert re.match(r"gradskew: \[Errno 21\] Is a directory: .*report\.html", errors[0])
+    assert "ZeroDivisionError" in errors[1]
+    assert "Test accuracy" in outcome.out
+    assert "results.csv" not in outcome.out
+
+
 def test_nothing_is_written_where_every_run_fails(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(work, "simulate", None)
     outcome = tiny()
@@ -578,7 +602,7 @@ def test_an_audit_that_is_stopped_leaves_no_process(number, tmp_path):
         process.send_signal(number)
         _, err = process.communicate(timeout=300)
         assert process.returncode == 130
-        assert err.splitlines()[-1].startswith("Stopped. What is done is kept in ")
+        assert err == "Stopped.\n"
         until(lambda: not group(process.pid))
     finally:
         process.kill()
@@ -601,6 +625,7 @@ def test_on_a_real_disk_that_is_full_one_line_says_so_and_nothing_is_lost(tmp_pa
     assert line.startswith("gradskew: [Errno 28] No space left on device: ")
     assert line.endswith("make room: the same command goes on from the stored runs")
     assert "Traceback" not in played.stderr
+    assert "report.html" in played.stderr.splitlines()[-2]
     assert "Test accuracy" in played.stdout
     kept = {path.parent.name: path.read_bytes() for path in tmp_path.glob("kept/runs/*/record.json")}
     assert kept

@@ -40,12 +40,14 @@ HALF_WAY = 5  # rounds of ten
 class Logged(Attack):
     """Sends its own rows after a while; notes in $LOGGED, line by line, on which node it was called.
 
-    kills: it kills its process once, or always. While there is a `hold()`, the fifth call on a node does not end.
+    kills: it ends its process once, or always, by the signal `number`. While there is a `hold()`, the fifth call on a
+    node does not end.
     """
 
     key: ClassVar[str] = "logged"
     seconds: float = 0.1
     kills: str = ""
+    number: int = signal.SIGKILL.value
 
     def __call__(self, honest, own, *, n=None, generator=None, context=None):
         log = Path(os.environ["LOGGED"])
@@ -53,7 +55,7 @@ class Logged(Attack):
         with log.open("a") as file:
             file.write(f"{node}\n")
         if self.kills == "always" or (self.kills == "once" and logged().total() == 1):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
         time.sleep(self.seconds)
         while logged()[node] == HALF_WAY and hold().exists():
             time.sleep(0.05)
@@ -203,8 +205,9 @@ def test_the_loss_of_a_node_changes_no_byte(there, nodes, tmp_path):
     assert stored(tmp_path / "there") == stored(tmp_path / "here")
 
 
-def test_the_loss_of_a_worker_changes_no_byte(there, tmp_path):
-    runs = slow(seeds=1, kills="once", seconds=0)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_loss_of_a_worker_changes_no_byte(number, there, tmp_path):
+    runs = slow(seeds=1, kills="once", seconds=0, number=number.value)
     sweep(runs, tmp_path / "there", workers=there)
     assert logged().total() == 1 + 10
     sweep(runs, tmp_path / "here")

@@ -1,6 +1,6 @@
 """Workers: what they say, how they are lost, and what is left of them."""
 
-import importlib
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -168,6 +168,56 @@ def test_code_that_was_edited_meanwhile_is_not_taken_for_what_it_was(tmp_path, m
     with pytest.raises(Unplayed, match=r"the file of edited_rule:rule has changed since this began: start it again"):
         sweep([edited, *good], tmp_path / "out", workers=2)
     assert set(stored(tmp_path / "out")) == {run.digest for run in good}
+
+
+SCRIPT = """
+import sys
+from dataclasses import dataclass
+from typing import ClassVar
+import gradskew as gs
+from gradskew.attacks import NoAttack
+from test_bench import BASE, replace
+@dataclass(frozen=True, kw_only=True)
+class Mine(NoAttack):
+    key: ClassVar[str] = "mine"
+if __name__ == "__main__":
+    workers = gs.Cluster(cpus=1) if sys.argv[1] == "ray" else int(sys.argv[1])
+    gs.sweep([replace(BASE, attack=Mine(), seed=seed) for seed in (0, 1)], sys.argv[1], workers=workers)
+"""
+
+
+@pytest.mark.xdist_group("ray")
+@pytest.mark.parametrize("workers", ["2", "ray"])
+def test_a_class_in_a_script_goes_to_workers(workers, tmp_path):
+    """To one of ours it is that of the module `__mp_main__`; Ray sends it whole."""
+    if workers == "ray":
+        pytest.importorskip("ray")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    place = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, *sys.path]))}
+    for each in ("1", workers):
+        run = [sys.executable, "script.py", each]
+        done = subprocess.run(run, env=place, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+    assert stored(tmp_path / "1") == stored(tmp_path / workers)
+    assert len(stored(tmp_path / "1")) == 2
+
+
+def test_code_that_is_executed_again_is_read_again(tmp_path):
+    """As a notebook does with a script, without the import system's knowledge."""
+    file, digests = tmp_path / "again.py", set()
+    for number in (1, 2):
+        file.write_text(
+            f"from gradskew.attacks import NoAttack\nclass Again(NoAttack):\n    key = 'again'\n# {number}\n"
+        )
+        spec = importlib.util.spec_from_file_location("again", file)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["again"] = module
+        spec.loader.exec_module(module)
+        module.__spec__ = None
+        run = replace(BASE, attack=module.Again())
+        digests |= {run.digest, replace(run).digest}
+        del sys.modules["again"]
+    assert len(digests) == 2
 
 
 def test_code_counts_as_it_was_loaded(tmp_path, monkeypatch):

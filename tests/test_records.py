@@ -441,7 +441,9 @@ def test_the_files_of_a_class_and_of_its_bases_are_part_of_the_digest(tmp_path, 
     for name in files:
         with (tmp_path / f"{name}.py").open("a") as file:
             file.write("# changed\n")
-        importlib.reload(sys.modules[name])
+        for module in files:
+            importlib.reload(sys.modules[module])
+        rule = sys.modules["digest_rule"].Rule()
         digests.add(replace(RUN, aggregator=rule).digest)
         digests.add(replace(RUN, aggregator=Mixed(mixing=NNM(), rule=rule)).digest)
     assert len(digests) == 6

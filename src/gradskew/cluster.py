@@ -75,21 +75,28 @@ class Cluster:
             yield ray
             return
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-        stopping = signal.getsignal(signal.SIGTERM)
+        ours = signal.getsignal(signal.SIGTERM)
         try:
-            if address is None:
-                memory = max(100 << 20, 2 * room)
-                ray.init("local", num_cpus=self.cpus, include_dashboard=False, object_store_memory=memory, **quiet)
-            else:
-                ray.init(address, **quiet)
-        except Exception as error:  # versions that differ, no room in /dev/shm, and more
-            raise InputError(f"Ray cannot start or join its cluster: {error}") from error
-        if callable(stopping) and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, stopping)  # Ray's own would end us before checkpoints are written
-        try:
+            try:
+                if address is None:
+                    memory = max(100 << 20, 2 * room)
+                    ray.init("local", num_cpus=self.cpus, include_dashboard=False, object_store_memory=memory, **quiet)
+                else:
+                    ray.init(address, **quiet)
+            except Exception as error:  # versions that differ, no room in /dev/shm, and more
+                raise InputError(f"Ray cannot start or join its cluster: {error}") from error
+            if callable(ours):
+                _handle(ours)  # Ray's own would end us before checkpoints are written
             yield ray
         finally:
             ray.shutdown()
+            _handle(ours)
+
+
+def _handle(handler: Any) -> None:
+    """Have SIGTERM handled so, where that may be said."""
+    if handler is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def play_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, tell: Callable[[int, int], None]) -> Outcomes:

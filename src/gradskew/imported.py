@@ -248,7 +248,7 @@ def _as(kind: str, value: Any) -> Any:
 def _is_numbers(value: Any) -> bool:
     """Whether it is an array that torch can hold."""
     known = isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.dtype.isnative
-    return known and value.dtype != np.longdouble
+    return known and value.dtype.char != "g"  # a long double, also where it is no longer than others
 
 
 def _tensor(answer: Any, like: Tensor) -> Tensor:

@@ -200,6 +200,8 @@ def _play(words: bytes, pipe: Connection, store: Store) -> tuple[int, Played | E
     outcome: Played | Exception
     try:
         outcome = play(run, store, on_round, wait)
+    except SystemExit as error:  # of a user's code: told to end, a worker does not come back here
+        outcome = InputError(f"it ends the process that plays it ({said(error)})")
     except Exception as error:
         outcome = _portable(error)
         outcome.add_note(f"In a worker:\n{traceback.format_exc()}")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import operator
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -128,6 +131,7 @@ class Run:
     @cached_property
     def content(self) -> dict[str, Any]:
         """The spec as a JSON object: every choice resolved, no path, nothing that the result does not depend on."""
+        code = self._code()  # first, as near as can be to when it was loaded
         content = {
             "dataset": self.source.name,
             "data_sha256": self.source.load().digest,
@@ -163,7 +167,6 @@ class Run:
             content["lens"] = LENS
         if self.pictured != replace(self, pictures=None).pictured:
             content["pictures"] = sorted(self.pictured)
-        code = self._code()
         if _user_code(getattr(self.model, "factory", self.model)):
             code["network"] = self._network()
         if code:
@@ -177,14 +180,17 @@ class Run:
         return hashlib.sha256(canonical(self.content).encode()).hexdigest()
 
     def check_code(self) -> None:
-        """Raise InputError if this process has read other code of the user's than the one that made the digest."""
+        """Raise InputError if this process has read other code of the user's than the one that made the digest.
+
+        What came without its file (Ray sends a script's own classes whole) is what it was there.
+        """
         known = self.content.get("user_code", {})
-        changed = sorted(name for name, digest in self._code().items() if known.get(name) != digest)
+        changed = sorted(name for name, digest in self._code(_of_a_module).items() if known.get(name) != digest)
         check(not changed, f"the file of {', '.join(changed)} has changed since this began: start it again")
 
-    def _code(self) -> dict[str, str]:
-        """The SHA-256 of each file of the user's code, by what it defines."""
-        return {name: digest for part in self._parts() for name, digest in _user_code(part).items()}
+    def _code(self, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
+        """The SHA-256 of each file of the user's code, by what it defines, as far as that counts."""
+        return {name: digest for part in self._parts() for name, digest in _user_code(part, counts).items()}
 
     def _network(self) -> str:
         """SHA-256 of a user's network before the first round: what one factory makes of one setting and of another."""
@@ -231,7 +237,7 @@ def _stages(aggregator: Any) -> list[Any]:
     return [aggregator]
 
 
-def _user_code(part: Any) -> dict[str, str]:
+def _user_code(part: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
     """The SHA-256 of each file that defines a user's class, its bases or function; nothing for our own.
 
     What is known by a path has one for all files that it depends on, under that path.
@@ -242,23 +248,33 @@ def _user_code(part: Any) -> dict[str, str]:
     defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
     code = {}
     for item in inspect.getmro(defined) if inspect.isclass(defined) else [defined]:
-        if item.__module__.split(".")[0] not in (__package__, "builtins", "abc", "typing"):
-            name = f"{item.__module__}.{item.__qualname__}"
+        module = item.__module__.replace("__mp_main__", "__main__")  # a script's name in its workers
+        if module.split(".")[0] not in (__package__, "builtins", "abc", "typing") and counts(item):
+            name = f"{module}.{item.__qualname__}"
             code[name] = _digest_of_file(item, name)
     return code
 
 
-def _digest_of_file(item: Any, name: str) -> str:
-    """The SHA-256 of the file that a module, class or function is defined in, as it was soon after it was loaded."""
-    module = item if inspect.ismodule(item) else sys.modules.get(item.__module__)
-    loaded = getattr(module, "__spec__", None) or module  # another one if it is loaded again
+def _of_a_module(item: Any) -> bool:
+    """Whether a class or function is what its module has under its name."""
     try:
-        path = inspect.getfile(item)
-        if path not in _digests or _digests[path][0] is not loaded:
-            _digests[path] = loaded, hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except (OSError, TypeError):
-        raise InputError(f"{name} is not defined in a file, so its result could not be told from another's") from None
-    return _digests[path][1]
+        return operator.attrgetter(item.__qualname__)(sys.modules.get(item.__module__)) is item
+    except AttributeError:
+        return False
 
 
-_digests: dict[str, tuple[Any, str]] = {}  # of files, and the load that they were read after: they may change later
+def _digest_of_file(item: Any, name: str) -> str:
+    """The SHA-256 of the file that a module, class or function is defined in, as it was when it was first asked for."""
+    spec = getattr(item, "__spec__", None)  # of a module: another one if it is loaded again
+    known = _digests.get(item)
+    if known is None or known[0] is not spec or (spec is None and inspect.ismodule(item)):
+        try:
+            known = spec, hashlib.sha256(Path(inspect.getfile(item)).read_bytes()).hexdigest()
+        except (OSError, TypeError):
+            said = f"{name} is not defined in a file, so its result could not be told from another's"
+            raise InputError(said) from None
+        _digests[item] = known
+    return known[1]
+
+
+_digests: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()  # since a file may change after it was read

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import NoReturn
 
 from .checkpoints import Snapshot, Unfit
-from .checks import InputError, say
+from .checks import say
 from .federation import simulate
 from .leases import Lease
 from .machine import reset_peak
@@ -62,11 +62,9 @@ def _play_alone(run: Run, store: Store, lease: Lease, on_round: Callable[[], Non
             keeper.start_anew()
             result = simulate(run, on_round=on_round, keep=keeper)
         store.save(result, keeper.seconds)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         keeper.write()
         raise
-    except SystemExit as error:  # of a user's code
-        raise InputError(f"it ends the process that plays it ({said(error)})") from error
     finally:
         _keeper = None
     store.tidy(run.digest)

@@ -76,7 +76,7 @@ def audit(
         lists = {"aggregators": ",".join(dict.fromkeys(judges)), "attacks": ",".join(dict.fromkeys(senders))}
         return make_runs({**options, **lists})
 
-    with stoppable(out):
+    with stoppable():
         inspected, costs = _inspect(asked, company, make(company, sent)[0], limit, options["preset"])
     show_inspections(inspected.values())
     for name, failed in inspected.items():

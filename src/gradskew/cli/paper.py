@@ -91,7 +91,7 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
         with played.published():
             for name, content in contents.items():
                 write(out / name, content)
-        click.echo(f"{', '.join(contents)}: in {out}.")
+            click.echo(f"{', '.join(contents)}: in {out}.")
     if played.failure is not None:
         raise played.failure
 

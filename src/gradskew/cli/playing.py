@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checks import InputError, check, say
 from ..names import split_list
+from ..paths import said
 
 if TYPE_CHECKING:
     from ..cluster import Cluster
@@ -30,11 +31,13 @@ class Played:
 
     @contextmanager
     def published(self) -> Iterator[None]:
-        """Inside, files are written. On a disk that was too full for the runs, their failure is what is said."""
+        """Inside, files are written. Where that fails and runs have failed too, both are said."""
         try:
             yield
         except OSError as error:
-            raise self.failure or error from None
+            if self.failure is None:
+                raise
+            say(f"gradskew: {error}")
 
 
 def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
@@ -110,14 +113,17 @@ def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
 
 
 @contextmanager
-def stoppable(out: Path) -> Iterator[None]:
-    """Ctrl-C, or a scheduler's SIGTERM, says how to go on and ends the program."""
+def stoppable(out: Path | None = None) -> Iterator[None]:
+    """Ctrl-C, or a scheduler's SIGTERM, ends the program, and says how to go on from what is in `out`."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        say(f"Stopped. What is done is kept in {out}: the same command goes on from there.")
+        kept = f" What is done is kept in {out}: the same command goes on from there."
+        say(f"Stopped.{'' if out is None else kept}")
         sys.exit(130)
+    except SystemExit as error:
+        raise InputError(f"a rule, an attack or a network ends the program ({said(error)})") from error
     finally:
         signal.signal(signal.SIGTERM, before)
 
