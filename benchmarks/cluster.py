@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gradskew import Cluster, Record, Run, Store, aggregators, attacks, cluster, grid, simulate, sweep
+from gradskew import Cluster, Record, Run, Store, aggregators, attacks, grid, simulate, sweep, tasks
 from gradskew.clients import SGD
 from gradskew.data import Digits, take_apart
 from gradskew.models import Linear
@@ -78,7 +78,7 @@ def of_the_driver() -> None:
     start = time.perf_counter()
     with Cluster(cpus=CPUS).connected(0) as ray:
         print(f"| start of our own Ray | {time.perf_counter() - start:.1f} s |")
-        task = ray.remote(max_retries=cluster.RETRIES)(cluster.play_as_task)
+        task = ray.remote(max_retries=tasks.RETRIES)(tasks.play_as_task)
         run = replace(cells(range(1))[0])
         assert run.digest
         parts = ray.put(take_apart(Digits().load()))

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,11 +182,9 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
         while len(one.records) < len(whole.records) and toll.kills.total() < kills and not toll.errors:
             before, played = one.records, one.rounds
             running |= {place: one.bench(count) for place, count in enumerate(workers) if place not in running}
-            early, deadline = rng.random() < EARLY, time.monotonic() + PATIENCE
-            while (
-                not early and one.rounds == played and any(map(alive, running.values())) and time.monotonic() < deadline
-            ):
-                time.sleep(0.01)
+            early = rng.random() < EARLY
+            if not early:
+                wait_for_work(one, played, running.values())
             time.sleep(rng.uniform(0, START if early else LONGEST))
             hows = {place: strike(bench, rng, early) for place, bench in running.items() if alive(bench)}
             toll.kills.update(hows.values())
@@ -197,6 +195,13 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
             toll.errors += complaints(bench.communicate(timeout=10 * PATIENCE)[1])
         settle(one, whole, toll)
     return toll
+
+
+def wait_for_work(one: Grid, played: int, benches: Collection[Bench]) -> None:
+    """Until there is a round beyond those that were played, or no bench lives."""
+    deadline = time.monotonic() + PATIENCE
+    while one.rounds == played and any(map(alive, benches)) and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 KEPT = ("record.json", "timing.json", "pictures.json")

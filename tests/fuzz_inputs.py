@@ -24,9 +24,8 @@ from gradskew.checks import InputError
 from gradskew.cli.bench import bench
 from gradskew.data import cache
 from gradskew.matrices import read_matrix
-from gradskew.names import describe, options, split_list
+from gradskew.names import canonical, describe, options, split_list
 from gradskew.presets import PRESETS
-from gradskew.spec import canonical
 from mutations import NUMBERS, changed, damaged, garbled, near, pick
 
 KINDS = {

@@ -25,8 +25,8 @@ from gradskew.checkpoints import Snapshot, Unfit, _checksum
 from gradskew.checks import InputError
 from gradskew.cli.publishing import publish, report_html
 from gradskew.exports import EXTRA, SEEN, latex, markdown, results_csv
+from gradskew.names import canonical
 from gradskew.report import federations
-from gradskew.spec import canonical
 from gradskew.store import Store
 from mutations import changed, damaged, dumped, hostile, pick
 from test_checkpoints import RUNS
@@ -147,6 +147,20 @@ def _digest(text: str) -> str:
         return "0" * 64
 
 
+def _sparse(path: Path, outside: Path) -> None:
+    path.touch()
+    os.truncate(path, 1 << 40)
+
+
+ODD = (  # what may lie at a path in place of a file, and must be neither followed nor waited for
+    lambda path, outside: path.symlink_to(outside / "record.json"),
+    lambda path, outside: os.mkfifo(path),
+    lambda path, outside: path.mkdir(),
+    lambda path, outside: path.symlink_to("/dev/zero"),
+    _sparse,
+)
+
+
 def _strange(rng, store: Store, outside: Path) -> None:
     """Something odd in the folder: it must neither be followed nor waited for."""
     kind, digest = int(rng.integers(8)), "ab" * 32
@@ -156,17 +170,7 @@ def _strange(rng, store: Store, outside: Path) -> None:
     elif kind < 6:
         home.mkdir()
         path = home / pick(rng, ("record.json", "timing.json", "pictures.json", "checkpoint.safetensors"))
-        if kind == 1:
-            path.symlink_to(outside / "record.json")
-        elif kind == 2:
-            os.mkfifo(path)
-        elif kind == 3:
-            path.mkdir()
-        elif kind == 4:
-            path.symlink_to("/dev/zero")
-        else:
-            path.touch()
-            os.truncate(path, 1 << 40)
+        ODD[kind - 1](path, outside)
     else:
         with contextlib.suppress(ValueError, OSError):
             shutil.copytree(outside, store.runs / pick(rng, ("x", "..x", "A" * 64, "0" * 63, digest + "0", "=1", "-")))

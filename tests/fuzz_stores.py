@@ -8,6 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
+from fuzz_results import ODD
 from gradskew import Record, Store, simulate, sweep
 from gradskew.checks import InputError
 from gradskew.leases import LEASE, host
@@ -36,24 +37,21 @@ def ready() -> None:
 
 def _put(rng, path: Path, outside: Path) -> None:
     """Something odd under this name: nothing of it may be followed or waited for."""
-    kind = int(rng.integers(8))
-    if kind == 0:
-        path.mkdir()
-    elif kind == 1:
+    kind = int(rng.integers(9))
+    if kind < len(ODD):
+        ODD[kind](path, outside)
+    elif kind == 5:
         path.mkdir()
         (path / "kept").write_text("a stranger's")
-    elif kind == 2:
-        path.symlink_to(pick(rng, (outside, outside / "record.json", outside / "nothing", "/dev/zero", path.name)))
-    elif kind == 3:
-        os.mkfifo(path)
-    elif kind == 4:
-        path.touch()
-        os.truncate(path, 1 << 40)
-    elif kind == 5:
+    elif kind == 6:
+        path.symlink_to(pick(rng, (outside, outside / "nothing", path.name)))
+    elif kind == 7:
         path.write_bytes(rng.bytes(int(rng.integers(600))))
     else:
         path.write_bytes(damaged(rng, pick(rng, list(_sound().values()))))
-    if "lease" in path.name and kind > 3:  # of another host's lease that is fresh, a sweep waits for the end
+    if (
+        "lease" in path.name and path.is_file() and not path.is_symlink()
+    ):  # a sweep would wait for the end of a fresh one
         if rng.random() < 0.5:
             path.write_text(f"{host()}\n{rng.integers(9)}\n")
         old = path.stat().st_mtime - 2 * LEASE

@@ -14,9 +14,9 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ORDER = """
     machine doctor children
     checks names randomness state paths files schema imported presets data partition models kernels geometry inplace
-    coordinates matrices clients attacks aggregators inspection skew spec computing memory checkpoints federation
-    records leases store lens work cluster processes players bench report verdicts audit exports figures embeddings
-    sheets charts page flower terminal settings commands paper traces probe cli
+    coordinates matrices clients attacks aggregators inspection skew user_code spec computing memory checkpoints
+    federation records leases store lens work cluster tasks processes players bench report verdicts audit exports
+    figures embeddings sheets charts page flower terminal settings commands paper traces probe cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

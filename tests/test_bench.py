@@ -21,6 +21,7 @@ from gradskew.attacks import LIE, Attack, NoAttack
 from gradskew.bench import Progress, Unplayed
 from gradskew.checks import InputError
 from gradskew.models import Linear
+from outside import until
 from test_data import write_fashion
 
 BASE = Run(model=Linear(), clients=6, byzantine=1, rounds=2, sgd=SGD(epochs=1, batch=64, lr=0.1))
@@ -366,10 +367,7 @@ def test_the_calling_process_keeps_its_other_children_and_its_signals(tmp_path):
         with pytest.raises(KeyboardInterrupt):
             sweep(runs_of(rounds=300), tmp_path, workers=2, report=stop)
         assert child.is_alive()
-        deadline = time.monotonic() + 300
-        while multiprocessing.active_children() != [child] and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert multiprocessing.active_children() == [child]
+        until(lambda: multiprocessing.active_children() == [child])
     finally:
         child.kill()
         child.join()

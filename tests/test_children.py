@@ -8,13 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from gradskew import children
 from gradskew.children import Child
+from outside import until, with_the_tests
 
 
 def tell_mask(pipe):
@@ -42,7 +42,7 @@ def masks() -> list[bool]:
 
 def test_ctrl_c_reaches_no_child_not_even_the_first():
     code = "if __name__ == '__main__':\n    from test_children import masks\n    print(masks())"
-    place = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, *sys.path]))}
+    place = with_the_tests()
     done = subprocess.run([sys.executable, "-c", code], env=place, capture_output=True, text=True, timeout=300)
     assert done.stdout == "[True, True, True, False]\n", done.stderr
 
@@ -86,14 +86,11 @@ def lead() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it comes back from compiled code")
 def test_one_ends_with_its_parent_wherever_it_computes():
     code = "if __name__ == '__main__':\n    from test_children import lead\n    lead()"
-    place = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, *sys.path]))}
+    place = with_the_tests()
     with subprocess.Popen([sys.executable, "-c", code], env=place, stdout=subprocess.PIPE, text=True) as parent:
         child = int(parent.stdout.readline())
         parent.kill()
-    deadline = time.monotonic() + 300
-    while lives(child) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not lives(child)
+    until(lambda: not lives(child))
 
 
 def lives(pid: int) -> bool:

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from gradskew.checks import InputError
 from gradskew.cli import main
 from gradskew.data import Digits, FashionMNIST
 from gradskew.partition import Dirichlet
+from outside import until
 from test_data import write_fashion
 
 TINY = (
@@ -511,13 +511,6 @@ def group(leader):
         if int(fields[3]) == leader and fields[0] != "Z":
             found.append(int(path.parent.name))
     return found
-
-
-def until(condition):
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.05)
 
 
 def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tmp_path):

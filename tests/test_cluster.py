@@ -22,11 +22,12 @@ import numpy as np
 import pytest
 
 import gradskew
-from gradskew import Cluster, InputError, Store, bench, cluster, grid, machine, sweep
+from gradskew import Cluster, InputError, Store, bench, cluster, grid, machine, sweep, tasks
 from gradskew.aggregators import Mean
 from gradskew.attacks import Attack
 from gradskew.data import Digits, put_together, take_apart
 from gradskew.store import CHECKPOINT
+from outside import until
 from test_bench import BASE, Log, Raises, runs_of, stored
 from tiny import Tiny
 
@@ -175,7 +176,7 @@ def test_a_worker_that_does_not_see_the_store_sends_the_files(there, tmp_path, m
     def nowhere(store):
         yield Path("/nowhere/runs/.token")
 
-    monkeypatch.setattr(cluster, "_token", nowhere)
+    monkeypatch.setattr(tasks, "_token", nowhere)
     runs = runs_of("none", "mean,median")
     sweep(runs, tmp_path / "there", workers=there)
     sweep(runs, tmp_path / "here")
@@ -215,7 +216,7 @@ def test_the_loss_of_a_worker_changes_no_byte(number, there, tmp_path):
 
 
 def test_a_run_that_ray_gives_up_is_one_error(there, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "RETRIES", 1)
+    monkeypatch.setattr(tasks, "RETRIES", 1)
     good = runs_of("none", "mean")
     bad = [replace(BASE, attack=Logged(kills="always")), replace(BASE, attack=Raises())]
     with pytest.raises(InputError) as caught:
@@ -234,11 +235,11 @@ def test_the_loss_of_the_driver_stops_its_runs_and_the_same_command_goes_on(ther
     line = [sys.executable, "-c", f"import test_cluster; test_cluster.drive({nodes.address!r}, {str(tmp_path)!r})"]
     driver = subprocess.Popen(line, start_new_session=True)
     try:
-        wait_until(lambda: half_way(nodes=2))
+        until(lambda: half_way(nodes=2))
     finally:
         driver.kill()
         driver.wait()
-    wait_until(lambda: all(free(Store(tmp_path), run.digest) for run in slow()))
+    until(lambda: all(free(Store(tmp_path), run.digest) for run in slow()))
     assert stored(tmp_path) == {}
     hold().unlink()
     sweep(slow(), tmp_path, workers=there)
@@ -255,15 +256,8 @@ def drive(address: str, out: str) -> None:
     sweep(slow(), out, workers=Cluster(address))
 
 
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.05)
-
-
 def test_ctrl_c_leaves_checkpoints(there, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "GRACE", 120.0)  # a busy machine takes its time
+    monkeypatch.setattr(tasks, "GRACE", 120.0)  # a busy machine takes its time
 
     hold().touch()
 
@@ -300,7 +294,7 @@ def test_a_worker_with_another_torch_is_an_error(tmp_path):
     run = replace(BASE)
     run.content["torch"] = "0.0.1"
     with pytest.raises(InputError, match=r"a worker has torch .*, where the command started it is 0\.0\.1"):
-        cluster.play_as_task(run, take_apart(run.source.load()), str(tmp_path / "runs" / "x"), False)
+        tasks.play_as_task(run, take_apart(run.source.load()), str(tmp_path / "runs" / "x"), False)
 
 
 def test_what_a_killed_command_has_left_in_the_store_goes_one_day(tmp_path):
@@ -310,7 +304,7 @@ def test_what_a_killed_command_has_left_in_the_store_goes_one_day(tmp_path):
     for path in (old, new):
         path.touch()
     os.utime(old, (time.time() - 40 * 86_400,) * 2)
-    with cluster._token(store) as token:
+    with tasks._token(store) as token:
         assert sorted(store.runs.iterdir()) == sorted([new, token])
     assert list(store.runs.iterdir()) == [new]
 

@@ -14,6 +14,7 @@ import pytest
 from gradskew import Store, leases, simulate, store, sweep, work
 from gradskew.leases import FILE, Lease, host, owned
 from gradskew.store import SECOND
+from outside import until
 from test_checkpoints import BASE
 from test_cli import records
 
@@ -229,13 +230,6 @@ def test_of_two_different_results_the_first_stays_and_a_line_says_so(tmp_path: P
     assert other.params_sha256 in (store.runs / BASE.digest / SECOND).read_text()
     store.tidy(BASE.digest)
     assert (store.runs / BASE.digest / SECOND).exists()
-
-
-def until(done) -> None:
-    deadline = time.monotonic() + 300
-    while not done() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert done()
 
 
 def test_whoever_tidies_up_does_not_disturb_those_who_wait(tmp_path: Path, elsewhere: Lease) -> None:

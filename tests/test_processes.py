@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from gradskew import InputError, aggregators, processes, sweep
 from gradskew.attacks import Attack, NoAttack
 from gradskew.bench import Unplayed
+from outside import with_the_tests
 from test_bench import BASE, runs_of, stored
 
 
@@ -193,7 +193,7 @@ def test_a_class_in_a_script_goes_to_workers(workers, tmp_path):
     if workers == "ray":
         pytest.importorskip("ray")
     (tmp_path / "script.py").write_text(SCRIPT)
-    place = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, *sys.path]))}
+    place = with_the_tests()
     run = [sys.executable, "script.py", workers]
     done = subprocess.run(run, env=place, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -246,7 +246,7 @@ def test_what_a_rule_prints_is_not_lost(tmp_path):
         "if __name__ == '__main__':\n"
         "    gs.sweep([replace(BASE, attack=Prints(), seed=seed) for seed in (0, 1)], 'out', workers=2)\n"
     )
-    place = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, *sys.path]))}
+    place = with_the_tests()
     place.pop("PYTHONUNBUFFERED", None)
     run = [sys.executable, str(script)]
     done = subprocess.run(run, env=place, cwd=tmp_path, capture_output=True, text=True, timeout=300)

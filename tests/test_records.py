@@ -23,8 +23,8 @@ from gradskew.attacks import STRIKE
 from gradskew.checks import InputError
 from gradskew.files import write
 from gradskew.models import CNN, MLP, Linear
+from gradskew.names import canonical
 from gradskew.partition import IID, Dirichlet
-from gradskew.spec import canonical
 
 RUN = Run(
     model=Linear(),

@@ -114,7 +114,7 @@ def _sweep(
             workers.check()
     else:
         workers = max(1, min(workers, len(unique)))  # the last of many runs shall not end this process either
-        check_fits(left, max(1, min(workers, len(left))))
+        check_fits(left, min(workers, max(1, len(left))))
     begin(left)
     total = sum(run.rounds for run in left)
     elsewhere: list[Run] = []  # stored by other processes in the meantime

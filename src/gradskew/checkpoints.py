@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from .checks import InputError
+from .names import canonical
 from .schema import check_rounds, measured
 from .skew import Picture
-from .spec import canonical
 
 VERSION = "2"
 CONTENT = "content"  # the name of the JSON: in the header, of 100 MB at most, there is no room for long runs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import inspect
+import json
 import math
 import re
 import warnings
@@ -163,3 +164,8 @@ def split_list(text: str, name: str = "the list") -> list[str]:
     check(all(stripped), f"empty entry in {name}: {text[:80]!r}")
     check(len(set(stripped)) == len(stripped), f"an entry is given twice in {name}: {text[:80]!r}")
     return stripped
+
+
+def canonical(content: Any) -> str:
+    """The one JSON text of an object: sorted keys, no NaN."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

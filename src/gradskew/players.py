@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from .cluster import Cluster, play_on_cluster
+from .cluster import Cluster
 from .processes import play_in_processes
 from .spec import Run
 from .store import Store
+from .tasks import play_on_cluster
 from .work import Outcomes, Played, play
 
 

@@ -23,12 +23,11 @@ GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoi
 
 
 class Lost(InputError):
-    """The worker of a run has ended; the message is how."""
+    """The worker of a run has ended; the message is how. killed: it did not end by itself."""
 
-    @property
-    def killed(self) -> bool:
-        """Whether it did not end by itself."""
-        return str(self).startswith(("SIGKILL", "SIGTERM"))
+    def __init__(self, how: str):
+        super().__init__(f"{how}: out of memory?" if how == "SIGKILL" else how)
+        self.killed = how in ("SIGKILL", "SIGTERM")
 
 
 def play_in_processes(runs: Sequence[Run], store: Store, size: int, tell: Callable[[int, int], None]) -> Outcomes:
@@ -94,10 +93,10 @@ class _Worker(Child):
         alive = self.process.is_alive()  # its children may hold the pipe open; what it said before is heard first
         try:
             if not self.pipe.poll():
-                return None if alive else self._lost()
+                return None if alive else Lost(self.ending())
             words = self.pipe.recv_bytes()
         except (EOFError, OSError):
-            return self._lost()
+            return Lost(self.ending())
         self.heard = True
         outcome: Played | Exception | None
         try:
@@ -105,10 +104,6 @@ class _Worker(Child):
         except Exception as error:  # of what the run raised there, and is not known here
             outcome = RuntimeError(f"what a worker says cannot be read ({said(error)})")
         return outcome
-
-    def _lost(self) -> Lost:
-        how = self.ending()
-        return Lost(f"{how}: out of memory?" if how == "SIGKILL" else how)
 
 
 class _Crew:

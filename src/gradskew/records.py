@@ -11,8 +11,9 @@ from functools import cached_property, lru_cache
 from typing import Any, overload
 
 from .federation import Result
+from .names import canonical
 from .schema import check_record
-from .spec import LAST, canonical
+from .spec import LAST
 
 UNPACKED = 64  # records whose rounds are held as Python objects: those that were looked at last, also by who is gone
 

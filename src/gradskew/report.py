@@ -11,8 +11,8 @@ from typing import Any
 from .aggregators import MIXINGS, RULES
 from .attacks import ATTACKS
 from .checks import check
+from .names import canonical
 from .records import Record
-from .spec import canonical
 
 CELL = (
     "attack",

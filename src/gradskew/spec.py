@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
-import json
-import operator
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -22,12 +15,12 @@ from .attacks import Attack, NoAttack
 from .checks import InputError, ceil_share, check, check_choice, check_number
 from .clients import SGD, resolve, together
 from .data import Digits, Source
-from .imported import Imported
 from .models import MLP, Model, initial, num_parameters
-from .names import describe
+from .names import canonical, describe
 from .partition import Dirichlet, Partition
 from .randomness import torch_seed
 from .schema import check_spec
+from .user_code import check_unchanged, user_code
 
 LAST = 5  # rounds that the reported accuracy averages over
 LENS = 1  # counts up when what the lens measures changes
@@ -131,7 +124,7 @@ class Run:
     @cached_property
     def content(self) -> dict[str, Any]:
         """The spec as a JSON object: every choice resolved, no path, nothing that the result does not depend on."""
-        code = self._code()  # first, as near as can be to when it was loaded
+        code = user_code(*self._parts())  # first, as near as can be to when it was loaded
         content = {
             "dataset": self.source.name,
             "data_sha256": self.source.load().digest,
@@ -167,7 +160,7 @@ class Run:
             content["lens"] = LENS
         if self.pictured != replace(self, pictures=None).pictured:
             content["pictures"] = sorted(self.pictured)
-        if _user_code(getattr(self.model, "factory", self.model)):
+        if user_code(getattr(self.model, "factory", self.model)):
             code["network"] = self._network()
         if code:
             content["user_code"] = code
@@ -180,17 +173,8 @@ class Run:
         return hashlib.sha256(canonical(self.content).encode()).hexdigest()
 
     def check_code(self) -> None:
-        """Raise InputError if this process has read other code of the user's than the one that made the digest.
-
-        What came without its file (Ray sends a script's own classes whole) is what it was there.
-        """
-        known = self.content.get("user_code", {})
-        changed = sorted(name for name, digest in self._code(_of_a_module).items() if known.get(name) != digest)
-        check(not changed, f"the file of {', '.join(changed)} has changed since this began: start it again")
-
-    def _code(self, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
-        """The SHA-256 of each file of the user's code, by what it defines, as far as that counts."""
-        return {name: digest for part in self._parts() for name, digest in _user_code(part, counts).items()}
+        """Raise InputError if this process has read other code of the user's than the one that made the digest."""
+        check_unchanged(self._parts(), self.content.get("user_code", {}))
 
     def _network(self) -> str:
         """SHA-256 of a user's network before the first round: what one factory makes of one setting and of another."""
@@ -206,11 +190,6 @@ class Run:
         factory = getattr(self.model, "factory", None)
         parts = [self.source, self.partition, self.model, factory, self.attack, *_stages(self.aggregator)]
         return [part for part in parts if part is not None]
-
-
-def canonical(content: Any) -> str:
-    """The one JSON text of an object: sorted keys, no NaN."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def check_device(device: str) -> None:
@@ -235,46 +214,3 @@ def _stages(aggregator: Any) -> list[Any]:
     if hasattr(aggregator, "mixing"):
         return [aggregator.mixing, *_stages(aggregator.rule)]
     return [aggregator]
-
-
-def _user_code(part: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
-    """The SHA-256 of each file that defines a user's class, its bases or function; nothing for our own.
-
-    What is known by a path has one for all files that it depends on, under that path.
-    """
-    if isinstance(part, Imported):
-        files = {"module": _digest_of_file(part.module, part.path), **part.terms, **_user_code(part.code)}
-        return {part.path: hashlib.sha256(canonical(files).encode()).hexdigest()}
-    defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
-    code = {}
-    for item in inspect.getmro(defined) if inspect.isclass(defined) else [defined]:
-        module = item.__module__.replace("__mp_main__", "__main__")  # a script's name in its workers
-        if module.split(".")[0] not in (__package__, "builtins", "abc", "typing") and counts(item):
-            name = f"{module}.{item.__qualname__}"
-            code[name] = _digest_of_file(item, name)
-    return code
-
-
-def _of_a_module(item: Any) -> bool:
-    """Whether a class or function is what its module has under its name."""
-    try:
-        return operator.attrgetter(item.__qualname__)(sys.modules.get(item.__module__)) is item
-    except AttributeError:
-        return False
-
-
-def _digest_of_file(item: Any, name: str) -> str:
-    """The SHA-256 of the file that a module, class or function is defined in, as it was when it was first asked for."""
-    spec = getattr(item, "__spec__", None)  # of a module: another one if it is loaded again
-    known = _digests.get(item)
-    if known is None or known[0] is not spec or (spec is None and inspect.ismodule(item)):
-        try:
-            known = spec, hashlib.sha256(Path(inspect.getfile(item)).read_bytes()).hexdigest()
-        except (OSError, TypeError):
-            said = f"{name} is not defined in a file, so its result could not be told from another's"
-            raise InputError(said) from None
-        _digests[item] = known
-    return known[1]
-
-
-_digests: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()  # since a file may change after it was read

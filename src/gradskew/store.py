@@ -23,10 +23,11 @@ from .files import make, read, write
 from .leases import FILE, Lease, owned, silent
 from .machine import peak
 from .memory import estimate
+from .names import canonical
 from .records import Record
 from .schema import TIMING, sha256
 from .skew import Picture
-from .spec import Run, canonical
+from .spec import Run
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
 LARGEST_CHECKPOINT = 16 << 30

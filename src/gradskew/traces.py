@@ -22,12 +22,12 @@ from .federation import Federation
 from .files import write
 from .geometry import Rows, check_rows
 from .memory import check_fits
-from .names import describe
+from .names import canonical, describe
 from .paper import EXPERIMENTS, PRESET, plan
 from .randomness import generator
 from .skew import Picture, embed
 from .skew.plane import NEIGHBOURS
-from .spec import Run, canonical
+from .spec import Run
 
 STRIKES = cast(STRIKE, attacks.make("strike", preset=PRESET))
 

@@ -103,10 +103,9 @@ class Keeper:
         self.writing = True
         try:
             self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
-        except (OSError, ValueError) as error:
-            say(f"gradskew: no checkpoint of {self.digest[:12]}: {error}")
-        except Exception as error:  # of torch or safetensors, for what a user's code remembers
-            say(f"gradskew: no checkpoint of {self.digest[:12]}: {said(error)}")
+        except Exception as error:  # also of torch or safetensors, for what a user's code remembers
+            why = error if isinstance(error, (OSError, ValueError)) else said(error)
+            say(f"gradskew: no checkpoint of {self.digest[:12]}: {why}")
         finally:
             self.cost = time.perf_counter() - started
             self.writing = False
