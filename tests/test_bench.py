@@ -21,6 +21,7 @@ from gradskew.attacks import LIE, Attack, NoAttack
 from gradskew.bench import Progress, Unplayed
 from gradskew.checks import InputError
 from gradskew.models import Linear
+from gradskew.work import Played
 from outside import until
 from test_data import write_fashion
 
@@ -268,6 +269,21 @@ def test_runs_that_kill_each_worker_are_the_only_ones_that_fail(tmp_path):
     assert sorted(run.seed for run, _ in caught.value.failures) == [0, 1]
     assert (log[-1].done, log[-1].runs) == (5, 5)
     assert set(stored(tmp_path)) == {run.digest for run in good}
+
+
+def test_failures_come_in_the_order_of_the_runs_whichever_ended_first(tmp_path, monkeypatch):
+    runs = runs_of("none", "mean,median,cclip")
+    errors = {runs[0].digest: ZeroDivisionError("first"), runs[2].digest: MemoryError("last")}
+
+    def backwards(left, *_):
+        yield from ((run, errors.get(run.digest, Played.BEFORE)) for run in left[::-1])
+
+    monkeypatch.setattr(bench, "play_all", backwards)
+    with pytest.raises(
+        Unplayed, match=r"none against mean, seed 0: ZeroDivisionError: first \(and 1 more run\)"
+    ) as caught:
+        sweep(runs, tmp_path)
+    assert [run.digest for run, _ in caught.value.failures] == list(errors)
 
 
 def test_the_last_run_of_a_sweep_does_not_end_this_process_either(tmp_path):

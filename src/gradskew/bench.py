@@ -118,7 +118,7 @@ def _sweep(
     begin(left)
     total = sum(run.rounds for run in left)
     elsewhere: list[Run] = []  # stored by other processes in the meantime
-    failures: list[tuple[Run, Exception]] = []
+    failures: dict[str, Exception] = {}
 
     def tell(done: int, rounds: int) -> None:
         others = sum(run.rounds for run in elsewhere)
@@ -130,11 +130,12 @@ def _sweep(
             if isinstance(outcome, OSError) and outcome.errno in FULL:  # the others would be played for nothing
                 raise InputError(f"{outcome}; make room: the same command goes on from the stored runs") from outcome
             if isinstance(outcome, Exception):
-                failures.append((run, outcome))
+                failures[run.digest] = outcome
             elif outcome is Played.BEFORE:
                 elsewhere.append(run)
-    if failures:
-        raise Unplayed(failures) from failures[0][1]
+    if failures:  # in the order of the runs, whichever ended first
+        failed = [(run, failures[run.digest]) for run in left if run.digest in failures]
+        raise Unplayed(failed) from failed[0][1]
     found |= {record.digest: record for record in stored(left, store)}
     gone = len(unique) - len(found)
     check(not gone, f"{gone} records are gone from {store.runs}: run it again")
