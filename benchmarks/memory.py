@@ -18,22 +18,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from gradskew import (
-    CIFAR10,
-    CNN,
-    IID,
-    MLP,
-    SGD,
-    AlexNet,
-    Dirichlet,
-    ResNet18,
-    Run,
-    aggregators,
-    attacks,
-    machine,
-    simulate,
-)
+from gradskew import CIFAR10, CNN, IID, MLP, SGD, AlexNet, Dirichlet, ResNet18, Run, aggregators, attacks, simulate
 from gradskew.computing import computing
+from gradskew.core import machine
 from gradskew.data import Dataset, Source, Split
 from gradskew.federation import Federation
 from gradskew.memory import estimate

@@ -23,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gradskew import models
 from gradskew.clients import ENGINES, SGD, Shard, Training
+from gradskew.core.numerics import float32_products
 from gradskew.data import Dataset, Split
 from gradskew.models import initial
-from gradskew.randomness import float32_products
 from timing import Work, alternate
 
 

@@ -20,7 +20,7 @@ from byzfl import (
 
 from gradskew import aggregators, attacks
 from gradskew.aggregators import NNM
-from gradskew.geometry import Rows
+from gradskew.core.rows import Rows
 
 SHAPES = [(5, 1, 3), (11, 3, 40), (20, 0, 100), (50, 10, 1000), (51, 24, 200)]
 

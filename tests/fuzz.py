@@ -27,8 +27,9 @@ import fuzz_inputs
 import fuzz_results
 import fuzz_rows
 import fuzz_stores
-from gradskew.checks import InputError
-from gradskew.randomness import fixed_threads, numpy_generator
+from gradskew.core.errors import InputError
+from gradskew.core.numerics import fixed_threads
+from gradskew.core.randomness import numpy_generator
 
 LIMIT = 10.0  # seconds for a case
 STUCK = 60.0  # seconds after which a case that no signal reaches ends the program

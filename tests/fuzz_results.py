@@ -22,10 +22,10 @@ import torch
 
 from gradskew import Record, aggregators, attacks, simulate
 from gradskew.checkpoints import Snapshot, Unfit, _checksum
-from gradskew.checks import InputError
 from gradskew.cli.publishing import publish, report_html
+from gradskew.core.errors import InputError
+from gradskew.core.names import canonical
 from gradskew.exports import EXTRA, SEEN, latex, markdown, results_csv
-from gradskew.names import canonical
 from gradskew.report import federations
 from gradskew.store import Store
 from mutations import changed, damaged, dumped, hostile, pick

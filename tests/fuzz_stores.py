@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fuzz_results import ODD
 from gradskew import Record, Store, simulate, sweep
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.leases import LEASE, host
 from mutations import damaged, pick
 from test_checkpoints import RUNS

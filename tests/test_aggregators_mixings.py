@@ -8,7 +8,7 @@ import torch
 from cases import make_rows, rows_of
 from gradskew import aggregators as agg
 from gradskew.aggregators import NNM, Bucketing, Mixed
-from gradskew.geometry import Rows
+from gradskew.core.rows import Rows
 
 
 def mix(mixing, rows, f, seed=0):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import oracle
 from cases import KINDS, RULES, assert_close, assert_lowest, assert_weighted, ids, inputs, make_rows
 from gradskew.aggregators import NNM, RBTM, RFA, Aksel, CClip, DnC, Mean, Median, Mixed, MultiKrum
-from gradskew.geometry import Rows
+from gradskew.core.rows import Rows
 
 EPSILON = 2.0**-50  # the oracle's own float64, with room for sums
 

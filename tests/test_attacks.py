@@ -9,7 +9,7 @@ from cases import make_rows, rows_of
 from gradskew import attacks as att
 from gradskew.attacks.lie import z_max
 from gradskew.attacks.strike import num_skewed
-from gradskew.geometry import Rows
+from gradskew.core.rows import Rows
 
 
 def forge(name, honest, f=1, n=None):

@@ -9,9 +9,9 @@ from cases import make_rows, rows_of
 from gradskew import IID, InputError, Run
 from gradskew import attacks as att
 from gradskew.attacks import Context
+from gradskew.core.randomness import generator
 from gradskew.federation import Federation
 from gradskew.models import Linear
-from gradskew.randomness import generator
 from tiny import Tiny
 
 

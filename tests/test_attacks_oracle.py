@@ -12,8 +12,8 @@ import oracle
 from cases import KINDS, assert_close, assert_lowest, inputs, make_rows
 from gradskew import attacks as att
 from gradskew.attacks.strike import num_skewed
-from gradskew.geometry import Rows
-from gradskew.randomness import generator
+from gradskew.core.randomness import generator
+from gradskew.core.rows import Rows
 
 
 def forge(attack, honest, f, n=None):

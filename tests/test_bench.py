@@ -19,7 +19,7 @@ from gradskew import IID, SGD, FashionMNIST, Run, Store, aggregators, attacks, b
 from gradskew.aggregators import Mean
 from gradskew.attacks import LIE, Attack, NoAttack
 from gradskew.bench import Progress, Unplayed
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.models import Linear
 from gradskew.work import Played
 from outside import until
@@ -319,7 +319,7 @@ def test_workers_that_cannot_start_end_the_sweep_at_once(tmp_path):
     script = tmp_path / "unguarded.py"
     script.write_text("import gradskew as gs\ngs.sweep([gs.Run(seed=s) for s in range(99)], 'out', workers=2)\n")
     ended = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    line = "gradskew.checks.InputError: a worker was lost (exit status 1) before any run had begun"
+    line = "gradskew.core.errors.InputError: a worker was lost (exit status 1) before any run had begun"
     assert line in ended.stderr.splitlines()
     assert "if __name__ == '__main__':" in ended.stderr
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from gradskew import bench, settings, work
-from gradskew.checks import InputError
 from gradskew.cli import main
+from gradskew.core.errors import InputError
 from gradskew.data import Digits, FashionMNIST
 from gradskew.partition import Dirichlet
 from outside import until

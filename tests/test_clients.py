@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gradskew.attacks import LabelFlip
-from gradskew.checks import InputError
 from gradskew.clients import ENGINES, SGD, Shard, Training, _groups, resolve
+from gradskew.core.errors import InputError
 from gradskew.data import Dataset
 from gradskew.models import CNN, MLP, Flat, Linear, Model, UserModel, initial
 from tiny import DROPOUT, NORM, Tiny, buffers_of, cumulative_norm, frozen, masked, reference, same, tied

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from gradskew.clients import ENGINES, SGD, Shard, Training
+from gradskew.core.numerics import fixed_threads
 from gradskew.federation import Federation
 from gradskew.models import AlexNet, FemnistCNN, Model, ResNet18, initial
-from gradskew.randomness import fixed_threads
 from gradskew.spec import Run
 from tiny import Cuts, Tiny, buffers_of, reference, same
 

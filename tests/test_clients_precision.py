@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gradskew.checks import InputError
 from gradskew.clients import ENGINES, SGD, Shard
+from gradskew.core.errors import InputError
+from gradskew.core.numerics import deterministic, float32_products
 from gradskew.federation import Federation, simulate
 from gradskew.models import CNN, MLP, Linear, Model, ResNet18, UserModel
-from gradskew.randomness import deterministic, float32_products
 from gradskew.spec import Run, check_device
 from tiny import Cuts, Tiny, reference, same
 

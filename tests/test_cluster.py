@@ -22,9 +22,10 @@ import numpy as np
 import pytest
 
 import gradskew
-from gradskew import Cluster, InputError, Store, bench, cluster, grid, machine, sweep, tasks
+from gradskew import Cluster, InputError, Store, bench, cluster, grid, sweep, tasks
 from gradskew.aggregators import Mean
 from gradskew.attacks import Attack
+from gradskew.core import machine
 from gradskew.data import Digits, put_together, take_apart
 from gradskew.store import CHECKPOINT
 from outside import until

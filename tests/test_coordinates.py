@@ -8,15 +8,10 @@ from hypothesis import strategies as st
 
 import oracle
 from cases import KINDS, assert_close, make_rows, rows_of
-from gradskew import InputError, geometry
-from gradskew.coordinates import (
-    MIDDLES,
-    median,
-    moments,
-    sort_rows,
-    sorted_mean,
-)
-from gradskew.geometry import Rows
+from gradskew import InputError
+from gradskew.core import rows as geometry
+from gradskew.core.columns import MIDDLES, median, moments, sort_rows, sorted_mean
+from gradskew.core.rows import Rows
 
 
 def squared_distances_to_median(rows, middle="midpoint"):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradskew import data
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.data import DEBIAN_FASHION, Dataset, Digits, FashionMNIST, Split, read_idx
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from gradskew import data
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.data import FashionMNIST, Imagenette, Split, cache
 from gradskew.data.base import Dataset
 from gradskew.data.files import Layout

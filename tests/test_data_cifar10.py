@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from data_files import pixels
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.data import CIFAR10
 
 NAMES = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from data_files import pixels, real, write_parquet
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.data import FEMNIST
 from gradskew.partition import ByWriter
 

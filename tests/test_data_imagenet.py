@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from data_files import encoded, pixels, write_parquet
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.data import ImageNet12, Imagenette
 
 CLASSES = [f"n{number:08}" for number in range(10)]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from data_files import encoded, pixels, real, write_parquet
 from gradskew import data
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.data import CIFAR10, FashionMNIST, Imagenette
 
 IMAGES = pixels(7, 32, 32, 3)

@@ -25,8 +25,8 @@ import gradskew
 from gradskew.aggregators import MIXINGS, RULES
 from gradskew.attacks import ATTACKS
 from gradskew.cli import cli
-from gradskew.names import options
-from gradskew.presets import PRESETS
+from gradskew.core.names import options
+from gradskew.core.presets import PRESETS
 from gradskew.settings import read_config
 
 ROOT = Path(__file__).parent.parent

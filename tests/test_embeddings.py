@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.embeddings import lle_figure, paint
 from gradskew.skew import Picture
 

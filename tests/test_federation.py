@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Aggregator, CClip, Mean, Median, MultiKrum, Outcome, WeightedRule
 from gradskew.attacks import LIE, Attack, Context, LabelFlip, Mimic, NoAttack
-from gradskew.checks import InputError
 from gradskew.clients import SGD, Shard, Training
+from gradskew.core.errors import InputError
+from gradskew.core.rows import Rows
 from gradskew.exports import results_csv
 from gradskew.federation import Federation, simulate
-from gradskew.geometry import Rows
 from gradskew.models import Linear, UserModel, initial
 from gradskew.partition import IID
 from gradskew.records import Record

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gradskew import Record, simulate
-from gradskew.checks import InputError
 from gradskew.cli import main
-from gradskew.files import read
+from gradskew.core.errors import InputError
+from gradskew.core.files import read
 from gradskew.store import LARGEST_TIMING, Store
 from test_checkpoints import RUNS
 

@@ -20,10 +20,10 @@ from flower_world import Grid, failure, numbers, record, reply, trained
 from gradskew import InputError, attacks
 from gradskew.aggregators import Aggregator
 from gradskew.attacks import Attack
+from gradskew.core.rows import Rows
 from gradskew.flower import RedTeam, Robust
 from gradskew.flower.page import Audit
 from gradskew.flower.weights import recovered
-from gradskew.geometry import Rows
 
 pytestmark = pytest.mark.usefixtures("identity")
 START = {"w": np.zeros(100, "f")}

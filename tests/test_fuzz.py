@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fuzz
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)

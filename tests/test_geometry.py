@@ -10,8 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import oracle
 from cases import KINDS, RULES, assert_weighted, ids, inputs, make_rows, rows_of
 from gradskew import attacks as att
-from gradskew import geometry
-from gradskew.geometry import Ray, Rows, finite_rows, largest_step
+from gradskew.attacks.rays import Ray, largest_step
+from gradskew.core import rows as geometry
+from gradskew.core.rows import Rows, finite_rows
 
 
 def relative_error(value, exact):

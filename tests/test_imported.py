@@ -19,11 +19,11 @@ from gradskew.aggregators import Mean, Median, UserRule
 from gradskew.attacks import UserAttack
 from gradskew.bench import sweep
 from gradskew.checkpoints import Snapshot
-from gradskew.checks import InputError
 from gradskew.clients import SGD
 from gradskew.commands import command
+from gradskew.core.errors import InputError
+from gradskew.core.importing import registered, within
 from gradskew.federation import Federation, simulate
-from gradskew.paths import registered, within
 from gradskew.records import Record
 from gradskew.spec import Run
 from gradskew.store import Store

@@ -6,9 +6,11 @@ import torch
 
 import oracle
 from cases import KINDS, make_rows
-from gradskew import aggregators, attacks, geometry, kernels
-from gradskew.coordinates import median, network, sort_rows, sorted_mean
-from gradskew.geometry import Rows, wide
+from gradskew import aggregators, attacks
+from gradskew.core import kernels
+from gradskew.core import rows as geometry
+from gradskew.core.columns import median, network, sort_rows, sorted_mean
+from gradskew.core.rows import Rows, wide
 
 SIZES = [(1, 1), (3, 700), (4, 256), (9, 257), (50, 1000), (61, 66_000)]
 

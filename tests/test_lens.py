@@ -12,8 +12,8 @@ import torch
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Mean, Outcome
 from gradskew.clients import SGD
+from gradskew.core.rows import Rows
 from gradskew.federation import Federation, simulate
-from gradskew.geometry import Rows
 from gradskew.lens import Lens
 from gradskew.models import Linear
 from gradskew.partition import IID

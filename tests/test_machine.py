@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from gradskew.machine import Memory, cores, memory
+from gradskew.core.machine import Memory, cores, memory
 
 MEMINFO = "MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 600 kB\n"
 

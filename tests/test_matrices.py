@@ -10,7 +10,7 @@ import torch
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.matrices import read_matrix, with_front
 
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4) / 7

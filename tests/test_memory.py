@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from gradskew import aggregators, attacks, clients, machine, memory, partition
+from gradskew import aggregators, attacks, clients, memory, partition
 from gradskew.aggregators import Median
 from gradskew.attacks import LIE, BitFlip, NoAttack
 from gradskew.bench import sweep
-from gradskew.checks import InputError
 from gradskew.cli import main
 from gradskew.clients import SGD
+from gradskew.core import machine
+from gradskew.core.errors import InputError
 from gradskew.data import Dataset, Split
 from gradskew.federation import simulate
 from gradskew.inplace import in_front, keep_finite

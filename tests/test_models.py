@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gradskew import models
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.models import CNN, MLP, Flat, Linear, Model, UserModel, initial
 from tiny import NORM, Tiny, masked, norm, tied
 

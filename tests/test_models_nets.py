@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from gradskew import models
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.models import AlexNet, Model, ResNet18, initial
 from gradskew.models.resnet import group_norm
 

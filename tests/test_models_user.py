@@ -9,7 +9,7 @@ import pytest
 
 from gradskew import models
 from gradskew.bench import sweep
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.federation import simulate
 from gradskew.models import UserModel
 from gradskew.spec import Run

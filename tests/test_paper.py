@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from gradskew import aggregators, attacks, data, models, settings
-from gradskew.checks import InputError
 from gradskew.clients import SGD
+from gradskew.core.errors import InputError
 from gradskew.paper import AUTHORS, EXPERIMENTS, PRESET, SMALL, grouped, is_whole, notes, plan, sheets
 from gradskew.partition import IID, Dirichlet
 from gradskew.records import Record

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradskew import partition
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.data import Dataset, Digits, Split
 from gradskew.partition import IID, REDRAWS, ByWriter, Dirichlet
 

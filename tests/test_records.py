@@ -20,10 +20,10 @@ import torch
 from gradskew import SGD, Record, Run, Store, aggregators, attacks, records, simulate
 from gradskew.aggregators import NNM, CClip, Mean, Mixed
 from gradskew.attacks import STRIKE
-from gradskew.checks import InputError
-from gradskew.files import write
+from gradskew.core.errors import InputError
+from gradskew.core.files import write
+from gradskew.core.names import canonical
 from gradskew.models import CNN, MLP, Linear
-from gradskew.names import canonical
 from gradskew.partition import IID, Dirichlet
 
 RUN = Run(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gradskew import terminal
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.exports import latex, markdown, results_csv
 from gradskew.figures import heatmap, shade
 from gradskew.records import Record

@@ -20,13 +20,14 @@ import torch
 from torch import nn
 
 from gradskew import aggregators, attacks, models
-from gradskew.checks import InputError
 from gradskew.clients import SGD
+from gradskew.core.errors import InputError
+from gradskew.core.numerics import deterministic, fixed_threads
+from gradskew.core.randomness import derive, drawing, generator, numpy_generator, torch_seed
 from gradskew.data import Digits, FashionMNIST
 from gradskew.federation import simulate
 from gradskew.models import CNN, MLP, Linear, UserModel
 from gradskew.partition import IID, Dirichlet
-from gradskew.randomness import derive, deterministic, drawing, fixed_threads, generator, numpy_generator, torch_seed
 from gradskew.spec import Run
 from tiny import DROPOUT, NORM, Cuts, Tiny, hashed, norm
 

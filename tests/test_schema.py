@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gradskew import Record, aggregators, attacks, simulate
-from gradskew.checks import InputError
+from gradskew.core.errors import InputError
 from gradskew.report import Table
 from gradskew.schema import SEEN, SPEC
 from gradskew.store import Store

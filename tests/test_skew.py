@@ -11,8 +11,8 @@ from torch import Tensor
 
 import gradskew as gs
 from gradskew.aggregators import Outcome
-from gradskew.checks import InputError
-from gradskew.geometry import Rows
+from gradskew.core.errors import InputError
+from gradskew.core.rows import Rows
 from gradskew.skew import Skew, empirical_kappa, kappa, look, measure, pearson, selection, skewness
 from gradskew.skew.statistics import above, interval, resampled
 

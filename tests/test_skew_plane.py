@@ -10,8 +10,8 @@ import torch
 from sklearn.manifold import LocallyLinearEmbedding
 from torch import Tensor
 
-from gradskew.checks import InputError
-from gradskew.geometry import Rows
+from gradskew.core.errors import InputError
+from gradskew.core.rows import Rows
 from gradskew.skew import Picture, embed, pictures
 from gradskew.skew.plane import isometric
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from gradskew.aggregators import Mean, Outcome
 from gradskew.attacks import STRIKE
-from gradskew.checks import InputError
 from gradskew.clients import SGD
+from gradskew.core.errors import InputError
+from gradskew.core.rows import Rows
 from gradskew.federation import simulate
-from gradskew.geometry import Rows
 from gradskew.models import Linear
 from gradskew.partition import IID
 from gradskew.skew import embed

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import aggregators, attacks, skew
     from .bench import grid, sweep
-    from .checks import InputError
     from .clients import SGD
     from .cluster import Cluster
+    from .core.errors import InputError
     from .data import CIFAR10, FEMNIST, Dataset, Digits, FashionMNIST, ImageNet12, Imagenette, Source, Split
     from .federation import Result, simulate
     from .lens import Lens
@@ -63,7 +63,7 @@ __all__ = [
 
 _MODULES = {
     "bench": ("grid", "sweep"),
-    "checks": ("InputError",),
+    "core.errors": ("InputError",),
     "clients": ("SGD",),
     "cluster": ("Cluster",),
     "data": (

@@ -15,9 +15,9 @@ from statistics import fmean, median
 
 from .aggregators import Aggregator
 from .attacks import Attack
-from .checks import InputError, check, check_number
 from .cluster import Cluster
 from .computing import computing
+from .core.errors import InputError, check, check_number
 from .federation import Federation
 from .memory import check_fits
 from .players import play_all

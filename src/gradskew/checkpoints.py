@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from .checks import InputError
-from .names import canonical
+from .core.errors import InputError
+from .core.names import canonical
 from .schema import check_rounds, measured
 from .skew import Picture
 

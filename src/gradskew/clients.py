@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from torch.nn.utils.rnn import pad_sequence
 
-from .checks import check, check_choice, check_number
+from .core.errors import check, check_choice, check_number
+from .core.names import Named
+from .core.randomness import drawing, generator, torch_seed
 from .data import Dataset
 from .models import Flat, Model, stacked
-from .names import Named
-from .randomness import drawing, generator, torch_seed
 
 WHOLE = 1 << 26  # entries of the updates up to which the batched engine trains all clients of a round at once
 PART = 1 << 24  # entries of each of its matrices where it does not

@@ -9,11 +9,11 @@ from typing import Any
 from . import aggregators, attacks
 from .aggregators import MIXINGS, RULES, UserRule
 from .attacks import UserAttack
-from .checks import InputError, unknown
+from .core.errors import InputError, unknown
+from .core.names import parse, parse_one
+from .core.presets import PRESETS
 from .data import SOURCES, FileSource
 from .models import MODELS
-from .names import parse, parse_one
-from .presets import PRESETS
 from .records import Record
 from .report import with_options
 from .settings import COMMON

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import torch
 
-from .checks import InputError, out_of_memory
 from .clients import resolve
-from .randomness import deterministic, fixed_threads, float32_products
+from .core.errors import InputError, out_of_memory
+from .core.numerics import deterministic, fixed_threads, float32_products
 from .spec import Run
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import machine
+from .core import machine
 
 PATIENCE = 30.0  # seconds in which a package must be imported
 # What is installed with the package, by distribution: the module that is imported of it.
@@ -205,7 +205,7 @@ def run(statements: Sequence[str], patience: float = PATIENCE) -> tuple[list[str
     if ended.returncode < 0:
         return ended.stdout.splitlines(), f"kills its process: {signal.Signals(-ended.returncode).name}"
     words = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1]
-    words = words.removeprefix("gradskew.checks.InputError: ")  # our own line
+    words = words.removeprefix("gradskew.core.errors.InputError: ")  # our own line
     return ended.stdout.splitlines(), f"broken: {words[:200]}" if ended.returncode else ""
 
 

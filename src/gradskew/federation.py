@@ -14,14 +14,15 @@ from torch import Tensor
 from .aggregators import Outcome
 from .attacks import Context, Forgery
 from .checkpoints import Snapshot, Unfit
-from .checks import ceil_share, check
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
-from .geometry import Rows
+from .core.errors import ceil_share, check
+from .core.numerics import float32_products
+from .core.randomness import generator, torch_seed
+from .core.rows import Rows
 from .inplace import in_front, keep_finite
 from .memory import check_fits
 from .models import initial
-from .randomness import float32_products, generator, torch_seed
 from .skew import Picture, digits, look, pictures
 from .spec import LAST, Run
 

@@ -15,14 +15,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from . import machine
-from .checks import check
 from .clients import resolve
 from .computing import less_memory
+from .core import machine
+from .core.errors import check
+from .core.randomness import drawing
+from .core.rows import WIDE
 from .data import Split
-from .geometry import WIDE
 from .models import Model, num_parameters
-from .randomness import drawing
 from .skew.plane import MOST
 from .spec import Run
 

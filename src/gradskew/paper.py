@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import aggregators, attacks
-from .checks import check, check_choice, unknown
-from .names import parse_one
+from .core.errors import check, check_choice, unknown
+from .core.names import parse_one
 from .records import Record
 from .report import Table, with_options
 from .settings import RECIPES, make_runs

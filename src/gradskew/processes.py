@@ -11,9 +11,9 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Self
 
-from .checks import InputError, check, say
 from .children import Child
-from .paths import said
+from .core.errors import InputError, check, say
+from .core.importing import said
 from .spec import Run
 from .store import Store
 from .work import Outcomes, Played, listen, play

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, overload
 
+from .core.names import canonical
 from .federation import Result
-from .names import canonical
 from .schema import check_record
 from .spec import LAST
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from .aggregators import MIXINGS, RULES
 from .attacks import ATTACKS
-from .checks import check
-from .names import canonical
+from .core.errors import check
+from .core.names import canonical
 from .records import Record
 
 CELL = (

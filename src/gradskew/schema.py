@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from .checks import InputError
+from .core.errors import InputError
 
 LONGEST = 10_000  # characters of a name or an option
 DEEPEST = 200  # stages of a rule, one in the other

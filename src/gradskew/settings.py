@@ -11,12 +11,12 @@ from . import aggregators, attacks, data, models, partition
 from .aggregators import Aggregator
 from .attacks import Attack
 from .bench import grid
-from .checks import InputError, check, check_number, unknown
 from .clients import SGD
 from .computing import computing
+from .core.errors import InputError, check, check_number, unknown
+from .core.names import split_list
+from .core.presets import PRESETS
 from .memory import check_fits
-from .names import split_list
-from .presets import PRESETS
 from .spec import Run
 
 T = TypeVar("T")

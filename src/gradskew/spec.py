@@ -12,13 +12,13 @@ import torch
 
 from .aggregators import Aggregator, Mean
 from .attacks import Attack, NoAttack
-from .checks import InputError, ceil_share, check, check_choice, check_number
 from .clients import SGD, resolve, together
+from .core.errors import InputError, ceil_share, check, check_choice, check_number
+from .core.names import canonical, describe
+from .core.randomness import torch_seed
 from .data import Digits, Source
 from .models import MLP, Model, initial, num_parameters
-from .names import canonical, describe
 from .partition import Dirichlet, Partition
-from .randomness import torch_seed
 from .schema import check_spec
 from .user_code import check_unchanged, user_code
 

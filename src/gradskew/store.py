@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from .checkpoints import Snapshot
-from .checks import InputError, check, say
+from .core.errors import InputError, check, say
+from .core.files import make, read, write
+from .core.machine import peak
+from .core.names import canonical
 from .federation import Result
-from .files import make, read, write
 from .leases import FILE, Lease, owned, silent
-from .machine import peak
 from .memory import estimate
-from .names import canonical
 from .records import Record
 from .schema import TIMING, sha256
 from .skew import Picture

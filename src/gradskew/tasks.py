@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from .checks import InputError, check
 from .cluster import Cluster
+from .core.errors import InputError, check
 from .data import put_together, take_apart
 from .memory import estimate
 from .spec import Run

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from .audit import Audit
 from .bench import Progress
-from .checks import say
+from .core.errors import say
 from .inspection import BAD, COST, GOOD, ODD, Inspection, Task
 from .report import Panel, Table, count
 from .sheets import Sheet, conclusions

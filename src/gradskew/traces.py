@@ -16,15 +16,15 @@ from torch import Tensor
 from . import attacks
 from .attacks import STRIKE
 from .attacks.strike import num_skewed
-from .checks import InputError, check, check_number
 from .computing import computing
+from .core.errors import InputError, check, check_number
+from .core.files import write
+from .core.names import canonical, describe
+from .core.randomness import generator
+from .core.rows import Rows, check_rows
 from .federation import Federation
-from .files import write
-from .geometry import Rows, check_rows
 from .memory import check_fits
-from .names import canonical, describe
 from .paper import EXPERIMENTS, PRESET, plan
-from .randomness import generator
 from .skew import Picture, embed
 from .skew.plane import NEIGHBOURS
 from .spec import Run

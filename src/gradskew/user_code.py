@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .checks import InputError, check
-from .imported import Imported
-from .names import canonical
+from .core.errors import InputError, check
+from .core.names import canonical
+from .core.plugin import Imported
 
 
 def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
@@ -31,7 +31,7 @@ def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) ->
         defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
         for item in inspect.getmro(defined) if inspect.isclass(defined) else [defined]:
             module = item.__module__.replace("__mp_main__", "__main__")  # a script's name in its workers
-            if module.split(".")[0] not in (__package__, "builtins", "abc", "typing") and counts(item):
+            if module.split(".")[0] not in ("gradskew", "builtins", "abc", "typing") and counts(item):
                 name = f"{module}.{item.__qualname__}"
                 code[name] = _digest_of_file(item, name)
     return code

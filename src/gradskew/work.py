@@ -11,11 +11,11 @@ from enum import IntEnum
 from typing import NoReturn
 
 from .checkpoints import Snapshot, Unfit
-from .checks import say
+from .core.errors import say
+from .core.importing import said
+from .core.machine import reset_peak
 from .federation import simulate
 from .leases import Lease
-from .machine import reset_peak
-from .paths import said
 from .spec import Run
 from .store import Store
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..checks import check, unknown
-from ..imported import bring
-from ..names import Registry, parse
-from ..paths import is_path, registered
-from ..presets import PRESETS
+from ..core.errors import check, unknown
+from ..core.importing import is_path, registered
+from ..core.names import Registry, parse
+from ..core.plugin import bring
+from ..core.presets import PRESETS
 from .aksel import Aksel
 from .base import Aggregator, Mixed, Mixing, Outcome, WeightedRule, least_kappa
 from .bucketing import Bucketing

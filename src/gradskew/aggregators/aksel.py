@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from .. import coordinates
-from ..checks import check_choice
-from ..geometry import Rows
+from ..core import columns
+from ..core.errors import check_choice
+from ..core.rows import Rows
 from .base import WeightedRule, lowest, uniform
 
 
@@ -30,11 +30,11 @@ class Aksel(WeightedRule):
     select: str = "median"
 
     def __post_init__(self) -> None:
-        check_choice("middle", self.middle, coordinates.MIDDLES)
+        check_choice("middle", self.middle, columns.MIDDLES)
         check_choice("select", self.select, ("median", "n-f"))
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        centre = coordinates.median(rows, self.middle, dtype=torch.float64)
+        centre = columns.median(rows, self.middle, dtype=torch.float64)
         distances = rows.squared_distances_to(centre)
         if self.select == "n-f":
             kept = lowest(distances, rows.n - f)

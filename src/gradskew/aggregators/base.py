@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import check, check_number
-from ..geometry import Rows, check_rows
-from ..names import Named
-from ..state import Stateful
+from ..core.errors import check, check_number
+from ..core.names import Named
+from ..core.rows import Rows, check_rows
+from ..core.state import Stateful
 
 
 @dataclass(frozen=True)

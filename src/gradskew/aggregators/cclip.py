@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import check_number
-from ..geometry import Rows
-from ..state import is_row
+from ..core.errors import check_number
+from ..core.rows import Rows
+from ..core.state import is_row
 from .base import Aggregator, Outcome
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..geometry import Rows
+from ..core.rows import Rows
 from .base import WeightedRule
 
 

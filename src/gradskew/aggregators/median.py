@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import torch
 
-from .. import coordinates
-from ..checks import check_choice
-from ..geometry import Rows
+from ..core import columns
+from ..core.errors import check_choice
+from ..core.rows import Rows
 from .base import Aggregator, Outcome
 
 
@@ -26,10 +26,10 @@ class Median(Aggregator):
     middle: str = "midpoint"
 
     def __post_init__(self) -> None:
-        check_choice("middle", self.middle, coordinates.MIDDLES)
+        check_choice("middle", self.middle, columns.MIDDLES)
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
-        return Outcome(coordinates.median(rows, self.middle))
+        return Outcome(columns.median(rows, self.middle))
 
     def kappa_bound(self, n: int, f: int) -> float:
         """4 (1 + f / (n - 2 f))^2 (Allouah et al. 2023, Table 1); it holds for each of the middle values."""

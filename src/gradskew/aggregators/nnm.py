@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import check_choice
-from ..geometry import Rows
+from ..core.errors import check_choice
+from ..core.rows import Rows
 from .base import Mixing
 
 

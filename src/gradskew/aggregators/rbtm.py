@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import torch
 
-from .. import coordinates
-from ..geometry import Rows
+from ..core import columns
+from ..core.rows import Rows
 from .base import Aggregator, Outcome
 
 
@@ -24,7 +24,7 @@ class RBTM(Aggregator):
     source: ClassVar[str] = "El-Mhamdi et al., NeurIPS 2021"
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
-        return Outcome(coordinates.sorted_mean(rows, f, rows.n - f))
+        return Outcome(columns.sorted_mean(rows, f, rows.n - f))
 
     def kappa_bound(self, n: int, f: int) -> float:
         """6 f / (n - 2 f) (1 + f / (n - 2 f)) (Allouah et al. 2023, Table 1)."""

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import check_choice, check_number
-from ..geometry import Rows
+from ..core.errors import check_choice, check_number
+from ..core.rows import Rows
 from .base import WeightedRule
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import torch
 
-from ..geometry import Rows
-from ..imported import Imported
-from ..randomness import generator as drawn
+from ..core.plugin import Imported
+from ..core.randomness import generator as drawn
+from ..core.rows import Rows
 from .base import Aggregator, Outcome
 
 

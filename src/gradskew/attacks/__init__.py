@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..checks import unknown
-from ..imported import bring
-from ..names import Registry, parse_one
-from ..paths import is_path, registered
-from ..presets import PRESETS
+from ..core.errors import unknown
+from ..core.importing import is_path, registered
+from ..core.names import Registry, parse_one
+from ..core.plugin import bring
+from ..core.presets import PRESETS
 from .base import Attack, Collusion, Context, Forgery
 from .bitflip import BitFlip
 from .ipm import IPM

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import check, check_number
-from ..geometry import Rows, check_rows
-from ..state import Stateful
+from ..core.errors import check, check_number
+from ..core.rows import Rows, check_rows
+from ..core.state import Stateful
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..checks import check_choice, check_number
-from ..coordinates import moments
-from ..geometry import Rows
+from ..core.columns import moments
+from ..core.errors import check_choice, check_number
+from ..core.rows import Rows
 from .base import Collusion
 
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import check, check_choice, check_number
-from ..geometry import Rows
-from ..randomness import generator as derived
-from ..state import is_row
+from ..core.errors import check, check_choice, check_number
+from ..core.randomness import generator as derived
+from ..core.rows import Rows
+from ..core.state import is_row
 from .base import Attack, Context, Forgery, check_both
 
 

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..checks import check_choice
-from ..coordinates import moments
-from ..geometry import Ray, Rows, largest_step
+from ..core.columns import moments
+from ..core.errors import check_choice
+from ..core.rows import Rows
 from .base import Collusion
+from .rays import Ray, largest_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..checks import check_choice
-from ..geometry import Ray, largest_step
+from ..core.errors import check_choice
 from .minmax import Perturbation
+from .rays import Ray, largest_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import check_choice, check_number
-from ..coordinates import MIDDLES, median, moments, towards_median
-from ..geometry import Ray, Rows, largest_step
+from ..core.columns import MIDDLES, median, moments, towards_median
+from ..core.errors import check_choice, check_number
+from ..core.rows import Rows
 from .base import Collusion
+from .rays import Ray, largest_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..checks import check
-from ..imported import Imported
+from ..core.errors import check
+from ..core.plugin import Imported
 from .base import Attack, Context, check_both
 
 

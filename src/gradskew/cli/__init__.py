@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from ..checks import InputError, say
+from ..core.errors import InputError, say
 from .audit import audit
 from .bench import bench
 from .completion import completion

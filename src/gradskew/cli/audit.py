@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..checks import check, check_number, say
+from ..core.errors import check, check_number, say
 from .completion import several
 from .options import execution, federation
 from .playing import play, stoppable, take_workers
@@ -57,7 +57,7 @@ def audit(
     from ..attacks import names as our_attacks
     from ..audit import Audit
     from ..bench import Unplayed
-    from ..names import split_list
+    from ..core.names import split_list
     from ..report import Table
     from ..settings import make_runs
     from ..terminal import show_audit, show_inspections
@@ -136,7 +136,7 @@ def _note(failures: Failures, inspected: Mapping[str, Inspection]) -> Failures:
 
 def _listed(kind: str, texts: Sequence[str]) -> list[str]:
     """The names in an option that may be given several times, each with several names."""
-    from ..names import split_list
+    from ..core.names import split_list
 
     return list(dict.fromkeys(name for text in texts for name in split_list(text, kind)))
 

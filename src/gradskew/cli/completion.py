@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from ..presets import PRESETS
+from ..core.presets import PRESETS
 
 # The names that the registries hold, by kind: importing those takes a second and more. A test holds them equal.
 NAMES: Mapping[str, tuple[str, ...]] = {

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..checks import InputError
+from ..core.errors import InputError
 
 if TYPE_CHECKING:
-    from ..names import Registry
+    from ..core.names import Registry
 
 
 @click.command(name="list")
@@ -17,12 +17,12 @@ def list_() -> None:
     """Show attacks, rules, mixings, data sets, partitions, models and presets, one line each."""
     from ..aggregators import MIXINGS, RULES
     from ..attacks import ATTACKS
+    from ..core.importing import registered
+    from ..core.names import options
+    from ..core.presets import PRESETS
     from ..data import SOURCES
     from ..models import MODELS
-    from ..names import options
     from ..partition import PARTITIONS
-    from ..paths import registered
-    from ..presets import PRESETS
 
     tables = (ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS)
     for registry in tables:
@@ -44,7 +44,7 @@ def _summary(registry: Registry[Any], name: str, path: str) -> str:
     """One line on what a package registered, or on why it cannot be used."""
     import inspect
 
-    from ..paths import find
+    from ..core.importing import find
 
     if name in registry:
         return f"not used: ours has this name too [{path}]"

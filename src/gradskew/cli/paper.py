@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..checks import check
+from ..core.errors import check
 from .completion import one, several
 from .options import execution
 from .playing import announce, foretell, play, stoppable, take_workers, tell_memory
@@ -53,8 +53,8 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     are not run again.
     """
     from ..charts import chart
+    from ..core.files import write
     from ..exports import plain, results_csv
-    from ..files import write
     from ..paper import EXPERIMENTS, grouped, is_whole, notes, plan, sheets
     from ..report import Table
     from ..sheets import caption, markdown
@@ -98,8 +98,8 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
 
 def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **options: Any) -> None:
     """Figures 1 and 2: for each seed a run, and the updates of some of its rounds in the plane."""
+    from ..core.files import write
     from ..embeddings import lle_figure
-    from ..files import write
     from ..paper import EXPERIMENTS, is_whole
     from ..store import Store
     from ..terminal import ProgressLine

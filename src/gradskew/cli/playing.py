@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..checks import InputError, check, say
-from ..names import split_list
-from ..paths import said
+from ..core.errors import InputError, check, say
+from ..core.importing import said
+from ..core.names import split_list
 
 if TYPE_CHECKING:
     from ..cluster import Cluster
@@ -51,7 +51,7 @@ def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster 
         check(address is None, "--address is of a Ray cluster: it belongs to --engine ray")
         return workers
     from ..cluster import Cluster
-    from ..machine import cores
+    from ..core.machine import cores
 
     if address is not None:
         check(workers is None, "--workers is of this machine; on a cluster, Ray decides how many runs it plays at once")
@@ -66,7 +66,7 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
     """
     from ..bench import Unplayed, stored, sweep
     from ..cluster import Cluster
-    from ..machine import cores
+    from ..core.machine import cores
     from ..report import count
     from ..terminal import ProgressLine
 

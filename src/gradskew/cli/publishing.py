@@ -17,9 +17,9 @@ def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None
 
     store: the folder whose runs they are made of. audit: of the one table, if there was one.
     """
+    from ..core.files import write
     from ..exports import latex, markdown, results_csv
     from ..figures import heatmap
-    from ..files import write
 
     contents: dict[str, str | bytes] = {
         "report.html": report_html(tables, store, audit=audit),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..checks import check
+from ..core.errors import check
 from .options import OUT
 from .publishing import publish
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ..checks import check
+from ..core.errors import check
 from .completion import several
 from .options import execution, federation
 from .playing import play, take_workers
@@ -112,8 +112,8 @@ def _examine(
 
 def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | None, options: dict[str, Any]) -> None:
     """The numbers on a simulated federation, averaged over its rounds."""
+    from ..core.names import split_list
     from ..lens import Lens, Overview
-    from ..names import split_list
     from ..report import Table
     from ..settings import make_runs
     from ..skew.references import reading
@@ -153,8 +153,8 @@ def _write(
     names: Sequence[str] = (),
 ) -> None:
     """Write skew.json and the picture, and say where."""
+    from ..core.files import write
     from ..embeddings import lle_figure
-    from ..files import write
 
     files: dict[str, str | bytes] = {"skew.json": json.dumps(content, indent=1, sort_keys=True) + "\n"}
     if drawn:

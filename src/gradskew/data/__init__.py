@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..checks import check
-from ..names import Registry, parse_one
+from ..core.errors import check
+from ..core.names import Registry, parse_one
 from . import hub
 from .arrays import put_together, take_apart
 from .base import Dataset, Source, Split

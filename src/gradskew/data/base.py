@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import check, check_number
-from ..names import Named
+from ..core.errors import check, check_number
+from ..core.names import Named
 
 Array = np.ndarray[Any, Any]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import say
-from ..files import write
+from ..core.errors import say
+from ..core.files import write
 from ..schema import sha256
 from .arrays import put_together, take_apart
 from .base import Dataset

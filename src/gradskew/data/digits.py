@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from ..randomness import generator
+from ..core.randomness import generator
 from .base import Dataset, Source, Split
 
 

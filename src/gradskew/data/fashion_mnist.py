@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import InputError, check
+from ..core.errors import InputError, check
 from .files import FileSource, Layout, Part
 from .parquet import Table
 from .pictures import Format

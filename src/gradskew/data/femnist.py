@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..checks import InputError, check
+from ..core.errors import InputError, check
 from .base import Array
 from .files import FileSource, Layout, Part, names
 from .parquet import Table

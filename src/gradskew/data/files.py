@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import InputError, check, check_number
-from ..randomness import generator
+from ..core.errors import InputError, check, check_number
+from ..core.randomness import generator
 from . import cache
 from .base import Array, Dataset, Source, Split, check_labels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..checks import InputError
+from ..core.errors import InputError
 
 
 def fetch(name: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ..checks import check_number
+from ..core.errors import check_number
 from . import tree
 from .files import FileSource, Layout
 from .parquet import Table

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import InputError, check
+from ..core.errors import InputError, check
 from .base import Array
 from .files import Layout, Part, names
 from .pictures import Format, Picture

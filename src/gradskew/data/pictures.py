@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checks import InputError, check
+from ..core.errors import InputError, check
 from .base import Array
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import check
+from ..core.errors import check
 from .files import Layout, Part
 from .pictures import Format, Picture
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..checks import InputError, check
+from ..core.errors import InputError, check
 from .interface import ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import STATISTICS, Layout
 

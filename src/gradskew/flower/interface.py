@@ -6,7 +6,7 @@ import inspect
 import logging
 from importlib import metadata
 
-from ..checks import InputError, check
+from ..core.errors import InputError, check
 
 OLDEST = "1.21"  # the first with flwr.serverapp.strategy
 NEWEST = "1.42"  # the last that was tried

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checks import InputError
-from ..files import write
+from ..core.errors import InputError
+from ..core.files import write
 from .interface import log
 from .page import report
 from .trail import Trail

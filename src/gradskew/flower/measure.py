@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator, Outcome
-from ..geometry import Rows
-from ..randomness import generator
+from ..core.randomness import generator
+from ..core.rows import Rows
 from ..skew import Skew, digits, kappa, look, selection
 from .weights import recovered
 

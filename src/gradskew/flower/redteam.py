@@ -13,9 +13,9 @@ from torch import Tensor
 from .. import aggregators, attacks
 from ..aggregators import Aggregator
 from ..attacks import Attack, Context, Forgery, NoAttack
-from ..checks import InputError, ceil_share, check, check_count_or_share, check_number
-from ..geometry import Rows, finite_rows
-from ..randomness import generator
+from ..core.errors import InputError, ceil_share, check, check_count_or_share, check_number
+from ..core.randomness import generator
+from ..core.rows import Rows, finite_rows
 from ..skew import pictures
 from .around import Around
 from .interface import VERSION, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log

@@ -13,8 +13,8 @@ import torch
 
 from .. import aggregators
 from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
-from ..checks import ceil_share, check, check_count_or_share, check_number
-from ..randomness import generator
+from ..core.errors import ceil_share, check, check_count_or_share, check_number
+from ..core.randomness import generator
 from .around import Around
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import STATISTICS, Received, receive, record

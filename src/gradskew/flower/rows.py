@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..checks import check
-from ..geometry import finite_rows
+from ..core.errors import check
+from ..core.rows import finite_rows
 from .interface import Array, ArrayRecord, Message, RecordDict
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # as torch names those of batch norm

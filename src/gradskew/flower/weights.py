@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..geometry import Rows
+from ..core.rows import Rows
 
 FIT = 1e-4  # of the squared distance to the mean of the rows that weights may leave unexplained
 FEWER = 4  # rows per coordinate would fit anything: there must be so many coordinates for a row

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..aggregators import Mean
 from ..attacks import Attack, UserAttack
-from ..checks import check
+from ..core.errors import check
 from .base import (
     BAD,
     COLUMNS,

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import check
-from ..imported import Imported
-from ..paths import said
-from ..randomness import generator
+from ..core.errors import check
+from ..core.importing import said
+from ..core.plugin import Imported
+from ..core.randomness import generator
 
 GOOD, ODD, BAD = "good", "odd", "bad"
 COLUMNS = 64  # of the small matrices

@@ -11,8 +11,8 @@ from typing import Any
 
 from .. import aggregators, attacks
 from ..children import Child
-from ..paths import LIMIT, said
-from ..randomness import fixed_threads
+from ..core.importing import LIMIT, said
+from ..core.numerics import fixed_threads
 from . import attacks as of_attacks
 from . import rules as of_rules
 from .base import BAD, Finding

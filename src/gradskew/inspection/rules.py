@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..aggregators import Aggregator, Mean, UserRule
 from ..aggregators.base import check_shape
-from ..imported import fitted
+from ..core.plugin import fitted
 from .base import (
     BAD,
     COLUMNS,

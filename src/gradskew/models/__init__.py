@@ -1,7 +1,7 @@
 """The networks, one family a file, and a network seen as one flat vector of parameters."""
 
-from ..names import Registry, parse_one
-from ..paths import is_path
+from ..core.importing import is_path
+from ..core.names import Registry, parse_one
 from .base import Model
 from .convolutional import CNN, AlexNet, FemnistCNN
 from .dense import MLP, Linear

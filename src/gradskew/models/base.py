@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..checks import check
-from ..names import Named
+from ..core.errors import check
+from ..core.names import Named
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from ..checks import check_number
+from ..core.errors import check_number
 from .base import ChannelsLast, Model, image_size, with_channel
 
 

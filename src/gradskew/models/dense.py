@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from ..checks import check, check_number
+from ..core.errors import check, check_number
 from .base import Model
 
 

@@ -11,8 +11,8 @@ from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from ..checks import InputError, check, out_of_memory
-from ..randomness import drawing
+from ..core.errors import InputError, check, out_of_memory
+from ..core.randomness import drawing
 from .base import Model
 
 

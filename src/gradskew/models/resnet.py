@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from ..checks import check_choice, check_number
+from ..core.errors import check_choice, check_number
 from .base import Model, image_size, with_channel
 
 Norm = Callable[[int], nn.Module]

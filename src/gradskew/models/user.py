@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from torch import nn
 
-from ..checks import InputError, check, check_choice, unknown
-from ..names import parse_one
-from ..paths import find
+from ..core.errors import InputError, check, check_choice, unknown
+from ..core.importing import find
+from ..core.names import parse_one
 from .base import Model
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..aggregators import Outcome
-from ..geometry import Rows
+from ..core.rows import Rows
 from .numbers import Skew, digits, kappa, skew_of
 
 EVEN = 0.5  # of an even share of the weight: a row with less is shut out

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from ..attacks.strike import num_skewed
-from ..checks import check, check_number
-from ..coordinates import towards_median
-from ..geometry import Rows, check_rows
+from ..core.columns import towards_median
+from ..core.errors import check, check_number
+from ..core.rows import Rows, check_rows
 from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
 
 # From a number to the projections that it is made of, and the statistic.

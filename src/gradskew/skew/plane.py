@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..attacks.base import check_both
-from ..checks import InputError, check, check_choice, check_number
-from ..geometry import Rows, check_rows
-from ..randomness import fixed_threads
+from ..core.errors import InputError, check, check_choice, check_number
+from ..core.numerics import fixed_threads
+from ..core.rows import Rows, check_rows
 from .statistics import Floats
 
 NEIGHBOURS = 5  # scikit-learn's default

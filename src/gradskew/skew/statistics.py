@@ -10,7 +10,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from ..randomness import numpy_generator
+from ..core.randomness import numpy_generator
 
 Floats = NDArray[np.float64]
 

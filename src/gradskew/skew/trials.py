@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ..aggregators import Aggregator
 from ..attacks import Attack, NoAttack
-from ..checks import check, check_number
-from ..geometry import Rows, check_rows, finite_rows
+from ..core.errors import check, check_number
+from ..core.randomness import generator
+from ..core.rows import Rows, check_rows, finite_rows
 from ..matrices import kept, with_front
-from ..randomness import generator
 from .lens import look
 from .numbers import Skew, measure
 from .plane import Picture, pictures

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .checks import InputError
+from .errors import InputError
 
 LIMIT = 60.0  # seconds that an import or a call may take
 AGAIN = 1.0  # seconds after which a call that has caught the signal gets it once more

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import check_choice
-from .geometry import Rows, wide
+from .errors import check_choice
+from .rows import Rows, wide
 
 MIDDLES = ("midpoint", "lower", "upper")
 

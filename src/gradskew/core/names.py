@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
-from .checks import InputError, check, unknown
+from .errors import InputError, check, unknown
 
 T = TypeVar("T", bound="Named")
 LONGEST = 500  # characters of one name with its options

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checks import InputError, check, check_choice, check_number
+from .errors import InputError, check, check_choice, check_number
+from .importing import LIMIT, find, is_path, said, within
 from .names import parse_one
-from .paths import LIMIT, find, is_path, said, within
 from .randomness import drawing
 from .state import Stateful
 
