@@ -22,9 +22,9 @@ from gradskew import CIFAR10, CNN, IID, MLP, SGD, AlexNet, Dirichlet, ResNet18, 
 from gradskew.computing import computing
 from gradskew.core import machine
 from gradskew.data import Dataset, Source, Split
+from gradskew.data.partition import ByWriter
 from gradskew.federation import Federation
 from gradskew.memory import estimate
-from gradskew.partition import ByWriter
 
 
 @dataclass(frozen=True, kw_only=True)

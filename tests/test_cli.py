@@ -17,7 +17,7 @@ from gradskew import bench, settings, work
 from gradskew.cli import main
 from gradskew.core.errors import InputError
 from gradskew.data import Digits, FashionMNIST
-from gradskew.partition import Dirichlet
+from gradskew.data.partition import Dirichlet
 from outside import until
 from test_data import write_fashion
 

@@ -13,9 +13,9 @@ from gradskew.attacks import ATTACKS
 from gradskew.cli import cli
 from gradskew.cli.completion import NAMES
 from gradskew.data import SOURCES
+from gradskew.data.partition import PARTITIONS
 from gradskew.models import MODELS
 from gradskew.paper import EXPERIMENTS, SCALES
-from gradskew.partition import PARTITIONS
 
 HEAVY = {"torch", "numpy", "scipy", "sklearn", "numba", "matplotlib", "pyarrow", "PIL", "jinja2", "rich"}
 

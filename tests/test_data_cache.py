@@ -16,7 +16,7 @@ from gradskew import data
 from gradskew.core.errors import InputError
 from gradskew.data import FashionMNIST, Imagenette, Split, cache
 from gradskew.data.base import Dataset
-from gradskew.data.files import Layout
+from gradskew.data.file_source import Layout
 from test_data import IMAGES, write_fashion
 
 

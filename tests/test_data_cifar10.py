@@ -169,7 +169,7 @@ def test_bytes_are_never_taken_for_addresses(tmp_path):
     data = Reduced(make, (np.ndarray, (0,), b"b"), (1, (2, 3072), kind, False, b"A" * 8 * 2 * 3072))
     (write_python(tmp_path) / "data_batch_4").write_bytes(python3(data, data))
     path = str(tmp_path / "data_batch_4")
-    code = f"import pathlib, gradskew.data.batches as batches; batches.read_python(pathlib.Path({path!r}))"
+    code = f"import pathlib, gradskew.data.cifar_batches as batches; batches.read_python(pathlib.Path({path!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
     assert "is no Python batch" in done.stderr

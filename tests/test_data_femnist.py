@@ -10,7 +10,7 @@ import torch
 from data_files import pixels, real, write_parquet
 from gradskew.core.errors import InputError
 from gradskew.data import FEMNIST
-from gradskew.partition import ByWriter
+from gradskew.data.partition import ByWriter
 
 
 def rows(writer, count, *, first=0):

@@ -17,10 +17,10 @@ from gradskew.attacks import LIE, Attack, Context, LabelFlip, Mimic, NoAttack
 from gradskew.clients import SGD, Shard, Training
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
+from gradskew.data.partition import IID
 from gradskew.exports import results_csv
 from gradskew.federation import Federation, simulate
 from gradskew.models import Linear, UserModel, initial
-from gradskew.partition import IID
 from gradskew.records import Record
 from gradskew.report import Table
 from gradskew.spec import Run

@@ -13,10 +13,10 @@ from gradskew import aggregators, attacks
 from gradskew.aggregators import Mean, Outcome
 from gradskew.clients import SGD
 from gradskew.core.rows import Rows
+from gradskew.data.partition import IID
 from gradskew.federation import Federation, simulate
 from gradskew.lens import Lens
 from gradskew.models import Linear
-from gradskew.partition import IID
 from gradskew.records import Record
 from gradskew.skew import Picture, measure
 from gradskew.spec import Run

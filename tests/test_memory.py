@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from gradskew import aggregators, attacks, clients, memory, partition
+from gradskew import aggregators, attacks, clients, memory
 from gradskew.aggregators import Median
 from gradskew.attacks import LIE, BitFlip, NoAttack
 from gradskew.bench import sweep
@@ -19,11 +19,11 @@ from gradskew.cli import main
 from gradskew.clients import SGD
 from gradskew.core import machine
 from gradskew.core.errors import InputError
-from gradskew.data import Dataset, Split
+from gradskew.data import Dataset, Split, partition
+from gradskew.data.partition import IID, ByWriter, Dirichlet
 from gradskew.federation import simulate
 from gradskew.inplace import in_front, keep_finite
 from gradskew.models import MLP, Linear, UserModel, num_parameters
-from gradskew.partition import IID, ByWriter, Dirichlet
 from gradskew.spec import Run
 from tiny import Tiny, tied
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew import aggregators, attacks, data, models, partition
+from gradskew import aggregators, attacks, data, models
 from gradskew.aggregators import NNM, RFA, RULES, Bucketing, CClip, DnC, Mixed, MultiKrum
 from gradskew.attacks import IPM, LIE, STRIKE, Mimic
 from gradskew.core.errors import InputError, ceil_share, check_choice, check_number
 from gradskew.core.names import LONGEST, parse, parse_one, split_list
-from gradskew.data import FashionMNIST
+from gradskew.data import FashionMNIST, partition
+from gradskew.data.partition import Dirichlet
 from gradskew.models import CNN, MLP
-from gradskew.partition import Dirichlet
 
 POSITIVE = st.floats(1e-300, 1e300)
 COUNT = st.integers(1, 10**6)

@@ -8,8 +8,8 @@ import pytest
 from gradskew import aggregators, attacks, data, models, settings
 from gradskew.clients import SGD
 from gradskew.core.errors import InputError
+from gradskew.data.partition import IID, Dirichlet
 from gradskew.paper import AUTHORS, EXPERIMENTS, PRESET, SMALL, grouped, is_whole, notes, plan, sheets
-from gradskew.partition import IID, Dirichlet
 from gradskew.records import Record
 from gradskew.traces import STRIKES, follow, rounds_of
 

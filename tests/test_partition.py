@@ -9,10 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew import partition
 from gradskew.core.errors import InputError
-from gradskew.data import Dataset, Digits, Split
-from gradskew.partition import IID, REDRAWS, ByWriter, Dirichlet
+from gradskew.data import Dataset, Digits, Split, partition
+from gradskew.data.partition import IID, REDRAWS, ByWriter, Dirichlet
 
 
 def labelled(labels, num_classes):

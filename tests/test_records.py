@@ -23,8 +23,8 @@ from gradskew.attacks import STRIKE
 from gradskew.core.errors import InputError
 from gradskew.core.files import write
 from gradskew.core.names import canonical
+from gradskew.data.partition import IID, Dirichlet
 from gradskew.models import CNN, MLP, Linear
-from gradskew.partition import IID, Dirichlet
 
 RUN = Run(
     model=Linear(),

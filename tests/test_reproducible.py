@@ -25,9 +25,9 @@ from gradskew.core.errors import InputError
 from gradskew.core.numerics import deterministic, fixed_threads
 from gradskew.core.randomness import derive, drawing, generator, numpy_generator, torch_seed
 from gradskew.data import Digits, FashionMNIST
+from gradskew.data.partition import IID, Dirichlet
 from gradskew.federation import simulate
 from gradskew.models import CNN, MLP, Linear, UserModel
-from gradskew.partition import IID, Dirichlet
 from gradskew.spec import Run
 from tiny import DROPOUT, NORM, Cuts, Tiny, hashed, norm
 

@@ -13,9 +13,9 @@ from gradskew.attacks import STRIKE
 from gradskew.clients import SGD
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
+from gradskew.data.partition import IID
 from gradskew.federation import simulate
 from gradskew.models import Linear
-from gradskew.partition import IID
 from gradskew.skew import embed
 from gradskew.spec import Run
 from gradskew.traces import rounds_of, skewed, trace

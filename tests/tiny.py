@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from gradskew.clients import SGD, Shard
 from gradskew.data import Dataset, Source, Split
+from gradskew.data.partition import Partition
 from gradskew.models import UserModel
-from gradskew.partition import Partition
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from .cluster import Cluster
     from .core.errors import InputError
     from .data import CIFAR10, FEMNIST, Dataset, Digits, FashionMNIST, ImageNet12, Imagenette, Source, Split
+    from .data.partition import IID, ByWriter, Dirichlet
     from .federation import Result, simulate
     from .lens import Lens
     from .models import CNN, MLP, AlexNet, FemnistCNN, Linear, ResNet18, UserModel
-    from .partition import IID, ByWriter, Dirichlet
     from .records import Record
     from .report import Table
     from .spec import Run
@@ -80,7 +80,7 @@ _MODULES = {
     "federation": ("Result", "simulate"),
     "lens": ("Lens",),
     "models": ("CNN", "MLP", "AlexNet", "FemnistCNN", "Linear", "ResNet18", "UserModel"),
-    "partition": ("IID", "ByWriter", "Dirichlet"),
+    "data.partition": ("IID", "ByWriter", "Dirichlet"),
     "records": ("Record",),
     "report": ("Table",),
     "spec": ("Run",),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import aggregators, attacks, data, models, partition
+from . import aggregators, attacks, data, models
 from .aggregators import Aggregator
 from .attacks import Attack
 from .bench import grid
@@ -16,6 +16,7 @@ from .computing import computing
 from .core.errors import InputError, check, check_number, unknown
 from .core.names import split_list
 from .core.presets import PRESETS
+from .data import partition
 from .memory import check_fits
 from .spec import Run
 

@@ -17,8 +17,8 @@ from .core.errors import InputError, ceil_share, check, check_choice, check_numb
 from .core.names import canonical, describe
 from .core.randomness import torch_seed
 from .data import Digits, Source
+from .data.partition import Dirichlet, Partition
 from .models import MLP, Model, initial, num_parameters
-from .partition import Dirichlet, Partition
 from .schema import check_spec
 from .user_code import check_unchanged, user_code
 

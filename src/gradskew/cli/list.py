@@ -21,8 +21,8 @@ def list_() -> None:
     from ..core.names import options
     from ..core.presets import PRESETS
     from ..data import SOURCES
+    from ..data.partition import PARTITIONS
     from ..models import MODELS
-    from ..partition import PARTITIONS
 
     tables = (ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS)
     for registry in tables:

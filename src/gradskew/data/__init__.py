@@ -14,8 +14,8 @@ from .cifar10 import CIFAR10
 from .digits import Digits
 from .fashion_mnist import DEBIAN_FASHION, FashionMNIST, read_idx
 from .femnist import FEMNIST
-from .files import FileSource
-from .imagenet12 import ImageNet12, Imagenette
+from .file_source import FileSource
+from .imagenet import ImageNet12, Imagenette
 
 __all__ = [
     "CIFAR10",

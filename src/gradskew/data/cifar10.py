@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from . import batches
-from .files import FileSource, Layout
+from . import cifar_batches
+from .file_source import FileSource, Layout
+from .images import Format
 from .parquet import Table
-from .pictures import Format
 
 PARQUET = Table(images="img", labels="label", format=Format(size=32))
 
@@ -34,4 +34,4 @@ class CIFAR10(FileSource):
     )
 
     def find(self, folder: Path) -> Layout | None:
-        return batches.find(folder) or PARQUET.find(folder)
+        return cifar_batches.find(folder) or PARQUET.find(folder)

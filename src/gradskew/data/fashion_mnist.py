@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError, check
-from .files import FileSource, Layout, Part
+from .file_source import FileSource, Layout, Part
+from .images import Format
 from .parquet import Table
-from .pictures import Format
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
 PARQUET = Table(images="image", labels="label", format=Format(size=28, colour=False))

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..core.errors import InputError, check
 from .base import Array
-from .files import FileSource, Layout, Part, names
+from .file_source import FileSource, Layout, Part, names
+from .images import Format
 from .parquet import Table
-from .pictures import Format
 
 PIXELS = 28 * 28
 PARQUET = Table(images="image", labels="character", writers="writer_id", format=Format(size=28, colour=False))

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..core.errors import InputError, check
 from .base import Array
-from .files import Layout, Part, names
-from .pictures import Format, Picture
+from .file_source import Layout, Part, names
+from .images import Format, Picture
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile

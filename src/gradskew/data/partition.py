@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core.errors import InputError, check, check_number
-from .core.names import Named, Registry, parse_one
-from .core.randomness import numpy_generator
-from .data import Dataset, Split
+from ..core.errors import InputError, check, check_number
+from ..core.names import Named, Registry, parse_one
+from ..core.randomness import numpy_generator
+from . import Dataset, Split
 
 REDRAWS = 1000
 TRIED, HOPELESS = 20, 40  # draws after which so many clients short of images, on average, mean that none will do

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..core.errors import check_number
-from . import tree
-from .files import FileSource, Layout
+from . import image_tree
+from .file_source import FileSource, Layout
+from .images import Format
 from .parquet import Table
-from .pictures import Format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Subset(FileSource, ABC):
     def find(self, folder: Path) -> Layout | None:
         format = Format(size=self.size, crop=True)
         table = Table(images="image", labels="label", test=("validation", "val", "test"), format=format)
-        return tree.find(folder, self.num_classes, format) or table.find(folder)
+        return image_tree.find(folder, self.num_classes, format) or table.find(folder)
 
 
 @dataclass(frozen=True, kw_only=True)

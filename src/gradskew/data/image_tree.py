@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import check
-from .files import Layout, Part
-from .pictures import Format, Picture
+from .file_source import Layout, Part
+from .images import Format, Picture
 
 SUFFIXES = (".jpeg", ".jpg", ".png")
 TEST = ("val", "validation", "test")

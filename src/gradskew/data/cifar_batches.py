@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.errors import InputError, check
 from .base import Array
-from .files import Layout, Part
+from .file_source import Layout, Part
 
 NAMES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 SHAPE = (-1, 3, 32, 32)
