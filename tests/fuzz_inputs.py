@@ -25,7 +25,7 @@ from gradskew.core.errors import InputError
 from gradskew.core.names import canonical, describe, options, split_list
 from gradskew.core.presets import PRESETS
 from gradskew.data import cache, partition
-from gradskew.matrices import read_matrix
+from gradskew.skew.matrices import read_matrix
 from mutations import NUMBERS, changed, damaged, garbled, near, pick
 
 KINDS = {

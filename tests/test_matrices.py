@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
 from gradskew.core.errors import InputError
-from gradskew.matrices import read_matrix, with_front
+from gradskew.skew.matrices import read_matrix, with_front
 
 ROWS = np.arange(12, dtype=np.float32).reshape(3, 4) / 7
 
@@ -148,8 +148,8 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("limit", [1 << 30, 0])
 def test_rows_are_put_in_front(limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradskew.matrices.IN_MEMORY", limit)
-    monkeypatch.setattr("gradskew.matrices.STRIP", 3)
+    monkeypatch.setattr("gradskew.skew.matrices.IN_MEMORY", limit)
+    monkeypatch.setattr("gradskew.skew.matrices.STRIP", 3)
     np.save(tmp_path / "rows.npy", ROWS)
     before = (tmp_path / "rows.npy").read_bytes()
     rows = read_matrix(tmp_path / "rows.npy")
@@ -167,7 +167,7 @@ MEASURED = """
 import sys
 import torch
 import gradskew as gs
-from gradskew.matrices import read_matrix
+from gradskew.skew import read_matrix
 from gradskew.skew import measure
 rows = read_matrix(sys.argv[1])
 def anonymous(name="RssAnon"):

@@ -13,7 +13,7 @@ from torch import Tensor
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.skew import Picture, embed, pictures
-from gradskew.skew.plane import isometric
+from gradskew.skew.embedding import isometric
 
 
 def rows_of(n: int, d: int, seed: int = 0) -> Tensor:

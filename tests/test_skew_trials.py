@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import oracle
 from gradskew import aggregators, attacks, skew
 from gradskew.core.errors import InputError
-from gradskew.matrices import kept
+from gradskew.skew.matrices import kept
 
 ROWS = torch.from_numpy(np.random.default_rng(3).exponential(size=(12, 7)))
 

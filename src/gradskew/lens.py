@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .records import Record
-from .skew.numbers import PROJECTED
+from .skew.measures import PROJECTED
 from .skew.references import MEASURES, Measure
 from .skew.statistics import Estimate, Floats, averaged, interval, resampled
 

@@ -23,7 +23,7 @@ from .core.randomness import drawing
 from .core.rows import WIDE
 from .data import Split
 from .models import Model, num_parameters
-from .skew.plane import MOST
+from .skew.embedding import MOST
 from .spec import Run
 
 FLOAT, DOUBLE, MB = 4, 8, 1 << 20  # bytes

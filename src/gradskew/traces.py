@@ -26,7 +26,7 @@ from .federation import Federation
 from .memory import check_fits
 from .paper import EXPERIMENTS, PRESET, plan
 from .skew import Picture, embed
-from .skew.plane import NEIGHBOURS
+from .skew.embedding import NEIGHBOURS
 from .spec import Run
 
 STRIKES = cast(STRIKE, attacks.make("strike", preset=PRESET))

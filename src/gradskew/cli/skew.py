@@ -85,9 +85,9 @@ def _examine(
     draws: dict[str, Any],
 ) -> None:
     """The numbers on a user's own matrix."""
-    from ..matrices import read_matrix
     from ..settings import make_methods
     from ..skew import examine
+    from ..skew.matrices import read_matrix
     from ..skew.references import MEASURES, reading
     from ..terminal import show_skew, show_trials
 

@@ -5,12 +5,13 @@
 0.8
 """
 
-from .lens import look, selection
-from .numbers import Skew, digits, empirical_kappa, kappa, measure
-from .plane import Picture, embed, pictures
+from .embedding import Picture, embed, pictures
+from .examination import Examination, Trial, examine
+from .matrices import read_matrix
+from .measures import Skew, digits, empirical_kappa, kappa, measure
+from .per_round import look, selection
 from .references import references
 from .statistics import Estimate, pearson, skewness
-from .trials import Examination, Trial, examine
 
 __all__ = [
     "Estimate",
@@ -27,6 +28,7 @@ __all__ = [
     "measure",
     "pearson",
     "pictures",
+    "read_matrix",
     "references",
     "selection",
     "skewness",

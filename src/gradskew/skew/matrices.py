@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .core.errors import InputError, check
+from ..core.errors import InputError, check
 
 IN_MEMORY = 1 << 30  # bytes of a matrix that is made here; a larger one is a temporary file, mapped
 STRIP = 1 << 24  # entries that are copied at once

@@ -15,10 +15,10 @@ from ..attacks import Attack, NoAttack
 from ..core.errors import check, check_number
 from ..core.randomness import generator
 from ..core.rows import Rows, check_rows, finite_rows
-from ..matrices import kept, with_front
-from .lens import look
-from .numbers import Skew, measure
-from .plane import Picture, pictures
+from .embedding import Picture, pictures
+from .matrices import kept, with_front
+from .measures import Skew, measure
+from .per_round import look
 from .references import MEASURES
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..aggregators import Outcome
 from ..core.rows import Rows
-from .numbers import Skew, digits, kappa, skew_of
+from .measures import Skew, digits, kappa, skew_of
 
 EVEN = 0.5  # of an even share of the weight: a row with less is shut out
 
