@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from gradskew import MLP, Dirichlet, FashionMNIST, Run, simulate
-from gradskew.clients import SGD
+from gradskew.federation.optimizer import SGD
 from plain import plain_fedavg
 
 ROUNDS = 20  # of the plain federation, which is slow

@@ -11,8 +11,8 @@ import time
 from statistics import median
 
 from gradskew import MLP, AlexNet, Run, aggregators, attacks, simulate
-from gradskew.checkpoints import Snapshot
-from gradskew.federation import Result
+from gradskew.federation.rounds import Result
+from gradskew.federation.snapshot import Snapshot
 from gradskew.models import Model, initial
 from gradskew.store import CHECKPOINT, Store
 from gradskew.work import EVERY, Keeper

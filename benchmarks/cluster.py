@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradskew import Cluster, Record, Run, Store, aggregators, attacks, grid, simulate, sweep, tasks
-from gradskew.clients import SGD
 from gradskew.data import Digits, take_apart
+from gradskew.federation.optimizer import SGD
 from gradskew.models import Linear
 from gradskew.work import Keeper
 from timing import alternate

@@ -13,8 +13,8 @@ from statistics import median
 from typing import Any
 
 from gradskew import CIFAR10, SGD, AlexNet, Dirichlet, Run, aggregators, attacks
-from gradskew.computing import computing
-from gradskew.federation import Federation
+from gradskew.federation.computing import computing
+from gradskew.federation.rounds import Federation
 
 CELLS = [("none", "mean"), ("lie", "dnc"), ("lie", "median"), ("strike", "multikrum"), ("strike", "nnm+rfa")]
 

@@ -19,12 +19,12 @@ from typing import Any, ClassVar
 import torch
 
 from gradskew import CIFAR10, CNN, IID, MLP, SGD, AlexNet, Dirichlet, ResNet18, Run, aggregators, attacks, simulate
-from gradskew.computing import computing
 from gradskew.core import machine
 from gradskew.data import Dataset, Source, Split
 from gradskew.data.partition import ByWriter
-from gradskew.federation import Federation
-from gradskew.memory import estimate
+from gradskew.federation.computing import computing
+from gradskew.federation.memory import estimate
+from gradskew.federation.rounds import Federation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,9 +22,10 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.flop_counter import FlopCounterMode
 
 from gradskew import models
-from gradskew.clients import ENGINES, SGD, Shard, Training
 from gradskew.core.numerics import float32_products
 from gradskew.data import Dataset, Split
+from gradskew.federation.clients import ENGINES, Shard, Training
+from gradskew.federation.optimizer import SGD
 from gradskew.models import initial
 from timing import Work, alternate
 

@@ -21,11 +21,11 @@ import safetensors.torch
 import torch
 
 from gradskew import Record, aggregators, attacks, simulate
-from gradskew.checkpoints import Snapshot, Unfit, _checksum
 from gradskew.cli.publishing import publish, report_html
 from gradskew.core.errors import InputError
 from gradskew.core.names import canonical
 from gradskew.exports import EXTRA, SEEN, latex, markdown, results_csv
+from gradskew.federation.snapshot import Snapshot, Unfit, _checksum
 from gradskew.report import federations
 from gradskew.store import Store
 from mutations import changed, damaged, dumped, hostile, pick

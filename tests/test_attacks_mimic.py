@@ -10,7 +10,7 @@ from gradskew import IID, InputError, Run
 from gradskew import attacks as att
 from gradskew.attacks import Context
 from gradskew.core.randomness import generator
-from gradskew.federation import Federation
+from gradskew.federation.rounds import Federation
 from gradskew.models import Linear
 from tiny import Tiny
 

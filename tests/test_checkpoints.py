@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew import SGD, InputError, Record, Run, aggregators, attacks, checkpoints, simulate, sweep, work
-from gradskew.checkpoints import Snapshot
+from gradskew import SGD, InputError, Record, Run, aggregators, attacks, simulate, sweep, work
+from gradskew.federation import snapshot as checkpoints
+from gradskew.federation.snapshot import Snapshot
 from gradskew.models import CNN, Linear, ResNet18
 from gradskew.store import CHECKPOINT, Store
 from tiny import Cuts, Tiny

@@ -111,7 +111,7 @@ def test_bad_input_is_one_line_and_status_2(
 def test_ctrl_c_says_how_to_go_on(
     command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gradskew.federation import Federation
+    from gradskew.federation.rounds import Federation
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gradskew.attacks import LabelFlip
-from gradskew.clients import ENGINES, SGD, Shard, Training, _groups, resolve
 from gradskew.core.errors import InputError
 from gradskew.data import Dataset
+from gradskew.federation.clients import ENGINES, Shard, Training, _groups, resolve
+from gradskew.federation.optimizer import SGD
 from gradskew.models import CNN, MLP, Flat, Linear, Model, UserModel, initial
 from tiny import DROPOUT, NORM, Tiny, buffers_of, cumulative_norm, frozen, masked, reference, same, tied
 

@@ -5,11 +5,12 @@ import copy
 import pytest
 import torch
 
-from gradskew.clients import ENGINES, SGD, Shard, Training
 from gradskew.core.numerics import fixed_threads
-from gradskew.federation import Federation
+from gradskew.federation.clients import ENGINES, Shard, Training
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import Federation
+from gradskew.federation.run import Run
 from gradskew.models import AlexNet, FemnistCNN, Model, ResNet18, initial
-from gradskew.spec import Run
 from tiny import Cuts, Tiny, buffers_of, reference, same
 
 SIZES = (6, 2, 9)

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gradskew.clients import ENGINES, SGD, Shard
 from gradskew.core.errors import InputError
 from gradskew.core.numerics import deterministic, float32_products
-from gradskew.federation import Federation, simulate
+from gradskew.federation.clients import ENGINES, Shard
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.run import Run, check_device
 from gradskew.models import CNN, MLP, Linear, Model, ResNet18, UserModel
-from gradskew.spec import Run, check_device
 from tiny import Cuts, Tiny, reference, same
 
 BASE = Run(

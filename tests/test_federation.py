@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Aggregator, CClip, Mean, Median, MultiKrum, Outcome, WeightedRule
 from gradskew.attacks import LIE, Attack, Context, LabelFlip, Mimic, NoAttack
-from gradskew.clients import SGD, Shard, Training
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.data.partition import IID
 from gradskew.exports import results_csv
-from gradskew.federation import Federation, simulate
+from gradskew.federation.clients import Shard, Training
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.run import Run
 from gradskew.models import Linear, UserModel, initial
 from gradskew.records import Record
 from gradskew.report import Table
-from gradskew.spec import Run
 from gradskew.verdicts import remarks
 from tiny import DROPOUT, NORM, Cuts, Tiny, buffers_of, hashed, reference, same
 

@@ -18,14 +18,14 @@ from gradskew import aggregators, attacks
 from gradskew.aggregators import Mean, Median, UserRule
 from gradskew.attacks import UserAttack
 from gradskew.bench import sweep
-from gradskew.checkpoints import Snapshot
-from gradskew.clients import SGD
 from gradskew.commands import command
 from gradskew.core.errors import InputError
 from gradskew.core.importing import registered, within
-from gradskew.federation import Federation, simulate
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.run import Run
+from gradskew.federation.snapshot import Snapshot
 from gradskew.records import Record
-from gradskew.spec import Run
 from gradskew.store import Store
 from tiny import Cuts, Tiny
 

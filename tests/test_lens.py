@@ -11,15 +11,15 @@ import torch
 
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Mean, Outcome
-from gradskew.clients import SGD
 from gradskew.core.rows import Rows
 from gradskew.data.partition import IID
-from gradskew.federation import Federation, simulate
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.run import Run
 from gradskew.lens import Lens
 from gradskew.models import Linear
 from gradskew.records import Record
 from gradskew.skew import Picture, measure
-from gradskew.spec import Run
 from gradskew.store import Store
 from test_traces import Keeps
 from tiny import Cuts, Tiny
@@ -102,7 +102,7 @@ def test_class_counts_are_those_of_the_clients() -> None:
 
 
 def test_a_great_many_class_counts_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradskew.federation.MOST_COUNTS", 35)
+    monkeypatch.setattr("gradskew.federation.rounds.MOST_COUNTS", 35)
     assert simulate(replace(BASE, rounds=1)).class_counts is None
 
 

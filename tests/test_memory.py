@@ -11,20 +11,21 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from gradskew import aggregators, attacks, clients, memory
+from gradskew import aggregators, attacks
 from gradskew.aggregators import Median
 from gradskew.attacks import LIE, BitFlip, NoAttack
 from gradskew.bench import sweep
 from gradskew.cli import main
-from gradskew.clients import SGD
 from gradskew.core import machine
 from gradskew.core.errors import InputError
 from gradskew.data import Dataset, Split, partition
 from gradskew.data.partition import IID, ByWriter, Dirichlet
-from gradskew.federation import simulate
-from gradskew.inplace import in_front, keep_finite
+from gradskew.federation import clients, memory
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import simulate
+from gradskew.federation.rows_in_place import in_front, keep_finite
+from gradskew.federation.run import Run
 from gradskew.models import MLP, Linear, UserModel, num_parameters
-from gradskew.spec import Run
 from tiny import Tiny, tied
 
 BASE = Run(source=Tiny(), partition=IID(), model=Linear(), clients=6, byzantine=2, rounds=2, sgd=SGD(batch=4))

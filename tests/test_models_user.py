@@ -10,9 +10,9 @@ import pytest
 from gradskew import models
 from gradskew.bench import sweep
 from gradskew.core.errors import InputError
-from gradskew.federation import simulate
+from gradskew.federation.rounds import simulate
+from gradskew.federation.run import Run
 from gradskew.models import UserModel
-from gradskew.spec import Run
 from tiny import Cuts, Tiny, frozen
 
 NET = """

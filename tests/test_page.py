@@ -13,7 +13,7 @@ import pytest
 
 from gradskew import Run, aggregators, attacks, grid, sweep
 from gradskew.cli.publishing import report_html
-from gradskew.clients import SGD
+from gradskew.federation.optimizer import SGD
 from gradskew.models import MLP
 from gradskew.page import svg
 from gradskew.records import Record

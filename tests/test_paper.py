@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from gradskew import aggregators, attacks, data, models, settings
-from gradskew.clients import SGD
 from gradskew.core.errors import InputError
 from gradskew.data.partition import IID, Dirichlet
+from gradskew.federation.optimizer import SGD
 from gradskew.paper import AUTHORS, EXPERIMENTS, PRESET, SMALL, grouped, is_whole, notes, plan, sheets
 from gradskew.records import Record
 from gradskew.traces import STRIKES, follow, rounds_of

@@ -20,15 +20,15 @@ import torch
 from torch import nn
 
 from gradskew import aggregators, attacks, models
-from gradskew.clients import SGD
 from gradskew.core.errors import InputError
 from gradskew.core.numerics import deterministic, fixed_threads
 from gradskew.core.randomness import derive, drawing, generator, numpy_generator, torch_seed
 from gradskew.data import Digits, FashionMNIST
 from gradskew.data.partition import IID, Dirichlet
-from gradskew.federation import simulate
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import simulate
+from gradskew.federation.run import Run
 from gradskew.models import CNN, MLP, Linear, UserModel
-from gradskew.spec import Run
 from tiny import DROPOUT, NORM, Cuts, Tiny, hashed, norm
 
 BASE = Run(source=Tiny(), partition=IID(), model=MLP(hidden=4), clients=8, sampled=6, byzantine=2, rounds=2)

@@ -10,8 +10,8 @@ import pytest
 
 from gradskew import Record, aggregators, attacks, simulate
 from gradskew.core.errors import InputError
+from gradskew.federation.schema import SEEN, SPEC
 from gradskew.report import Table
-from gradskew.schema import SEEN, SPEC
 from gradskew.store import Store
 from test_checkpoints import RUNS
 

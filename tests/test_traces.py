@@ -10,14 +10,14 @@ from torch import Tensor
 
 from gradskew.aggregators import Mean, Outcome
 from gradskew.attacks import STRIKE
-from gradskew.clients import SGD
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.data.partition import IID
-from gradskew.federation import simulate
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import simulate
+from gradskew.federation.run import Run
 from gradskew.models import Linear
 from gradskew.skew import embed
-from gradskew.spec import Run
 from gradskew.traces import rounds_of, skewed, trace
 from tiny import Cuts, Tiny, hashed
 

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gradskew.clients import SGD, Shard
 from gradskew.data import Dataset, Source, Split
 from gradskew.data.partition import Partition
+from gradskew.federation.clients import Shard
+from gradskew.federation.optimizer import SGD
 from gradskew.models import UserModel
 
 

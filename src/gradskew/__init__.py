@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import aggregators, attacks, skew
     from .bench import grid, sweep
-    from .clients import SGD
     from .cluster import Cluster
     from .core.errors import InputError
     from .data import CIFAR10, FEMNIST, Dataset, Digits, FashionMNIST, ImageNet12, Imagenette, Source, Split
     from .data.partition import IID, ByWriter, Dirichlet
-    from .federation import Result, simulate
+    from .federation.optimizer import SGD
+    from .federation.rounds import Result, simulate
+    from .federation.run import Run
     from .lens import Lens
     from .models import CNN, MLP, AlexNet, FemnistCNN, Linear, ResNet18, UserModel
     from .records import Record
     from .report import Table
-    from .spec import Run
     from .store import Store
 
 __all__ = [
@@ -64,7 +64,7 @@ __all__ = [
 _MODULES = {
     "bench": ("grid", "sweep"),
     "core.errors": ("InputError",),
-    "clients": ("SGD",),
+    "federation.optimizer": ("SGD",),
     "cluster": ("Cluster",),
     "data": (
         "CIFAR10",
@@ -77,13 +77,13 @@ _MODULES = {
         "Source",
         "Split",
     ),
-    "federation": ("Result", "simulate"),
+    "federation.rounds": ("Result", "simulate"),
     "lens": ("Lens",),
     "models": ("CNN", "MLP", "AlexNet", "FemnistCNN", "Linear", "ResNet18", "UserModel"),
     "data.partition": ("IID", "ByWriter", "Dirichlet"),
     "records": ("Record",),
     "report": ("Table",),
-    "spec": ("Run",),
+    "federation.run": ("Run",),
     "store": ("Store",),
 }
 

@@ -16,13 +16,13 @@ from statistics import fmean, median
 from .aggregators import Aggregator
 from .attacks import Attack
 from .cluster import Cluster
-from .computing import computing
 from .core.errors import InputError, check, check_number
-from .federation import Federation
-from .memory import check_fits
+from .federation.computing import computing
+from .federation.memory import check_fits
+from .federation.rounds import Federation
+from .federation.run import Run
 from .players import play_all
 from .records import Record
-from .spec import Run
 from .store import Store
 from .work import Played
 

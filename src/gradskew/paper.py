@@ -9,11 +9,11 @@ from typing import Any
 from . import aggregators, attacks
 from .core.errors import check, check_choice, unknown
 from .core.names import parse_one
+from .federation.run import Run
 from .records import Record
 from .report import Table, with_options
 from .settings import RECIPES, make_runs
 from .sheets import Sheet, published
-from .spec import Run
 from .verdicts import remarks
 
 PRESET = "strike-authors"

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from .cluster import Cluster
+from .federation.run import Run
 from .processes import play_in_processes
-from .spec import Run
 from .store import Store
 from .tasks import play_on_cluster
 from .work import Outcomes, Played, play

@@ -14,7 +14,7 @@ from typing import Self
 from .children import Child
 from .core.errors import InputError, check, say
 from .core.importing import said
-from .spec import Run
+from .federation.run import Run
 from .store import Store
 from .work import Outcomes, Played, listen, play
 

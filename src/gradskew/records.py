@@ -11,9 +11,9 @@ from functools import cached_property, lru_cache
 from typing import Any, overload
 
 from .core.names import canonical
-from .federation import Result
-from .schema import check_record
-from .spec import LAST
+from .federation.rounds import Result
+from .federation.run import LAST
+from .federation.schema import check_record
 
 UNPACKED = 64  # records whose rounds are held as Python objects: those that were looked at last, also by who is gone
 

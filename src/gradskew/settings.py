@@ -11,14 +11,14 @@ from . import aggregators, attacks, data, models
 from .aggregators import Aggregator
 from .attacks import Attack
 from .bench import grid
-from .clients import SGD
-from .computing import computing
 from .core.errors import InputError, check, check_number, unknown
 from .core.names import split_list
 from .core.presets import PRESETS
 from .data import partition
-from .memory import check_fits
-from .spec import Run
+from .federation.computing import computing
+from .federation.memory import check_fits
+from .federation.optimizer import SGD
+from .federation.run import Run
 
 T = TypeVar("T")
 MOST = 1_000_000  # rounds, epochs or images in a batch: more is a slip of the keyboard

@@ -16,18 +16,18 @@ from typing import Any
 
 import torch
 
-from .checkpoints import Snapshot
 from .core.errors import InputError, check, say
-from .core.files import make, read, write
+from .core.files import is_sha256, make, read, write
 from .core.machine import peak
 from .core.names import canonical
-from .federation import Result
+from .federation.memory import estimate
+from .federation.rounds import Result
+from .federation.run import Run
+from .federation.schema import TIMING
+from .federation.snapshot import Snapshot
 from .leases import FILE, Lease, owned, silent
-from .memory import estimate
 from .records import Record
-from .schema import TIMING, sha256
 from .skew import Picture
-from .spec import Run
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
 LARGEST_CHECKPOINT = 16 << 30
@@ -183,7 +183,7 @@ class Store:
         """Every sound record, in the order of their digests. A link is passed over, wherever it leads."""
         self._check()
         for folder in sorted(self.runs.iterdir() if self.runs.is_dir() else []):
-            if sha256(folder.name) and not folder.is_symlink():
+            if is_sha256(folder.name) and not folder.is_symlink():
                 record = self.load(folder.name)
                 if record is not None:
                     yield record

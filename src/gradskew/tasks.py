@@ -20,8 +20,8 @@ import torch
 from .cluster import Cluster
 from .core.errors import InputError, check
 from .data import put_together, take_apart
-from .memory import estimate
-from .spec import Run
+from .federation.memory import estimate
+from .federation.run import Run
 from .store import Store
 from .work import Outcomes, Played, play
 

@@ -16,18 +16,18 @@ from torch import Tensor
 from . import attacks
 from .attacks import STRIKE
 from .attacks.strike import num_skewed
-from .computing import computing
 from .core.errors import InputError, check, check_number
 from .core.files import write
 from .core.names import canonical, describe
 from .core.randomness import generator
 from .core.rows import Rows, check_rows
-from .federation import Federation
-from .memory import check_fits
+from .federation.computing import computing
+from .federation.memory import check_fits
+from .federation.rounds import Federation
+from .federation.run import Run
 from .paper import EXPERIMENTS, PRESET, plan
 from .skew import Picture, embed
 from .skew.embedding import NEIGHBOURS
-from .spec import Run
 
 STRIKES = cast(STRIKE, attacks.make("strike", preset=PRESET))
 

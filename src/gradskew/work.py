@@ -10,13 +10,13 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import NoReturn
 
-from .checkpoints import Snapshot, Unfit
 from .core.errors import say
 from .core.importing import said
 from .core.machine import reset_peak
-from .federation import simulate
+from .federation.rounds import simulate
+from .federation.run import Run
+from .federation.snapshot import Snapshot, Unfit
 from .leases import Lease
-from .spec import Run
 from .store import Store
 
 EVERY = 30.0  # seconds between two checkpoints of a run

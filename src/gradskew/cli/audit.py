@@ -15,8 +15,8 @@ from .playing import play, stoppable, take_workers
 from .publishing import publish
 
 if TYPE_CHECKING:
+    from ..federation.run import Run
     from ..inspection import Inspection
-    from ..spec import Run
 
     Failures = Sequence[tuple[Run, Exception]]
 

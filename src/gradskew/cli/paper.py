@@ -17,7 +17,7 @@ from .playing import announce, foretell, play, stoppable, take_workers, tell_mem
 from .publishing import report_html
 
 if TYPE_CHECKING:
-    from ..spec import Run
+    from ..federation.run import Run
     from ..terminal import ProgressLine
 
 

@@ -16,8 +16,8 @@ from ..core.names import split_list
 
 if TYPE_CHECKING:
     from ..cluster import Cluster
+    from ..federation.run import Run
     from ..records import Record
-    from ..spec import Run
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
 
 def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
     """Say how much memory the runs will take; nothing if there is none. workers: None means on other machines."""
-    from ..memory import foretell
+    from ..federation.memory import foretell
 
     if runs:
         say(foretell(runs, workers))

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+
+def is_sha256(value: Any) -> bool:
+    """Tell whether a value is a SHA-256 in lower-case hexadecimal."""
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def read(path: Path, most: int) -> bytes:

@@ -20,8 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import say
-from ..core.files import write
-from ..schema import sha256
+from ..core.files import is_sha256, write
 from .arrays import put_together, take_apart
 from .base import Dataset
 
@@ -63,7 +62,7 @@ def _content(cache: Path, folder: Path, files: Sequence[Path]) -> str:
     known = hashlib.sha256(json.dumps([str(folder.resolve()), seen]).encode()).hexdigest()
     note = cache / "index" / known
     with suppress(OSError, ValueError):
-        if sha256(digest := note.read_text("ascii")):  # a power cut may have left zeros
+        if is_sha256(digest := note.read_text("ascii")):  # a power cut may have left zeros
             return digest
     total = hashlib.sha256()
     for path, (relative, size, _) in zip(files, seen, strict=True):

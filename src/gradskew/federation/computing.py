@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import torch
 
+from ..core.errors import InputError, out_of_memory
+from ..core.numerics import deterministic, fixed_threads, float32_products
 from .clients import resolve
-from .core.errors import InputError, out_of_memory
-from .core.numerics import deterministic, fixed_threads, float32_products
-from .spec import Run
+from .run import Run
 
 
 @contextmanager

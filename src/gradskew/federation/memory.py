@@ -15,16 +15,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from ..core import machine
+from ..core.errors import check
+from ..core.randomness import drawing
+from ..core.rows import WIDE
+from ..data import Split
+from ..models import Model, num_parameters
+from ..skew.embedding import MOST
 from .clients import resolve
 from .computing import less_memory
-from .core import machine
-from .core.errors import check
-from .core.randomness import drawing
-from .core.rows import WIDE
-from .data import Split
-from .models import Model, num_parameters
-from .skew.embedding import MOST
-from .spec import Run
+from .run import Run
 
 FLOAT, DOUBLE, MB = 4, 8, 1 << 20  # bytes
 VECTORS = 8  # as long as a row: the model, its copies in snapshots, the honest mean, the aggregate

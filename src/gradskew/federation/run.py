@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from .aggregators import Aggregator, Mean
-from .attacks import Attack, NoAttack
-from .clients import SGD, resolve, together
-from .core.errors import InputError, ceil_share, check, check_choice, check_number
-from .core.names import canonical, describe
-from .core.randomness import torch_seed
-from .data import Digits, Source
-from .data.partition import Dirichlet, Partition
-from .models import MLP, Model, initial, num_parameters
+from ..aggregators import Aggregator, Mean
+from ..attacks import Attack, NoAttack
+from ..core.errors import InputError, ceil_share, check, check_choice, check_number
+from ..core.names import canonical, describe
+from ..core.randomness import torch_seed
+from ..data import Digits, Source
+from ..data.partition import Dirichlet, Partition
+from ..models import MLP, Model, initial, num_parameters
+from .clients import resolve, together
+from .code_digest import check_unchanged, user_code
+from .optimizer import SGD
 from .schema import check_spec
-from .user_code import check_unchanged, user_code
 
 LAST = 5  # rounds that the reported accuracy averages over
 LENS = 1  # counts up when what the lens measures changes

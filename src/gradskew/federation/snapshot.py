@@ -13,10 +13,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from .core.errors import InputError
-from .core.names import canonical
+from ..core.errors import InputError
+from ..core.names import canonical
+from ..skew import Picture
 from .schema import check_rounds, measured
-from .skew import Picture
 
 VERSION = "2"
 CONTENT = "content"  # the name of the JSON: in the header, of 100 MB at most, there is no room for long runs

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .core.errors import InputError, check
-from .core.names import canonical
-from .core.plugin import Imported
+from ..core.errors import InputError, check
+from ..core.names import canonical
+from ..core.plugin import Imported
 
 
 def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:

@@ -5,12 +5,12 @@ A run's spec is held to it when the run is made, so that what was written can be
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from .core.errors import InputError
+from ..core.errors import InputError
+from ..core.files import is_sha256
 
 LONGEST = 10_000  # characters of a name or an option
 DEEPEST = 200  # stages of a rule, one in the other
@@ -57,10 +57,6 @@ def flag(value: Any) -> bool:
 
 def text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST and value.isprintable()
-
-
-def sha256(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def maybe(kind: Kind) -> Kind:
@@ -117,7 +113,7 @@ def training(value: Any) -> bool:
 
 def code(value: Any) -> bool:
     """The digest of each of a user's files."""
-    return type(value) is dict and all(map(sha256, value.values()))
+    return type(value) is dict and all(map(is_sha256, value.values()))
 
 
 def seed(value: Any) -> bool:
@@ -126,7 +122,7 @@ def seed(value: Any) -> bool:
 
 SPEC: Mapping[str, Kind] = {
     "dataset": text,
-    "data_sha256": sha256,
+    "data_sha256": is_sha256,
     "partition": part,
     "model": part,
     "attack": part,
@@ -255,7 +251,7 @@ def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any) 
     """Raise InputError unless a finished run can have this record."""
     check_spec(spec)
     check_rounds(rounds, spec)
-    _hold(sha256(params_sha256), "params_sha256 is no SHA-256")
+    _hold(is_sha256(params_sha256), "params_sha256 is no SHA-256")
     _hold(len(rounds) == spec["rounds"], f"it has {len(rounds)} of {spec['rounds']} rounds")
     _hold(rounds[-1]["accuracy"] is not None, "its last round has no accuracy")
     if class_counts is not None:

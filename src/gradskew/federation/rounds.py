@@ -11,20 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .aggregators import Outcome
-from .attacks import Context, Forgery
-from .checkpoints import Snapshot, Unfit
+from ..aggregators import Outcome
+from ..attacks import Context, Forgery
+from ..core.errors import ceil_share, check
+from ..core.numerics import float32_products
+from ..core.randomness import generator, torch_seed
+from ..core.rows import Rows
+from ..models import initial
+from ..skew import Picture, digits, look, pictures
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
-from .core.errors import ceil_share, check
-from .core.numerics import float32_products
-from .core.randomness import generator, torch_seed
-from .core.rows import Rows
-from .inplace import in_front, keep_finite
 from .memory import check_fits
-from .models import initial
-from .skew import Picture, digits, look, pictures
-from .spec import LAST, Run
+from .rows_in_place import in_front, keep_finite
+from .run import LAST, Run
+from .snapshot import Snapshot, Unfit
 
 MOST_COUNTS = 1 << 18  # class counts, of clients and classes, that a record keeps
 
