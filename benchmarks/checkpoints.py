@@ -14,8 +14,8 @@ from gradskew import MLP, AlexNet, Run, aggregators, attacks, simulate
 from gradskew.federation.rounds import Result
 from gradskew.federation.snapshot import Snapshot
 from gradskew.models import Model, initial
-from gradskew.store import CHECKPOINT, Store
-from gradskew.work import EVERY, Keeper
+from gradskew.runs.play import EVERY, Keeper
+from gradskew.runs.store import CHECKPOINT, Store
 from timing import alternate
 
 REPEATS = 7

@@ -12,11 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from gradskew import Cluster, Record, Run, Store, aggregators, attacks, grid, simulate, sweep, tasks
+from gradskew import Cluster, Record, Run, Store, aggregators, attacks, grid, simulate, sweep
 from gradskew.data import Digits, take_apart
 from gradskew.federation.optimizer import SGD
 from gradskew.models import Linear
-from gradskew.work import Keeper
+from gradskew.runs import tasks
+from gradskew.runs.play import Keeper
 from timing import alternate
 
 CELLS, REPEATS, MANY = 400, 5, 10_000

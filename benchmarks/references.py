@@ -15,7 +15,7 @@ from statistics import fmean
 
 from gradskew.lens import PROJECTED, Lens
 from gradskew.report import with_options
-from gradskew.store import Store
+from gradskew.runs.store import Store
 
 MEASURES = (*PROJECTED, "shift", "density", "principal_share")
 

@@ -19,12 +19,13 @@ import test_data_cifar10
 import test_data_femnist
 import test_data_imagenet
 from data_files import encoded, pixels, write_parquet
-from gradskew import aggregators, attacks, data, models, settings
+from gradskew import aggregators, attacks, data, models
 from gradskew.cli.bench import bench
 from gradskew.core.errors import InputError
 from gradskew.core.names import canonical, describe, options, split_list
 from gradskew.core.presets import PRESETS
 from gradskew.data import cache, partition
+from gradskew.runs import settings
 from gradskew.skew.matrices import read_matrix
 from mutations import NUMBERS, changed, damaged, garbled, near, pick
 

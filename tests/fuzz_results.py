@@ -27,7 +27,7 @@ from gradskew.core.names import canonical
 from gradskew.exports import EXTRA, SEEN, latex, markdown, results_csv
 from gradskew.federation.snapshot import Snapshot, Unfit, _checksum
 from gradskew.report import federations
-from gradskew.store import Store
+from gradskew.runs.store import Store
 from mutations import changed, damaged, dumped, hostile, pick
 from test_checkpoints import RUNS
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from fuzz_results import ODD
 from gradskew import Record, Store, simulate, sweep
 from gradskew.core.errors import InputError
-from gradskew.leases import LEASE, host
+from gradskew.runs.lease import LEASE, host
 from mutations import damaged, pick
 from test_checkpoints import RUNS
 

@@ -12,9 +12,8 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
-    core doctor children data models attacks aggregators inspection skew federation records leases store lens work
-    cluster tasks processes players bench report verdicts audit exports figures embeddings sheets charts page flower
-    terminal settings commands paper traces probe cli
+    core doctor data models attacks aggregators skew federation runs inspection lens report verdicts audit exports
+    figures embeddings sheets charts page flower terminal commands paper traces probe cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

@@ -10,7 +10,7 @@ from gradskew.cli.publishing import report_html
 from gradskew.inspection import BAD, GOOD, Finding, Inspection
 from gradskew.lens import Lens
 from gradskew.report import Table, federations
-from gradskew.store import Store
+from gradskew.runs.store import Store
 from test_page import made
 from test_report import record
 

@@ -15,13 +15,15 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from gradskew import IID, SGD, FashionMNIST, Run, Store, aggregators, attacks, bench, grid, sweep, work
+from gradskew import IID, SGD, FashionMNIST, Run, Store, aggregators, attacks, grid, sweep
 from gradskew.aggregators import Mean
 from gradskew.attacks import LIE, Attack, NoAttack
-from gradskew.bench import Progress, Unplayed
 from gradskew.core.errors import InputError
 from gradskew.models import Linear
-from gradskew.work import Played
+from gradskew.runs import play
+from gradskew.runs import sweeps as bench
+from gradskew.runs.play import Played
+from gradskew.runs.sweeps import Progress, Unplayed
 from outside import until
 from test_data import write_fashion
 
@@ -152,7 +154,7 @@ def test_progress_counts_each_round(tmp_path):
 def test_a_second_call_plays_nothing(tmp_path, monkeypatch):
     runs = runs_of()
     first, before = sweep(runs, tmp_path), stored(tmp_path)
-    monkeypatch.setattr(work, "simulate", None)
+    monkeypatch.setattr(play, "simulate", None)
     log = Log()
     assert sweep(runs, tmp_path, report=log, workers=2) == first
     assert log == [Progress(0, 0, 0, 0)]
@@ -222,7 +224,7 @@ def test_workers_is_a_positive_whole_number(tmp_path, workers):
 
 
 def test_an_unwritable_folder_is_an_error_before_any_round(tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "simulate", None)
+    monkeypatch.setattr(play, "simulate", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write"):
         sweep(runs_of(), tmp_path / "file" / "out")

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gradskew import charts
-from gradskew.records import Record
+from gradskew.runs.record import Record
 from gradskew.sheets import Sheet
 
 

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew import SGD, InputError, Record, Run, aggregators, attacks, simulate, sweep, work
+from gradskew import SGD, InputError, Record, Run, aggregators, attacks, simulate, sweep
 from gradskew.federation import snapshot as checkpoints
 from gradskew.federation.snapshot import Snapshot
 from gradskew.models import CNN, Linear, ResNet18
-from gradskew.store import CHECKPOINT, Store
+from gradskew.runs import play
+from gradskew.runs.store import CHECKPOINT, Store
 from tiny import Cuts, Tiny
 
 BASE = Run(
@@ -106,7 +107,7 @@ def test_every_flipped_bit_is_noticed_or_harmless(place: int, bit: int) -> None:
 def test_a_failed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch) -> None:
     run = RUNS["mimic and cclip"]
     (whole,) = sweep([run], tmp_path / "whole")
-    monkeypatch.setattr(work, "EVERY", 0.0)
+    monkeypatch.setattr(play, "EVERY", 0.0)
     rounds = 0
 
     def stop() -> None:
@@ -118,7 +119,7 @@ def test_a_failed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch) -> None
     store = Store(tmp_path / "out")
     store.prepare()
     with pytest.raises(KeyboardInterrupt):
-        work.play(run, store, stop)
+        play.play(run, store, stop)
     kept = store.load_checkpoint(run.digest)
     assert len(kept.rounds) == 3
     assert kept.seconds > 0
@@ -171,7 +172,7 @@ def test_a_checkpoint_of_another_shape_is_set_aside(name: str, tmp_path, capsys)
     """Its checksum is right, and it says that it is this run's: the run starts anew, and each round counts once."""
     run, store, rounds = RUNS["mimic and cclip"], Store(tmp_path), []
     store.save_checkpoint(run.digest, broken(UNFIT[name]))
-    assert work.play(run, store, lambda: rounds.append(1))
+    assert play.play(run, store, lambda: rounds.append(1))
     assert len(rounds) == run.rounds
     assert store.load(run.digest).to_json() == Record.of(simulate(run)).to_json()
     said = capsys.readouterr().err.splitlines()
@@ -214,7 +215,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monk
     def full(self, digest, snapshot):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(work, "EVERY", 0.0)
+    monkeypatch.setattr(play, "EVERY", 0.0)
     monkeypatch.setattr(Store, "save_checkpoint", full)
     (record,) = sweep([BASE], tmp_path)
     assert record.to_json() == Record.of(simulate(BASE)).to_json()
@@ -222,7 +223,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monk
 
 
 def test_a_state_that_safetensors_does_not_know_ends_no_run(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(work, "EVERY", 0.0)
+    monkeypatch.setattr(play, "EVERY", 0.0)
     monkeypatch.setattr(Snapshot, "to_bytes", lambda snapshot, digest: {}[torch.complex128])
     (record,) = sweep([BASE], tmp_path)
     assert record.to_json() == Record.of(simulate(BASE)).to_json()
@@ -263,7 +264,7 @@ def test_a_long_run_has_checkpoints_too() -> None:
 
 def test_checkpoints_that_take_long_are_rare(tmp_path, monkeypatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(work.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(play.time, "perf_counter", lambda: clock[0])
     written = []
 
     def slow(self, digest, snapshot) -> None:
@@ -271,7 +272,7 @@ def test_checkpoints_that_take_long_are_rare(tmp_path, monkeypatch) -> None:
         clock[0] += 2.0
 
     monkeypatch.setattr(Store, "save_checkpoint", slow)
-    keeper = work.Keeper(Store(tmp_path), "a" * 64)
+    keeper = play.Keeper(Store(tmp_path), "a" * 64)
     while clock[0] < 300:
         keeper(snapshot())
         clock[0] += 1.0
@@ -286,7 +287,7 @@ def test_a_run_that_is_stopped_while_it_is_stored_leaves_a_checkpoint(tmp_path, 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "save", stop)
         with pytest.raises(KeyboardInterrupt):
-            work.play(BASE, store, lambda: None)
+            play.play(BASE, store, lambda: None)
     assert len(store.load_checkpoint(BASE.digest).rounds) == BASE.rounds
     (record,) = sweep([BASE], tmp_path)
     assert record.to_json() == Record.of(simulate(BASE)).to_json()
@@ -294,7 +295,7 @@ def test_a_run_that_is_stopped_while_it_is_stored_leaves_a_checkpoint(tmp_path, 
 
 def test_a_full_disk_ends_the_sweep(tmp_path, monkeypatch) -> None:
     """The runs that are left would be played for nothing."""
-    played, inner = [], work.simulate
+    played, inner = [], play.simulate
 
     def count(run, **given):
         played.append(run)
@@ -303,7 +304,7 @@ def test_a_full_disk_ends_the_sweep(tmp_path, monkeypatch) -> None:
     def full(self, result, seconds):
         raise OSError(errno.ENOSPC, "No space left on device", "record.json")
 
-    monkeypatch.setattr(work, "simulate", count)
+    monkeypatch.setattr(play, "simulate", count)
     monkeypatch.setattr(Store, "save", full)
     with pytest.raises(InputError, match=r"No space left on device.*make room: the same command goes on"):
         sweep([replace(BASE, seed=seed) for seed in range(3)], tmp_path)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gradskew import children
-from gradskew.children import Child
+from gradskew.runs import child_process
+from gradskew.runs.child_process import Child
 from outside import until, with_the_tests
 
 
@@ -66,7 +66,7 @@ def test_how_one_ended_is_told(code, name):
 
 
 def test_one_that_talks_no_more_but_lives_has_not_ended(monkeypatch):
-    monkeypatch.setattr(children, "END", 0.1)
+    monkeypatch.setattr(child_process, "END", 0.1)
     child = Child(wait)
     assert child.ending() == "it talks no more"
     child.end()

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from gradskew import bench, settings, work
 from gradskew.cli import main
 from gradskew.core.errors import InputError
 from gradskew.data import Digits, FashionMNIST
 from gradskew.data.partition import Dirichlet
+from gradskew.runs import play, settings
+from gradskew.runs import sweeps as bench
 from outside import until
 from test_data import write_fashion
 
@@ -122,7 +123,7 @@ def test_a_tiny_bench(tiny, tmp_path):
 def test_a_second_call_plays_nothing(tiny, tmp_path, monkeypatch):
     tiny()
     before = records(tmp_path / "out"), (tmp_path / "out" / "results.csv").read_bytes()
-    monkeypatch.setattr(work, "simulate", None)
+    monkeypatch.setattr(play, "simulate", None)
     outcome = tiny()
     assert outcome.code == 0
     assert "0 runs played" in outcome.out
@@ -387,14 +388,14 @@ def test_precision_is_a_setting(tiny):
 
 
 def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypatch):
-    simulate = work.simulate
+    simulate = play.simulate
 
     def fail(run, **options):
         if (run.attack.name, run.aggregator.name) == ("lie", "median"):
             raise ZeroDivisionError("over\nhere")
         return simulate(run, **options)
 
-    monkeypatch.setattr(work, "simulate", fail)
+    monkeypatch.setattr(play, "simulate", fail)
     outcome = tiny("--aggregators", "mean,median")
     assert outcome.late_error() == (
         "gradskew: lie against median, seed 0: ZeroDivisionError: over here; the other runs are stored"
@@ -409,23 +410,23 @@ def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypa
     assert len(records(out)) == 3
     assert "median" in outcome.out
 
-    monkeypatch.setattr(work, "simulate", simulate)
+    monkeypatch.setattr(play, "simulate", simulate)
     assert tiny("--aggregators", "mean,median").code == 0
     assert len(rows(out)) == 4
 
 
 def test_what_ends_the_program_from_inside_is_one_line(tiny, monkeypatch):
-    monkeypatch.setattr(work, "simulate", lambda *_, **__: sys.exit(0))
+    monkeypatch.setattr(play, "simulate", lambda *_, **__: sys.exit(0))
     assert "a rule, an attack or a network ends the program (SystemExit: 0)" in tiny().late_error()
 
 
 def test_a_failed_run_hides_no_failure_to_write(tiny, tmp_path, monkeypatch):
-    inner = work.simulate
+    inner = play.simulate
 
     def fail(run, **given):
         return inner(run, **given) if run.attack.name == "none" else 1 / 0
 
-    monkeypatch.setattr(work, "simulate", fail)
+    monkeypatch.setattr(play, "simulate", fail)
     (tmp_path / "out" / "report.html").mkdir(parents=True)
     outcome = tiny()
     assert outcome.code == 2
@@ -438,7 +439,7 @@ def test_a_failed_run_hides_no_failure_to_write(tiny, tmp_path, monkeypatch):
 
 
 def test_nothing_is_written_where_every_run_fails(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(work, "simulate", None)
+    monkeypatch.setattr(play, "simulate", None)
     outcome = tiny()
     assert "(and 1 more run)" in outcome.late_error()
     assert outcome.out == ""

@@ -22,12 +22,15 @@ import numpy as np
 import pytest
 
 import gradskew
-from gradskew import Cluster, InputError, Store, bench, cluster, grid, sweep, tasks
+from gradskew import Cluster, InputError, Store, grid, sweep
 from gradskew.aggregators import Mean
 from gradskew.attacks import Attack
 from gradskew.core import machine
 from gradskew.data import Digits, put_together, take_apart
-from gradskew.store import CHECKPOINT
+from gradskew.runs import ray as cluster
+from gradskew.runs import sweeps as bench
+from gradskew.runs import tasks
+from gradskew.runs.store import CHECKPOINT
 from outside import until
 from test_bench import BASE, Log, Raises, runs_of, stored
 from tiny import Tiny

@@ -4,10 +4,10 @@ import shlex
 
 import pytest
 
-from gradskew import settings
 from gradskew.cli import cli
 from gradskew.commands import command
-from gradskew.records import Record
+from gradskew.runs import settings
+from gradskew.runs.record import Record
 
 LINES = [
     "",

@@ -27,7 +27,7 @@ from gradskew.attacks import ATTACKS
 from gradskew.cli import cli
 from gradskew.core.names import options
 from gradskew.core.presets import PRESETS
-from gradskew.settings import read_config
+from gradskew.runs.settings import read_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])

@@ -23,8 +23,8 @@ from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run
 from gradskew.models import Linear, UserModel, initial
-from gradskew.records import Record
 from gradskew.report import Table
+from gradskew.runs.record import Record
 from gradskew.verdicts import remarks
 from tiny import DROPOUT, NORM, Cuts, Tiny, buffers_of, hashed, reference, same
 

@@ -11,7 +11,7 @@ from gradskew import Record, simulate
 from gradskew.cli import main
 from gradskew.core.errors import InputError
 from gradskew.core.files import read
-from gradskew.store import LARGEST_TIMING, Store
+from gradskew.runs.store import LARGEST_TIMING, Store
 from test_checkpoints import RUNS
 
 RUN = RUNS["mean"]

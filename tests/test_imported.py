@@ -17,7 +17,6 @@ import foreign
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Mean, Median, UserRule
 from gradskew.attacks import UserAttack
-from gradskew.bench import sweep
 from gradskew.commands import command
 from gradskew.core.errors import InputError
 from gradskew.core.importing import registered, within
@@ -25,8 +24,9 @@ from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run
 from gradskew.federation.snapshot import Snapshot
-from gradskew.records import Record
-from gradskew.store import Store
+from gradskew.runs.record import Record
+from gradskew.runs.store import Store
+from gradskew.runs.sweeps import sweep
 from tiny import Cuts, Tiny
 
 ROWS = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 90.0], [6.0, 40.0], [8.0, 60.0]])

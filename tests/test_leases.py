@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from gradskew import Store, leases, simulate, store, sweep, work
-from gradskew.leases import FILE, Lease, host, owned
-from gradskew.store import SECOND
+from gradskew import Store, simulate, sweep
+from gradskew.runs import lease as leases
+from gradskew.runs import play, store
+from gradskew.runs.lease import FILE, Lease, host, owned
+from gradskew.runs.store import SECOND
 from outside import until
 from test_checkpoints import BASE
 from test_cli import records
@@ -393,13 +395,13 @@ def test_what_is_no_file_of_locks_is_one_error(kind: str, tmp_path: Path) -> Non
 
 
 def test_sweeps_in_threads_play_no_run_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    played, inner = [], work.simulate
+    played, inner = [], play.simulate
 
     def count(run, **given):
         played.append(run.digest)
         return inner(run, **given)
 
-    monkeypatch.setattr(work, "simulate", count)
+    monkeypatch.setattr(play, "simulate", count)
     runs = [replace(BASE, seed=seed) for seed in range(3)]
     threads = [threading.Thread(target=sweep, args=(runs, tmp_path)) for _ in range(2)]
     for thread in threads:

@@ -18,9 +18,9 @@ from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run
 from gradskew.lens import Lens
 from gradskew.models import Linear
-from gradskew.records import Record
+from gradskew.runs.record import Record
+from gradskew.runs.store import Store
 from gradskew.skew import Picture, measure
-from gradskew.store import Store
 from test_traces import Keeps
 from tiny import Cuts, Tiny
 

@@ -14,7 +14,6 @@ import torch
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Median
 from gradskew.attacks import LIE, BitFlip, NoAttack
-from gradskew.bench import sweep
 from gradskew.cli import main
 from gradskew.core import machine
 from gradskew.core.errors import InputError
@@ -26,6 +25,7 @@ from gradskew.federation.rounds import simulate
 from gradskew.federation.rows_in_place import in_front, keep_finite
 from gradskew.federation.run import Run
 from gradskew.models import MLP, Linear, UserModel, num_parameters
+from gradskew.runs.sweeps import sweep
 from tiny import Tiny, tied
 
 BASE = Run(source=Tiny(), partition=IID(), model=Linear(), clients=6, byzantine=2, rounds=2, sgd=SGD(batch=4))

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from gradskew import models
-from gradskew.bench import sweep
 from gradskew.core.errors import InputError
 from gradskew.federation.rounds import simulate
 from gradskew.federation.run import Run
 from gradskew.models import UserModel
+from gradskew.runs.sweeps import sweep
 from tiny import Cuts, Tiny, frozen
 
 NET = """

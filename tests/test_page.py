@@ -16,9 +16,9 @@ from gradskew.cli.publishing import report_html
 from gradskew.federation.optimizer import SGD
 from gradskew.models import MLP
 from gradskew.page import svg
-from gradskew.records import Record
 from gradskew.report import Table, federations
-from gradskew.store import Store
+from gradskew.runs.record import Record
+from gradskew.runs.store import Store
 
 SMALL = {"clients": 12, "byzantine": 2, "rounds": 3, "sgd": SGD(epochs=1), "model": MLP(hidden=8)}
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&{{7*7}}"

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from gradskew import aggregators, attacks, data, models, settings
+from gradskew import aggregators, attacks, data, models
 from gradskew.core.errors import InputError
 from gradskew.data.partition import IID, Dirichlet
 from gradskew.federation.optimizer import SGD
 from gradskew.paper import AUTHORS, EXPERIMENTS, PRESET, SMALL, grouped, is_whole, notes, plan, sheets
-from gradskew.records import Record
+from gradskew.runs import settings
+from gradskew.runs.record import Record
 from gradskew.traces import STRIKES, follow, rounds_of
 
 

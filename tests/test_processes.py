@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import pytest
 
-from gradskew import InputError, aggregators, processes, sweep
+from gradskew import InputError, aggregators, sweep
 from gradskew.attacks import Attack, NoAttack
-from gradskew.bench import Unplayed
+from gradskew.runs import processes
+from gradskew.runs.sweeps import Unplayed
 from outside import with_the_tests
 from test_bench import BASE, runs_of, stored
 

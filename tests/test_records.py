@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from gradskew import SGD, Record, Run, Store, aggregators, attacks, records, simulate
+from gradskew import SGD, Record, Run, Store, aggregators, attacks, simulate
 from gradskew.aggregators import NNM, CClip, Mean, Mixed
 from gradskew.attacks import STRIKE
 from gradskew.core.errors import InputError
@@ -25,6 +25,7 @@ from gradskew.core.files import write
 from gradskew.core.names import canonical
 from gradskew.data.partition import IID, Dirichlet
 from gradskew.models import CNN, MLP, Linear
+from gradskew.runs import record as records
 
 RUN = Run(
     model=Linear(),

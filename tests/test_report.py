@@ -12,8 +12,8 @@ from gradskew import terminal
 from gradskew.core.errors import InputError
 from gradskew.exports import latex, markdown, results_csv
 from gradskew.figures import heatmap, shade
-from gradskew.records import Record
 from gradskew.report import Cell, Table, federations
+from gradskew.runs.record import Record
 from gradskew.terminal import ProgressLine, show
 from gradskew.verdicts import advice, remarks, standings, verdict
 

@@ -9,8 +9,8 @@ from statistics import fmean
 
 import pytest
 
-from gradskew.records import Record
-from gradskew.store import Store
+from gradskew.runs.record import Record
+from gradskew.runs.store import Store
 
 RESULTS = Path(__file__).parent.parent / "results"
 TABLES = sorted(RESULTS.glob("*.csv"))

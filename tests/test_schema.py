@@ -12,7 +12,7 @@ from gradskew import Record, aggregators, attacks, simulate
 from gradskew.core.errors import InputError
 from gradskew.federation.schema import SEEN, SPEC
 from gradskew.report import Table
-from gradskew.store import Store
+from gradskew.runs.store import Store
 from test_checkpoints import RUNS
 
 RUN = replace(RUNS["mean"], attack=attacks.make("strike"), aggregator=aggregators.make("nnm+multikrum"), rounds=2)

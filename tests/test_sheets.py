@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from gradskew import terminal
-from gradskew.records import Record
+from gradskew.runs.record import Record
 from gradskew.sheets import Figure, Sheet, caption, conclusions, markdown, published
 
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import aggregators, attacks, skew
-    from .bench import grid, sweep
-    from .cluster import Cluster
     from .core.errors import InputError
     from .data import CIFAR10, FEMNIST, Dataset, Digits, FashionMNIST, ImageNet12, Imagenette, Source, Split
     from .data.partition import IID, ByWriter, Dirichlet
@@ -20,9 +18,11 @@ if TYPE_CHECKING:
     from .federation.run import Run
     from .lens import Lens
     from .models import CNN, MLP, AlexNet, FemnistCNN, Linear, ResNet18, UserModel
-    from .records import Record
     from .report import Table
-    from .store import Store
+    from .runs.ray import Cluster
+    from .runs.record import Record
+    from .runs.store import Store
+    from .runs.sweeps import grid, sweep
 
 __all__ = [
     "CIFAR10",
@@ -62,10 +62,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "bench": ("grid", "sweep"),
+    "runs.sweeps": ("grid", "sweep"),
     "core.errors": ("InputError",),
     "federation.optimizer": ("SGD",),
-    "cluster": ("Cluster",),
+    "runs.ray": ("Cluster",),
     "data": (
         "CIFAR10",
         "FEMNIST",
@@ -81,10 +81,10 @@ _MODULES = {
     "lens": ("Lens",),
     "models": ("CNN", "MLP", "AlexNet", "FemnistCNN", "Linear", "ResNet18", "UserModel"),
     "data.partition": ("IID", "ByWriter", "Dirichlet"),
-    "records": ("Record",),
+    "runs.record": ("Record",),
     "report": ("Table",),
     "federation.run": ("Run",),
-    "store": ("Store",),
+    "runs.store": ("Store",),
 }
 
 

@@ -14,9 +14,9 @@ from .core.names import parse, parse_one
 from .core.presets import PRESETS
 from .data import SOURCES, FileSource
 from .models import MODELS
-from .records import Record
 from .report import with_options
-from .settings import COMMON
+from .runs.record import Record
+from .runs.settings import COMMON
 
 SGD = ("epochs", "batch", "lr", "momentum", "weight_decay", "clip")
 ALWAYS = ("clients", "sampled", "byzantine", "rounds", *SGD[:4])  # their defaults differ from data set to data set

@@ -10,8 +10,8 @@ from statistics import fmean
 
 from .federation.run import LAST
 from .lens import Lens
-from .records import Record
 from .report import Table, with_options
+from .runs.record import Record
 from .verdicts import verdict
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")

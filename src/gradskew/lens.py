@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .records import Record
+from .runs.record import Record
 from .skew.measures import PROJECTED
 from .skew.references import MEASURES, Measure
 from .skew.statistics import Estimate, Floats, averaged, interval, resampled

@@ -10,9 +10,9 @@ from . import aggregators, attacks
 from .core.errors import check, check_choice, unknown
 from .core.names import parse_one
 from .federation.run import Run
-from .records import Record
 from .report import Table, with_options
-from .settings import RECIPES, make_runs
+from .runs.record import Record
+from .runs.settings import RECIPES, make_runs
 from .sheets import Sheet, published
 from .verdicts import remarks
 

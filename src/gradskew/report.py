@@ -12,7 +12,7 @@ from .aggregators import MIXINGS, RULES
 from .attacks import ATTACKS
 from .core.errors import check
 from .core.names import canonical
-from .records import Record
+from .runs.record import Record
 
 CELL = (
     "attack",

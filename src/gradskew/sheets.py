@@ -11,8 +11,8 @@ from statistics import fmean
 
 from .exports import grid, plain
 from .federation.run import LAST
-from .records import Record
 from .report import Cell, count
+from .runs.record import Record
 
 DATASETS = {"cifar10": "CIFAR-10", "imagenet12": "ImageNet-12", "imagenette": "ImageNet-12", "femnist": "FEMNIST"}
 STRIKE, UNATTACKED = "STRIKE", "none"

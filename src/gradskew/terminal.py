@@ -16,10 +16,10 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from .audit import Audit
-from .bench import Progress
 from .core.errors import say
 from .inspection import BAD, COST, GOOD, ODD, Inspection, Task
 from .report import Panel, Table, count
+from .runs.sweeps import Progress
 from .sheets import Sheet, conclusions
 from .skew import Estimate, Trial
 from .skew.references import Measure

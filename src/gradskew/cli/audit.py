@@ -56,10 +56,10 @@ def audit(
     from ..aggregators import names as our_rules
     from ..attacks import names as our_attacks
     from ..audit import Audit
-    from ..bench import Unplayed
     from ..core.names import split_list
     from ..report import Table
-    from ..settings import make_runs
+    from ..runs.settings import make_runs
+    from ..runs.sweeps import Unplayed
     from ..terminal import show_audit, show_inspections
     from ..verdicts import remarks
 
@@ -115,8 +115,8 @@ def _note(failures: Failures, inspected: Mapping[str, Inspection]) -> Failures:
 
     Where both of a run are audited, it is held against the one that the error names, or else against both.
     """
-    from ..bench import Unplayed
     from ..inspection import BAD, PLAY, Finding
+    from ..runs.sweeps import Unplayed
 
     blamed: dict[str, list[tuple[Run, Exception]]] = {}
     for run, error in failures:
@@ -147,7 +147,7 @@ def _inspect(
     """Check what is asked for, and measure the cost of all rules; by the names that the table will have."""
     from .. import aggregators, attacks
     from ..inspection import COST, Task, inspect, tasks_of
-    from ..settings import COMMON
+    from ..runs.settings import COMMON
     from ..terminal import checking
 
     n, preset = run.num_sampled, preset or COMMON["preset"]

@@ -16,7 +16,7 @@ from .publishing import publish
 def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Use the file's settings as defaults: the command line overrides them."""
     if value is not None:
-        from ..settings import read_config
+        from ..runs.settings import read_config
 
         known = [option.name for option in ctx.command.params if option.name and option is not param]
         ctx.default_map = read_config(value, known)
@@ -44,7 +44,7 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     line overrides it. Runs that are stored in --out already are not run again.
     """
     from ..report import Table
-    from ..settings import make_runs
+    from ..runs.settings import make_runs
     from ..terminal import show
     from ..verdicts import remarks, verdict
 

@@ -101,7 +101,7 @@ def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **option
     from ..core.files import write
     from ..embeddings import lle_figure
     from ..paper import EXPERIMENTS, is_whole
-    from ..store import Store
+    from ..runs.store import Store
     from ..terminal import ProgressLine
     from ..traces import follow
 
@@ -130,7 +130,7 @@ def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **option
 
 
 def _tell(line: ProgressLine, played: Iterator[int], runs_done: int, runs: int, rounds: int) -> None:
-    from ..bench import Progress
+    from ..runs.sweeps import Progress
 
     line(Progress(runs_done, runs, next(played), rounds))
 

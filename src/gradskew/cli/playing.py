@@ -15,9 +15,9 @@ from ..core.importing import said
 from ..core.names import split_list
 
 if TYPE_CHECKING:
-    from ..cluster import Cluster
     from ..federation.run import Run
-    from ..records import Record
+    from ..runs.ray import Cluster
+    from ..runs.record import Record
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster 
     if "ray" not in named:
         check(address is None, "--address is of a Ray cluster: it belongs to --engine ray")
         return workers
-    from ..cluster import Cluster
     from ..core.machine import cores
+    from ..runs.ray import Cluster
 
     if address is not None:
         check(workers is None, "--workers is of this machine; on a cluster, Ray decides how many runs it plays at once")
@@ -64,10 +64,10 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
 
     estimate: first measure a round of a missing run, and say how long all will take.
     """
-    from ..bench import Unplayed, stored, sweep
-    from ..cluster import Cluster
     from ..core.machine import cores
     from ..report import count
+    from ..runs.ray import Cluster
+    from ..runs.sweeps import Unplayed, stored, sweep
     from ..terminal import ProgressLine
 
     if workers is None:
@@ -130,7 +130,7 @@ def stoppable(out: Path | None = None) -> Iterator[None]:
 
 def foretell(runs: Sequence[Run], workers: int = 1) -> None:
     """Say how long the runs will take; nothing if there is none, or if the first fails: then playing it will tell."""
-    from ..bench import estimated_seconds
+    from ..runs.sweeps import estimated_seconds
     from ..terminal import duration
 
     if runs:

@@ -41,7 +41,7 @@ def report_html(tables: Sequence[Table], store: Path, title: str = "", audit: Au
     """The page on the tables; title: if not that of their data sets."""
     from ..commands import command
     from ..page import page
-    from ..store import Store
+    from ..runs.store import Store
 
     beside = Store(store)
     digests = [record.digest for table in tables for record in table.records]

@@ -21,7 +21,7 @@ def report(folder: Path, out: Path | None) -> None:
     is gradskew-results.
     """
     from ..report import count, federations
-    from ..store import Store
+    from ..runs.store import Store
 
     check(
         folder.is_dir(), f"there is no folder {str(folder)!r}: name the one that --out named when the runs were played"

@@ -85,7 +85,7 @@ def _examine(
     draws: dict[str, Any],
 ) -> None:
     """The numbers on a user's own matrix."""
-    from ..settings import make_methods
+    from ..runs.settings import make_methods
     from ..skew import examine
     from ..skew.matrices import read_matrix
     from ..skew.references import MEASURES, reading
@@ -115,9 +115,9 @@ def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | 
     from ..core.names import split_list
     from ..lens import Lens, Overview
     from ..report import Table
-    from ..settings import make_runs
+    from ..runs.settings import make_runs
+    from ..runs.store import Store
     from ..skew.references import reading
-    from ..store import Store
     from ..terminal import show_skew
     from ..verdicts import verdict
 

@@ -16,8 +16,8 @@ from .. import page
 from ..lens import Lens, Overview
 from ..page import svg
 from ..page.cells import KINDS, plane
-from ..records import Record
 from ..report import count
+from ..runs.record import Record
 from ..skew import Picture
 from ..skew.references import Measure, reading
 from ..skew.statistics import Estimate

@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from .. import aggregators, attacks
-from ..children import Child
 from ..core.importing import LIMIT, said
 from ..core.numerics import fixed_threads
+from ..runs.child_process import Child
 from . import attacks as of_attacks
 from . import rules as of_rules
 from .base import BAD, Finding

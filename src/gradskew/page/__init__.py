@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from ..audit import Audit
 from ..figures import shade
-from ..records import Record
 from ..report import Table
+from ..runs.record import Record
 from ..skew import Picture
 from .sections import SHADES, Section
 

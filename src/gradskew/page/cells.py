@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from ..lens import Lens
-from ..records import Record
 from ..report import Cell, Table
+from ..runs.record import Record
 from ..skew import Picture
 from . import svg
 from .findings import Lenses, average, class_accuracies, largest

@@ -13,8 +13,8 @@ from markupsafe import Markup
 
 from ..exports import latex, markdown, results_csv
 from ..lens import Lens, Overview
-from ..records import Record
 from ..report import CELL, Panel, Table, count, with_options
+from ..runs.record import Record
 from ..skew import Picture
 from ..skew.references import Measure, reading
 from ..skew.statistics import Estimate

@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 
-from .aggregators import Aggregator
-from .attacks import Attack
-from .cluster import Cluster
-from .core.errors import InputError, check, check_number
-from .federation.computing import computing
-from .federation.memory import check_fits
-from .federation.rounds import Federation
-from .federation.run import Run
+from ..aggregators import Aggregator
+from ..attacks import Attack
+from ..core.errors import InputError, check, check_number
+from ..federation.computing import computing
+from ..federation.memory import check_fits
+from ..federation.rounds import Federation
+from ..federation.run import Run
+from .play import Played
 from .players import play_all
-from .records import Record
+from .ray import Cluster
+from .record import Record
 from .store import Store
-from .work import Played
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a user may have of it
 MEASURED, MEASURED_SECONDS = 5, 1.0  # rounds that an estimate plays at most, and after how long it starts no other

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from .cluster import Cluster
-from .federation.run import Run
+from ..federation.run import Run
+from .play import Outcomes, Played, play
 from .processes import play_in_processes
+from .ray import Cluster
 from .store import Store
 from .tasks import play_on_cluster
-from .work import Outcomes, Played, play
 
 
 def play_all(runs: Sequence[Run], store: Store, workers: int | Cluster, tell: Callable[[int, int], None]) -> Outcomes:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .core.files import wary
+from ..core.files import wary
 
 LEASE = 120.0  # seconds of silence after which an owner on another host counts as gone
 BEAT = 20.0  # seconds between two signs of life

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import aggregators, attacks, data, models
-from .aggregators import Aggregator
-from .attacks import Attack
-from .bench import grid
-from .core.errors import InputError, check, check_number, unknown
-from .core.names import split_list
-from .core.presets import PRESETS
-from .data import partition
-from .federation.computing import computing
-from .federation.memory import check_fits
-from .federation.optimizer import SGD
-from .federation.run import Run
+from .. import aggregators, attacks, data, models
+from ..aggregators import Aggregator
+from ..attacks import Attack
+from ..core.errors import InputError, check, check_number, unknown
+from ..core.names import split_list
+from ..core.presets import PRESETS
+from ..data import partition
+from ..federation.computing import computing
+from ..federation.memory import check_fits
+from ..federation.optimizer import SGD
+from ..federation.run import Run
+from .sweeps import grid
 
 T = TypeVar("T")
 MOST = 1_000_000  # rounds, epochs or images in a batch: more is a slip of the keyboard

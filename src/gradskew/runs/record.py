@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, overload
 
-from .core.names import canonical
-from .federation.rounds import Result
-from .federation.run import LAST
-from .federation.schema import check_record
+from ..core.names import canonical
+from ..federation.rounds import Result
+from ..federation.run import LAST
+from ..federation.schema import check_record
 
 UNPACKED = 64  # records whose rounds are held as Python objects: those that were looked at last, also by who is gone
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import NoReturn
 
-from .core.errors import say
-from .core.importing import said
-from .core.machine import reset_peak
-from .federation.rounds import simulate
-from .federation.run import Run
-from .federation.snapshot import Snapshot, Unfit
-from .leases import Lease
+from ..core.errors import say
+from ..core.importing import said
+from ..core.machine import reset_peak
+from ..federation.rounds import simulate
+from ..federation.run import Run
+from ..federation.snapshot import Snapshot, Unfit
+from .lease import Lease
 from .store import Store
 
 EVERY = 30.0  # seconds between two checkpoints of a run

@@ -11,12 +11,12 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Self
 
-from .children import Child
-from .core.errors import InputError, check, say
-from .core.importing import said
-from .federation.run import Run
+from ..core.errors import InputError, check, say
+from ..core.importing import said
+from ..federation.run import Run
+from .child_process import Child
+from .play import Outcomes, Played, listen, play
 from .store import Store
-from .work import Outcomes, Played, listen, play
 
 POLL = 0.2  # seconds between two looks at the progress
 GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoint

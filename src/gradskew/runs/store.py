@@ -16,18 +16,18 @@ from typing import Any
 
 import torch
 
-from .core.errors import InputError, check, say
-from .core.files import is_sha256, make, read, write
-from .core.machine import peak
-from .core.names import canonical
-from .federation.memory import estimate
-from .federation.rounds import Result
-from .federation.run import Run
-from .federation.schema import TIMING
-from .federation.snapshot import Snapshot
-from .leases import FILE, Lease, owned, silent
-from .records import Record
-from .skew import Picture
+from ..core.errors import InputError, check, say
+from ..core.files import is_sha256, make, read, write
+from ..core.machine import peak
+from ..core.names import canonical
+from ..federation.memory import estimate
+from ..federation.rounds import Result
+from ..federation.run import Run
+from ..federation.schema import TIMING
+from ..federation.snapshot import Snapshot
+from ..skew import Picture
+from .lease import FILE, Lease, owned, silent
+from .record import Record
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
 LARGEST_CHECKPOINT = 16 << 30

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from .cluster import Cluster
-from .core.errors import InputError, check
-from .data import put_together, take_apart
-from .federation.memory import estimate
-from .federation.run import Run
+from ..core.errors import InputError, check
+from ..data import put_together, take_apart
+from ..federation.memory import estimate
+from ..federation.run import Run
+from .play import Outcomes, Played, play
+from .ray import Cluster
 from .store import Store
-from .work import Outcomes, Played, play
 
 RETRIES = 5  # of a run whose worker or node was lost
 OLD = 30 * 86_400.0  # seconds after which what a command has left is removed
