@@ -1,7 +1,7 @@
 """The reference values of skew: honest updates of unattacked runs under several partitions.
 
     gradskew bench --attacks none --aggregators mean --partition P --seeds 5 --out DIR/...   # for each data set and P
-    python benchmarks/references.py DIR > src/gradskew/references.csv
+    python benchmarks/references.py DIR > src/gradskew/skew/references.csv
 
 Each line is one measure on one data set under one partition: the mean over rounds of each run, then the lowest, the
 mean and the highest over seeds.
@@ -13,8 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 
-from gradskew.lens import PROJECTED, Lens
-from gradskew.report import with_options
+from gradskew.report.lens import PROJECTED, Lens
+from gradskew.report.table import with_options
 from gradskew.runs.store import Store
 
 MEASURES = (*PROJECTED, "shift", "density", "principal_share")

@@ -24,9 +24,9 @@ from gradskew import Record, aggregators, attacks, simulate
 from gradskew.cli.publishing import publish, report_html
 from gradskew.core.errors import InputError
 from gradskew.core.names import canonical
-from gradskew.exports import EXTRA, SEEN, latex, markdown, results_csv
 from gradskew.federation.snapshot import Snapshot, Unfit, _checksum
-from gradskew.report import federations
+from gradskew.report.export import EXTRA, SEEN, latex, markdown, results_csv
+from gradskew.report.table import federations
 from gradskew.runs.store import Store
 from mutations import changed, damaged, dumped, hostile, pick
 from test_checkpoints import RUNS

@@ -8,8 +8,8 @@ from gradskew.audit import Audit
 from gradskew.cli import main
 from gradskew.cli.publishing import report_html
 from gradskew.inspection import BAD, GOOD, Finding, Inspection
-from gradskew.lens import Lens
-from gradskew.report import Table, federations
+from gradskew.report.lens import Lens
+from gradskew.report.table import Table, federations
 from gradskew.runs.store import Store
 from test_page import made
 from test_report import record

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from gradskew.core.errors import InputError
-from gradskew.embeddings import lle_figure, paint
+from gradskew.report.figures import lle_figure, paint
 from gradskew.skew import Picture
 
 PLAIN = Picture(17, "lle", ((0.0, 1.0), (2.0, 3.0), (4.0, 6.0)), (False, True, False), (5.0, 5.5))

@@ -17,15 +17,15 @@ from gradskew.attacks import LIE, Attack, Context, LabelFlip, Mimic, NoAttack
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.data.partition import IID
-from gradskew.exports import results_csv
 from gradskew.federation.clients import Shard, Training
 from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run
 from gradskew.models import Linear, UserModel, initial
-from gradskew.report import Table
+from gradskew.report.export import results_csv
+from gradskew.report.table import Table
+from gradskew.report.verdict import remarks
 from gradskew.runs.record import Record
-from gradskew.verdicts import remarks
 from tiny import DROPOUT, NORM, Cuts, Tiny, buffers_of, hashed, reference, same
 
 BASE = Run(

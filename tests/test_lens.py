@@ -16,8 +16,8 @@ from gradskew.data.partition import IID
 from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run
-from gradskew.lens import Lens
 from gradskew.models import Linear
+from gradskew.report.lens import Lens
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store
 from gradskew.skew import Picture, measure

@@ -15,8 +15,8 @@ from gradskew import Run, aggregators, attacks, grid, sweep
 from gradskew.cli.publishing import report_html
 from gradskew.federation.optimizer import SGD
 from gradskew.models import MLP
-from gradskew.page import svg
-from gradskew.report import Table, federations
+from gradskew.report.page import svg
+from gradskew.report.table import Table, federations
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store
 

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pytest
 
-from gradskew import terminal
 from gradskew.core.errors import InputError
-from gradskew.exports import latex, markdown, results_csv
-from gradskew.figures import heatmap, shade
-from gradskew.report import Cell, Table, federations
+from gradskew.report import terminal
+from gradskew.report.export import latex, markdown, results_csv
+from gradskew.report.figures import heatmap, shade
+from gradskew.report.table import Cell, Table, federations
+from gradskew.report.terminal import ProgressLine, show
+from gradskew.report.verdict import advice, remarks, standings, verdict
 from gradskew.runs.record import Record
-from gradskew.terminal import ProgressLine, show
-from gradskew.verdicts import advice, remarks, standings, verdict
 
 SPEC = {
     "dataset": "digits",

@@ -11,7 +11,7 @@ import pytest
 from gradskew import Record, aggregators, attacks, simulate
 from gradskew.core.errors import InputError
 from gradskew.federation.schema import SEEN, SPEC
-from gradskew.report import Table
+from gradskew.report.table import Table
 from gradskew.runs.store import Store
 from test_checkpoints import RUNS
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from gradskew import terminal
+from gradskew.report import terminal
 from gradskew.runs.record import Record
 from gradskew.sheets import Figure, Sheet, caption, conclusions, markdown, published
 

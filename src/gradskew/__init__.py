@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .federation.optimizer import SGD
     from .federation.rounds import Result, simulate
     from .federation.run import Run
-    from .lens import Lens
     from .models import CNN, MLP, AlexNet, FemnistCNN, Linear, ResNet18, UserModel
-    from .report import Table
+    from .report.lens import Lens
+    from .report.table import Table
     from .runs.ray import Cluster
     from .runs.record import Record
     from .runs.store import Store
@@ -78,11 +78,11 @@ _MODULES = {
         "Split",
     ),
     "federation.rounds": ("Result", "simulate"),
-    "lens": ("Lens",),
+    "report.lens": ("Lens",),
     "models": ("CNN", "MLP", "AlexNet", "FemnistCNN", "Linear", "ResNet18", "UserModel"),
     "data.partition": ("IID", "ByWriter", "Dirichlet"),
     "runs.record": ("Record",),
-    "report": ("Table",),
+    "report.table": ("Table",),
     "federation.run": ("Run",),
     "runs.store": ("Store",),
 }

@@ -11,8 +11,8 @@ from typing import Any
 
 from .aggregators import least_kappa
 from .inspection import Inspection
-from .lens import Lens
-from .report import Cell, Table, count, never_moved
+from .report.lens import Lens
+from .report.table import Cell, Table, count, never_moved
 
 RULE_HEAD = (
     "rule",

@@ -14,7 +14,7 @@ from .core.names import parse, parse_one
 from .core.presets import PRESETS
 from .data import SOURCES, FileSource
 from .models import MODELS
-from .report import with_options
+from .report.table import with_options
 from .runs.record import Record
 from .runs.settings import COMMON
 

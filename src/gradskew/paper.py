@@ -10,11 +10,11 @@ from . import aggregators, attacks
 from .core.errors import check, check_choice, unknown
 from .core.names import parse_one
 from .federation.run import Run
-from .report import Table, with_options
+from .report.table import Table, with_options
+from .report.verdict import remarks
 from .runs.record import Record
 from .runs.settings import RECIPES, make_runs
 from .sheets import Sheet, published
-from .verdicts import remarks
 
 PRESET = "strike-authors"
 SCALES = ("small", "paper")

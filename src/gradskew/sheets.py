@@ -9,9 +9,9 @@ from functools import cached_property
 from importlib import resources
 from statistics import fmean
 
-from .exports import grid, plain
 from .federation.run import LAST
-from .report import Cell, count
+from .report.export import grid, plain
+from .report.table import Cell, count
 from .runs.record import Record
 
 DATASETS = {"cifar10": "CIFAR-10", "imagenet12": "ImageNet-12", "imagenette": "ImageNet-12", "femnist": "FEMNIST"}

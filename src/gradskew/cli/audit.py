@@ -56,12 +56,12 @@ def audit(
     from ..aggregators import names as our_rules
     from ..attacks import names as our_attacks
     from ..audit import Audit
+    from ..audit_screen import show_audit, show_inspections
     from ..core.names import split_list
-    from ..report import Table
+    from ..report.table import Table
+    from ..report.verdict import remarks
     from ..runs.settings import make_runs
     from ..runs.sweeps import Unplayed
-    from ..terminal import show_audit, show_inspections
-    from ..verdicts import remarks
 
     asked = {kind: _listed(kind, texts) for kind, texts in (("rule", rules), ("attack", attacks))}
     check(any(asked.values()), "name what to audit: --rule package.module:name, or --attack package.module:name")
@@ -146,9 +146,9 @@ def _inspect(
 ) -> tuple[dict[str, Inspection], dict[str, float | None]]:
     """Check what is asked for, and measure the cost of all rules; by the names that the table will have."""
     from .. import aggregators, attacks
+    from ..audit_screen import checking
     from ..inspection import COST, Task, inspect, tasks_of
     from ..runs.settings import COMMON
-    from ..terminal import checking
 
     n, preset = run.num_sampled, preset or COMMON["preset"]
     f = -(-run.num_byzantine * n // run.clients)

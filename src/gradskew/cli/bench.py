@@ -43,10 +43,10 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
     line overrides it. Runs that are stored in --out already are not run again.
     """
-    from ..report import Table
+    from ..report.table import Table
+    from ..report.terminal import show
+    from ..report.verdict import remarks, verdict
     from ..runs.settings import make_runs
-    from ..terminal import show
-    from ..verdicts import remarks, verdict
 
     players = take_workers(options, workers)
     runs = make_runs(options)

@@ -18,7 +18,7 @@ from .publishing import report_html
 
 if TYPE_CHECKING:
     from ..federation.run import Run
-    from ..terminal import ProgressLine
+    from ..report.terminal import ProgressLine
 
 
 @click.command()
@@ -54,11 +54,11 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     """
     from ..charts import chart
     from ..core.files import write
-    from ..exports import plain, results_csv
     from ..paper import EXPERIMENTS, grouped, is_whole, notes, plan, sheets
-    from ..report import Table
+    from ..paper_screen import show_sheets
+    from ..report.export import plain, results_csv
+    from ..report.table import Table
     from ..sheets import caption, markdown
-    from ..terminal import show_sheets
 
     players = take_workers(options, workers)
     if experiment in EXPERIMENTS and EXPERIMENTS[experiment].embedded:
@@ -99,10 +99,10 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
 def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **options: Any) -> None:
     """Figures 1 and 2: for each seed a run, and the updates of some of its rounds in the plane."""
     from ..core.files import write
-    from ..embeddings import lle_figure
     from ..paper import EXPERIMENTS, is_whole
+    from ..report.figures import lle_figure
+    from ..report.terminal import ProgressLine
     from ..runs.store import Store
-    from ..terminal import ProgressLine
     from ..traces import follow
 
     followed = follow(experiment, out, shown=attacks, scale=scale, **options)
@@ -137,7 +137,7 @@ def _tell(line: ProgressLine, played: Iterator[int], runs_done: int, runs: int, 
 
 def _setting(run: Run) -> str:
     """What was simulated, but for what a chart shows itself: the partition, attacks, rules and seeds."""
-    from ..report import count
+    from ..report.table import count
 
     federation = f"{count(run.clients, 'client')}, {run.num_byzantine} Byzantine; {count(run.rounds, 'round')}"
     return f"{run.source.name}, {run.model.name}; {federation}"

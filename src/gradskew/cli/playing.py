@@ -65,10 +65,10 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
     estimate: first measure a round of a missing run, and say how long all will take.
     """
     from ..core.machine import cores
-    from ..report import count
+    from ..report.table import count
+    from ..report.terminal import ProgressLine
     from ..runs.ray import Cluster
     from ..runs.sweeps import Unplayed, stored, sweep
-    from ..terminal import ProgressLine
 
     if workers is None:
         workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
@@ -97,7 +97,7 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
 
 def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
     """Say how many runs a task has, and how many of them are stored already."""
-    from ..report import count
+    from ..report.table import count
 
     said = f"{task}: {count(len(runs), 'run')} of {count(runs[0].rounds, 'round')}"
     said += f", {len(runs) - left} stored" if left < len(runs) else ""
@@ -130,8 +130,8 @@ def stoppable(out: Path | None = None) -> Iterator[None]:
 
 def foretell(runs: Sequence[Run], workers: int = 1) -> None:
     """Say how long the runs will take; nothing if there is none, or if the first fails: then playing it will tell."""
+    from ..report.terminal import duration
     from ..runs.sweeps import estimated_seconds
-    from ..terminal import duration
 
     if runs:
         with suppress(Exception):

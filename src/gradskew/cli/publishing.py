@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..audit import Audit
-    from ..report import Table
+    from ..report.table import Table
 
 
 def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None = None) -> list[str]:
@@ -18,8 +18,8 @@ def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None
     store: the folder whose runs they are made of. audit: of the one table, if there was one.
     """
     from ..core.files import write
-    from ..exports import latex, markdown, results_csv
-    from ..figures import heatmap
+    from ..report.export import latex, markdown, results_csv
+    from ..report.figures import heatmap
 
     contents: dict[str, str | bytes] = {
         "report.html": report_html(tables, store, audit=audit),
@@ -40,7 +40,7 @@ def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None
 def report_html(tables: Sequence[Table], store: Path, title: str = "", audit: Audit | None = None) -> str:
     """The page on the tables; title: if not that of their data sets."""
     from ..commands import command
-    from ..page import page
+    from ..report.page import page
     from ..runs.store import Store
 
     beside = Store(store)

@@ -20,7 +20,7 @@ def report(folder: Path, out: Path | None) -> None:
     Nothing is played. Runs of one federation make a section of the page. FOLDER is what --out named before; its default
     is gradskew-results.
     """
-    from ..report import count, federations
+    from ..report.table import count, federations
     from ..runs.store import Store
 
     check(

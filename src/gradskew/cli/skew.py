@@ -85,11 +85,11 @@ def _examine(
     draws: dict[str, Any],
 ) -> None:
     """The numbers on a user's own matrix."""
+    from ..report.terminal import show_skew, show_trials
     from ..runs.settings import make_methods
     from ..skew import examine
     from ..skew.matrices import read_matrix
     from ..skew.references import MEASURES, reading
-    from ..terminal import show_skew, show_trials
 
     methods = {"attacks": attack, "aggregators": aggregator or ("mean" if attack else None)}
     attacks, rules, seeds = make_methods({**methods, **draws})
@@ -113,13 +113,13 @@ def _examine(
 def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | None, options: dict[str, Any]) -> None:
     """The numbers on a simulated federation, averaged over its rounds."""
     from ..core.names import split_list
-    from ..lens import Lens, Overview
-    from ..report import Table
+    from ..report.lens import Lens, Overview
+    from ..report.table import Table
+    from ..report.terminal import show_skew
+    from ..report.verdict import verdict
     from ..runs.settings import make_runs
     from ..runs.store import Store
     from ..skew.references import reading
-    from ..terminal import show_skew
-    from ..verdicts import verdict
 
     check(options["lens"] is not False, "the numbers on the skew are the lens's: take --no-lens away")
     sent = [name for name in split_list(attack or "none", "attack") if name != "none"]
@@ -154,7 +154,7 @@ def _write(
 ) -> None:
     """Write skew.json and the picture, and say where."""
     from ..core.files import write
-    from ..embeddings import lle_figure
+    from ..report.figures import lle_figure
 
     files: dict[str, str | bytes] = {"skew.json": json.dumps(content, indent=1, sort_keys=True) + "\n"}
     if drawn:

@@ -12,11 +12,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .. import page
-from ..lens import Lens, Overview
-from ..page import svg
-from ..page.cells import KINDS, plane
-from ..report import count
+from ..report import page
+from ..report.lens import Lens, Overview
+from ..report.page import svg
+from ..report.page.cells import KINDS, plane
+from ..report.table import count
 from ..runs.record import Record
 from ..skew import Picture
 from ..skew.references import Measure, reading

@@ -70,7 +70,7 @@ def reading(values: Iterable[tuple[Measure, Estimate]]) -> str:
 
 @cache
 def _all() -> dict[tuple[str, str], Reference]:
-    text = resources.files("gradskew").joinpath("references.csv").read_text(encoding="utf-8")
+    text = resources.files(__package__).joinpath("references.csv").read_text(encoding="utf-8")
     found: dict[tuple[str, str], Reference] = {}
     for line in csv.DictReader(text.splitlines()):
         key, low, high = (line["measure"], line["partition"]), float(line["low"]), float(line["high"])

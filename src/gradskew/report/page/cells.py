@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ...runs.record import Record
+from ...skew import Picture
 from ..lens import Lens
-from ..report import Cell, Table
-from ..runs.record import Record
-from ..skew import Picture
+from ..table import Cell, Table
 from . import svg
 from .findings import Lenses, average, class_accuracies, largest
 

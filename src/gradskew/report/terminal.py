@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from statistics import fmean, pstdev
 from time import perf_counter
 
@@ -15,29 +14,22 @@ from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 from rich.text import Text
 
-from .audit import Audit
-from .core.errors import say
-from .inspection import BAD, COST, GOOD, ODD, Inspection, Task
-from .report import Panel, Table, count
-from .runs.sweeps import Progress
-from .sheets import Sheet, conclusions
-from .skew import Estimate, Trial
-from .skew.references import Measure
-
-COLOURS = {GOOD: "green", ODD: "yellow", BAD: "red"}
-SAID = ("answer", COST)  # findings that are said even where they are good
-WIDE = 140  # columns of a terminal in which our accuracy and the paper's stand side by side
+from ..core.errors import say
+from ..runs.sweeps import Progress
+from ..skew import Estimate, Trial
+from ..skew.references import Measure
+from .table import Panel, Table, count
 
 
 def show(table: Table, sentences: Sequence[str]) -> None:
     """Print what was simulated, the panels of the table and the sentences."""
-    console = _console()
-    console.print(table.federation)
+    screen = console()
+    screen.print(table.federation)
     for panel in table.panels():
-        console.print(f"\n{panel.title}", style="bold")
-        console.print(_grid(table, panel))
+        screen.print(f"\n{panel.title}", style="bold")
+        screen.print(_grid(table, panel))
     for sentence in sentences:
-        console.print(sentence)
+        screen.print(sentence)
 
 
 def _grid(table: Table, panel: Panel) -> Grid:
@@ -58,33 +50,12 @@ def _grid(table: Table, panel: Panel) -> Grid:
     return grid
 
 
-def _console() -> Console:
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no edge to wrap at
-    return console
-
-
-def show_sheets(sheets: Sequence[Sheet], caption: str, sentences: Sequence[str]) -> None:
-    """Print the caption, the sheets, the lowest of each column underlined, what they say, and the sentences."""
-    console = _console()
-    console.print(f"\n{caption}")
-    for sheet in sheets:
-        if sheet.title:
-            console.print(f"\n{sheet.title}", style="bold")
-        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
-        grid.add_column(Text(sheet.rows_are), no_wrap=True)
-        for column in sheet.columns:
-            grid.add_column(Text(column), justify="right", overflow="fold")
-        between = "\n/ " if console.width < WIDE else " / "
-        for row, line in sheet.lines():
-            texts = [(text.replace(" / ", between), lowest) for text, lowest in line]
-            grid.add_row(Text(row), *(Text(text, "bold underline" if lowest else "") for text, lowest in texts))
-        console.print(grid)
-        for sentence in conclusions(sheet):
-            console.print(sentence)
-    for sentence in sentences:
-        console.print(sentence)
+def console() -> Console:
+    """Return the console that tables are printed on; a file or a pipe is 200 columns wide."""
+    screen = Console(highlight=False, markup=False)
+    if not screen.is_terminal:
+        screen.width = 200
+    return screen
 
 
 def show_skew(values: Sequence[tuple[Measure, Estimate]], sentences: Sequence[str]) -> None:
@@ -95,10 +66,10 @@ def show_skew(values: Sequence[tuple[Measure, Estimate]], sentences: Sequence[st
         grid.add_column(name, justify="right")
     for measure, value in values:
         grid.add_row(measure.name, value.text, *(known.text for known in measure.references))
-    console = _console()
-    console.print(grid)
+    screen = console()
+    screen.print(grid)
     for sentence in sentences:
-        console.print(sentence)
+        screen.print(sentence)
 
 
 def show_trials(trials: Sequence[Trial]) -> None:
@@ -120,52 +91,15 @@ def show_trials(trials: Sequence[Trial]) -> None:
         texts += [_mean([t.byzantine_share for t in found], "%"), _mean([t.selected for t in found], "%")]
         texts += [_mean([None if t.shut_out is None else len(t.shut_out) for t in found]), str(found[0].f)]
         grid.add_row(Text(rule), Text(attack), *texts)
-    console = _console()
-    console.print(grid)
-    console.print("kappa: squared distance of the result from the honest mean, over the honest mean squared distance.")
-
-
-def show_inspections(inspections: Iterable[Inspection]) -> None:
-    """Print what the checks found on each rule and attack: what is bad or odd line by line, the rest by name."""
-    console = _console()
-    for inspection in inspections:
-        console.print(f"\n{inspection.kind} {inspection.name}", style="bold")
-        for finding in inspection.findings:
-            if finding.verdict != GOOD or finding.check in SAID:
-                mark = f"  {finding.verdict:<5}", COLOURS[finding.verdict]
-                console.print(Text.assemble(mark, f"{finding.check}: {finding.sentence}"))
-        fine = [f.check for f in inspection.findings if f.verdict == GOOD and f.check not in SAID]
-        if fine:
-            console.print(Text.assemble((f"  {GOOD:<5}", COLOURS[GOOD]), ", ".join(fine)))
-
-
-def show_audit(audit: Audit, sentences: Sequence[str]) -> None:
-    """Print how the audited rules and attacks stand beside ours, and the sentences."""
-    console = _console()
-    console.print(audit.table.federation)
-    for sheet in audit.sheets:
-        console.print(f"\n{sheet.title}", style="bold")
-        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
-        for number, name in enumerate(sheet.head):
-            grid.add_column(Text(name), justify="right" if number else "left", overflow="fold")
-        for audited, texts in sheet.lines:
-            grid.add_row(*(Text(text, "bold" if audited else "") for text in texts))
-        console.print(grid)
-    for sentence in sentences:
-        console.print(sentence)
+    screen = console()
+    screen.print(grid)
+    screen.print("kappa: squared distance of the result from the honest mean, over the honest mean squared distance.")
 
 
 def _mean(values: Sequence[float | None], unit: str = "") -> str:
     """The mean of the values that there are; a share in percent."""
     known = [value for value in values if value is not None]
     return "–" if not known else f"{100 * fmean(known):.0f} %" if unit else f"{fmean(known):.1f}".removesuffix(".0")
-
-
-@contextmanager
-def checking() -> Iterator[Callable[[Task], None]]:
-    """A live word on the check that is carried out; nothing where there is no terminal."""
-    with Console(stderr=True).status("checking") as live:
-        yield lambda task: live.update(Text(f"checking {task.name}: {task.check}"))
 
 
 def duration(seconds: float) -> str:

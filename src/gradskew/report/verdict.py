@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from .report import Cell, Table, count, never_clipped, never_moved
+from .table import Cell, Table, count, never_clipped, never_moved
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..exports import latex, markdown, results_csv
+from ...runs.record import Record
+from ...skew import Picture
+from ...skew.references import Measure, reading
+from ...skew.statistics import Estimate
+from ..export import latex, markdown, results_csv
 from ..lens import Lens, Overview
-from ..report import CELL, Panel, Table, count, with_options
-from ..runs.record import Record
-from ..skew import Picture
-from ..skew.references import Measure, reading
-from ..skew.statistics import Estimate
-from ..verdicts import advice, remarks, standings, verdict
+from ..table import CELL, Panel, Table, count, with_options
+from ..verdict import advice, remarks, standings, verdict
 from . import svg
 from .cells import KINDS, Opened, opened, plane
 from .findings import Comparison, Finding, average, comparison, findings

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ..aggregators import MIXINGS, RULES
+from ...aggregators import MIXINGS, RULES
 from ..lens import Lens
-from ..report import Cell, Table
+from ..table import Cell, Table
 
 COORDINATEWISE = ("median", "rbtm")
 Lenses = Mapping[str, Lens]

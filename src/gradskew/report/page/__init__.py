@@ -5,19 +5,31 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..audit import Audit
+from ...runs.record import Record
+from ...skew import Picture
 from ..figures import shade
-from ..report import Table
-from ..runs.record import Record
-from ..skew import Picture
+from ..table import Table
 from .sections import SHADES, Section
 
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
+
+
+class AuditView(Protocol):
+    """What the section on an audit shows; `gradskew.audit.Audit` has it."""
+
+    @property
+    def verdict(self) -> Sequence[str]: ...
+
+    @property
+    def sheets(self) -> Sequence[Any]: ...
+
+    @property
+    def inspections(self) -> Mapping[str, Any]: ...
 
 
 def page(
@@ -27,7 +39,7 @@ def page(
     timings: Mapping[str, Mapping[str, Any]],
     pictures: Mapping[str, Sequence[Picture]],
     command: Callable[[Sequence[Record]], str | None],
-    audit: Audit | None = None,
+    audit: AuditView | None = None,
 ) -> str:
     """The page on these tables, one section for each.
 

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from .federation.run import LAST
+from ..federation.run import LAST
+from ..runs.record import Record
 from .lens import Lens
-from .report import Table, with_options
-from .runs.record import Record
-from .verdicts import verdict
+from .table import Table, with_options
+from .verdict import verdict
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = ("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest")

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .runs.record import Record
-from .skew.measures import PROJECTED
-from .skew.references import MEASURES, Measure
-from .skew.statistics import Estimate, Floats, averaged, interval, resampled
+from ..runs.record import Record
+from ..skew.measures import PROJECTED
+from ..skew.references import MEASURES, Measure
+from ..skew.statistics import Estimate, Floats, averaged, interval, resampled
 
 RESAMPLED = 200  # for a band over rounds
 

@@ -8,11 +8,11 @@ from functools import cached_property
 from statistics import fmean, pstdev
 from typing import Any
 
-from .aggregators import MIXINGS, RULES
-from .attacks import ATTACKS
-from .core.errors import check
-from .core.names import canonical
-from .runs.record import Record
+from ..aggregators import MIXINGS, RULES
+from ..attacks import ATTACKS
+from ..core.errors import check
+from ..core.names import canonical
+from ..runs.record import Record
 
 CELL = (
     "attack",

@@ -1,0 +1,1 @@
+"""What records say: tables, verdicts, exports, figures and the page."""
