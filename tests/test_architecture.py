@@ -12,8 +12,8 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A module imports only from modules to its left.
 ORDER = """
-    core doctor data models attacks aggregators skew federation runs report inspection audit audit_screen sheets
-    paper_screen charts flower commands paper traces probe cli
+    core doctor data models attacks aggregators skew federation runs report audit sheets paper_screen charts flower
+    commands paper traces probe cli
 """
 LONGEST = 300
 GLOBAL_DRAWS = {

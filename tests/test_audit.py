@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from gradskew.audit import Audit
+from gradskew.audit import BAD, GOOD, Finding, Inspection
+from gradskew.audit.standing import Audit
 from gradskew.cli import main
 from gradskew.cli.publishing import report_html
-from gradskew.inspection import BAD, GOOD, Finding, Inspection
 from gradskew.report.lens import Lens
 from gradskew.report.table import Table, federations
 from gradskew.runs.store import Store

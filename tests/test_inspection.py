@@ -3,11 +3,11 @@
 import pytest
 
 from gradskew import aggregators, attacks
-from gradskew.inspection import BAD, GOOD, ODD, Task, inspect, tasks_of
-from gradskew.inspection.attacks import CHECKS as ATTACK_CHECKS
-from gradskew.inspection.attacks import AttackSubject
-from gradskew.inspection.rules import CHECKS as RULE_CHECKS
-from gradskew.inspection.rules import RuleSubject
+from gradskew.audit import BAD, GOOD, ODD, Task, inspect, tasks_of
+from gradskew.audit.attack_checks import CHECKS as ATTACK_CHECKS
+from gradskew.audit.attack_checks import AttackSubject
+from gradskew.audit.rule_checks import CHECKS as RULE_CHECKS
+from gradskew.audit.rule_checks import RuleSubject
 
 COMPARED = ("order", "equal rows", "shifted", "scaled", "one row")
 

@@ -15,8 +15,8 @@ from .playing import play, stoppable, take_workers
 from .publishing import publish
 
 if TYPE_CHECKING:
+    from ..audit import Inspection
     from ..federation.run import Run
-    from ..inspection import Inspection
 
     Failures = Sequence[tuple[Run, Exception]]
 
@@ -55,8 +55,8 @@ def audit(
     """
     from ..aggregators import names as our_rules
     from ..attacks import names as our_attacks
-    from ..audit import Audit
-    from ..audit_screen import show_audit, show_inspections
+    from ..audit.screen import show_audit, show_inspections
+    from ..audit.standing import Audit
     from ..core.names import split_list
     from ..report.table import Table
     from ..report.verdict import remarks
@@ -115,7 +115,7 @@ def _note(failures: Failures, inspected: Mapping[str, Inspection]) -> Failures:
 
     Where both of a run are audited, it is held against the one that the error names, or else against both.
     """
-    from ..inspection import BAD, PLAY, Finding
+    from ..audit import BAD, PLAY, Finding
     from ..runs.sweeps import Unplayed
 
     blamed: dict[str, list[tuple[Run, Exception]]] = {}
@@ -146,8 +146,8 @@ def _inspect(
 ) -> tuple[dict[str, Inspection], dict[str, float | None]]:
     """Check what is asked for, and measure the cost of all rules; by the names that the table will have."""
     from .. import aggregators, attacks
-    from ..audit_screen import checking
-    from ..inspection import COST, Task, inspect, tasks_of
+    from ..audit import COST, Task, inspect, tasks_of
+    from ..audit.screen import checking
     from ..runs.settings import COMMON
 
     n, preset = run.num_sampled, preset or COMMON["preset"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..audit import Audit
+    from ..audit.standing import Audit
     from ..report.table import Table
 
 

@@ -20,7 +20,7 @@ POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; 
 
 
 class AuditView(Protocol):
-    """What the section on an audit shows; `gradskew.audit.Audit` has it."""
+    """What the section on an audit shows; `gradskew.audit.standing.Audit` has it."""
 
     @property
     def verdict(self) -> Sequence[str]: ...

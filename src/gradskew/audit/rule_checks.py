@@ -11,7 +11,7 @@ from torch import Tensor
 from ..aggregators import Aggregator, Mean, UserRule
 from ..aggregators.base import check_shape
 from ..core.plugin import fitted
-from .base import (
+from .checks import (
     BAD,
     COLUMNS,
     GOOD,

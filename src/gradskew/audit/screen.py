@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from .audit import Audit
-from .inspection import BAD, COST, GOOD, ODD, Inspection, Task
-from .report.terminal import console
+from ..report.terminal import console
+from .checks import BAD, GOOD, ODD
+from .inspector import COST, Inspection, Task
+from .standing import Audit
 
 COLOURS = {GOOD: "green", ODD: "yellow", BAD: "red"}
 SAID = ("answer", COST)  # findings that are said even where they are good

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..aggregators import Mean
 from ..attacks import Attack, UserAttack
 from ..core.errors import check
-from .base import (
+from .checks import (
     BAD,
     COLUMNS,
     GOOD,

@@ -13,9 +13,9 @@ from .. import aggregators, attacks
 from ..core.importing import LIMIT, said
 from ..core.numerics import fixed_threads
 from ..runs.child_process import Child
-from . import attacks as of_attacks
-from . import rules as of_rules
-from .base import BAD, Finding
+from . import attack_checks as of_attacks
+from . import rule_checks as of_rules
+from .checks import BAD, Finding
 
 START = 60.0  # seconds in which a process starts and imports torch
 IMPORT = "import"

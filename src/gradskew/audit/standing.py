@@ -9,10 +9,10 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from .aggregators import least_kappa
-from .inspection import Inspection
-from .report.lens import Lens
-from .report.table import Cell, Table, count, never_moved
+from ..aggregators import least_kappa
+from ..report.lens import Lens
+from ..report.table import Cell, Table, count, never_moved
+from .inspector import Inspection
 
 RULE_HEAD = (
     "rule",
