@@ -6,9 +6,9 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gradskew import charts
+from gradskew.paper import charts
+from gradskew.paper.sheets import Sheet
 from gradskew.runs.record import Record
-from gradskew.sheets import Sheet
 
 
 def sheet(title: str = "", rows: str = "ab", columns: str = "xyz", seeds: int = 1) -> Sheet:

@@ -15,7 +15,7 @@ from gradskew.cli.completion import NAMES
 from gradskew.data import SOURCES
 from gradskew.data.partition import PARTITIONS
 from gradskew.models import MODELS
-from gradskew.paper import EXPERIMENTS, SCALES
+from gradskew.paper.experiments import EXPERIMENTS, SCALES
 
 HEAVY = {"torch", "numpy", "scipy", "sklearn", "numba", "matplotlib", "pyarrow", "PIL", "jinja2", "rich"}
 

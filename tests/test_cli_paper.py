@@ -75,7 +75,7 @@ def test_the_updates_of_drawn_rounds_are_embedded_once(
         stored.write_text(damaged)
         assert call(tmp_path, *figure) == 0
         assert stored.read_text() == content, "a damaged file is made again"
-    monkeypatch.setattr("gradskew.traces.trace", None)
+    monkeypatch.setattr("gradskew.paper.lle_figures.trace", None)
     capsys.readouterr()
     assert call(tmp_path, *figure) == 0
     said = capsys.readouterr().err

@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from gradskew.cli import cli
-from gradskew.commands import command
+from gradskew.cli.replay import command
 from gradskew.runs import settings
 from gradskew.runs.record import Record
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gradskew import doctor
-from gradskew.cli import main
-from gradskew.doctor import Fact, commands, folder, package
+from gradskew.cli import diagnosis, main
+from gradskew.cli.diagnosis import Fact, commands, folder, package
 
 PYPROJECT = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
 NOWHERE = "/proc/nowhere"  # a place in which nobody can write, root included
@@ -37,7 +36,7 @@ def fake(tmp_path, monkeypatch):
 @pytest.fixture
 def sound():
     """Facts of an installation in which every package is usable, without importing one."""
-    names = [*doctor.PACKAGES, *doctor.EXTRAS]
+    names = [*diagnosis.PACKAGES, *diagnosis.EXTRAS]
     usable = {"version": "1.0", "usable": True}
     facts = [Fact("packages", name, "1.0", details=usable) for name in names]
     return [*facts, Fact("folders", "results", "out: 1.0 GB free", details={"path": "out"})]
@@ -57,8 +56,8 @@ def name_of(requirement):
 
 
 def test_every_dependency_is_looked_at():
-    assert set(doctor.PACKAGES) == {name_of(requirement) for requirement in PYPROJECT["dependencies"]}
-    for name, (_, extra) in doctor.EXTRAS.items():
+    assert set(diagnosis.PACKAGES) == {name_of(requirement) for requirement in PYPROJECT["dependencies"]}
+    for name, (_, extra) in diagnosis.EXTRAS.items():
         brought = PYPROJECT["optional-dependencies"].get(extra)
         assert brought is None or name in map(name_of, brought)
 
@@ -75,7 +74,7 @@ def test_a_sound_installation_can_do_everything(sound):
         ("huggingface_hub", {"--download"}, "needs huggingface_hub: pip install 'gradskew[hub]'"),
         ("numba", {"wide models"}, "needs numba: pip install 'numba>=0.60'"),
         ("pyarrow", {"parquet files", "--download"}, "needs pyarrow: pip install 'pyarrow>=14'"),
-        ("torch", set(doctor.COMMANDS), "needs torch: pip install 'torch>=2.6'"),
+        ("torch", set(diagnosis.COMMANDS), "needs torch: pip install 'torch>=2.6'"),
     ],
 )
 def test_what_an_absent_package_stops(sound, missing, stopped, advice, monkeypatch):
@@ -120,7 +119,7 @@ def test_a_package_is_tried_in_a_process_of_its_own(fake, code, wanted):
 
 
 def test_a_package_that_hangs_is_broken(fake, monkeypatch):
-    monkeypatch.setattr(doctor.run, "__defaults__", (2.0,))
+    monkeypatch.setattr(diagnosis.run, "__defaults__", (2.0,))
     fake("fakepackage", "import time; time.sleep(600)")
     assert package("fakepackage", "fakepackage").found == "does not end within 2 s"
 
@@ -141,7 +140,7 @@ def test_a_flower_that_is_too_new_cannot_run_and_the_advice_is_not_to_take_the_n
         "sys.modules.update({'flwr.serverapp': app, 'flwr.serverapp.strategy': strategy})\n",
         "99.0",
     )
-    module, _ = doctor.EXTRAS["flwr"]
+    module, _ = diagnosis.EXTRAS["flwr"]
     fact = package("flwr", module)
     assert "flwr 99.0 has another Strategy interface" in fact.found
     found = can([fact if each.name == "flwr" else each for each in sound])
@@ -207,7 +206,7 @@ def test_with_everything_broken(fake):
 def test_what_the_probe_says_before_it_dies_counts(fake):
     """Torch is sound and numba kills the process: what was said of torch stands, and the blame is not torch's."""
     fake("numba", "import os; os.abort()")
-    facts, wrong = doctor._probe()
+    facts, wrong = diagnosis._probe()
     assert wrong == ""
     assert [(fact.topic, fact.good) for fact in facts] == [("torch", True), ("torch", True), ("torch", False)]
     assert facts[-1].found == "kills its process: SIGABRT"
@@ -227,7 +226,7 @@ numba.njit = njit
 
 
 def test_kernels_that_can_be_kept_nowhere_are_compiled_anew():
-    lines, wrong = doctor.run([f"exec({REFUSES_TO_CACHE!r})", "from gradskew.probe import main", "main()"], 120)
+    lines, wrong = diagnosis.run([f"exec({REFUSES_TO_CACHE!r})", "from gradskew.cli.probe import main", "main()"], 120)
     assert wrong == ""
     found = {fact["name"]: fact for fact in map(json.loads, lines)}
     assert found["kernels"]["good"]
@@ -247,6 +246,6 @@ def test_what_is_said_to_run_without_them_runs(fake, tmp_path):
     (tmp_path / "pyarrow.py").write_text("raise ImportError")
     tiny = "--rounds 1 --clients 6 --model linear --attacks none,strike --aggregators median --workers 1"
     arguments = ["bench", *tiny.split(), "--out", str(tmp_path / "out")]
-    _, wrong = doctor.run([f"from gradskew.cli import main; main({arguments!r})"], 300)
+    _, wrong = diagnosis.run([f"from gradskew.cli import main; main({arguments!r})"], 300)
     assert wrong == ""
     assert (tmp_path / "out" / "report.html").exists()

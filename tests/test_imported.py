@@ -17,7 +17,7 @@ import foreign
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Mean, Median, UserRule
 from gradskew.attacks import UserAttack
-from gradskew.commands import command
+from gradskew.cli.replay import command
 from gradskew.core.errors import InputError
 from gradskew.core.importing import registered, within
 from gradskew.federation.optimizer import SGD

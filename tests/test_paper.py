@@ -9,10 +9,10 @@ from gradskew import aggregators, attacks, data, models
 from gradskew.core.errors import InputError
 from gradskew.data.partition import IID, Dirichlet
 from gradskew.federation.optimizer import SGD
-from gradskew.paper import AUTHORS, EXPERIMENTS, PRESET, SMALL, grouped, is_whole, notes, plan, sheets
+from gradskew.paper.experiments import AUTHORS, EXPERIMENTS, PRESET, SMALL, grouped, is_whole, notes, plan, sheets
+from gradskew.paper.lle_figures import STRIKES, follow, rounds_of
 from gradskew.runs import settings
 from gradskew.runs.record import Record
-from gradskew.traces import STRIKES, follow, rounds_of
 
 
 @pytest.mark.parametrize(("name", "runs"), [("table1", 49), ("table2", 12), ("figure4", 49), ("figure7", 56)])
@@ -68,7 +68,7 @@ def test_the_embedded_figures_look_at_all_100_clients_and_200_rounds_of_femnist(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
-    monkeypatch.setattr("gradskew.paper.make_runs", lambda options: asked.append(options) or [])
+    monkeypatch.setattr("gradskew.paper.experiments.make_runs", lambda options: asked.append(options) or [])
     plan("figure2", scale="paper", dataset="femnist")
     plan("figure2", scale="paper", dataset="femnist", rounds=7)
     assert [(given["clients"], given["sampled"], given["rounds"]) for given in asked] == [
@@ -86,7 +86,9 @@ def test_a_run_is_played_as_far_as_its_last_drawn_round(tmp_path: Path) -> None:
 
 def test_both_embedded_figures_mean_the_same_rows_by_skewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("gradskew.traces.trace", lambda *given, **more: asked.append((given[2], more["forged"])) or [])
+    monkeypatch.setattr(
+        "gradskew.paper.lle_figures.trace", lambda *given, **more: asked.append((given[2], more["forged"])) or []
+    )
     for name, shown in (("figure1", None), ("figure2", None), ("figure1", "none"), ("figure2", "strike")):
         (trace,) = follow(name, tmp_path, shown=shown, dataset="digits", rounds=8)
         trace.play(lambda: None)
@@ -147,7 +149,7 @@ def test_bad_input_is_one_line(given: dict[str, str], message: str) -> None:
 def test_scales_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without their files: what make_runs would be asked for, on every data set of the paper."""
     asked = []
-    monkeypatch.setattr("gradskew.paper.make_runs", lambda options: asked.append(options) or [])
+    monkeypatch.setattr("gradskew.paper.experiments.make_runs", lambda options: asked.append(options) or [])
     for dataset, recipe in AUTHORS.items():
         plan("table1", scale="paper", dataset=dataset)
         assert asked[-1]["dataset"] == dataset

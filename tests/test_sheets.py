@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from gradskew.paper.sheets import Figure, Sheet, caption, conclusions, markdown, published
 from gradskew.report import terminal
 from gradskew.runs.record import Record
-from gradskew.sheets import Figure, Sheet, caption, conclusions, markdown, published
 
 
 def record(accuracy: float, seed: int = 0) -> Record:

@@ -17,8 +17,8 @@ from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import simulate
 from gradskew.federation.run import Run
 from gradskew.models import Linear
+from gradskew.paper.lle_figures import rounds_of, skewed, trace
 from gradskew.skew import embed
-from gradskew.traces import rounds_of, skewed, trace
 from tiny import Cuts, Tiny, hashed
 
 RUN = Run(

@@ -19,7 +19,7 @@ def doctor(out: Path, as_json: bool) -> None:
 
     Nothing is changed and nothing is fetched. Exit status 0 if `gradskew bench` can run, else 1.
     """
-    from ..doctor import examine
+    from .diagnosis import examine
 
     facts = examine(out)
     if as_json:

@@ -52,13 +52,13 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     EXPERIMENT is table1, table2, figure1, figure2, figure4, figure7 or figure8. Runs that are stored in --out already
     are not run again.
     """
-    from ..charts import chart
     from ..core.files import write
-    from ..paper import EXPERIMENTS, grouped, is_whole, notes, plan, sheets
-    from ..paper_screen import show_sheets
+    from ..paper.charts import chart
+    from ..paper.experiments import EXPERIMENTS, grouped, is_whole, notes, plan, sheets
+    from ..paper.screen import show_sheets
+    from ..paper.sheets import caption, markdown
     from ..report.export import plain, results_csv
     from ..report.table import Table
-    from ..sheets import caption, markdown
 
     players = take_workers(options, workers)
     if experiment in EXPERIMENTS and EXPERIMENTS[experiment].embedded:
@@ -99,11 +99,11 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
 def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **options: Any) -> None:
     """Figures 1 and 2: for each seed a run, and the updates of some of its rounds in the plane."""
     from ..core.files import write
-    from ..paper import EXPERIMENTS, is_whole
+    from ..paper.experiments import EXPERIMENTS, is_whole
+    from ..paper.lle_figures import follow
     from ..report.figures import lle_figure
     from ..report.terminal import ProgressLine
     from ..runs.store import Store
-    from ..traces import follow
 
     followed = follow(experiment, out, shown=attacks, scale=scale, **options)
     run = followed[0].run

@@ -39,9 +39,9 @@ def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None
 
 def report_html(tables: Sequence[Table], store: Path, title: str = "", audit: Audit | None = None) -> str:
     """The page on the tables; title: if not that of their data sets."""
-    from ..commands import command
     from ..report.page import page
     from ..runs.store import Store
+    from .replay import command
 
     beside = Store(store)
     digests = [record.digest for table in tables for record in table.records]

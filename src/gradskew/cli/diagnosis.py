@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .core import machine
+from ..core import machine
 
 PATIENCE = 30.0  # seconds in which a package must be imported
 # What is installed with the package, by distribution: the module that is imported of it.
@@ -98,7 +98,7 @@ def system() -> list[Fact]:
     size = "unknown: the system does not tell" if used is None else f"{_gb(used.total)}, {_gb(used.free)} of it free"
     return [
         Fact("system", "python", f"{platform.python_version()}, {sys.executable}"),
-        Fact("system", "gradskew", f"{version}, {Path(__file__).parent}", details={"version": version}),
+        Fact("system", "gradskew", f"{version}, {Path(__file__).parents[1]}", details={"version": version}),
         Fact("system", "platform", f"{platform.system()} {platform.release()}, {platform.machine()}"),
         Fact("system", "cores", str(machine.cores()), details={"cores": machine.cores()}),
         Fact("system", "memory", size, details=dict(used._asdict()) if used else {}),
@@ -180,8 +180,8 @@ def _advice(fact: Fact) -> str:
 
 
 def _probe() -> tuple[list[Fact], str]:
-    """What `gradskew.probe` prints, with the reason if it ended early; and what is wrong with torch, if it is that."""
-    statements = ["import torch", "print(flush=True)", "from gradskew.probe import main", "main()"]
+    """The facts that `gradskew.cli.probe` prints, one more if it ended early; and what is wrong with torch, if anything."""
+    statements = ["import torch", "print(flush=True)", "from gradskew.cli.probe import main", "main()"]
     lines, wrong = run(statements, 4 * PATIENCE)  # it may have to compile
     if not lines:
         return [], wrong

@@ -13,21 +13,21 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from . import attacks
-from .attacks import STRIKE
-from .attacks.strike import num_skewed
-from .core.errors import InputError, check, check_number
-from .core.files import write
-from .core.names import canonical, describe
-from .core.randomness import generator
-from .core.rows import Rows, check_rows
-from .federation.computing import computing
-from .federation.memory import check_fits
-from .federation.rounds import Federation
-from .federation.run import Run
-from .paper import EXPERIMENTS, PRESET, plan
-from .skew import Picture, embed
-from .skew.embedding import NEIGHBOURS
+from .. import attacks
+from ..attacks import STRIKE
+from ..attacks.strike import num_skewed
+from ..core.errors import InputError, check, check_number
+from ..core.files import write
+from ..core.names import canonical, describe
+from ..core.randomness import generator
+from ..core.rows import Rows, check_rows
+from ..federation.computing import computing
+from ..federation.memory import check_fits
+from ..federation.rounds import Federation
+from ..federation.run import Run
+from ..skew import Picture, embed
+from ..skew.embedding import NEIGHBOURS
+from .experiments import EXPERIMENTS, PRESET, plan
 
 STRIKES = cast(STRIKE, attacks.make("strike", preset=PRESET))
 

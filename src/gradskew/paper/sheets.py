@@ -9,10 +9,10 @@ from functools import cached_property
 from importlib import resources
 from statistics import fmean
 
-from .federation.run import LAST
-from .report.export import grid, plain
-from .report.table import Cell, count
-from .runs.record import Record
+from ..federation.run import LAST
+from ..report.export import grid, plain
+from ..report.table import Cell, count
+from ..runs.record import Record
 
 DATASETS = {"cifar10": "CIFAR-10", "imagenet12": "ImageNet-12", "imagenette": "ImageNet-12", "femnist": "FEMNIST"}
 STRIKE, UNATTACKED = "STRIKE", "none"

@@ -6,17 +6,17 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import aggregators, attacks
-from .aggregators import MIXINGS, RULES, UserRule
-from .attacks import UserAttack
-from .core.errors import InputError, unknown
-from .core.names import parse, parse_one
-from .core.presets import PRESETS
-from .data import SOURCES, FileSource
-from .models import MODELS
-from .report.table import with_options
-from .runs.record import Record
-from .runs.settings import COMMON
+from .. import aggregators, attacks
+from ..aggregators import MIXINGS, RULES, UserRule
+from ..attacks import UserAttack
+from ..core.errors import InputError, unknown
+from ..core.names import parse, parse_one
+from ..core.presets import PRESETS
+from ..data import SOURCES, FileSource
+from ..models import MODELS
+from ..report.table import with_options
+from ..runs.record import Record
+from ..runs.settings import COMMON
 
 SGD = ("epochs", "batch", "lr", "momentum", "weight_decay", "clip")
 ALWAYS = ("clients", "sampled", "byzantine", "rounds", *SGD[:4])  # their defaults differ from data set to data set

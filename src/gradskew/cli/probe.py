@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from .data import FashionMNIST, cache
-from .doctor import Fact, folder
+from ..data import FashionMNIST, cache
+from .diagnosis import Fact, folder
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def _gpus() -> Iterator[Fact]:
 
 def _kernels() -> Iterator[Fact]:
     """Compile one of the kernels, or load it, and hold its result to one worked out by hand."""
-    from .core import kernels
+    from ..core import kernels
 
     found = kernels.squared_distances_to(torch.tensor([[3.0, 4.0]]), torch.zeros(2)).tolist()
     compiled: Any = kernels._squares

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table as Grid
 from rich.text import Text
 
-from .report.terminal import console
+from ..report.terminal import console
 from .sheets import Sheet, conclusions
 
 WIDE = 140  # columns of a terminal in which our accuracy and the paper's stand side by side

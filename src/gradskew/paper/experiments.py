@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import aggregators, attacks
-from .core.errors import check, check_choice, unknown
-from .core.names import parse_one
-from .federation.run import Run
-from .report.table import Table, with_options
-from .report.verdict import remarks
-from .runs.record import Record
-from .runs.settings import RECIPES, make_runs
+from .. import aggregators, attacks
+from ..core.errors import check, check_choice, unknown
+from ..core.names import parse_one
+from ..federation.run import Run
+from ..report.table import Table, with_options
+from ..report.verdict import remarks
+from ..runs.record import Record
+from ..runs.settings import RECIPES, make_runs
 from .sheets import Sheet, published
 
 PRESET = "strike-authors"
