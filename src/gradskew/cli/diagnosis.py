@@ -180,7 +180,7 @@ def _advice(fact: Fact) -> str:
 
 
 def _probe() -> tuple[list[Fact], str]:
-    """The facts that `gradskew.cli.probe` prints, one more if it ended early; and what is wrong with torch, if anything."""
+    """The facts that `gradskew.cli.probe` prints, one more if it ended early; and what is wrong with torch, or ``."""
     statements = ["import torch", "print(flush=True)", "from gradskew.cli.probe import main", "main()"]
     lines, wrong = run(statements, 4 * PATIENCE)  # it may have to compile
     if not lines:

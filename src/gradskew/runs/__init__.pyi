@@ -1,0 +1,7 @@
+from .ray import Cluster as Cluster
+from .record import Record as Record
+from .store import Store as Store
+from .sweeps import grid as grid
+from .sweeps import sweep as sweep
+
+__all__: list[str]
