@@ -29,7 +29,7 @@ docs: $(VENV)/.installed-dev  ## The documentation as a site, in site/; every wa
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 fuzz: $(VENV)/.installed-dev  ## Hostile input to everything that reads, over 100,000 cases (a quarter of an hour)
-	$(BIN)/python tests/fuzz.py
+	$(BIN)/python tests/endurance/fuzz.py
 
 benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain PyTorch
 	$(BIN)/python benchmarks/bench.py
@@ -38,10 +38,10 @@ crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual
 	$(PEERS)/bin/python -m pytest -W ignore crosschecks
 
 chaos: $(VENV)/.installed-dev  ## Kill sweeps 200 times; compare with undisturbed ones (a quarter of an hour)
-	$(BIN)/python tests/chaos.py --kills 200
+	$(BIN)/python tests/endurance/chaos.py --kills 200
 
 power: $(VENV)/.installed-dev  ## Cut the power of a disk 50 times, as root on Linux; go on from each cut (10 minutes)
-	$(BIN)/python tests/power.py --cuts 25
+	$(BIN)/python tests/endurance/power.py --cuts 25
 
 wheel: $(VENV)/.installed-dev  ## Build dist/, and play a tiny bench with the wheel alone in a fresh environment
 	rm -rf dist $(WHEEL)

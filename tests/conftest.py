@@ -4,7 +4,10 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from command import Outcome
 from hypothesis import HealthCheck, settings
+
+from gradskew.cli import main
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script: what tests start inherits it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -30,3 +33,17 @@ def identity() -> None:
     except ImportError:  # an older one asks for none
         return
     TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+
+
+@pytest.fixture
+def call(capsys):
+    """Run a command line in this process."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Outcome(caught.value.code, out, err)
+
+    return run

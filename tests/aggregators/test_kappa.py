@@ -1,0 +1,98 @@
+"""Theoretical kappa: the formulas by hand, and no rows that break them."""
+
+import math
+from itertools import combinations
+
+import oracle
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gradskew import aggregators
+
+BY_HAND = [
+    ("mean", 25, 4, math.inf),
+    ("mean", 25, 0, 0),
+    ("median", 50, 10, 64 / 9),  # 4 (4/3)^2
+    ("median", 50, 0, 4),
+    ("rbtm", 50, 10, 8 / 3),  # 6 (1/3) (4/3)
+    ("rbtm", 50, 0, 0),
+    ("multikrum", 25, 4, 121 / 84),  # q = 16: 4/21 (1 + (5 + 2) / 4)^2
+    ("multikrum(neighbours=n-f-1)", 9, 4, 4 / 5 * 36),  # q = 1: 4/5 (1 + (3 + 2) / 1)^2 = 28.8, below 5.83 * 5 = 29.1
+    ("multikrum(neighbours=n-f-1)", 101, 50, 51 * (3 + 2 * math.sqrt(2))),  # q = 1: 297, below 322
+    ("multikrum", 25, 0, 0),
+    ("multikrum(m=1)", 25, 4, 21 / 16 * (3 + 2 * math.sqrt(2))),
+    ("multikrum(m=22)", 25, 4, math.inf),
+    ("multikrum(m=1)", 25, 0, 25 / 24 * (3 + 2 * math.sqrt(2))),
+    ("nnm+rbtm", 50, 10, 22 / 3),  # 8 * 10/40 (8/3 + 1)
+    ("nnm+mean", 50, 10, math.inf),
+    ("nnm+nnm+median", 50, 0, 0),
+    ("nnm(itself=False)+rbtm", 50, 10, None),
+    ("bucketing+rbtm", 50, 10, None),
+    ("rfa", 50, 10, None),
+    ("nnm+rfa", 50, 10, None),
+    ("dnc", 50, 10, None),
+]
+
+
+@pytest.mark.parametrize(("name", "n", "f", "wanted"), BY_HAND)
+def test_the_bound_is_what_the_formula_gives(name: str, n: int, f: int, wanted: float | None) -> None:
+    bound = aggregators.make(name).kappa_bound(n, f)
+    assert bound == (None if wanted is None else pytest.approx(wanted, rel=1e-12))
+
+
+BOUNDED = [
+    "median",
+    "median(middle=lower)",
+    "median(middle=upper)",
+    "rbtm",
+    "multikrum",
+    "multikrum(neighbours=n-f-1)",
+    "multikrum(m=1)",
+    "multikrum(m=2)",
+    "nnm+median",
+    "nnm+rbtm",
+    "nnm+multikrum",
+    "nnm+multikrum(m=1)",
+]
+ENTRIES = st.one_of(st.integers(-4, 4), st.floats(-10, 10, width=32))
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+@given(
+    columns=st.integers(1, 3).flatmap(
+        lambda d: st.lists(st.tuples(*[ENTRIES] * d), min_size=5, max_size=8),
+    ),
+    f=st.integers(0, 3),
+)
+@example(columns=[(0,), (2,), (2,), (0,), (2,)], f=2)
+def test_no_honest_rows_break_the_bound(name: str, columns: list[tuple[float, ...]], f: int) -> None:
+    """Whichever n - f rows are the honest ones: Definition 1 asks for all of them."""
+    rule, rows, n = aggregators.make(name), torch.tensor(columns, dtype=torch.float64), len(columns)
+    f = min(f, rule.max_f(n))
+    bound = rule.kappa_bound(n, f)
+    assert bound is not None
+    aggregate = rule(rows, f).numpy()
+    for honest in combinations(range(n), n - f):
+        found = oracle.kappa(rows[list(honest)].numpy(), aggregate)
+        if found is not None:  # None: equal rows were missed by rounding
+            assert found <= bound * (1 + 1e-9) + 1e-9
+
+
+@pytest.mark.parametrize("name", BOUNDED)
+def test_no_bound_is_below_what_is_possible(name: str) -> None:
+    rule = aggregators.make(name)
+    for n in range(1, 30):
+        for f in range(rule.max_f(n) + 1):
+            bound = rule.kappa_bound(n, f)
+            assert bound is not None
+            assert bound >= aggregators.least_kappa(n, f)
+
+
+def test_the_least_kappa_is_reached() -> None:
+    """If 0 and 2 of the rows 0, 2, 2 are honest, the median, 2, misses their mean by 1, which is their spread."""
+    rows = torch.tensor([[0.0], [2.0], [2.0]])
+    assert oracle.kappa(rows[:2].numpy(), aggregators.make("median")(rows, 1).numpy()) == 1
+    assert aggregators.least_kappa(3, 1) == 1
+    assert aggregators.least_kappa(4, 2) == math.inf

@@ -1,0 +1,163 @@
+"""Attacks against the oracle: closed forms against its bisection, and feasibility measured in float64."""
+
+import math
+
+import numpy as np
+import oracle
+import pytest
+import torch
+from cases import KINDS, assert_close, assert_lowest, inputs, make_rows
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradskew import attacks as att
+from gradskew.attacks.strike import num_skewed
+from gradskew.core.randomness import generator
+from gradskew.core.rows import Rows
+
+
+def forge(attack, honest, f, n=None):
+    forgery = attack.explain(honest, torch.zeros(f, honest.shape[1]), n=n)
+    assert forgery.rows.shape == (f, honest.shape[1])
+    return forgery.rows[0].double().numpy(), forgery.notes
+
+
+def assert_row(row, exact, honest):
+    assert_close(row, exact, np.ptp(honest, axis=0), np.abs(honest).max(axis=0))
+
+
+def rounding(row):
+    """What float32 may add to the distance of a forged row."""
+    return 2.0**-23 * math.sqrt(len(row)) * float(np.abs(row).max())
+
+
+def check_lie(name, honest, f):
+    h, z = len(honest), 1.5
+    if "None" in name:
+        needed = (h + f) // 2 + 1 - f
+        z = oracle.lie_z_max(h + f, f) if 0 < h - needed < h else math.copysign(8.0, h - needed - 0.5)  # cut at 8
+    exact = oracle.lie(honest.numpy(), z, -1 if "sign" in name else 1)
+    assert_row(forge(att.make(name), honest, f)[0], exact, honest.double().numpy())
+
+
+def check_ipm(name, honest, f):
+    assert_row(forge(att.make(name), honest, f)[0], oracle.ipm(honest.numpy(), 0.1), honest.double().numpy())
+
+
+def check_minmax(name, honest, f):
+    attack, rows = att.make(name), honest.double().numpy()
+    row, notes = forge(attack, honest, f)
+    exact, gamma = oracle.minmax(rows, attack.p)
+    check_gamma(attack, notes["gamma"], gamma, rows)
+    assert_row(row, exact, rows)
+    diameter = math.sqrt(oracle.squared_distances(rows).max())
+    assert math.sqrt(oracle.squared_norms(rows - row).max()) <= (1 + 1e-6) * diameter + rounding(row)
+
+
+def check_minsum(name, honest, f):
+    attack, rows = att.make(name), honest.double().numpy()
+    row, notes = forge(attack, honest, f)
+    exact, gamma = oracle.minsum(rows, attack.p, attack.bound)
+    check_gamma(attack, notes["gamma"], gamma, rows)
+    assert_row(row, exact, rows)
+    sums = oracle.squared_distances(rows).sum(axis=1)
+    bound = math.sqrt(sums.max() if attack.bound == "largest" else sums.min())
+    reached = math.sqrt(oracle.squared_norms(rows - row).sum())
+    assert reached <= (1 + 1e-6) * bound + math.sqrt(len(rows)) * rounding(row)
+
+
+def check_gamma(attack, gamma, exact, rows):
+    """Strengths agree to 1e-6, but where a distance or a deviation is float64 rounding in the oracle itself."""
+    noise = 2.0**-50 * float(np.abs(rows).max()) * math.sqrt(rows.shape[1])
+    if np.linalg.norm(oracle.std(rows)) > 1e6 * noise:
+        assert gamma == pytest.approx(exact, rel=1e-6)
+
+
+def check_strike(name, honest, f, n=None):
+    attack, rows = att.make(name), honest.double().numpy()
+    row, notes = forge(attack, honest, f, n)
+    n = len(rows) + f if n is None else n
+    size = oracle.strike_size(len(rows), n, f)
+    assert notes["skewed"] == size == num_skewed(len(rows), n, f)
+    chosen = attack.search(Rows(honest), size).numpy()
+    signs = (
+        (honest.double()[chosen.tolist()].mean(0) - honest.double().mean(0)).sign().numpy()
+    )  # where both are allowed
+    expected = oracle.strike(rows, f, n, attack.nu, attack.middle, attack.max_alpha, signs=signs, selection=chosen)
+    inside = np.isin(np.arange(len(rows)), chosen)
+    scores = -(rows * expected.direction).sum(axis=1)
+    noise = 2.0**-50 * (np.abs(rows) * np.abs(expected.direction)).sum(axis=1).max()
+    if inside.any() and not inside.all():
+        assert scores[inside].max() <= scores[~inside].min() + 1e-5 * np.abs(scores[~inside].min()) + noise
+    spread = math.sqrt(oracle.squared_distances(rows[chosen]).max())
+    if spread > 2.0**-26 * np.abs(rows).max():
+        assert notes["alpha"] == pytest.approx(expected.alpha, rel=1e-6, abs=1e-9)
+        assert_row(row, expected.row, rows)
+    else:
+        assert_row(row, expected.mean_S, rows)
+    if attack.nu <= 1:
+        reached = math.sqrt(oracle.squared_norms(rows[chosen] - row).max())
+        assert reached <= (1 + 1e-6) * spread + rounding(row)
+
+
+CHECKS = {
+    "lie": check_lie,
+    "lie(sign=-1)": check_lie,
+    "lie(z=None)": check_lie,
+    "ipm": check_ipm,
+    "minmax": check_minmax,
+    "minmax(p=unit)": check_minmax,
+    "minmax(p=sign)": check_minmax,
+    "minsum": check_minsum,
+    "minsum(p=unit,bound=smallest)": check_minsum,
+    "minsum(p=sign)": check_minsum,
+    "strike": check_strike,
+    "strike(nu=0.5,middle=upper)": check_strike,
+    "strike(middle=lower,max_alpha=0.7)": check_strike,
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@given(data=st.data())
+def test_attack_agrees_with_the_oracle(name, data):
+    rows, f = data.draw(inputs(lambda n: (n - 1) // 2, least_f=1))
+    CHECKS[name](name, rows[f:], f)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CHECKS)
+def test_every_kind_of_honest_rows(name, kind):
+    for h, d in ((1, 3), (2, 1), (8, 2), (15, 300)):
+        CHECKS[name](name, make_rows(h, d, 2, kind, seed=h), max(1, h // 3))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_wide_rows_in_several_blocks(name):
+    CHECKS[name](name, make_rows(55, 10_000, 1, "offset", seed=1), 10)
+
+
+@given(data=st.data())
+def test_strike_with_some_honest_rows_known(data):
+    n, known = data.draw(st.integers(4, 60)), data.draw(st.integers(1, 30))
+    f = data.draw(st.integers(1, max(1, n - known)))
+    honest = make_rows(min(known, n - 1), 20, 1, data.draw(st.sampled_from(KINDS)), n)
+    check_strike("strike", honest, min(f, n - len(honest)), n)
+
+
+@pytest.mark.parametrize("variant", ["paper", "strike-authors"])
+@pytest.mark.parametrize("kind", ["gauss", "heavy", "one 1e6", "one 1e30", "offset", "sparse", "duplicates"])
+@pytest.mark.parametrize(("h", "d"), [(3, 2), (20, 300)])
+def test_mimic_learns_the_direction_of_the_oracle(variant, kind, h, d):
+    attack = att.Mimic(warmup=3, variant=variant)
+    attack.begin(5)
+    expected = oracle.MimicOracle(torch.randn(d, generator=generator(5, "mimic")).numpy(), 3, variant)
+    clients = list(range(100, 100 + h))
+    for t in range(5):
+        honest = make_rows(h, d, 1, kind, seed=t)
+        attack.observe(honest, clients=clients)
+        expected.observe(honest.numpy(), clients)
+        assert np.linalg.norm(attack.state_dict()["z"].double().numpy() - expected.z) < 1e-4
+        if t < 3 or variant != "paper":
+            scores = -expected.scores(honest.numpy())
+            target = attack.state_dict()["target"]
+            assert_lowest(scores, np.arange(100, 100 + h) == target)

@@ -1,0 +1,262 @@
+"""`gradskew audit`: the numbers by hand, what the command prints and writes, and what it does with bad rules."""
+
+import json
+
+import pytest
+from made_records import made, record
+
+from gradskew.audit import BAD, GOOD, Finding, Inspection
+from gradskew.audit.standing import Audit
+from gradskew.cli import main
+from gradskew.cli.publishing import report_html
+from gradskew.report.lens import Lens
+from gradskew.report.table import Table, federations
+from gradskew.runs.store import Store
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+FINDINGS = [
+    Finding("answer", GOOD, "Well."),
+    Finding("huge rows", BAD, f"Bad {HOSTILE}"),
+    Finding("cost", GOOD, "2", 2.0),
+]
+INSPECTED = {
+    "own:rule": Inspection("rule", "own:rule", FINDINGS),
+    "own:attack": Inspection("attack", "own:attack", FINDINGS),
+    "own:broken": Inspection("rule", "own:broken", [Finding("answer", BAD, "It raises.")]),
+}
+
+
+def seen(kappa: float, shut_out: int) -> dict[str, object]:
+    """What the lens noted in the one round."""
+    return {"round": 0, "lens": {"kappa": kappa, "shut_out": list(range(shut_out))}}
+
+
+TABLE = Table(
+    [
+        record("none", "own:rule", 90.0),
+        record("none", "mean", 92.0),
+        record("none", "median", 80.0),
+        record("lie", "own:rule", 70.0, byzantine_share=0.3, **seen(2.0, 4)),
+        record("lie", "mean", 32.0, **seen(9.0, 0)),
+        record("lie", "median", 76.0),
+        record("own:attack", "own:rule", 62.0, byzantine_share=0.5, **seen(1.0, 2)),
+        record("own:attack", "mean", 82.0),
+        record("own:attack", "median", 78.0),
+    ]
+)
+AUDIT = Audit(TABLE, INSPECTED, {"own:rule": 2.0, "mean": 1.0, "median": 6.5})
+
+
+def test_the_rules_by_hand() -> None:
+    assert [defence.rule for defence in AUDIT.defences] == ["median", "own:rule", "mean"]
+    median, own, mean = AUDIT.defences
+    assert (own.usual, own.attack, own.left, own.damage, own.average_damage) == (90, "own:attack", 62, 28, 24)
+    assert (own.kappa, own.kappa_attack) == (2.0, "lie")
+    assert (own.share, own.shut_out, own.cost) == (0.5, 2.0, 2.0)
+    assert [own.audited, mean.audited, median.audited] == [True, False, False]
+    assert (median.kappa, median.share, median.damage) == (None, None, 4)
+    assert AUDIT.least_kappa == pytest.approx(2 / 6)
+
+
+def test_the_attacks_by_hand_are_judged_by_our_rules() -> None:
+    lie, own = AUDIT.offences
+    assert (lie.attack, lie.average_damage, lie.damage, lie.rule) == ("lie", 32, 60, "mean")
+    assert (own.attack, own.average_damage, own.damage, own.rule) == ("own:attack", 6, 10, "mean")
+    assert own.audited
+    assert not lie.audited
+
+
+def test_the_verdict() -> None:
+    assert AUDIT.verdict == [
+        "own:rule keeps 62.0 % under own:attack, 28.0 points below its own 90.0 % without an attack; over all attacks "
+        "it loses 24.0 points on average. By the worst case it takes place 2 of 2; the best of ours is median with "
+        "76.0 %. The plain mean keeps 32.0 %.",
+        "own:attack costs our rules 6.0 points on average, mean most (10.0). It takes place 2 of 2 attacks; the worst "
+        "of ours is lie with 32.0 points.",
+    ]
+
+
+def test_a_tie_is_one_place() -> None:
+    pairs = [("none", 90.0), ("lie", 70.0)]
+    table = Table([record(attack, rule, value) for attack, value in pairs for rule in ("median", "own:rule")])
+    assert "takes place 1 of 2" in Audit(table, INSPECTED).verdict[0]
+
+
+@pytest.fixture
+def call(capsys, tmp_path):
+    """Run a tiny audit into tmp_path; returns the status and what was printed."""
+    tiny = (
+        "--clients 8 --byzantine 2 --rounds 2 --epochs 1 --model linear --workers 1 --against mean,median --under lie"
+    )
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as caught:
+            main(["audit", *tiny.split(), "--out", str(tmp_path), *arguments])
+        return (caught.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+def test_a_tiny_audit(call, tmp_path) -> None:
+    code, out, err = call("--rule", "foreign:median", "--attack", "foreign:against_mean")
+    assert code == 0, err
+    written = json.loads((tmp_path / "audit.json").read_text())
+    (table,) = federations(Store(tmp_path).all())
+    assert {(r.spec["attack_name"], r.spec["aggregator_name"]) for r in table.records} == {
+        (attack, rule)
+        for attack in ("none", "lie", "foreign:against_mean")
+        for rule in ("foreign:median", "mean", "median")
+    }
+    theirs, ours = table.cells["lie", "foreign:median"].records, table.cells["lie", "median"].records
+    assert theirs[0].params_sha256 == ours[0].params_sha256
+    assert theirs[0].rounds[1]["lens"]["kappa"] == ours[0].rounds[1]["lens"]["kappa"]
+    lines = {line["rule"]: line for line in written["rules"]}
+    both = ("left", "damage", "average_damage", "kappa", "attack")
+    assert [lines["foreign:median"][key] for key in both] == [lines["median"][key] for key in both]
+    assert all(line["cost"] > 0 for line in written["rules"])
+    worst = max(Lens(r).series("kappa")[0] or 0 for r in table.records if r.spec["aggregator_name"] == "median")
+    assert worst > 0
+    for sentence in written["verdict"]:
+        assert sentence.partition(" ")[0] in ("foreign:median", "foreign:against_mean")
+        assert sentence[:60] in out
+    page = (tmp_path / "report.html").read_text()
+    assert "What the checks found" in page
+    assert 'class="audited"' in page
+    assert "--rule" not in page
+    assert "gradskew bench" in page
+
+    code, _, err = call("--rule", "foreign:median", "--attack", "foreign:against_mean")
+    assert code == 0
+    assert "9 runs of 2 rounds, 9 stored" in err
+
+
+def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
+    bad = "foreign:exits,foreign:wrong_shape,missing_module:rule,foreign:raises,unknown"
+    code, out, err = call("--rule", bad, "--rule", "foreign:mean", "--limit", "20")
+    assert code == 2
+    lines = [line for line in err.splitlines() if line.startswith("gradskew: ")]
+    assert lines == [
+        "gradskew: the rule foreign:exits is not played: It ends the process that calls it (exit status 3).",
+        "gradskew: the rule foreign:wrong_shape is not played: foreign:wrong_shape must return the aggregate (d,): it "
+        "must have the shape (64,), not (8,)",
+        "gradskew: the rule missing_module:rule is not played: cannot import the rule 'missing_module:rule' "
+        "(package.module:function): ModuleNotFoundError: No module named 'missing_module'",
+        "gradskew: the rule foreign:raises is not played: foreign:raises raised RuntimeError: not today",
+        next(line for line in lines if "unknown aggregator 'unknown'" in line),
+    ]
+    assert "foreign:mean keeps" in out
+    assert json.loads((tmp_path / "audit.json").read_text())["findings"].keys() >= set(bad.split(","))
+
+
+def test_what_fails_in_play_is_a_line_each_on_the_screen_and_said_in_the_files(call, tmp_path) -> None:
+    code, out, err = call("--rule", "foreign:narrow,foreign:narrow_too,foreign:mean")
+    assert code == 2
+    lines = [line for line in err.splitlines() if line.startswith("gradskew: ")]
+    assert lines == [
+        f"gradskew: the rule {rule} failed in play: none against {rule}, seed 0: {rule} raised MemoryError: too wide "
+        "(and 1 more run)."
+        for rule in ("foreign:narrow", "foreign:narrow_too")
+    ]
+    written = json.loads((tmp_path / "audit.json").read_text())
+    failures = {name: found["failure"] for name, found in written["findings"].items()}
+    assert failures["foreign:mean"] is None
+    assert "too wide" in failures["foreign:narrow"]
+    assert "foreign:narrow_too raised" in failures["foreign:narrow_too"]
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<small>failed in play</small>") == 2
+    assert "foreign:narrow is not ranked: runs of it failed." in page
+    assert "6 runs played in" in out
+    assert ", 4 failed, 0 were stored already." in out
+
+
+def test_a_failure_is_held_against_who_raised_it(call) -> None:
+    code, _, err = call("--rule", "foreign:narrow", "--attack", "foreign:mirrored")
+    assert code == 2
+    assert "the rule foreign:narrow failed in play" in err
+    assert "foreign:mirrored failed" not in err
+
+
+def test_a_rule_of_which_runs_failed_has_no_place() -> None:
+    failed = Inspection("rule", "own:rule", [*FINDINGS, Finding("play", BAD, "x against own:rule: y.")])
+    said = Audit(TABLE, {"own:rule": failed}).verdict
+    assert said == ["own:rule is not ranked: runs of it failed. x against own:rule: y."]
+    failed = Inspection("attack", "own:attack", [Finding("play", BAD, "own:attack against mean: y.")])
+    (_, said) = Audit(TABLE, {**INSPECTED, "own:attack": failed}).verdict
+    assert said == "own:attack is not ranked: runs of it failed. own:attack against mean: y."
+
+
+def test_a_rule_that_never_moved_a_model_has_no_place(call) -> None:
+    code, out, _ = call("--rule", "foreign:nan_if_wide")
+    assert code == 0
+    assert "foreign:nan_if_wide is not ranked: in no round did it give a finite aggregate" in out
+    assert "foreign:nan_if_wide keeps" not in out
+    assert "foreign:nan_if_wide never moved the model" in out
+
+
+def test_who_never_moved_a_model_is_nobodys_rival() -> None:
+    still = [record(attack, "rfa", 95.0, stepped=False) for attack in ("none", "lie", "own:attack")]
+    (own, _) = Audit(Table([*TABLE.records, *still]), INSPECTED).verdict
+    assert "place 2 of 2; the best of ours is median" in own
+
+
+def test_the_mean_is_the_measure_of_costs(call, tmp_path) -> None:
+    call("--rule", "foreign:mean")
+    costs = {line["rule"]: line["cost"] for line in json.loads((tmp_path / "audit.json").read_text())["rules"]}
+    assert costs["mean"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name what to audit: --rule package.module:name, or --attack package.module:name"),
+        (["--rule", "foreign:mean", "--against", "medan"], "unknown aggregator 'medan'; did you mean 'median'?"),
+        (["--rule", "foreign:mean", "--limit", "0"], "limit must be above 0"),
+        (["--rule", "foreign:mean", "--under", "none"], "at least one attack is wanted beside none"),
+        (["--rule", "foreign:mean,"], "empty entry in rule"),
+        (["--rule", "missing_module:rule"], "the rule missing_module:rule is not played: cannot import"),
+        (["--rule", "foreign:mean", "--byzantine", "9"], "leaves none of 8 clients honest"),
+    ],
+)
+def test_wrong_calls_are_one_line(call, tmp_path, arguments, said) -> None:
+    code, _, err = call(*arguments)
+    assert code == 2
+    (line,) = err.splitlines()
+    assert said in line
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_list_says_what_packages_register(capsys, tmp_path, monkeypatch) -> None:
+    info = tmp_path / "own-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[gradskew.aggregators]\nplain = foreign:mean\nmedian = foreign:median\nlost = foreign:lost\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["list"])
+    assert not caught.value.code
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "plain The plain mean, in float32 [foreign:mean]" in lines
+    assert "median not used: ours has this name too [foreign:median]" in lines
+    assert any(line.startswith("lost broken: cannot import the aggregator 'foreign:lost'") for line in lines)
+
+
+def test_the_lines_of_the_tables() -> None:
+    rules, sent = AUDIT.sheets
+    own = ["own:rule", "90.0", "own:attack", "62.0", "28.0", "24.0", "2.00", "lie", "50.0", "2.0", "2.0"]
+    assert rules.lines[1] == (True, own)
+    assert "a kappa below 0.33" in rules.title
+    assert [line for _, line in sent.lines] == [["lie", "32.0", "60.0", "mean"], ["own:attack", "6.0", "10.0", "mean"]]
+    (alone,) = Audit(TABLE, {"own:rule": INSPECTED["own:rule"]}).sheets
+    assert alone.head == rules.head
+
+
+def test_the_page_says_it_all_and_nothing_in_it_runs(tmp_path) -> None:
+    """The table below the audit is another one: it needs whole records."""
+    page = report_html([made(tmp_path, sent="none", rules="mean", seeds=1)], tmp_path, audit=AUDIT)
+    for text in (*AUDIT.verdict, "own:broken <small>not played</small>", "It raises.", "without attack %"):
+        assert text in page
+    assert "<img" not in page
+    assert page.count('class="audited"') == 2

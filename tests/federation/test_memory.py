@@ -1,0 +1,231 @@
+"""What a run is said to need, against what it takes; no second copy of the updates."""
+
+import gc
+import json
+import re
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from tiny import Tiny, tied
+
+from gradskew import aggregators, attacks
+from gradskew.aggregators import Median
+from gradskew.attacks import LIE, BitFlip, NoAttack
+from gradskew.cli import main
+from gradskew.core import machine
+from gradskew.core.errors import InputError
+from gradskew.data import Dataset, Split, partition
+from gradskew.data.partition import IID, ByWriter, Dirichlet
+from gradskew.federation import clients, memory
+from gradskew.federation.optimizer import SGD
+from gradskew.federation.rounds import simulate
+from gradskew.federation.rows_in_place import in_front, keep_finite
+from gradskew.federation.run import Run
+from gradskew.models import MLP, Linear, UserModel, num_parameters
+from gradskew.runs.sweeps import sweep
+
+BASE = Run(source=Tiny(), partition=IID(), model=Linear(), clients=6, byzantine=2, rounds=2, sgd=SGD(batch=4))
+
+PLAYED = """
+import json
+from gradskew import IID, MLP, SGD, Run, attacks, aggregators, machine, simulate
+from gradskew.memory import estimate
+run = Run(
+    model=MLP(hidden={hidden}), attack=attacks.make("{attack}"), aggregator=aggregators.make("{rule}"),
+    clients={clients}, partition=IID(), rounds=2, engine="{engine}", sgd=SGD(batch=16),
+)
+told = estimate(run)
+simulate(run)
+print(json.dumps([told.rows, told.total, machine.peak()]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("hidden", "clients", "engine", "attack", "rule"),
+    [(10_000, 100, "batched", "lie", "median"), (20_000, 60, "loop", "bitflip", "mean")],
+)
+def test_the_estimate_is_right_within_a_fifth(hidden, clients, engine, attack, rule):
+    """In a process of its own: d = 75 hidden + 10, so that the rows are 300 and 360 MB."""
+    script = PLAYED.format(hidden=hidden, clients=clients, engine=engine, attack=attack, rule=rule)
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+    rows, told, measured = json.loads(done.stdout)
+    assert rows == 4 * clients * (75 * hidden + 10)
+    assert 0.8 <= told / measured <= 1.2, (told, measured)
+
+
+def test_the_parts_add_up_by_hand():
+    """A linear network of 9 inputs and 3 classes: d = 30; six rows of 120 bytes."""
+    told = memory.estimate(BASE)
+    assert num_parameters(Linear(), (3, 3), 3) == 30
+    assert told.rows == 6 * 120
+    assert told.data == 68 * (9 * 4 + 8) + 8 * (48 + 2 * 6)
+    assert told.total == sum(told.parts.values())
+    assert list(told.parts.values()) == sorted(told.parts.values(), reverse=True)
+    assert memory.estimate(replace(BASE, attack=BitFlip())).attack == 2 * 120
+    assert memory.estimate(replace(BASE, attack=NoAttack())).attack == 0
+
+
+def test_an_attack_of_ones_own_is_taken_to_send_its_rows():
+    @dataclass(frozen=True, kw_only=True)
+    class Own(NoAttack):
+        key = "own"
+        extra_rows = NoAttack.__mro__[1].extra_rows
+
+    assert memory.estimate(replace(BASE, attack=Own())).attack == 2 * 120
+
+
+def test_a_run_that_is_larger_than_the_machine_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**8, 10**8))
+    wanted = r"^out of memory on cpu before it starts: about \d\.\d GB of memory; there are 0\.1 GB: .*batch = 2 halves"
+    with pytest.raises(InputError, match=wanted):
+        simulate(BASE)
+    with pytest.raises(InputError, match=r"for each of 2 workers.*workers = 1 halves all$"):
+        sweep([BASE, replace(BASE, seed=1)], tmp_path, workers=2)
+    assert not list(tmp_path.glob("runs/*/record.json"))
+
+
+def test_the_command_line_refuses_in_one_line(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**8, 10**8))
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "--attacks", "none", "--aggregators", "mean", "--out", str(tmp_path), "--workers", "1"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"gradskew: out of memory on cpu before it starts: .*sampled = 25 halves.*\n", error)
+
+
+def test_memory_that_is_taken_by_others_is_a_warning(monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**13, 10**6))
+    assert "only 0.0 GB are free now" in memory.foretell([BASE])
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**13, 10**12))
+    assert re.fullmatch(r"About 0\.\d GB of memory for each of 3 workers\.", memory.foretell([BASE], 3))
+    assert re.fullmatch(r"About 0\.\d GB of memory for each run\.", memory.foretell([BASE], None))
+
+
+def test_many_rows_are_named_with_what_is_free(monkeypatch):
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**13, 5 * 10**12))
+    told = memory.foretell([replace(BASE, model=MLP(hidden=10**6), clients=40)])
+    assert "GB rows of updates" in told
+    assert told.endswith("; 5,000.0 GB are free.")
+
+
+@pytest.mark.parametrize("model", [Linear(), MLP(hidden=16), UserModel(factory=tied, vectorised=True)], ids=str)
+def test_training_in_parts_gives_the_bits_of_training_at_once(model, monkeypatch):
+    """For dense networks in float32 on one thread; sizes are so uneven that groups are cut by the parts."""
+    run = replace(BASE, model=model, engine="batched", partition=Dirichlet(beta=0.3, min_samples=1), attack=LIE())
+    whole = simulate(run)
+    assert "together" not in run.content
+    d = num_parameters(model, (3, 3), 3)
+    monkeypatch.setattr(clients, "WHOLE", d)
+    for count in (1, 2, 4):
+        monkeypatch.setattr(clients, "PART", count * d)
+        part = replace(run)
+        assert part.content["together"] == count, "another arithmetic is another run"
+        assert simulate(part).rounds == whole.rounds
+        assert simulate(part).params_sha256 == whole.params_sha256
+
+
+def test_the_loop_trains_as_ever_however_many_rows_there_are(monkeypatch):
+    monkeypatch.setattr(clients, "WHOLE", 1)
+    assert "together" not in replace(BASE, engine="loop").content
+
+
+@pytest.mark.parametrize("bad", [[], [0], [5], [2, 3], [0, 1, 4], [1, 2, 3, 4, 5], list(range(6))], ids=str)
+def test_bad_rows_move_aside_in_place(bad):
+    updates, buffers = torch.arange(18.0).view(6, 3), torch.arange(6.0)[:, None]
+    updates[bad, 1] = torch.nan
+    good = updates.isfinite().all(1)
+    wanted = updates[good], buffers[good], [10 + i for i in range(6) if good[i]]
+    rows, kept, ids = keep_finite(updates, buffers, list(range(10, 16)))
+    assert torch.equal(rows, wanted[0])
+    assert torch.equal(kept, wanted[1])
+    assert ids == wanted[2]
+    assert rows.untyped_storage().data_ptr() == updates.untyped_storage().data_ptr()
+    assert rows.storage_offset() + rows.numel() == updates.numel(), "the last rows stay where they are"
+
+
+@pytest.mark.parametrize("chosen", [[], [0, 1], [4], [1, 2, 4], [0, 3, 4], [0, 1, 2, 3, 4]], ids=str)
+def test_chosen_rows_stand_in_front_for_a_while(chosen):
+    rows = torch.arange(10.0).view(5, 2)
+    before = rows.clone()
+    with suppress(KeyError), in_front(rows, chosen):
+        assert torch.equal(rows[: len(chosen)], before[chosen])
+    assert torch.equal(rows, before)
+
+
+@pytest.mark.parametrize("deal", [IID(), Dirichlet(beta=20.0, min_samples=1), ByWriter()], ids=str)
+def test_a_hundred_thousand_clients_are_an_index(deal):
+    images, many = 400_000, 100_000
+    labels, writers = torch.arange(images) % 4, torch.arange(images) // 4
+    split = Split(torch.zeros(images, 1, dtype=torch.uint8), labels, writers)
+    parts = deal(Dataset(split, split, 4), many, 0)
+    assert isinstance(parts, partition.Parts)
+    assert len(parts) == many
+    held = [parts.images.nbytes, parts.edges.nbytes, parts.sizes.nbytes]
+    assert sum(held) <= 8 * (images + 2 * many + 1)
+    assert vars(parts).keys() == {"images", "edges", "sizes"}
+    assert torch.equal(parts[-1], parts[many - 1])
+    assert [len(part) for part in parts[:3]] == parts.sizes[:3].tolist()
+    with pytest.raises(IndexError):
+        parts[many]
+
+
+def test_a_dirichlet_partition_without_hope_is_given_up_soon():
+    """Of 400 clients with two images on average each time a hundred have none: 20 draws tell, 1,000 would not."""
+    split = Split(torch.zeros(800, 1), torch.arange(800) % 4)
+    with pytest.raises(InputError, match="400 clients 1 of 800 images in 20 draws"):
+        Dirichlet(beta=0.5, min_samples=1)(Dataset(split, split, 4), 400, 0)
+
+
+def test_the_peak_and_the_estimate_stand_in_timing(tmp_path):
+    sweep([replace(BASE, aggregator=Median())], tmp_path)
+    (timing,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/*/timing.json"))
+    assert timing["estimated_memory_mb"] > 50
+    assert timing["peak_memory_mb"] > 50
+
+
+def test_a_worker_that_has_played_a_large_run_is_not_large_for_the_next(tmp_path):
+    """The estimate is right for each; rows of 150 MB, and of 0.3."""
+    script = tmp_path / "several.py"
+    script.write_text(
+        "import json\n"
+        "from pathlib import Path\n"
+        "import gradskew as gs\n"
+        "runs = [gs.Run(rounds=2, seed=s, model=gs.MLP(hidden=h)) for h, s in ((10_000, 0), (32, 0), (32, 1))]\n"
+        "gs.sweep(runs, 'out')\n"
+        "for run in runs:\n"
+        "    timing = json.loads(Path(f'out/runs/{run.digest}/timing.json').read_text())\n"
+        "    print(timing['estimated_memory_mb'] / timing['peak_memory_mb'])\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)
+    shares = [float(line) for line in done.stdout.splitlines()]
+    assert len(shares) == 3
+    assert all(0.8 <= share <= 1.2 for share in shares), shares
+
+
+@pytest.mark.parametrize(
+    ("attack", "rule"),
+    [
+        *(("strike", rule) for rule in (*aggregators.names(), "nnm+rfa", "bucketing(s=2)+multikrum", "foreign:mean")),
+        *((attack, "multikrum") for attack in attacks.names()),
+    ],
+)
+def test_a_run_leaves_no_tensor_to_the_garbage_collector(attack, rule):
+    """Which comes when it likes: until then, the rows of rounds that are over would stay in memory."""
+    run = replace(BASE, attack=attacks.make(attack), aggregator=aggregators.make(rule))
+    simulate(run)  # what is imported and cached
+    gc.collect()
+    gc.disable()
+    try:
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        simulate(run)
+        gc.collect()
+        left = [tuple(each.shape) for each in gc.garbage if isinstance(each, torch.Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert left == []

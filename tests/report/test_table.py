@@ -1,0 +1,486 @@
+"""Tables, Markdown, CSV, heatmap and terminal output from records made by hand."""
+
+import csv
+import io
+import re
+import warnings
+from dataclasses import replace
+
+import pytest
+from made_records import one_round, record
+
+from gradskew.core.errors import InputError
+from gradskew.report import terminal
+from gradskew.report.export import latex, markdown, results_csv
+from gradskew.report.figures import heatmap, shade
+from gradskew.report.table import Cell, Table, federations
+from gradskew.report.terminal import ProgressLine, show
+from gradskew.report.verdict import advice, remarks, standings, verdict
+from gradskew.runs.record import Record
+
+RECORDS = [
+    record("none", "mean", 90.0, byzantine_share=0.2),
+    record("none", "median", 86.0),
+    record("lie", "mean", 50.0, byzantine_share=0.2),
+    record("lie", "median", 70.0),
+    record("strike", "mean", 60.0, byzantine_share=0.25),
+    record("strike", "median", 40.0),
+]
+
+
+def rows_of(text):
+    """The cells of a Markdown table, row by row, without the rule below the head."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [cells[0], *cells[2:]]
+
+
+def federation_of(**changes):
+    """What the table says was simulated."""
+    return Table([replace(each, spec={**each.spec, **changes}) for each in RECORDS]).federation
+
+
+def test_mean_and_std_over_seeds_by_hand():
+    cell = Cell([record("lie", "mean", accuracy, seed=seed) for seed, accuracy in enumerate([10.0, 20.0, 60.0])])
+    assert cell.mean == 30.0
+    assert cell.std == pytest.approx((1400 / 3) ** 0.5)  # deviations -20, -10, 30; divided by the count
+    assert cell.text == "30.0 ±21.6"
+    assert Cell(cell.records[:1]).text == "10.0"
+    assert Cell(cell.records[:1]).std == 0
+
+
+def test_a_metric_averages_what_there_is():
+    first = record("lie", "mean", [1.0, 1.0], byzantine_share=0.1)
+    first.rounds[1]["byzantine_share"] = None
+    second = record("lie", "mean", 1.0, seed=1, byzantine_share=0.3)
+    assert Cell([first, second]).average("byzantine_share") == pytest.approx(0.2)
+    assert Cell([first, record("lie", "mean", 1.0)]).average("byzantine_share") == pytest.approx(0.1)
+    assert Cell([record("lie", "median", 1.0)]).average("byzantine_share") is None
+
+
+def test_the_table_by_hand():
+    table = Table(RECORDS)
+    assert (table.attacks, table.rules) == (["none", "lie", "strike"], ["mean", "median"])
+    assert table.worst_attacks == {"mean": "lie", "median": "strike"}
+    assert table.defences == ["median"]
+    assert table.expected_share == 20.0
+
+
+def harms(panel):
+    return {key: pytest.approx(harm) for key, (_, harm) in panel.entries.items()}
+
+
+def test_the_colours_of_accuracy_by_hand():
+    """The best cell has 90 and the worst 40, so 50 points are the whole scale; without `none, mean`, 46 below 86."""
+    panel, *_ = Table(RECORDS).panels()
+    assert panel.rules == ["mean", "median"]
+    assert {key: text for key, (text, _) in panel.entries.items()} == {
+        ("none", "mean"): "90.0",
+        ("none", "median"): "86.0",
+        ("lie", "mean"): "50.0",
+        ("lie", "median"): "70.0",
+        ("strike", "mean"): "60.0",
+        ("strike", "median"): "40.0",
+    }
+    wanted = {"none": (0, 0.08), "lie": (0.8, 0.4), "strike": (0.6, 1)}  # mean, median
+    assert harms(panel) == {
+        (attack, rule): harm for attack in wanted for rule, harm in zip(panel.rules, wanted[attack], strict=True)
+    }
+    later = harms(Table(RECORDS[1:]).panels()[0])
+    assert (later["none", "median"], later["lie", "mean"], later["strike", "median"]) == (0, 36 / 46, 1)
+
+
+def test_small_differences_are_not_painted_red():
+    """Ten points of accuracy span the colours at least: two points are a fifth."""
+    (panel,) = Table([record("none", "rfa", 80.0), record("lie", "rfa", 78.0)]).panels()
+    assert harms(panel) == {("none", "rfa"): 0, ("lie", "rfa"): 0.2}
+
+
+def test_how_far_an_attack_pushes_by_hand():
+    """Distances 2 and 3: one and a half times the rule's own; a share of 30 % where 20 % are Byzantine."""
+    records = [
+        record("none", "rfa", 80.0, distance=2.0, byzantine_share=0.2),
+        record("lie", "rfa", 70.0, distance=3.0, byzantine_share=0.3),
+        record("strike", "rfa", 60.0, distance=8.0, byzantine_share=0.0),
+        record("lie", "median", 70.0, distance=3.0),  # no `none` to compare with
+        record("none", "aksel", 10.0, distance=0.0),  # nothing to divide by
+    ]
+    _, share, pushed = Table(records).panels()
+    assert (share.rules, pushed.rules) == (["rfa"], ["rfa"])
+    assert "20 % of the clients" in share.title
+    assert [text for text, _ in share.entries.values()] == ["20", "30", "0"]
+    assert harms(share) == {("none", "rfa"): 0.5, ("lie", "rfa"): 0.75, ("strike", "rfa"): 0}
+    assert {key: text for key, (text, _) in pushed.entries.items()} == {
+        ("none", "rfa"): "1.0",
+        ("lie", "rfa"): "1.5",
+        ("strike", "rfa"): "4.0",
+    }
+    harm = [harm for _, harm in pushed.entries.values()]
+    assert harm == sorted(harm)
+
+
+def test_the_federation_in_one_line():
+    assert federation_of() == (
+        "digits, linear; 10 clients, 2 Byzantine; dirichlet(beta=0.5,min_samples=2); "
+        "1 round of 2 epochs, batch 16, lr 0.2; 1 seed"
+    )
+    said = federation_of(sampled=5, knowledge=0.25, model={"name": "mlp", "hidden": 32}, partition={"name": "iid"})
+    assert "mlp(hidden=32); 10 clients, 5 a round, 2 Byzantine, attacker knows 25 % of the honest; iid; " in said
+
+
+def test_a_record_counts_once():
+    table = Table([*RECORDS, *RECORDS[::-1]])
+    assert table.records == RECORDS
+    assert table.cells["lie", "mean"].text == "50.0"
+
+
+def test_what_does_not_make_a_table():
+    with pytest.raises(InputError, match="no record"):
+        Table([])
+    other = record("lie", "rfa", 1.0)
+    for key, value in (("sampled", 5), ("knowledge", 0.5), ("partition", {"name": "iid"})):
+        with pytest.raises(InputError, match=f"different federations do not make one table: {key} differ"):
+            Table([*RECORDS, replace(other, spec={**other.spec, key: value})])
+
+
+def test_the_order_is_that_of_the_records():
+    table = Table(RECORDS[::-1])
+    assert (table.attacks, table.rules) == (["strike", "lie", "none"], ["median", "mean"])
+
+
+def test_markdown_by_hand():
+    head, *rows = rows_of(markdown(Table(RECORDS)))
+    assert head == ["attack", "mean", "median"]
+    assert rows == [["none", "90.0", "86.0"], ["lie", "**50.0**", "70.0"], ["strike", "60.0", "**40.0**"]]
+
+
+def test_seeds_share_a_cell():
+    records = [*RECORDS, record("lie", "mean", 40.0, seed=1)]
+    assert rows_of(markdown(Table(records)))[2][1] == "**45.0 ±5.0**"
+    assert "2 seeds" in Table(records).federation
+
+
+def test_csv_columns_and_values_by_hand():
+    accuracies = [95.0, 0.0, 10.0, 20.0, 30.0, 41.0]
+    first = record("lie", "median", accuracies, seed=7, byzantine_share=0.25, distance=0.5, rejected=2)
+    first.rounds[0].update(clamped=True, stepped=False, byzantine_share=0.75, rejected=0)
+    text = results_csv([first, record("none", "mean", 3.0)])
+    assert text.startswith("dataset,attack,aggregator,seed,accuracy,best_accuracy,params_sha256,")
+    assert "\r" not in text
+    lie, none = csv.DictReader(io.StringIO(text))
+    assert [lie["dataset"], lie["attack"], lie["aggregator"], lie["seed"]] == ["digits", "lie", "median", "7"]
+    assert float(lie["accuracy"]) == 20.2  # (0 + 10 + 20 + 30 + 41) / 5: the last five of six
+    assert float(lie["best_accuracy"]) == 95.0
+    assert lie["params_sha256"] == "sha of lie median 7"
+    assert float(lie["byzantine_share"]) == pytest.approx((0.75 + 5 * 0.25) / 6, rel=1e-5)
+    assert float(lie["distance"]) == 0.5
+    assert [lie["rejected"], lie["clamped_rounds"], lie["skipped_rounds"]] == ["10", "1", "1"]
+    assert lie["digest"] == first.digest
+    assert none["byzantine_share"] == none["distance"] == ""
+    assert [none["rejected"], none["clamped_rounds"], none["skipped_rounds"]] == ["0", "0", "0"]
+
+
+@pytest.mark.parametrize(("rounds", "accuracy"), [(1, 1.0), (4, 2.5), (5, 3.0), (6, 4.0), (8, 6.0)])
+def test_accuracy_is_the_mean_of_the_last_five_rounds_or_fewer(rounds, accuracy):
+    made = record("lie", "mean", [float(each) for each in range(1, rounds + 1)])
+    assert float(next(csv.DictReader(io.StringIO(results_csv([made]))))["accuracy"]) == accuracy
+
+
+def test_the_verdict_judges_by_hand():
+    """median falls from 86 to 40; what rfa has without attack is not known. The mean is not judged."""
+    records = [*RECORDS, *(record(attack, "rfa", value) for attack, value in (("lie", 80.0), ("strike", 65.0)))]
+    first, second, third, last = verdict(Table(records))
+    assert first == "strike is the worst attack on 2 of 2 rules: median (-46.0), rfa (65.0 %)."
+    assert second == "Best in its worst case: rfa, 65.0 % under strike. Worst: median, 40.0 % under strike."
+    assert (
+        third == "Best on average over the attacks: rfa, 72.5 %. Worst: median, 55.0 %."
+    )  # (80 + 65) / 2, (70 + 40) / 2
+    assert last.startswith("One seed: ")
+
+
+def test_the_average_over_attacks_has_a_spread_over_seeds():
+    """rfa ends at 80 and 60, mean 70, with the one seed, at 90 and 80, mean 85, with the other: 77.5 ± 7.5."""
+    values = {0: {"lie": 80.0, "strike": 60.0}, 1: {"lie": 90.0, "strike": 80.0}}
+    records = [record(attack, "rfa", value, seed=s) for s, row in values.items() for attack, value in row.items()]
+    (standing,) = standings(Table(records))
+    assert (standing.attack, standing.worst.mean) == ("strike", 70.0)
+    assert standing.average_text == "77.5 ±7.5"
+
+
+def test_advice_names_the_best_worst_case_and_who_cannot_be_told_from_it():
+    def rules(**worst):
+        return [
+            record("strike", rule, value, seed=s) for rule, values in worst.items() for s, value in enumerate(values)
+        ]
+
+    def said(**worst):
+        return advice(standings(Table(rules(**worst))))
+
+    assert said(rfa=[80.0, 82.0], dnc=[60.0, 61.0]).endswith("take rfa.")
+    assert said(rfa=[80.0, 84.0], dnc=[79.0, 82.0]).endswith("take rfa; dnc cannot be told from it by these seeds.")
+    assert said(rfa=[80.0], dnc=[80.0]) == said(rfa=[80.0]) == ""
+
+
+def test_the_verdict_calls_no_attack_the_worst_that_is_not_below_none():
+    """lie leaves rfa at 80, as `none` does, and dnc above it; only median loses."""
+    records = [record("none", rule, 80.0) for rule in ("rfa", "dnc", "median")]
+    records += [record("lie", "rfa", 80.0), record("lie", "dnc", 81.0), record("lie", "median", 75.0)]
+    for ordered in (records, records[::-1]):  # whichever of two equal cells comes first
+        assert Table(ordered).worst_attacks == {"median": "lie"}
+    said = verdict(Table(records))
+    assert said[0] == "lie is the worst attack on 1 of 3 rules: median (-5.0)."
+    text = markdown(Table(records))
+    assert re.findall(r"\*\*(.*?)\*\*", text) == ["75.0"]
+    assert verdict(Table(records[:2] + records[3:5])) == []
+    assert verdict(Table(records[:3])) == []
+
+
+def test_the_verdict_of_one_rule_names_no_best():
+    said = verdict(Table([each for each in RECORDS if each.spec["aggregator_name"] == "median"]))
+    assert said[0] == "strike is the worst attack on 1 of 1 rule: median (-46.0)."
+    assert not any("Best" in line or "Worst:" in line for line in said)
+
+
+def test_the_verdict_warns_of_one_seed_only():
+    def cautions(seeds):
+        records = [record(attack, "rfa", value, seed=s) for s in seeds for attack, value in (("none", 9), ("lie", 1))]
+        return sum(line.startswith("One seed") for line in verdict(Table(records)))
+
+    assert (cautions([0]), cautions([3]), cautions([0, 1])) == (1, 1, 0)
+
+
+def test_the_verdict_names_rivals_within_the_spread():
+    """lie: 40 and 60, so 50 ±10. strike at 55 is within 10 of it, ipm at 60 is not; nor is `none` a rival."""
+    values = {"none": (55.0, 55.0), "lie": (40.0, 60.0), "strike": (55.0, 55.0), "ipm": (60.0, 60.0)}
+    records = [record(a, "rfa", value, seed=seed) for a in values for seed, value in enumerate(values[a])]
+    assert verdict(Table(records)) == [
+        "lie is the worst attack on 1 of 1 rule: rfa (-5.0, within the spread of strike)."
+    ]
+
+
+def test_a_clipping_rule_that_never_clips_is_not_judged():
+    """One cell that clipped a row is enough for the rule to be judged."""
+    idle = [record(attack, "cclip", value, rule={"clipped": 0}) for attack, value in (("none", 90.0), ("lie", 20.0))]
+    table = Table([*RECORDS, *idle])
+    assert table.defences == ["median"]
+    assert [line for line in remarks(table) if "clipped no row" in line] == [
+        "cclip clipped no row in any round: with this tau it is the mean."
+    ]
+    assert not any("cclip" in line for line in verdict(table))
+    clipped = record("strike", "cclip", 30.0, rule={"clipped": 1})
+    table = Table([*RECORDS, *idle, clipped])
+    assert table.defences == ["median", "cclip"]
+    assert remarks(table) == []
+    assert "cclip (-70.0)" in " ".join(verdict(table))
+
+
+def test_an_attack_that_was_never_played_is_remarked():
+    silent = record("strike", "rfa", [1.0, 1.0, 1.0], attack={"called": False})
+    assert remarks(Table([silent])) == [
+        "strike was not played in 3 of 3 rounds: no Byzantine row, or no honest row that it knows."
+    ]
+    silent.rounds[0]["attack"] = silent.rounds[2]["attack"] = {"called": True}
+    assert remarks(Table([silent]))[0].startswith("strike was not played in 1 of 3 rounds")
+    silent.rounds[1]["attack"] = {"called": True}
+    assert remarks(Table([silent])) == []
+
+
+def test_remarks_say_what_happened_once():
+    records = [record("lie", "median", [1.0, 1.0], rejected=3), record("ipm", "median", [1.0, 1.0])]
+    records[1].rounds[1]["stepped"] = False
+    records += [record("ipm", "rfa", [1.0, 1.0], seed=seed, clamped=True) for seed in (0, 1)]
+    said = remarks(Table(records))
+    assert len(said) == 3
+    assert said[0] == "lie against median, seed 0: 6 rows not finite, rejected."
+    assert said[1] == "ipm against median, seed 0: the model stayed as it was in 1 round."
+    assert "rfa was told a smaller f" in said[2]
+    assert remarks(Table(RECORDS)) == []
+
+
+TABLES = {
+    "full": RECORDS,
+    "one cell": [record("lie", "median", 55.5)],
+    "one cell unattacked": [record("none", "mean", 55.5)],
+    "one cell with a share": [record("strike", "nnm+mean", 55.5, byzantine_share=0.0)],
+    "no none": RECORDS[2:],
+    "none alone": RECORDS[:2],
+    "missing": [RECORDS[0], RECORDS[3], RECORDS[4]],
+    "all equal": [record(attack, rule, 10.0) for attack in ("none", "lie") for rule in ("mean", "rfa")],
+    "all wrong": [record(attack, rule, 0.0) for attack in ("none", "lie") for rule in ("mean", "rfa")],
+    "no Byzantine": [
+        Record({**each.spec, "byzantine": 0}, [one_round(50.0, byzantine_share=0.0)], "") for each in RECORDS
+    ],
+    "seeds": [record("lie", rule, 10.0 * seed, seed=seed) for rule in ("mean", "median") for seed in range(3)],
+    "many": [
+        record(f"attack{i}(option={i})", f"bucketing(s={j})+multikrum(m={j})", float(i + j), byzantine_share=i / 10)
+        for i in range(9)
+        for j in range(12)
+    ],
+    "attack never called": [record("strike", "mean", 1.0, attack={"called": False})],
+}
+
+
+@pytest.mark.parametrize("records", TABLES.values(), ids=TABLES)
+def test_every_table_is_shown_everywhere(records, capsys):
+    table = Table(records)
+    text = markdown(table)
+    assert len(rows_of(text)) == 1 + len(table.attacks)
+    assert {len(row) for row in rows_of(text)} == {1 + len(table.rules)}
+    for (_, rule), cell in table.cells.items():
+        column = rows_of(text)[0].index(rule)
+        assert any(row[column].strip("*") == cell.text for row in rows_of(text)[1:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image = heatmap(table)
+    assert image.startswith(b"\x89PNG\r\n\x1a\n")
+    assert heatmap(table) == image
+    show(table, verdict(table))
+    shown = capsys.readouterr().out
+    for cell in table.cells.values():
+        assert cell.text in shown
+
+
+def test_a_missing_cell_stays_empty():
+    assert rows_of(markdown(Table(TABLES["missing"])))[1:] == [
+        ["none", "90.0", ""],
+        ["lie", "", "**70.0**"],
+        ["strike", "**60.0**", ""],
+    ]
+
+
+def test_the_weights_are_shown_only_for_rules_that_have_them(capsys):
+    """Shares of 0.2 and 0.25; the rows of the median have no weights, and no distance was measured."""
+    _, weights = Table(RECORDS).panels()
+    assert weights.rules == ["mean"]
+    assert {key: text for key, (text, _) in weights.entries.items()} == {
+        ("none", "mean"): "20",
+        ("lie", "mean"): "20",
+        ("strike", "mean"): "25",
+    }
+    assert len(Table(RECORDS[3:4]).panels()) == 1
+    show(Table(RECORDS), [])
+    shown = capsys.readouterr().out
+    assert shown.index(weights.title) < shown.rindex("mean")
+    assert "median" not in shown[shown.index(weights.title) :]
+
+
+HOSTILE = [
+    "$x_1$",
+    "$\\frac{1}{",
+    "[red]x[/red]",
+    "[/]",
+    "=cmd|' /C calc'!A0",
+    'a,b"c',
+    "a\\b",
+    "*x*",
+    "λ" * 60,
+    "%s{0}",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_only_text(name, capsys):
+    records = [record("none", "mean", 90.0), record(name, name, 50.0, byzantine_share=0.5), record(name, "mean", 70.0)]
+    table = Table(records)
+    row = list(csv.DictReader(io.StringIO(results_csv(records))))[1]
+    shown = {"=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0"}.get(name, name)  # else a spreadsheet would compute it
+    assert (row["attack"], row["aggregator"], row["accuracy"]) == (shown, shown, "50.0000")
+    assert heatmap(table).startswith(b"\x89PNG")  # and no remark on letters that its font lacks
+    show(table, verdict(table))
+    assert name in capsys.readouterr().out.replace("\n", "")
+    assert isinstance(markdown(table), str)
+
+
+def test_colours_grow_with_harm_and_stay_in_range():
+    assert shade(-1.0) == shade(0.0) != shade(0.5) != shade(1.0) == shade(7.0)
+    assert re.fullmatch(r"#[0-9a-f]{6}", shade(0.3))
+
+
+def test_the_progress_line_says_what_was_played(capsys):
+    line = ProgressLine()
+    with line:
+        assert "0 runs played" in line.summary(6)
+        line(terminal.Progress(0, 4, 0, 40))
+        line(terminal.Progress(4, 4, 40, 40))
+    assert line.summary(6).startswith("4 runs played")
+    assert "2 were stored already" in line.summary(6)
+    assert line.summary(5, failed=1).startswith("3 runs played")
+    assert line.summary(5, failed=1).endswith(", 1 failed, 2 were stored already.")
+    assert capsys.readouterr().out == ""
+
+
+def test_the_progress_line_is_readable_for_slow_rounds(capsys, monkeypatch):
+    """One round of 500 after 20 s: 0.05 rounds/s, and 2.8 h to go."""
+    clock = [0.0]
+    monkeypatch.setattr(terminal, "perf_counter", lambda: clock[0])
+    line = ProgressLine()
+    clock[0] = 20.0
+    line(terminal.Progress(0, 5, 1, 500))
+    assert capsys.readouterr().err == "0/5 runs, 0.05 rounds/s, 2.8 h left\n"
+
+
+def test_latex_by_hand():
+    lines = latex(Table(RECORDS)).splitlines()
+    assert r"attack & mean & median \\" in lines
+    assert r"none & 90.0 & 86.0 \\" in lines
+    assert r"lie & \textbf{50.0} & 70.0 \\" in lines
+    assert r"strike & 60.0 & \textbf{40.0} \\" in lines
+    assert lines.count(r"\toprule") == lines.count(r"\midrule") == lines.count(r"\bottomrule") == 1
+
+
+def test_latex_prints_any_name():
+    hostile = "a_b%c&d$e#f{g}h\\i~j^k\nl"
+    text = latex(Table([record(hostile, "mean", 1.0)]))
+    wanted = r"a\_b\%c\&d\$e\#f\{g\}h\textbackslash{}i\textasciitilde{}j\textasciicircum{}k l"
+    assert rf"{wanted} & \textbf{{1.0}} \\" in text
+
+
+def test_federations_are_told_apart_and_ordered_as_names_are_listed():
+    def full(attack, rule, seed=0, **spec):
+        described = {"name": "mixed", "mixing": {"name": "nnm"}, "rule": {"name": rule.removeprefix("nnm+")}}
+        made = record(attack, rule, 1.0, seed=seed)
+        names = {"attack": {"name": attack}, "aggregator": described if "+" in rule else {"name": rule}}
+        return replace(made, spec={**made.spec, **names, **spec})
+
+    shuffled = [
+        full("strike", "nnm+mean"),
+        full("strike", "median", rounds=9),
+        full("none", "own"),
+        full("strike", "median", seed=1),
+        full("strike", "median"),
+        full("none", "mean"),
+    ]
+    first, second = federations(shuffled)
+    assert first.rules == ["mean", "own", "median", "nnm+mean"]
+    assert [each.spec["seed"] for each in first.cells["strike", "median"].records] == [0, 1]
+    assert first.attacks == ["none", "strike"]
+    assert [each.spec["rounds"] for each in second.records] == [9]
+    assert federations([]) == []
+
+
+@pytest.mark.parametrize("start", "=+-@")
+def test_no_name_is_a_formula_in_a_spreadsheet(start):
+    name = f"{start}1+1"
+    (row,) = csv.DictReader(io.StringIO(results_csv([record(name, name, 50.0)])))
+    assert row["attack"] == row["aggregator"] == f"'{name}"
+    assert row["dataset"] == "digits"
+
+
+def test_no_name_is_an_argument_in_latex():
+    """After a line break, LaTeX takes a star or a bracket for its own."""
+    lines = latex(Table([record("[2cm]", "mean", 50.0), record("*", "mean", 40.0)])).splitlines()
+    assert [line for line in lines if line.endswith(r"\\")][1:] == [r"{[}2cm{]} & 50.0 \\", r"{*} & \textbf{40.0} \\"]
+
+
+def test_a_table_of_hundreds_of_rules_still_makes_a_picture():
+    """Matplotlib draws no picture of 65,536 pixels or more a side; at 150 dots per inch, 500 rules would be that."""
+    rules = [record("none", f"rule{number}", 50.0) for number in range(500)]
+    png = heatmap(Table(rules))
+    width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+    assert 9_000 < width <= 10_000
+    assert height < width
+
+
+def test_a_note_z_of_a_users_attack_may_be_anything():
+    for z in ("high", None, [1], True):
+        assert remarks(Table([record("mine", "mean", 50.0, attack={"called": True, "z": z})])) == []

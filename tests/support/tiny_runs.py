@@ -1,0 +1,41 @@
+"""Tiny runs of every kind that a checkpoint must hold."""
+
+from dataclasses import replace
+
+from tiny import Cuts, Tiny
+
+from gradskew import SGD, Run, aggregators, attacks
+from gradskew.models import CNN, Linear, ResNet18
+
+BASE = Run(
+    source=Tiny(),
+    partition=Cuts(sizes=(4, 4, 4, 4, 4, 4)),
+    model=Linear(),
+    clients=6,
+    byzantine=1,
+    rounds=5,
+    sgd=SGD(epochs=1, batch=2),
+)
+
+
+RUNS = {
+    "mean": BASE,
+    "mimic and cclip": replace(
+        BASE, attack=attacks.make("mimic(warmup=3)"), aggregator=aggregators.make("nnm+cclip(tau=0.1)")
+    ),
+    "sampled strike": replace(
+        BASE, attack=attacks.make("strike"), aggregator=aggregators.make("bucketing+rfa"), sampled=5
+    ),
+    "batch norm": replace(
+        BASE, source=Tiny(shape=(3, 8, 8)), model=ResNet18(norm="batch", width=2), engine="loop", rounds=3
+    ),
+    "aggregated buffers": replace(
+        BASE,
+        source=Tiny(shape=(3, 8, 8)),
+        model=ResNet18(norm="batch", width=2),
+        engine="loop",
+        rounds=3,
+        buffers="aggregated",
+    ),
+    "cnn without lens": replace(BASE, source=Tiny(shape=(1, 8, 8)), model=CNN(), lens=False, rounds=3),
+}
