@@ -20,7 +20,7 @@ from gradskew.aggregators import Mean, Median, UserRule
 from gradskew.attacks import UserAttack
 from gradskew.cli.replay import command
 from gradskew.core.errors import InputError
-from gradskew.core.importing import registered, within
+from gradskew.core.importing import registered, time_limit
 from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run
@@ -163,11 +163,11 @@ def test_they_get_copies():
 
 def test_a_limit_inside_a_limit_leaves_the_outer_one():
     def outlast() -> None:
-        with pytest.raises(TimeoutError, match=r"within 0\.1 s"), within(0.1):
+        with pytest.raises(TimeoutError, match=r"within 0\.1 s"), time_limit(0.1):
             time.sleep(600)
         time.sleep(600)
 
-    with pytest.raises(TimeoutError, match=r"within 2 s"), within(2):
+    with pytest.raises(TimeoutError, match=r"within 2 s"), time_limit(2):
         outlast()
 
 
@@ -300,7 +300,7 @@ def test_a_checkpoint_of_what_cannot_be_is_set_aside(rule, state, tmp_path, caps
 
 @pytest.mark.parametrize("state", [{"own weight": 1}, {"own last": None}, {"own last": ROWS[0]}, {"own later": 2.0}])
 def test_what_an_object_may_remember(state):
-    assert aggregators.make("foreign:Momentum").could_remember(state, 2)
+    assert aggregators.make("foreign:Momentum").is_valid_state(state, 2)
 
 
 def test_a_bench_goes_on_where_a_rule_fails(tmp_path: Path):

@@ -8,7 +8,7 @@ from typing import Any
 from ..core.errors import check, unknown
 from ..core.importing import is_path, registered
 from ..core.names import Registry, parse
-from ..core.plugin import bring
+from ..core.plugin import load_plugin
 from ..core.presets import PRESETS
 from .aksel import Aksel
 from .base import Aggregator, Mixed, Mixing, Outcome, WeightedRule, least_kappa
@@ -86,5 +86,7 @@ def _theirs(name: str, options: Mapping[str, Any]) -> Aggregator:
     if not is_path(name) and name not in others:
         raise unknown("aggregator", name, [*RULES, *MIXINGS, *others])
     called = name if name in others else ""
-    rule: Aggregator = bring(UserRule, Aggregator, others.get(name, name), options, called=called, taken=list(RULES))
+    rule: Aggregator = load_plugin(
+        UserRule, Aggregator, others.get(name, name), options, called=called, taken=list(RULES)
+    )
     return rule

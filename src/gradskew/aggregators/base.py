@@ -176,8 +176,8 @@ class Mixed(Aggregator):
     def state_dict(self) -> dict[str, Any]:
         return self.rule.state_dict()
 
-    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
-        return self.rule.could_remember(state, d)
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
+        return self.rule.is_valid_state(state, d)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.rule.load_state_dict(state)

@@ -48,7 +48,7 @@ class CClip(Aggregator):
             clipped += int((distances > self.tau).sum())
         return Outcome(centre, weights, {"clipped": clipped})
 
-    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         return state.keys() <= {"centre"} and all(is_row(centre, d) for centre in state.values())
 
     def observe(self, aggregate: Tensor) -> None:

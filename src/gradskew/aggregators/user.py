@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import torch
 
-from ..core.plugin import Imported
+from ..core.plugin import Plugin
 from ..core.randomness import generator as drawn
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserRule(Imported, Aggregator):
+class UserRule(Plugin, Aggregator):
     """Somebody else's rule: called with the rows (n, d), and with f if it takes that; returns (d,).
 
     It gets a copy of the rows, in an order drawn for the call: in the simulation the Byzantine ones come first, and no

@@ -8,7 +8,7 @@ from typing import Any
 from ..core.errors import unknown
 from ..core.importing import is_path, registered
 from ..core.names import Registry, parse_one
-from ..core.plugin import bring
+from ..core.plugin import load_plugin
 from ..core.presets import PRESETS
 from .base import Attack, Collusion, Context, Forgery
 from .bitflip import BitFlip
@@ -74,5 +74,7 @@ def _theirs(name: str, options: Mapping[str, Any]) -> Attack:
     if not is_path(name) and name not in others:
         raise unknown("attack", name, [*ATTACKS, *others])
     called = name if name in others else ""
-    attack: Attack = bring(UserAttack, Attack, others.get(name, name), options, called=called, taken=list(ATTACKS))
+    attack: Attack = load_plugin(
+        UserAttack, Attack, others.get(name, name), options, called=called, taken=list(ATTACKS)
+    )
     return attack

@@ -42,7 +42,7 @@ class Mimic(Attack):
     def begin(self, seed: int) -> None:
         self._state["seed"] = seed
 
-    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         learned = state.keys() - {"seed"}
         counts = all(type(state[key]) is int and state[key] >= 0 for key in state.keys() - {"mu", "z"})
         rows = all(is_row(state[key], d) for key in learned & {"mu", "z"})

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check
-from ..core.plugin import Imported
+from ..core.plugin import Plugin
 from .base import Attack, Context, check_both
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserAttack(Imported, Attack):
+class UserAttack(Plugin, Attack):
     """Somebody else's attack: called with the honest rows, and with f or `own` if it takes them.
 
     It gets copies; it returns one row (d,), which all f send, or f rows (f, d).

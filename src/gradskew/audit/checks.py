@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check
-from ..core.importing import said
-from ..core.plugin import Imported
+from ..core.importing import one_line
+from ..core.plugin import Plugin
 from ..core.randomness import generator
 
 GOOD, ODD, BAD = "good", "odd", "bad"
@@ -62,7 +62,7 @@ def attempt(call: Callable[[], Tensor]) -> Tensor | str:
     try:
         return call()
     except Exception as error:
-        return str(error) if isinstance(error, ValueError) else said(error)
+        return str(error) if isinstance(error, ValueError) else one_line(error)
 
 
 def must(call: Callable[[], Tensor]) -> Tensor:
@@ -130,7 +130,7 @@ def left_alone(subject: Subject) -> bool:
 
 def how_called(made: object) -> str:
     """What a user's function or object is given; empty for one of ours."""
-    if not isinstance(made, Imported):
+    if not isinstance(made, Plugin):
         return ""
     arrays = {"torch": "torch tensors", "numpy": "NumPy arrays"}[made.state_dict()["arrays"]]
     return f"It is given {arrays}"

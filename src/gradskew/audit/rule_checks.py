@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..aggregators import Aggregator, Mean, UserRule
 from ..aggregators.base import check_shape
-from ..core.plugin import fitted
+from ..core.plugin import bind_arguments
 from .checks import (
     BAD,
     COLUMNS,
@@ -58,7 +58,7 @@ class RuleSubject(Subject):
         """Whether it is told f."""
         if not isinstance(self.made, UserRule):
             return True
-        args, named = fitted(copy.deepcopy(self.made).target, None, {"f": self.f})
+        args, named = bind_arguments(copy.deepcopy(self.made).target, None, {"f": self.f})
         return len(args) > 1 or "f" in named
 
 

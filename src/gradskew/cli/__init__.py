@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from ..core.errors import InputError, say
+from ..core.errors import InputError, warn
 from .audit import audit
 from .bench import bench
 from .completion import completion
@@ -48,5 +48,5 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         message = str(error)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)
-    say(f"gradskew: {' '.join(message.split())}")
+    warn(f"gradskew: {' '.join(message.split())}")
     sys.exit(2)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..core.errors import check, check_number, say
+from ..core.errors import check, check_number, warn
 from .completion import several
 from .options import execution, federation
 from .playing import play, stoppable, take_workers
@@ -82,7 +82,7 @@ def audit(
     for name, failed in inspected.items():
         if failed.failure is not None:
             asked[failed.kind].remove(failed.name)
-            say(f"gradskew: the {failed.kind} {name} is not played: {failed.trouble}")
+            warn(f"gradskew: the {failed.kind} {name} is not played: {failed.trouble}")
     if not any(asked.values()):
         click.get_current_context().exit(2)
     _check_attacked([*sent, *asked["attack"]])
@@ -96,7 +96,7 @@ def audit(
             click.echo(f"{', '.join(publish([found.table], out, out, found))}: in {out}.")
     for name, failed in inspected.items():
         if failed.failed_in_play:
-            say(f"gradskew: the {failed.kind} {name} failed in play: {failed.trouble}")
+            warn(f"gradskew: the {failed.kind} {name} failed in play: {failed.trouble}")
     if others:
         raise Unplayed(others)
     if played.failure is not None and not played.failures:

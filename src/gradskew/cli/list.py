@@ -44,12 +44,12 @@ def _summary(registry: Registry[Any], name: str, path: str) -> str:
     """One line on what a package registered, or on why it cannot be used."""
     import inspect
 
-    from ..core.importing import find
+    from ..core.importing import import_object
 
     if name in registry:
         return f"not used: ours has this name too [{path}]"
     try:
-        lines = (inspect.getdoc(find(path, registry.kind)) or "registered by a package").splitlines()
+        lines = (inspect.getdoc(import_object(path, registry.kind)) or "registered by a package").splitlines()
     except InputError as error:
         return f"broken: {error}"
     return f"{lines[0].rstrip('.')} [{path}]"

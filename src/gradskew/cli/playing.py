@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import InputError, check, say
-from ..core.importing import said
+from ..core.errors import InputError, check, warn
+from ..core.importing import one_line
 from ..core.names import split_list
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Played:
         except OSError as error:
             if self.failure is None:
                 raise
-            say(f"gradskew: {error}")
+            warn(f"gradskew: {error}")
 
 
 def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
@@ -101,7 +101,7 @@ def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
 
     said = f"{task}: {count(len(runs), 'run')} of {count(runs[0].rounds, 'round')}"
     said += f", {len(runs) - left} stored" if left < len(runs) else ""
-    say(said + how)
+    warn(said + how)
 
 
 def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
@@ -109,7 +109,7 @@ def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
     from ..federation.memory import foretell
 
     if runs:
-        say(foretell(runs, workers))
+        warn(foretell(runs, workers))
 
 
 @contextmanager
@@ -120,10 +120,10 @@ def stoppable(out: Path | None = None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         kept = f" What is done is kept in {out}: the same command goes on from there."
-        say(f"Stopped.{'' if out is None else kept}")
+        warn(f"Stopped.{'' if out is None else kept}")
         sys.exit(130)
     except SystemExit as error:
-        raise InputError(f"a rule, an attack or a network ends the program ({said(error)})") from error
+        raise InputError(f"a rule, an attack or a network ends the program ({one_line(error)})") from error
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -135,4 +135,4 @@ def foretell(runs: Sequence[Run], workers: int = 1) -> None:
 
     if runs:
         with suppress(Exception):
-            say(f"By a measured round, about {duration(estimated_seconds(runs, workers))}.")
+            warn(f"By a measured round, about {duration(estimated_seconds(runs, workers))}.")

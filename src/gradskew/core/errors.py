@@ -15,7 +15,7 @@ class InputError(ValueError):
     """Something that the user can mend. The command line prints it as one line and exits with status 2."""
 
 
-def say(line: str) -> None:
+def warn(line: str) -> None:
     """Print a line to stderr; where nobody listens any more, the work goes on."""
     with suppress(OSError, ValueError):  # a pipe without an end; a file that is closed
         if sys.stderr is not None:

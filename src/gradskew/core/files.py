@@ -29,11 +29,11 @@ def read(path: Path, most: int) -> bytes:
         raise ValueError("it is no file, but a link, a folder or a pipe")
     if status.st_size > most:
         raise ValueError("it is too large")
-    with open(path, "rb", opener=wary) as file:  # in case it is something else by now
+    with open(path, "rb", opener=open_untrusted) as file:  # in case it is something else by now
         return file.read(most)
 
 
-def wary(path: str, flags: int) -> int:
+def open_untrusted(path: str, flags: int) -> int:
     """Opens without following a link, or waiting for the other end of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 

@@ -24,16 +24,16 @@ def is_path(name: str) -> bool:
     return ":" in name.partition("(")[0]
 
 
-def find(path: str, kind: str) -> Any:
+def import_object(path: str, kind: str) -> Any:
     """What stands at a path; InputError if it cannot be imported. As under `python -m`, the current folder counts."""
     name, _, attribute = path.strip().partition(":")
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.insert(0, os.getcwd())  # stays: worker processes import the module again
     try:
-        with within(LIMIT):
+        with time_limit(LIMIT):
             return operator.attrgetter(attribute)(importlib.import_module(name))
     except (Exception, SystemExit) as error:  # whatever a user's module raises
-        raise InputError(f"cannot import the {kind} {path!r} (package.module:function): {said(error)}") from error
+        raise InputError(f"cannot import the {kind} {path!r} (package.module:function): {one_line(error)}") from error
 
 
 def registered(kind: str) -> dict[str, str]:
@@ -43,7 +43,7 @@ def registered(kind: str) -> dict[str, str]:
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def time_limit(seconds: float) -> Iterator[None]:
     """TimeoutError after so many seconds; without a limit outside the main thread, or inside compiled code.
 
     What runs inside may catch exceptions: the signal comes as none that `except Exception` would catch.
@@ -70,6 +70,6 @@ class _Expired(BaseException):
     """The time is up."""
 
 
-def said(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An error as one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

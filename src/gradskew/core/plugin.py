@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, check, check_choice, check_number
-from .importing import LIMIT, find, is_path, said, within
+from .importing import LIMIT, import_object, is_path, one_line, time_limit
 from .names import parse_one
 from .randomness import drawing
 from .state import Stateful
@@ -27,7 +27,7 @@ NUMBERS = (bool, int, float, np.generic, np.ndarray, Tensor)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Imported(Stateful):
+class Plugin(Stateful):
     """A function or object of somebody else, which each process imports for itself.
 
     path: where it is. options: what it is built or called with, as written: `f=10,nu=0.1`. arrays: what it is given,
@@ -60,13 +60,13 @@ class Imported(Stateful):
         """The function or object itself, built when it is first asked for: what it remembers is this rule's own."""
         if "target" not in self._state:
             try:
-                with within(self.limit):
-                    made = _built(find(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
+                with time_limit(self.limit):
+                    made = _built(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
                     self._state["target"] = copy.deepcopy(made)  # a module may hold an object for all
             except InputError:
                 raise
             except (Exception, SystemExit) as error:
-                raise InputError(f"cannot make the {self.kind} {self.name}: {said(error)}") from error
+                raise InputError(f"cannot make the {self.kind} {self.name}: {one_line(error)}") from error
         return self._state["target"]
 
     @property
@@ -96,9 +96,11 @@ class Imported(Stateful):
             if failure is not None:  # forget what the failed call did
                 self._state.pop("target")
                 first.copy_(spare)
-            args, named = fitted(self.target, _as(kind, first), {key: _as(kind, x) for key, x in offered.items()})
+            args, named = bind_arguments(
+                self.target, _as(kind, first), {key: _as(kind, x) for key, x in offered.items()}
+            )
             try:
-                with drawing(seed), within(self.limit):
+                with drawing(seed), time_limit(self.limit):
                     answer = _tensor(self.target(*args, **named), first)
             except (Exception, SystemExit) as error:
                 failure = failure or error
@@ -108,7 +110,7 @@ class Imported(Stateful):
                 self._state["arrays"] = kind
                 return answer
         assert failure is not None
-        told = str(failure) if isinstance(failure, InputError) else f"raised {said(failure)}"
+        told = str(failure) if isinstance(failure, InputError) else f"raised {one_line(failure)}"
         raise InputError(f"{self.name} {told}") from failure
 
     def _kinds(self) -> list[str]:
@@ -147,7 +149,7 @@ class Imported(Stateful):
         kind = {"arrays": self._state["arrays"]} if "arrays" in self._state else {}
         return {**kind, **{f"own {key}": value for key, value in values.items()}, **arrays}
 
-    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         """Whether a fresh object takes all of it: as attributes that it has as data, or has not yet."""
         fresh = replace(self)
         fresh.target  # noqa: B018 (built)
@@ -179,8 +181,8 @@ class Imported(Stateful):
                 vars(self._holder)[attribute] = value.numpy().copy() if word == "array" else copy.copy(value)
 
 
-def bring(
-    wrapper: type[Imported],
+def load_plugin(
+    wrapper: type[Plugin],
     base: type,
     path: str,
     given: Mapping[str, Any],
@@ -226,7 +228,7 @@ def _binds(function: Callable[..., Any], args: tuple[Any, ...], options: Mapping
     return True
 
 
-def fitted(
+def bind_arguments(
     function: Callable[..., Any], first: Any, offered: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """How to call a function: `first`, what it names of `offered`, and `f` for a second argument of another name."""

@@ -25,7 +25,7 @@ class Stateful(Named):
         """A copy of the state."""
         return {key: _copy(value) for key, value in self._state.items()}
 
-    def could_remember(self, state: Mapping[str, Any], d: int) -> bool:
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         """Whether this can be the state of such an object for rows of d entries; overridden by who knows better."""
         return True
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import say
+from ..core.errors import warn
 from ..core.files import is_sha256, write
 from .arrays import put_together, take_apart
 from .base import Dataset
@@ -52,7 +52,7 @@ def through(name: str, folder: Path, files: Sequence[Path], make: Callable[[], D
         _store(dataset, name, entry)
     except OSError as error:
         reason = error.strerror or error
-        say(f"gradskew: cannot write the cache {str(cache)!r} ({reason}): decoded for this run only")
+        warn(f"gradskew: cannot write the cache {str(cache)!r} ({reason}): decoded for this run only")
     return _load(entry) or dataset
 
 

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from ..core.errors import InputError, check
 from ..core.names import canonical
-from ..core.plugin import Imported
+from ..core.plugin import Plugin
 
 
 def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
@@ -24,7 +24,7 @@ def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) ->
     """
     code = {}
     for part in parts:
-        if isinstance(part, Imported):
+        if isinstance(part, Plugin):
             files = {"module": _digest_of_file(part.module, part.path), **part.terms, **user_code(part.code)}
             code[part.path] = hashlib.sha256(canonical(files).encode()).hexdigest()
             continue

@@ -163,7 +163,7 @@ class Federation:
         """Go back to a snapshot of the same run; returns the metrics of the rounds before it. Unfit for another's."""
         snapshot.check_like(self.snapshot([]), self.run.content)
         d = self.rows.shape[1]
-        if not (self.attack.could_remember(snapshot.attack, d) and self.rule.could_remember(snapshot.rule, d)):
+        if not (self.attack.is_valid_state(snapshot.attack, d) and self.rule.is_valid_state(snapshot.rule, d)):
             raise Unfit("what the attack or the rule remembers cannot be")
         self.params.copy_(snapshot.params)
         self.flat.write_buffers(snapshot.buffers, snapshot.others)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import nn
 
 from ..core.errors import InputError, check, check_choice, unknown
-from ..core.importing import find
+from ..core.importing import import_object
 from ..core.names import parse_one
 from .base import Model
 
@@ -58,7 +58,7 @@ def from_path(text: str) -> UserModel:
     for option in given:
         if option != "vectorised":
             raise unknown(f"option of {path}", option, ["vectorised"])
-    factory = find(path, "model")
+    factory = import_object(path, "model")
     try:
         return UserModel(factory=factory, **given)
     except InputError as error:

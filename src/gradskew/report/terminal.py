@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 from rich.text import Text
 
-from ..core.errors import say
+from ..core.errors import warn
 from ..runs.sweeps import Progress
 from ..skew import Estimate, Trial
 from ..skew.references import Measure
@@ -144,7 +144,7 @@ class ProgressLine:
             self.bar.update(self.task, completed=progress.rounds_done, total=progress.rounds, description=text)
         elif now - self.said > self.EVERY:
             self.said = now
-            say(text)
+            warn(text)
 
     def summary(self, runs: int, failed: int = 0) -> str:
         """What was done, in one sentence, of `runs` that the table holds, where others `failed`."""

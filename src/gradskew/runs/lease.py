@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..core.files import wary
+from ..core.files import open_untrusted
 
 LEASE = 120.0  # seconds of silence after which an owner on another host counts as gone
 BEAT = 20.0  # seconds between two signs of life
@@ -74,7 +74,9 @@ class Lease:
     def _look(self) -> tuple[str, float] | None:
         """What it says, and its owner's last sign of life; None if there is none. What is no file is set aside."""
         try:
-            with open(self.path, errors="replace", opener=wary) as file:  # it asks the server; a stat asks a cache
+            with open(
+                self.path, errors="replace", opener=open_untrusted
+            ) as file:  # it asks the server; a stat asks a cache
                 status = os.fstat(file.fileno())
                 if stat.S_ISREG(status.st_mode):
                     return file.read(LONGEST), status.st_mtime
@@ -103,7 +105,7 @@ class Lease:
         in this moment, it is written into what was the file when it was opened.
         """
         try:
-            with open(self.path, "r+", errors="replace", opener=wary) as file:
+            with open(self.path, "r+", errors="replace", opener=open_untrusted) as file:
                 if file.read(LONGEST) != self.text:
                     return False
                 file.seek(0)
@@ -145,7 +147,7 @@ def owned(runs: Path, digest: str, *, wait: bool = False) -> Iterator[Lease | No
     wait: until whoever plays it now has ended. One run at a time: a process that closes the file of locks loses all.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    with open(runs / LOCK, "ab", opener=wary) as file:
+    with open(runs / LOCK, "ab", opener=open_untrusted) as file:
         locked = _lock(file.fileno(), int(digest[:15], 16), wait)
         lease = Lease(runs / digest, locked=locked is True)
         if locked is False or not _taken(lease, wait):

@@ -10,8 +10,8 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import NoReturn
 
-from ..core.errors import say
-from ..core.importing import said
+from ..core.errors import warn
+from ..core.importing import one_line
 from ..core.machine import reset_peak
 from ..federation.rounds import simulate
 from ..federation.run import Run
@@ -104,8 +104,8 @@ class Keeper:
         try:
             self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
         except Exception as error:  # also of torch or safetensors, for what a user's code remembers
-            why = error if isinstance(error, (OSError, ValueError)) else said(error)
-            say(f"gradskew: no checkpoint of {self.digest[:12]}: {why}")
+            why = error if isinstance(error, (OSError, ValueError)) else one_line(error)
+            warn(f"gradskew: no checkpoint of {self.digest[:12]}: {why}")
         finally:
             self.cost = time.perf_counter() - started
             self.writing = False

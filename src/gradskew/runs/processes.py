@@ -11,8 +11,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Self
 
-from ..core.errors import InputError, check, say
-from ..core.importing import said
+from ..core.errors import InputError, check, warn
+from ..core.importing import one_line
 from ..federation.run import Run
 from .child_process import Child
 from .play import Outcomes, Played, listen, play
@@ -47,7 +47,10 @@ def play_in_processes(runs: Sequence[Run], store: Store, size: int, tell: Callab
                     worker.take(run, wait)
                 except Exception as error:  # pickle's, or of what it calls
                     done += 1
-                    yield run, InputError(f"it cannot be sent to a worker ({said(error)}); workers = 1 plays it here")
+                    yield (
+                        run,
+                        InputError(f"it cannot be sent to a worker ({one_line(error)}); workers = 1 plays it here"),
+                    )
             if alone and not crew.playing:
                 crew.stop()  # idle ones hold memory
                 crew.free().take(*alone.popleft())
@@ -58,7 +61,7 @@ def play_in_processes(runs: Sequence[Run], store: Store, size: int, tell: Callab
                 if isinstance(outcome, Lost) and run.digest not in lost:
                     from_outside = outcome.killed and len(lost) < size  # else none would ever start
                     check(crew.heard or from_outside, f"a worker was lost ({outcome}) before any run had begun")
-                    say(f"gradskew: a worker was lost ({outcome}): its run comes last, when nothing else runs")
+                    warn(f"gradskew: a worker was lost ({outcome}): its run comes last, when nothing else runs")
                     lost.add(run.digest)
                     alone.append((run, False))
                 elif isinstance(outcome, Lost):
@@ -102,7 +105,7 @@ class _Worker(Child):
         try:
             self.rounds, outcome = pickle.loads(words)
         except Exception as error:  # of what the run raised there, and is not known here
-            outcome = RuntimeError(f"what a worker says cannot be read ({said(error)})")
+            outcome = RuntimeError(f"what a worker says cannot be read ({one_line(error)})")
         return outcome
 
 
@@ -148,7 +151,7 @@ class _Crew:
         try:
             self.workers.append(_Worker(self.store))
         except OSError as error:
-            raise InputError(f"cannot start a worker ({said(error)}): fewer workers need less") from error
+            raise InputError(f"cannot start a worker ({one_line(error)}): fewer workers need less") from error
         return self.workers[-1]
 
     def ended(self) -> Iterator[tuple[Run, int, Played | Exception]]:
@@ -191,12 +194,12 @@ def _play(words: bytes, pipe: Connection, store: Store) -> tuple[int, Played | E
         run, wait = pickle.loads(words)
     except Exception as error:
         need = "what it needs belongs into a module, or workers = 1"
-        return rounds, InputError(f"a worker cannot load it ({said(error)}): {need}")
+        return rounds, InputError(f"a worker cannot load it ({one_line(error)}): {need}")
     outcome: Played | Exception
     try:
         outcome = play(run, store, on_round, wait)
     except SystemExit as error:  # of a user's code: told to end, a worker does not come back here
-        outcome = InputError(f"it ends the process that plays it ({said(error)})")
+        outcome = InputError(f"it ends the process that plays it ({one_line(error)})")
     except Exception as error:
         outcome = _portable(error)
         outcome.add_note(f"In a worker:\n{traceback.format_exc()}")

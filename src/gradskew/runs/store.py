@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ..core.errors import InputError, check, say
+from ..core.errors import InputError, check, warn
 from ..core.files import is_sha256, make, read, write
 from ..core.machine import peak
 from ..core.names import canonical
@@ -106,7 +106,7 @@ class Store:
         if first.to_json() != files[RECORD]:
             write(folder / SECOND, files[RECORD])
             differ = f"{folder} was played twice, with different results (on another kind of processor?)"
-            say(f"gradskew: {differ}: the first stays, the second is in {SECOND}")
+            warn(f"gradskew: {differ}: the first stays, the second is in {SECOND}")
         return first
 
     def _written(self, folder: Path, files: Mapping[str, str]) -> bool:
@@ -204,7 +204,7 @@ def _set_aside(path: Path, error: ValueError) -> None:
         pass  # another process was faster
     except OSError:
         done = "passed over"
-    say(f"gradskew: {done} a damaged {kind}, {path}: {error}")
+    warn(f"gradskew: {done} a damaged {kind}, {path}: {error}")
 
 
 def _timing(run: Run, seconds: float) -> dict[str, Any]:
