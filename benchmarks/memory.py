@@ -104,7 +104,7 @@ def start(partition: str, clients: int) -> dict[str, float]:
         ready = time.process_time() - started
         federation.round(0)
     parts = federation.parts
-    size = parts.images.nbytes + parts.edges.nbytes + parts.sizes.nbytes
+    size = parts.indices.nbytes + parts.edges.nbytes + parts.sizes.nbytes
     return {
         "imports": imports,
         "ready": ready,

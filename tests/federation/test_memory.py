@@ -164,9 +164,9 @@ def test_a_hundred_thousand_clients_are_an_index(deal):
     parts = deal(Dataset(split, split, 4), many, 0)
     assert isinstance(parts, partition.Parts)
     assert len(parts) == many
-    held = [parts.images.nbytes, parts.edges.nbytes, parts.sizes.nbytes]
+    held = [parts.indices.nbytes, parts.edges.nbytes, parts.sizes.nbytes]
     assert sum(held) <= 8 * (images + 2 * many + 1)
-    assert vars(parts).keys() == {"images", "edges", "sizes"}
+    assert vars(parts).keys() == {"indices", "edges", "sizes"}
     assert torch.equal(parts[-1], parts[many - 1])
     assert [len(part) for part in parts[:3]] == parts.sizes[:3].tolist()
     with pytest.raises(IndexError):
@@ -176,7 +176,7 @@ def test_a_hundred_thousand_clients_are_an_index(deal):
 def test_a_dirichlet_partition_without_hope_is_given_up_soon():
     """Of 400 clients with two images on average each time a hundred have none: 20 draws tell, 1,000 would not."""
     split = Split(torch.zeros(800, 1), torch.arange(800) % 4)
-    with pytest.raises(InputError, match="400 clients 1 of 800 images in 20 draws"):
+    with pytest.raises(InputError, match="400 clients 1 of 800 inputs in 20 draws"):
         Dirichlet(beta=0.5, min_samples=1)(Dataset(split, split, 4), 400, 0)
 
 

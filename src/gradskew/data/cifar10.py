@@ -1,4 +1,4 @@
-"""CIFAR-10, in the three layouts in which it is handed round."""
+"""CIFAR-10: binary batches, Python batches or parquet files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import ClassVar
 from . import cifar_batches
 from .file_source import FileSource, Layout
 from .images import Format
-from .parquet import Table
+from .parquet import ParquetTable
 
-PARQUET = Table(images="img", labels="label", format=Format(size=32))
+PARQUET = ParquetTable(images="img", labels="label", format=Format(size=32))
 
 
 @dataclass(frozen=True, kw_only=True)
 class CIFAR10(FileSource):
     """50,000 + 10,000 photographs in 10 classes, 32 x 32 in colour: binary batches, Python batches or parquet.
 
-    train_size, test_size: use only so many images, by a draw that is always the same; None means all.
+    train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
     key: ClassVar[str] = "cifar10"

@@ -1,4 +1,4 @@
-"""The embedded data set: no files, no folder."""
+"""scikit-learn's digits, which need no files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subsets of ImageNet: twelve classes that users cut from it, and Imagenette for those without ImageNet."""
+"""Subsets of ImageNet: twelve classes that users copy from it, and Imagenette, which anybody can download."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.errors import check_number
 from . import image_tree
 from .file_source import FileSource, Layout
 from .images import Format
-from .parquet import Table
+from .parquet import ParquetTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Subset(FileSource, ABC):
 
     def find(self, folder: Path) -> Layout | None:
         format = Format(size=self.size, crop=True)
-        table = Table(images="image", labels="label", test=("validation", "val", "test"), format=format)
+        table = ParquetTable(images="image", labels="label", test=("validation", "val", "test"), format=format)
         return image_tree.find(folder, self.num_classes, format) or table.find(folder)
 
 
@@ -36,8 +36,8 @@ class Subset(FileSource, ABC):
 class ImageNet12(Subset):
     """Twelve classes of ImageNet: a folder tree train/<class>/*.JPEG and val/<class>/*.JPEG, or parquet.
 
-    size: pictures are resized so that the shorter side is size * 256 / 224, then cut to size x size out of the middle.
-    train_size, test_size: use only so many images, by a draw that is always the same; None means all.
+    size: images are resized so that the shorter side is size * 256 / 224, then cropped to the central size x size.
+    train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
     key: ClassVar[str] = "imagenet12"
@@ -53,8 +53,8 @@ class ImageNet12(Subset):
 class Imagenette(Subset):
     """Ten easy classes of ImageNet, 9,469 + 3,925 photographs: the folder tree train, val or parquet.
 
-    size: pictures are resized so that the shorter side is size * 256 / 224, then cut to size x size out of the middle.
-    train_size, test_size: use only so many images, by a draw that is always the same; None means all.
+    size: images are resized so that the shorter side is size * 256 / 224, then cropped to the central size x size.
+    train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
     key: ClassVar[str] = "imagenette"
