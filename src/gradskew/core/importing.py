@@ -1,4 +1,4 @@
-"""Paths `package.module:name` of what others wrote: what stands there, imported and called within a time limit."""
+"""Import of users' objects by their paths `package.module:name`, within a time limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ def is_path(name: str) -> bool:
 
 
 def import_object(path: str, kind: str) -> Any:
-    """What stands at a path; InputError if it cannot be imported. As under `python -m`, the current folder counts."""
+    """Import the object at a path, as under `python -m` with the current folder; InputError if that fails.
+
+    kind: what the object is, for the message.
+    """
     name, _, attribute = path.strip().partition(":")
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.insert(0, os.getcwd())  # stays: worker processes import the module again
@@ -44,9 +47,9 @@ def registered(kind: str) -> dict[str, str]:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """TimeoutError after so many seconds; without a limit outside the main thread, or inside compiled code.
+    """Raise TimeoutError if the block takes longer, in seconds; not outside the main thread, nor in compiled code.
 
-    What runs inside may catch exceptions: the signal comes as none that `except Exception` would catch.
+    The block itself sees a BaseException, which its `except Exception` does not catch.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -67,9 +70,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 class _Expired(BaseException):
-    """The time is up."""
+    """The signal of `time_limit`."""
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line."""
+    """Return an error's type and message as one line of at most 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
