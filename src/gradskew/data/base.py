@@ -127,8 +127,8 @@ def check_labels(name: str, low: int, high: int, num_classes: int) -> None:
 class Source(Named, ABC):
     """A data set that can be loaded. Equal sources share one Dataset per process."""
 
-    min_samples: ClassVar[int] = 10  # per client: the default of a Dirichlet partition
-    partition: ClassVar[str] = "dirichlet"  # the default
+    min_samples: ClassVar[int] = 10  # per client, under a Dirichlet partition
+    partition: ClassVar[str] = "dirichlet"  # unless told otherwise
 
     @abstractmethod
     def read(self) -> Dataset:

@@ -1,4 +1,4 @@
-"""A user's own network: a function in hand, or the path `package.module:function` of one."""
+"""A user's own network, from a function or from its path `package.module:function`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .base import Model
 class UserModel(Model):
     """A user's own network: `factory(shape, num_classes)` returns an `nn.Module`.
 
-    Set `vectorised` only if the module has no batch norm and draws nothing: then clients may train as a batch.
+    vectorised: let clients train as one computation; only for modules without batch norm and without random draws.
     """
 
     key: ClassVar[str] = "user"
     kind: ClassVar[str] = "other"
-    factory: Callable[[tuple[int, ...], int], nn.Module] = field(repr=False)  # its code and network have digests
+    factory: Callable[[tuple[int, ...], int], nn.Module] = field(repr=False)  # digests cover its code and its network
     vectorised: bool = False
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class UserModel(Model):
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)
         check(isinstance(module, nn.Module), f"{self.name} returned a {type(module).__name__}, not an nn.Module")
-        return copy.deepcopy(module)  # a factory may give the same module each time: training must not reach it
+        return copy.deepcopy(module)  # a factory may return the same module at every call, and training changes it
 
 
 def from_path(text: str) -> UserModel:
@@ -66,7 +66,7 @@ def from_path(text: str) -> UserModel:
 
 
 def _takes_two(factory: Callable[..., nn.Module]) -> bool:
-    """Whether it can be called with a shape and a number of classes."""
+    """Return whether a factory can be called with a shape and a number of classes."""
     try:
         inspect.signature(factory).bind((), 0)
     except (TypeError, ValueError):
