@@ -22,11 +22,11 @@ class Model(Named, ABC):
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        """Build a network from inputs (batch, *shape) to scores (batch, num_classes); torch's global generator draws it."""
+        """Build a network from inputs (batch, *shape) to scores (batch, num_classes), drawn from torch's generator."""
 
 
 def image_size(key: str, shape: tuple[int, ...], *, least: int) -> tuple[int, int, int]:
-    """Return channels, height and width of images (C, H, W), or (H, W) if grey; InputError if a side is below `least`."""
+    """Return channels, height and width of images (C, H, W), or (H, W) if grey, with sides of `least` pixels or more."""
     check(len(shape) in (2, 3), f"the model {key} needs images, not inputs of shape {shape}")
     height, width = shape[-2:]
     large = min(height, width) >= least

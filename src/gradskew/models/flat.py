@@ -52,7 +52,7 @@ class Flat:
         stops = itertools.accumulate(self.sizes)
         return {
             name: Layer(slice(stop - size, stop), tuple(shape))
-            for (name, _), size, stop, shape in zip(self.named, self.sizes, stops, self.shapes, strict=True)
+            for (name, _), size, stop, shape in zip(self.trainable, self.sizes, stops, self.shapes, strict=True)
         }
 
     def views(self, flat: Tensor) -> list[Tensor]:
