@@ -27,6 +27,6 @@ class Digits(Source):
         pixels = torch.from_numpy(images.reshape(-1, 8, 8).astype(np.uint8))
         order = torch.randperm(len(labels), generator=generator(0, "split of the digits"))
         split = Split(pixels[order], torch.from_numpy(labels.astype(np.int64))[order])
-        train = Split(split.images[:1437], split.labels[:1437])
-        test = Split(split.images[1437:], split.labels[1437:])
+        train = Split(split.inputs[:1437], split.labels[:1437])
+        test = Split(split.inputs[1437:], split.labels[1437:])
         return Dataset(train, test, 10, scale=torch.tensor(1 / 16))
