@@ -26,7 +26,7 @@ class Model(Named, ABC):
 
 
 def image_size(key: str, shape: tuple[int, ...], *, least: int) -> tuple[int, int, int]:
-    """Return channels, height and width of images (C, H, W), or (H, W) if grey; each side has `least` pixels or more."""
+    """Return channels, height and width of images (C, H, W), or (H, W) if grey; InputError below `least` a side."""
     check(len(shape) in (2, 3), f"the model {key} needs images, not inputs of shape {shape}")
     height, width = shape[-2:]
     large = min(height, width) >= least
