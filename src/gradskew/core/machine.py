@@ -97,7 +97,5 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
             if controllers and controller not in controllers.split(","):
                 continue
             top = root / "sys/fs/cgroup" / controllers
-            group = top / path.lstrip(
-                "/"
-            )  # in a container this may be the host's name for it; the files are at the top
+            group = top / path.lstrip("/")  # perhaps the host's name for it; a container has the files at the top
             yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top))
