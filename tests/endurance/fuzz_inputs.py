@@ -23,7 +23,8 @@ from mutations import NUMBERS, changed, damaged, garbled, near, pick
 from gradskew import aggregators, attacks, data, models
 from gradskew.cli.bench import bench
 from gradskew.core.errors import InputError
-from gradskew.core.names import canonical, describe, options, split_list
+from gradskew.core.grammar import split_list
+from gradskew.core.names import canonical, describe, options
 from gradskew.core.presets import PRESETS
 from gradskew.data import cache, partition
 from gradskew.runs import settings

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, check, check_choice, check_number
+from .grammar import parse_one
 from .importing import LIMIT, import_object, is_path, one_line, time_limit
-from .names import parse_one
 from .randomness import drawing
 from .state import Stateful
 
