@@ -21,7 +21,7 @@ def _load(path: str, given: Mapping[str, Any], called: str) -> Aggregator:
     from .base import Aggregator
     from .user import UserRule
 
-    rule: Aggregator = load_plugin(UserRule, Aggregator, path, given, called=called, taken=list(RULES))
+    rule: Aggregator = load_plugin(UserRule, Aggregator, path, given, called=called)
     return rule
 
 

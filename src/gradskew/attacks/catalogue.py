@@ -21,7 +21,7 @@ def _load(path: str, given: Mapping[str, Any], called: str) -> Attack:
     from .base import Attack
     from .user import UserAttack
 
-    attack: Attack = load_plugin(UserAttack, Attack, path, given, called=called, taken=list(ATTACKS))
+    attack: Attack = load_plugin(UserAttack, Attack, path, given, called=called)
     return attack
 
 

@@ -163,19 +163,21 @@ class Catalogue(Generic[T]):
 
     def _load(self, path: str, given: Mapping[str, Any], called: str, preset: str, defaults: Mapping[str, Any]) -> T:
         """Make the method at a path."""
-        if self.wrap is not None:
-            return self.wrap(path, given, called)
+        made = self.wrap(path, given, called) if self.wrap else self._inherited(path, given, preset, defaults)
+        check(made.key not in self, f"{path} calls itself {made.key!r}, which is one of ours: give it a key of its own")
+        return made
+
+    def _inherited(self, path: str, given: Mapping[str, Any], preset: str, defaults: Mapping[str, Any]) -> T:
+        """Make the object at a path, or one of the class there, that inherits the base."""
         base = next(text for text in read_classes(self.room) if text.name == self.base).load()
         made: Any = import_object(path, self.kind)
         if isinstance(made, type) and issubclass(made, base):
             try:
-                made = self._build(made, path, given, preset, defaults)
+                return self._build(made, path, given, preset, defaults)
             except Exception as error:  # whatever a user's class raises
                 raise error if isinstance(error, InputError) else InputError(f"{path}: {one_line(error)}") from error
-        else:
-            good = isinstance(made, base) and not given
-            check(good, f"{path} must be a class that inherits {base.__name__}, or an object of one, without options")
-        check(made.key not in self, f"{path} calls itself {made.key!r}, which is one of ours: give it a key of its own")
+        good = isinstance(made, base) and not given
+        check(good, f"{path} must be a class that inherits {base.__name__}, or an object of one, without options")
         method: T = made
         return method
 

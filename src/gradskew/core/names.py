@@ -61,8 +61,7 @@ class Named:
         """The shortest text that makes this object again: options at their default are left out."""
         changed = []
         for field in options(type(self)):
-            value = plain(self, field)
-            if field.repr and value != default(field):
+            if field.repr and (value := plain(self, field)) != default(field):
                 nested = getattr(self, field.name)
                 changed.append(f"{field.name}={nested.name if isinstance(nested, Named) else written(value)}")
         return f"{self.key}({','.join(changed)})" if changed else self.key

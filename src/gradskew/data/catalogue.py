@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.catalogue import Catalogue
 from ..core.errors import check
@@ -12,12 +12,13 @@ from ..core.grammar import parse_one
 
 if TYPE_CHECKING:
     from .base import Source
-    from .partition import Partition
 
-SOURCES: Catalogue[Source] = Catalogue("dataset", __package__, "Source", first=("digits", "fashion_mnist", "cifar10"))
+FIRST = ("digits", "fashion_mnist", "cifar10", "imagenet12", "imagenette", "femnist")
+
+SOURCES: Catalogue[Source] = Catalogue("dataset", __package__, "Source", first=FIRST)
 """All data sets by name."""
-PARTITIONS: Catalogue[Partition] = Catalogue("partition", __package__, "Partition", first=("iid", "dirichlet"))
-"""All partitions by name."""
+PARTITIONS: Catalogue[Any] = Catalogue("partition", __package__, "Partition", first=("iid", "dirichlet", "writer"))
+"""All partitions by name; `partition.make` makes one."""
 
 
 def make(name: str, *, folder: Path | None = None, download: bool = False) -> Source:

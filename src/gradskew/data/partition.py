@@ -165,4 +165,5 @@ def make(name: str, **defaults: float) -> Partition:
     defaults: options that count where the name gives none, as far as the partition has them.
     """
     key, options = parse_one(name, "partition")
-    return PARTITIONS.make(key, options, defaults=defaults)
+    made: Partition = PARTITIONS.make(key, options, defaults=defaults)
+    return made
