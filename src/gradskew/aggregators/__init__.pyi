@@ -12,6 +12,7 @@ from .catalogue import make as make
 from .catalogue import names as names
 from .cclip import CClip as CClip
 from .dnc import DnC as DnC
+from .fltrust import FLTrust as FLTrust
 from .mean import Mean as Mean
 from .median import Median as Median
 from .multikrum import MultiKrum as MultiKrum

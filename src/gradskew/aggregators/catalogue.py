@@ -32,8 +32,8 @@ MIXINGS: Catalogue[Mixing] = Catalogue("mixing", __package__, "Mixing", register
 
 
 def names() -> list[str]:
-    """Return the names of all rules, without mixings."""
-    return list(RULES)
+    """Return the names of all rules that need no more than the rows, without mixings."""
+    return [key for key, cls in RULES.classes.items() if not cls.needs]
 
 
 def make(name: str, *, preset: str = "paper") -> Aggregator:

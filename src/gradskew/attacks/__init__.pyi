@@ -2,6 +2,7 @@ from .base import Attack as Attack
 from .base import Collusion as Collusion
 from .base import Context as Context
 from .base import Forgery as Forgery
+from .base import View as View
 from .bitflip import BitFlip as BitFlip
 from .catalogue import ATTACKS as ATTACKS
 from .catalogue import make as make

@@ -11,8 +11,10 @@ from ..aggregators import MIXINGS, RULES, UserRule
 from ..attacks import ATTACKS, UserAttack
 from ..core.errors import InputError, unknown
 from ..core.grammar import parse, parse_one
+from ..core.options import options_of
 from ..core.presets import PRESETS
 from ..data import SOURCES, FileSource
+from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..models import MODELS
 from ..report.table import with_options
@@ -35,7 +37,7 @@ def command(records: Sequence[Record]) -> str | None:
         return None
     preset = _preset(records)
     model = _model(spec)
-    if source is None or preset is None or model is None or spec["sgd"]["clip"] is None:
+    if source is None or preset is None or model is None or spec["sgd"]["clip"] is None or "server" in spec:
         return None
     given: dict[str, Any] = {"dataset": spec["dataset"]}
     if issubclass(source, FileSource):
@@ -43,8 +45,10 @@ def command(records: Sequence[Record]) -> str | None:
     given |= {"partition": with_options(spec["partition"]), "model": model}
     settings = {**spec, **spec["sgd"]}
     given |= {key: settings[key] for key in ALWAYS if key != "sampled" or "sampled" in spec}
-    changed = [key for key in COMMON if settings.get(key, COMMON[key]) != COMMON[key] and key not in given]
-    given |= {key: settings[key] for key in changed}
+    for field, known in options_of(Options, SGD):
+        value = settings.get(field.name, field.default)
+        if known.help and known.digest != "apart" and field.name not in given and value != field.default:
+            given[field.name] = value
     given |= {} if preset == COMMON["preset"] else {"preset": preset}
     for option, key in (("attacks", "attack_name"), ("aggregators", "aggregator_name")):
         given[option] = ",".join(dict.fromkeys(record.spec[key] for record in records))

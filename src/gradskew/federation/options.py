@@ -23,6 +23,8 @@ class Options:
     after the last five; where the test images are those of thousands of clients, that costs more than training ten.
     lens: each round the skew of the honest rows is measured, and what the rule made of them; it changes nothing of the
     training. pictures: the rounds whose rows are embedded in the plane; None means the first, the middle and the last.
+    root_examples: training images that the server holds for itself, for rules that need its own update (fltrust);
+    clients get the rest.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -50,6 +52,9 @@ class Options:
         help="Byzantine rows that the rule is told of: actual (default) or expected.",
     )
     buffers: str = option("mean", choices=("mean", "aggregated"), digest="always")
+    root_examples: int = option(
+        0, at_least=0, help="Training images that the server holds, for rules that need its own update. Default 0."
+    )
     seed: int = option(0, at_least=0, digest="always")
     engine: str = option(
         "auto",

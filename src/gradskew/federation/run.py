@@ -24,6 +24,7 @@ from .code_digest import check_unchanged, user_code
 from .optimizer import SGD
 from .options import Options
 from .schema import check_spec
+from .server import FedAvg, ServerOptimizer
 
 LAST = 5  # rounds that the reported accuracy averages over
 LENS = 1  # counts up when what the lens measures changes
@@ -40,10 +41,11 @@ class Run(Options):
     attack: Attack = field(default_factory=NoAttack)
     aggregator: Aggregator = field(default_factory=Mean)
     sgd: SGD = field(default_factory=lambda: SGD(epochs=2, batch=16, lr=0.2))
+    server: ServerOptimizer = field(default_factory=FedAvg)
 
     def __post_init__(self) -> None:
         kinds = {"source": Source, "partition": Partition, "model": Model, "attack": Attack, "aggregator": Aggregator}
-        for name, kind in {**kinds, "sgd": SGD}.items():
+        for name, kind in {**kinds, "sgd": SGD, "server": ServerOptimizer}.items():
             value = getattr(self, name)
             good = isinstance(value, kind)
             check(good, f"{name} must be a {kind.__name__} object, not {value!r:.60} (names become objects by make)")
@@ -57,6 +59,10 @@ class Run(Options):
         possible = self.precision != "tf32" or torch.device(self.device).type == "cuda"
         check(possible, "precision = tf32 needs a CUDA device; a CPU has float32 and bf16")
         resolve(self.engine, self.model, self.device)
+        lacking = "reference" in self.aggregator.needs and not self.root_examples
+        check(
+            not lacking, f"{self.aggregator.name} needs the server's own update: root_examples = 100 gives it the data"
+        )
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
         for round in self.pictures or ():
             check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)
@@ -83,7 +89,8 @@ class Run(Options):
         if resolve(self.engine, self.model, self.device) == "loop":
             return self.num_sampled
         data = self.source.load()
-        return together(self.num_sampled, num_parameters(self.model, data.shape, data.num_classes))
+        trained = self.num_sampled + bool(self.root_examples)
+        return together(trained, num_parameters(self.model, data.shape, data.num_classes))
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -112,6 +119,8 @@ class Run(Options):
         }
         if self.together < self.num_sampled:
             content["together"] = self.together
+        if self.server != FedAvg():
+            content["server"] = describe(self.server)
         if self.lens:
             content["lens"] = LENS
         if self.pictured != replace(self, pictures=None).pictured:
@@ -144,7 +153,7 @@ class Run(Options):
 
     def _parts(self) -> list[Any]:
         factory = getattr(self.model, "factory", None)
-        parts = [self.source, self.partition, self.model, factory, self.attack, *_stages(self.aggregator)]
+        parts = [self.source, self.partition, self.model, factory, self.attack, *_stages(self.aggregator), self.server]
         return [part for part in parts if part is not None]
 
 
