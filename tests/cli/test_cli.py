@@ -597,8 +597,7 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
         "data",
         "download",
     }
-    known = set(settings.COMMON) | set(settings.RECIPES["digits"])
-    assert names == known | {"partition", "sampled", "beta", "min_samples", "pictures"}
+    assert names == set(settings.COMMON) | {"partition", "beta", "min_samples"}
 
 
 def test_a_run_goes_on_where_nobody_reads_its_progress_any_more(tmp_path):

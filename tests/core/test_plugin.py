@@ -116,7 +116,7 @@ def test_the_name_makes_it_again(name):
         ("foreign:mean(2)", "are written name=value"),
         ("nnm+foreign:", "cannot read"),
         ("foreign:mean+nnm", "nnm is a mixing and stands before a rule"),
-        ("foreign:mean+median", "unknown mixing 'foreign:mean'"),
+        ("foreign:mean+median", "foreign:mean must be a class that inherits Mixing, or an object of one"),
     ],
 )
 def test_wrong_paths_are_one_line(name, message):

@@ -12,7 +12,7 @@ import click
 
 from ..core.errors import check
 from .completion import one, several
-from .options import execution
+from .options import SEEDS, execution, files
 from .playing import announce, foretell, play, stoppable, take_workers, tell_memory
 from .publishing import report_html
 
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     shell_complete=one("dataset"),
     help="As `gradskew list` names them. Default: the one that the paper shows.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the data set's files.")
-@click.option("--download", is_flag=True, default=None, help="Fetch the files from the Hugging Face hub.")
+@files
 @click.option(
     "--scale",
     shell_complete=one("scale"),
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 )
 @click.option("--aggregators", shell_complete=several("aggregator"), help="Some of the rules, or others.")
 @click.option("--rounds", type=int, help="Communication rounds. Default: by scale.")
-@click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default: by scale.")
+@SEEDS
 @execution
 def paper(experiment: str, scale: str, out: Path, workers: int | None, **options: Any) -> None:
     """Play a table or figure of the paper and set it beside the paper's own.
@@ -53,8 +52,9 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     are not run again.
     """
     from ..core.files import write
+    from ..paper.catalogue import EXPERIMENTS
     from ..paper.charts import chart
-    from ..paper.experiments import EXPERIMENTS, grouped, is_whole, notes, plan, sheets
+    from ..paper.experiments import grouped, is_whole, notes, plan, sheets
     from ..paper.screen import show_sheets
     from ..paper.sheets import caption, markdown
     from ..report.export import plain, results_csv
@@ -99,7 +99,8 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
 def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **options: Any) -> None:
     """Figures 1 and 2: for each seed a run, and the updates of some of its rounds in the plane."""
     from ..core.files import write
-    from ..paper.experiments import EXPERIMENTS, is_whole
+    from ..paper.catalogue import EXPERIMENTS
+    from ..paper.experiments import is_whole
     from ..paper.lle_figures import follow
     from ..report.figures import lle_figure
     from ..report.terminal import ProgressLine

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError, check, warn
+from ..core.grammar import split_list
 from ..core.importing import one_line
-from ..core.names import split_list
 
 if TYPE_CHECKING:
     from ..federation.run import Run

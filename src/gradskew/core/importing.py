@@ -14,14 +14,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from .errors import InputError
+from .grammar import split_prefix
 
 LIMIT = 60.0  # seconds that an import or a call may take
 AGAIN = 1.0  # seconds after which a call that has caught the signal gets it once more
 
 
 def is_path(name: str) -> bool:
-    """Whether a name, with or without options, is a path."""
-    return ":" in name.partition("(")[0]
+    """Whether a name, with or without options, is a path, and not a file behind a prefix such as `npz:`."""
+    return ":" in name.partition("(")[0] and not split_prefix(name)[0]
 
 
 def import_object(path: str, kind: str) -> Any:
@@ -40,9 +41,9 @@ def import_object(path: str, kind: str) -> Any:
 
 
 def registered(kind: str) -> dict[str, str]:
-    """The names that installed packages register as entry points of `gradskew.<kind>s`, with their paths."""
-    found = importlib.metadata.entry_points(group=f"gradskew.{kind}s")
-    return {entry.name.replace("-", "_"): f"{entry.module}:{entry.attr}" for entry in reversed(list(found))}
+    """Return the names that installed packages register as entry points of `gradskew.<kind>s`, with their paths."""
+    points = importlib.metadata.entry_points(group=f"gradskew.{kind}s")
+    return {entry.name.lower().replace("-", "_"): f"{entry.module}:{entry.attr}" for entry in reversed(list(points))}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar, Self
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from .errors import InputError, check, check_choice, check_number
+from .grammar import parse_one
 from .importing import LIMIT, import_object, is_path, one_line, time_limit
-from .names import parse_one
 from .randomness import drawing
 from .state import Stateful
 
@@ -181,27 +181,16 @@ class Plugin(Stateful):
                 vars(self._holder)[attribute] = value.numpy().copy() if word == "array" else copy.copy(value)
 
 
-def load_plugin(
-    wrapper: type[Plugin],
-    base: type,
-    path: str,
-    given: Mapping[str, Any],
-    *,
-    called: str = "",
-    taken: Collection[str] = (),
-) -> Any:
-    """What stands at a path, made with these options: as it is if it is one of ours (a `base`), else wrapped.
+def load_plugin(wrapper: type[Plugin], base: type, path: str, given: Mapping[str, Any], called: str = "") -> Any:
+    """Return the object at a path, made with these options: as it is if it is a `base`, else wrapped.
 
-    called: the name under which a package registered it. taken: the names of ours. InputError if it cannot be imported
-    or built, or goes by such a name.
+    called: the name under which a package registered it. InputError if it cannot be imported or built.
     """
     own = {key: value for key, value in given.items() if key in ("arrays", "limit")}
     options = ",".join(f"{key}={value!r}" for key, value in given.items() if key not in own)
     made = wrapper(path=path.strip(), options=options, called=called, **own)
     target = made.target
     if isinstance(target, base):
-        key = getattr(target, "key", "")
-        check(key not in taken, f"{path} calls itself {key!r}, which is one of ours: give it a key of its own")
         return target
     check(callable(target), f"{path} is a {type(target).__name__}, not something that can be called")
     made.reset()  # what was built for a look is not what a run starts with

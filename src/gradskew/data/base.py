@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -129,6 +129,7 @@ class Source(Named, ABC):
 
     min_samples: ClassVar[int] = 10  # per client, under a Dirichlet partition
     partition: ClassVar[str] = "dirichlet"  # unless told otherwise
+    recipe: ClassVar[Mapping[str, Any]] = {}  # the options of `bench` that fit it; chosen by unattacked runs alone
 
     @abstractmethod
     def read(self) -> Dataset:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from . import cifar_batches
-from .file_source import FileSource, Layout
+from .file_source import PHOTOS, FileSource, Layout
 from .images import Format
 from .parquet import ParquetTable
 
@@ -24,6 +25,7 @@ class CIFAR10(FileSource):
     key: ClassVar[str] = "cifar10"
     source: ClassVar[str] = "Krizhevsky, 2009"
     num_classes: ClassVar[int] = 10
+    recipe: ClassVar[Mapping[str, Any]] = {**PHOTOS, "rounds": 60}
     mean: ClassVar[tuple[float, ...]] = (0.4914, 0.4822, 0.4465)
     std: ClassVar[tuple[float, ...]] = (0.2023, 0.1994, 0.2010)
     hub: ClassVar[str] = "uoft-cs/cifar10"

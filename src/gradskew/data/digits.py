@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,14 @@ class Digits(Source):
     key: ClassVar[str] = "digits"
     source: ClassVar[str] = "Alpaydin and Kaynak, UCI 1998"
     min_samples: ClassVar[int] = 2
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "model": "mlp(hidden=32)",
+        "rounds": 60,
+        "epochs": 2,
+        "batch": 16,
+        "lr": 0.2,
+        "momentum": 0.9,
+    }
 
     def read(self) -> Dataset:
         from sklearn.datasets import load_digits

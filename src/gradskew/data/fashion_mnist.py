@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,6 +34,14 @@ class FashionMNIST(FileSource):
     key: ClassVar[str] = "fashion_mnist"
     source: ClassVar[str] = "Xiao et al., 2017"
     num_classes: ClassVar[int] = 10
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "model": "mlp(hidden=100)",
+        "rounds": 40,
+        "epochs": 1,
+        "batch": 32,
+        "lr": 0.1,
+        "momentum": 0.9,
+    }
     mean: ClassVar[float] = 0.2860
     std: ClassVar[float] = 0.3530
     hub: ClassVar[str] = "zalando-datasets/fashion_mnist"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.errors import InputError, check
 from .base import Array
-from .file_source import FileSource, Layout, Part, id_array
+from .file_source import PHOTOS, FileSource, Layout, Part, id_array
 from .images import Format
 from .parquet import ParquetTable
 
@@ -33,6 +33,7 @@ class FEMNIST(FileSource):
     source: ClassVar[str] = "Caldas et al., 2018"
     partition: ClassVar[str] = "writer"
     num_classes: ClassVar[int] = 62
+    recipe: ClassVar[Mapping[str, Any]] = {**PHOTOS, "model": "femnist_cnn", "sampled": 10, "evaluate_every": 10}
     hub: ClassVar[str] = "flwrlabs/femnist"
     advice: ClassVar[str] = (
         "Make LEAF's data/train/*.json and data/test/*.json with https://github.com/TalwalkarLab/leaf, or take the "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +18,15 @@ from . import cache
 from .base import Array, Dataset, Source, Split, check_labels
 
 MAX_ID_LENGTH = 200  # characters of a writer's id
+# The options of `bench` that fit small photographs: the recipe of more than one data set.
+PHOTOS: Mapping[str, Any] = {
+    "model": "cnn(stride=2)",
+    "rounds": 50,
+    "epochs": 1,
+    "batch": 32,
+    "lr": 0.1,
+    "momentum": 0.9,
+}
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..core.errors import check_number
 from . import image_tree
-from .file_source import FileSource, Layout
+from .file_source import PHOTOS, FileSource, Layout
 from .images import Format
 from .parquet import ParquetTable
 
@@ -20,6 +21,7 @@ class Subset(FileSource, ABC):
 
     mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+    recipe: ClassVar[Mapping[str, Any]] = PHOTOS
     size: int = 224
 
     def __post_init__(self) -> None:

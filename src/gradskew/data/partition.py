@@ -12,9 +12,11 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError, check, check_number
-from ..core.names import Named, Registry, parse_one
+from ..core.grammar import parse_one
+from ..core.names import Named
 from ..core.randomness import numpy_generator
-from . import Dataset, Split
+from .base import Dataset, Split
+from .catalogue import PARTITIONS
 
 MAX_DRAWS = 1000
 MIN_DRAWS = 20  # after these many draws, give up if more than MAX_SHORT clients per draw had too few inputs
@@ -162,10 +164,11 @@ def _writers(split: Split) -> np.ndarray:
     return split.writers.cpu().numpy()
 
 
-PARTITIONS: Registry[Partition] = Registry("partition", [IID, Dirichlet, ByWriter])
-
-
 def make(name: str, **defaults: float) -> Partition:
-    """The partition with this name: `iid`, `dirichlet(beta=0.1)`. `defaults` count where the name gives no option."""
+    """Return the partition with this name: `iid`, `dirichlet(beta=0.1)`, `package.module:MyPartition(shards=2)`.
+
+    defaults: options that count where the name gives none, as far as the partition has them.
+    """
     key, options = parse_one(name, "partition")
-    return PARTITIONS.make(key, options, defaults if key == "dirichlet" else None)
+    made: Partition = PARTITIONS.make(key, options, defaults=defaults)
+    return made

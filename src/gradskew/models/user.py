@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from ..core.errors import InputError, check, check_choice, unknown
 from ..core.importing import import_object
-from ..core.names import parse_one
+from ..core.names import options
 from .base import Model
 
 
@@ -48,19 +48,19 @@ class UserModel(Model):
         return copy.deepcopy(module)  # a factory may return the same module at every call, and training changes it
 
 
-def from_path(text: str) -> UserModel:
-    """The model `package.module:function`, or `package.module:function(vectorised=True)`.
-
-    Modules in the current folder are found.
-    """
-    path, bracket, tail = text.partition("(")
-    _, given = parse_one(f"user{bracket}{tail}", "model")
+def load(path: str, given: Mapping[str, Any]) -> Model:
+    """Return the model at a path: a `Model`, or a function that builds a module, with the option `vectorised`."""
+    thing = import_object(path, "model")
+    cls = thing if isinstance(thing, type) and issubclass(thing, Model) else UserModel
+    if isinstance(thing, Model):
+        check(not given, f"{path} is an object, not a class: it takes no options")
+        return thing
+    known = [field.name for field in options(cls) if field.repr]
     for option in given:
-        if option != "vectorised":
-            raise unknown(f"option of {path}", option, ["vectorised"])
-    factory = import_object(path, "model")
+        if option not in known:
+            raise unknown(f"option of {path}", option, known or ["none"])
     try:
-        return UserModel(factory=factory, **given)
+        return cls(**given) if cls is thing else UserModel(factory=thing, **given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

@@ -27,7 +27,8 @@ from ..federation.rounds import Federation
 from ..federation.run import Run
 from ..skew import Picture, embed
 from ..skew.embedding import NEIGHBOURS
-from .experiments import EXPERIMENTS, PRESET, plan
+from .catalogue import EXPERIMENTS, PRESET
+from .experiments import plan
 
 STRIKES = cast(STRIKE, attacks.make("strike", preset=PRESET))
 
