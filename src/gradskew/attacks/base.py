@@ -53,10 +53,6 @@ class Attack(Stateful, ABC):
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
         """Once a round, before the call: the known honest rows and their clients. Only this advances the state."""
 
-    def extra_rows(self, f: int) -> int:
-        """How many rows' worth of float32 a call and the state take, for the estimate of memory: f, the rows sent."""
-        return f
-
     def begin(self, seed: int) -> None:
         """Once, before the first round: the run's seed, for an attack whose start is drawn."""
 
@@ -97,10 +93,6 @@ class Attack(Stateful, ABC):
 
 class Collusion(Attack):
     """All Byzantine clients send the same row, made from the honest ones alone."""
-
-    def extra_rows(self, f: int) -> int:
-        """The one row, and a few vectors on the way to it."""
-        return 4
 
     @abstractmethod
     def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:

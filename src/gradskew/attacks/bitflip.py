@@ -21,9 +21,6 @@ class BitFlip(NoAttack):
     key: ClassVar[str] = "bitflip"
     source: ClassVar[str] = "Allen-Zhu et al., ICLR 2021"
 
-    def extra_rows(self, f: int) -> int:
-        return f
-
     def __call__(
         self,
         honest: Tensor,

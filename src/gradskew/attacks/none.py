@@ -19,9 +19,6 @@ class NoAttack(Attack):
 
     key: ClassVar[str] = "none"
 
-    def extra_rows(self, f: int) -> int:
-        return 0
-
     def __call__(
         self,
         honest: Tensor,

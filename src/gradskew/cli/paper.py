@@ -13,7 +13,7 @@ import click
 from ..core.errors import check
 from .completion import one, several
 from .options import execution
-from .playing import announce, foretell, play, stoppable, take_workers, tell_memory
+from .playing import announce, announce_memory, announce_time, play, stoppable, take_workers
 from .publishing import report_html
 
 if TYPE_CHECKING:
@@ -114,9 +114,9 @@ def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **option
     found = [each.stored() for each in followed]
     left = [each.played for each, drawn in zip(followed, found, strict=True) if drawn is None]
     announce(f"{experiment} on {run.source.name}, scale {scale}", runs, len(left), f" -> {out}")
-    tell_memory(left)
+    announce_memory(left)
     with stoppable(out):
-        foretell(left)
+        announce_time(left)
         for number, (each, drawn) in enumerate(zip(followed, found, strict=True)):
             if drawn is None:
                 with ProgressLine() as line:
