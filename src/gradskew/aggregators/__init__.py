@@ -85,8 +85,8 @@ def _theirs(name: str, options: Mapping[str, Any]) -> Aggregator:
     others = {} if is_path(name) else registered("aggregator")
     if not is_path(name) and name not in others:
         raise unknown("aggregator", name, [*RULES, *MIXINGS, *others])
-    called = name if name in others else ""
+    alias = name if name in others else ""
     rule: Aggregator = load_plugin(
-        UserRule, Aggregator, others.get(name, name), options, called=called, taken=list(RULES)
+        UserRule, Aggregator, others.get(name, name), options, alias=alias, taken=list(RULES)
     )
     return rule

@@ -73,8 +73,6 @@ def _theirs(name: str, options: Mapping[str, Any]) -> Attack:
     others = {} if is_path(name) else registered("attack")
     if not is_path(name) and name not in others:
         raise unknown("attack", name, [*ATTACKS, *others])
-    called = name if name in others else ""
-    attack: Attack = load_plugin(
-        UserAttack, Attack, others.get(name, name), options, called=called, taken=list(ATTACKS)
-    )
+    alias = name if name in others else ""
+    attack: Attack = load_plugin(UserAttack, Attack, others.get(name, name), options, alias=alias, taken=list(ATTACKS))
     return attack

@@ -1,4 +1,4 @@
-"""An attack that is not ours: a function of the honest rows, or an object such as ByzFL's attacks, by its path."""
+"""A user's own attack: a function of the honest rows, or an object such as ByzFL's attacks, by its path."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .base import Attack, Context, check_both
 
 @dataclass(frozen=True, kw_only=True)
 class UserAttack(Plugin, Attack):
-    """Somebody else's attack: called with the honest rows, and with f or `own` if it takes them.
+    """A user's attack: called with the honest rows, and with f or `own` if it has parameters for them.
 
-    It gets copies; it returns one row (d,), which all f send, or f rows (f, d).
+    It gets copies; it returns one row (d,), which all f clients send, or f rows (f, d).
     """
 
     kind: ClassVar[str] = "attack"
@@ -33,7 +33,7 @@ class UserAttack(Plugin, Attack):
     ) -> Tensor:
         check_both(honest, own, n)
         seed = 0 if generator is None else generator.initial_seed()
-        sent = self.ask(honest.detach().clone(), {"f": len(own), "own": own.detach().clone()}, seed)
+        sent = self.call(honest.detach().clone(), {"f": len(own), "own": own.detach().clone()}, seed)
         good = tuple(sent.shape) in ((own.shape[1],), tuple(own.shape))
         check(good, f"{self.name} returned the shape {tuple(sent.shape)}, not (d,) or (f, d) = {tuple(own.shape)}")
         return sent.expand(len(own), -1)
