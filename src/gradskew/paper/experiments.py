@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from .. import aggregators, attacks
 from ..core.errors import check, check_choice, unknown
 from ..core.names import parse_one
+from ..core.randomness import generator
 from ..federation.run import Run
 from ..report.table import Table, with_options
 from ..report.verdict import remarks
@@ -46,8 +49,7 @@ class Experiment:
 
     dataset: where the paper shows it, or our choice where its text does not say (Figure 8). federation: options of
     `bench` that differ from Table 1's. chart: how accuracies are drawn, as `points`, as `lines` over the columns or
-    over the `rows`; empty: as a table only. embedded: of how many rounds the updates are embedded instead, and with
-    `forged` STRIKE's beside them unless told otherwise.
+    over the `rows`; empty: as a table only. pictured: of how many rounds the updates are drawn in the plane instead.
     """
 
     title: str
@@ -59,15 +61,13 @@ class Experiment:
     partitions: Mapping[str, str] = field(default_factory=dict)
     federation: Mapping[str, Any] = field(default_factory=dict)
     chart: str = ""
-    embedded: int = 0
-    forged: bool = False
+    pictured: int = 0
 
 
-EMBEDDED: Mapping[str, Any] = {
+PICTURED: Mapping[str, Any] = {
     "dataset": "cifar10",
-    "attacks": {"none": "none"},
     "aggregators": {"mean": "mean"},
-    "federation": {"clients": 100, "sampled": 100, "byzantine": 0},
+    "federation": {"clients": 100, "sampled": 100},
 }
 EXPERIMENTS: Mapping[str, Experiment] = {
     "table1": Experiment(title="Table 1: accuracy under seven attacks on seven rules", dataset="cifar10"),
@@ -77,8 +77,10 @@ EXPERIMENTS: Mapping[str, Experiment] = {
         attacks={key: ATTACKS[key] for key in ("bitflip", "lie", "mimic", "strike")},
         aggregators={f"nnm+{key}": f"NNM + {RULES[key]}" for key in ("median", "rfa", "dnc")},
     ),
-    "figure1": Experiment(title="Figure 1: LLE of honest updates", embedded=1, forged=True, **EMBEDDED),
-    "figure2": Experiment(title="Figure 2: LLE of honest updates", embedded=6, **EMBEDDED),
+    "figure1": Experiment(
+        title="Figure 1: LLE of honest and forged updates", attacks={"strike": "STRIKE"}, pictured=1, **PICTURED
+    ),
+    "figure2": Experiment(title="Figure 2: LLE of honest updates", attacks={"none": "none"}, pictured=6, **PICTURED),
     "figure4": Experiment(
         title="Figure 4: accuracy under seven attacks on rules behind bucketing",
         dataset="imagenet12",
@@ -144,6 +146,8 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
     check_choice("scale", scale, SCALES)
     experiment = EXPERIMENTS[name]
     chosen = {key: value for key, value in given.items() if value is not None}
+    free = not experiment.pictured or ("pictures" not in chosen and chosen.get("lens") is not False)
+    check(free, f"{name} shows rounds that its seed draws: --pictures and --no-lens are for tables")
     written = str(chosen.get("dataset", experiment.dataset))
     key, options = parse_one(written, "dataset")
     settings = {
@@ -151,7 +155,7 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
         "attacks": ",".join(experiment.attacks),
         "aggregators": ",".join(experiment.aggregators),
         **_scaled(key, scale),
-        **({"rounds": IMAGES["rounds"]} if experiment.embedded and scale == "paper" else {}),  # on FEMNIST too
+        **({"rounds": IMAGES["rounds"]} if experiment.pictured and scale == "paper" else {}),  # on FEMNIST too
         **experiment.federation,
         **chosen,
         "dataset": written if options or scale == "paper" else SMALL.get(key, key),
@@ -163,15 +167,32 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
         for run in make_runs({**settings, "partition": text}):
             row = rows.get(run.attack.name, run.attack.name)
             column = columns.get(run.aggregator.name, run.aggregator.name)
+            run = _pictured(run, experiment.pictured) if experiment.pictured else run
             planned.append(Planned(run, column if text else "", row, label or column))
     return planned
+
+
+def _pictured(run: Run, count: int) -> Run:
+    """Return the run up to the last of the rounds that its seed draws, which are pictured."""
+    rounds = rounds_of(run.seed, run.rounds, count)
+    byzantine = 0 if isinstance(run.attack, attacks.NoAttack) else run.byzantine
+    return replace(run, byzantine=byzantine, rounds=rounds[-1] + 1, lens=True, pictures=tuple(rounds))
+
+
+def rounds_of(seed: int, rounds: int, count: int) -> list[int]:
+    """Return the rounds that the seed draws, `count` of them or all if fewer, in rising order.
+
+    >>> rounds_of(0, rounds=4, count=6)
+    [0, 1, 2, 3]
+    """
+    return sorted(torch.randperm(rounds, generator=generator(seed, "figure rounds"))[:count].tolist())
 
 
 def is_whole(name: str, scale: str, runs: Sequence[Run], **files: Any) -> bool:
     """Whether these runs hold all that the experiment has at this scale. files: where the data are."""
     usual = plan(name, scale=scale, dataset=runs[0].source.key, **files)
-    first = runs[0]  # looking does not make a run another
-    alike = (replace(place.run, lens=first.lens, pictures=first.pictures) for place in usual)
+    first, pictured = runs[0], EXPERIMENTS[name].pictured > 0  # else neither the lens nor pictures matter
+    alike = [p.run if pictured else replace(p.run, lens=first.lens, pictures=first.pictures) for p in usual]
     return {run.digest for run in alike} <= {run.digest for run in runs}
 
 
