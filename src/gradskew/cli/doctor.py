@@ -44,14 +44,7 @@ COMMANDS = {
 EXTRAS = "flwr ray huggingface_hub"  # may be missing
 PACKAGES = f"{ALWAYS} numba pyarrow {EXTRAS}".split()
 # The module to import, where its name is another. Our own part of Flower checks the versions that it can use.
-MODULES = {
-    "pyarrow": "pyarrow.parquet",
-    "pillow": "PIL.Image",
-    "scikit-learn": "sklearn",
-    "matplotlib": "matplotlib.figure",
-    "rich": "rich.console",
-    "flwr": "gradskew.flower.interface",
-}
+MODULES = {"pillow": "PIL.Image", "scikit-learn": "sklearn", "flwr": "gradskew.flower.interface"}
 
 
 @dataclass(frozen=True)
@@ -143,8 +136,7 @@ def devices() -> Iterator[Fact]:
         yield Fact("torch", "gpu", f"none: {why}", details={"built": built, "gpus": 0})
     for number in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(number)
-        details = {"name": gpu.name, "memory": gpu.total_memory}
-        yield Fact("torch", f"cuda:{number}", f"{gpu.name}, {_gb(gpu.total_memory)}", details=details)
+        yield Fact("torch", f"cuda:{number}", f"{gpu.name}, {_gb(gpu.total_memory)}", details={"name": gpu.name})
 
 
 def kernels() -> Iterator[Fact]:
@@ -156,9 +148,7 @@ def kernels() -> Iterator[Fact]:
     (square,) = kernels.squared_distances_to(torch.tensor([[3.0, 4.0]]), torch.zeros(2)).tolist()
     compiled: Any = kernels._squares
     kept = compiled.stats.cache_path
-    text = (
-        f"compiled, kept in {kept}" if kept else "compiled anew in each process: NUMBA_CACHE_DIR names a folder for it"
-    )
+    text = f"compiled, kept in {kept}" if kept else "compiled anew in each process: set NUMBA_CACHE_DIR to a folder"
     text = text if square == 25 else f"wrong: the squared length of (3, 4) is not {square}"
     yield Fact("torch", "kernels", text, square == 25, {"kept": kept})
 
@@ -170,8 +160,7 @@ def data() -> Iterator[Fact]:
     yield Fact("data", "digits", "embedded")
     usual = FashionMNIST.usual
     exists = usual.is_dir() and FashionMNIST().find(usual) is not None
-    text = str(usual) if exists else f"not in {usual}: --data names its folder"
-    yield Fact("data", FashionMNIST.key, text, details={"found": exists})
+    yield Fact("data", FashionMNIST.key, str(usual) if exists else f"not in {usual}: --data names its folder")
     names = set()
     for path in cache.root().glob(f"*/{cache.ABOUT}"):
         with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged entry
@@ -187,16 +176,16 @@ def folder(name: str, path: Path) -> Fact:
         with tempfile.TemporaryFile(dir=existing):
             free = shutil.disk_usage(existing).free
     except OSError as error:
-        text = f"{path}: cannot be written ({error.strerror or error})"
-        return Fact("folders", name, text, False, {"path": str(path)})
+        return Fact(
+            "folders", name, f"{path}: cannot be written ({error.strerror or error})", False, {"path": str(path)}
+        )
     return Fact("folders", name, f"{path}: {_gb(free)} free", details={"path": str(path), "free": free})
 
 
 def package(name: str, error: str = "") -> Fact:
     """Import a package; return its version, or what is wrong and how to install it. error: known to be wrong."""
-    needed, option = requirement(name), ""
+    needed, option, version = requirement(name), "", None
     oldest = re.search(r">=\s*([\d.]+)", needed)
-    version = None
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -225,8 +214,12 @@ def import_error(module: str) -> str:
     """Import a module, whatever it prints or raises; return what is wrong, "" if nothing."""
     quiet = io.StringIO()
     try:
-        with time_limit(PATIENCE), redirect_stdout(quiet), redirect_stderr(quiet), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with (
+            time_limit(PATIENCE),
+            redirect_stdout(quiet),
+            redirect_stderr(quiet),
+            warnings.catch_warnings(action="ignore"),
+        ):
             importlib.import_module(module)
     except InputError as error:  # our own line
         return str(error)
@@ -243,13 +236,13 @@ def commands(packages: Sequence[Fact], can_write: bool) -> Iterator[Fact]:
         needed = f"{ALWAYS} {more}".split()
         reasons = [f"needs {each}" for each in needed if each in missing]
         reasons += [] if can_write else ["--out must name a folder that can be written"]
-        good = can_write and not bad.intersection(needed)
+        good = can_write and bad.isdisjoint(needed)
         yield Fact("commands", name, "; ".join(reasons) or "can run", good, {"runs": not reasons, "missing": reasons})
 
 
 def _numbers(version: str) -> list[int]:
     """Return the numbers of a version: 2.13.0+cpu is [2, 13, 0]."""
-    return [int(part) for part in re.match(r"[\d.]*", version)[0].split(".") if part]  # type: ignore[index]
+    return [int(part) for part in re.findall(r"\d+", version.partition("+")[0])]
 
 
 def _gb(size: int) -> str:
