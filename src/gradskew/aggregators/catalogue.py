@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 FIRST = ("mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc")  # of the paper, and the mean
 
 
-def _load(path: str, given: Mapping[str, Any], called: str) -> Aggregator:
+def _load(path: str, given: Mapping[str, Any], alias: str) -> Aggregator:
     """Make the rule at a path; one that is no `Aggregator` is wrapped."""
     from ..core.plugin import load_plugin
     from .base import Aggregator
     from .user import UserRule
 
-    rule: Aggregator = load_plugin(UserRule, Aggregator, path, given, called=called)
+    rule: Aggregator = load_plugin(UserRule, Aggregator, path, given, alias=alias)
     return rule
 
 

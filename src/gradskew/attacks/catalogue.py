@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 FIRST = ("none", "bitflip", "labelflip", "lie", "ipm", "minmax", "minsum", "mimic", "strike")  # of the paper
 
 
-def _load(path: str, given: Mapping[str, Any], called: str) -> Attack:
+def _load(path: str, given: Mapping[str, Any], alias: str) -> Attack:
     """Make the attack at a path; one that is no `Attack` is wrapped."""
     from ..core.plugin import load_plugin
     from .base import Attack
     from .user import UserAttack
 
-    attack: Attack = load_plugin(UserAttack, Attack, path, given, called=called)
+    attack: Attack = load_plugin(UserAttack, Attack, path, given, alias=alias)
     return attack
 
 

@@ -36,10 +36,6 @@ class Mimic(Attack):
         check_number("warmup", self.warmup, at_least=1, whole=True)
         check_choice("variant", self.variant, ("paper", "strike-authors"))
 
-    def extra_rows(self, f: int) -> int:
-        """z and mu in float64, in two snapshots as well, and half a dozen vectors of the kind while they are made."""
-        return 24
-
     def begin(self, seed: int) -> None:
         self._state["seed"] = seed
 

@@ -90,7 +90,10 @@ def _rule(spec: Mapping[str, Any], preset: str) -> str:
         stage = stage["rule"]
     if stage["name"] != UserRule.key:
         return _ours(name, preset)
-    own = UserRule(**{key: value for key, value in stage.items() if key != "name"}).name
+    fields = {key: value for key, value in stage.items() if key != "name" and value != "auto"}  # torch, if that worked
+    if "called" in fields:  # as records were written before
+        fields["alias"] = fields.pop("called")
+    own = UserRule(**fields).name
     return _ours(name.removesuffix(own) + "mean", preset).removesuffix("mean") + own
 
 

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from .. import aggregators, attacks
 from ..core.errors import check, check_choice, unknown
 from ..core.grammar import parse_one
+from ..core.randomness import generator
 from ..data import SOURCES
 from ..federation.run import Run
 from ..report.table import Table, with_options
@@ -36,6 +39,8 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
     check_choice("scale", scale, SCALES)
     experiment = EXPERIMENTS[name]
     chosen = {key: value for key, value in given.items() if value is not None}
+    free = not experiment.pictured or ("pictures" not in chosen and chosen.get("lens") is not False)
+    check(free, f"{name} shows rounds that its seed draws: --pictures and --no-lens are for tables")
     written = str(chosen.get("dataset", experiment.dataset))
     key, options = parse_one(written, "dataset")
     settings = {
@@ -43,7 +48,7 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
         "attacks": ",".join(experiment.attacks),
         "aggregators": ",".join(experiment.aggregators),
         **_scaled(key, scale),
-        **({"rounds": IMAGES["rounds"]} if experiment.embedded and scale == "paper" else {}),  # on FEMNIST too
+        **({"rounds": IMAGES["rounds"]} if experiment.pictured and scale == "paper" else {}),  # on FEMNIST too
         **experiment.federation,
         **chosen,
         "dataset": written if options or scale == "paper" else SMALL.get(key, key),
@@ -55,15 +60,32 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
         for run in make_runs({**settings, "partition": text}):
             row = rows.get(run.attack.name, run.attack.name)
             column = columns.get(run.aggregator.name, run.aggregator.name)
+            run = _pictured(run, experiment.pictured) if experiment.pictured else run
             planned.append(Planned(run, column if text else "", row, label or column))
     return planned
+
+
+def _pictured(run: Run, count: int) -> Run:
+    """Return the run up to the last of the rounds that its seed draws, which are pictured."""
+    rounds = rounds_of(run.seed, run.rounds, count)
+    byzantine = 0 if isinstance(run.attack, attacks.NoAttack) else run.byzantine
+    return replace(run, byzantine=byzantine, rounds=rounds[-1] + 1, lens=True, pictures=tuple(rounds))
+
+
+def rounds_of(seed: int, rounds: int, count: int) -> list[int]:
+    """Return the rounds that the seed draws, `count` of them or all if fewer, in rising order.
+
+    >>> rounds_of(0, rounds=4, count=6)
+    [0, 1, 2, 3]
+    """
+    return sorted(torch.randperm(rounds, generator=generator(seed, "figure rounds"))[:count].tolist())
 
 
 def is_whole(name: str, scale: str, runs: Sequence[Run], **files: Any) -> bool:
     """Whether these runs hold all that the experiment has at this scale. files: where the data are."""
     usual = plan(name, scale=scale, dataset=runs[0].source.key, **files)
-    first = runs[0]  # looking does not make a run another
-    alike = (replace(place.run, lens=first.lens, pictures=first.pictures) for place in usual)
+    first, pictured = runs[0], EXPERIMENTS[name].pictured > 0  # else neither the lens nor pictures matter
+    alike = [p.run if pictured else replace(p.run, lens=first.lens, pictures=first.pictures) for p in usual]
     return {run.digest for run in alike} <= {run.digest for run in runs}
 
 
