@@ -23,7 +23,8 @@ from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
 from .memory import check_fits
 from .rows_in_place import in_front, keep_finite
-from .run import LAST, Run
+from .run import Run
+from .schema import LAST
 from .snapshot import Snapshot, Unfit
 
 MOST_COUNTS = 1 << 18  # class counts, of clients and classes, that a record keeps

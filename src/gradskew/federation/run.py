@@ -21,11 +21,7 @@ from ..models import MLP, Model, initial, num_parameters
 from .clients import resolve, together
 from .code_digest import check_unchanged, user_code
 from .optimizer import SGD
-from .schema import check_spec
-
-LAST = 5  # rounds that the reported accuracy averages over
-LENS = 1  # counts up when what the lens measures changes
-SEMANTICS = 1  # counts up when a definition or the arithmetic changes, so that old records are not taken for new ones
+from .schema import LENS, SEMANTICS, check_spec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from functools import cached_property
 from importlib import resources
 from statistics import fmean
 
-from ..federation.run import LAST
+from ..federation.schema import LAST
 from ..report.export import grid, plain
 from ..report.table import Cell, count
 from ..runs.record import Record

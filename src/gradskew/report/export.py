@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from ..federation.run import LAST
+from ..federation.schema import LAST
 from ..runs.record import Record
 from .lens import Lens
 from .table import Table, with_options

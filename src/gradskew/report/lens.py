@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from ..federation.metrics import Metrics
 from ..runs.record import Record
 from ..skew.measures import PROJECTED
 from ..skew.references import MEASURES, Measure
@@ -26,7 +26,7 @@ class Lens:
         self.record = record
 
     @property
-    def seen(self) -> list[dict[str, Any]]:
+    def seen(self) -> list[Metrics]:
         """What the lens wrote down in each of the rounds."""
         return [metrics["lens"] for metrics in self.record.rounds if metrics.get("lens")]
 
