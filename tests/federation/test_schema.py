@@ -93,7 +93,7 @@ WRONG = [
     ("rounds.0.lens.kappa", "inf", "kappa"),
     ("rounds.0.lens.kappa_bound", "nan", "kappa_bound"),
     ("rounds.0.lens.spread", 1e-300, "spread is below 1e-100"),
-    ("rounds.0.lens.towards.0", -1e-300, r"below 1e-100 - at `\$.lens.towards`"),
+    ("rounds.0.lens.towards.0", -1e-300, r"below 1e-100 - at `\$.lens`"),
     ("rounds.0.lens.shut_out", [0], "shuts out a client that has no row"),
     ("rounds.0.lens.shut_out", [5, 5], "shuts out a client that has no row"),
     ("rounds.0.lens.clients", [1, 2], "other clients than rows"),

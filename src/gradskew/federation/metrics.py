@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import cache
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..core.errors import InputError, check
+from ..core.errors import check
 
 MOST = 10**9  # clients, rounds, images
 LEAST, LARGEST = 1e-100, 1e100  # of a measured number that is not 0: sums, ratios and squares of them are finite
@@ -38,12 +39,12 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
     gc: metrics are parsed from JSON, so they hold no cycles.
     """
 
-    others: Any = ()  # the last of the fields, as the only one by keyword
+    others: Any = ()
 
     def get(self, name: str, default: Any = None) -> Any:
         if name in self.others:
             return self.others[name]
-        value = getattr(self, name) if name in self.__struct_fields__[:-1] else UNSET
+        value = getattr(self, name) if name in _known(type(self)) else UNSET
         return default if value is UNSET else value
 
     def __getitem__(self, name: str) -> Any:
@@ -56,7 +57,7 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
         return iter(self.keys())
 
     def keys(self) -> list[str]:
-        return [*(name for name in self.__struct_fields__[:-1] if getattr(self, name) is not UNSET), *self.others]
+        return [*(name for name in _known(type(self)) if getattr(self, name) is not UNSET), *self.others]
 
     def items(self) -> list[tuple[str, Any]]:
         return [(name, self[name]) for name in self]
@@ -66,7 +67,7 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
 
     def keep_others(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep what the content has beside the fields, and return it."""
-        self.others = {key: content[key] for key in content.keys() - {*self.__struct_fields__[:-1]}} or ()
+        self.others = {key: content[key] for key in content.keys() - _known(type(self))} or ()
         return self.others or {}
 
 
@@ -79,8 +80,8 @@ class Seen(Fields):
     principal_share: Share
     shift: Measured
     density: Measured | None
-    towards: Floats
-    principal: Floats
+    towards: Sequence[Projection]  # as `Floats`
+    principal: Sequence[Projection]
     kappa: Measured | None
     kappa_bound: Measured | str | None  # "inf": JSON has no infinity
     selected: Share | None
@@ -90,6 +91,7 @@ class Seen(Fields):
 
     def __post_init__(self) -> None:
         _check_least(self, "spread", "shift", "density", "kappa", "kappa_bound")
+        self.towards, self.principal = map(_compact, (self.towards, self.principal))
         check(self.kappa_bound == "inf" or type(self.kappa_bound) is not str, "kappa_bound is no number")
 
 
@@ -115,6 +117,12 @@ class Round(Fields):
         check(type(self.attack.get("called")) is bool, "attack does not say whether it was called")
 
 
+@cache
+def _known(kind: type[Fields]) -> Set[str]:
+    """Return the names of the metrics that a struct has fields for, in their order."""
+    return dict.fromkeys(kind.__struct_fields__[:-1]).keys()  # `others` comes last, as the only field by keyword
+
+
 Metrics = Round | Mapping[str, Any]  # as read from a record, or as a simulation returns them
 
 
@@ -123,14 +131,11 @@ def plain(metrics: Metrics) -> dict[str, Any]:
     return {key: _plain(value) for key, value in metrics.items()}
 
 
-def floats(kind: type, content: Any) -> Floats:
-    """Return a list of projections as `Floats`, for `msgspec.convert`."""
-    try:
-        values = convert(content, list[Projection])
-    except ValidationError as error:
-        raise InputError(str(error)) from None  # to which `convert` adds the name of the field
-    check(all(value == 0 or abs(value) >= LEAST for value in values), f"a projection is below {LEAST}")
-    return Floats("d", values)
+def _compact(projections: Sequence[float]) -> Floats:
+    """Return projections as `Floats`; InputError for one that is too small."""
+    tiny = [value for value in projections if LEAST > value > -LEAST and value]
+    check(not tiny, f"a projection is below {LEAST}")
+    return Floats("d", projections)
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 
 from ..core.errors import InputError, check
-from .metrics import LARGEST, LEAST, Positive, Round, Seen, Sha256, Share, Whole, floats
+from .metrics import LARGEST, LEAST, Positive, Round, Seen, Sha256, Share, Whole
 
 LAST = 5  # rounds that the reported accuracy averages over
 LENS = 1  # counts up when what the lens measures changes
@@ -182,7 +182,7 @@ def _check_lens(name: str, lens: Seen, honest: int, spec: Mapping[str, Any]) -> 
 def _typed(name: str, content: Any, kind: Any) -> Any:
     """Return the content as a value of a kind; InputError says what is missing, of another type or out of range."""
     try:
-        return convert(content, kind, dec_hook=floats)
+        return convert(content, kind)
     except ValidationError as error:
         raise InputError(f"{name}: {error}") from None
 
