@@ -82,6 +82,11 @@ class Attack(Stateful, ABC):
         n: clients in the round, if the attacker knows only some of the honest; None means h + f.
         """
 
+    @classmethod
+    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
+        """Return a sentence if, by its notes of all rounds, it changed nothing; else an empty text."""
+        return ""
+
     def explain(
         self,
         honest: Tensor,
