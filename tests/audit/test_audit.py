@@ -48,13 +48,24 @@ AUDIT = Audit(TABLE, INSPECTED, {"own:rule": 2.0, "mean": 1.0, "median": 6.5})
 
 
 def test_the_rules_by_hand() -> None:
-    assert [defence.rule for defence in AUDIT.defences] == ["median", "own:rule", "mean"]
-    median, own, mean = AUDIT.defences
-    assert (own.usual, own.attack, own.left, own.damage, own.average_damage) == (90, "own:attack", 62, 28, 24)
-    assert (own.kappa, own.kappa_attack) == (2.0, "lie")
-    assert (own.share, own.shut_out, own.cost) == (0.5, 2.0, 2.0)
-    assert [own.audited, mean.audited, median.audited] == [True, False, False]
-    assert (median.kappa, median.share, median.damage) == (None, None, 4)
+    median, own, mean = AUDIT.to_json()["rules"]
+    assert own == {
+        "rule": "own:rule",
+        "audited": True,
+        "usual": 90,
+        "attack": "own:attack",
+        "left": 62,
+        "damage": 28,
+        "average_damage": 24,
+        "kappa": 2.0,
+        "kappa_attack": "lie",
+        "share": 0.5,
+        "shut_out": 2.0,
+        "cost": 2.0,
+    }
+    assert [line["rule"] for line in (median, mean)] == ["median", "mean"]
+    assert not median["audited"] | mean["audited"]
+    assert [median[key] for key in ("kappa", "kappa_attack", "share", "damage")] == [None, "", None, 4]
     assert AUDIT.least_kappa == pytest.approx(2 / 6)
 
 

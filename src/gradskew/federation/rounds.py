@@ -26,7 +26,8 @@ from .lens import RoundLens
 from .memory import check_fits
 from .root_data import deal
 from .rows_in_place import keep_finite
-from .run import LAST, Run
+from .run import Run
+from .schema import LAST
 from .snapshot import Snapshot, Unfit
 
 MOST_COUNTS = 1 << 18  # class counts, of clients and classes, that a record keeps

@@ -23,12 +23,8 @@ from .clients import resolve, together
 from .code_digest import check_unchanged, user_code
 from .optimizer import SGD
 from .options import Options
-from .schema import check_spec
+from .schema import LENS, SEMANTICS, check_spec
 from .server import FedAvg, ServerOptimizer
-
-LAST = 5  # rounds that the reported accuracy averages over
-LENS = 1  # counts up when what the lens measures changes
-SEMANTICS = 1  # counts up when a definition or the arithmetic changes, so that old records are not taken for new ones
 
 
 @dataclass(frozen=True, kw_only=True)

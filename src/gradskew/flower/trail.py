@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from ..federation.run import LAST
+from ..federation.schema import LAST
 from .interface import MetricRecord
 
 Metrics = dict[str, dict[str, float]]  # by where they come from: train, clients, server

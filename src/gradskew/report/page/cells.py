@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from markupsafe import Markup
 
 from ...runs.record import Record
 from ...skew import Picture
 from ..lens import Lens
-from ..table import Cell, Table
+from ..standing import Cell
+from ..table import Table
 from . import svg
-from .findings import Lenses, average, class_accuracies, largest
+from .findings import class_accuracies
 
 KINDS = (
     ("honest updates, skewed (S)", "skewed"),
@@ -34,18 +36,20 @@ class Opened:
     figures: Sequence[tuple[Markup, str]]
 
 
-def opened(
-    table: Table, anchor: str, key: tuple[str, str], lenses: Lenses, drawn: Mapping[str, Sequence[Picture]]
-) -> Opened:
-    """The cell of an attack and a rule; lens figures only where the records have them."""
+def opened(table: Table, anchor: str, key: tuple[str, str], drawn: Mapping[str, Sequence[Picture]]) -> Opened:
+    """Return the cell of an attack and a rule; lens figures only where the records have them."""
     attack, rule = key
     cell, usual = table.cells[key], table.cells.get(("none", rule))
-    reference = None if attack == "none" or usual is None else usual.records[0]
-    figures = [(_accuracy(cell.records, reference), "Test accuracy in %, by round. Grey: without an attack.")]
-    seen = [lenses[record.digest] for record in cell.records]
-    if any(lens.rounds for lens in seen):
-        figures += _of_the_rule(seen, lenses[reference.digest] if reference else None)
-        figures += _of_the_clients(cell, usual if reference else None, seen[0], lenses)
+    reference = None if attack == "none" or usual is None else usual.lenses[0]
+    figures = [
+        (
+            _accuracy(cell.records, reference.record if reference else None),
+            "Test accuracy in %, by round. Grey: without an attack.",
+        )
+    ]
+    if any(lens.rounds for lens in cell.lenses):
+        figures += _of_the_rule(cell.lenses, reference)
+        figures += _of_the_clients(cell, usual if reference else None)
         figures += _pictures(drawn.get(cell.records[0].digest, ()))
     else:
         share, distance = (_series(cell.records, metric) for metric in ("byzantine_share", "distance"))
@@ -53,17 +57,17 @@ def opened(
             (share, "Byzantine rows' share of the weight."),
             (distance, "Distance of the aggregate from the honest mean."),
         ]
-    return Opened(anchor, attack, rule, _summary(cell, lenses), [(chart, text) for chart, text in figures if chart])
+    return Opened(anchor, attack, rule, _summary(cell), [(chart, text) for chart, text in figures if chart])
 
 
-def _summary(cell: Cell, lenses: Lenses) -> str:
+def _summary(cell: Cell) -> str:
     parts = [f"accuracy {cell.text} %"]
     share = cell.average("byzantine_share")
     if share is not None:
         parts.append(f"Byzantine share of the weight {100 * share:.0f} %")
-    kappa, most = average(cell, lenses, "kappa"), largest(cell, lenses, "kappa")
-    if kappa is not None and most is not None:
-        parts.append(f"kappa {kappa:.2f} on average, {most:.2f} at most")
+    kappas = cell.series("kappa")
+    if kappas:
+        parts.append(f"kappa {fmean(kappas):.2f} on average, {max(kappas):.2f} at most")
     return "; ".join(parts)
 
 
@@ -114,9 +118,9 @@ def _of_the_rule(seen: Sequence[Lens], reference: Lens | None) -> list[tuple[Mar
     ]
 
 
-def _of_the_clients(cell: Cell, usual: Cell | None, lens: Lens, lenses: Lenses) -> list[tuple[Markup, str]]:
-    """Who is shut out, and what becomes of each class."""
-    figures = []
+def _of_the_clients(cell: Cell, usual: Cell | None) -> list[tuple[Markup, str]]:
+    """Draw the clients that are shut out, and the accuracy on each class."""
+    figures, lens = [], cell.lenses[0]
     clients = list(lens.shut_out_rates)
     if clients and any(lens.shut_out_rates.values()):
         place = {client: row for row, client in enumerate(clients)}
@@ -127,7 +131,7 @@ def _of_the_clients(cell: Cell, usual: Cell | None, lens: Lens, lenses: Lenses) 
         named = ", ".join(f"{client} ({100 * lens.shut_out_rates[client]:.0f} %)" for client in often)
         caption = f"Honest clients (down) shut out, by round (across). Most often: {named} of the rounds."
         figures.append((chart, caption))
-    attacked, before = class_accuracies(cell, lenses), class_accuracies(usual, lenses)
+    attacked, before = class_accuracies(cell), class_accuracies(usual)
     if attacked:
         references = before or [None] * len(attacked)
         pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(references, attacked, strict=True))]

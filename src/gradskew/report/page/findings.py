@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from ...aggregators import MIXINGS, RULES
-from ..lens import Lens
-from ..table import Cell, Table
+from ..standing import Cell, Standing
+from ..table import Table
 
 COORDINATEWISE = ("median", "rbtm")
-Lenses = Mapping[str, Lens]
 
 
 @dataclass(frozen=True)
@@ -34,32 +33,30 @@ class Comparison:
     rows: Sequence[tuple[str, Sequence[tuple[str, float]]]]
 
 
-def findings(table: Table, lenses: Lenses) -> list[Finding]:
-    """Each rule under its worst attack, the rule that loses most first."""
+def findings(table: Table) -> list[Finding]:
+    """Return for each rule that an attack hurts its worst attack, the rule that loses most first."""
     made = []
-    for rule in table.rules:
-        attack = table.worst_attacks.get(rule)
-        if attack is not None:
-            lost = _lost(table, attack, rule)
-            sentences = [said for said in _sentences(table, attack, rule, lenses) if said]
-            made.append(Finding(rule, how_it_works(table, rule), attack, lost, sentences))
+    for rule, standing in table.standings.items():
+        if standing.is_hurt:
+            sentences = [sentence for sentence in _sentences(table, standing) if sentence]
+            made.append(Finding(rule, how_it_works(table, rule), standing.attack, standing.damage, sentences))
     return sorted(made, key=lambda finding: -(finding.lost or 0))
 
 
-def comparison(table: Table, lenses: Lenses) -> Comparison | None:
-    """STRIKE rule by rule if it was played, else the attack that is worst for most rules; None without an attack."""
+def comparison(table: Table) -> Comparison | None:
+    """Compare the rules under STRIKE if it was run, else under the attack that is worst for most; None without one."""
     worst = list(table.worst_attacks.values())
     strikes = [attack for attack in table.attacks if attack.partition("(")[0] == "strike"]
     if not worst and not strikes:
         return None
     attack = strikes[0] if strikes else max(sorted(set(worst)), key=worst.count)
     rows = []
-    for rule in table.rules:
-        if (attack, rule) not in table.cells:
+    for rule, standing in table.standings.items():
+        cell = standing.attacked.get(attack)
+        if cell is None:
             continue
-        cell = table.cells[attack, rule]
-        lost, share = _lost(table, attack, rule), cell.average("byzantine_share")
-        shut_out, kappa = average(cell, lenses, "shut_out"), average(cell, lenses, "kappa")
+        lost, share = standing.damage_by(attack), cell.average("byzantine_share")
+        shut_out, kappa = cell.lens_average("shut_out"), cell.lens_average("kappa")
         numbers = [
             ("" if lost is None else f"{lost:.1f}", lost or 0.0),
             ("weighs no rows" if share is None else f"{100 * share:.0f} %", share or 0.0),
@@ -70,22 +67,11 @@ def comparison(table: Table, lenses: Lenses) -> Comparison | None:
     return Comparison(attack, sorted(rows, key=lambda row: -row[1][0][1]))
 
 
-def average(cell: Cell, lenses: Lenses, name: str) -> float | None:
-    """The mean of a lens series over the rounds and seeds that have it."""
-    values = list(_finite(value for record in cell.records for value in lenses[record.digest].series(name)))
-    return fmean(values) if values else None
-
-
-def largest(cell: Cell, lenses: Lenses, name: str) -> float | None:
-    """The largest value of a lens series over rounds and seeds."""
-    return max(_finite(value for record in cell.records for value in lenses[record.digest].series(name)), default=None)
-
-
-def class_accuracies(cell: Cell | None, lenses: Lenses) -> list[float | None]:
-    """Accuracy on each class at the end, averaged over seeds; empty if no record has it."""
-    found = [lenses[record.digest].class_accuracies() for record in cell.records] if cell else []
-    columns = zip(*(accuracies for accuracies in found if accuracies is not None), strict=True)
-    return [fmean(known) if (known := list(_finite(column))) else None for column in columns]
+def class_accuracies(cell: Cell | None) -> list[float | None]:
+    """Return the accuracy on each class at the end, averaged over seeds; empty if no record has it."""
+    of_seeds = [lens.class_accuracies() for lens in cell.lenses] if cell else []
+    columns = zip(*(accuracies for accuracies in of_seeds if accuracies is not None), strict=True)
+    return [fmean(known) if (known := [v for v in column if v is not None]) else None for column in columns]
 
 
 def how_it_works(table: Table, rule: str) -> str:
@@ -100,27 +86,27 @@ def how_it_works(table: Table, rule: str) -> str:
     return " Then: ".join(said) if all(said) else ""
 
 
-def _sentences(table: Table, attack: str, rule: str, lenses: Lenses) -> Iterable[str]:
-    cell, usual = table.cells[attack, rule], table.cells.get(("none", rule))
-    lost = _lost(table, attack, rule)
+def _sentences(table: Table, standing: Standing) -> Iterable[str]:
+    cell, usual, lost = standing.worst, standing.usual, standing.damage
     below = "" if lost is None or usual is None else f", {lost:.1f} points below its {usual.text} % without an attack"
-    yield f"Under {attack} it ends at {cell.text} %{below}."
-    yield from _weights(table, cell, lenses)
-    kappa, worst = average(cell, lenses, "kappa"), largest(cell, lenses, "kappa")
-    if kappa is not None and worst is not None:
-        alone = average(usual, lenses, "kappa") if usual else None
+    yield f"Under {standing.attack} it ends at {cell.text} %{below}."
+    yield from _weights(table, standing)
+    kappas = cell.series("kappa")
+    if kappas:
+        kappa, worst = fmean(kappas), max(kappas)
+        alone = usual.lens_average("kappa") if usual else None
         before = "" if alone is None else f"; {alone:.2f} without an attack"
         yield (
             f"Its result missed the mean of the honest updates by kappa = {kappa:.2f} on average ({worst:.2f} at most"
             f"{before}), where 1 is as far off as a typical honest client."
         )
-        yield _bound(cell, lenses)
-    yield _class_hit(class_accuracies(usual, lenses), class_accuracies(cell, lenses))
+        yield _bound(cell)
+    yield _class_hit(class_accuracies(usual), class_accuracies(cell))
 
 
-def _weights(table: Table, cell: Cell, lenses: Lenses) -> Iterable[str]:
-    """Whether it told Byzantine from honest clients, and whom it shut out."""
-    share, even = cell.average("byzantine_share"), table.expected_share
+def _weights(table: Table, standing: Standing) -> Iterable[str]:
+    """Describe the weights of Byzantine and honest clients under the worst attack, and who was shut out."""
+    cell, share, even = standing.worst, standing.share, table.expected_share
     if share is None:
         if cell.records[0].spec["aggregator_name"].rpartition("+")[2].partition("(")[0] not in COORDINATEWISE:
             return
@@ -130,7 +116,7 @@ def _weights(table: Table, cell: Cell, lenses: Lenses) -> Iterable[str]:
     if not even:
         return
     ratio, got = 100 * share / even, f"they got {100 * share:.0f} % of the weight, where an even share is {even:.0f} %"
-    shut_out = average(cell, lenses, "shut_out")
+    shut_out = standing.shut_out
     if abs(ratio - 1) < 1e-6 and not shut_out:
         yield "It gives every client the same weight, the Byzantine ones too."
     elif ratio < 0.25:
@@ -144,12 +130,12 @@ def _weights(table: Table, cell: Cell, lenses: Lenses) -> Iterable[str]:
     if shut_out is not None and shut_out >= 0.5:
         spec = cell.records[0].spec
         honest = round(spec["sampled"] * (1 - spec["byzantine"] / spec["clients"]))
-        yield f"It shut out {shut_out:.0f} of {honest} honest clients in a typical round.{_classes_lost(cell, lenses)}"
+        yield f"It shut out {shut_out:.0f} of {honest} honest clients in a typical round.{_classes_lost(cell)}"
 
 
-def _classes_lost(cell: Cell, lenses: Lenses) -> str:
+def _classes_lost(cell: Cell) -> str:
     """Which class the clients that were shut out hold most of."""
-    found = [lost for record in cell.records if (lost := lenses[record.digest].classes_shut_out()) is not None]
+    found = [lost for lens in cell.lenses if (lost := lens.classes_shut_out()) is not None]
     if not found:
         return ""
     lost = [fmean(column) for column in zip(*found, strict=True)]
@@ -158,10 +144,9 @@ def _classes_lost(cell: Cell, lenses: Lenses) -> str:
     return f" With them went {part:.0f} % of the honest images of class {worst} ({usual:.0f} % of a typical class)."
 
 
-def _bound(cell: Cell, lenses: Lenses) -> str:
+def _bound(cell: Cell) -> str:
     """What theory promises of kappa."""
-    bounds = [value for record in cell.records for value in lenses[record.digest].series("kappa_bound")]
-    known = [value for value in bounds if value is not None]
+    known = [value for lens in cell.lenses for value in lens.series("kappa_bound") if value is not None]
     if not known:
         return "No bound on its kappa is proven."
     if math.isinf(max(known)):
@@ -176,13 +161,3 @@ def _class_hit(usual: Sequence[float | None], attacked: Sequence[float | None]) 
         return ""
     label, before, after = max(both, key=lambda each: each[1] - each[2])
     return f"Class {label} suffers most: from {before:.0f} to {after:.0f} %." if before - after >= 1 else ""
-
-
-def _lost(table: Table, attack: str, rule: str) -> float | None:
-    """Points of accuracy that the attack costs the rule."""
-    usual = table.cells.get(("none", rule))
-    return None if usual is None else usual.mean - table.cells[attack, rule].mean
-
-
-def _finite(values: Iterable[float | None]) -> Iterable[float]:
-    return (value for value in values if value is not None and math.isfinite(value))

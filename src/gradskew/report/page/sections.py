@@ -18,10 +18,10 @@ from ...skew.statistics import Estimate
 from ..export import latex, markdown, results_csv
 from ..lens import Lens, Overview
 from ..table import CELL, Panel, Table, count, with_options
-from ..verdict import advice, remarks, standings, verdict
+from ..verdict import advice, remarks, verdict
 from . import svg
 from .cells import KINDS, Opened, opened, plane
-from .findings import Comparison, Finding, average, comparison, findings
+from .findings import Comparison, Finding, comparison, findings
 
 SHADES = 17  # levels of colour in the style sheet
 
@@ -45,17 +45,13 @@ class Section:
     pictures: Mapping[str, Sequence[Picture]]
     command: Callable[[Sequence[Record]], str | None]
 
-    @cached_property
-    def lenses(self) -> dict[str, Lens]:
-        return {record.digest: Lens(record) for record in self.table.records}
-
     @property
     def has_lens(self) -> bool:
-        return any(lens.rounds for lens in self.lenses.values())
+        return any(lens.rounds for cell in self.table.cells.values() for lens in cell.lenses)
 
     @property
     def verdict(self) -> list[str]:
-        return [*filter(None, [advice(standings(self.table))]), *verdict(self.table)]
+        return [*filter(None, [advice(self.table.ranked)]), *verdict(self.table)]
 
     @property
     def remarks(self) -> list[str]:
@@ -66,7 +62,7 @@ class Section:
         panels = self.table.panels()
         entries = {}
         for key, cell in self.table.cells.items():
-            value = average(cell, self.lenses, "kappa")
+            value = cell.lens_average("kappa")
             if value is not None:
                 entries[key] = (f"{value:.2f}", value)
         title = "Empirical kappa, mean over rounds: 1 is as far off as a typical honest client"
@@ -96,19 +92,19 @@ class Section:
 
     @property
     def findings(self) -> list[Finding]:
-        return findings(self.table, self.lenses)
+        return findings(self.table)
 
     @property
     def comparison(self) -> Comparison | None:
-        return comparison(self.table, self.lenses)
+        return comparison(self.table)
 
     @property
     def cells(self) -> list[Opened]:
-        return [opened(self.table, self.anchor(*key), key, self.lenses, self.pictures) for key in self.table.cells]
+        return [opened(self.table, self.anchor(*key), key, self.pictures) for key in self.table.cells]
 
     @cached_property
     def overview(self) -> Overview:
-        return Overview([self.lenses[record.digest] for record in self.table.honest])
+        return Overview([Lens(record) for record in self.table.honest])
 
     @cached_property
     def skew(self) -> list[tuple[Measure, Estimate]]:
@@ -151,7 +147,7 @@ class Section:
         """The flat table of all runs: attack, rule, seed, accuracies, kappas, weights, and the anchor of the cell."""
         rows = []
         for record in self.table.records:
-            spec, lens = record.spec, self.lenses[record.digest]
+            spec, lens = record.spec, Lens(record)
             share, most = record.average("byzantine_share"), [None, *lens.series("kappa_max")][-1]
             percent = None if share is None else 100 * share
             numbers = (_mean(lens.series("kappa")), most, percent, _mean(lens.series("shut_out")))
