@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from gradskew.runs.play import Keeper
+
 from gradskew import Cluster, Record, Run, Store, aggregators, attacks, grid, simulate, sweep
 from gradskew.data import Digits, take_apart
 from gradskew.federation.optimizer import SGD
 from gradskew.models import Linear
 from gradskew.runs import tasks
-from gradskew.runs.play import Keeper
 from timing import alternate
 
 CELLS, REPEATS, MANY = 400, 5, 10_000
@@ -48,7 +49,7 @@ def of_a_cell(folder: Path) -> None:
         print(f"| bytes of a run: {name} | {', '.join(f'{key} {size:,}' for key, size in sorted(sizes.items()))} |")
     small = Run(rounds=1)
     keeper = Keeper(Store(folder), small.digest)
-    simulate(small, keep=keeper)
+    simulate(small, on_snapshot=keeper)
     keeper.write()
     size = (Store(folder).runs / small.digest / "checkpoint.safetensors").stat().st_size
     print(f"| bytes of a checkpoint, MLP 32 after 1 round (4 d = {4 * keeper.last.params.numel():,}) | {size:,} |")

@@ -23,7 +23,7 @@ def test_a_table_is_played_once_and_written(tmp_path: Path, capsys: pytest.Captu
     assert "table1 on digits, scale small: 4 runs of 1 round, 1 worker" in first.err
     assert "By a measured round, about" in first.err
     assert "rank of STRIKE" in first.out
-    assert "4 runs played" in first.out
+    assert "4 runs done" in first.out
     with (tmp_path / "table1-digits-small-part.csv").open() as file:
         assert [(row["attack"], row["aggregator"]) for row in csv.DictReader(file)] == [
             (attack, rule)
@@ -34,9 +34,9 @@ def test_a_table_is_played_once_and_written(tmp_path: Path, capsys: pytest.Captu
 
     assert call(tmp_path, *table) == 0
     again = capsys.readouterr()
-    assert "4 stored" in again.err
+    assert "4 stored already" in again.err
     assert "measured" not in again.err
-    assert "0 runs played" in again.out
+    assert "0 runs done" in again.out
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_updates_of_drawn_rounds_are_embedded_once(
     capsys.readouterr()
     assert call(tmp_path, *figure) == 0
     said = capsys.readouterr().err
-    assert "1 run of 2 rounds, 1 stored" in said
+    assert "1 run of 2 rounds, 1 stored already" in said
     assert "measured" not in said
     assert (tmp_path / "figure1-digits-small-part-seed0.png").read_bytes() == picture
 

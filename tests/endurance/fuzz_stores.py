@@ -9,12 +9,12 @@ import shutil
 from pathlib import Path
 
 from fuzz_results import ODD
+from gradskew.runs.lease import LEASE, host
 from mutations import damaged, pick
 from tiny_runs import RUNS
 
 from gradskew import Record, Store, simulate, sweep
 from gradskew.core.errors import InputError
-from gradskew.runs.lease import LEASE, host
 
 RUN = RUNS["mean"]
 NAMES = (
@@ -27,7 +27,7 @@ NAMES = (
 def _sound() -> dict[str, bytes]:
     """What a run writes: its record and a checkpoint."""
     kept: list[bytes] = []
-    result = simulate(RUN, keep=lambda snapshot: kept.append(snapshot.to_bytes(RUN.digest)))
+    result = simulate(RUN, on_snapshot=lambda snapshot: kept.append(snapshot.to_bytes(RUN.digest)))
     return {"record.json": Record.of(result).to_json().encode(), "checkpoint.safetensors": kept[1]}
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from command import records
+from gradskew.runs.lease import FILE, Lease, host, owned
 from outside import until
 from tiny_runs import BASE
 
 from gradskew import Store, simulate, sweep
 from gradskew.runs import lease as leases
 from gradskew.runs import play, store
-from gradskew.runs.lease import FILE, Lease, host, owned
 from gradskew.runs.store import SECOND
 
 DIGEST = "a" * 64

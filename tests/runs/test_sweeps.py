@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from gradskew.runs.play import Played
 from idx_files import write_fashion
 from outside import until
 from tiny_sweeps import BASE, Log, Raises, runs_of, stored
@@ -24,7 +25,6 @@ from gradskew.attacks import LIE, Attack, NoAttack
 from gradskew.core.errors import InputError
 from gradskew.runs import play
 from gradskew.runs import sweeps as bench
-from gradskew.runs.play import Played
 from gradskew.runs.sweeps import Progress, Unplayed
 
 

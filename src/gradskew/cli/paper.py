@@ -12,9 +12,9 @@ import click
 
 from ..core.errors import check
 from .completion import one, several
-from .options import execution
-from .playing import announce, foretell, play, stoppable, take_workers, tell_memory
+from .options import execution, sharded
 from .publishing import report_html
+from .sweeping import announce, choose_workers, foretell, run_sweep, stoppable, tell_memory
 
 if TYPE_CHECKING:
     from ..federation.run import Run
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 @click.option("--rounds", type=int, help="Communication rounds. Default: by scale.")
 @click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default: by scale.")
 @execution
-def paper(experiment: str, scale: str, out: Path, workers: int | None, **options: Any) -> None:
+@sharded
+def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
     """Play a table or figure of the paper and set it beside the paper's own.
 
     EXPERIMENT is table1, table2, figure1, figure2, figure4, figure7 or figure8. Runs that are stored in --out already
@@ -60,18 +61,19 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     from ..report.export import plain, results_csv
     from ..report.table import Table
 
-    players = take_workers(options, workers)
+    chosen = choose_workers(options, workers)
     if experiment in EXPERIMENTS and EXPERIMENTS[experiment].embedded:
-        check(isinstance(players, int | None), f"{experiment} is played in this process, not on Ray")
+        check(isinstance(chosen, int | None), f"{experiment} is run in this process, not on Ray")
+        check(shard == (1, 1), f"{experiment} has one run for each seed, and no shards: --seeds names some of them")
         _embed(experiment, scale, out, **options)
         return
     planned = plan(experiment, scale=scale, **options)
     shown, source = EXPERIMENTS[experiment], planned[0].run.source
     runs = [place.run for place in planned]
-    played = play(f"{experiment} on {source.name}, scale {scale}", runs, out, players, estimate=True)
-    if played.records:
-        made = sheets(experiment, planned, played.records)
-        groups, said = grouped(planned, played.records), caption(made, source.key)
+    swept = run_sweep(f"{experiment} on {source.name}, scale {scale}", runs, out, chosen, shard=shard, estimate=True)
+    if swept.records:
+        made = sheets(experiment, planned, swept.records)
+        groups, said = grouped(planned, swept.records), caption(made, source.key)
         tables, remarks = [Table(group) for group in groups], notes(groups)
         federations = [f"{table.federation}." for table in tables]
         text = [f"# {shown.title}", *map(plain, federations), f"{said} Bold: our lowest of the column."]
@@ -79,7 +81,7 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
         whole = is_whole(experiment, scale, runs, data=options["data"], download=options["download"])
         stem = f"{experiment}-{source.key}-{scale}{'' if whole else '-part'}"  # a part never replaces the whole
         contents: dict[str, str | bytes] = {
-            f"{stem}.csv": results_csv(played.records),
+            f"{stem}.csv": results_csv(swept.records),
             f"{stem}.md": "\n\n".join(text) + "\n",
         }
         if shown.chart:
@@ -87,13 +89,13 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
             drawn = chart(made, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
             contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
         contents["report.html"] = report_html(tables, out, f"{shown.title}, {source.name}")
-        show_sheets(made, said, [*remarks, played.summary])
-        with played.published():
+        show_sheets(made, said, [*remarks, swept.summary])
+        with swept.published():
             for name, content in contents.items():
                 write(out / name, content)
             click.echo(f"{', '.join(contents)}: in {out}.")
-    if played.failure is not None:
-        raise played.failure
+    if swept.failure is not None:
+        raise swept.failure
 
 
 def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **options: Any) -> None:
