@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 
 from fuzz_results import ODD
-from gradskew.runs.lease import LEASE, host
 from mutations import damaged, pick
 from tiny_runs import RUNS
 
@@ -19,7 +18,7 @@ from gradskew.core.errors import InputError
 RUN = RUNS["mean"]
 NAMES = (
     *("record.json", "record.second.json", "record.damaged", "timing.json", "timing.damaged", "pictures.json"),
-    *("checkpoint.safetensors", "checkpoint.damaged", "lease", "lease.damaged", ".lease.0a", ".x", "x"),
+    *("checkpoint.safetensors", "checkpoint.damaged", ".x", "x"),
 )
 
 
@@ -50,13 +49,6 @@ def _put(rng, path: Path, outside: Path) -> None:
         path.write_bytes(rng.bytes(int(rng.integers(600))))
     else:
         path.write_bytes(damaged(rng, pick(rng, list(_sound().values()))))
-    if (
-        "lease" in path.name and path.is_file() and not path.is_symlink()
-    ):  # a sweep would wait for the end of a fresh one
-        if rng.random() < 0.5:
-            path.write_text(f"{host()}\n{rng.integers(9)}\n")
-        old = path.stat().st_mtime - 2 * LEASE
-        os.utime(path, (old, old))
 
 
 def stores(rng, folder: Path) -> None:
