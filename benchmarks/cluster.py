@@ -1,6 +1,7 @@
 """What a sweep on Ray costs beside its rounds: start-up, each cell, the driver's memory, the store.
 
-`ray start --head --num-cpus 2`, then `python benchmarks/cluster.py`; docs/scaling.md has the figures, and what they make of 10,000 cells on 100 GPUs.
+`ray start --head --num-cpus 2`, then `python benchmarks/cluster.py`; docs/scaling.md has the figures, and what they
+make of 10,000 cells on 100 GPUs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from gradskew import Cluster, Record, Run, Store, aggregators, attacks, grid, si
 from gradskew.data import Digits, take_apart
 from gradskew.federation.optimizer import SGD
 from gradskew.models import Linear
+from gradskew.runs import ray as cluster
+from gradskew.runs.execution import Checkpointer
 from timing import alternate
 
 CELLS, REPEATS, MANY = 400, 5, 10_000

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from command import TINY, records
 
+from gradskew import Record
 from gradskew.runs import execution
 
 
@@ -87,18 +88,13 @@ def test_a_report_on_several_folders(bench, call, tmp_path):
     assert outcome.out.startswith("4 runs of 1 federation. report.html, results.csv")
     assert outcome.out.endswith(f": in {tmp_path / 'a'}.\n")
     bench(out="whole")
-    assert (tmp_path / "a" / "results.csv").read_text() in _orders((tmp_path / "whole" / "results.csv").read_text())
-    page = (tmp_path / "a" / "report.html").read_text()
-    assert "strike" not in page
-    assert all(digest[:12] in page for digest in records(tmp_path / "whole"))
+    assert lines(tmp_path / "a" / "results.csv") == lines(tmp_path / "whole" / "results.csv")
 
 
-def _orders(text):
-    """The text with its rows in the order of the digests, as a report has them; and as they are."""
-    head, *rows = text.splitlines(keepends=True)
-    import itertools
-
-    return {head + "".join(order) for order in itertools.permutations(rows)}
+def lines(csv):
+    """The header of a CSV file, and its rows whatever their order."""
+    header, *rows = csv.read_text().splitlines()
+    return header, set(rows)
 
 
 def test_of_two_different_records_of_one_run_the_first_counts_and_a_line_says_so(bench, call, tmp_path):
@@ -106,8 +102,6 @@ def test_of_two_different_records_of_one_run_the_first_counts_and_a_line_says_so
     shutil.copytree(tmp_path / "out", tmp_path / "other")
     digest = min(records(tmp_path / "out"))
     path = tmp_path / "other" / "runs" / digest / "record.json"
-    from gradskew import Record
-
     record = Record.from_json(path.read_text())
     changed = json.loads(record.to_json())
     path.write_text(Record(changed["spec"], record.rounds, "0" * 64, record.class_counts).to_json())

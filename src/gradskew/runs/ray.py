@@ -11,7 +11,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -159,7 +159,10 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
                     run = waiting.pop(reference)
                     outcome: Status | Exception
                     try:
-                        outcome = _adopt(ray.get(reference), run, store)
+                        outcome = ray.get(reference)
+                        if not isinstance(outcome, Status):  # files of a worker that does not see the store
+                            store.adopt(run.digest, outcome)
+                            outcome = Status.DONE
                     except Exception as error:
                         outcome = _reason(error, ray)
                     if outcome is Status.ELSEWHERE:
@@ -195,14 +198,6 @@ def execute_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) ->
     files = store.files(run.digest)
     shutil.rmtree(store.runs / run.digest)
     return files
-
-
-def _adopt(result: Status | Mapping[str, str], run: Run, store: Store) -> Status:
-    """Store the files that a task has returned, if any; returns what became of the run."""
-    if isinstance(result, Status):
-        return result
-    store.adopt(run.digest, result)
-    return Status.DONE
 
 
 def _reason(raised: Exception, ray: Any) -> Exception:
