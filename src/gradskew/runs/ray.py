@@ -145,9 +145,12 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
 
         def submit(run: Run, wait: bool) -> Any:
             cpus, gpus, memory = _needs(run)
+            kind = torch.device(run.device).type  # whatever device Ray gives it
+            sent = run if run.device == kind else replace(run, device=kind)
+            assert sent.digest == run.digest  # computed now, as it depends on the files here, it is sent along
             name = f"{run.attack.name} {run.aggregator.name}"
             needs = task.options(num_cpus=cpus, num_gpus=gpus, memory=memory, name=name)
-            return needs.remote(_on_its_node(run), data[run.source], str(token), wait)
+            return needs.remote(sent, data[run.source], str(token), wait)
 
         waiting: dict[Any, Run] = {}
         rounds = 0
@@ -159,10 +162,10 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
                     run = waiting.pop(reference)
                     outcome: Status | Exception
                     try:
-                        outcome = ray.get(reference)
-                        if not isinstance(outcome, Status):  # files of a worker that does not see the store
-                            store.adopt(run.digest, outcome)
-                            outcome = Status.DONE
+                        result = ray.get(reference)
+                        if not isinstance(result, Status):  # the files of a worker that does not see the store
+                            store.adopt(run.digest, result)
+                        outcome = result if isinstance(result, Status) else Status.DONE
                     except Exception as error:
                         outcome = _reason(error, ray)
                     if outcome is Status.ELSEWHERE:
@@ -210,14 +213,6 @@ def _reason(raised: Exception, ray: Any) -> Exception:
     if isinstance(raised, ray.exceptions.RayTaskError):
         return cause if isinstance(cause, Exception) else raised
     return InputError(f"Ray gave it up after {RETRIES} more attempts (out of memory?): {lines[0]}")
-
-
-def _on_its_node(run: Run) -> Run:
-    """Return the run on whatever device Ray gives it, with its content and digest, which depend on the files here."""
-    kind = torch.device(run.device).type
-    moved = run if run.device == kind else replace(run, device=kind)
-    assert moved.digest == run.digest  # computed now, it is sent along
-    return moved
 
 
 def _needs(run: Run) -> tuple[int, int, int]:
