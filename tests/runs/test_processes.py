@@ -17,7 +17,7 @@ from outside import until, with_the_tests
 from tiny_sweeps import BASE, Log, Raises, runs_of, stored
 
 from gradskew import InputError, aggregators, sweep
-from gradskew.attacks import Attack, NoAttack
+from gradskew.attacks import Attack, Forgery, NoAttack
 from gradskew.runs import processes
 from gradskew.runs.sweeps import FailedRuns, Progress
 
@@ -33,12 +33,12 @@ class KillsOnce(Attack):
 
     key: ClassVar[str] = "kills_once"
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+    def forge(self, view):
         if not (folder() / "killed").exists():
             until((folder() / "beside").exists)
             (folder() / "killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        return own
+        return Forgery(view.own.updates)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,22 +47,22 @@ class Beside(Attack):
 
     key: ClassVar[str] = "beside"
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+    def forge(self, view):
         with (folder() / "calls").open("a") as file:
             file.write("call\n")
         if len((folder() / "calls").read_text().split()) == 3:
             (folder() / "beside").touch()
             time.sleep(600)
-        return own
+        return Forgery(view.own.updates)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prints(NoAttack):
     key: ClassVar[str] = "prints"
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+    def forge(self, view):
         print("a word of the user's")
-        return own
+        return Forgery(view.own.updates)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class Forks(Attack):
 
     key: ClassVar[str] = "forks"
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+    def forge(self, view):
         parent = os.getpid()
         if os.fork() == 0:
             signal.alarm(60)
@@ -106,7 +106,7 @@ class RaisesError(Attack):
     key: ClassVar[str] = "raises_error"
     error: str
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+    def forge(self, view):
         raise Awkward(1, 2) if self.error == "awkward" else Foreign
 
 
@@ -225,7 +225,7 @@ def test_what_cannot_go_to_a_worker_or_come_back_fails_alone_and_breaks_no_pool(
     assert texts["raises(what=exit)"] == "it ends the process that runs it (SystemExit: 0)"
     assert isinstance(found["raises"], ZeroDivisionError)
     for name in ("raises", "raises_error(error=awkward)"):
-        assert "in __call__" in found[name].__notes__[0]
+        assert "in forge" in found[name].__notes__[0]
     assert "lost" not in capsys.readouterr().err
     assert set(stored(tmp_path)) == {run.digest for run in good}
 

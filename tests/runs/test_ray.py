@@ -26,7 +26,7 @@ from tiny_sweeps import BASE, Log, Raises, runs_of, stored
 import gradskew
 from gradskew import Cluster, InputError, Store, grid, sweep
 from gradskew.aggregators import Mean
-from gradskew.attacks import Attack
+from gradskew.attacks import Attack, Forgery
 from gradskew.runs import ray as cluster
 from gradskew.runs.store import CHECKPOINT
 
@@ -49,7 +49,7 @@ class Logged(Attack):
     kills: str = ""
     number: int = signal.SIGKILL.value
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+    def forge(self, view):
         log = Path(os.environ["LOGGED"])
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here"
         with log.open("a") as file:
@@ -59,7 +59,7 @@ class Logged(Attack):
         time.sleep(self.seconds)
         while logged()[node] == HALF_WAY and hold().exists():
             time.sleep(0.05)
-        return own
+        return Forgery(view.own.updates)
 
 
 @dataclass(frozen=True, kw_only=True)

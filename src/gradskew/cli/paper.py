@@ -14,7 +14,7 @@ from ..core.errors import check
 from .completion import one, several
 from .options import execution, sharded
 from .publishing import report_html
-from .sweeping import announce, choose_workers, foretell, run_sweep, stoppable, tell_memory
+from .sweeping import announce, announce_memory, announce_time, choose_workers, run_sweep, stoppable
 
 if TYPE_CHECKING:
     from ..federation.run import Run
@@ -116,9 +116,9 @@ def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **option
     found = [each.stored() for each in followed]
     left = [each.played for each, drawn in zip(followed, found, strict=True) if drawn is None]
     announce(f"{experiment} on {run.source.name}, scale {scale}", runs, len(left), f" -> {out}")
-    tell_memory(left)
+    announce_memory(left)
     with stoppable(out):
-        foretell(left)
+        announce_time(left)
         for number, (each, drawn) in enumerate(zip(followed, found, strict=True)):
             if drawn is None:
                 with ProgressLine() as line:

@@ -87,11 +87,11 @@ def run_sweep(
     def begin(left: Sequence[Run]) -> None:
         announce(task, mine, len(left), f", {where} -> {out}")
         if isinstance(workers, Cluster):  # Ray decides how many it executes at once
-            tell_memory(left, None)
+            announce_memory(left, None)
             return
-        tell_memory(left, min(workers, len(left)))
+        announce_memory(left, min(workers, len(left)))
         if estimate:
-            foretell(left, workers)
+            announce_time(left, workers)
 
     line, failure = ProgressLine(), None
     with stoppable(out):
@@ -115,7 +115,7 @@ def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
     warn(f"{task}: {count(len(runs), 'run')}{rounds}{already}{how}")
 
 
-def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
+def announce_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
     """Print how much memory the runs will take; nothing if there is none. workers: None means on other machines."""
     from ..federation.memory import foretell
 
@@ -139,7 +139,7 @@ def stoppable(out: Path | None = None) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def foretell(runs: Sequence[Run], workers: int = 1) -> None:
+def announce_time(runs: Sequence[Run], workers: int = 1) -> None:
     """Print how long the runs will take; nothing if there is none, or if the first fails: the sweep reports that."""
     from ..report.terminal import duration
     from ..runs.sweeps import estimated_seconds
