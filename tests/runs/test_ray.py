@@ -79,6 +79,7 @@ def environment() -> Iterator[dict[str, str]]:
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # short: paths of sockets have at most 107 characters
     paths = [
         str(Path(gradskew.__file__).parent.parent),
+        str(Path(__file__).parent),
         str(Path(__file__).parents[1] / "support"),
         os.environ.get("PYTHONPATH", ""),
     ]
