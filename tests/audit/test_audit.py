@@ -139,7 +139,7 @@ def test_a_tiny_audit(call, tmp_path) -> None:
 
     code, _, err = call("--rule", "foreign:median", "--attack", "foreign:against_mean")
     assert code == 0
-    assert "9 runs of 2 rounds, 9 stored" in err
+    assert "9 runs of 2 rounds, 9 stored already" in err
 
 
 def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
@@ -177,8 +177,8 @@ def test_what_fails_in_play_is_a_line_each_on_the_screen_and_said_in_the_files(c
     page = (tmp_path / "report.html").read_text()
     assert page.count("<small>failed in play</small>") == 2
     assert "foreign:narrow is not ranked: runs of it failed." in page
-    assert "6 runs played in" in out
-    assert ", 4 failed, 0 were stored already." in out
+    assert "6 runs done in" in out
+    assert ", 4 failed, 0 stored already." in out
 
 
 def test_a_failure_is_held_against_who_raised_it(call) -> None:

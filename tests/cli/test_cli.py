@@ -19,7 +19,7 @@ from outside import until
 from gradskew.core.errors import InputError
 from gradskew.data import Digits, FashionMNIST
 from gradskew.data.partition import Dirichlet
-from gradskew.runs import play, settings
+from gradskew.runs import execution, settings
 from gradskew.runs import sweeps as bench
 
 
@@ -59,7 +59,7 @@ def rows(folder):
 def test_a_tiny_bench(tiny, tmp_path):
     outcome = tiny("--aggregators", "mean,nnm+median", "--seeds", "2")
     assert outcome.code == 0
-    assert "8 runs played" in outcome.out
+    assert "8 runs done" in outcome.out
     out = tmp_path / "out"
     got = [(row["dataset"], row["attack"], row["aggregator"], row["seed"]) for row in rows(out)]
     assert got == [
@@ -79,10 +79,10 @@ def test_a_tiny_bench(tiny, tmp_path):
 def test_a_second_call_plays_nothing(tiny, tmp_path, monkeypatch):
     tiny()
     before = records(tmp_path / "out"), (tmp_path / "out" / "results.csv").read_bytes()
-    monkeypatch.setattr(play, "simulate", None)
+    monkeypatch.setattr(execution, "simulate", None)
     outcome = tiny()
     assert outcome.code == 0
-    assert "0 runs played" in outcome.out
+    assert "0 runs done" in outcome.out
     assert (records(tmp_path / "out"), (tmp_path / "out" / "results.csv").read_bytes()) == before
 
 
@@ -344,14 +344,14 @@ def test_precision_is_a_setting(tiny):
 
 
 def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypatch):
-    simulate = play.simulate
+    simulate = execution.simulate
 
     def fail(run, **options):
         if (run.attack.name, run.aggregator.name) == ("lie", "median"):
             raise ZeroDivisionError("over\nhere")
         return simulate(run, **options)
 
-    monkeypatch.setattr(play, "simulate", fail)
+    monkeypatch.setattr(execution, "simulate", fail)
     outcome = tiny("--aggregators", "mean,median")
     assert outcome.late_error() == (
         "gradskew: lie against median, seed 0: ZeroDivisionError: over here; the other runs are stored"
@@ -366,23 +366,23 @@ def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypa
     assert len(records(out)) == 3
     assert "median" in outcome.out
 
-    monkeypatch.setattr(play, "simulate", simulate)
+    monkeypatch.setattr(execution, "simulate", simulate)
     assert tiny("--aggregators", "mean,median").code == 0
     assert len(rows(out)) == 4
 
 
 def test_what_ends_the_program_from_inside_is_one_line(tiny, monkeypatch):
-    monkeypatch.setattr(play, "simulate", lambda *_, **__: sys.exit(0))
+    monkeypatch.setattr(execution, "simulate", lambda *_, **__: sys.exit(0))
     assert "a rule, an attack or a network ends the program (SystemExit: 0)" in tiny().late_error()
 
 
 def test_a_failed_run_hides_no_failure_to_write(tiny, tmp_path, monkeypatch):
-    inner = play.simulate
+    inner = execution.simulate
 
     def fail(run, **given):
         return inner(run, **given) if run.attack.name == "none" else 1 / 0
 
-    monkeypatch.setattr(play, "simulate", fail)
+    monkeypatch.setattr(execution, "simulate", fail)
     (tmp_path / "out" / "report.html").mkdir(parents=True)
     outcome = tiny()
     assert outcome.code == 2
@@ -395,7 +395,7 @@ def test_a_failed_run_hides_no_failure_to_write(tiny, tmp_path, monkeypatch):
 
 
 def test_nothing_is_written_where_every_run_fails(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(play, "simulate", None)
+    monkeypatch.setattr(execution, "simulate", None)
     outcome = tiny()
     assert "(and 1 more run)" in outcome.late_error()
     assert outcome.out == ""
@@ -593,6 +593,7 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
         "config",
         "workers",
         "address",
+        "shard",
         "out",
         "data",
         "download",

@@ -216,7 +216,7 @@ def folders(rng, folder: Path) -> None:
 @functools.cache
 def _kept(name: str) -> list[bytes]:
     kept: list[bytes] = []
-    simulate(RUNS[name], keep=lambda snapshot: kept.append(snapshot.to_bytes(RUNS[name].digest)))
+    simulate(RUNS[name], on_snapshot=lambda snapshot: kept.append(snapshot.to_bytes(RUNS[name].digest)))
     return [_ordered(data) for data in kept]
 
 

@@ -552,9 +552,10 @@ def test_notes_reach_the_record() -> None:
 
 
 def test_on_round() -> None:
-    seen = []
-    simulate(BASE, on_round=lambda: seen.append(len(seen)))
-    assert seen == [0, 1, 2]
+    metrics = []
+    result = simulate(BASE, on_round=metrics.append)
+    assert [each["round"] for each in metrics] == [0, 1, 2]
+    assert metrics == result.rounds
 
 
 def test_batch_norm_statistics_are_the_mean_of_accepted_rows() -> None:

@@ -400,13 +400,13 @@ def test_colours_grow_with_harm_and_stay_in_range():
 def test_the_progress_line_says_what_was_played(capsys):
     line = ProgressLine()
     with line:
-        assert "0 runs played" in line.summary(6)
+        assert "0 runs done" in line.summary(6)
         line(terminal.Progress(0, 4, 0, 40))
         line(terminal.Progress(4, 4, 40, 40))
-    assert line.summary(6).startswith("4 runs played")
-    assert "2 were stored already" in line.summary(6)
-    assert line.summary(5, failed=1).startswith("3 runs played")
-    assert line.summary(5, failed=1).endswith(", 1 failed, 2 were stored already.")
+    assert line.summary(6).startswith("4 runs done")
+    assert "2 stored already" in line.summary(6)
+    assert line.summary(5, failed=1).startswith("3 runs done")
+    assert line.summary(5, failed=1).endswith(", 1 failed, 2 stored already.")
     assert capsys.readouterr().out == ""
 
 
