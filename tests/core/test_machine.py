@@ -108,7 +108,7 @@ def test_version_1_without_a_limit(machine):
 
 FREED = """
 import torch
-from gradskew.machine import peak, reset_peak, resident
+from gradskew.core.machine import peak, reset_peak, resident
 blocks = [torch.ones(20_000) for _ in range(2500)]  # 200 MB
 last = blocks.pop()  # above them in memory
 held = resident()

@@ -16,7 +16,7 @@ from gradskew.report.table import Table
 from gradskew.runs.store import Store
 
 RUN = replace(RUNS["mean"], attack=attacks.make("strike"), aggregator=aggregators.make("nnm+multikrum"), rounds=2)
-STORED = Path(__file__).parents[1] / "results"
+STORED = Path(__file__).parents[2] / "results"
 
 
 @pytest.fixture(scope="module")

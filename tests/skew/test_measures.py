@@ -258,6 +258,7 @@ def test_a_record_keeps_four_decimals_and_six_digits() -> None:
     }
 
 
+@pytest.mark.xdist_group("kernels")
 def test_wide_rows_take_the_compiled_path() -> None:
     rows = lopsided(8, 1 << 21, 0)
     assert rows.numel() == 1 << 24
