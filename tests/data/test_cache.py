@@ -250,6 +250,7 @@ def test_another_process_was_first(folder, home, monkeypatch, decoded):
     assert left(home) == []
 
 
+@pytest.mark.processes
 def test_processes_at_once_agree(folder, home):
     code = f"from gradskew.data import FashionMNIST; print(FashionMNIST(folder={str(folder)!r}).load().digest)"
     started = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
