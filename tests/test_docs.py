@@ -40,7 +40,9 @@ BLOCK = re.compile(
 )
 SHELLS = {"sh", "console"}
 LANGUAGES = {*SHELLS, "python", "toml", "text", "json"}
-ABSENT = re.compile(r"--dataset (?!digits)|--data\b|--download|--engine ray|\b[A-Z]{3,}\b|^paper")  # what is not here
+ABSENT = re.compile(
+    r"--dataset (?!digits)|--data\b|--download|--engine ray|\b[A-Z]{3,}\b|^paper|^doctor"
+)  # or tested elsewhere
 FEW = {  # where a command leaves it open
     "bench": ["--attacks", "none,strike", "--aggregators", "mean,median"],
     "audit": ["--under", "strike", "--against", "mean,median"],
