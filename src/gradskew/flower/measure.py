@@ -55,8 +55,8 @@ def measured(
     value = torch.full_like(mean, math.nan) if step is None else step
     if step is not None and weights is None:
         weights = recovered(step, rows)
-    outcome = Outcome(value, weights, {}, rows)
-    skew, lens = look(scene.rows, scene.nodes, b, outcome, scene.known, distance=_distance(value, mean), bound=None)
+    outcome, honest = Outcome(value, weights), scene.known or Rows(scene.rows[b:])
+    skew, lens = look(rows, honest, scene.nodes, outcome, distance=_distance(value, mean), bound=None)
     tried: dict[str, dict[str, float | int | None] | None] = {}
     for rule in rules:
         try:

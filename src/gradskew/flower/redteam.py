@@ -58,8 +58,9 @@ class RedTeam(Around):
         check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it stands around your strategy or Robust")
         self.attack = attacks.make(attack) if isinstance(attack, str) else copy.deepcopy(attack)
         check(isinstance(self.attack, Attack), f"attack must be a name or an Attack, not {self.attack!r}")
-        training = type(self.attack).relabel is not Attack.relabel
-        check(not training, f"{self.attack.name} needs the clients' training, which a server does not see")
+        check(
+            not self.attack.relabels(), f"{self.attack.name} needs the clients' training, which a server does not see"
+        )
         check_count_or_share("byzantine", byzantine)
         check(not isinstance(rules, str), "rules must be a list of names")
         self.rules = [aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule) for rule in rules]
@@ -103,7 +104,7 @@ class RedTeam(Around):
 
     def _trainings(self) -> list[tuple[Attack, Strategy]]:
         """The attack of each training, with a strategy that has seen no round."""
-        if not self.reference or isinstance(self.attack, NoAttack):
+        if not self.reference or self.attack.key == NoAttack.key:
             return [(self.attack, self.strategy)]
         try:
             return [(NoAttack(), self.strategy), (self.attack, copy.deepcopy(self.strategy))]
@@ -182,18 +183,18 @@ class RedTeam(Around):
 
     def _forge(self, received: Received, byzantine: int, server_round: int) -> tuple[Forgery | None, str]:
         """Put forged rows in place of the Byzantine ones, which come first; or None, and why not."""
-        if isinstance(self.attacking, NoAttack):
+        if self.attacking.key == NoAttack.key:
             return None, ""
         n = len(received.replies)
         if not 0 < byzantine < n:
             return None, f"{byzantine} of {n} usable replies are of Byzantine clients"
-        own, honest, clients = received.rows[:byzantine], received.rows[byzantine:], received.nodes[byzantine:]
+        own, honest, clients = received.rows[:byzantine], Rows(received.rows[byzantine:]), received.nodes[byzantine:]
         try:
-            self.attacking.observe(honest, clients=clients)
-            context = Context(server_round - 1, self.layout.params(), _untold, clients, byzantine)
+            self.attacking.observe(honest.updates, clients=clients)
+            number, params = server_round - 1, self.layout.params()
+            context = Context(round=number, params=params, rule=_untold, clients=clients, f=byzantine)
             rng = generator(self.seed, "attack", server_round)
             forgery = self.attacking.explain(honest, own, n=n, generator=rng, context=context)
-            check(forgery.rows.shape == own.shape, f"{self.attacking.name} gave rows of another shape")
             check(bool(finite_rows(forgery.rows).all()), f"{self.attacking.name} gave rows that are not finite")
         except Exception as error:  # a user's own attack may fail in any way: the training goes on
             log.warning("RedTeam: round %d goes on without the attack: %s", server_round, error)
@@ -217,7 +218,7 @@ class RedTeam(Around):
         if byzantine == n:
             return {"rows": n, "byzantine_rows": byzantine, "byzantine_share": None, "lens": None, "rules": {}}
         step = self._step(arrays)
-        scene = Scene(received.rows, received.nodes, byzantine, forgery.geometry if forgery else None)
+        scene = Scene(received.rows, received.nodes, byzantine, None)
         weights = self._said(received.nodes)
         found, skew = measured(scene, step, weights, self.rules, self.seed, server_round, self._failed)
         if forgery and not any("pictures" in seen for seen in self.trail.rounds):
