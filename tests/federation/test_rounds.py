@@ -19,6 +19,7 @@ from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.data.partition import IID
 from gradskew.federation.clients import Shard, Training
+from gradskew.federation.evaluation import evaluate
 from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run
@@ -42,7 +43,7 @@ BASE = Run(
 def with_rule(name: str) -> dict[str, Any]:
     """The fields of a run under this rule: one that needs it has root data."""
     rule = aggregators.make(name)
-    return {"aggregator": rule, "root_examples": 2 if rule.needs else 0}
+    return {"aggregator": rule, **({"root_examples": 2, "partition": IID()} if rule.needs else {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -680,8 +681,8 @@ def test_all_test_images_are_scored_however_many_at_once(images, pixels, at_once
     monkeypatch.setattr("gradskew.data.base.EVALUATED", images)
     monkeypatch.setattr("gradskew.data.base.PIXELS", pixels)
     assert simulate(BASE).rounds[-1]["accuracy"] == whole
-    played, scored = Federation(BASE), []
-    played.flat.module.register_forward_hook(lambda module, given, scores: scored.append(len(scores)))
-    played.test()
-    assert sum(scored) == len(played.dataset.test)
+    federation, scored = Federation(BASE), []
+    federation.flat.module.register_forward_hook(lambda module, given, scores: scored.append(len(scores)))
+    evaluate(federation.flat, federation.dataset)
+    assert sum(scored) == len(federation.dataset.test)
     assert max(scored) == at_once
