@@ -4,7 +4,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
-from cases import kinds_of, make_rows
+from cases import RuleCase, kinds_of, make_rows
 
 from gradskew import aggregators, attacks
 from gradskew.core import kernels
@@ -77,7 +77,7 @@ PIPELINES = [*aggregators.names(), "nnm+multikrum", "nnm+median", "nnm+aksel", "
 
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in PIPELINES for kind in kinds_of(name)])
 def test_rules_give_the_same(name, kind, monkeypatch):
-    rule, updates = aggregators.make(name), make_rows(23, 700, 5, kind, seed=1)
+    rule, updates = RuleCase(name).rule, make_rows(23, 700, 5, kind, seed=1)
     plain = rule.explain(updates, 5)
     monkeypatch.setattr(geometry, "WIDE", 0)
     fast = rule.explain(updates, 5)

@@ -221,7 +221,9 @@ def test_a_worker_that_has_played_a_large_run_is_not_large_for_the_next(tmp_path
 )
 def test_a_run_leaves_no_tensor_to_the_garbage_collector(attack, rule):
     """Which comes when it likes: until then, the rows of rounds that are over would stay in memory."""
-    run = replace(BASE, attack=attacks.make(attack), aggregator=aggregators.make(rule))
+    aggregator = aggregators.make(rule)
+    root = 4 if aggregator.needs else 0
+    run = replace(BASE, attack=attacks.make(attack), aggregator=aggregator, root_examples=root)
     simulate(run)  # what is imported and cached
     gc.disable()
     gc.freeze()  # what was before is no finding, and need not be searched
