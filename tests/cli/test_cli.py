@@ -418,26 +418,6 @@ def test_help_version_and_list(call):
         assert f"  {name} " in listed
 
 
-def python(code, **environment):
-    run = [sys.executable, "-c", code]
-    return subprocess.run(run, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
-
-
-def test_help_does_not_wait_for_torch():
-    code = """
-import sys
-from gradskew.cli import main
-try:
-    main(["--help"])
-except SystemExit:
-    pass
-print(sorted({"torch", "numpy", "sklearn", "matplotlib"} & set(sys.modules)))
-"""
-    done = python(code)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert done.stderr == ""
-
-
 def test_list_into_a_closed_pipe():
     command = f"'{sys.executable}' -c 'from gradskew.cli import main; main()' list | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300)
@@ -470,6 +450,7 @@ def group(leader):
     return found
 
 
+@pytest.mark.processes
 def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tmp_path):
     tiny("--aggregators", "mean,rfa", "--out", tmp_path / "here")
     both = [
@@ -508,6 +489,7 @@ def test_ctrl_c_keeps_finished_runs_and_says_how_to_go_on(tmp_path):
     assert 2 <= len(kept) < 400
 
 
+@pytest.mark.processes
 def test_ctrl_c_while_workers_start_shows_no_traceback(tmp_path):
     process = start(tmp_path, *LONG)
     try:
@@ -522,6 +504,7 @@ def test_ctrl_c_while_workers_start_shows_no_traceback(tmp_path):
         process.kill()
 
 
+@pytest.mark.processes
 def test_workers_end_when_the_parent_is_killed(tmp_path):
     process = start(tmp_path, *LONG)
     until(lambda: records(tmp_path))
@@ -540,6 +523,7 @@ def rule(rows):
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_audit_that_is_stopped_leaves_no_process(number, tmp_path):
     (tmp_path / "hangs.py").write_text(HANGS)
@@ -561,6 +545,7 @@ def test_an_audit_that_is_stopped_leaves_no_process(number, tmp_path):
 SMALL_DISK = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
 
 
+@pytest.mark.processes
 def test_on_a_real_disk_that_is_full_one_line_says_so_and_nothing_is_lost(tmp_path):
     """A disk of 40 KB in memory, with room for a few of six records."""
     tmp_path.joinpath("disk").mkdir()
@@ -601,6 +586,7 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
     assert names == set(settings.COMMON) | {"partition", "beta", "min_samples"}
 
 
+@pytest.mark.processes
 def test_a_run_goes_on_where_nobody_reads_its_progress_any_more(tmp_path):
     code = "from gradskew import cli; from gradskew.report import terminal; terminal.ProgressLine.EVERY = 0; cli.main()"
     command = [sys.executable, "-c", code, "bench", *TINY.split(), "--out", str(tmp_path)]
