@@ -26,8 +26,8 @@ def list_() -> None:
     catalogues: list[Catalogue[Any]] = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS]
     for catalogue in catalogues:
         click.echo(click.style(f"{catalogue.kind}s", bold=True))
-        for key in catalogue:
-            click.echo(f"  {key:<14} {_line(catalogue.classes[key])}")
+        for key, cls in catalogue.classes.items():
+            click.echo(f"  {key:<14} {_line(cls)}")
         for alias, (key, options) in catalogue.aliases.items():
             click.echo(f"  {alias:<14} {key}({','.join(f'{option}={value}' for option, value in options.items())})")
         if catalogue.registered_as == catalogue.kind:
