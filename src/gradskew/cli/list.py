@@ -35,7 +35,7 @@ def list_() -> None:
                 click.echo(f"  {name:<14} {_registered(catalogue, name, path)}")
     click.echo(click.style("presets", bold=True))
     for preset in PRESETS:
-        changed = [key for catalogue in catalogues for key, cls in catalogue.classes.items() if preset in cls.presets]
+        changed = [key for catalogue in catalogues for key, cls in catalogue.classes.items() if cls.preset(preset)]
         changed += ["run"] if preset in Options.presets else []
         click.echo(f"  {preset:<14} {', '.join(changed) or 'every default'}")
 

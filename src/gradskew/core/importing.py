@@ -1,4 +1,4 @@
-"""Paths `package.module:name` of what others wrote: what stands there, imported and called within a time limit."""
+"""Objects of others at paths `package.module:name`: imported, and called within a time limit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_path(name: str) -> bool:
 
 
 def import_object(path: str, kind: str) -> Any:
-    """What stands at a path; InputError if it cannot be imported. As under `python -m`, the current folder counts."""
+    """Return the object at a path; InputError if it cannot be imported. As under `python -m`, the current folder counts."""
     name, _, attribute = path.strip().partition(":")
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.insert(0, os.getcwd())  # stays: worker processes import the module again

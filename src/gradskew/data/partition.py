@@ -1,4 +1,4 @@
-"""How the training images are dealt to the clients."""
+"""Partitions: how the training images are dealt to the clients."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class ByWriter(Partition):
         return Parts(order[: edges[-1]], np.diff(edges))
 
     def writers(self, dataset: Dataset) -> int:
-        """How many clients there can be."""
+        """Return the largest number of clients: each has one writer."""
         return len(np.unique(_writers(dataset.train)))
 
 

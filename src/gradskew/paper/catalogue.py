@@ -37,7 +37,7 @@ class Experiment:
     dataset: where the paper shows it, or our choice where its text does not say (Figure 8). federation: options of
     `bench` that differ from Table 1's. chart: how accuracies are drawn, as `points`, as `lines` over the columns or
     over the `rows`; empty: as a table only. embedded: of how many rounds the updates are embedded instead, and with
-    `forged` STRIKE's beside them unless told otherwise.
+    `forged` STRIKE's beside them by default.
     """
 
     title: str
@@ -108,7 +108,7 @@ AUTHORS: Mapping[str, Mapping[str, Any]] = {
         "evaluate_every": 10,
     },
 }
-# What two cores can play: fewer and smaller images. The federation of each is its recipe in settings.py.
+# What two cores can run: fewer and smaller images. The federation of each is its `recipe`.
 SMALL = {
     "cifar10": "cifar10(train_size=10000,test_size=2000)",
     "imagenet12": "imagenet12(size=32,train_size=10000)",
