@@ -154,7 +154,7 @@ class Run(Options):
 
 
 def check_device(device: str) -> None:
-    """A device that torch knows and this machine has."""
+    """Raise InputError unless torch knows the device and this machine has it."""
     try:
         known = torch.device(device)
     except (RuntimeError, TypeError):
@@ -171,7 +171,7 @@ def check_device(device: str) -> None:
 
 
 def _stages(aggregator: Any) -> list[Any]:
-    """The mixings and the rule of a pipeline."""
+    """Return the mixings and the rule of a pipeline."""
     if hasattr(aggregator, "mixing"):
         return [aggregator.mixing, *_stages(aggregator.rule)]
     return [aggregator]
