@@ -33,7 +33,7 @@ class Planned:
 
 
 def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
-    """Return the runs of a table or figure. given: options of `bench` that count over the scale's; None is not given."""
+    """Return the runs of a table or figure. given: options of `bench`, over the scale's; None is not given."""
     if name not in EXPERIMENTS:
         raise unknown("experiment", name, EXPERIMENTS)
     check_choice("scale", scale, SCALES)
