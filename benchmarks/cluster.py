@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradskew import Cluster, Record, Run, Store, aggregators, attacks, grid, simulate, sweep
-from gradskew.data import Digits, take_apart
+from gradskew.data import Digits, to_arrays
 from gradskew.federation.optimizer import SGD
 from gradskew.models import Linear
 from gradskew.runs import ray as cluster
@@ -85,7 +85,7 @@ def of_the_driver() -> None:
         task = ray.remote(max_retries=cluster.RETRIES)(cluster.execute_as_task)
         run = replace(cells(range(1))[0])
         assert run.digest
-        parts = ray.put(take_apart(Digits().load()))
+        parts = ray.put(to_arrays(Digits().load()))
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             token = Path(folder) / "runs" / ".token"

@@ -182,7 +182,7 @@ def by_hand(run: Run, flipped: int = 0) -> tuple[Tensor, list[float], Tensor]:
             for buffer in [buffer for buffer in net.buffers() if buffer.is_floating_point()]:
                 buffer.copy_(means[offset : offset + buffer.numel()].view(buffer.shape))
                 offset += buffer.numel()
-            scores = net.eval()(data.test.images * data.scale + data.shift)
+            scores = net.eval()(data.test.inputs * data.scale + data.shift)
         accuracies.append(100 * float((scores.argmax(1) == data.test.labels).float().mean()))
     return nn.utils.parameters_to_vector(net.parameters()).detach(), accuracies, buffers_of(net)
 

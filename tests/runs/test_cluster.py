@@ -13,7 +13,7 @@ from tiny_sweeps import BASE, Log, Raises, runs_of, stored
 
 import gradskew.cli
 from gradskew import Cluster, InputError, Store, sweep
-from gradskew.data import Digits, put_together, take_apart
+from gradskew.data import Digits, from_arrays, to_arrays
 from gradskew.runs import ray as cluster
 from gradskew.runs import sweeps
 
@@ -172,13 +172,13 @@ def test_options_that_do_not_go_together(line, says, asked, capsys, tmp_path):
 def test_a_data_set_comes_back_from_its_arrays():
     """Read-only ones, as they lie in Ray's object store: mapped, not copied, and without a warning."""
     dataset = Digits().load()
-    arrays, about = take_apart(dataset)
+    arrays, about = to_arrays(dataset)
     frozen = {name: array.copy() for name, array in arrays.items()}
     for array in frozen.values():
         array.setflags(write=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        back = put_together(frozen, about)
+        back = from_arrays(frozen, about)
     assert "digest" in vars(back)
     del vars(back)["digest"]
     assert back.digest == dataset.digest
@@ -213,4 +213,4 @@ def test_a_worker_with_another_torch_is_an_error(tmp_path):
     run = replace(BASE)
     run.content["torch"] = "0.0.1"
     with pytest.raises(InputError, match=r"a worker has torch .*, where the command started it is 0\.0\.1"):
-        cluster.execute_as_task(run, take_apart(run.source.load()), str(tmp_path / "runs" / "x"), False)
+        cluster.execute_as_task(run, to_arrays(run.source.load()), str(tmp_path / "runs" / "x"), False)

@@ -161,7 +161,7 @@ class Federation:
 
     def snapshot(self, rounds: Sequence[dict[str, Any]]) -> Snapshot:
         """What the rounds to come depend on, after these."""
-        others = [other.detach().clone() for other in self.flat.others]
+        others = [other.detach().clone() for other in self.flat.other_buffers]
         states = self.attacker.attack.state_dict(), self.rule.state_dict()
         return Snapshot(list(rounds), self.params.clone(), self.buffers, others, *states, list(self.lens.pictures))
 

@@ -15,7 +15,7 @@ from ..federation.metrics import Metrics
 from ..runs.record import Record
 from ..skew.measures import PROJECTED
 from ..skew.references import MEASURES, Measure
-from ..skew.statistics import Estimate, Floats, averaged, interval, resampled
+from ..skew.statistics import Estimate, Floats, interval, mean_estimate, resampled
 
 RESAMPLED = 200  # for a band over rounds
 
@@ -117,7 +117,7 @@ class Overview:
     @property
     def values(self) -> list[tuple[Measure, Estimate]]:
         """The measures that the runs have, with their values."""
-        made = [(measure, averaged(lens.estimate(measure.key) for lens in self.lenses)) for measure in MEASURES]
+        made = [(measure, mean_estimate(lens.estimate(measure.key) for lens in self.lenses)) for measure in MEASURES]
         return [(measure, value) for measure, value in made if value is not None]
 
     @property

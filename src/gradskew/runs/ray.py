@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from ..core.errors import InputError, check
-from ..data import put_together, take_apart
+from ..data import from_arrays, to_arrays
 from ..federation.memory import estimate
 from ..federation.run import Run
 from .execution import Outcomes, Status, execute
@@ -140,7 +140,7 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
         return
     with cluster.connected() as ray, _token(store) as token:
         _check_room(ray, runs)
-        data = {source: ray.put(take_apart(source.load())) for source in dict.fromkeys(run.source for run in runs)}
+        data = {source: ray.put(to_arrays(source.load())) for source in dict.fromkeys(run.source for run in runs)}
         task = ray.remote(max_retries=RETRIES)(execute_as_task)
 
         def submit(run: Run, wait: bool) -> Any:
@@ -185,14 +185,14 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
 def execute_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) -> Status | dict[str, str]:
     """In a worker: execute the run into the store; where that is not visible, into a folder here, and return the files.
 
-    parts: the data set, as `take_apart` gives it. token: the path of a file in the store.
+    parts: the data set, as `to_arrays` gives it. token: the path of a file in the store.
     """
     for name, here in (("torch", torch.__version__), ("numpy", np.__version__)):
         wanted = run.content[name]
         check(
             here == wanted, f"a worker has {name} {here}, where the command started it is {wanted}: results may differ"
         )
-    run.source.load(lambda: put_together(*parts))
+    run.source.load(lambda: from_arrays(*parts))
     shared = Path(token).exists()
     store = Store(Path(token).parent.parent if shared else _own_folder())
     status = execute(run, store, on_round=lambda metrics: None, wait=wait)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ..core.errors import InputError, check, warn
-from ..core.files import is_sha256, make, read, write
+from ..core.files import is_sha256, make_folder, read, write
 from ..core.machine import peak
 from ..core.names import canonical
 from ..federation.memory import estimate
@@ -47,7 +47,7 @@ class Store:
     def prepare(self) -> None:
         """Make the folder; one clear error if nothing can be written there."""
         try:
-            make(self.runs)
+            make_folder(self.runs)
             with tempfile.TemporaryFile(dir=self.runs):
                 pass
         except OSError as error:
@@ -95,7 +95,7 @@ class Store:
         folder = self.runs / digest
         size = len(files[RECORD]) >> 20
         check(size < LARGEST >> 20, f"its record has {size} MB, too many to be read again: fewer rounds, or no lens")
-        make(folder)
+        make_folder(folder)
         first = self.load(digest)
         if first is None:
             if self._written(folder, files):
@@ -126,7 +126,7 @@ class Store:
     def save_checkpoint(self, digest: str, snapshot: Snapshot) -> None:
         """Store how far a run is, in place of what was stored before."""
         folder = self.runs / digest
-        make(folder)
+        make_folder(folder)
         write(folder / CHECKPOINT, snapshot.to_bytes(digest))
 
     def load_checkpoint(self, digest: str) -> Snapshot | None:
