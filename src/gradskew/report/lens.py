@@ -50,9 +50,7 @@ class Lens:
             values = [float(statistic(np.array(seen[kind]))) for seen in self.seen]
             return [value if math.isfinite(value) else None for value in values]
         if name == "kappa_max":
-            return list(
-                accumulate(self.series("kappa"), lambda a, b: b if a is None else a if b is None else max(a, b))
-            )
+            return list(accumulate(self.series("kappa"), _larger))
         number = len if name == "shut_out" else float
         return [None if seen[name] is None else number(seen[name]) for seen in self.seen]
 
@@ -93,7 +91,7 @@ class Lens:
         return {client: lost[client] / times for client, times in sorted(present.items())}
 
     def classes_shut_out(self) -> list[float] | None:
-        """Return for each class the share of the honest clients' images of it that were shut out, on average over rounds.
+        """Return for each class the share of the honest clients' images that were shut out, averaged over rounds.
 
         None without class counts, or for a rule that weighs no rows; a class that no honest client holds counts 0.
         """
@@ -132,6 +130,10 @@ class Overview:
         numbers = sorted({int(value) for lens in self.lenses for value in lens.series(name) if value is not None})
         few = "unknown" if not numbers else str(numbers[0])
         return few if len(numbers) < 2 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else max(a, b)
 
 
 def _mean_of_finite(values: Floats) -> Floats:
