@@ -91,7 +91,7 @@ class Lens:
         return {client: lost[client] / times for client, times in sorted(present.items())}
 
     def classes_shut_out(self) -> list[float] | None:
-        """Return for each class the share of the honest clients' images of it that were shut out, averaged over rounds.
+        """Return for each class the share of the honest clients' images that were shut out, averaged over rounds.
 
         None without class counts, or for a rule that weighs no rows; a class that no honest client holds counts 0.
         """
@@ -130,6 +130,10 @@ class Overview:
         numbers = sorted({int(value) for lens in self.lenses for value in lens.series(name) if value is not None})
         few = "unknown" if not numbers else str(numbers[0])
         return few if len(numbers) < 2 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _larger(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else max(a, b)
 
 
 def _mean_of_finite(values: Floats) -> Floats:

@@ -128,7 +128,7 @@ class Table:
         return float(100 * spec["byzantine"] / spec["clients"])
 
     def panels(self) -> list[Panel]:
-        """Return three views: accuracy, the Byzantine share of the weights, and how far the aggregate was pushed."""
+        """Return three views: accuracy, the Byzantine share of the weights, how far the aggregate was pushed."""
         reference = max(cell.mean for cell in self.cells.values())
         scale = max(LEAST_SCALE, *(reference - cell.mean for cell in self.cells.values()))
         spread = (
@@ -174,7 +174,7 @@ def federations(records: Iterable[Record]) -> list[Table]:
 
 
 def _place(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Return the key that sorts cells: by attack, then by the stages of the rule; rules alone come first."""
+    """Return the key that sorts cells: by attack, then by the stages of the rule, rules without a mixing first."""
     stages: list[str] = []
     attack, rule = spec["attack"]["name"], spec["aggregator"]
     while "mixing" in rule:

@@ -50,7 +50,7 @@ def verdict(table: Table) -> list[str]:
 
 
 def _lost(standing: Standing) -> str:
-    """Describe the points lost under the worst attack (else the accuracy left), and the attacks within its spread."""
+    """Describe the points lost under the worst attack, else the accuracy left, and attacks within its spread."""
     worst = standing.worst
     lost = f"{worst.text} %" if standing.usual is None else f"{worst.mean - standing.usual.mean:+.1f}"
     level = [
