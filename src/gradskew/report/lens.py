@@ -141,7 +141,3 @@ def _mean_of_finite(values: Floats) -> Floats:
     good = np.isfinite(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(good, values, 0).sum(0) / good.sum(0))
-
-
-def _larger(a: float | None, b: float | None) -> float | None:
-    return b if a is None else a if b is None else max(a, b)
