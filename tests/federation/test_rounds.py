@@ -209,7 +209,7 @@ def test_labelflip_changes_what_byzantine_clients_train_on(engine: str) -> None:
     clients = list(range(6))
     rows, _, _ = federation.updates(clients, 0)
     before = rows.clone()
-    federation.attacker.forge(rows, Rows(rows[2:]), federation.known(0, clients, None), federation.rule, 2)
+    federation.attacker.forge(rows, Rows(rows[2:]), federation.describe_round(0, clients, None), federation.rule, 2)
     assert torch.equal(rows, before), "what the training gave goes out"
     assert (rows[:2] - rows[2:].mean(0)).norm(dim=1).min() > 1e-2, "not the honest mean"
 

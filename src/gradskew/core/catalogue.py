@@ -31,7 +31,7 @@ MAKERS: dict[str, Callable[[str, str], Named]] = {}
 
 @dataclass(frozen=True)
 class ClassText:
-    """A class as its source file defines it: module, name, names of the bases, and the attributes `key` and `aliases`."""
+    """A class as its source file defines it: module, name, names of its bases, attributes `key` and `aliases`."""
 
     module: str
     name: str

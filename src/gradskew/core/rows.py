@@ -109,7 +109,7 @@ class Rows:
         return chosen if self.mixing is None else self.mixing @ chosen
 
     def combine(self, weights: Tensor, centre: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the sum of the rows, or of row - centre, with weights (n,): (d,), by default in the type of the rows."""
+        """Return the weighted sum of the rows, or of row - centre: (d,), in the type of the rows; weights (n,)."""
         weights = weights.to(self.updates.device, torch.float64)
         if self.mixing is not None:
             weights = weights @ self.mixing

@@ -1,4 +1,4 @@
-"""Which training images each client holds, and which the server holds for itself."""
+"""The split of the training images among the clients, and the server's root data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .run import Run
 def deal(run: Run, dataset: Dataset) -> tuple[Sequence[Tensor], Tensor]:
     """Return the indices of each client's training images, and those of the server's root data (root_examples,).
 
-    The root data is drawn uniformly before the partition deals the rest: the same draw for every seed and partition.
+    The root data are drawn uniformly, the same for every seed and partition; the partition splits the other images.
     """
     if not run.root_examples:
         return run.partition(dataset, run.clients, run.seed), torch.empty(0, dtype=torch.int64)
