@@ -112,7 +112,7 @@ def test_the_name_makes_it_again(name):
         ("foreign:mean(k=2)", "cannot make the rule foreign:mean(k=2): TypeError: "),
         ("foreign:mean(arrays=jax)", "arrays must be one of torch, numpy, not 'jax'"),
         ("foreign:mean(limit=0)", "limit must be above 0"),
-        ("foreign:FalseMedian", "foreign:FalseMedian calls itself 'median', which is one of ours"),
+        ("foreign:FalseMedian", "foreign:FalseMedian has the key 'median' of a built-in"),
         ("foreign:mean(2)", "are written name=value"),
         ("nnm+foreign:", "cannot read"),
         ("foreign:mean+nnm", "nnm is a mixing and stands before a rule"),

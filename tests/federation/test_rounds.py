@@ -255,9 +255,9 @@ def test_sampling() -> None:
         assert clients == sorted(set(clients)), "Byzantine ids are the lowest, so they come first"
         assert len(clients) == 5
         assert set(clients) <= set(range(12))
-        assert federation.count(clients) == sum(client < 5 for client in clients)
+        assert federation.count_byzantine(clients) == sum(client < 5 for client in clients)
         assert clients == Federation(run).sample(round)
-        counts.add(federation.count(clients))
+        counts.add(federation.count_byzantine(clients))
     assert len(counts) > 2, "the number of Byzantine rows varies"
     assert {tuple(federation.sample(round)) for round in range(9)} > {tuple(federation.sample(0))}
 

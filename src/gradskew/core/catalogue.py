@@ -134,8 +134,8 @@ class Catalogue(Generic[T]):
         the method does not have are ignored. Raises InputError for an unknown name or option, with the nearest one.
         """
         check_preset(preset)
-        ours = (split_prefix(name)[0] or name) in self
-        others = {} if ours or is_path(name) else self.registered()
+        own = (split_prefix(name)[0] or name) in self
+        others = {} if own or is_path(name) else self.registered()
         if not is_path(name) and name not in others:
             return self.make_own(name, given, preset=preset, defaults=defaults, others=others)
         path = others.get(name, name)
@@ -165,7 +165,7 @@ class Catalogue(Generic[T]):
     def _load(self, path: str, given: Mapping[str, Any], alias: str, preset: str, defaults: Mapping[str, Any]) -> T:
         """Return the method at a path. alias: its registered name, if the user gave that."""
         made = self.wrap(path, given, alias) if self.wrap else self._inherited(path, given, preset, defaults)
-        check(made.key not in self, f"{path} calls itself {made.key!r}, which is one of ours: give it a key of its own")
+        check(made.key not in self, f"{path} has the key {made.key!r} of a built-in {self.kind}: give it another key")
         return made
 
     def _inherited(self, path: str, given: Mapping[str, Any], preset: str, defaults: Mapping[str, Any]) -> T:

@@ -88,14 +88,14 @@ def split_last(text: str, separator: str) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-def written(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return the text that `parse` reads as this value: a number, None, a bool, a string, or a tuple of them.
 
-    >>> written(("a-b", "3", 0.5, None))
+    >>> format_value(("a-b", "3", 0.5, None))
     "(a-b,'3',0.5,None)"
     """
     if isinstance(value, tuple):
-        return f"({','.join(map(written, value))}{',' if len(value) == 1 else ''})"
+        return f"({','.join(map(format_value, value))}{',' if len(value) == 1 else ''})"
     if not isinstance(value, str):
         return str(value)
     plain = PLAIN.fullmatch(value) and value not in CONSTANTS and not NUMBER.fullmatch(value)
@@ -124,14 +124,14 @@ class _Reader:
 
     def __init__(self, text: str):
         self.text, self.place, self.depth = text, 0, 0
-        self.wrong = InputError(
+        self.error = InputError(
             f"cannot read {text[:80]!r}: write a name, name(option=value), or several joined by '+'"
         )
 
     def whole(self) -> list[Stage]:
         stages = self.stages()
         if self.next():
-            raise self.wrong
+            raise self.error
         return stages
 
     def stages(self) -> list[Stage]:
@@ -144,7 +144,7 @@ class _Reader:
         path = self.match(PATH)
         name = path or self.match(NAME)
         if not name or split_prefix(path)[0]:
-            raise self.wrong
+            raise self.error
         name = path or name.lower().replace("-", "_")
         return name, self.options(name) if self.skip("(") else {}
 
@@ -159,7 +159,7 @@ class _Reader:
             check(option[1] not in given, f"an option of {name} is given twice")
             self.place = option.end()
             given[option[1]] = self.value(option[1])
-            self.part()
+            self.comma()
         self.depth -= 1
         return given
 
@@ -170,12 +170,12 @@ class _Reader:
             return re.sub(r"\\([\\'\"])", r"\1", quoted[1:-1])
         if self.skip("("):
             return self.tuple(option)
-        start, words = self.place, [self.plain(option)]
+        start, words = self.place, [self.word(option)]
         while self.skip("+"):
-            words.append(self.plain(option))
+            words.append(self.word(option))
         text = SPACES.sub(r"\1", self.text[start : self.place])
         if "(" in text and not all(PATH.fullmatch(word) or NAME.fullmatch(word) for word in words):
-            raise self.wrong  # only names have options
+            raise self.error  # only names have options
         return _constant(text)
 
     def tuple(self, option: str) -> Any:
@@ -185,11 +185,11 @@ class _Reader:
         self.enter()
         while not self.skip(")"):
             values.append(self.value(option))
-            comma = self.part()
+            comma = self.comma()
         self.depth -= 1
         return values[0] if len(values) == 1 and not comma else tuple(values)
 
-    def plain(self, option: str) -> str:
+    def word(self, option: str) -> str:
         """Read a number or a word, and options if it is a name with options; return the number or word."""
         word = self.match(PLAIN)
         if not word:
@@ -199,18 +199,18 @@ class _Reader:
             self.options(word)
         return word
 
-    def part(self) -> bool:
+    def comma(self) -> bool:
         """Skip a comma between two entries; return whether one was read. Without a comma, `)` must follow."""
         comma = self.skip(",")
         if not comma and self.next() != ")":
-            raise self.wrong
+            raise self.error
         return comma
 
     def enter(self) -> None:
         self.depth += 1
         self.next()
         if self.depth > DEEPEST:
-            raise self.wrong
+            raise self.error
 
     def next(self) -> str:
         """Skip spaces; return the next character, or an empty string at the end."""

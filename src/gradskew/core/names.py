@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from .errors import check
-from .grammar import written
+from .grammar import format_value
 
 # The options that each method had when the first results were stored: they are always part of the digest. This table
 # never changes: an option that is added later is part of the digest only where it differs from its default.
@@ -67,9 +67,9 @@ class Named:
         """The shortest name that `make` turns into an equal object: options at their defaults are left out."""
         changed = []
         for field in options(type(self)):
-            if field.repr and (value := plain(self, field)) != default(field):
+            if field.repr and (value := field_value(self, field)) != field_default(field):
                 nested = getattr(self, field.name)
-                changed.append(f"{field.name}={nested.name if isinstance(nested, Named) else written(value)}")
+                changed.append(f"{field.name}={nested.name if isinstance(nested, Named) else format_value(value)}")
         return f"{self.key}({','.join(changed)})" if changed else self.key
 
 
@@ -85,14 +85,14 @@ def describe(part: Any) -> dict[str, Any]:
     check(good, f"{cls.__qualname__} must be a dataclass with a `key`: its fields are its hyperparameters")
     same = list(inspect.signature(cls).parameters) == [field.name for field in options(cls)]
     check(same, f"{cls.__qualname__} must leave __init__ to dataclass: its fields are its hyperparameters")
-    values = {field: plain(part, field) for field in options(cls) if field.repr}
-    ours = cls.__module__.split(".")[0] == "gradskew"  # a user's class is in the digest with its file
-    always = FIRST.get(part.key, frozenset()) if ours else {field.name for field in values}
-    counted = {field.name: x for field, x in values.items() if field.name in always or x != default(field)}
+    values = {field: field_value(part, field) for field in options(cls) if field.repr}
+    built_in = cls.__module__.split(".")[0] == "gradskew"  # a user's class is in the digest with its file
+    always = FIRST.get(part.key, frozenset()) if built_in else {field.name for field in values}
+    counted = {field.name: x for field, x in values.items() if field.name in always or x != field_default(field)}
     return {"name": part.key, **counted}
 
 
-def plain(part: Any, field: dataclasses.Field[Any]) -> Any:
+def field_value(part: Any, field: dataclasses.Field[Any]) -> Any:
     """Return the value of a hyperparameter for JSON; a float field of 1 gives 1.0. Tuples stay tuples."""
     value = getattr(part, field.name)
     if isinstance(value, Named):
@@ -106,8 +106,8 @@ def plain(part: Any, field: dataclasses.Field[Any]) -> Any:
     return float(value) if "float" in str(field.type) and type(value) is int else value
 
 
-def default(field: dataclasses.Field[Any]) -> Any:
-    """Return the default of a field, as `plain` returns its value; MISSING for a field without one."""
+def field_default(field: dataclasses.Field[Any]) -> Any:
+    """Return the default of a field, as `field_value` returns its value; MISSING for a field without one."""
     value = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
     return describe(value) if isinstance(value, Named) else value
 

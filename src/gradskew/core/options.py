@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import check_choice, check_number
-from .names import plain
+from .names import field_value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def options_of(*classes: Any) -> Iterator[tuple[dataclasses.Field[Any], Option]]
         yield from ((field, field.metadata["option"]) for field in dataclasses.fields(each) if field.metadata)
 
 
-def kind_of(field: dataclasses.Field[Any]) -> str:
+def type_name(field: dataclasses.Field[Any]) -> str:
     """Return the name of the type of an option, without None: int, float, bool, str."""
     return str(field.type).removesuffix(" | None")
 
@@ -70,15 +70,15 @@ def check_options(part: Any) -> None:
             continue
         if known.choices:
             check_choice(field.name, value, known.choices)
-        elif kind_of(field) in ("int", "float"):
-            check_number(field.name, value, **known.bounds, whole=kind_of(field) == "int")
+        elif type_name(field) in ("int", "float"):
+            check_number(field.name, value, **known.bounds, whole=type_name(field) == "int")
 
 
-def counted(part: Any, resolved: Mapping[str, Any]) -> dict[str, Any]:
+def digest_options(part: Any, resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options in the digest, by name. resolved: values that replace those of the fields."""
     values = {}
     for field, known in options_of(part):
         changed = known.digest == "if changed" and getattr(part, field.name) != field.default
         if known.digest == "always" or changed:
-            values[field.name] = resolved.get(field.name, plain(part, field))
+            values[field.name] = resolved.get(field.name, field_value(part, field))
     return values

@@ -61,7 +61,7 @@ class Plugin(Stateful):
         if "target" not in self._state:
             try:
                 with time_limit(self.limit):
-                    made = _built(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
+                    made = _build(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
                     self._state["target"] = copy.deepcopy(made)  # the path may name one object of the module
             except InputError:
                 raise
@@ -154,22 +154,22 @@ def load_plugin(wrapper: type[Plugin], base: type, path: str, given: Mapping[str
     return made
 
 
-def _built(thing: Any, options: Mapping[str, Any]) -> Any:
+def _build(thing: Any, options: Mapping[str, Any]) -> Any:
     """Return the target: the result of a class or factory called with the options, or a function with them bound.
 
     A factory is a function that the options suffice to call: it has no required parameter for the rows.
     """
     if inspect.isclass(thing):
         return thing(**options)
-    if not callable(thing) or not _binds(thing, (), options):
+    if not callable(thing) or not _can_call(thing, (), options):
         if options and callable(thing):
             inspect.signature(thing).bind_partial(**options)  # a TypeError now is better than one in every call
             return functools.partial(thing, **options)
         return thing
-    return thing if not options and _binds(thing, (None,), {}) else thing(**options)
+    return thing if not options and _can_call(thing, (None,), {}) else thing(**options)
 
 
-def _binds(function: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
+def _can_call(function: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
     """Return whether a function can be called with these arguments; False if it has no signature."""
     try:
         inspect.signature(function).bind(*args, **options)

@@ -15,7 +15,7 @@ from ..core.errors import ceil_share
 from ..core.randomness import generator
 from ..core.round import Round
 from ..core.rows import Rows
-from .rows_in_place import in_front
+from .rows_in_place import move_to_front
 from .run import Run
 
 
@@ -43,7 +43,7 @@ class Attacker:
         known = self._known(present, round.number)
         if not byzantine or not known:
             return None
-        with in_front(honest.updates, known):
+        with move_to_front(honest.updates, known):
             rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)])
             ids = present[known].tolist()
             self.attack.observe(rows.updates, clients=ids)
@@ -62,10 +62,12 @@ class Attacker:
 
     def _context(self, rows: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int) -> Context:
         assert round.params is not None
-        return Context(round=round.number, params=round.params, rule=_trial(rule, rows, round), clients=clients, f=f)
+        return Context(
+            round=round.number, params=round.params, rule=_copy_rule(rule, rows, round), clients=clients, f=f
+        )
 
 
-def _trial(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tensor]:
+def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tensor]:
     """Return a copy of the rule for an attack's trials.
 
     A rule that needs the server's own update gets the mean of the known honest rows in its place.

@@ -25,7 +25,7 @@ def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) ->
     code = {}
     for part in parts:
         if isinstance(part, Plugin):
-            files = {"module": _digest_of_file(part.module, part.path), **part.protocol, **user_code(part.code)}
+            files = {"module": _file_digest(part.module, part.path), **part.protocol, **user_code(part.code)}
             code[part.path] = hashlib.sha256(canonical(files).encode()).hexdigest()
             continue
         defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
@@ -33,7 +33,7 @@ def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) ->
             module = item.__module__.replace("__mp_main__", "__main__")  # the name of a script in worker processes
             if module.split(".")[0] not in ("gradskew", "builtins", "abc", "typing") and counts(item):
                 name = f"{module}.{item.__qualname__}"
-                code[name] = _digest_of_file(item, name)
+                code[name] = _file_digest(item, name)
     return code
 
 
@@ -42,12 +42,12 @@ def check_unchanged(parts: Iterable[Any], known: Mapping[str, str]) -> None:
 
     A class without its file is not compared: Ray sends the classes of a script by value.
     """
-    code = user_code(*parts, counts=_of_a_module)
+    code = user_code(*parts, counts=_is_importable)
     changed = sorted(name for name, digest in code.items() if known.get(name) != digest)
     check(not changed, f"the file of {', '.join(changed)} has changed since the start: start again")
 
 
-def _of_a_module(item: Any) -> bool:
+def _is_importable(item: Any) -> bool:
     """Return whether the module of a class or function has this very object under its name."""
     try:
         return operator.attrgetter(item.__qualname__)(sys.modules.get(item.__module__)) is item
@@ -55,7 +55,7 @@ def _of_a_module(item: Any) -> bool:
         return False
 
 
-def _digest_of_file(item: Any, name: str) -> str:
+def _file_digest(item: Any, name: str) -> str:
     """Return the SHA-256 of the file that defines a module, class or function, read at the first call."""
     spec = getattr(item, "__spec__", None)  # of a module: a new object if it is loaded again
     known = _digests.get(item)

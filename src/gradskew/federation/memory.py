@@ -72,7 +72,7 @@ def estimate(run: Run) -> Memory:
 
 def _libraries(*, numba: bool, sklearn: bool) -> int:
     """Return the bytes of this process before its first run, plus those of the libraries that the run will import."""
-    resident, imported = _before()
+    resident, imported = _baseline()
     total = resident + FIRST_USE
     for name, needed, size in (("numba", numba, COMPILER), ("sklearn", sklearn, SCIKIT)):
         if name not in imported and (needed or name in sys.modules):
@@ -81,7 +81,7 @@ def _libraries(*, numba: bool, sklearn: bool) -> int:
 
 
 @cache
-def _before() -> tuple[int, frozenset[str]]:
+def _baseline() -> tuple[int, frozenset[str]]:
     """Return the resident bytes and the imported modules of this process at the first call."""
     return machine.resident(), frozenset(sys.modules)
 
@@ -103,7 +103,7 @@ def check_fits(runs: Sequence[Run], workers: int = 1) -> None:
     options += f", workers = {workers // 2} halves all" if workers > 1 else ""
     has = f"the {run.device} device has" if _on_gpu(run) else "there are"
     message = f"out of memory on {run.device} before it starts: {describe(memory, workers)}; {has} {_gb(most)}"
-    check(_of_all(run, memory, workers) <= most, f"{message}: {options}")
+    check(_total_bytes(run, memory, workers) <= most, f"{message}: {options}")
 
 
 def summary(runs: Sequence[Run], workers: int | None = 1) -> str:
@@ -115,7 +115,7 @@ def summary(runs: Sequence[Run], workers: int | None = 1) -> str:
     if workers is None:
         return f"A{describe(memory)[1:]} for each run."
     text, free = f"A{describe(memory, workers)[1:]}", capacity(run.device).free
-    if _of_all(run, memory, workers) > free:
+    if _total_bytes(run, memory, workers) > free:
         return f"{text}; only {_gb(free)} are free now: it may be killed, or swap. Less: {less_memory(run)}."
     return f"{text}; {_gb(free)} are free." if memory.total >= 1e9 else f"{text}."
 
@@ -146,7 +146,7 @@ def _largest(runs: Sequence[Run]) -> tuple[Run, Memory]:
     return max(((run, estimate(run)) for run in runs), key=lambda pair: pair[1].total)
 
 
-def _of_all(run: Run, memory: Memory, workers: int) -> int:
+def _total_bytes(run: Run, memory: Memory, workers: int) -> int:
     """Return the bytes of all workers, which share the mapped data; on a GPU, those of one without the libraries."""
     return memory.total - memory.libraries if _on_gpu(run) else memory.data + workers * (memory.total - memory.data)
 

@@ -44,7 +44,7 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
     def get(self, name: str, default: Any = None) -> Any:
         if name in self.others:
             return self.others[name]
-        value = getattr(self, name) if name in _known(type(self)) else UNSET
+        value = getattr(self, name) if name in _field_names(type(self)) else UNSET
         return default if value is UNSET else value
 
     def __getitem__(self, name: str) -> Any:
@@ -57,7 +57,7 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
         return iter(self.keys())
 
     def keys(self) -> list[str]:
-        return [*(name for name in _known(type(self)) if getattr(self, name) is not UNSET), *self.others]
+        return [*(name for name in _field_names(type(self)) if getattr(self, name) is not UNSET), *self.others]
 
     def items(self) -> list[tuple[str, Any]]:
         return [(name, self[name]) for name in self]
@@ -67,7 +67,7 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
 
     def keep_others(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep the entries of the content that are no fields, and return them."""
-        self.others = {key: content[key] for key in content.keys() - _known(type(self))} or ()
+        self.others = {key: content[key] for key in content.keys() - _field_names(type(self))} or ()
         return self.others or {}
 
 
@@ -118,7 +118,7 @@ class Round(Fields):
 
 
 @cache
-def _known(kind: type[Fields]) -> Set[str]:
+def _field_names(kind: type[Fields]) -> Set[str]:
     """Return the names of the fields of a struct, in order, without `others`."""
     return dict.fromkeys(kind.__struct_fields__[:-1]).keys()  # `others`, which is keyword-only, comes last
 

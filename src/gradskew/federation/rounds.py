@@ -113,16 +113,17 @@ class Federation:
 
         # Step 1: local training, also on the server's root data. Rows that are not finite are removed.
         updates, buffers, reference = self.updates(clients, number)
-        f = -(-run.num_byzantine * run.num_sampled // run.clients) if run.told == "expected" else self.count(clients)
+        expected = -(-run.num_byzantine * run.num_sampled // run.clients)
+        f = expected if run.told == "expected" else self.count_byzantine(clients)
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
         # Step 2: the attack replaces the Byzantine rows, which come first. Again rows that are not finite are removed.
-        round, honest = self.describe_round(number, clients, reference), Rows(updates[self.count(clients) :])
+        round, honest = self.describe_round(number, clients, reference), Rows(updates[self.count_byzantine(clients) :])
         forgery = self.attacker.forge(updates, honest, round, self.rule, self.rule_f(f, clients))
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
         # Step 3: the rule aggregates the rows.
-        byzantine, rule_f = self.count(clients), self.rule_f(f, clients)
+        byzantine, rule_f = self.count_byzantine(clients), self.rule_f(f, clients)
         metrics: dict[str, Any] = {
             "rows": len(clients),
             "byzantine_rows": byzantine,
@@ -180,7 +181,7 @@ class Federation:
         self.lens.pictures = list(snapshot.pictures)
         return list(snapshot.rounds)
 
-    def count(self, clients: list[int]) -> int:
+    def count_byzantine(self, clients: list[int]) -> int:
         """Return how many of the clients are Byzantine: those with the lowest ids."""
         return sum(client < self.run.num_byzantine for client in clients)
 

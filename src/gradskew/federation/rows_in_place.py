@@ -27,7 +27,7 @@ def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[T
 
 
 @contextmanager
-def in_front(rows: Tensor, chosen: list[int]) -> Iterator[None]:
+def move_to_front(rows: Tensor, chosen: list[int]) -> Iterator[None]:
     """Move the chosen rows (rising indices) to the front of the matrix inside the block, by swaps of two rows."""
     pairs = [[target, source] for target, source in enumerate(chosen) if target != source]
     for pair in pairs:

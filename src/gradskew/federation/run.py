@@ -14,7 +14,7 @@ from ..aggregators import Aggregator, Mean
 from ..attacks import Attack, NoAttack
 from ..core.errors import InputError, ceil_share, check, check_choice, check_number
 from ..core.names import canonical, describe
-from ..core.options import check_options, counted
+from ..core.options import check_options, digest_options
 from ..core.randomness import torch_seed
 from ..data import Digits, Source
 from ..data.partition import Dirichlet, Partition
@@ -107,7 +107,7 @@ class Run(Options):
             "aggregator": describe(self.aggregator),
             "aggregator_name": self.aggregator.name,
             "sgd": describe(self.sgd),
-            **counted(self, resolved),
+            **digest_options(self, resolved),
             "torch": torch.__version__,
             "numpy": np.__version__,
             "semantics": SEMANTICS,

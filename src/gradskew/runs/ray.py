@@ -64,15 +64,15 @@ class Cluster:
         if ray.is_initialized():
             yield ray
             return
-        ours = signal.getsignal(signal.SIGTERM)
+        handler = signal.getsignal(signal.SIGTERM)
         try:
             _join(ray, _resolve(self.address))
-            if callable(ours):
-                _handle_sigterm(ours)  # Ray's handler would end the process before checkpoints are written
+            if callable(handler):
+                _handle_sigterm(handler)  # Ray's handler would end the process before checkpoints are written
             yield ray
         finally:
             ray.shutdown()
-            _handle_sigterm(ours)
+            _handle_sigterm(handler)
 
 
 def _ray() -> Any:
@@ -147,7 +147,7 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
         task = ray.remote(max_retries=RETRIES)(execute_as_task)
 
         def submit(run: Run, wait: bool) -> Any:
-            cpus, gpus, memory = _needs(run)
+            cpus, gpus, memory = _resources(run)
             kind = torch.device(run.device).type  # Ray chooses which GPU
             sent = run if run.device == kind else replace(run, device=kind)
             assert sent.digest == run.digest  # computed here, since it depends on files here; the task carries it
@@ -170,7 +170,7 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
                             store.adopt(run.digest, result)
                         outcome = result if isinstance(result, Status) else Status.DONE
                     except Exception as error:
-                        outcome = _reason(error, ray)
+                        outcome = _task_error(error, ray)
                     if outcome is Status.ELSEWHERE:
                         waiting[submit(run, True)] = run  # it comes last
                         continue
@@ -206,7 +206,7 @@ def execute_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) ->
     return files
 
 
-def _reason(raised: Exception, ray: Any) -> Exception:
+def _task_error(raised: Exception, ray: Any) -> Exception:
     """Return the error of a failed task: the run's own exception, or an InputError about Ray's."""
     if not isinstance(raised, ray.exceptions.RayError):
         return raised
@@ -218,7 +218,7 @@ def _reason(raised: Exception, ray: Any) -> Exception:
     return InputError(f"Ray gave it up after {RETRIES} more attempts (out of memory?): {lines[0]}")
 
 
-def _needs(run: Run) -> tuple[int, int, int]:
+def _resources(run: Run) -> tuple[int, int, int]:
     """Return the numbers of CPUs and GPUs, and the bytes of memory, that a run needs."""
     return run.threads, int(torch.device(run.device).type == "cuda"), estimate(run).total
 
@@ -227,7 +227,7 @@ def _check_room(ray: Any, runs: Iterable[Run]) -> None:
     """Raise InputError if one of the runs fits no node: Ray would wait forever for such a node."""
     kinds = ("CPU", "GPU", "memory")
     nodes = [[node["Resources"].get(kind, 0) for kind in kinds] for node in ray.nodes() if node["Alive"]]
-    for needed in sorted({_needs(run) for run in runs}, reverse=True):
+    for needed in sorted({_resources(run) for run in runs}, reverse=True):
         cpus, gpus, memory = needed
         fits = any(all(has >= wants for has, wants in zip(node, needed, strict=True)) for node in nodes)
         wanted = f"threads = {cpus}{' and a GPU' if gpus else ''}, and {memory / 1e9:.1f} GB of memory"
@@ -256,6 +256,6 @@ def _own_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"gradskew-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
-    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    check(ours, f"{str(folder)!r} is not a folder of this user alone")
+    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    check(private, f"{str(folder)!r} is not a folder of this user alone")
     return folder

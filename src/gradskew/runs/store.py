@@ -156,19 +156,19 @@ class Store:
 
     def timing(self, digest: str) -> dict[str, Any]:
         """Return the valid entries of a run's `timing.json`: seconds, memory, host; empty without the file."""
-        content = self._beside(digest, "timing.json", LARGEST_TIMING)
+        content = self._read_json(digest, "timing.json", LARGEST_TIMING)
         known = content if isinstance(content, dict) else {}
         return {key: known[key] for key, kind in TIMING.items() if key in known and kind(known[key])}
 
     def pictures(self, digest: str) -> list[Picture]:
         """Return the embeddings of the rows of some rounds in the plane; empty if none are stored, or damaged."""
         try:
-            drawn = [Picture.from_json(entry) for entry in self._beside(digest, "pictures.json", LARGEST) or []]
+            drawn = [Picture.from_json(entry) for entry in self._read_json(digest, "pictures.json", LARGEST) or []]
         except (ValueError, TypeError):
             return []
         return drawn if len({(picture.round, picture.method) for picture in drawn}) == len(drawn) else []
 
-    def _beside(self, digest: str, name: str, most: int) -> Any:
+    def _read_json(self, digest: str, name: str, most: int) -> Any:
         """Return the content of a JSON file of at most `most` bytes beside a record; None if it cannot be read."""
         try:
             return json.loads(read(self.runs / digest / name, most))
