@@ -56,7 +56,7 @@ def estimate(run: Run) -> Memory:
     data, n = run.source.load(), run.num_sampled
     row = FLOAT * num_parameters(run.model, data.shape, data.num_classes)
     images = FLOAT * min(run.sgd.batch, len(data.train)) * data.train.inputs[0].numel()
-    # Parameters, gradients and momenta of the clients that train at once, and two copies of their batches.
+    # Parameters, gradients and momenta; autograd's gradients (batched); parameters cast to bf16.
     batched = resolve(run.engine, run.model, run.device) == "batched"
     vectors = 3 + batched + (run.precision == "bf16")
     return Memory(
