@@ -44,7 +44,7 @@ class Snapshot:
     seconds: float = 0.0
 
     def to_bytes(self, digest: str) -> bytes:
-        """Return the content of a checkpoint of the run with this digest; ValueError for a state that is more than tensors
+        """Return a checkpoint of the run with this digest, as bytes; ValueError for a state that is more than tensors
         and JSON."""
         tensors = {"params": self.params, "buffers": self.buffers}
         tensors |= {f"others.{i}": other for i, other in enumerate(self.others)}
