@@ -31,8 +31,13 @@ class Unfit(ValueError):
 class Snapshot:
     """All that the rounds to come depend on: draws do not count, as each has a generator derived from the seed.
 
-    rounds: the metrics of those that are done. others: buffers of the network that no client sends. attack, rule,
-    server: their states. pictures: those that were made. seconds: what the rounds took.
+    <<<<<<< HEAD
+        rounds: the metrics of those that are done. others: buffers of the network that no client sends. attack, rule,
+        server: their states. pictures: those that were made. seconds: what the rounds took.
+    =======
+        rounds: the metrics of the rounds so far. others: buffers of the network that no client sends. attack, rule: their
+        states. pictures: those of the rounds so far. seconds: the time that the rounds took.
+    >>>>>>> records
     """
 
     rounds: Sequence[dict[str, Any]]
@@ -46,7 +51,7 @@ class Snapshot:
     seconds: float = 0.0
 
     def to_bytes(self, digest: str) -> bytes:
-        """The content of a checkpoint of the run with this digest; ValueError for a state that is more than tensors
+        """Return a checkpoint of the run with this digest, as bytes; ValueError for a state that is more than tensors
         and JSON."""
         tensors = {"params": self.params, "buffers": self.buffers}
         tensors |= {f"others.{i}": other for i, other in enumerate(self.others)}
@@ -74,7 +79,7 @@ class Snapshot:
 
     @classmethod
     def from_bytes(cls, data: bytes, digest: str) -> Snapshot:
-        """The snapshot in a checkpoint of the run with this digest; ValueError if it is damaged, or not one."""
+        """Return the snapshot in a checkpoint of the run with this digest; ValueError if it is damaged, or not one."""
         try:
             tensors = safetensors.torch.load(data)
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
@@ -129,7 +134,7 @@ def simple(value: Any) -> bool:
 
 
 def _layout(tensors: Tensor | Sequence[Tensor]) -> list[tuple[torch.Size, torch.dtype]]:
-    """The shape and type of a tensor, or of each of several."""
+    """Return the shape and type of a tensor, or of each of several."""
     return [(each.shape, each.dtype) for each in ([tensors] if isinstance(tensors, Tensor) else tensors)]
 
 
