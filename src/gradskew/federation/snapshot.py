@@ -31,13 +31,8 @@ class Unfit(ValueError):
 class Snapshot:
     """All that the rounds to come depend on: draws do not count, as each has a generator derived from the seed.
 
-    <<<<<<< HEAD
-        rounds: the metrics of those that are done. others: buffers of the network that no client sends. attack, rule,
-        server: their states. pictures: those that were made. seconds: what the rounds took.
-    =======
-        rounds: the metrics of the rounds so far. others: buffers of the network that no client sends. attack, rule: their
-        states. pictures: those of the rounds so far. seconds: the time that the rounds took.
-    >>>>>>> records
+    rounds: the metrics of the rounds so far. others: buffers of the network that no client sends. attack, rule, server:
+    their states. pictures: those of the rounds so far. seconds: the time that the rounds took.
     """
 
     rounds: Sequence[dict[str, Any]]
