@@ -1,4 +1,4 @@
-"""Why each rule stands as it does, in sentences made of what the records measured."""
+"""Why each rule ranks as it does, in sentences made from the numbers of the records."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from ...aggregators import MIXINGS, RULES
 from ..lens import Lens
 from ..table import Cell, Table
 
-COORDINATEWISE = ("median", "rbtm")
 Lenses = Mapping[str, Lens]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule under the attack that is worst for it. lost: points of accuracy, None without an unattacked run."""
+    """A rule under its worst attack. lost: points of accuracy, None without a run without attack."""
 
     rule: str
     how: str
@@ -28,31 +27,38 @@ class Finding:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One attack, rule by rule: points lost, the weight of the Byzantine rows, honest rows shut out, kappa."""
+    """One attack, rule by rule, as a table of texts: the rule that loses most first."""
 
     attack: str
-    rows: Sequence[tuple[str, Sequence[tuple[str, float]]]]
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def findings(table: Table, lenses: Lenses) -> list[Finding]:
-    """Each rule under its worst attack, the rule that loses most first."""
+    """Return each rule under its worst attack, the rule that loses most first."""
     made = []
     for rule in table.rules:
         attack = table.worst_attacks.get(rule)
         if attack is not None:
             lost = _lost(table, attack, rule)
-            sentences = [said for said in _sentences(table, attack, rule, lenses) if said]
+            sentences = [sentence for sentence in _sentences(table, attack, rule, lenses) if sentence]
             made.append(Finding(rule, how_it_works(table, rule), attack, lost, sentences))
     return sorted(made, key=lambda finding: -(finding.lost or 0))
 
 
-def comparison(table: Table, lenses: Lenses) -> Comparison | None:
-    """STRIKE rule by rule if it was played, else the attack that is worst for most rules; None without an attack."""
+def hardest_attack(table: Table) -> str | None:
+    """Return the attack that is worst for most rules, the first of several; None without an attack."""
     worst = list(table.worst_attacks.values())
-    strikes = [attack for attack in table.attacks if attack.partition("(")[0] == "strike"]
-    if not worst and not strikes:
+    return max((attack for attack in table.attacks if attack != "none"), key=worst.count, default=None)
+
+
+def comparison(table: Table, lenses: Lenses) -> Comparison | None:
+    """Compare the rules under the attack that is worst for most of them; None without an attack."""
+    attack = hardest_attack(table)
+    if attack is None:
         return None
-    attack = strikes[0] if strikes else max(sorted(set(worst)), key=worst.count)
+    head = ["rule", "points of accuracy lost", f"weight of the Byzantine clients (even: {table.expected_share:.0f} %)"]
+    head += ["honest clients shut out a round", "kappa"]
     rows = []
     for rule in table.rules:
         if (attack, rule) not in table.cells:
@@ -60,44 +66,45 @@ def comparison(table: Table, lenses: Lenses) -> Comparison | None:
         cell = table.cells[attack, rule]
         lost, share = _lost(table, attack, rule), cell.average("byzantine_share")
         shut_out, kappa = average(cell, lenses, "shut_out"), average(cell, lenses, "kappa")
-        numbers = [
-            ("" if lost is None else f"{lost:.1f}", lost or 0.0),
-            ("weighs no rows" if share is None else f"{100 * share:.0f} %", share or 0.0),
-            ("–" if shut_out is None else f"{shut_out:.1f}", shut_out or 0.0),
-            ("–" if kappa is None else f"{kappa:.2f}", kappa or 0.0),
+        texts = [
+            rule,
+            "" if lost is None else f"{lost:.1f}",
+            "weighs no rows" if share is None else f"{100 * share:.0f} %",
+            "–" if shut_out is None else f"{shut_out:.1f}",
+            "–" if kappa is None else f"{kappa:.2f}",
         ]
-        rows.append((rule, numbers))
-    return Comparison(attack, sorted(rows, key=lambda row: -row[1][0][1]))
+        rows.append((lost or 0.0, texts))
+    return Comparison(attack, head, [texts for _, texts in sorted(rows, key=lambda row: -row[0])])
 
 
 def average(cell: Cell, lenses: Lenses, name: str) -> float | None:
-    """The mean of a lens series over the rounds and seeds that have it."""
+    """Return the mean of a series of the lens over the rounds and seeds that have it."""
     values = list(_finite(value for record in cell.records for value in lenses[record.digest].series(name)))
     return fmean(values) if values else None
 
 
 def largest(cell: Cell, lenses: Lenses, name: str) -> float | None:
-    """The largest value of a lens series over rounds and seeds."""
+    """Return the largest value of a series of the lens over rounds and seeds."""
     return max(_finite(value for record in cell.records for value in lenses[record.digest].series(name)), default=None)
 
 
 def class_accuracies(cell: Cell | None, lenses: Lenses) -> list[float | None]:
-    """Accuracy on each class at the end, averaged over seeds; empty if no record has it."""
-    found = [lenses[record.digest].class_accuracies() for record in cell.records] if cell else []
-    columns = zip(*(accuracies for accuracies in found if accuracies is not None), strict=True)
+    """Return the accuracy on each class at the end in percent, averaged over seeds; empty if no record has it."""
+    of_seeds = [lenses[record.digest].class_accuracies() for record in cell.records] if cell else []
+    columns = zip(*(accuracies for accuracies in of_seeds if accuracies is not None), strict=True)
     return [fmean(known) if (known := list(_finite(column))) else None for column in columns]
 
 
 def how_it_works(table: Table, rule: str) -> str:
-    """The first line of what each stage of a rule is documented as; empty for a user's own."""
+    """Return the first line of the docstring of each stage of a rule; empty for a user's own rule."""
     stage = next(record.spec["aggregator"] for record in table.records if record.spec["aggregator_name"] == rule)
-    said = []
+    lines = []
     while isinstance(stage, dict):
         mixing = stage.get("mixing")
         known = (MIXINGS if mixing else RULES).classes.get((mixing or stage).get("name", ""))
-        said.append(((known.__doc__ if known else "") or "").strip().split("\n")[0])
+        lines.append(((known.__doc__ if known else "") or "").strip().split("\n")[0])
         stage = stage.get("rule") if mixing else None
-    return " Then: ".join(said) if all(said) else ""
+    return " Then: ".join(lines) if all(lines) else ""
 
 
 def _sentences(table: Table, attack: str, rule: str, lenses: Lenses) -> Iterable[str]:
@@ -119,13 +126,10 @@ def _sentences(table: Table, attack: str, rule: str, lenses: Lenses) -> Iterable
 
 
 def _weights(table: Table, cell: Cell, lenses: Lenses) -> Iterable[str]:
-    """Whether it told Byzantine from honest clients, and whom it shut out."""
+    """Say how much weight the rule gave the Byzantine clients, and how many honest ones it shut out."""
     share, even = cell.average("byzantine_share"), table.expected_share
     if share is None:
-        if cell.records[0].spec["aggregator_name"].rpartition("+")[2].partition("(")[0] not in COORDINATEWISE:
-            return
-        yield "It weighs no clients, but takes the middle of each coordinate by itself: a forged value can only move"
-        yield "the result among honest values near the middle, and nobody is shut out whole."
+        yield "It reports no weights of clients, so none counts as trusted or as shut out."
         return
     if not even:
         return
@@ -134,11 +138,11 @@ def _weights(table: Table, cell: Cell, lenses: Lenses) -> Iterable[str]:
     if abs(ratio - 1) < 1e-6 and not shut_out:
         yield "It gives every client the same weight, the Byzantine ones too."
     elif ratio < 0.25:
-        yield f"It saw through most of the Byzantine clients: {got}."
+        yield f"It gave most of the Byzantine clients little or no weight: {got}."
     elif ratio < 0.9:
         yield f"It gave the Byzantine clients less than their share: {got}."
     elif ratio <= 1.3:
-        yield f"It took the Byzantine clients for honest: {got}."
+        yield f"It could not tell the Byzantine clients from honest ones: {got}."
     else:
         yield f"It trusted the Byzantine clients more than the honest ones: {got}."
     if shut_out is not None and shut_out >= 0.5:
@@ -148,18 +152,18 @@ def _weights(table: Table, cell: Cell, lenses: Lenses) -> Iterable[str]:
 
 
 def _classes_lost(cell: Cell, lenses: Lenses) -> str:
-    """Which class the clients that were shut out hold most of."""
-    found = [lost for record in cell.records if (lost := lenses[record.digest].classes_shut_out()) is not None]
-    if not found:
+    """Say of which class most images are with clients that were shut out."""
+    by_record = [lost for record in cell.records if (lost := lenses[record.digest].classes_shut_out()) is not None]
+    if not by_record:
         return ""
-    lost = [fmean(column) for column in zip(*found, strict=True)]
+    lost = [fmean(column) for column in zip(*by_record, strict=True)]
     worst = max(range(len(lost)), key=lambda label: lost[label])
     part, usual = 100 * lost[worst], 100 * fmean(lost)
-    return f" With them went {part:.0f} % of the honest images of class {worst} ({usual:.0f} % of a typical class)."
+    return f" They hold {part:.0f} % of the honest images of class {worst} ({usual:.0f} % of a typical class)."
 
 
 def _bound(cell: Cell, lenses: Lenses) -> str:
-    """What theory promises of kappa."""
+    """Say which bound on kappa is proven."""
     bounds = [value for record in cell.records for value in lenses[record.digest].series("kappa_bound")]
     known = [value for value in bounds if value is not None]
     if not known:
@@ -170,7 +174,7 @@ def _bound(cell: Cell, lenses: Lenses) -> str:
 
 
 def _class_hit(usual: Sequence[float | None], attacked: Sequence[float | None]) -> str:
-    """The class that loses most."""
+    """Say which class loses most accuracy."""
     both = [(i, a, b) for i, (a, b) in enumerate(zip(usual, attacked, strict=False)) if a is not None and b is not None]
     if not both:
         return ""
@@ -179,7 +183,7 @@ def _class_hit(usual: Sequence[float | None], attacked: Sequence[float | None]) 
 
 
 def _lost(table: Table, attack: str, rule: str) -> float | None:
-    """Points of accuracy that the attack costs the rule."""
+    """Return the points of accuracy that the attack costs the rule."""
     usual = table.cells.get(("none", rule))
     return None if usual is None else usual.mean - table.cells[attack, rule].mean
 
