@@ -340,7 +340,7 @@ def test_wrong_options(options, message):
 def test_no_strategy_no_model():
     with pytest.raises(InputError, match="strategy must be a Flower strategy, not ABCMeta"):
         Robust(FedAvg, f=0)
-    with pytest.raises(InputError, match="has seen no model yet"):
+    with pytest.raises(InputError, match="has no model yet"):
         Robust(FedAvg(), f=0).aggregate_train(1, [])
     with pytest.raises(InputError, match="the model has no trained array"):
         step(Robust(FedAvg(), f=0), {"steps": np.int64(1)}, [])

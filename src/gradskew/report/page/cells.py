@@ -12,8 +12,8 @@ from ...skew import Picture
 from ..lens import Lens
 from ..table import Cell, Table
 from . import svg
-from .charts import Figure, Series, by_round, of_lenses, plane
 from .findings import Lenses, average, class_accuracies, largest
+from .parts import Figure, Series, by_round, of_lenses, plane
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from statistics import fmean
 from ...aggregators import MIXINGS, RULES
 from ..lens import Lens
 from ..table import Cell, Table
+from .parts import Sheet
 
 Lenses = Mapping[str, Lens]
 
@@ -27,11 +28,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One attack, rule by rule, as a table of texts: the rule that loses most first."""
+    """One attack, rule by rule: the rule that loses most first."""
 
     attack: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    sheet: Sheet
 
 
 def findings(table: Table, lenses: Lenses) -> list[Finding]:
@@ -74,7 +74,7 @@ def comparison(table: Table, lenses: Lenses) -> Comparison | None:
             "–" if kappa is None else f"{kappa:.2f}",
         ]
         rows.append((lost or 0.0, texts))
-    return Comparison(attack, head, [texts for _, texts in sorted(rows, key=lambda row: -row[0])])
+    return Comparison(attack, Sheet(head, [texts for _, texts in sorted(rows, key=lambda row: -row[0])]))
 
 
 def average(cell: Cell, lenses: Lenses, name: str) -> float | None:

@@ -24,7 +24,7 @@ SHADES = 17  # levels of colour in the style sheet
 
 @dataclass(frozen=True)
 class Square:
-    """A cell of the heatmap: the anchor of its runs, and for each view a text and a level of colour (None: no entry)."""
+    """A cell of the heatmap: the anchor of its runs; for each view a text and a level of colour, None without entry."""
 
     anchor: str
     entries: Sequence[tuple[str, int | None]]
@@ -123,7 +123,7 @@ class Section:
 
     @property
     def runs(self) -> list[list[str]]:
-        """The table of all runs: anchor of the cell, attack, rule, seed, accuracies, kappas, Byzantine weight, shut out."""
+        """All runs: anchor of the cell, attack, rule, seed, accuracies, kappas, Byzantine weight, shut out."""
         rows = []
         for record in self.table.records:
             spec, lens = record.spec, self.lenses[record.digest]

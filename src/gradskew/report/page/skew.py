@@ -12,15 +12,15 @@ from ...skew import Picture
 from ...skew.references import Measure, reading
 from ...skew.statistics import Estimate
 from ..lens import Lens, Overview
-from .charts import LEGEND, Figure, plane
+from .parts import LEGEND, Figure, plane
 
 
 @dataclass(frozen=True)
 class HonestSkew:
     """The skew of the honest updates, in numbers beside references and as a picture.
 
-    lenses: of the runs that are measured. measured_on: which runs these are, as text. picture: of one round by LLE, with
-    its attack as text.
+    lenses: of the runs that are measured. measured_on: these runs, as text. picture: of one round by LLE, with its
+    attack as text.
     """
 
     lenses: Sequence[Lens]

@@ -1,8 +1,9 @@
-"""Charts that the sections share: numbers over rounds, what a lens measured of a rule, the updates in the plane."""
+"""Parts that sections share: a table of texts, numbers over rounds, measures of a lens, the updates in the plane."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -21,6 +22,14 @@ KINDS = (
     ("result of the rule", "aggregate"),
 )
 LEGEND = [(name, svg.mark(kind)) for name, kind in KINDS]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of texts. The first text of a row is its heading."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
 
 def by_round(
