@@ -121,7 +121,7 @@ def test_a_tiny_audit(call, tmp_path) -> None:
         assert sentence.partition(" ")[0] in ("foreign:median", "foreign:against_mean")
         assert sentence[:60] in out
     page = (tmp_path / "report.html").read_text()
-    assert "What the checks found" in page
+    assert "Results of the checks" in page
     assert 'class="audited"' in page
     assert "--rule" not in page
     assert "gradskew bench" in page

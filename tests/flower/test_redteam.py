@@ -106,6 +106,47 @@ def test_only_the_trained_arrays_of_the_chosen_change(tmp_path):
     assert numbers(sent[[3, 1, 2].index(chosen)].content["arrays"])["w"] == 100.0  # what came in is left alone
 
 
+REFUSED = {"none", "labelflip"}  # nothing to call; changes the training, which a server cannot
+
+
+@pytest.mark.parametrize("name", sorted(set(attacks.names()) - REFUSED))
+def test_every_attack_is_called_and_changes_the_replies_of_the_chosen(name, tmp_path):
+    sent = {}
+
+    class Spy(FedAvg):
+        def aggregate_train(self, server_round, replies):
+            sent.update({each.metadata.src_node_id: each for each in replies})
+            return super().aggregate_train(server_round, replies)
+
+    red = team(tmp_path, Spy(), name, rules=["mean"])
+    (reference, attacked) = red._trainings()
+    assert (reference[0].key, attacked[0].name) == ("none", red.attack.name)
+    replies = {node: trained(node, record(START), 1) for node in NODES}
+    one_round(red, replies.values(), START, NODES)
+    assert red.training.rounds[0]["attack"]["called"] is True
+    for node, reply_of_node in replies.items():
+        before, after = (each.content["arrays"]["w"].numpy() for each in (reply_of_node, sent[node]))
+        assert (sent[node] is reply_of_node) == np.array_equal(before, after) == (node not in red.chosen)
+    assert f"Spy under {red.attack.name}" in (tmp_path / "report.html").read_text()
+
+
+def test_bitflip_sends_minus_the_updates_and_has_a_report(tmp_path):
+    """From w = 0, each client goes half of the way to its target: the forged model is minus that."""
+    red = team(tmp_path, FedAvg(), "bitflip", rules=["mean"])
+    play(red, rounds=1)
+    assert [each.attack for each in red.journal.trainings] == ["none", "bitflip"]
+    assert [each.rounds[0]["attack"]["called"] for each in red.journal.trainings] == [False, True]
+    honest, own = (
+        [trained(node, record(START), 1).content["arrays"]["w"].numpy() for node in NODES if (node in red.chosen) == of]
+        for of in (False, True)
+    )
+    rows = torch.from_numpy(-np.stack([-each for each in own] + honest))
+    mean, spread = -np.mean(honest, 0), np.mean([np.sum((each - np.mean(honest, 0)) ** 2) for each in honest])
+    kappa = np.sum((rows.double().mean(0).numpy() - mean) ** 2) / spread
+    assert red.journal.trainings[1].rounds[0]["rules"]["mean"]["kappa"] == pytest.approx(kappa, rel=1e-3)
+    assert "FedAvg under bitflip" in (tmp_path / "report.html").read_text()
+
+
 def test_what_is_forged_is_what_the_attack_makes_of_all_replies(tmp_path):
     red = team(tmp_path, FedAvg(), "strike", 0.2, reference=False, rules=())
     replies = [trained(node, record(START), 1) for node in NODES]
@@ -401,7 +442,7 @@ def test_the_step_of_a_server_optimizer_is_no_push(make, tmp_path):
     assert ("On the same replies median is pushed least" in text) == (make is not FedAdam)
 
 
-def test_an_attack_that_was_never_played_is_all_that_the_report_says(tmp_path):
+def test_an_attack_that_was_never_applied_is_all_that_the_report_says(tmp_path):
     red = team(tmp_path, byzantine=0)
     play(red)
     verdict = Findings(red.journal.settings, red.journal.trainings).verdict

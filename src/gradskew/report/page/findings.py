@@ -47,9 +47,16 @@ def findings(table: Table, lenses: Lenses) -> list[Finding]:
 
 
 def hardest_attack(table: Table) -> str | None:
-    """Return the attack that is worst for most rules, the first of several; None without an attack."""
+    """Return the attack that is worst for most rules, of several the one with the lowest accuracy on average.
+
+    None without an attack.
+    """
     worst = list(table.worst_attacks.values())
-    return max((attack for attack in table.attacks if attack != "none"), key=worst.count, default=None)
+
+    def rank(attack: str) -> tuple[int, float]:
+        return worst.count(attack), -fmean(cell.mean for key, cell in table.cells.items() if key[0] == attack)
+
+    return max((attack for attack in table.attacks if attack != "none"), key=rank, default=None)
 
 
 def comparison(table: Table, lenses: Lenses) -> Comparison | None:
