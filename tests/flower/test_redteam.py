@@ -23,6 +23,8 @@ from gradskew.attacks import Attack
 from gradskew.core.rows import Rows
 from gradskew.flower import RedTeam, Robust
 from gradskew.flower.findings import Findings
+from gradskew.flower.page import FlowerSection, report
+from gradskew.flower.training import Training
 from gradskew.flower.weights import recover_weights
 
 pytestmark = pytest.mark.usefixtures("identity")
@@ -412,6 +414,32 @@ def test_an_unfinished_training_is_compared_over_the_rounds_that_it_has(tmp_path
     text = (tmp_path / "report.html").read_text()
     assert "strike takes accuracy, measured by the server, from 1.5 to 0." in text
     assert "it has 2 of 4 rounds, and is compared with as many without attack." in text
+
+
+def measured(round, accuracy, kappa, called):
+    """A round of which the strategy has no lens; the rule is the median."""
+    median = {"kappa": kappa, "byzantine_share": None, "shut_out": None}
+    kept = {"round": round, "rejected": {}, "attack": {"called": called}, "metrics": {"server": {"accuracy": accuracy}}}
+    return {**kept, "rows": 5, "byzantine_rows": 1, "byzantine_share": None, "lens": None, "rules": {"median": median}}
+
+
+def test_the_tables_of_the_section_by_hand_and_hostile_names_are_only_text():
+    """Accuracy (60 + 80) / 2 to (50 + 30) / 2; kappa 0.5 and 1 under the attack; 1 of 5 replies is Byzantine."""
+    hostile = "<img src=x onerror=alert(1)>"
+    settings = {"strategy": hostile, "attack": "lie", "byzantine": 1, "seed": 0, "base": "FedAvg", "rounds": 2}
+    settings |= {"nodes": [1, 2, 3, 4, 5], "chosen": [2]}
+    alone = Training("none", rounds=[measured(0, 60.0, 0.25, False), measured(1, 80.0, 0.25, False)])
+    attacked = Training("lie", rounds=[measured(0, 50.0, 0.5, True), measured(1, 30.0, 1.0, True)], ended=hostile)
+    section = FlowerSection(settings, [alone, attacked])
+    assert section.costs.head == ["metric", "measured by", "without attack", "under lie", "difference"]
+    assert section.costs.rows == [["accuracy", "the server", "70", "40", "-30"]]
+    assert section.rules.rows == [["median", "0.75", "1", "0.25", "–", "–"]]
+    assert section.even == "20"
+    assert FlowerSection(settings, [attacked]).costs.rows == [["accuracy", "the server", "40"]]
+    text = report(settings, [alone, attacked])
+    assert "<img" not in text
+    assert text.count("&lt;img src=x onerror=alert(1)&gt;") == 4  # title, heading, remark, settings
+    assert "lie takes accuracy, measured by the server, from 70 to 40." in text
 
 
 class Clipped(FedAvg):

@@ -20,7 +20,7 @@ from ..skew import pictures
 from .interface import VERSION, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
 from .journal import Journal
 from .measure import Meter, Scene
-from .robust import Robust, averages
+from .robust import Robust, base_of, name_of
 from .rows import STATISTICS, Received, arrays_of, printable, receive
 from .training import Training
 from .wrapper import Wrapper
@@ -55,7 +55,7 @@ class RedTeam(Wrapper):
         seed: int = 0,
     ):
         super().__init__(strategy, statistics)
-        check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it stands around your strategy or Robust")
+        check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it wraps your strategy or Robust")
         self.attack = attacks.make(attack) if isinstance(attack, str) else copy.deepcopy(attack)
         check(isinstance(self.attack, Attack), f"attack must be a name or an Attack, not {self.attack!r}")
         poisons = type(self.attack).relabel is not Attack.relabel
@@ -235,19 +235,6 @@ class RedTeam(Wrapper):
         """Log the attack, and the strategy's own summary."""
         log.info("\t├──> RedTeam: attack = %s, byzantine = %s", self.current.name, self.byzantine)
         super().summary()
-
-
-def name_of(strategy: Strategy) -> str:
-    """Return the name of the strategy for readers: Robust with its strategy and its rule."""
-    name = type(strategy).__name__
-    return f"{name}({name_of(strategy.strategy)}, {strategy.rule.name})" if isinstance(strategy, Robust) else name
-
-
-def base_of(strategy: Strategy) -> str:
-    """Return the name of the strategy to put into Robust: the user's own if it averages, else FedAvg."""
-    if isinstance(strategy, Robust):
-        return base_of(strategy.strategy)
-    return type(strategy).__name__ if averages(strategy) else "FedAvg"
 
 
 def _no_rule(*_: Any, **__: Any) -> Tensor:

@@ -180,6 +180,19 @@ def averages(strategy: Strategy) -> bool:
     return not isinstance(strategy, Wrapper) and not OTHER & {cls.__name__ for cls in type(strategy).__mro__}
 
 
+def name_of(strategy: Strategy) -> str:
+    """Return the name of the strategy for readers: Robust with its strategy and its rule."""
+    name = type(strategy).__name__
+    return f"{name}({name_of(strategy.strategy)}, {strategy.rule.name})" if isinstance(strategy, Robust) else name
+
+
+def base_of(strategy: Strategy) -> str:
+    """Return the name of the strategy to put into Robust: the user's own if it averages, else FedAvg."""
+    if isinstance(strategy, Robust):
+        return base_of(strategy.strategy)
+    return type(strategy).__name__ if averages(strategy) else "FedAvg"
+
+
 def weighs(rule: Aggregator) -> bool:
     """Whether the rule's aggregate is an average of rows by weights."""
     while isinstance(rule, Mixed):
