@@ -33,6 +33,7 @@ BY_HAND = [
     ("rfa", 50, 10, None),
     ("nnm+rfa", 50, 10, None),
     ("dnc", 50, 10, None),
+    ("fltrust", 50, 10, math.inf),
 ]
 
 

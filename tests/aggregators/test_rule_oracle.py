@@ -4,11 +4,23 @@ import numpy as np
 import oracle
 import pytest
 import torch
-from cases import KINDS, RULES, assert_close, assert_lowest, assert_weighted, ids, inputs, make_rows
+from cases import (
+    KINDS,
+    RULES,
+    Informed,
+    assert_close,
+    assert_lowest,
+    assert_weighted,
+    ids,
+    inputs,
+    make_rows,
+    reference,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew.aggregators import NNM, RBTM, RFA, Aksel, CClip, DnC, Mean, Median, Mixed, MultiKrum
+from gradskew.aggregators import NNM, RBTM, RFA, Aksel, CClip, DnC, FLTrust, Mean, Median, Mixed, MultiKrum
+from gradskew.core.round import Round
 from gradskew.core.rows import Rows
 
 EPSILON = 2.0**-50  # the oracle's own float64, with room for sums
@@ -81,12 +93,17 @@ def check_value(rule, value, weights, rows, f):
         share = np.asarray(weights)[:, None]
         spread, magnitude = (share * np.abs(rows - exact)).sum(axis=0), (share * np.abs(rows)).sum(axis=0)
         assert_close(value, exact, spread, magnitude)
+    elif isinstance(rule, FLTrust):
+        exact = oracle.fltrust_weights(rows, reference(rows.shape[1]), rule.none_trusted)
+        np.testing.assert_allclose(weights, exact, rtol=1e-6, atol=1e-9 * exact.max())
 
 
 def check_against_oracle(rule, updates, f):
     outcome = rule.explain(updates, f)
     generator, rows, exact, noise = torch.Generator().manual_seed(0), Rows(updates), updates.double().numpy(), 0.0
     total = np.eye(len(exact))
+    if isinstance(rule, Informed):
+        rule, rows.round = rule.rule, Round(reference=reference(rows.d))
     while isinstance(rule, Mixed):
         matrix = rule.mixing.matrix(rows, f, generator).numpy()
         check_mixing(rule.mixing, matrix, exact, f, noise)

@@ -128,7 +128,7 @@ def test_mimic_starts_from_the_seed_of_the_run():
     run = Run(source=Tiny(), partition=IID(), model=Linear(), clients=8, byzantine=2, attack=att.Mimic())
 
     def learned(seed):
-        attack = Federation(replace(run, seed=seed)).attack
+        attack = Federation(replace(run, seed=seed)).attacker.attack
         attack.observe(rows)
         return attack.state_dict()["z"]
 

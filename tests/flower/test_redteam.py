@@ -19,7 +19,7 @@ from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedMedian, FedTrimm
 
 from gradskew import InputError, attacks
 from gradskew.aggregators import Aggregator
-from gradskew.attacks import Attack
+from gradskew.attacks import Attack, Forgery
 from gradskew.core.rows import Rows
 from gradskew.flower import RedTeam, Robust
 from gradskew.flower.findings import Findings
@@ -262,11 +262,11 @@ def test_an_attack_that_fails_does_not_stop_the_training(tmp_path):
     class Wild(Attack):
         key = "wild"
 
-        def __call__(self, honest, own, *, n=None, generator=None, context=None):
-            return torch.full_like(own, torch.inf)
+        def forge(self, view):
+            return Forgery(torch.full_like(view.own.updates, torch.inf))
 
     class Broken(Wild):
-        def __call__(self, honest, own, *, n=None, generator=None, context=None):
+        def forge(self, view):
             raise ZeroDivisionError("by zero")
 
     for attack, why in ((Wild(), "wild gave rows that are not finite"), (Broken(), "by zero")):

@@ -15,6 +15,7 @@ from gradskew import aggregators, attacks
 from gradskew.aggregators import Mean, Outcome
 from gradskew.core.rows import Rows
 from gradskew.data.partition import IID
+from gradskew.federation.evaluation import evaluate
 from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run
@@ -77,7 +78,8 @@ def test_without_a_byzantine_client_a_fifth_is_supposed() -> None:
 
 def test_accuracy_is_that_of_the_classes_together() -> None:
     federation = Federation(BASE)
-    accuracy, classes = federation.test()
+    tested = evaluate(federation.flat, federation.dataset)
+    accuracy, classes = tested.accuracy, tested.classes
     labels = federation.dataset.test.labels
     images = federation.dataset.inputs(federation.dataset.test.images)
     guesses = federation.flat.module(images).argmax(1)
@@ -89,7 +91,7 @@ def test_accuracy_is_that_of_the_classes_together() -> None:
 
 def test_a_class_without_test_images_has_no_accuracy() -> None:
     federation = Federation(replace(BASE, source=Tiny(classes=40)))
-    _, classes = federation.test()
+    classes = evaluate(federation.flat, federation.dataset).classes
     present = set(federation.dataset.test.labels.tolist())
     assert [value is not None for value in classes] == [label in present for label in range(40)]
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import gradskew as gs
-from gradskew.aggregators import Outcome
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.skew import Skew, empirical_kappa, kappa, look, measure, pearson, selection, skewness
@@ -214,32 +213,36 @@ def test_selection_by_hand() -> None:
 def test_what_rule_and_attack_computed_gives_the_same_numbers(rule: str, attack: str) -> None:
     """Sharing their distances and projections is a matter of speed alone."""
     honest, own = lopsided(20, 200, 0), lopsided(5, 200, 1)
-    forgery = gs.attacks.make(attack).explain(honest, own)
-    updates = torch.cat([forgery.rows, honest])
-    outcome = gs.aggregators.make(rule).explain(updates, 5)
+    shared = Rows(honest)
+    updates = torch.cat([gs.attacks.make(attack)(shared, own), honest])
+    rows = Rows(updates)
+    outcome = gs.aggregators.make(rule).explain(rows, 5)
     given = {"distance": 0.5, "bound": 2.0}
-    skew, seen = look(updates, range(25), 5, outcome, forgery.geometry, **given)
-    _, alone = look(updates, range(25), 5, Outcome(outcome.value, outcome.weights), None, **given)
+    skew, seen = look(rows, shared, range(25), outcome, **given)
+    _, alone = look(Rows(updates), Rows(honest), range(25), outcome, **given)
     assert seen == alone
     wanted = measure(honest, 5, n=25)
     assert skew.to_json() == wanted.to_json()
     assert seen["kappa"] == pytest.approx(0.25 / wanted.spread**2, rel=1e-5)
 
 
-def test_an_attacker_who_knows_some_rows_does_not_stand_for_all() -> None:
-    honest = lopsided(20, 50, 0)
-    known = gs.attacks.make("strike").explain(honest[:12], honest[:5], n=25).geometry
-    updates = torch.cat([honest[:5], honest])
-    outcome = gs.aggregators.make("median").explain(updates, 5)
-    _, seen = look(updates, range(25), 5, outcome, known, distance=1.0, bound=None)
-    assert seen["towards"] == measure(honest, 5, n=25).to_json()["towards"]
+def test_what_is_computed_once_is_shared_by_all_who_have_the_rows() -> None:
+    rows, calls = Rows(lopsided(20, 50, 0)), []
+
+    def compute(given: Rows) -> torch.Tensor:
+        calls.append(given)
+        return torch.ones(1)
+
+    assert rows.once(compute) is rows.once(compute)
+    assert calls == [rows]
+    assert Rows(rows.updates).once(compute) is not rows.once(compute)
 
 
 def test_rows_that_are_huge_beside_the_honest_do_not_blur_them() -> None:
     honest = lopsided(20, 50, 0)
-    updates = torch.cat([torch.full((5, 50), 1e30), honest])
-    outcome = gs.aggregators.make("multikrum").explain(updates, 5)
-    skew, _ = look(updates, range(25), 5, outcome, None, distance=1.0, bound=None)
+    rows = Rows(torch.cat([torch.full((5, 50), 1e30), honest]))
+    outcome = gs.aggregators.make("multikrum").explain(rows, 5)
+    skew, _ = look(rows, Rows(honest), range(25), outcome, distance=1.0, bound=None)
     for name, value in oracle(honest, 5, 25).items():
         np.testing.assert_allclose(getattr(skew, name), value, rtol=1e-6, atol=1e-9, err_msg=name)
 
@@ -264,4 +267,3 @@ def test_wide_rows_take_the_compiled_path() -> None:
     skew, wanted = measure(rows), oracle(rows, 1, 8)
     for name, value in wanted.items():
         np.testing.assert_allclose(getattr(skew, name), value, rtol=1e-5, atol=1e-9, err_msg=name)
-    assert Rows(rows).found == {}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gradskew.aggregators import Mean, WeightedRule
-from gradskew.attacks import Attack
+from gradskew.attacks import Attack, Forgery
 
 
 def mean(updates):
@@ -237,8 +237,8 @@ class Copycat(Attack):
 
     key: ClassVar[str] = "copycat"
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
-        return honest[:1].expand(len(own), -1)
+    def forge(self, view):
+        return Forgery(view.honest.updates[:1].expand(view.f, -1))
 
 
 def narrow(updates):

@@ -161,6 +161,17 @@ def dnc(rows: ArrayLike, f: int, columns: Sequence[ArrayLike], c: float = 1.0) -
     return average(rows, dnc_selection(rows, f, columns, c))
 
 
+def fltrust_weights(rows: ArrayLike, reference: ArrayLike, none_trusted: Literal["zero", "uniform"] = "zero") -> Array:
+    """The weights (n,) of rows scaled to the norm of the server's own update, by their cosine with it."""
+    rows, own = as_rows(rows), np.asarray(reference, dtype=np.float64)
+    norms, length = np.linalg.norm(rows, axis=1), float(np.linalg.norm(own))
+    scales = np.array([length / norm if norm > 0 else 0.0 for norm in norms])
+    trust = np.array([max(0.0, float(unit(row) @ unit(own))) for row in rows])
+    if none_trusted == "uniform" and not trust.any():
+        trust = np.ones(len(rows))
+    return trust * scales / trust.sum() if trust.any() else np.zeros(len(rows))
+
+
 def nnm_matrix(rows: ArrayLike, f: int, itself: bool = True) -> Array:
     """Row i has 1/(n-f) at the n-f nearest rows of row i, itself included or not (Allouah 2023)."""
     distances = squared_distances(as_rows(rows, f))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from gradskew import SGD, Run, aggregators, attacks, grid
-from gradskew.attacks import Attack
+from gradskew.attacks import Attack, Forgery
 from gradskew.models import Linear
 
 BASE = Run(model=Linear(), clients=6, byzantine=1, rounds=2, sgd=SGD(epochs=1, batch=64, lr=0.1))
@@ -30,11 +30,11 @@ class Raises(Attack):
     key: ClassVar[str] = "raises"
     what: str = "bug"
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+    def forge(self, view):
         if self.what == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.what == "shape":
-            return own[:, :-1]
+            return Forgery(view.own.updates[:, :-1])
         if self.what == "exit":
             sys.exit(0)
         raise {"bug": ZeroDivisionError, "memory": MemoryError, "disk": OSError}[self.what]("over\nhere")

@@ -15,6 +15,7 @@ from .base import Aggregator, Mixed, Mixing, Outcome, WeightedRule, least_kappa
 from .bucketing import Bucketing
 from .cclip import CClip
 from .dnc import DnC
+from .fltrust import FLTrust
 from .mean import Mean
 from .median import Median
 from .multikrum import MultiKrum
@@ -34,6 +35,7 @@ __all__ = [
     "Bucketing",
     "CClip",
     "DnC",
+    "FLTrust",
     "Mean",
     "Median",
     "Mixed",
@@ -47,7 +49,7 @@ __all__ = [
     "names",
 ]
 
-RULES: Registry[Aggregator] = Registry("aggregator", [Mean, MultiKrum, Median, RBTM, RFA, Aksel, CClip, DnC])
+RULES: Registry[Aggregator] = Registry("aggregator", [Mean, MultiKrum, Median, RBTM, RFA, Aksel, CClip, DnC, FLTrust])
 """All rules by name."""
 MIXINGS: Registry[Mixing] = Registry("mixing", [Bucketing, NNM])
 """All mixings by name."""

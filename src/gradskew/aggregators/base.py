@@ -5,71 +5,96 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.names import Named
-from ..core.rows import Rows, check_rows
+from ..core.round import Round
+from ..core.rows import Rows, check_rows, version
 from ..core.state import Stateful
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rule made of the rows.
+    """What a rule makes of the rows.
 
     value: the aggregate (d,). weights: each row's weight in it (n,), or None for a rule that has none (it works per
-    coordinate). notes: what a record wants to know, such as the f that the rule was told behind a mixing. geometry: the
-    rows with what the rule computed on them, for who measures them next; `explain` sets it.
+    coordinate). notes: what a record keeps, such as the f that the rule was told behind a mixing.
     """
 
     value: Tensor
     weights: Tensor | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
-    geometry: Rows | None = field(default=None, repr=False, compare=False)
 
     def share(self, count: int) -> float | None:
-        """The part of the absolute weight that the first `count` rows have; None without weights, or if all are 0."""
+        """Return the first `count` rows' part of the absolute weight; None without weights, or if all are 0."""
         weights = None if self.weights is None else self.weights.abs()
         return float(weights[:count].sum() / weights.sum()) if weights is not None and weights.sum() > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregator(Stateful, ABC):
-    """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output."""
+    """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output.
 
-    def __call__(self, updates: Tensor, f: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """The aggregate (d,) of updates (n, d), of which f may be Byzantine. See `explain`."""
-        return self.explain(updates, f, generator=generator).value
+    needs: the fields of `Round` without which the rule cannot work.
+    """
 
-    def explain(self, updates: Tensor, f: int, *, generator: torch.Generator | None = None) -> Outcome:
-        """The aggregate with the rows' weights and notes.
+    needs: ClassVar[frozenset[str]] = frozenset()
 
-        generator: for rules that draw; None means a fresh CPU generator with seed 0. Bitwise equal rows share their
-        weight equally. Raises ValueError for f above `max_f(n)`, for a wrong shape and for non-finite rows.
+    @final
+    def __call__(
+        self,
+        updates: Tensor | Rows,
+        f: int,
+        *,
+        generator: torch.Generator | None = None,
+        round: Round | None = None,
+    ) -> Tensor:
+        """Return the aggregate (d,) of updates (n, d); at most f rows are Byzantine. See `explain`."""
+        return self.explain(updates, f, generator=generator, round=round).value
+
+    @final
+    def explain(
+        self,
+        updates: Tensor | Rows,
+        f: int,
+        *,
+        generator: torch.Generator | None = None,
+        round: Round | None = None,
+    ) -> Outcome:
+        """Return the aggregate with the rows' weights and notes.
+
+        updates: the matrix (n, d), or its `Rows`, which keep what is computed on them. generator: for rules that draw;
+        None means a fresh CPU generator with seed 0. round: what the server knows beside the rows. Bitwise equal rows
+        share their weight equally. Raises InputError for f above `max_f(n)`, for a wrong shape, for non-finite rows,
+        and for a round that lacks what the rule needs.
         """
-        check_rows("updates", updates)
+        matrix = updates.updates if isinstance(updates, Rows) else updates
+        check_rows("updates", matrix)
         check_number("f", f, at_least=0, whole=True)
-        bound = self.max_f(len(updates))
-        check(f <= bound, f"{self.name} tolerates at most f = {bound} of n = {len(updates)} rows, not {f}")
-        rows, version = Rows(updates.detach()), _version(updates)
+        rows = Rows.of(updates, round)
+        bound = self.max_f(rows.n)
+        check(f <= bound, f"{self.name} tolerates at most f = {bound} of n = {rows.n} rows, not {f}")
+        rows.round.check_has(self.needs, self.name)
+        before = version(matrix)
         outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
-        check(_version(updates) == version, f"{self.name} changed the rows: it must copy them")
+        check(version(matrix) == before, f"{self.name} changed the rows: it must copy them")
         check_shape(f"{self.name}'s aggregate", outcome.value, rows.d)
-        weights = outcome.weights
-        if weights is not None:
-            check_shape(f"{self.name}'s weights", weights, rows.n)
-            weights = share_ties(weights, rows.equal)
-        return Outcome(outcome.value, weights, outcome.notes, rows)
+        if outcome.weights is None:
+            return outcome
+        check_shape(f"{self.name}'s weights", outcome.weights, rows.n)
+        return replace(outcome, weights=share_ties(outcome.weights, rows.equal))
 
     def __init_subclass__(cls) -> None:
-        """A rule is written as `outcome`: a call that did something else than `explain` would be two rules in one."""
+        """Refuse a subclass that overrides the call: the checks would not hold for it."""
         super().__init_subclass__()
-        if "__call__" in vars(cls):
-            raise TypeError(f"{cls.__qualname__} must override outcome (or explain), not __call__")
+        for name in ("__call__", "explain"):
+            if name in vars(cls):
+                raise TypeError(f"{cls.__qualname__} must override outcome, not {name}")
 
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
@@ -110,7 +135,12 @@ class WeightedRule(Aggregator):
 
 
 class Mixing(Named, ABC):
-    """A step before a rule: it replaces the rows by mixtures of them."""
+    """A step before a rule: it replaces the rows by mixtures of them.
+
+    keeps_rows: each mixed row is that of one client, with its id and its examples.
+    """
+
+    keeps_rows: ClassVar[bool] = False
 
     @abstractmethod
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
@@ -141,6 +171,16 @@ class Mixed(Aggregator):
     mixing: Mixing
     rule: Aggregator
 
+    def __post_init__(self) -> None:
+        lost = () if self.mixing.keeps_rows else sorted(self.needs & {"clients", "examples"})
+        check(
+            not lost, f"{self.rule.name} needs {' and '.join(lost)}, and {self.mixing.name} mixes the rows of clients"
+        )
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return self.rule.needs
+
     @property
     def name(self) -> str:
         return f"{self.mixing.name}+{self.rule.name}"
@@ -148,7 +188,7 @@ class Mixed(Aggregator):
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         matrix = self.mixing.matrix(rows, f, generator)
         told = self.mixing.told(rows.n, f, self.rule)
-        inner = self.rule.outcome(rows.mix(matrix), told, generator)
+        inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), told, generator)
         weights = None if inner.weights is None else inner.weights @ matrix
         clamped = told < self.mixing.spoiled(f) or inner.notes.get("clamped", False)
         return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": told, "clamped": clamped})
@@ -181,11 +221,6 @@ class Mixed(Aggregator):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.rule.load_state_dict(state)
-
-
-def _version(updates: Tensor) -> int:
-    """How often the rows were changed in place; an inference tensor does not count."""
-    return 0 if updates.is_inference() else updates._version
 
 
 def check_shape(name: str, vector: Tensor, length: int) -> None:

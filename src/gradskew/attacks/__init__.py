@@ -10,7 +10,7 @@ from ..core.importing import is_path, registered
 from ..core.names import Registry, parse_one
 from ..core.plugin import load_plugin
 from ..core.presets import PRESETS
-from .base import Attack, Collusion, Context, Forgery
+from .base import Attack, Collusion, Context, Forgery, View
 from .bitflip import BitFlip
 from .ipm import IPM
 from .labelflip import LabelFlip
@@ -38,6 +38,7 @@ __all__ = [
     "MinSum",
     "NoAttack",
     "UserAttack",
+    "View",
     "make",
     "names",
 ]

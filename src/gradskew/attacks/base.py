@@ -5,17 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number
-from ..core.rows import Rows, check_rows
+from ..core.rows import Rows, check_rows, version
 from ..core.state import Stateful
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """What an attack may look at, read-only, beside the rows.
 
@@ -31,68 +31,114 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Forgery:
-    """What an attack sends: rows (f, d), and notes that a record wants to know, such as its strength.
+class View:
+    """What `forge` is given, checked.
 
-    geometry: the honest rows with what the attack computed on them, for who measures them next; None if it kept none.
+    honest: the honest rows that the attacker knows (h, d). own: what the Byzantine clients' training gave (f, d). n:
+    clients in the round, at least h + f. context: None in a direct call without one.
     """
+
+    honest: Rows
+    own: Rows
+    n: int
+    generator: torch.Generator
+    context: Context | None
+
+    @property
+    def f(self) -> int:
+        """The number of Byzantine rows."""
+        return self.own.n
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """What an attack sends: rows (f, d), and notes for the record, such as its strength."""
 
     rows: Tensor
     notes: Mapping[str, Any] = field(default_factory=dict)
-    geometry: Rows | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attack(Stateful, ABC):
-    """Forges what the Byzantine clients send."""
+    """Forges what the Byzantine clients send. A subclass writes `forge`, or `relabel` if it attacks the training.
+
+    needs: the rows that it reads, `honest` (those that it knows), `own` (what its clients' training gave) or `nothing`.
+    """
+
+    needs: ClassVar[str] = "honest"
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
-        """The labels on which the Byzantine clients train."""
+        """Return the labels on which the Byzantine clients train."""
         return labels
 
+    @classmethod
+    def relabels(cls) -> bool:
+        """Whether the attack acts in the clients' training, which rows alone do not show."""
+        return cls.relabel is not Attack.relabel
+
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
-        """Once a round, before the call: the known honest rows and their clients. Only this advances the state."""
+        """Learn from the known honest rows (h, d) and their clients, once a round before the call.
+
+        Only this advances the state.
+        """
 
     def extra_rows(self, f: int) -> int:
         """How many rows' worth of float32 a call and the state take, for the estimate of memory: f, the rows sent."""
         return f
 
     def begin(self, seed: int) -> None:
-        """Once, before the first round: the run's seed, for an attack whose start is drawn."""
+        """Take the run's seed before the first round, for an attack whose start is drawn."""
 
     def __init_subclass__(cls) -> None:
-        """Whoever overrides the call alone has it played: `explain` then goes through it again."""
+        """Refuse a subclass that overrides the call: the checks would not hold for it."""
         super().__init_subclass__()
-        if "__call__" in vars(cls) and "explain" not in vars(cls):
-            cls.explain = Attack.explain  # type: ignore[method-assign]
+        for name in ("__call__", "explain"):
+            if name in vars(cls):
+                raise TypeError(f"{cls.__qualname__} must override forge, not {name}")
 
-    @abstractmethod
+    @final
     def __call__(
         self,
-        honest: Tensor,
+        honest: Tensor | Rows,
         own: Tensor,
         *,
         n: int | None = None,
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Tensor:
-        """The forged rows (f, d).
+        """Return the forged rows (f, d). See `explain`."""
+        return self.explain(honest, own, n=n, generator=generator, context=context).rows
 
-        honest (h, d): the honest rows that the attacker knows. own (f, d): what the Byzantine clients' training gave.
-        n: clients in the round, if the attacker knows only some of the honest; None means h + f.
-        """
-
+    @final
     def explain(
         self,
-        honest: Tensor,
+        honest: Tensor | Rows,
         own: Tensor,
         *,
         n: int | None = None,
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Forgery:
-        """The same rows, with notes."""
-        return Forgery(self(honest, own, n=n, generator=generator, context=context))
+        """Return the forged rows with notes; equal rows may be one row expanded, read-only.
+
+        honest (h, d): the honest rows that the attacker knows. own (f, d): what the Byzantine clients' training gave.
+        n: clients in the round, if the attacker knows only some of the honest; None means h + f. generator: for attacks
+        that draw; None means a fresh CPU generator with seed 0. Raises InputError for rows of a wrong shape or type,
+        for rows that are not finite, and if `forge` changes the honest rows or returns another shape.
+        """
+        n = check_both(honest.updates if isinstance(honest, Rows) else honest, own, n)
+        rows = Rows.of(honest)
+        before = version(rows.updates)
+        view = View(rows, Rows.of(own), n, generator or torch.Generator().manual_seed(0), context)
+        forgery = self.forge(view)
+        check(version(rows.updates) == before, f"the attack {self.name} changed the honest rows: it must copy them")
+        wanted, got = tuple(own.shape), tuple(forgery.rows.shape)
+        check(got == wanted, f"the attack {self.name} gave rows of shape {got}, not {wanted}")
+        return forgery
+
+    @abstractmethod
+    def forge(self, view: View) -> Forgery:
+        """Return what the Byzantine clients send, from checked arguments."""
 
 
 class Collusion(Attack):
@@ -102,39 +148,18 @@ class Collusion(Attack):
         """The one row, and a few vectors on the way to it."""
         return 4
 
+    @final
+    def forge(self, view: View) -> Forgery:
+        row, notes = self.row(view.honest, view.f, view.n)
+        return Forgery(row.expand(view.f, -1), notes)
+
     @abstractmethod
-    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
-        """The row (d,) and notes; f Byzantine rows among n, of which `honest` holds the known honest ones."""
-
-    def explain(
-        self,
-        honest: Tensor,
-        own: Tensor,
-        *,
-        n: int | None = None,
-        generator: torch.Generator | None = None,
-        context: Context | None = None,
-    ) -> Forgery:
-        n = check_both(honest, own, n)
-        rows = Rows(honest.detach())
-        row, notes = self.forge(rows, len(own), n)
-        return Forgery(row.expand(len(own), -1), notes, rows)
-
-    def __call__(
-        self,
-        honest: Tensor,
-        own: Tensor,
-        *,
-        n: int | None = None,
-        generator: torch.Generator | None = None,
-        context: Context | None = None,
-    ) -> Tensor:
-        """The forged rows: one row expanded (f, d), read-only."""
-        return Collusion.explain(self, honest, own, n=n).rows
+    def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+        """Return the row (d,) and notes; f Byzantine rows among n; `honest` holds the known honest rows."""
 
 
 def check_both(honest: Tensor, own: Tensor, n: int | None) -> int:
-    """Check the rows that an attack is given; returns n, the clients in the round."""
+    """Check the rows that an attack is given; return n, the clients in the round."""
     check_rows("honest", honest)
     check_rows("own", own)
     check(honest.shape[1] == own.shape[1], f"honest has {honest.shape[1]} columns, own has {own.shape[1]}")

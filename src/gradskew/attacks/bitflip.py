@@ -3,34 +3,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
-from .base import Context
-from .none import NoAttack
+from .base import Attack, Forgery, View
 
 
 @dataclass(frozen=True, kw_only=True)
-class BitFlip(NoAttack):
-    """Each Byzantine client sends minus its own row.
+class BitFlip(Attack):
+    """Send minus the own row of each Byzantine client.
 
+    >>> import torch
     >>> BitFlip()(torch.zeros(3, 2), torch.tensor([[1.0, -2.0]]))
     tensor([[-1.,  2.]])
     """
 
     key: ClassVar[str] = "bitflip"
     source: ClassVar[str] = "Allen-Zhu et al., ICLR 2021"
+    needs: ClassVar[str] = "own"
 
-    def extra_rows(self, f: int) -> int:
-        return f
-
-    def __call__(
-        self,
-        honest: Tensor,
-        own: Tensor,
-        *,
-        n: int | None = None,
-        generator: torch.Generator | None = None,
-        context: Context | None = None,
-    ) -> Tensor:
-        return -super().__call__(honest, own, n=n)
+    def forge(self, view: View) -> Forgery:
+        return Forgery(-view.own.updates)

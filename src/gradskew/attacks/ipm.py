@@ -26,6 +26,6 @@ class IPM(Collusion):
     def __post_init__(self) -> None:
         check_number("epsilon", self.epsilon, at_least=0)
 
-    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+    def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
         weights = torch.full((honest.n,), -self.epsilon / honest.n, dtype=torch.float64)
         return honest.combine(weights), {}

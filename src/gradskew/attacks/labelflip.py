@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from .none import NoAttack
+from .base import Attack, Forgery, View
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelFlip(NoAttack):
-    """The Byzantine clients train on labels C - 1 - y and send what comes out.
+class LabelFlip(Attack):
+    """Train the Byzantine clients on labels C - 1 - y, and send what comes out.
 
     The attack happens in training. Called directly, it returns own.
 
@@ -21,6 +21,13 @@ class LabelFlip(NoAttack):
 
     key: ClassVar[str] = "labelflip"
     source: ClassVar[str] = "Tolpegin et al., ESORICS 2020"
+    needs: ClassVar[str] = "own"
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         return num_classes - 1 - labels
+
+    def extra_rows(self, f: int) -> int:
+        return 0
+
+    def forge(self, view: View) -> Forgery:
+        return Forgery(view.own.updates)

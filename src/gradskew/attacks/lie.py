@@ -34,7 +34,7 @@ class LIE(Collusion):
             check_number("z", self.z, at_least=0)
         check_choice("sign", self.sign, (1, -1))
 
-    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+    def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
         z = z_max(n, f) if self.z is None else self.z
         row = honest.updates.new_empty(honest.d)
         for part, block in honest.blocks():

@@ -11,7 +11,7 @@ from ..core.errors import check, check_choice, check_number
 from ..core.randomness import generator as derived
 from ..core.rows import Rows
 from ..core.state import is_row
-from .base import Attack, Context, Forgery, check_both
+from .base import Attack, Forgery, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,56 +49,35 @@ class Mimic(Attack):
         return counts and rows and learned in (set(), {"round", "mu", "z", "target"})
 
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
-        self._state.update(self._learn(honest.detach(), _ids(honest, clients)))
+        rows = Rows.of(honest)
+        self._state.update(self._learn(rows, _ids(rows, clients)))
 
-    def __call__(
-        self,
-        honest: Tensor,
-        own: Tensor,
-        *,
-        n: int | None = None,
-        generator: torch.Generator | None = None,
-        context: Context | None = None,
-    ) -> Tensor:
-        return Mimic.explain(self, honest, own, n=n, context=context).rows
-
-    def explain(
-        self,
-        honest: Tensor,
-        own: Tensor,
-        *,
-        n: int | None = None,
-        generator: torch.Generator | None = None,
-        context: Context | None = None,
-    ) -> Forgery:
-        check_both(honest, own, n)
-        honest = honest.detach()
-        clients = _ids(honest, context.clients if context else None)
-        state = self._state if "z" in self._state else self._learn(honest, clients)
+    def forge(self, view: View) -> Forgery:
+        clients = _ids(view.honest, view.context.clients if view.context else None)
+        state = self._state if "z" in self._state else self._learn(view.honest, clients)
         target = state["target"]
         if target not in clients:
-            target = self._farthest(Rows(honest), clients, state["z"])
-        row = honest[clients.index(target)]
-        return Forgery(row.expand(len(own), -1), {"target": target})
+            target = self._farthest(view.honest, clients, state["z"])
+        row = view.honest.updates[clients.index(target)]
+        return Forgery(row.expand(view.f, -1), {"target": target})
 
-    def _learn(self, honest: Tensor, clients: list[int]) -> dict[str, Any]:
+    def _learn(self, rows: Rows, clients: list[int]) -> dict[str, Any]:
         """The state after one more round; after the warm-up, the state as it is."""
         t = self._state.get("round", 0)
         if t >= self.warmup and self.variant == "paper":
             return {}
-        rows = Rows(honest)
         mean = rows.combine(torch.ones(rows.n), dtype=torch.float64) / rows.n  # exact for equal rows: y is 0 then
         mu = mean if t == 0 or self.variant != "paper" else (t * self._state["mu"] + mean) / (t + 1)
-        z = self._state["z"] if t else self._start(honest)
+        z = self._state["z"] if t else self._start(rows)
         products = rows.projections(z, centre=mu)
         y = _unit(rows.combine(products, centre=mu, dtype=torch.float64))
         if y.any():
             z = y if t == 0 else _unit((t * z + y) / (t + 1))
         return {"round": t + 1, "mu": mu, "z": z, "target": self._farthest(rows, clients, z)}
 
-    def _start(self, honest: Tensor) -> Tensor:
-        draw = torch.randn(honest.shape[1], generator=derived(self._state.get("seed", 0), "mimic"))
-        return _unit(draw.to(honest.device, torch.float64))
+    def _start(self, rows: Rows) -> Tensor:
+        draw = torch.randn(rows.d, generator=derived(self._state.get("seed", 0), "mimic"))
+        return _unit(draw.to(rows.updates.device, torch.float64))
 
     def _farthest(self, rows: Rows, clients: list[int], z: Tensor) -> int:
         """The client of largest <x, z>, lowest id on ties."""
@@ -114,7 +93,7 @@ def _unit(vector: Tensor) -> Tensor:
     return vector / norm if norm > 0 else vector
 
 
-def _ids(honest: Tensor, clients: Sequence[int] | None) -> list[int]:
-    ids = list(range(len(honest)) if clients is None else clients)
-    check(len(ids) == len(honest), f"{len(ids)} clients for {len(honest)} honest rows")
+def _ids(rows: Rows, clients: Sequence[int] | None) -> list[int]:
+    ids = list(range(rows.n) if clients is None else clients)
+    check(len(ids) == rows.n, f"{len(ids)} clients for {rows.n} honest rows")
     return ids

@@ -26,7 +26,7 @@ class Perturbation(Collusion):
     def __post_init__(self) -> None:
         check_choice("p", self.p, ("std", "unit", "sign"))
 
-    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+    def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
         ray = Ray(honest, self._shape)
         gamma = self.strength(ray, honest.squared_distances)
         length = float(ray.norm.sqrt()) if self.p == "unit" else 1.0

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..core.columns import MIDDLES, median, moments, towards_median
+from ..core.columns import MIDDLES, median, moments
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
 from .base import Collusion
@@ -39,7 +39,7 @@ class STRIKE(Collusion):
         if self.max_alpha is not None:
             check_number("max_alpha", self.max_alpha, at_least=0)
 
-    def forge(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
+    def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
         if n <= 2 * f and self.few == "extrapolate":
             return self._extrapolate(honest), {"skewed": 0}
         skewed = self.search(honest, num_skewed(honest.n, n, f))
@@ -51,7 +51,8 @@ class STRIKE(Collusion):
 
         Ties go to the lower index. The norm in Eq. 7 is common to all rows, and left out.
         """
-        projections = towards_median(honest, self.middle)  # Eqs. 6 and 7
+        usual = self.middle == "midpoint"  # the skew of the rows is made of the same projections
+        projections = honest.once(towards_median) if usual else towards_median(honest, self.middle)  # Eqs. 6 and 7
         return projections.argsort(descending=True, stable=True)[:count].sort().values  # Eq. 8
 
     def hide(self, honest: Rows, skewed: Tensor) -> tuple[Tensor, float]:
@@ -79,6 +80,18 @@ class STRIKE(Collusion):
             mean = block.mean(0)
             row[part] = -10 * mean if honest.n == 1 else mean + 10 * (row[part] - mean)
         return row.to(honest.updates.dtype)
+
+
+def towards_median(rows: Rows, middle: str = "midpoint") -> Tensor:
+    """Return the inner products <row, median - mean>: (n,) float64.
+
+    Eqs. 6 and 7 of Liu et al., AAAI 2025, but for a factor that all rows share.
+    """
+    centre = median(rows, middle, dtype=torch.float64)
+    products = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
+    for part, block in rows.blocks():
+        products += block @ (centre[part] - block.mean(0))
+    return products
 
 
 def num_skewed(known: int, n: int, f: int) -> int:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from ..core.errors import check
 from ..core.plugin import Plugin
-from .base import Attack, Context, check_both
+from .base import Attack, Forgery, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,18 +19,9 @@ class UserAttack(Plugin, Attack):
 
     kind: ClassVar[str] = "attack"
 
-    def __call__(
-        self,
-        honest: Tensor,
-        own: Tensor,
-        *,
-        n: int | None = None,
-        generator: torch.Generator | None = None,
-        context: Context | None = None,
-    ) -> Tensor:
-        check_both(honest, own, n)
-        seed = 0 if generator is None else generator.initial_seed()
-        sent = self.ask(honest.detach().clone(), {"f": len(own), "own": own.detach().clone()}, seed)
-        good = tuple(sent.shape) in ((own.shape[1],), tuple(own.shape))
-        check(good, f"{self.name} returned the shape {tuple(sent.shape)}, not (d,) or (f, d) = {tuple(own.shape)}")
-        return sent.expand(len(own), -1)
+    def forge(self, view: View) -> Forgery:
+        offered = {"f": view.f, "own": view.own.updates.clone()}
+        rows = self.ask(view.honest.updates.clone(), offered, view.generator.initial_seed())
+        wanted, got = tuple(view.own.updates.shape), tuple(rows.shape)
+        check(got in (wanted[1:], wanted), f"{self.name} returned the shape {got}, not (d,) or (f, d) = {wanted}")
+        return Forgery(rows.expand(view.f, -1))

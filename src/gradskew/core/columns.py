@@ -47,21 +47,6 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
     return value
 
 
-def towards_median(rows: Rows, middle: str = "midpoint") -> Tensor:
-    """Inner products <row, median - mean> (n,) float64: Eqs. 6 and 7 of Liu et al., AAAI 2025, but for a common factor.
-
-    Computed once for the same `rows`: STRIKE's first stage and the skew of the rows are made of it.
-    """
-    name = f"towards the {middle} median"
-    if name not in rows.found:
-        centre = median(rows, middle, dtype=torch.float64)
-        products = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
-        for part, block in rows.blocks():
-            products += block @ (centre[part] - block.mean(0))
-        rows.found[name] = products
-    return rows.found[name]
-
-
 @lru_cache(maxsize=64)
 def network(n: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
     """The comparisons that the sorted rows first, ..., last - 1 depend on: who gets the smaller, who the larger."""

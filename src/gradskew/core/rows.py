@@ -8,13 +8,15 @@ the digits of the differences.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .errors import check
+from .round import Round
 
 BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
 LARGEST = 1e140  # of float64 entries
@@ -28,13 +30,34 @@ class Rows:
     """The n rows of a (base, d) matrix, or n mixtures of them; mixtures are never materialised.
 
     `mixing` is an (n, base) matrix whose rows sum to 1. All quantities of mixtures follow from those of the base rows,
-    so a pipeline of any depth pays once for its pairwise distances. `found` is what else was computed on these rows, by
-    name, for the next who asks.
+    so a pipeline of any depth pays once for its pairwise distances. `round` is what the server knows beside the rows.
+    Whoever is handed the same object shares what was computed on it.
     """
 
-    def __init__(self, updates: Tensor, mixing: Tensor | None = None, base: Rows | None = None):
+    def __init__(
+        self,
+        updates: Tensor,
+        *,
+        round: Round | None = None,
+        mixing: Tensor | None = None,
+        base: Rows | None = None,
+    ):
         self.updates, self.mixing, self._base = updates, mixing, base
-        self.found: dict[str, Tensor] = {}
+        self.round = Round() if round is None else round
+        self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
+
+    @classmethod
+    def of(cls, updates: Tensor | Rows, round: Round | None = None) -> Rows:
+        """Return the rows of a matrix; rows stay the object that they are, unless another round is given."""
+        if isinstance(updates, Rows) and round is None:
+            return updates
+        return cls(updates.updates if isinstance(updates, Rows) else updates.detach(), round=round)
+
+    def once(self, compute: Callable[[Rows], Tensor]) -> Tensor:
+        """Return `compute(self)`, computed at the first call; later callers share the result."""
+        if compute not in self._results:
+            self._results[compute] = compute(self)
+        return self._results[compute]
 
     @property
     def base(self) -> Rows:
@@ -49,10 +72,15 @@ class Rows:
     def d(self) -> int:
         return self.updates.shape[1]
 
-    def mix(self, matrix: Tensor) -> Rows:
-        """The rows `matrix @ self`, lazily; matrix is (m, n)."""
+    def mix(self, matrix: Tensor, *, keeps_rows: bool = False) -> Rows:
+        """Return the rows `matrix @ self`, lazily; matrix is (m, n).
+
+        keeps_rows: row i of the matrix is of client i, and the round stays true; else ids and examples are lost.
+        """
         matrix = matrix.to(self.updates.device, torch.float64)
-        return Rows(self.updates, matrix if self.mixing is None else matrix @ self.mixing, self.base)
+        mixing = matrix if self.mixing is None else matrix @ self.mixing
+        round = self.round if keeps_rows else replace(self.round, clients=None, examples=None)
+        return Rows(self.updates, round=round, mixing=mixing, base=self.base)
 
     def blocks(self, dtype: torch.dtype = torch.float64) -> Iterator[tuple[slice, Tensor]]:
         """Column slices with the (n, columns) block of rows; the block is valid until the next one."""
@@ -132,6 +160,11 @@ class Rows:
                 leaders[sample.tobytes()].append(i)
         return torch.tensor(first)
 
+    @property
+    def has_gram(self) -> bool:
+        """Whether the inner products of all pairs are known."""
+        return "gram" in vars(self)
+
     @cached_property
     def gram(self) -> Tensor:
         """Inner products of the rows around a central base row: (n, n) float64."""
@@ -201,6 +234,11 @@ def wide(updates: Tensor) -> bool:
     """
     plain = updates.device.type == "cpu" and updates.dtype == torch.float32 and updates.is_contiguous()
     return plain and updates.numel() >= WIDE
+
+
+def version(updates: Tensor) -> int:
+    """Return how often the rows were changed in place; an inference tensor does not count."""
+    return 0 if updates.is_inference() else updates._version
 
 
 def finite_rows(updates: Tensor) -> Tensor:

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from ..core.errors import check, check_choice
 from ..core.randomness import drawing, generator, torch_seed
 from ..data import Dataset
 from ..models import Flat, Model, stacked
+from .loss import loss_gradient, mean_loss
 from .optimizer import SGD
 
 WHOLE = 1 << 26  # entries of the updates up to which the batched engine trains all clients of a round at once
@@ -87,7 +88,7 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
                     grads.zero_()
                     with training.casting():
                         scores = flat.module(dataset.inputs(dataset.train.images[chosen]))
-                    cross_entropy(scores.float(), wanted).backward()
+                    mean_loss(scores, wanted).backward()
                     sgd.step(row[None], grads[None], momentum[None])
         buffers.copy_(flat.read_buffers())
     flat.bind(params)
@@ -137,7 +138,7 @@ def _train_rows(
     width = max(columns.stop for _, columns, _ in mine)
     trained = params.repeat(len(shards), 1)
     grads, momenta = torch.empty_like(trained), torch.zeros_like(trained)
-    forward, minus_one = stacked(flat), params.new_tensor(-1.0)
+    forward = stacked(flat)
     orders = [shard.orders(sgd.epochs, training.seed, round) for shard in shards]
     for epoch in range(sgd.epochs):
         picks = [(shard, order[epoch]) for shard, order in zip(shards, orders, strict=True)]
@@ -152,9 +153,7 @@ def _train_rows(
             tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
             with training.casting():
                 scores = forward([training.cast(tensor) for tensor in tensors], training.cast(inputs)).float()
-            slopes = scores.detach().softmax(2)  # of the cross entropy by the scores: softmax minus one-hot
-            slopes.scatter_add_(2, labels[group, columns, None], minus_one.expand_as(slopes))
-            slopes *= weights[:, :, None]
+            slopes = loss_gradient(scores, labels[group, columns], weights)
             gradients = torch.autograd.grad(scores, tensors, slopes, allow_unused=True, materialize_grads=True)
             for view, gradient in zip(flat.views(grads[group]), gradients, strict=True):
                 view.copy_(gradient)

@@ -11,18 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..aggregators import Outcome
-from ..attacks import Context, Forgery
-from ..core.errors import ceil_share, check
+from ..core.errors import check
 from ..core.numerics import float32_products
 from ..core.randomness import generator, torch_seed
+from ..core.round import Round
 from ..core.rows import Rows
 from ..models import initial
-from ..skew import Picture, digits, look, pictures
+from ..skew import Picture
+from .attacker import Attacker
 from .clients import ENGINES, Shard, Training, resolve
 from .computing import computing
+from .evaluation import Evaluation, evaluate
+from .lens import RoundLens
 from .memory import check_fits
-from .rows_in_place import in_front, keep_finite
+from .root_data import deal
+from .rows_in_place import keep_finite
 from .run import LAST, Run
 from .snapshot import Snapshot, Unfit
 
@@ -73,7 +76,7 @@ def simulate(
             keep(federation.snapshot(rounds))
             on_round()
         last = federation.params.clone(), federation.flat.read_buffers()
-        return Result(run, rounds, *last, federation.class_counts() if run.lens else None, federation.pictures)
+        return Result(run, rounds, *last, federation.class_counts() if run.lens else None, federation.lens.pictures)
 
 
 class Federation:
@@ -83,46 +86,42 @@ class Federation:
         self.run = run
         self.dataset = run.source.load().to(run.device)
         self.labels = self.dataset.train.labels.cpu()
-        self.parts = run.partition(self.dataset, run.clients, run.seed)
-        self.attack, self.rule = copy.deepcopy(run.attack), copy.deepcopy(run.aggregator)
-        self.attack.reset()
-        self.attack.begin(run.seed)
+        self.parts, self.root = deal(run, self.dataset)
+        self.attacker, self.lens = Attacker(run), RoundLens(run)
+        self.rule, self.server = copy.deepcopy(run.aggregator), copy.deepcopy(run.server)
         self.rule.reset()
+        self.server.reset()
         self.aggregated = run.buffers == "aggregated"
         shape, classes = self.dataset.shape, self.dataset.num_classes
         self.flat = initial(run.model, shape, classes, torch_seed(run.seed, "model"), self.aggregated, run.device)
         self.params = self.flat.read_params()
         self.flat.bind(self.params)
         self.buffers = self.flat.read_buffers()
-        self.rows = self.params.new_empty(run.num_sampled, self.flat.d + self.aggregated * self.flat.b)
-        self.accepted = self.rows[:0]  # what the rule sees of them
+        trained, width = run.num_sampled + bool(run.root_examples), self.flat.d + self.aggregated * self.flat.b
+        self.matrix = self.params.new_empty(trained, width)
         engine = resolve(run.engine, run.model, run.device)
         alone = self.flat.has_batch_norm or self.flat.has_dropout
         check(engine == "loop" or not alone, f"the model {run.model.name} has batch norm or dropout: use engine = loop")
+        self.accepted = self.matrix[:0]  # the rows that the rule was given last
         self.train = ENGINES[engine]
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
-        honest = run.clients - run.num_byzantine
-        order = torch.randperm(honest, generator=generator(run.seed, "knowledge"))
-        self.pictures: list[Picture] = []
-        self.known = torch.zeros(run.clients, dtype=torch.bool)
-        self.known[order[: ceil_share(run.knowledge, honest)] + run.num_byzantine] = True
 
-    def round(self, round: int) -> dict[str, Any]:
-        """Play one round; returns its metrics. The accuracy is None where the model was not tested."""
-        run = self.run
-        clients = self.sample(round)
-        updates, buffers = self.updates(clients, round)
-        f = self.count(clients)
-        if run.told == "expected":
-            f = -(-run.num_byzantine * run.num_sampled // run.clients)
+    def round(self, number: int) -> dict[str, Any]:
+        """Run one round and return its metrics. The accuracy is None where the model was not tested."""
+        run, clients = self.run, self.sample(number)
 
+        # Step 1: local training, also on the server's root data. Rows that are not finite are taken out.
+        updates, buffers, reference = self.updates(clients, number)
+        f = -(-run.num_byzantine * run.num_sampled // run.clients) if run.told == "expected" else self.count(clients)
         updates, buffers, clients = keep_finite(updates, buffers, clients)
-        honest_mean = mean(updates[self.count(clients) :])
-        forgery = self.forge(updates, clients, self.tell(f, clients), round)
-        updates, buffers, clients = keep_finite(updates, buffers, clients)
-        self.accepted = updates
 
-        byzantine, told = self.count(clients), self.tell(f, clients)
+        # Step 2: the attack replaces the Byzantine rows, which come first. Again only finite rows stay.
+        round, honest = self.known(number, clients, reference), Rows(updates[self.count(clients) :])
+        forgery = self.attacker.forge(updates, honest, round, self.rule, self.told(f, clients))
+        updates, buffers, clients = keep_finite(updates, buffers, clients)
+
+        # Step 3: the rule aggregates the rows.
+        byzantine, told = self.count(clients), self.told(f, clients)
         metrics: dict[str, Any] = {
             "rows": len(clients),
             "byzantine_rows": byzantine,
@@ -135,70 +134,56 @@ class Federation:
             "attack": {"called": forgery is not None, **(forgery.notes if forgery else {})},
             "rule": {},
         }
-        seen: dict[str, Any] | None = None
+        measures: dict[str, Any] | None = None
         if clients:
-            outcome = self.rule.explain(updates, told, generator=generator(run.seed, "rule", round))
+            rows = Rows(updates, round=replace(round, clients=clients, examples=self.examples(clients)))
+            self.accepted, mean = updates, rows_mean(honest)
+            outcome = self.rule.explain(rows, told, generator=generator(run.seed, "rule", number))
+            metrics["byzantine_share"] = outcome.share(byzantine)
+            metrics["rule"] = dict(outcome.notes)
+            metrics["clamped"] |= metrics["rule"].pop("clamped", False)
+
+            # Step 4: the server steps, unless the aggregate is not finite.
             if outcome.value.isfinite().all():
                 self.step(outcome.value, buffers)
                 metrics["stepped"] = True
-            metrics["byzantine_share"] = outcome.share(byzantine)
-            if metrics["stepped"] and honest_mean is not None:
-                metrics["distance"] = float(torch.linalg.vector_norm(outcome.value.double() - honest_mean.double()))
-            metrics["rule"] = dict(outcome.notes)
-            metrics["clamped"] |= metrics["rule"].pop("clamped", False)
-            if run.lens and byzantine < len(clients):
-                seen = self.look(round, updates, clients, outcome, forgery, metrics["distance"], told)
-        tested = (round + 1) % run.evaluate_every == 0 or round >= run.rounds - LAST
-        accuracy, classes = self.test() if tested else (None, None)
-        lens = {"lens": None if seen is None else {**seen, "classes": classes}} if run.lens else {}
-        return {"round": round, "accuracy": accuracy, **metrics, **lens}
+                metrics["distance"] = None if mean is None else _distance(outcome.value, mean)
+
+            # Step 5: the lens measures the round.
+            if run.lens and honest.n:
+                measures = self.lens.look(rows, honest, outcome, self.rule, told, metrics["distance"])
+
+        # Step 6: the model is tested.
+        tested = (number + 1) % run.evaluate_every == 0 or number >= run.rounds - LAST
+        found = evaluate(self.flat, self.dataset) if tested else Evaluation()
+        lens = {"lens": None if measures is None else {**measures, "classes": found.classes}} if run.lens else {}
+        return {"round": number, "accuracy": found.accuracy, **metrics, **lens}
 
     def snapshot(self, rounds: Sequence[dict[str, Any]]) -> Snapshot:
         """What the rounds to come depend on, after these."""
         others = [other.detach().clone() for other in self.flat.others]
-        states = self.attack.state_dict(), self.rule.state_dict()
-        return Snapshot(list(rounds), self.params.clone(), self.buffers, others, *states, list(self.pictures))
+        states = self.attacker.attack.state_dict(), self.rule.state_dict()
+        return Snapshot(list(rounds), self.params.clone(), self.buffers, others, *states, list(self.lens.pictures))
 
     def restore(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """Go back to a snapshot of the same run; returns the metrics of the rounds before it. Unfit for another's."""
         snapshot.check_like(self.snapshot([]), self.run.content)
-        d = self.rows.shape[1]
-        if not (self.attack.is_valid_state(snapshot.attack, d) and self.rule.is_valid_state(snapshot.rule, d)):
+        d = self.matrix.shape[1]
+        if not (self.attacker.attack.is_valid_state(snapshot.attack, d) and self.rule.is_valid_state(snapshot.rule, d)):
             raise Unfit("what the attack or the rule remembers cannot be")
         self.params.copy_(snapshot.params)
         self.flat.write_buffers(snapshot.buffers, snapshot.others)
         self.buffers = self.flat.read_buffers()
-        self.attack.load_state_dict(snapshot.attack)
+        self.attacker.attack.load_state_dict(snapshot.attack)
         self.rule.load_state_dict(snapshot.rule)
-        self.pictures = list(snapshot.pictures)
+        self.lens.pictures = list(snapshot.pictures)
         return list(snapshot.rounds)
-
-    def look(
-        self,
-        round: int,
-        updates: Tensor,
-        clients: list[int],
-        outcome: Outcome,
-        forgery: Forgery | None,
-        distance: float | None,
-        told: int,
-    ) -> dict[str, Any]:
-        """What the lens sees of a round that has an honest row."""
-        byzantine, known = self.count(clients), forgery.geometry if forgery else None
-        bound = self.rule.kappa_bound(len(clients), told) if told == byzantine else None
-        skew, seen = look(updates, clients, byzantine, outcome, known, distance=distance, bound=bound)
-        if round in self.run.pictured:
-            aggregate = None if distance is None else outcome.value
-            rows = outcome.geometry or Rows(updates)
-            self.pictures += pictures(round, rows, byzantine, skew.members, aggregate)
-        every = len(clients) - byzantine == self.run.clients - self.run.num_byzantine
-        return {**seen, "clients": None if every else clients[byzantine:]}
 
     def count(self, clients: list[int]) -> int:
         """How many of the clients are Byzantine: their ids are the lowest."""
         return sum(client < self.run.num_byzantine for client in clients)
 
-    def tell(self, f: int, clients: list[int]) -> int:
+    def told(self, f: int, clients: list[int]) -> int:
         """The f that the rule is told: at most what it tolerates."""
         return min(f, self.rule.max_f(len(clients))) if clients else 0
 
@@ -210,79 +195,53 @@ class Federation:
         order = torch.randperm(run.clients, generator=generator(run.seed, "clients", round))
         return sorted(order[: run.num_sampled].tolist())
 
-    def updates(self, clients: list[int], round: int) -> tuple[Tensor, Tensor]:
-        """Local training: rows w^t - w_i^{t+1} (n, d), and the buffers that the clients end with (n, b)."""
-        d = self.flat.d
+    def updates(self, clients: list[int], round: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Train the clients, and the server on its root data.
+
+        Returns the rows w^t - w_i^{t+1} (n, d), the buffers that the clients end with (n, b), and the server's own row.
+        """
+        n, d = len(clients), self.flat.d
         shards = [self.shard(client) for client in clients]
+        if len(self.root):
+            shards.append(Shard(self.run.clients, self.root, self.labels[self.root]))
         with float32_products(self.run.device, tf32=self.run.precision == "tf32"):
-            buffers = self.train(self.training, self.params, shards, round, self.rows[:, :d])
+            buffers = self.train(self.training, self.params, shards, round, self.matrix[:, :d])
         if self.aggregated:
-            self.rows[:, d:] = self.buffers - buffers
-        return self.rows, buffers
+            self.matrix[:, d:] = self.buffers - buffers
+        return self.matrix[:n], buffers[:n], self.matrix[n] if len(self.root) else None
 
     def shard(self, client: int) -> Shard:
-        """A client's data; a Byzantine one trains on the labels that the attack chooses."""
+        """Return a client's data; a Byzantine one trains on the labels that the attack chooses."""
         index = self.parts[client]
         labels = self.labels[index]
         if client < self.run.num_byzantine:
-            labels = self.attack.relabel(labels, self.dataset.num_classes)
+            labels = self.attacker.attack.relabel(labels, self.dataset.num_classes)
         return Shard(client, index, labels)
 
-    def forge(self, updates: Tensor, clients: list[int], told: int, round: int) -> Forgery | None:
-        """Put forged rows in place of the Byzantine ones.
+    def known(self, number: int, clients: list[int], reference: Tensor | None) -> Round:
+        """Return what the server knows of a round with these clients."""
+        return Round(
+            number=number,
+            clients=clients,
+            examples=self.examples(clients),
+            params=self.params.clone(),
+            layers=self.flat.layers,
+            reference=reference,
+        )
 
-        Without a Byzantine row, or a known honest one, the attack is not called and all rows go out unchanged: None.
-        """
-        run, byzantine = self.run, self.count(clients)
-        present = torch.tensor(clients[byzantine:], dtype=torch.int64)
-        known = self.known[present]
-        if run.redraw_knowledge:
-            order = torch.randperm(len(present), generator=generator(run.seed, "knowledge", round))
-            known = torch.zeros_like(known)
-            known[order[: ceil_share(run.knowledge, len(present))]] = True
-        seen = known.nonzero()[:, 0].tolist()
-        if not byzantine or not seen:
-            return None
-        others = updates.data[byzantine:]
-        with in_front(others, seen):
-            honest = others[: len(seen)]
-            before = honest._version  # counts changes in place
-            ids = present[seen].tolist()
-            self.attack.observe(honest, clients=ids)
-            context = Context(round, self.params.clone(), copy.deepcopy(self.rule), ids, told)
-            rng = generator(run.seed, "attack", round)
-            forgery = self.attack.explain(honest, updates[:byzantine], n=len(clients), generator=rng, context=context)
-            check(
-                honest._version == before, f"the attack {self.attack.name} changed the honest rows: it must copy them"
-            )
-            wanted, got = (byzantine, updates.shape[1]), tuple(forgery.rows.shape)
-            check(got == wanted, f"the attack {self.attack.name} gave rows of shape {got}, not {wanted}")
-            updates[:byzantine] = forgery.rows
-        return replace(forgery, geometry=forgery.geometry if len(seen) == len(others) else None)
+    def examples(self, clients: list[int]) -> Tensor:
+        """Return how many training images each client has: (n,)."""
+        return torch.tensor([len(self.parts[client]) for client in clients], dtype=torch.int64)
 
     def step(self, aggregate: Tensor, buffers: Tensor) -> None:
-        """w^{t+1} = w^t - aggregate (Eq. 3); buffers follow it, or become the plain mean of the accepted clients'."""
+        """Step the model; buffers follow the aggregate, or become the plain mean of the accepted clients'."""
         d = self.flat.d
-        self.params -= aggregate[:d]
+        self.server.step(self.params, aggregate[:d])
         if self.flat.b:
             after = self.buffers - aggregate[d:].cpu() if self.aggregated else buffers.double().mean(0).float()
             self.flat.write_buffers(after)
             self.buffers = self.flat.read_buffers()
         self.rule.observe(aggregate)
-
-    @torch.no_grad()
-    def test(self) -> tuple[float, list[float | None]]:
-        """Accuracy on the test images, in percent: on all of them, and on each class (None where it has none)."""
-        self.flat.module.eval()
-        test, classes = self.dataset.test, self.dataset.num_classes
-        right = torch.zeros(classes, dtype=torch.int64, device=self.params.device)
-        at_once = self.dataset.at_once
-        for images, labels in zip(test.images.split(at_once), test.labels.split(at_once), strict=True):
-            hits = labels[self.flat.module(self.dataset.inputs(images)).argmax(1) == labels]
-            right += hits.bincount(minlength=classes)
-        found = zip(right.tolist(), test.labels.bincount(minlength=classes).tolist(), strict=True)
-        of_each = [digits(100 * hits / count) if count else None for hits, count in found]
-        return 100 * int(right.sum()) / len(test), of_each
 
     def class_counts(self) -> list[list[int]] | None:
         """For each client the number of its images of each class; None if that is a great many numbers."""
@@ -292,6 +251,10 @@ class Federation:
         return [self.labels[index].bincount(minlength=classes).tolist() for index in self.parts]
 
 
-def mean(rows: Tensor) -> Tensor | None:
-    """The mean of the rows, or None if there is none."""
-    return Rows(rows).combine(torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)) if len(rows) else None
+def rows_mean(rows: Rows) -> Tensor | None:
+    """Return the mean of the rows (d,), or None if there is none."""
+    return rows.combine(torch.full((rows.n,), 1 / rows.n, dtype=torch.float64)) if rows.n else None
+
+
+def _distance(a: Tensor, b: Tensor) -> float:
+    return float(torch.linalg.vector_norm(a.double() - b.double()))

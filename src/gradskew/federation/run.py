@@ -22,6 +22,7 @@ from .clients import resolve, together
 from .code_digest import check_unchanged, user_code
 from .optimizer import SGD
 from .schema import check_spec
+from .server import FedAvg, ServerOptimizer
 
 LAST = 5  # rounds that the reported accuracy averages over
 LENS = 1  # counts up when what the lens measures changes
@@ -42,6 +43,8 @@ class Run:
     after the last five; where the test images are those of thousands of clients, that costs more than training ten.
     lens: each round the skew of the honest rows is measured, and what the rule made of them; it changes nothing of the
     training. pictures: the rounds whose rows are embedded in the plane; None means the first, the middle and the last.
+    server: how the server steps with the aggregate. root_examples: training images that the server holds for itself,
+    for rules that need its own update (fltrust); clients get the rest.
     """
 
     source: Source = field(default_factory=Digits)
@@ -55,6 +58,7 @@ class Run:
     rounds: int = 60
     evaluate_every: int = 1
     sgd: SGD = field(default_factory=lambda: SGD(epochs=2, batch=16, lr=0.2))
+    server: ServerOptimizer = field(default_factory=FedAvg)
     knowledge: float = 1.0
     redraw_knowledge: bool = False
     told: str = "actual"
@@ -66,10 +70,11 @@ class Run:
     precision: str = "float32"
     lens: bool = True
     pictures: tuple[int, ...] | None = None
+    root_examples: int = 0
 
     def __post_init__(self) -> None:
         kinds = {"source": Source, "partition": Partition, "model": Model, "attack": Attack, "aggregator": Aggregator}
-        for name, kind in {**kinds, "sgd": SGD}.items():
+        for name, kind in {**kinds, "sgd": SGD, "server": ServerOptimizer}.items():
             value = getattr(self, name)
             good = isinstance(value, kind)
             check(good, f"{name} must be a {kind.__name__} object, not {value!r:.60} (names become objects by make)")
@@ -93,6 +98,11 @@ class Run:
         possible = self.precision != "tf32" or torch.device(self.device).type == "cuda"
         check(possible, "precision = tf32 needs a CUDA device; a CPU has float32 and bf16")
         resolve(self.engine, self.model, self.device)
+        check_number("root_examples", self.root_examples, at_least=0, whole=True)
+        lacking = "reference" in self.aggregator.needs and not self.root_examples
+        check(
+            not lacking, f"{self.aggregator.name} needs the server's own update: root_examples = 100 gives it the data"
+        )
         check_choice("lens", self.lens, (False, True))
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
         for round in self.pictures or ():
@@ -120,7 +130,8 @@ class Run:
         if resolve(self.engine, self.model, self.device) == "loop":
             return self.num_sampled
         data = self.source.load()
-        return together(self.num_sampled, num_parameters(self.model, data.shape, data.num_classes))
+        trained = self.num_sampled + bool(self.root_examples)
+        return together(trained, num_parameters(self.model, data.shape, data.num_classes))
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -157,6 +168,10 @@ class Run:
             content["together"] = self.together
         if self.evaluate_every > 1:
             content["evaluate_every"] = self.evaluate_every
+        if self.server != FedAvg():
+            content["server"] = describe(self.server)
+        if self.root_examples:
+            content["root_examples"] = self.root_examples
         if self.lens:
             content["lens"] = LENS
         if self.pictured != replace(self, pictures=None).pictured:
@@ -189,7 +204,7 @@ class Run:
 
     def _parts(self) -> list[Any]:
         factory = getattr(self.model, "factory", None)
-        parts = [self.source, self.partition, self.model, factory, self.attack, *_stages(self.aggregator)]
+        parts = [self.source, self.partition, self.model, factory, self.attack, *_stages(self.aggregator), self.server]
         return [part for part in parts if part is not None]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -20,26 +21,25 @@ from .weights import recover_weights
 
 @dataclass(frozen=True)
 class Scene:
-    """A round as the strategy got it and what it made of it.
+    """The usable rows of a round. What the attack computes on `honest` is not computed again to measure them.
 
-    number: of the round, from 1. rows (n, d): Byzantine ones first, at least one honest. nodes: ids of the rows.
-    byzantine: how many rows are. known: the honest rows with what the attack computed on them, if it did. step (d,):
-    what the strategy subtracted from the model, None if it gave none. weights (n,): as the strategy reports them.
+    number: of the round, from 1. rows (n, d): Byzantine ones first. nodes: ids of the rows. byzantine: how many rows
+    are.
     """
 
     number: int
     rows: Tensor
     nodes: Sequence[int]
     byzantine: int
-    known: Rows | None
-    step: Tensor | None
-    weights: Tensor | None
+
+    @cached_property
+    def honest(self) -> Rows:
+        return Rows(self.rows[self.byzantine :])
 
     def honest_mean(self) -> Tensor:
         """Return the mean of the honest rows: (d,) float64."""
-        weights = torch.zeros(len(self.rows), dtype=torch.float64)
-        weights[self.byzantine :] = 1 / (len(self.rows) - self.byzantine)
-        return Rows(self.rows).combine(weights, dtype=torch.float64)
+        weights = torch.full((self.honest.n,), 1 / self.honest.n, dtype=torch.float64)
+        return self.honest.combine(weights, dtype=torch.float64)
 
 
 @dataclass
@@ -50,19 +50,19 @@ class Meter:
     seed: int
     failed: set[str] = field(default_factory=set)
 
-    def measure(self, scene: Scene) -> tuple[dict[str, Any], Skew]:
-        """Return a JSON object and the skew of the honest rows.
+    def measure(self, scene: Scene, step: Tensor | None, weights: Tensor | None) -> tuple[dict[str, Any], Skew]:
+        """Return a JSON object and the skew of the honest rows; there must be one.
 
-        `lens` is that of a record, on the strategy; `rules` has the same in short for each rule, None for one that
-        raises. Weights that the strategy does not report are computed from its step, if that is an average of the rows.
+        step (d,): what the strategy subtracted from the model, None if it gave none. weights (n,): as it reports them;
+        without, they are computed from the step, if that is an average of the rows. `lens` of the result is that of a
+        record, on the strategy; `rules` has the same in short for each rule, None for one that raises.
         """
-        mean, rows = scene.honest_mean(), Rows(scene.rows)
-        b, n, step, weights = scene.byzantine, len(scene.rows), scene.step, scene.weights
+        mean, rows, b, n = scene.honest_mean(), Rows(scene.rows), scene.byzantine, len(scene.rows)
         value = torch.full_like(mean, math.nan) if step is None else step
         if step is not None and weights is None:
             weights = recover_weights(step, rows)
-        outcome = Outcome(value, weights, {}, rows)
-        skew, lens = look(scene.rows, scene.nodes, b, outcome, scene.known, distance=_distance(value, mean), bound=None)
+        outcome = Outcome(value, weights)
+        skew, lens = look(rows, scene.honest, scene.nodes, outcome, distance=_distance(value, mean), bound=None)
         results = {rule.name: self._try(scene, rule, mean, skew.spread) for rule in self.rules}
         share = outcome.share(b)
         return {"rows": n, "byzantine_rows": b, "byzantine_share": share, "lens": lens, "rules": results}, skew

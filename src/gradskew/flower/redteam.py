@@ -58,8 +58,8 @@ class RedTeam(Wrapper):
         check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it wraps your strategy or Robust")
         self.attack = attacks.make(attack) if isinstance(attack, str) else copy.deepcopy(attack)
         check(isinstance(self.attack, Attack), f"attack must be a name or an Attack, not {self.attack!r}")
-        poisons = type(self.attack).relabel is not Attack.relabel
-        check(not poisons, f"{self.attack.name} needs training on flipped labels: a server has no part in the training")
+        flips = self.attack.relabels()
+        check(not flips, f"{self.attack.name} needs training on flipped labels: a server has no part in the training")
         check_count_or_share("byzantine", byzantine)
         check(not isinstance(rules, str), "rules must be a list of names")
         self.rules = [aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule) for rule in rules]
@@ -155,16 +155,17 @@ class RedTeam(Wrapper):
 
         received = receive(self.layout, sorted(replies, key=place))
         byzantine = sum(node in chosen for node in received.nodes)
+        scene = Scene(server_round, received.rows, received.nodes, byzantine)
         self.log_rejected(received.rejected, "is not measured")
         # Step 2: forge rows, and let the strategy aggregate the replies that carry them.
-        forgery, why = self._forge(received, byzantine, server_round)
+        forgery, why = self._forge(scene)
         sent = replies if forgery is None else self._replaced(replies, received, forgery)
         arrays, metrics = self.strategy.aggregate_train(server_round, sent)
         # Step 3: measure the round and keep it.
         called: dict[str, Any] = {"called": forgery is not None, **({"why": why} if why else {})}
         kept = {"round": server_round - 1, "rejected": {str(node): why for node, why in received.rejected.items()}}
         kept |= {"attack": called | (dict(forgery.notes) if forgery else {}), "metrics": {}}
-        kept |= self._measured(received, byzantine, forgery, arrays, server_round)
+        kept |= self._measured(scene, forgery, arrays)
         self.training.rounds.append(kept)
         self.training.add(server_round, "train", metrics)
         self.journal.write()
@@ -184,25 +185,25 @@ class RedTeam(Wrapper):
 
         return evaluate
 
-    def _forge(self, received: Received, byzantine: int, server_round: int) -> tuple[Forgery | None, str]:
+    def _forge(self, scene: Scene) -> tuple[Forgery | None, str]:
         """Replace the Byzantine rows by forged ones. Returns the forgery; or None, and why there is none."""
         if self.current.key == "none":
             return None, ""
-        n = len(received.replies)
+        n, byzantine = len(scene.rows), scene.byzantine
         if not 0 < byzantine < n:
             return None, f"{byzantine} of {n} usable replies are of Byzantine clients"
-        own, honest, clients = received.rows[:byzantine], received.rows[byzantine:], received.nodes[byzantine:]
+        own, clients, number = scene.rows[:byzantine], scene.nodes[byzantine:], scene.number - 1
         try:
-            self.current.observe(honest, clients=clients)
-            context = Context(server_round - 1, self.layout.params(), _no_rule, clients, byzantine)
-            rng = generator(self.seed, "attack", server_round)
-            forgery = self.current.explain(honest, own, n=n, generator=rng, context=context)
-            check(forgery.rows.shape == own.shape, f"{self.current.name} gave rows of another shape")
+            self.current.observe(scene.honest.updates, clients=clients)
+            params = self.layout.params()
+            context = Context(round=number, params=params, rule=_no_rule, clients=clients, f=byzantine)
+            rng = generator(self.seed, "attack", scene.number)
+            forgery = self.current.explain(scene.honest, own, n=n, generator=rng, context=context)
             check(bool(finite_rows(forgery.rows).all()), f"{self.current.name} gave rows that are not finite")
         except Exception as error:  # a user's own attack may fail in any way: the training goes on
-            log.warning("RedTeam: round %d goes on without the attack: %s", server_round, error)
+            log.warning("RedTeam: round %d goes on without the attack: %s", scene.number, error)
             return None, str(error)
-        received.rows[:byzantine] = forgery.rows
+        scene.rows[:byzantine] = forgery.rows
         return forgery, ""
 
     def _replaced(self, replies: Sequence[Message], received: Received, forgery: Forgery) -> list[Message]:
@@ -214,20 +215,16 @@ class RedTeam(Wrapper):
             changed[id(reply)] = self.with_arrays(reply, ArrayRecord({**arrays_of(reply), **arrays}))
         return [changed.get(id(reply), reply) for reply in replies]
 
-    def _measured(
-        self, received: Received, byzantine: int, forgery: Forgery | None, arrays: ArrayRecord | None, server_round: int
-    ) -> dict[str, Any]:
+    def _measured(self, scene: Scene, forgery: Forgery | None, arrays: ArrayRecord | None) -> dict[str, Any]:
         """Return the measures of the round as a JSON object, with pictures in the first round that was attacked."""
-        n, nodes = len(received.replies), received.nodes
+        n, byzantine = len(scene.rows), scene.byzantine
         if byzantine == n:
             return {"rows": n, "byzantine_rows": byzantine, "byzantine_share": None, "lens": None, "rules": {}}
         step = None if arrays is None else self.layout.step(arrays)
-        weights = self.strategy.weights_of(nodes) if isinstance(self.strategy, Robust) else None
-        known = forgery.geometry if forgery else None
-        scene = Scene(server_round, received.rows, nodes, byzantine, known, step, weights)
-        measures, skew = self.meter.measure(scene)
+        weights = self.strategy.weights_of(scene.nodes) if isinstance(self.strategy, Robust) else None
+        measures, skew = self.meter.measure(scene, step, weights)
         if forgery and not any("pictures" in each for each in self.training.rounds):
-            drawn = pictures(server_round - 1, Rows(scene.rows), byzantine, skew.members, step)
+            drawn = pictures(scene.number - 1, Rows(scene.rows), byzantine, skew.members, step)
             measures["pictures"] = [picture.to_json() for picture in drawn]
         return measures
 

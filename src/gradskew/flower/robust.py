@@ -16,6 +16,7 @@ from .. import aggregators
 from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
 from ..core.errors import ceil_share, check, check_count_or_share, check_number
 from ..core.randomness import generator
+from ..core.rows import Rows
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import STATISTICS, Received, receive, record
 from .wrapper import Wrapper
@@ -125,11 +126,11 @@ class Robust(Wrapper):
         return outcome
 
     def _weighted(self, received: Received, outcome: Outcome) -> Outcome:
-        if not self.weighted or outcome.weights is None or outcome.geometry is None:
+        if not self.weighted or outcome.weights is None:
             return outcome
         weights = outcome.weights * torch.tensor([self._examples(reply.content) for reply in received.replies])
         weights /= weights.sum()
-        return Outcome(outcome.geometry.combine(weights), weights, outcome.notes, outcome.geometry)
+        return Outcome(Rows(received.rows).combine(weights), weights, outcome.notes)
 
     def _step(
         self, server_round: int, received: Received, outcome: Outcome

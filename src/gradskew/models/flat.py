@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from ..core.errors import InputError, check, out_of_memory
 from ..core.randomness import drawing
+from ..core.round import Layer
 from .base import Model
 
 
@@ -42,6 +44,15 @@ class Flat:
         self.b = sum(buffer.numel() for buffer in self.buffers)
         self.has_batch_norm = any(isinstance(part, _BatchNorm) for part in module.modules())
         self.has_dropout = any(isinstance(part, _DropoutNd) for part in module.modules())
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """The columns and the shape of each trainable parameter, by name."""
+        stops = itertools.accumulate(self.sizes)
+        return {
+            name: Layer(slice(stop - size, stop), tuple(shape))
+            for (name, _), size, stop, shape in zip(self.named, self.sizes, stops, self.shapes, strict=True)
+        }
 
     def views(self, flat: Tensor) -> list[Tensor]:
         """The parameters as views into the last axis of a (..., d) tensor."""

@@ -69,7 +69,7 @@ def _draw(honest: Tensor, attack: STRIKE, forged: bool, round: int) -> Picture:
     n = len(honest)
     f = n // 5
     mask = skewed(honest, f, attack)
-    sent = attack.forge(Rows(honest), f, n)[0][None] if forged and f else None  # f times the same row
+    sent = attack.row(Rows(honest), f, n)[0][None] if forged and f else None  # f times the same row
     points = [(float(x), float(y)) for x, y in embed(honest, sent)]
     byzantine = () if sent is None else (points[-1],) * f
     return Picture(round, "lle", tuple(points[:n]), tuple(mask.tolist()), points[n], byzantine)

@@ -101,12 +101,11 @@ def examine(
     check_rows("rows", rows)
     n = len(rows)
     f = n // 5 if f is None else f
-    sent = [attack for attack in attacks if type(attack) is not NoAttack]
+    sent = [attack for attack in attacks if attack.key != NoAttack.key]
     check_number("f", f, at_least=0, at_most=n if sent and not replace else n - 1, whole=True)
-    for attack in attacks:
-        trainable = type(attack).relabel is Attack.relabel
-        check(trainable, f"{attack.name} needs training, which a matrix has not: see `gradskew bench`")
-        own = replace or type(attack) is NoAttack or not isinstance(attack, NoAttack)
+    for attack in sent:
+        check(not attack.relabels(), f"{attack.name} needs training, which a matrix has not: see `gradskew bench`")
+        own = replace or attack.needs != "own"
         check(own, f"{attack.name} changes the attacker's own rows: with replace the first f rows are these")
     honest = rows[f:] if replace else rows
     skew = measure(honest, f, n=n if replace or not sent else n + f)
@@ -114,43 +113,40 @@ def examine(
     drawn: list[tuple[str, Picture]] = []
     for attack in [NoAttack(), *(sent if f else ())]:
         for seed in seeds:
-            updates, byzantine, known = _forged(attack, rows, f, replace, seed)
-            found = [_trial(attack.name, rule, updates, byzantine, known, f, seed) for rule in rules]
-            trials += [trial for trial, _ in found]
+            updates, others = _forged(attack, rows, f, replace, seed)
+            results = [_trial(attack.name, rule, updates, others, f, seed) for rule in rules]
+            trials += [trial for trial, _ in results]
             if seed == seeds[0]:
-                aggregate = found[0][1] if found else None
-                members = skew.members
-                shown = pictures(0, Rows(updates), byzantine, members, aggregate)
+                aggregate = results[0][1] if results else None
+                shown = pictures(0, updates, updates.n - others.n, skew.members, aggregate)
                 drawn += [(attack.name, picture) for picture in shown]
     return Examination(total, rows.shape[1], left_out, f, replace, skew, trials, drawn)
 
 
-def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> tuple[Tensor, int, Rows | None]:
-    """The rows that the server gets, how many of them are Byzantine, and what the attack computed on the honest."""
-    if type(attack) is NoAttack:
-        return rows, f if replace else 0, None
-    honest = rows[f:] if replace else rows
-    own = rows[:f] if replace else rows[:1].expand(f, -1)  # not looked at: `examine` has checked that
+def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> tuple[Rows, Rows]:
+    """Return the rows that the server gets, Byzantine ones first, and the honest ones among them."""
+    honest = Rows(rows[f:] if replace else rows)
+    if attack.key == NoAttack.key:
+        return Rows(rows), honest
+    own = rows[:f] if replace else rows[:1].expand(f, -1)  # not read: `examine` has checked that
     attack = copy.deepcopy(attack)
     attack.reset()
     attack.begin(seed)
-    attack.observe(honest)
+    attack.observe(honest.updates)
     forgery = attack.explain(honest, own, generator=generator(seed, "attack", 0))
     check_rows(f"what {attack.name} sends", forgery.rows)
-    return with_front(forgery.rows, honest), f, forgery.geometry
+    return Rows(with_front(forgery.rows, honest.updates)), honest
 
 
-def _trial(
-    attack: str, rule: Aggregator, updates: Tensor, byzantine: int, known: Rows | None, f: int, seed: int
-) -> tuple[Trial, Tensor | None]:
-    """What the rule makes of the rows, and its aggregate."""
-    n, told = len(updates), min(f, rule.max_f(len(updates)))
-    outcome = rule.explain(updates, told, generator=generator(seed, "rule", 0))
-    mean = Rows(updates[byzantine:]).combine(torch.full((n - byzantine,), 1 / (n - byzantine), dtype=torch.float64))
+def _trial(attack: str, rule: Aggregator, rows: Rows, honest: Rows, f: int, seed: int) -> tuple[Trial, Tensor | None]:
+    """Return what the rule makes of the rows, and its aggregate."""
+    n, byzantine, told = rows.n, rows.n - honest.n, min(f, rule.max_f(rows.n))
+    outcome = rule.explain(rows, told, generator=generator(seed, "rule", 0))
+    mean = honest.combine(torch.full((honest.n,), 1 / honest.n, dtype=torch.float64))
     good = bool(outcome.value.isfinite().all())
     distance = float(torch.linalg.vector_norm(outcome.value.double() - mean.double())) if good else None
     bound = rule.kappa_bound(n, told) if told == byzantine else None
-    _, seen = look(updates, range(n), byzantine, outcome, known, distance=distance, bound=bound)
+    _, seen = look(rows, honest, range(n), outcome, distance=distance, bound=bound)
     shut_out = None if seen["shut_out"] is None else [i - byzantine for i in seen["shut_out"]]
     trial = Trial(
         attack=attack,

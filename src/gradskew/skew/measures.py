@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..attacks.strike import num_skewed
-from ..core.columns import towards_median
+from ..attacks.strike import num_skewed, towards_median
 from ..core.errors import check, check_number
 from ..core.rows import Rows, check_rows
 from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
@@ -125,7 +124,7 @@ def skew_of(rows: Rows, gram: Tensor, squared_distances: Tensor, f: int, n: int)
     gram = gram - gram.mean(0)
     gram = gram - gram.mean(1, keepdim=True)
     variance = float(gram.diagonal().mean().clamp(min=0))
-    towards = towards_median(rows)
+    towards = rows.once(towards_median)
     members = towards.argsort(descending=True, stable=True)[: num_skewed(h, n, f)]
     towards = towards - towards.mean()
 

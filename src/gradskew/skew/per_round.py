@@ -17,37 +17,32 @@ EVEN = 0.5  # of an even share of the weight: a row with less is shut out
 
 
 def look(
-    updates: Tensor,
+    rows: Rows,
+    honest: Rows,
     clients: Sequence[int],
-    byzantine: int,
     outcome: Outcome,
-    forged_from: Rows | None,
     *,
     distance: float | None,
     bound: float | None,
 ) -> tuple[Skew, dict[str, Any]]:
-    """The skew of the honest rows among updates (n, d), and a JSON object with all that a record keeps of them.
+    """Return the skew of the honest rows, and a JSON object with all that a record keeps of a round.
 
-    clients: the ids of the rows, of which the first are Byzantine; at least one is honest. What the rule (outcome) or
-    the attack (forged_from: the honest rows that it knew) computed on them is not computed again. distance: of the
-    aggregate from the honest mean, if there is one; bound: the rule's theoretical kappa. Without a Byzantine row, f is
+    rows: all that the rule was given, Byzantine ones first. honest: the others, at least one. What the rule computed on
+    `rows`, or the attack on `honest`, is not computed again. clients: the ids of all rows. distance: of the aggregate
+    from the honest mean, if there is one. bound: the rule's theoretical kappa. Without a Byzantine row, f is
     floor(n / 5).
     """
-    n, honest = len(updates), clients[byzantine:]
-    rows = forged_from if forged_from is not None and forged_from.n == len(honest) else None
-    rows = rows or Rows(updates[byzantine:].detach())
-    source, first = rows, 0
-    if outcome.geometry is not None and "gram" in vars(outcome.geometry):
-        source, first = outcome.geometry, byzantine
+    byzantine = rows.n - honest.n
+    source, first = (rows, byzantine) if rows.has_gram else (honest, 0)
     gram, distances = source.gram[first:, first:], source.squared_distances[first:, first:]
-    skew = skew_of(rows, gram, distances, byzantine or n // 5, n)
+    skew = skew_of(honest, gram, distances, byzantine or rows.n // 5, rows.n)
     selected, shut_out = selection(outcome.weights, byzantine)
     return skew, {
         **skew.to_json(),
         "kappa": _kept(kappa(distance, skew.spread)),
         "kappa_bound": _kept(bound),
         "selected": _kept(selected),
-        "shut_out": None if shut_out is None else [honest[i] for i in shut_out],
+        "shut_out": None if shut_out is None else [clients[byzantine + i] for i in shut_out],
     }
 
 

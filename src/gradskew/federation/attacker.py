@@ -1,0 +1,79 @@
+"""The attack of a run, and which honest clients it knows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..aggregators import Aggregator
+from ..attacks import Context, Forgery
+from ..core.errors import ceil_share
+from ..core.randomness import generator
+from ..core.round import Round
+from ..core.rows import Rows
+from .rows_in_place import in_front
+from .run import Run
+
+
+class Attacker:
+    """The attack with its state. known: (clients,) bool, the honest clients that it knows, drawn once per run."""
+
+    def __init__(self, run: Run):
+        self.run, self.attack = run, copy.deepcopy(run.attack)
+        self.attack.reset()
+        self.attack.begin(run.seed)
+        honest = run.clients - run.num_byzantine
+        order = torch.randperm(honest, generator=generator(run.seed, "knowledge"))
+        self.known = torch.zeros(run.clients, dtype=torch.bool)
+        self.known[order[: ceil_share(run.knowledge, honest)] + run.num_byzantine] = True
+
+    def forge(self, updates: Tensor, honest: Rows, round: Round, rule: Aggregator, f: int) -> Forgery | None:
+        """Put forged rows in place of the Byzantine ones, which come first in updates (n, d).
+
+        honest: the other rows. f: what the rule will be told. Without a Byzantine row, or a known honest one, the
+        attack is not called and all rows go out unchanged: None.
+        """
+        assert round.clients is not None
+        byzantine = len(updates) - honest.n
+        present = torch.tensor(round.clients[byzantine:], dtype=torch.int64)
+        known = self._known(present, round.number)
+        if not byzantine or not known:
+            return None
+        with in_front(honest.updates, known):
+            rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)])
+            ids = present[known].tolist()
+            self.attack.observe(rows.updates, clients=ids)
+            context = self._context(rows, ids, round, rule, f)
+            rng = generator(self.run.seed, "attack", round.number)
+            forgery = self.attack.explain(rows, updates[:byzantine], n=len(updates), generator=rng, context=context)
+            updates[:byzantine] = forgery.rows
+        return forgery
+
+    def _known(self, present: Tensor, round: int) -> list[int]:
+        """Return the indices, among the honest clients that are present, of those that the attack knows."""
+        if not self.run.redraw_knowledge:
+            return self.known[present].nonzero()[:, 0].tolist()
+        order = torch.randperm(len(present), generator=generator(self.run.seed, "knowledge", round))
+        return order[: ceil_share(self.run.knowledge, len(present))].sort().values.tolist()
+
+    def _context(self, rows: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int) -> Context:
+        assert round.params is not None
+        return Context(round=round.number, params=round.params, rule=_trial(rule, rows, round), clients=clients, f=f)
+
+
+def _trial(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tensor]:
+    """Return a copy of the rule to try out; the mean of the known honest rows stands in for the server's own update."""
+    rule = copy.deepcopy(rule)
+    if not rule.needs:
+        return rule
+    weights = torch.full((rows.n,), 1 / rows.n, dtype=torch.float64)
+    known = replace(round, reference=None if round.reference is None else rows.combine(weights))
+
+    def call(updates: Tensor | Rows, f: int, *, generator: torch.Generator | None = None) -> Tensor:
+        return rule(updates, f, generator=generator, round=known)
+
+    return call

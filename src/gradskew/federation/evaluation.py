@@ -1,0 +1,35 @@
+"""The metrics of a model on the test images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ..data import Dataset
+from ..models import Flat
+from ..skew import digits
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Test accuracy in %: on all images, and on each class (None where it has none). None: the model was not tested."""
+
+    accuracy: float | None = None
+    classes: list[float | None] | None = None
+
+
+@torch.no_grad()
+def evaluate(flat: Flat, dataset: Dataset) -> Evaluation:
+    """Return the test accuracy of the network as it stands."""
+    flat.module.eval()
+    test, classes, at_once = dataset.test, dataset.num_classes, dataset.at_once
+    right = torch.zeros(classes, dtype=torch.int64, device=test.labels.device)
+    for images, labels in zip(test.images.split(at_once), test.labels.split(at_once), strict=True):
+        hits = labels[flat.module(dataset.inputs(images)).argmax(1) == labels]
+        right += hits.bincount(minlength=classes)
+    counts = test.labels.bincount(minlength=classes).tolist()
+    by_class = [
+        digits(100 * hits / count) if count else None for hits, count in zip(right.tolist(), counts, strict=True)
+    ]
+    return Evaluation(100 * int(right.sum()) / len(test), by_class)

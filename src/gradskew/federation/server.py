@@ -1,0 +1,31 @@
+"""Server optimisers: how the server steps from w^t with an aggregate."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from ..core.state import Stateful
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptimizer(Stateful, ABC):
+    """Takes the model from w^t to w^{t+1}."""
+
+    @abstractmethod
+    def step(self, params: Tensor, aggregate: Tensor) -> None:
+        """Step the model w^t (d,) in place with the aggregate (d,). Advances the state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FedAvg(ServerOptimizer):
+    """Subtract the aggregate: w^{t+1} = w^t - aggregate (Eq. 3)."""
+
+    key: ClassVar[str] = "fedavg"
+    source: ClassVar[str] = "McMahan et al., AISTATS 2017"
+
+    def step(self, params: Tensor, aggregate: Tensor) -> None:
+        params -= aggregate
