@@ -82,9 +82,9 @@ def cases(data: Path | None) -> dict[str, Run]:
 
 def play(run: Run) -> dict[str, float]:
     run.digest  # noqa: B018  (as the bench does: it reads the data)
-    told = estimate(run)
+    estimated = estimate(run)
     simulate(run)
-    return {"told": told.total, "measured": machine.peak(), "rows": told.rows, "parts": told.parts}
+    return {"estimated": estimated.total, "measured": machine.peak(), "rows": estimated.rows, "parts": estimated.parts}
 
 
 def start(partition: str, clients: int) -> dict[str, float]:
@@ -104,7 +104,7 @@ def start(partition: str, clients: int) -> dict[str, float]:
         ready = time.process_time() - started
         federation.round(0)
     parts = federation.parts
-    size = parts.images.nbytes + parts.edges.nbytes + parts.sizes.nbytes
+    size = parts.indices.nbytes + parts.edges.nbytes + parts.sizes.nbytes
     return {
         "imports": imports,
         "ready": ready,
@@ -138,8 +138,12 @@ def main() -> None:
     for name in cases(given.data):
         if given.only in name:
             made = child("--case", name, *data)
-            told, measured = made["told"], made["measured"]
-            row = [name, *(f"{size / 1e6:,.0f}" for size in (made["rows"], told, measured)), f"{told / measured:.2f}"]
+            estimated, measured = made["estimated"], made["measured"]
+            row = [
+                name,
+                *(f"{size / 1e6:,.0f}" for size in (made["rows"], estimated, measured)),
+                f"{estimated / measured:.2f}",
+            ]
             print(f"| {' | '.join(row)} |", flush=True)
             print(*(f"{k} {v / 1e6:.0f}" for k, v in made["parts"].items()), file=sys.stderr, flush=True)
     if not given.only or given.only == "start":

@@ -33,7 +33,7 @@ def attack_findings(name: str) -> dict[str, str]:
         ("foreign:shared", {"repeated": BAD, "memory": BAD}),
         ("foreign:Momentum", {"repeated": GOOD, "memory": ODD}),
         ("foreign:make_counting", {"repeated": GOOD, "memory": BAD}),
-        ("foreign:torn", {"input": BAD}),
+        ("foreign:torn(arrays=numpy)", {"input": BAD}),
         ("foreign:draws_from_torch", {"repeated": GOOD, "order": ODD, "equal rows": GOOD}),
         ("foreign:by_place", {"order": ODD, "equal rows": GOOD, "shifted": GOOD, "one row": GOOD}),
         ("foreign:make_scaled(factor=2.0)", {"equal rows": ODD, "shifted": ODD, "scaled": GOOD, "one row": ODD}),
@@ -67,7 +67,7 @@ def test_an_f_of_its_own(name: str, f: int, verdict: str) -> None:
     ("name", "said"),
     [
         ("foreign:mean", "It is given torch tensors, and is not told f. 12 rows of 64 give (64,)."),
-        ("foreign:median", "It is given NumPy arrays, and is not told f. 12 rows of 64 give (64,)."),
+        ("foreign:median(arrays=numpy)", "It is given NumPy arrays, and is not told f. 12 rows of 64 give (64,)."),
         ("foreign:trimmed", "It is given torch tensors and f. 12 rows of 64 give (64,)."),
         ("foreign:by_place", "It is given torch tensors and f. 12 rows of 64 give (64,)."),
         ("median", "12 rows of 64 give (64,)."),

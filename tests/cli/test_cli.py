@@ -223,9 +223,9 @@ BAD = {
     "minimum of iid": ("--partition iid --min-samples 3", "min_samples belongs to the dirichlet partition, not to iid"),
     "beta twice": ("--partition dirichlet(beta=2.0) --beta 1", "beta is given twice: 1.0 and, in"),
     "impossible beta": ("--clients 50 --beta 0.2 --min-samples 10", "best minimum"),
-    "impossible minimum": ("--min-samples 240", "6 clients cannot have 240 images each: there are 1437"),
+    "impossible minimum": ("--min-samples 240", "6 clients cannot have 240 inputs each: there are 1437"),
     "no client": ("--clients 0", "clients must be at least 1"),
-    "many clients": ("--clients 1438", "1438 clients cannot share 1437 training images"),
+    "many clients": ("--clients 1438", "1438 clients cannot share 1437 training inputs"),
     "absurd clients": (f"--clients {10**18}", f"{10**18} clients cannot share 1437"),
     "more sampled than clients": ("--sampled 7", "sampled must be at least 1 and at most 6"),
     "no round": ("--rounds 0", "rounds must be at least 1"),
@@ -335,7 +335,7 @@ def test_a_network_of_other_outputs_is_one_line(tiny, tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     error = tiny("--model", "nets_of_five:net").error()
-    assert "the model nets_of_five:net gives (2, 5) for two images, not (2, 10)" in error
+    assert "the model nets_of_five:net gives (2, 5) for two inputs, not (2, 10)" in error
 
 
 def test_precision_is_a_setting(tiny):
@@ -597,8 +597,7 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
         "data",
         "download",
     }
-    known = set(settings.COMMON) | set(settings.RECIPES["digits"])
-    assert names == known | {"partition", "sampled", "beta", "min_samples", "pictures"}
+    assert names == set(settings.COMMON) | {"partition", "beta", "min_samples"}
 
 
 def test_a_run_goes_on_where_nobody_reads_its_progress_any_more(tmp_path):

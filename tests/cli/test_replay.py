@@ -21,6 +21,8 @@ LINES = [
     "--no-lens --told expected --knowledge 0.5 --evaluate-every 3 --threads 2",
     "--pictures 0,4 --rounds 5 --epochs 3 --batch 4 --lr 0.3 --momentum 0.1 --weight-decay 0 --clip 1.5",
     "--pictures none --precision bf16 --engine loop",
+    "--aggregators mean,fltrust(none_trusted=uniform) --attacks none --root-examples 40",
+    "--aggregators NNM+Krum,krum --attacks Lie",
 ]
 
 
@@ -36,6 +38,8 @@ def test_the_line_plays_the_same_runs(line: str) -> None:
     said = command(records)
     assert said is not None
     assert said.startswith("gradskew bench ")
+    options = [word for word in said.split() if word.startswith("--")]
+    assert len(options) == len(set(options))
     again = runs_of(said.removeprefix("gradskew bench "))
     assert {run.digest for run in again} == {record.digest for record in records}
 

@@ -47,10 +47,10 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")  # without a writer, to open it would wait for ever
     for name in ("link", "dangling", "device", "folder", "pipe"):
-        with pytest.raises(ValueError, match="it is no file, but a link, a folder or a pipe"):
+        with pytest.raises(ValueError, match="it is not a file, but a link, a folder or a pipe"):
             read(tmp_path / name, 100)
     (tmp_path / "home").symlink_to(tmp_path)
-    with pytest.raises(OSError, match="it is a link, where a folder is wanted"):
+    with pytest.raises(OSError, match="it is a link, not a folder"):
         read(tmp_path / "home" / "file", 100)
 
 
@@ -70,7 +70,7 @@ def test_a_record_that_is_a_link_is_set_aside_and_its_target_untouched(store: St
     path.rename(outside)
     path.symlink_to(outside)
     assert list(store.all()) == []
-    assert "it is no file" in capsys.readouterr().err
+    assert "it is not a file" in capsys.readouterr().err
     assert Record.from_json(outside.read_text()).digest == RUN.digest
 
 

@@ -9,7 +9,7 @@ from cases import KINDS, make_rows
 from gradskew import aggregators, attacks
 from gradskew.core import kernels
 from gradskew.core import rows as geometry
-from gradskew.core.columns import median, network, sort_rows, sorted_mean
+from gradskew.core.columns import comparisons, median, sort_rows, sorted_mean
 from gradskew.core.rows import Rows, wide
 
 SIZES = [(1, 1), (3, 700), (4, 256), (9, 257), (50, 1000), (61, 66_000)]
@@ -43,7 +43,7 @@ def test_sorted_mean(n, d, dtype):
     ordered = np.sort(updates.double().numpy(), axis=0)
     for first, last in {(0, 1), (0, n), (n // 2, n // 2 + 1), (n // 4, n - n // 4), (n - 1, n)}:
         value = torch.empty(d, dtype=dtype)
-        kernels.sorted_mean(updates, None, network(n, first, last), first, last, value)
+        kernels.sorted_mean(updates, None, comparisons(n, first, last), first, last, value)
         np.testing.assert_allclose(value, ordered[first:last].mean(0), rtol=2**-22, atol=1e-7)
 
 
@@ -52,10 +52,10 @@ def test_a_pruned_network_still_puts_the_wanted_rows_in_place(n):
     columns = torch.rand(n, 200, generator=torch.Generator().manual_seed(n))
     for first in range(n):
         strip = columns.clone()
-        for low, high in zip(*network(n, first, first + 1), strict=True):
+        for low, high in zip(*comparisons(n, first, first + 1), strict=True):
             strip[low], strip[high] = torch.minimum(strip[low], strip[high]), torch.maximum(strip[low], strip[high])
         assert torch.equal(strip[first], columns.sort(0).values[first])
-    assert len(network(n, 0, 1)[0]) == n - 1  # a minimum of n takes n - 1 comparisons
+    assert len(comparisons(n, 0, 1)[0]) == n - 1  # a minimum of n takes n - 1 comparisons
 
 
 def test_results_do_not_depend_on_the_number_of_threads():

@@ -11,7 +11,7 @@ from gradskew import aggregators, attacks, data, models
 from gradskew.aggregators import NNM, RFA, RULES, Bucketing, CClip, DnC, Mixed, MultiKrum
 from gradskew.attacks import IPM, LIE, STRIKE, Mimic
 from gradskew.core.errors import InputError, ceil_share, check_choice, check_number
-from gradskew.core.names import LONGEST, parse, parse_one, split_list
+from gradskew.core.grammar import LONGEST, parse, parse_one, split_list, written
 from gradskew.data import FashionMNIST, partition
 from gradskew.data.partition import Dirichlet
 from gradskew.models import CNN, MLP
@@ -83,13 +83,53 @@ def test_parse_by_hand():
 
 
 @pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("MultiKrum(m=1)+Strike-Authors", [("multikrum", {"m": 1}), ("strike_authors", {})]),
+        ("keep(rule=multikrum)+median", [("keep", {"rule": "multikrum"}), ("median", {})]),
+        ("gas(base=nnm + median)", [("gas", {"base": "nnm+median"})]),
+        ("a(b=c(d=1)+e)", [("a", {"b": "c(d=1)+e"})]),
+        ("a(b=c( d = 'x y', e=(1, 2) ), f=2)", [("a", {"b": "c(d='x y',e=(1,2))", "f": 2})]),
+        ("a(b=own.rules:Rule(k=1))", [("a", {"b": "own.rules:Rule(k=1)"})]),
+        ("nnm+own.rules:Rule(k=1)", [("nnm", {}), ("own.rules:Rule", {"k": 1})]),
+        ("a(x='3', y=\"it's\", z='),(')", [("a", {"x": "3", "y": "it's", "z": "),("})]),
+        (r"a(x='it\'s', y='C:\data', z='\\')", [("a", {"x": "it's", "y": r"C:\data", "z": "\\"})]),
+        ("a(x=(200,100), y=(4,), z=(), w=(5))", [("a", {"x": (200, 100), "y": (4,), "z": (), "w": 5})]),
+        ("a(x=1e+20, y=-1e-05, z=.5, w=+2)", [("a", {"x": 1e20, "y": -1e-5, "z": 0.5, "w": 2})]),
+        ("a(x=True, y=False, z=none)", [("a", {"x": True, "y": False, "z": "none"})]),
+        ("npz:/data/my-file(1).npz", [("npz:/data/my-file(1).npz", {})]),
+        ("NPZ: a+b, c.npz (train_size=100)", [("npz:a+b, c.npz", {"train_size": 100})]),
+        ("hf:Org/some-name", [("hf:Org/some-name", {})]),
+        ("csv:x(1)(label=')',sep=';')", [("csv:x(1)", {"label": ")", "sep": ";"})]),
+    ],
+)
+def test_more_of_the_grammar_by_hand(text, read):
+    assert parse(text) == read
+
+
+TEXTS = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), max_size=12)
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS)
+
+
+@given(st.one_of(VALUES, st.lists(VALUES, max_size=3).map(tuple)))
+def test_what_is_written_is_read_again(value):
+    text = written(value)
+    again = parse(f"a(x={text},y=1)")[0][1]["x"]
+    assert again == value
+    assert type(again) is type(value)
+    assert split_list(f"a(x={text}),b") == [f"a(x={text})", "b"]
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "cannot read"),
         ("a+", "cannot read"),
         ("+a", "cannot read"),
         ("a b", "cannot read"),
-        ("a-b", "cannot read"),
+        ("-a", "cannot read"),
+        ("a-", "cannot read"),
+        ("a--b", "cannot read"),
         ("a(x=1", "cannot read"),
         ("a.b", "cannot read"),
         ("a[0]", "cannot read"),
@@ -104,6 +144,16 @@ def test_parse_by_hand():
         ("a(*x)", "written name=value"),
         ("a(**x)", "written name=value"),
         ("a" * (LONGEST + 1), "more than 500 characters"),
+        ("a(x=3(y=1))", "cannot read"),
+        ("a(x=b(y))", "options of b are written name=value"),
+        ("a(b=" * 50 + "1" + ")" * 50, "cannot read"),
+        ("a(x=" + "(" * 400, "cannot read"),
+        ("a(x='b)", "x must be a number, a word, a name or a text in quotes"),
+        ("a(x='\n')", "x has characters that cannot be printed"),
+        ("npz:", "nothing follows npz:"),
+        ("npz:(x=1)", "nothing follows npz:"),
+        ("npz:a(1)", "options of npz are written name=value"),
+        ("nnm+npz:a", "cannot read"),
     ],
 )
 def test_what_cannot_be_read_is_one_error(text, says):
@@ -163,7 +213,7 @@ def test_nothing_is_evaluated(tmp_path):
     [
         (attacks.make, "strik", "did you mean 'strike'"),
         (attacks.make, "lie(z={[]: 1})", "z must be a number"),
-        (attacks.make, "STRIKE", "did you mean 'strike'"),
+        (attacks.make, "STRIK", "did you mean 'strike'"),
         (attacks.make, "xyzzyq", "known: none, bitflip, labelflip, lie, ipm, minmax, minsum, mimic, strike"),
         (aggregators.make, "medain", "did you mean 'median'"),
         (aggregators.make, "bucketting+mean", "did you mean 'bucketing'"),
@@ -172,7 +222,11 @@ def test_nothing_is_evaluated(tmp_path):
         (aggregators.make, "nnm", "stands before a rule"),
         (aggregators.make, "median+nnm", "stands before a rule"),
         (aggregators.make, "median+mean", "median is a rule and stands last"),
-        (attacks.make, "lie+ipm", "one name, not several"),
+        (attacks.make, "lie+ipm", "lie and ipm cannot be combined: an attack is one name, not several"),
+        (models.make, "linear+mlp", "a model is one name, not several"),
+        (aggregators.make, "krum(m=2)", r"krum is multikrum with m=1: it takes no other m"),
+        (aggregators.make, "krum(n=2)", "unknown option of krum 'n'"),
+        (aggregators.make, "Multi-Krum", "unknown aggregator 'multi_krum'; did you mean 'multikrum'"),
         (models.make, "mpl", "did you mean 'mlp'"),
     ],
 )

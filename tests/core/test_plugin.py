@@ -1,4 +1,4 @@
-"""Rules and attacks by their path: how they are found, called, limited, remembered and told apart."""
+"""Rules and attacks by their path: how they are imported, called, limited, kept and distinguished."""
 
 import copy
 import hashlib
@@ -52,15 +52,15 @@ BASE = Run(
         ("foreign:make_scaled(factor=0.5)", 1, [2.0, 22.0]),
         ("foreign:as_list", 1, [4.0, 44.0]),
         ("foreign:backwards", 1, [40.0, 3.0]),
-        ("foreign:torn", 1, [3.0, 43.0]),
+        ("foreign:torn(arrays=numpy)", 1, [3.0, 43.0]),
         ("foreign:server.rule", 1, [4.0, 44.0]),
         ("foreign:Trimmed", 2, [4.0, 44.0]),
         ("foreign:Trimmed(f=2)", 1, [3.0, 40.0]),
         ("foreign:ready", 2, [11 / 3, 40.0]),
         ("foreign:first", 1, [4.0, 44.0]),
         ("foreign:Heaviest", 1, [1.0, 10.0]),
-        ("foreign:spread", 0, [4 + 6.8**0.5, 44 + 824**0.5]),
-        ("foreign:spread(arrays=torch)", 0, [4 + 8.5**0.5, 44 + 1030**0.5]),
+        ("foreign:spread(arrays=numpy)", 0, [4 + 6.8**0.5, 44 + 824**0.5]),
+        ("foreign:spread", 0, [4 + 8.5**0.5, 44 + 1030**0.5]),
         ("nnm+foreign:lower", 1, [4.25, 32.5]),  # mixed, rows 0, 1 and 3 are this, rows 2 and 4 (4.75, 52.5)
         ("bucketing(s=5)+foreign:median", 1, [4.0, 44.0]),
     ],
@@ -93,7 +93,7 @@ def test_what_an_attack_sends_by_hand(name, wanted):
         "foreign:mean",
         "foreign:trimmed(extra=1)",
         "foreign:make_scaled(factor=0.5)",
-        "foreign:spread(arrays=torch)",
+        "foreign:spread(arrays=numpy)",
         "bucketing(s=3)+nnm+foreign:trimmed(extra=1)",
     ],
 )
@@ -110,13 +110,13 @@ def test_the_name_makes_it_again(name):
         ("foreign:number", "foreign:number is a int, not something that can be called"),
         ("foreign:Trimmed(k=2)", "cannot make the rule foreign:Trimmed(k=2): TypeError: "),
         ("foreign:mean(k=2)", "cannot make the rule foreign:mean(k=2): TypeError: "),
-        ("foreign:mean(arrays=jax)", "arrays must be one of auto, torch, numpy, not 'jax'"),
+        ("foreign:mean(arrays=jax)", "arrays must be one of torch, numpy, not 'jax'"),
         ("foreign:mean(limit=0)", "limit must be above 0"),
         ("foreign:FalseMedian", "foreign:FalseMedian calls itself 'median', which is one of ours"),
         ("foreign:mean(2)", "are written name=value"),
         ("nnm+foreign:", "cannot read"),
         ("foreign:mean+nnm", "nnm is a mixing and stands before a rule"),
-        ("foreign:mean+median", "unknown mixing 'foreign:mean'"),
+        ("foreign:mean+median", "foreign:mean must be a class that inherits Mixing, or an object of one"),
     ],
 )
 def test_wrong_paths_are_one_line(name, message):
@@ -132,6 +132,10 @@ def test_wrong_paths_are_one_line(name, message):
         ("foreign:words", "foreign:words returned a str, not a vector of numbers"),
         ("foreign:nothing", "foreign:nothing returned a NoneType, not a vector of numbers"),
         ("foreign:raises", "foreign:raises raised RuntimeError: not today"),
+        (
+            "foreign:torn",
+            "foreign:torn raised TypeError: no tensors (it is given torch tensors; arrays=numpy gives it NumPy arrays)",
+        ),
         ("foreign:quits", "foreign:quits raised SystemExit: 0"),
         ("foreign:sleeps(limit=0.2)", "foreign:sleeps raised TimeoutError: no answer within 0.2 s"),
         ("foreign:spins(limit=0.2)", "foreign:spins raised TimeoutError: no answer within 0.2 s"),
@@ -260,28 +264,25 @@ def test_arrays_that_torch_does_not_know_are_played_and_not_kept(kind):
     run = replace(BASE, aggregator=aggregators.make("foreign:Momentum"))
     made = Federation(run)
     made.rule.target.count = np.zeros(2, dtype=kind)
-    (value,) = [value for key, value in made.rule.state_dict().items() if key.endswith(" count")]
+    (value,) = [value for key, value in made.rule.state_dict().items() if key.endswith("count")]
     assert isinstance(value, np.ndarray)
-    with pytest.raises(ValueError, match="the rule remembers a ndarray, 'own count'"):
+    with pytest.raises(ValueError, match="the rule remembers a ndarray, 'count'"):
         Snapshot([], torch.zeros(1), torch.zeros(0), rule=made.rule.state_dict()).to_bytes("abc")
 
 
 @pytest.mark.parametrize(
     ("rule", "state"),
     [
-        ("Momentum", {"own __class__": "list"}),
-        ("Momentum", {"own __call__": 1.0}),
-        ("Momentum", {"own __dict__": 1.0}),
-        ("Momentum", {"own weight": "heavy"}),
-        ("Momentum", {"own no name": 1.0}),
-        ("Momentum", {"own ": 1.0}),
-        ("Momentum", {"array count": "many"}),
-        ("Momentum", {"other weight": 1.0}),
-        ("Momentum", {"weight": 1.0}),
-        ("Momentum", {"arrays": "lists"}),
-        ("Momentum", {"arrays": torch.zeros(2)}),
-        ("Momentum", {"target": "a"}),
-        ("mean", {"own last": 1.0}),
+        ("Momentum", {"__class__": "list"}),
+        ("Momentum", {"__call__": 1.0}),
+        ("Momentum", {"__dict__": 1.0}),
+        ("Momentum", {"weight": "heavy"}),
+        ("Momentum", {"no name": 1.0}),
+        ("Momentum", {"": 1.0}),
+        ("Momentum", {"numpy count": "many"}),
+        ("Momentum", {"numpy __dict__": torch.zeros(2)}),
+        ("Momentum", {"own weight": 1.0}),
+        ("mean", {"last": 1.0}),
     ],
     ids=str,
 )
@@ -298,7 +299,7 @@ def test_a_checkpoint_of_what_cannot_be_is_set_aside(rule, state, tmp_path, caps
     assert "what the attack or the rule remembers cannot be" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("state", [{"own weight": 1}, {"own last": None}, {"own last": ROWS[0]}, {"own later": 2.0}])
+@pytest.mark.parametrize("state", [{"weight": 1}, {"last": None}, {"last": ROWS[0]}, {"later": 2.0}, {}])
 def test_what_an_object_may_remember(state):
     assert aggregators.make("foreign:Momentum").is_valid_state(state, 2)
 
@@ -410,11 +411,18 @@ def test_a_record_says_its_command_without_importing_anything(module, tmp_path):
     run = Run(aggregator=aggregators.make(names[0]), attack=attacks.make(names[1]))
     record = Record(run.content, [], "")
     module("raise SystemExit('imported')")
-    said = command([record])
-    assert said is not None
-    assert "--attacks foreign:mirrored --aggregators 'nnm(itself=False)+own:rule'" in said
-    assert "strike-authors" not in said
+    text = command([record])
+    assert text is not None
+    assert "--attacks foreign:mirrored --aggregators 'nnm(itself=False)+own:rule'" in text
+    assert "strike-authors" not in text
     assert "own" not in sys.modules
+
+
+def test_a_record_of_the_time_when_arrays_were_guessed_stays_readable():
+    content = Run(aggregator=aggregators.make("nnm+foreign:mean")).content
+    stage = {"name": "user", "path": "foreign:mean", "options": "", "arrays": "auto", "called": ""}
+    old = {**content, "aggregator": {**content["aggregator"], "rule": stage}}
+    assert command([Record(old, [], "")]) == command([Record(content, [], "")]) is not None
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def same(first, second):
     assert (first.digest, first.num_classes) == (second.digest, second.num_classes)
     for part in ("train", "test"):
         a, b = getattr(first, part), getattr(second, part)
-        assert torch.equal(a.images, b.images)
+        assert torch.equal(a.inputs, b.inputs)
         assert torch.equal(a.labels, b.labels)
     assert torch.equal(first.scale, second.scale)
     assert torch.equal(first.shift, second.shift)
@@ -80,7 +80,7 @@ def test_writers_and_channels_survive(home, tmp_path):
         shift=torch.tensor([-0.1, 2.0, 1e30]).reshape(3, 1, 1),
     )
     (tmp_path / "x").write_text("x")
-    read = cache.through("any", tmp_path, [tmp_path / "x"], lambda: written)
+    read = cache.load_or_make("any", tmp_path, [tmp_path / "x"], lambda: written)
     assert read is not written
     same(written, read)
     assert read.train.writers.tolist() == [5, 2]
@@ -89,9 +89,9 @@ def test_writers_and_channels_survive(home, tmp_path):
 
 def test_arrays_are_mapped_and_private(folder, home):
     dataset = FashionMNIST(folder=folder).read()
-    before = dataset.train.images[0, 0, 0].item()
-    dataset.train.images[0, 0, 0] = before + 1  # writable, without a warning; the file stays as it is
-    assert FashionMNIST(folder=folder).read().train.images[0, 0, 0].item() == before
+    before = dataset.train.inputs[0, 0, 0].item()
+    dataset.train.inputs[0, 0, 0] = before + 1  # writable, without a warning; the file stays as it is
+    assert FashionMNIST(folder=folder).read().train.inputs[0, 0, 0].item() == before
     with open("/proc/self/maps") as maps:
         assert str(entries(home)[0]) in maps.read()
 
@@ -129,9 +129,9 @@ def test_a_changed_file_is_seen(folder, decoded):
 
 
 DAMAGE = {
-    "truncated": lambda entry: os.truncate(entry / "train_images.npy", 100),
+    "truncated": lambda entry: os.truncate(entry / "train_inputs.npy", 100),
     "empty": lambda entry: (entry / "test_labels.npy").write_bytes(b""),
-    "changed": lambda entry: flip(entry / "train_images.npy"),
+    "changed": lambda entry: flip(entry / "train_inputs.npy"),
     "missing": lambda entry: (entry / "train_labels.npy").unlink(),
     "no description": lambda entry: (entry / "dataset.json").unlink(),
     "cut description": lambda entry: os.truncate(entry / "dataset.json", 40),
@@ -197,7 +197,7 @@ def test_a_cache_that_cannot_be_written(folder, home, kind, monkeypatch, capsys,
             FashionMNIST(folder=folder).read()
     else:
         dataset = FashionMNIST(folder=folder).read()
-        assert dataset.train.images.tolist() == IMAGES.tolist()
+        assert dataset.train.inputs.tolist() == IMAGES.tolist()
         line = capsys.readouterr().err
         assert line.count("\n") == 1
         assert ("No space left on device" if kind == "full" else "File exists") in line

@@ -38,9 +38,9 @@ def test_the_pickle_made_here_is_one_that_numpy_reads():
 def test_batches_are_read(tmp_path, write):
     write(tmp_path)
     dataset = CIFAR10(folder=tmp_path).load()
-    assert dataset.train.images.dtype == torch.uint8
-    assert dataset.train.images.tolist() == IMAGES[:10].tolist()
-    assert dataset.test.images.tolist() == IMAGES[10:].tolist()
+    assert dataset.train.inputs.dtype == torch.uint8
+    assert dataset.train.inputs.tolist() == IMAGES[:10].tolist()
+    assert dataset.test.inputs.tolist() == IMAGES[10:].tolist()
     assert dataset.train.labels.tolist() == LABELS[:10]
     assert dataset.test.labels.tolist() == LABELS[10:]
 
@@ -63,7 +63,7 @@ def spoil(name, content):
     ("spoil", "says"),
     [
         (lambda folder: (folder / "data_batch_3.bin").unlink(), "data_batch_3.bin missing in .*download complete"),
-        (spoil("data_batch_2.bin", b"\0" * 3072), "data_batch_2.bin' holds 3072 bytes, no whole number of images"),
+        (spoil("data_batch_2.bin", b"\0" * 3072), "data_batch_2.bin' holds 3072 bytes, not a whole number of images"),
         (spoil("test_batch.bin", b""), "test_batch.bin' holds 0 bytes"),
         (spoil("data_batch_5.bin", b"\x0a" + b"\0" * 3072), "training labels run from 0 to 10: 0 to 9 is allowed"),
     ],
@@ -81,22 +81,22 @@ GOOD = python2(IMAGES[:2].reshape(2, 3072), [3, 4])
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "is no Python batch"),
-        (b"<html>", "is no Python batch"),
-        (GOOD[:-100], "is no Python batch"),
-        (GOOD[:300], "is no Python batch"),
-        (pickle.dumps([1, 2]), "is no Python batch"),
-        (pickle.dumps({b"labels": [1]}), "is no Python batch"),
-        (python3([[0] * 3072], [1]), "is no Python batch"),
-        (python3(np.zeros((2, 3072), np.uint8), [1]), "is no Python batch"),
-        (python3(np.zeros((1, 3071), np.uint8), [1]), "is no Python batch"),
-        (python3(np.zeros((1, 3072)), [1]), "is no Python batch"),
-        (python3(np.zeros((1, 3072), np.uint8), ["cat"]), "is no Python batch"),
-        (python3(np.zeros((1, 3072), np.uint8), [[1], [2, 3]]), "is no Python batch"),
-        (python3(np.zeros((1, 3072), np.uint8), [1.5]), "is no Python batch"),
+        (b"", "is not a Python batch"),
+        (b"<html>", "is not a Python batch"),
+        (GOOD[:-100], "is not a Python batch"),
+        (GOOD[:300], "is not a Python batch"),
+        (pickle.dumps([1, 2]), "is not a Python batch"),
+        (pickle.dumps({b"labels": [1]}), "is not a Python batch"),
+        (python3([[0] * 3072], [1]), "is not a Python batch"),
+        (python3(np.zeros((2, 3072), np.uint8), [1]), "is not a Python batch"),
+        (python3(np.zeros((1, 3071), np.uint8), [1]), "is not a Python batch"),
+        (python3(np.zeros((1, 3072)), [1]), "is not a Python batch"),
+        (python3(np.zeros((1, 3072), np.uint8), ["cat"]), "is not a Python batch"),
+        (python3(np.zeros((1, 3072), np.uint8), [[1], [2, 3]]), "is not a Python batch"),
+        (python3(np.zeros((1, 3072), np.uint8), [1.5]), "is not a Python batch"),
         (python3(np.zeros((1, 3072), np.uint8), [10]), "labels run from 0 to 10"),
-        (b"\x80\x02cnumpy\nndarray\n(J\xff\xff\xff\x7fJ\xff\xff\xff\x7fttR.", "is no Python batch"),
-        (b"\x80\x04" + b"(" * 5000 + b"t" * 5000 + b".", "is no Python batch"),
+        (b"\x80\x02cnumpy\nndarray\n(J\xff\xff\xff\x7fJ\xff\xff\xff\x7fttR.", "is not a Python batch"),
+        (b"\x80\x04" + b"(" * 5000 + b"t" * 5000 + b".", "is not a Python batch"),
     ],
 )
 def test_bad_python_batches(tmp_path, content, says):
@@ -127,7 +127,7 @@ def test_bytes_are_never_taken_for_addresses(tmp_path):
     code = f"import pathlib, gradskew.data.cifar_batches as batches; batches.read_python(pathlib.Path({path!r}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1
-    assert "is no Python batch" in done.stderr
+    assert "is not a Python batch" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["<i8", ">i4", "|i1"])
@@ -135,7 +135,7 @@ def test_labels_may_be_an_array(tmp_path, kind):
     write_python(tmp_path, lambda data, labels: python3(np.asfortranarray(data), np.array(labels, kind)))
     dataset = CIFAR10(folder=tmp_path).load()
     assert dataset.train.labels.tolist() == LABELS[:10]
-    assert dataset.test.images.tolist() == IMAGES[10:].tolist()
+    assert dataset.test.inputs.tolist() == IMAGES[10:].tolist()
 
 
 class Call:

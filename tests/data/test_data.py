@@ -25,9 +25,9 @@ def tiny(**changes):
 def test_digits_sizes_classes_and_range():
     digits = Digits().load()
     assert (len(digits.train), len(digits.test), digits.num_classes, digits.shape) == (1437, 360, 10, (8, 8))
-    assert digits.train.images.dtype == torch.uint8
+    assert digits.train.inputs.dtype == torch.uint8
     assert set(digits.train.labels.tolist()) == set(digits.test.labels.tolist()) == set(range(10))
-    inputs = digits.inputs(digits.train.images)  # pixels are 0 to 16
+    inputs = digits.inputs(digits.train.inputs)  # pixels are 0 to 16
     assert inputs.dtype == torch.float32
     assert (inputs.min(), inputs.max()) == (0, 1)
 
@@ -39,24 +39,29 @@ def test_digits_split_is_fixed_and_together_the_original():
     torch.manual_seed(99)
     third = Digits().read()
     for other in (again, third):
-        assert torch.equal(first.train.images, other.train.images)
+        assert torch.equal(first.train.inputs, other.train.inputs)
         assert torch.equal(first.test.labels, other.test.labels)
     bunch = load_digits()
     wanted = sorted((*image, label) for image, label in zip(bunch.data.tolist(), bunch.target.tolist(), strict=True))
     got = []
     for split in (first.train, first.test):
-        flat = split.images.flatten(1).tolist()
+        flat = split.inputs.flatten(1).tolist()
         got += [(*image, label) for image, label in zip(flat, split.labels.tolist(), strict=True)]
     assert sorted(got) == wanted
 
 
 def test_train_and_test_do_not_move_together():
     digits = Digits().read()
-    images, labels = digits.test.images.clone(), digits.test.labels.clone()
-    digits.train.images.fill_(7)
+    images, labels = digits.test.inputs.clone(), digits.test.labels.clone()
+    digits.train.inputs.fill_(7)
     digits.train.labels.fill_(1)
-    assert torch.equal(digits.test.images, images)
+    assert torch.equal(digits.test.inputs, images)
     assert torch.equal(digits.test.labels, labels)
+
+
+def test_inputs_may_be_called_images():
+    split = Digits().load().test
+    assert split.images is split.inputs
 
 
 def test_a_source_is_loaded_once():
@@ -112,7 +117,7 @@ def test_fashion_mnist_from_any_folder(tmp_path, packed, kind):
     labels = [0, 1, 2, 3, 9]
     rows = [labels.index(label) for label in dataset.train.labels.tolist()]
     assert rows == sorted(rows)
-    assert dataset.train.images.tolist() == IMAGES[rows].tolist()
+    assert dataset.train.inputs.tolist() == IMAGES[rows].tolist()
     assert dataset.test.labels.tolist() == [0, 1, 2, 3, 9]
     white = dataset.inputs(torch.full((1, 2, 3), 255, dtype=torch.uint8))
     assert white[0, 0, 0].item() == pytest.approx((1 - 0.2860) / 0.3530)
@@ -156,7 +161,7 @@ def test_the_real_fashion_mnist():
     dataset = FashionMNIST().load()
     assert (len(dataset.train), len(dataset.test), dataset.shape) == (60000, 10000, (28, 28))
     assert dataset.train.labels.bincount().tolist() == [6000] * 10
-    pixels = dataset.train.images.double() / 255
+    pixels = dataset.train.inputs.double() / 255
     assert pixels.mean().item() == pytest.approx(0.2860, abs=1e-4)
     assert pixels.std().item() == pytest.approx(0.3530, abs=1e-4)
 
@@ -176,13 +181,13 @@ def test_the_digest_covers_everything_that_a_run_sees():
         tiny(scale=torch.tensor(2.0)),
         tiny(shift=torch.tensor(1.0)),
         tiny(train=replace(base.train, labels=torch.tensor([0, 2, 1]))),
-        tiny(train=replace(base.train, images=base.train.images.double())),
+        tiny(train=replace(base.train, inputs=base.train.inputs.double())),
         tiny(train=replace(base.train, writers=torch.tensor([0, 0, 1]))),
-        tiny(test=replace(base.test, images=base.test.images + 1)),
+        tiny(test=replace(base.test, inputs=base.test.inputs + 1)),
     ]
     assert len({dataset.digest for dataset in [base, *others]}) == 8
-    transposed = base.train.images.t().contiguous().t()
-    assert tiny(train=replace(base.train, images=transposed)).digest == base.digest  # the layout in memory is nothing
+    transposed = base.train.inputs.t().contiguous().t()
+    assert tiny(train=replace(base.train, inputs=transposed)).digest == base.digest  # the layout in memory is nothing
 
 
 @pytest.mark.parametrize(
@@ -190,18 +195,21 @@ def test_the_digest_covers_everything_that_a_run_sees():
     [
         ({"train": Split(torch.empty(0, 2), torch.empty(0, dtype=torch.int64))}, "training part .* is empty"),
         ({"test": Split(torch.empty(0, 2), torch.empty(0, dtype=torch.int64))}, "test part .* is empty"),
-        ({"test": Split(torch.tensor([[0.0, torch.nan]]), torch.tensor([0]))}, "test images have non-finite"),
-        ({"test": Split(torch.tensor([[0.0, torch.inf]]), torch.tensor([0]))}, "test images have non-finite"),
+        ({"test": Split(torch.tensor([[0.0, torch.nan]]), torch.tensor([0]))}, "test inputs have non-finite"),
+        ({"test": Split(torch.tensor([[0.0, torch.inf]]), torch.tensor([0]))}, "test inputs have non-finite"),
         ({"test": Split(torch.zeros(1, 2), torch.tensor([3]))}, "test labels run from 3 to 3: 0 to 2"),
         ({"test": Split(torch.zeros(1, 2), torch.tensor([-1]))}, "test labels run from -1 to -1"),
-        ({"test": Split(torch.zeros(2, 2), torch.tensor([0]))}, "test part has 2 images and 1 labels"),
-        ({"test": Split(torch.zeros(1, 3), torch.tensor([0]))}, r"shape \(2,\), test images \(3,\)"),
+        ({"test": Split(torch.zeros(2, 2), torch.tensor([0]))}, "test part has 2 inputs and 1 labels"),
+        ({"test": Split(torch.zeros(1, 3), torch.tensor([0]))}, r"shape \(2,\), test inputs \(3,\)"),
         ({"test": Split(torch.zeros(1, 2), torch.tensor([0.0]))}, "int64 .* not float32"),
         ({"test": Split(torch.zeros(1, 2), torch.tensor([[0]]))}, r"not int64 of shape \(1, 1\)"),
         ({"test": Split(torch.zeros(1, 2), torch.tensor(0))}, r"not int64 of shape \(\)"),
-        ({"train": Split(torch.zeros(1, 0), torch.tensor([0]))}, "no pixels"),
+        ({"train": Split(torch.zeros(1, 0), torch.tensor([0]))}, "no entries"),
         ({"test": Split(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0.0]))}, "test writers must be int64"),
-        ({"test": Split(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0, 1]))}, r"of shape \(1,\), one an image"),
+        (
+            {"test": Split(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0, 1]))},
+            r"of shape \(1,\), one per input",
+        ),
         ({"test": Split(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([-1]))}, "writers must be numbered from 0"),
         ({"num_classes": 1}, "num_classes must be at least 2"),
         ({"num_classes": 3.0}, "num_classes must be a whole number"),

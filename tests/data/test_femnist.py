@@ -16,8 +16,8 @@ from gradskew.data.partition import ByWriter
 
 def values(split):
     """(writer, pixel, label) of each image, which must be plain."""
-    assert torch.equal(split.images, split.images[:, :1, :1].expand_as(split.images))
-    return list(zip(split.writers.tolist(), split.images[:, 0, 0].tolist(), split.labels.tolist(), strict=True))
+    assert torch.equal(split.inputs, split.inputs[:, :1, :1].expand_as(split.inputs))
+    return list(zip(split.writers.tolist(), split.inputs[:, 0, 0].tolist(), split.labels.tolist(), strict=True))
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ TRAIN = [(2, 14, 0), (2, 15, 1), (2, 16, 2), (1, 7, 60), (1, 8, 61), (0, 63, 50)
 @pytest.mark.parametrize("inside", ["", "data"])
 def test_leaf_files_are_read(leaf, inside):
     dataset = FEMNIST(folder=leaf / inside).load()
-    assert (dataset.num_classes, dataset.shape, dataset.train.images.dtype) == (62, (28, 28), torch.uint8)
+    assert (dataset.num_classes, dataset.shape, dataset.train.inputs.dtype) == (62, (28, 28), torch.uint8)
     assert values(dataset.train) == TRAIN
     assert values(dataset.test) == [(3, 21, 0), (1, 7, 0)]
     assert dataset.train.writers.dtype == torch.int64
@@ -52,7 +52,7 @@ def test_networks_see_the_numbers_of_leaf_paper_is_1(tmp_path):
     data = {"x": [(given / 255).tolist()] * 2, "y": [0, 1]}
     write_leaf(tmp_path / "train" / "all.json", {"f0": data})
     dataset = FEMNIST(folder=tmp_path).load()
-    seen = dataset.inputs(dataset.train.images)[0]
+    seen = dataset.inputs(dataset.train.inputs)[0]
     assert seen[0, 0] == 1
     assert torch.allclose(seen, torch.from_numpy(given / 255).float().reshape(28, 28), atol=1e-7)
 
@@ -156,24 +156,24 @@ def change_label(value):
         (edit(lambda content: content["user_data"].update(f2=[])), "the writer 'f2' in .* has no lists x and y"),
         (edit(lambda content: content["user_data"].pop("f1")), "is not LEAF's: it needs"),
         (edit(lambda content: content["users"].append("f1")), "a.json' names a user twice"),
-        (edit(lambda content: long_id(content)), "a.json' has a writer whose id has 201 characters: 200 is the most"),
+        (edit(lambda content: long_id(content)), "a.json' has a writer whose id has 201 characters: at most 200"),
         (edit(lambda content: content.pop("users")), "is not LEAF's: it needs"),
         (edit(lambda content: content.update(users=3)), "is not LEAF's: it needs"),
         (lambda folder: (folder / "data" / "train" / "b.json").write_text("[]"), "b.json' is not LEAF's"),
-        (lambda folder: (folder / "data" / "train" / "b.json").write_text("{"), "b.json' is no JSON: .*complete"),
-        (lambda folder: (folder / "data" / "train" / "b.json").write_bytes(b"\xff"), "b.json' is no JSON"),
-        (lambda folder: (folder / "data" / "test" / "a.json").write_text("[" * 10**5), "a.json' is no JSON"),
+        (lambda folder: (folder / "data" / "train" / "b.json").write_text("{"), "b.json' is not JSON: .*complete"),
+        (lambda folder: (folder / "data" / "train" / "b.json").write_bytes(b"\xff"), "b.json' is not JSON"),
+        (lambda folder: (folder / "data" / "test" / "a.json").write_text("[" * 10**5), "a.json' is not JSON"),
         (lambda folder: (folder / "data" / "train" / "c.json").mkdir(), "cannot read '.*c.json': Is a directory"),
         (change_pixel(1.5), "images with values outside 0 to 1"),
         (change_pixel(-0.1), "images with values outside 0 to 1"),
         (change_pixel(float("nan")), "images with values outside 0 to 1"),
-        (change_pixel("black"), "images or labels that are no numbers"),
-        (change_pixel("0.5"), "images or labels that are no numbers"),
-        (change_pixel(None), "images or labels that are no numbers"),
-        (change_pixel([0.5]), "images or labels that are no numbers"),
-        (change_label("cat"), "images or labels that are no numbers"),
-        (change_label(1.5), "images or labels that are no numbers"),
-        (change_label(2**70), "images or labels that are no numbers"),
+        (change_pixel("black"), "images or labels that are not numbers"),
+        (change_pixel("0.5"), "images or labels that are not numbers"),
+        (change_pixel(None), "images or labels that are not numbers"),
+        (change_pixel([0.5]), "images or labels that are not numbers"),
+        (change_label("cat"), "images or labels that are not numbers"),
+        (change_label(1.5), "images or labels that are not numbers"),
+        (change_label(2**70), "images or labels that are not numbers"),
         (change_label(62), "training labels run from 0 to 62: 0 to 61 is allowed"),
         (change_label(-1), "training labels run from -1 to 61"),
         (lambda folder: [path.unlink() for path in (folder / "data" / "train").iterdir()], "train' has no JSON files"),
@@ -200,11 +200,11 @@ def not_text(count):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"writer_id": ["a", "a", "b"]}, "the writer 'b' has one image: none is left beside the test image"),
-        ({"writer_id": ["a", None, "a"]}, "'writer_id' of '.*' must have one string a row"),
-        ({"writer_id": ["a", "a", "b" * 201]}, "has a writer whose id has 201 characters: 200 is the most"),
+        ({"writer_id": ["a", "a", "b"]}, "the writer 'b' has one image: it cannot be divided into training and test"),
+        ({"writer_id": ["a", None, "a"]}, "'writer_id' of '.*' must have one string per row"),
+        ({"writer_id": ["a", "a", "b" * 201]}, "has a writer whose id has 201 characters: at most 200"),
         ({"writer_id": not_text(3)}, "cannot read '.*': is the download complete"),
-        ({"writer_id": [1, 2, 3]}, "'writer_id' of '.*' must have one string a row"),
+        ({"writer_id": [1, 2, 3]}, "'writer_id' of '.*' must have one string per row"),
         ({"writer_id": ["a"] * 3, "label": "letter"}, "has no column 'character'"),
     ],
 )
@@ -219,7 +219,7 @@ def test_the_real_sample():
     assert (len(dataset.train), len(dataset.test), dataset.num_classes) == (300, 60, 62)
     assert set(dataset.train.writers.tolist()) == set(range(12))
     assert dataset.train.labels.max() <= 9  # digits alone
-    seen = dataset.inputs(dataset.train.images)
+    seen = dataset.inputs(dataset.train.inputs)
     assert (seen.max(), seen.median()) == (1, 1)  # white paper
     assert seen.min() < 0.1
 

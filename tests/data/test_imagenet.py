@@ -20,7 +20,7 @@ def test_a_folder_tree_is_read(tmp_path, test, suffix):
     assert dataset.train.labels.tolist() == dataset.test.labels.tolist() == list(range(10))
     assert (dataset.shape, dataset.num_classes) == ((3, 4, 4), 10)
     for split, more in ((dataset.train, 0), (dataset.test, 10)):
-        for label, image in enumerate(split.images):
+        for label, image in enumerate(split.inputs):
             assert abs(image.double() - (20 * label + more)).max() <= 1  # what JPEG does to a plain image
 
 
@@ -34,7 +34,7 @@ def test_images_are_in_the_order_of_classes_then_names(tmp_path):
     (tmp_path / "train" / "notes.txt").write_text("no class")
     train = Imagenette(folder=tmp_path, size=4).load().train
     assert train.labels.tolist() == [0, 1, 2, 3, 3, 3, 4, 5, 6, 7, 8, 9]
-    assert train.images[:, 0, 0, 0].tolist() == [0, 20, 40, 8, 7, 60, 80, 100, 120, 140, 160, 180]
+    assert train.inputs[:, 0, 0, 0].tolist() == [0, 20, 40, 8, 7, 60, 80, 100, 120, 140, 160, 180]
 
 
 def test_hidden_files_are_no_images(tmp_path):
@@ -57,7 +57,7 @@ def test_images_are_resized_and_cut_out_of_the_middle(tmp_path, size, width, hei
     image = pixels(1, height, width, 3)[0]
     write_parquet(tmp_path / "train.parquet", [image], [0])
     write_parquet(tmp_path / "validation.parquet", [image], [0])
-    got = Imagenette(folder=tmp_path, size=size).load().train.images[0].numpy().transpose(1, 2, 0)
+    got = Imagenette(folder=tmp_path, size=size).load().train.inputs[0].numpy().transpose(1, 2, 0)
     short = {8: 9, 21: 24, 64: 73, 224: 256}[size]  # 8 * 256 / 224 = 9.14, 21 -> 24, 64 -> 73.14
     wide, high = (short * width // height, short) if width > height else (short, short * height // width)
     resized = np.asarray(Image.fromarray(image).resize((wide, high), Image.Resampling.BILINEAR))
@@ -75,7 +75,7 @@ def test_odd_pictures_become_colour(tmp_path, mode):
     path = tmp_path / "train" / CLASSES[0] / "odd.jpg"
     picture = Image.new("RGB", (9, 9), (255, 255, 255)).convert(mode)
     picture.save(path, "JPEG" if mode == "CMYK" else "PNG")
-    images = Imagenette(folder=tmp_path, size=4).load().train.images
+    images = Imagenette(folder=tmp_path, size=4).load().train.inputs
     assert images[1].tolist() == [[[255] * 4] * 4] * 3
 
 
@@ -105,14 +105,14 @@ def put(*parts, content=b"\xff\xd8\xff\xe0 no JPEG"):
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (drop("train", CLASSES[4]), "train' has 9 folders, one a class: there must be 10"),
-        (add("train", "one more"), "train' has 11 folders, one a class: there must be 10"),
-        (drop("val"), "val' must have the same folders as '.*train', one a class"),
+        (drop("train", CLASSES[4]), "train' has 9 folders, one per class: there must be 10"),
+        (add("train", "one more"), "train' has 11 folders, one per class: there must be 10"),
+        (drop("val"), "val' must have the same folders as '.*train', one per class"),
         (drop("val", CLASSES[1]), "val' must have the same folders"),
         (add("val", "one more"), "val' must have the same folders"),
         (drop("train"), "has none of its files. Unpack imagenette2-320.tgz from https://"),
         (lambda folder: (folder / "train" / CLASSES[4] / f"{CLASSES[4]}_1.JPEG").unlink(), "n00000004' has no JPEG"),
-        (put("train", CLASSES[4], "x.JPEG"), "n00000004/x.JPEG' does not decode: it is damaged, or no image"),
+        (put("train", CLASSES[4], "x.JPEG"), "n00000004/x.JPEG' does not decode: it is damaged, or not an image"),
         (put("val", CLASSES[4], "x.JPEG", content=b""), "n00000004/x.JPEG' does not decode"),
         (put("val", CLASSES[4], "y.jpg", content=encoded(pixels(1, 9, 9)[0], "JPEG")[:-20]), "y.jpg' does not decode"),
         (

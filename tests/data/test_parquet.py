@@ -41,9 +41,9 @@ def write_cifar(folder, *, train=TRAIN, test=TEST, images=IMAGES, labels=LABELS,
 )
 def test_the_files_are_found(tmp_path, train, test):
     dataset = CIFAR10(folder=write_cifar(tmp_path, train=train, test=test)).load()
-    assert dataset.train.images.dtype == torch.uint8
-    assert dataset.train.images.tolist() == IMAGES[:5].transpose(0, 3, 1, 2).tolist()
-    assert dataset.test.images.tolist() == IMAGES[5:].transpose(0, 3, 1, 2).tolist()
+    assert dataset.train.inputs.dtype == torch.uint8
+    assert dataset.train.inputs.tolist() == IMAGES[:5].transpose(0, 3, 1, 2).tolist()
+    assert dataset.test.inputs.tolist() == IMAGES[5:].transpose(0, 3, 1, 2).tolist()
     assert dataset.train.labels.tolist() == LABELS[:5]
     assert dataset.test.labels.tolist() == LABELS[5:]
     assert (dataset.num_classes, dataset.shape) == (10, (3, 32, 32))
@@ -55,7 +55,7 @@ def test_shards_are_read_in_order(tmp_path):
     write_parquet(tmp_path / TEST, IMAGES[5:], LABELS[5:], image="img")
     dataset = CIFAR10(folder=tmp_path).load()
     assert dataset.train.labels.tolist() == LABELS[:5]
-    assert dataset.train.images.tolist() == IMAGES[:5].transpose(0, 3, 1, 2).tolist()
+    assert dataset.train.inputs.tolist() == IMAGES[:5].transpose(0, 3, 1, 2).tolist()
 
 
 def test_networks_see_normalised_channels(tmp_path):
@@ -71,7 +71,7 @@ def test_a_size_draws_images_with_their_labels(tmp_path, train, test):
     for split, first, count, size in ((source.read().train, 0, 5, train), (source.read().test, 5, 2, test)):
         rows = [
             first + np.flatnonzero((IMAGES[first:].transpose(0, 3, 1, 2) == image).all((1, 2, 3)))[0]
-            for image in split.images.numpy()
+            for image in split.inputs.numpy()
         ]
         assert rows == sorted(set(rows))
         assert len(rows) == (size or count)
@@ -79,20 +79,20 @@ def test_a_size_draws_images_with_their_labels(tmp_path, train, test):
 
 
 def test_only_chosen_images_are_decoded(tmp_path):
-    chosen = CIFAR10(folder=write_cifar(tmp_path / "good"), train_size=2).load().train.images.numpy()
+    chosen = CIFAR10(folder=write_cifar(tmp_path / "good"), train_size=2).load().train.inputs.numpy()
     files = [
         encoded(image) if (image.transpose(2, 0, 1) == chosen).all((1, 2, 3)).any() else b"x" for image in IMAGES[:5]
     ]
     assert files.count(b"x") == 3
     bad = write_cifar(tmp_path / "bad", images=[*files, *IMAGES[5:]])
-    assert CIFAR10(folder=bad, train_size=2).load().train.images.numpy().tolist() == chosen.tolist()
+    assert CIFAR10(folder=bad, train_size=2).load().train.inputs.numpy().tolist() == chosen.tolist()
     with pytest.raises(InputError, match="does not decode"):
         CIFAR10(folder=bad).load()
 
 
 def test_a_larger_draw_has_the_smaller_one_in_it(tmp_path):
     folder = write_cifar(tmp_path)
-    small, large = (CIFAR10(folder=folder, train_size=size).load().train.images.tolist() for size in (2, 4))
+    small, large = (CIFAR10(folder=folder, train_size=size).load().train.inputs.tolist() for size in (2, 4))
     assert all(image in large for image in small)
 
 
@@ -108,7 +108,7 @@ def test_a_larger_draw_has_the_smaller_one_in_it(tmp_path):
 )
 def test_every_kind_of_picture_becomes_colour(tmp_path, image, wanted):
     folder = write_cifar(tmp_path, images=[encoded(image), *IMAGES[1:]])
-    assert CIFAR10(folder=folder).load().train.images[0, :, 7, 9].tolist() == wanted
+    assert CIFAR10(folder=folder).load().train.inputs[0, :, 7, 9].tolist() == wanted
 
 
 def test_fashion_mnist_from_parquet_is_what_it_is_from_idx(tmp_path):
@@ -171,8 +171,8 @@ def jpeg_cut_off():
         (lambda folder: rewrite(folder / TEST, as_text), "column 'img' of '.*test-.*' must hold encoded images"),
         (lambda folder: write_cifar(folder / "more"), "both have a part 'train': name one of the folders"),
         (lambda folder: write_cifar(folder, label="lable"), "has no column 'label'; it has img, lable"),
-        (lambda folder: write_cifar(folder, labels=list("abcdefg")), "'label' of '.*' must have one integer a row"),
-        (lambda folder: write_cifar(folder, labels=[1, None, *LABELS[2:]]), "'label' .* must have one integer a row"),
+        (lambda folder: write_cifar(folder, labels=list("abcdefg")), "'label' of '.*' must have one integer per row"),
+        (lambda folder: write_cifar(folder, labels=[1, None, *LABELS[2:]]), "'label' .* must have one integer per row"),
         (
             lambda folder: write_cifar(folder, labels=pyarrow.array([2**63, *LABELS[1:]], "uint64")),
             "cannot read '.*train-.*': .*out of bounds|cannot read '.*train-.*not in range",
@@ -286,7 +286,7 @@ def test_the_real_cifar10():
     assert (len(dataset.train), len(dataset.test)) == (40, 20)
     rows = pyarrow.parquet.read_table(folder / TEST, columns=["img", "label"]).to_pylist()
     chosen = {label: [] for label in range(10)}
-    for image, label in zip(dataset.test.images, dataset.test.labels.tolist(), strict=True):
+    for image, label in zip(dataset.test.inputs, dataset.test.labels.tolist(), strict=True):
         chosen[label].append(image.numpy().transpose(1, 2, 0).tobytes())
     for row in rows:  # each chosen image is found again under its own label
         content = Image.open(io.BytesIO(row["img"]["bytes"])).convert("RGB").tobytes()
@@ -297,6 +297,6 @@ def test_the_real_cifar10():
 
 def test_the_real_imagenette():
     dataset = Imagenette(folder=real("imagenette72"), size=32, train_size=30, test_size=10).load()
-    assert dataset.train.images.shape == (30, 3, 32, 32)
-    assert dataset.test.images.shape == (10, 3, 32, 32)
-    assert 0.2 < dataset.train.images.double().mean() / 255 < 0.7
+    assert dataset.train.inputs.shape == (30, 3, 32, 32)
+    assert dataset.test.inputs.shape == (10, 3, 32, 32)
+    assert 0.2 < dataset.train.inputs.double().mean() / 255 < 0.7

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gradskew.core.errors import InputError
 from gradskew.data import Dataset, Digits, Split, partition
-from gradskew.data.partition import IID, REDRAWS, ByWriter, Dirichlet
+from gradskew.data.partition import IID, MAX_DRAWS, ByWriter, Dirichlet
 
 
 def labelled(labels, num_classes):
@@ -98,7 +98,7 @@ def test_the_impossible_case_ends_with_one_line_that_helps():
     with pytest.raises(InputError) as caught:
         Dirichlet(beta=0.2, min_samples=10)(Digits().load(), 50, 0)
     message = str(caught.value)
-    for part in ("beta = 0.2", "50 clients", "10 of 1437 images", f"{REDRAWS} draws", "best minimum: "):
+    for part in ("beta = 0.2", "50 clients", "10 of 1437 inputs", f"{MAX_DRAWS} draws", "best minimum: "):
         assert part in message
     best = int(message.split("best minimum: ")[1].split(")")[0])
     assert 0 <= best < 10
@@ -110,15 +110,15 @@ def test_the_impossible_case_ends_with_one_line_that_helps():
 
 
 def test_a_minimum_that_no_draw_can_give_is_refused_at_once(monkeypatch):
-    monkeypatch.setattr(partition, "REDRAWS", 10**9)
-    with pytest.raises(InputError, match="50 clients cannot have 29 images each: there are 1437"):
+    monkeypatch.setattr(partition, "MAX_DRAWS", 10**9)
+    with pytest.raises(InputError, match="50 clients cannot have 29 inputs each: there are 1437"):
         Dirichlet(min_samples=29)(Digits().load(), 50, 0)  # 50 * 29 = 1450
 
 
 @pytest.mark.parametrize("deal", [IID(), Dirichlet(min_samples=1)])
 @pytest.mark.parametrize("clients", [1438, 10**18])
 def test_more_clients_than_samples(deal, clients):
-    with pytest.raises(InputError, match=f"{clients} clients cannot share 1437 training images"):
+    with pytest.raises(InputError, match=f"{clients} clients cannot share 1437 training inputs"):
         deal(Digits().load(), clients, 0)
 
 
@@ -159,13 +159,13 @@ def test_each_client_has_the_images_of_one_writer(writers, seed, data):
 
 
 def test_more_clients_than_writers():
-    with pytest.raises(InputError, match="4 clients need as many writers: the images are by 3"):
+    with pytest.raises(InputError, match="4 clients need as many writers: the inputs are by 3"):
         ByWriter()(written([7, 7, 2, 0, 2]), 4, 0)
 
 
 def test_data_without_writers():
     for call in (lambda: ByWriter()(Digits().load(), 5, 0), lambda: ByWriter().writers(Digits().load())):
-        with pytest.raises(InputError, match="does not say who wrote what: deal it by iid or dirichlet"):
+        with pytest.raises(InputError, match="has no writers: use the partition iid or dirichlet"):
             call()
 
 

@@ -23,7 +23,8 @@ from mutations import NUMBERS, changed, damaged, garbled, near, pick
 from gradskew import aggregators, attacks, data, models
 from gradskew.cli.bench import bench
 from gradskew.core.errors import InputError
-from gradskew.core.names import canonical, describe, options, split_list
+from gradskew.core.grammar import split_list
+from gradskew.core.names import canonical, describe, options
 from gradskew.core.presets import PRESETS
 from gradskew.data import cache, partition
 from gradskew.runs import settings
@@ -59,6 +60,7 @@ WORDS = (
         "(200,100)",
         "()",
     ],
+    *["multikrum(m=1)", "nnm + median", "a(b=c(d=1)+e)", '"a,b)"', r"'it\'s'", "npz:/a-b(1)", "own.module:Name(x=1)"],
     *["1e400", "-1", "0x10", "1_0", "inf", "1j", "[1]", "{}", "b'x'", "lambda:0"],
 )
 
@@ -72,7 +74,8 @@ def _written(rng, cls) -> str:
             default = field.default
             value = pick(rng, (default, near(rng, default), pick(rng, WORDS), pick(rng, NUMBERS[:-20])))
             given.append(f"{field.name}={value}")
-    return f"{cls.key}({','.join(given)})" if given else cls.key
+    key = cls.key.upper().replace("_", "-") if rng.random() < 0.1 else cls.key
+    return f"{key}({','.join(given)})" if given else key
 
 
 def _name(rng, kind: str) -> str:
@@ -88,7 +91,7 @@ def names(rng, folder: Path) -> None:
     kind = pick(rng, list(KINDS))
     make = KINDS[kind][0]
     text = _name(rng, kind)
-    if kind == "model" and ":" in text:
+    if kind in ("model", "dataset", "partition"):
         text = text.replace(":", "")  # the path of a user's own module: it would be imported
     presets = kind in ("aggregator", "attack")
     made = make(text, preset=pick(rng, list(PRESETS))) if presets else make(text)

@@ -678,8 +678,8 @@ def test_the_model_is_tested_every_so_many_rounds_and_after_the_last_five():
 def test_all_test_images_are_scored_however_many_at_once(images, pixels, at_once, monkeypatch):
     """Tiny has 20 test images of 9 entries: 50 entries are 5 of them."""
     whole = simulate(BASE).rounds[-1]["accuracy"]
-    monkeypatch.setattr("gradskew.data.base.EVALUATED", images)
-    monkeypatch.setattr("gradskew.data.base.PIXELS", pixels)
+    monkeypatch.setattr("gradskew.data.base.MAX_TEST_BATCH", images)
+    monkeypatch.setattr("gradskew.data.base.MAX_TEST_ENTRIES", pixels)
     assert simulate(BASE).rounds[-1]["accuracy"] == whole
     federation, scored = Federation(BASE), []
     federation.flat.module.register_forward_hook(lambda module, given, scores: scored.append(len(scores)))

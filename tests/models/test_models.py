@@ -118,9 +118,9 @@ def not_a_module(shape: tuple[int, ...], classes: int) -> object:
     [
         (no_parameters, "no trainable parameter"),
         (double, "must be float32, not torch.float64"),
-        (ten_outputs, r"test_models:ten_outputs gives \(2, 10\) for two images, not \(2, 3\)"),
-        (misfit, r"test_models:misfit fails on images of shape \(2,\): RuntimeError: mat1 and mat2 shapes"),
-        (lazy, r"test_models:lazy fails on images of shape \(2,\): RuntimeError: .*uninitialized"),
+        (ten_outputs, r"test_models:ten_outputs gives \(2, 10\) for two inputs, not \(2, 3\)"),
+        (misfit, r"test_models:misfit fails on inputs of shape \(2,\): RuntimeError: mat1 and mat2 shapes"),
+        (lazy, r"test_models:lazy fails on inputs of shape \(2,\): RuntimeError: .*uninitialized"),
         (raising, "test_models:raising fails .*: KeyError: 'no weights'"),
         (not_a_module, "returned a str, not an nn.Module"),
     ],

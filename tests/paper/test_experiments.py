@@ -1,17 +1,15 @@
 """The paper's experiments as grids: which runs, under which settings, printed where."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
+import torch
+from tiny import hashed
 
 from gradskew import aggregators, attacks, data, models
 from gradskew.core.errors import InputError
 from gradskew.data.partition import IID, Dirichlet
 from gradskew.federation.optimizer import SGD
-from gradskew.paper.experiments import AUTHORS, EXPERIMENTS, PRESET, SMALL, grouped, is_whole, notes, plan, sheets
-from gradskew.paper.lle_figures import STRIKES, follow, rounds_of
-from gradskew.runs import settings
+from gradskew.paper.catalogue import AUTHORS, PRESET, SMALL
+from gradskew.paper.experiments import grouped, is_whole, notes, plan, rounds_of, sheets
 from gradskew.runs.record import Record
 
 
@@ -51,20 +49,20 @@ def test_settings_are_the_strike_authors() -> None:
     assert run.sgd.clip == 2.0
 
 
-def test_the_embedded_figures_have_100_clients_and_no_attack() -> None:
-    for name, rounds in (("figure1", 1), ("figure2", 6)):
+def test_the_figures_of_updates_have_100_clients() -> None:
+    """Figure 1 shows the rows of an attack, Figure 2 honest ones."""
+    for name, attack, byzantine, rounds in (("figure1", attacks.STRIKE, 20, 1), ("figure2", attacks.NoAttack, 0, 6)):
         (place,) = plan(name, dataset="digits")
         run = place.run
-        assert (run.clients, run.num_byzantine, run.attack, run.aggregator) == (
-            100,
-            0,
-            attacks.NoAttack(),
-            aggregators.Mean(),
-        )
-        assert EXPERIMENTS[name].embedded == rounds
+        assert (run.clients, run.num_sampled, run.num_byzantine) == (100, 100, byzantine)
+        assert (type(run.attack), run.aggregator) == (attack, aggregators.Mean())
+        assert len(run.pictured) == rounds
+        assert run.lens
+    (place,) = plan("figure1", dataset="digits", attacks="none")
+    assert place.run.num_byzantine == 0
 
 
-def test_the_embedded_figures_look_at_all_100_clients_and_200_rounds_of_femnist(
+def test_the_figures_of_updates_take_all_100_clients_and_200_rounds_of_femnist(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked = []
@@ -77,23 +75,15 @@ def test_the_embedded_figures_look_at_all_100_clients_and_200_rounds_of_femnist(
     ]
 
 
-def test_a_run_is_played_as_far_as_its_last_drawn_round(tmp_path: Path) -> None:
-    (trace,) = follow("figure1", tmp_path, dataset="digits", rounds=50)
-    assert list(trace.rounds) == rounds_of(0, 50, 1)
-    assert trace.rounds[0] < 49
-    assert trace.played == replace(trace.run, rounds=trace.rounds[0] + 1)
-
-
-def test_both_embedded_figures_mean_the_same_rows_by_skewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    monkeypatch.setattr(
-        "gradskew.paper.lle_figures.trace", lambda *given, **more: asked.append((given[2], more["forged"])) or []
-    )
-    for name, shown in (("figure1", None), ("figure2", None), ("figure1", "none"), ("figure2", "strike")):
-        (trace,) = follow(name, tmp_path, shown=shown, dataset="digits", rounds=8)
-        trace.play(lambda: None)
-    assert asked == [(STRIKES, True), (STRIKES, False), (STRIKES, False), (STRIKES, True)]
-    assert attacks.STRIKE(middle="upper", max_alpha=10.0, few="extrapolate") == STRIKES
+def test_the_rounds_that_a_seed_draws_are_pictured_and_the_run_ends_with_the_last() -> None:
+    for seed in (0, 3):
+        order = torch.randperm(60, generator=torch.Generator().manual_seed(hashed(seed, "figure rounds"))).tolist()
+        assert rounds_of(seed, 60, 6) == sorted(order[:6])
+        (place,) = plan("figure2", dataset="digits", rounds=60, seeds=f"{seed},")
+        assert place.run.pictured == set(order[:6])
+        assert place.run.rounds == max(order[:6]) + 1
+    assert rounds_of(7, 6, 6) == list(range(6))
+    assert rounds_of(7, 3, 6) == list(range(3))
 
 
 def test_a_part_is_told_from_the_whole() -> None:
@@ -107,6 +97,16 @@ def test_a_part_is_told_from_the_whole() -> None:
     assert not whole(aggregators="nnm+rfa")
     assert not whole(rounds=3)
     assert not whole(seeds="1,2")
+
+
+def test_a_figure_of_other_rows_or_rounds_is_a_part() -> None:
+    def whole(**given) -> bool:
+        return is_whole("figure1", "small", [place.run for place in plan("figure1", dataset="digits", **given)])
+
+    assert whole()
+    assert whole(seeds="2")
+    assert not whole(attacks="none")
+    assert not whole(seeds="1,")
 
 
 def test_names_are_printed_as_in_the_paper_and_others_as_written() -> None:
@@ -159,7 +159,7 @@ def test_scales_are_complete(monkeypatch: pytest.MonkeyPatch) -> None:
         plan("table1", dataset=dataset)
         assert asked[-1]["dataset"] == written
         assert data.make(written).key == dataset
-        assert {key: asked[-1][key] for key in settings.RECIPES[dataset]} == settings.RECIPES[dataset]
+        assert asked[-1].items() >= data.SOURCES.find(dataset).recipe.items()
         assert asked[-1]["preset"] == PRESET
     plan("table1", dataset="cifar10(train_size=5)")
     assert asked[-1]["dataset"] == "cifar10(train_size=5)"

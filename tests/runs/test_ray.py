@@ -473,4 +473,4 @@ def test_a_data_set_comes_back_from_its_arrays():
     assert "digest" in vars(back)
     del vars(back)["digest"]
     assert back.digest == dataset.digest
-    assert np.shares_memory(back.train.images.numpy(), frozen["train_images"])
+    assert np.shares_memory(back.train.images.numpy(), frozen["train_inputs"])

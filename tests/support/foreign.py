@@ -29,7 +29,7 @@ def median(rows):
 
 
 def spread(rows):
-    """The same word means different things: NumPy divides by n, torch by n - 1. Written for NumPy, as its np tells."""
+    """The same word means different things: NumPy divides by n, torch by n - 1."""
     return rows.mean(0) + float(np.sqrt(1.0)) * rows.std(0)
 
 
@@ -90,10 +90,10 @@ server = Server()
 
 
 def torn(rows):
-    """Works on NumPy alone, after it has changed what it was given."""
+    """Works on NumPy arrays alone."""
     rows -= 1.0
     if isinstance(rows, torch.Tensor):
-        raise TypeError
+        raise TypeError("no tensors")
     return rows.mean(0)
 
 

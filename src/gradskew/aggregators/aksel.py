@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ class Aksel(WeightedRule):
 
     key: ClassVar[str] = "aksel"
     source: ClassVar[str] = "Boussetta et al., OPODIS 2020"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"middle": "upper"}}
     middle: str = "midpoint"
     select: str = "median"
 

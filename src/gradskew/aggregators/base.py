@@ -103,13 +103,6 @@ class Aggregator(Stateful, ABC):
     def observe(self, aggregate: Tensor) -> None:
         """Once a round, after the step: the aggregate (d,) that the model took. Only this advances the state."""
 
-    def extra_rows(self, n: int, f: int) -> int:
-        """How many rows' worth of float32 a call and the state take, for the estimate of memory: a few vectors.
-
-        A rule that copies the rows, or sorts them whole, should say so here.
-        """
-        return 6
-
     def max_f(self, n: int) -> int:
         """The largest f that the rule tolerates among n rows: n > 2 f. f = 0 is legal everywhere."""
         return max(0, (n - 1) // 2)
@@ -192,9 +185,6 @@ class Mixed(Aggregator):
         weights = None if inner.weights is None else inner.weights @ matrix
         clamped = told < self.mixing.spoiled(f) or inner.notes.get("clamped", False)
         return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": told, "clamped": clamped})
-
-    def extra_rows(self, n: int, f: int) -> int:
-        return self.rule.extra_rows(self.mixing.size(n), f)
 
     def max_f(self, n: int) -> int:
         """The largest f for which every stage is legal."""

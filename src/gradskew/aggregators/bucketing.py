@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ class Bucketing(Mixing):
 
     key: ClassVar[str] = "bucketing"
     source: ClassVar[str] = "Karimireddy et al., ICLR 2022"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"told_f": "f/s"}}
     s: int = 2
     told_f: str = "f"
 

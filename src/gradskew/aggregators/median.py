@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -23,6 +24,7 @@ class Median(Aggregator):
 
     key: ClassVar[str] = "median"
     source: ClassVar[str] = "Yin et al., ICML 2018"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"middle": "upper"}}
     middle: str = "midpoint"
 
     def __post_init__(self) -> None:

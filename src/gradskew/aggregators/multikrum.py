@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,6 +30,8 @@ class MultiKrum(WeightedRule):
 
     key: ClassVar[str] = "multikrum"
     source: ClassVar[str] = "Blanchard et al., NeurIPS 2017"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"neighbours": "n-f-1"}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"krum": {"m": 1}}
     m: int | None = None
     neighbours: str = "n-f-2"
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ class NNM(Mixing):
 
     key: ClassVar[str] = "nnm"
     source: ClassVar[str] = "Allouah et al., AISTATS 2023"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"itself": False}}
     itself: bool = True
 
     def __post_init__(self) -> None:

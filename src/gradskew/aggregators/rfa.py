@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +27,7 @@ class RFA(WeightedRule):
 
     key: ClassVar[str] = "rfa"
     source: ClassVar[str] = "Pillutla et al., 2019 (IEEE TSP 2022)"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"start": "zero", "steps": 3, "nu": 0.1}}
     start: str = "mean"
     steps: int = 8
     nu: float = 1e-7

@@ -82,10 +82,6 @@ class Attack(Stateful, ABC):
         Only this advances the state.
         """
 
-    def extra_rows(self, f: int) -> int:
-        """How many rows' worth of float32 a call and the state take, for the estimate of memory: f, the rows sent."""
-        return f
-
     def begin(self, seed: int) -> None:
         """Take the run's seed before the first round, for an attack whose start is drawn."""
 
@@ -143,10 +139,6 @@ class Attack(Stateful, ABC):
 
 class Collusion(Attack):
     """All Byzantine clients send the same row, made from the honest ones alone."""
-
-    def extra_rows(self, f: int) -> int:
-        """The one row, and a few vectors on the way to it."""
-        return 4
 
     @final
     def forge(self, view: View) -> Forgery:

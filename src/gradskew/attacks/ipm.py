@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,6 +22,7 @@ class IPM(Collusion):
 
     key: ClassVar[str] = "ipm"
     source: ClassVar[str] = "Xie et al., UAI 2020"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"epsilon": 2.0}}
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:

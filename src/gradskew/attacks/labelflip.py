@@ -26,8 +26,5 @@ class LabelFlip(Attack):
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         return num_classes - 1 - labels
 
-    def extra_rows(self, f: int) -> int:
-        return 0
-
     def forge(self, view: View) -> Forgery:
         return Forgery(view.own.updates)

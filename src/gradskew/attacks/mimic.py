@@ -28,16 +28,13 @@ class Mimic(Attack):
 
     key: ClassVar[str] = "mimic"
     source: ClassVar[str] = "Karimireddy et al., ICLR 2022"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"variant": "strike-authors"}}
     warmup: int = 10
     variant: str = "paper"
 
     def __post_init__(self) -> None:
         check_number("warmup", self.warmup, at_least=1, whole=True)
         check_choice("variant", self.variant, ("paper", "strike-authors"))
-
-    def extra_rows(self, f: int) -> int:
-        """z and mu in float64, in two snapshots as well, and half a dozen vectors of the kind while they are made."""
-        return 24
 
     def begin(self, seed: int) -> None:
         self._state["seed"] = seed

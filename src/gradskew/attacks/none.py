@@ -18,8 +18,5 @@ class NoAttack(Attack):
     key: ClassVar[str] = "none"
     needs: ClassVar[str] = "own"
 
-    def extra_rows(self, f: int) -> int:
-        return 0
-
     def forge(self, view: View) -> Forgery:
         return Forgery(view.own.updates)

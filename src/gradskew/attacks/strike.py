@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,6 +28,9 @@ class STRIKE(Collusion):
 
     key: ClassVar[str] = "strike"
     source: ClassVar[str] = "Liu et al., AAAI 2025, Section 6"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "strike-authors": {"middle": "upper", "max_alpha": 10.0, "few": "extrapolate"}
+    }
     nu: float = 1.0
     middle: str = "midpoint"
     max_alpha: float | None = None

@@ -1,4 +1,4 @@
-"""An attack that is not ours: a function of the honest rows, or an object such as ByzFL's attacks, by its path."""
+"""A user's own attack: a function of the honest rows, or an object such as ByzFL's attacks, by its path."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .base import Attack, Forgery, View
 
 @dataclass(frozen=True, kw_only=True)
 class UserAttack(Plugin, Attack):
-    """Somebody else's attack: called with the honest rows, and with f or `own` if it takes them.
+    """A user's attack: called with the honest rows, and with f or `own` if it has parameters for them.
 
-    It gets copies; it returns one row (d,), which all f send, or f rows (f, d).
+    It gets copies; it returns one row (d,), which all f clients send, or f rows (f, d).
     """
 
     kind: ClassVar[str] = "attack"
 
     def forge(self, view: View) -> Forgery:
-        offered = {"f": view.f, "own": view.own.updates.clone()}
-        rows = self.ask(view.honest.updates.clone(), offered, view.generator.initial_seed())
+        others = {"f": view.f, "own": view.own.updates.clone()}
+        rows = self.call(view.honest.updates.clone(), others, view.generator.initial_seed())
         wanted, got = tuple(view.own.updates.shape), tuple(rows.shape)
         check(got in (wanted[1:], wanted), f"{self.name} returned the shape {got}, not (d,) or (f, d) = {wanted}")
         return Forgery(rows.expand(view.f, -1))

@@ -53,7 +53,7 @@ class AttackSubject(Subject):
         if not isinstance(attack, UserAttack):
             attack.observe(rows, clients=range(len(rows)))
             return attack(rows, own)
-        sent = attack.ask(rows, {"f": f, "own": own}, seed=0)
+        sent = attack.call(rows, {"f": f, "own": own}, seed=0)
         wanted, got = f"(d,) or (f, d) = {tuple(own.shape)}", tuple(sent.shape)
         check(got in ((own.shape[1],), tuple(own.shape)), f"{attack.name} must return {wanted}, not {got}")
         return sent

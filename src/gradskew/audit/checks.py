@@ -129,11 +129,10 @@ def left_alone(subject: Subject) -> bool:
 
 
 def how_called(made: object) -> str:
-    """What a user's function or object is given; empty for one of ours."""
+    """Return a sentence on what a user's function or object is given; "" for one of ours."""
     if not isinstance(made, Plugin):
         return ""
-    arrays = {"torch": "torch tensors", "numpy": "NumPy arrays"}[made.state_dict()["arrays"]]
-    return f"It is given {arrays}"
+    return "It is given NumPy arrays" if made.arrays == "numpy" else "It is given torch tensors"
 
 
 def ratio(call: Callable[[], object], plain: Callable[[], object]) -> float:

@@ -49,7 +49,7 @@ class RuleSubject(Subject):
 
     def uncopied(self, rows: Tensor, f: int | None = None, made: Aggregator | None = None) -> Tensor:
         rule, f = made or self.fresh(), self.f if f is None else f
-        answer: Tensor = rule.ask(rows, {"f": f}, seed=0) if isinstance(rule, UserRule) else rule(rows, f)
+        answer: Tensor = rule.call(rows, {"f": f}, seed=0) if isinstance(rule, UserRule) else rule(rows, f)
         check_shape(f"{self.made.name} must return the aggregate (d,): it", answer, rows.shape[1])
         return answer
 

@@ -10,7 +10,7 @@ import click
 
 from ..core.errors import check, check_number, warn
 from .completion import several
-from .options import execution, federation
+from .options import SEEDS, execution, federation
 from .playing import play, stoppable, take_workers
 from .publishing import publish
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--under", shell_complete=several("attack"), help="Attacks of ours that are played, comma-separated. Default: all."
 )
 @click.option("--limit", type=float, default=30.0, show_default=True, help="Seconds that a check may take.")
-@click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")
+@SEEDS
 @federation
 @execution
 def audit(
@@ -57,7 +57,7 @@ def audit(
     from ..attacks import names as our_attacks
     from ..audit.screen import show_audit, show_inspections
     from ..audit.standing import Audit
-    from ..core.names import split_list
+    from ..core.grammar import split_list
     from ..report.table import Table
     from ..report.verdict import remarks
     from ..runs.settings import make_runs
@@ -136,7 +136,7 @@ def _note(failures: Failures, inspected: Mapping[str, Inspection]) -> Failures:
 
 def _listed(kind: str, texts: Sequence[str]) -> list[str]:
     """The names in an option that may be given several times, each with several names."""
-    from ..core.names import split_list
+    from ..core.grammar import split_list
 
     return list(dict.fromkeys(name for text in texts for name in split_list(text, kind)))
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .completion import several
-from .options import execution, federation
+from .options import SEEDS, execution, federation
 from .playing import play, take_workers
 from .publishing import publish
 
@@ -35,7 +35,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     shell_complete=several("aggregator"),
     help="Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum. Default: all rules.",
 )
-@click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")
+@SEEDS
 @execution
 def bench(out: Path, workers: int | None, **options: Any) -> None:
     """Play every attack against every rule; print the table, write report.html, results.csv, table.md and more.

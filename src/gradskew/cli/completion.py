@@ -7,20 +7,29 @@ from collections.abc import Callable, Iterable, Mapping
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from ..core.grammar import split_last
 from ..core.presets import PRESETS
 
-# The names that the registries hold, by kind: importing those takes a second and more. A test holds them equal.
-NAMES: Mapping[str, tuple[str, ...]] = {
-    "attack": ("none", "bitflip", "labelflip", "lie", "ipm", "minmax", "minsum", "mimic", "strike"),
-    "aggregator": ("mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc"),
-    "mixing": ("bucketing", "nnm"),
-    "dataset": ("digits", "fashion_mnist", "cifar10", "imagenet12", "imagenette", "femnist"),
-    "partition": ("iid", "dirichlet", "writer"),
-    "model": ("linear", "mlp", "cnn", "femnist_cnn", "alexnet", "resnet18"),
-    "preset": tuple(PRESETS),
-    "experiment": ("table1", "table2", "figure1", "figure2", "figure4", "figure7", "figure8"),
-    "scale": ("small", "paper"),
-}
+
+def names(kind: str) -> list[str]:
+    """Return the names of a kind, without importing what they name."""
+    from .. import aggregators, attacks, data, models
+    from ..paper.catalogue import EXPERIMENTS, SCALES
+
+    tables: Mapping[str, Iterable[str]] = {
+        "attack": attacks.ATTACKS,
+        "aggregator": aggregators.RULES,
+        "mixing": aggregators.MIXINGS,
+        "dataset": data.SOURCES,
+        "partition": data.PARTITIONS,
+        "model": models.MODELS,
+        "preset": PRESETS,
+        "experiment": EXPERIMENTS,
+        "scale": SCALES,
+    }
+    return list(tables[kind])
+
+
 SHELLS = {
     "bash": 'add to ~/.bashrc: eval "$(gradskew completion bash)"',
     "zsh": 'add to ~/.zshrc: eval "$(gradskew completion zsh)"',
@@ -32,36 +41,27 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 def one(kind: str) -> Complete:
     """Completes one name."""
-    return lambda ctx, param, typed: _items(name for name in NAMES[kind] if name.startswith(typed))
+    return lambda ctx, param, typed: _items(name for name in names(kind) if name.startswith(typed))
 
 
 def several(kind: str) -> Complete:
     """Completes the last entry of a comma-separated list; a rule may stand behind mixings, joined by `+`."""
 
     def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-        before, last = _cut(typed, ",")
-        given = before.split(",")
+        before, last = split_last(typed, ",")
+        given, known = before.split(","), names(kind)
         if kind != "aggregator":
-            names = [name for name in NAMES[kind] if name not in given]
-            return _items(before + name for name in names if name.startswith(last))
-        mixed, stage = _cut(last, "+")
-        rules = [name for name in NAMES[kind] if mixed + name not in given]
-        found = [name for name in (*rules, *(f"{mixing}+" for mixing in NAMES["mixing"])) if name.startswith(stage)]
-        if len(found) == 1 and found[0].endswith("+"):  # alone, it would end the word: show what can stand behind it
-            found = [found[0] + rule for rule in NAMES[kind]]
-        return _items(before + mixed + name for name in found)
+            return _items(before + name for name in known if name not in given and name.startswith(last))
+        mixed, stage = split_last(last, "+")
+        rules = [name for name in known if mixed + name not in given]
+        offered = [name for name in (*rules, *(f"{mixing}+" for mixing in names("mixing"))) if name.startswith(stage)]
+        if len(offered) == 1 and offered[0].endswith(
+            "+"
+        ):  # alone, it would end the word: show what can stand behind it
+            offered = [offered[0] + rule for rule in known]
+        return _items(before + mixed + name for name in offered)
 
     return complete
-
-
-def _cut(text: str, separator: str) -> tuple[str, str]:
-    """The text up to and with the last separator outside parentheses, and the rest."""
-    depth, cut = 0, 0
-    for place, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if char == separator and depth == 0:
-            cut = place + 1
-    return text[:cut], text[cut:]
 
 
 def _items(values: Iterable[str]) -> list[CompletionItem]:

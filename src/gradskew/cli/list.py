@@ -9,7 +9,8 @@ import click
 from ..core.errors import InputError
 
 if TYPE_CHECKING:
-    from ..core.names import Registry
+    from ..core.catalogue import Catalogue
+    from ..core.names import Named
 
 
 @click.command(name="list")
@@ -17,39 +18,48 @@ def list_() -> None:
     """Show attacks, rules, mixings, data sets, partitions, models and presets, one line each."""
     from ..aggregators import MIXINGS, RULES
     from ..attacks import ATTACKS
-    from ..core.importing import registered
-    from ..core.names import options
     from ..core.presets import PRESETS
-    from ..data import SOURCES
-    from ..data.partition import PARTITIONS
+    from ..data import PARTITIONS, SOURCES
+    from ..federation.options import Options
     from ..models import MODELS
 
-    tables = (ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS)
-    for registry in tables:
-        click.echo(click.style(f"{registry.kind}s", bold=True))
-        for key, cls in registry.classes.items():
-            fields = ", ".join(f"{field.name}={field.default}" for field in options(cls) if field.repr)
-            summary = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
-            paper = f" ({cls.source})" if cls.source else ""
-            click.echo(f"  {key:<14} {summary}{paper}{f' [{fields}]' if fields else ''}")
-        others = registered(registry.kind) if registry in (ATTACKS, RULES) else {}
-        for name, path in others.items():
-            click.echo(f"  {name:<14} {_summary(registry, name, path)}")
+    catalogues: list[Catalogue[Any]] = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS]
+    for catalogue in catalogues:
+        click.echo(click.style(f"{catalogue.kind}s", bold=True))
+        for key in catalogue:
+            click.echo(f"  {key:<14} {_line(catalogue.classes[key])}")
+        for alias, (key, options) in catalogue.aliases.items():
+            click.echo(f"  {alias:<14} {key}({','.join(f'{option}={value}' for option, value in options.items())})")
+        if catalogue.registered_as == catalogue.kind:
+            for name, path in catalogue.registered().items():
+                click.echo(f"  {name:<14} {_registered(catalogue, name, path)}")
     click.echo(click.style("presets", bold=True))
-    for name, content in PRESETS.items():
-        click.echo(f"  {name:<14} {', '.join(content) or 'every default'}")
+    for preset in PRESETS:
+        changed = [key for catalogue in catalogues for key, cls in catalogue.classes.items() if preset in cls.presets]
+        changed += ["run"] if preset in Options.presets else []
+        click.echo(f"  {preset:<14} {', '.join(changed) or 'every default'}")
 
 
-def _summary(registry: Registry[Any], name: str, path: str) -> str:
-    """One line on what a package registered, or on why it cannot be used."""
+def _line(cls: type[Named]) -> str:
+    """Return what a method is, its paper and its options in one line."""
+    from ..core.names import options
+
+    fields = ", ".join(f"{field.name}={field.default}" for field in options(cls) if field.repr)
+    summary = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    paper = f" ({cls.source})" if cls.source else ""
+    return f"{summary}{paper}{f' [{fields}]' if fields else ''}"
+
+
+def _registered(catalogue: Catalogue[Any], name: str, path: str) -> str:
+    """Return one line on what a package registered, or on why it cannot be used."""
     import inspect
 
     from ..core.importing import import_object
 
-    if name in registry:
+    if name in catalogue:
         return f"not used: ours has this name too [{path}]"
     try:
-        lines = (inspect.getdoc(import_object(path, registry.kind)) or "registered by a package").splitlines()
+        lines = (inspect.getdoc(import_object(path, catalogue.kind)) or "registered by a package").splitlines()
     except InputError as error:
         return f"broken: {error}"
     return f"{lines[0].rstrip('.')} [{path}]"

@@ -1,4 +1,4 @@
-"""The options that several commands have in common."""
+"""The options that several commands have in common; those of a run are its fields."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from ..core.options import kind_of, options_of
+from ..federation.optimizer import SGD
+from ..federation.options import Options
 from .completion import one
 
 OUT = "gradskew-results"
@@ -28,24 +31,48 @@ class CountOrShare(click.ParamType):  # type: ignore[type-arg,unused-ignore]
                 self.fail(f"{value!r} is neither a count nor a share", param, ctx)
 
 
-FEDERATION = (
-    click.option(
-        "--dataset",
-        shell_complete=one("dataset"),
-        help="digits (embedded, the default), or another that `gradskew list` names.",
-    ),
+Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+TYPES: dict[str, Any] = {"int": int, "float": float}  # of a field; what else it is comes as text
+
+
+def _click_options(group: str, *classes: Any) -> dict[str, Decorator]:
+    """Return the command line's options for the fields of a group, by name."""
+    made: dict[str, Decorator] = {}
+    for field, known in options_of(*classes):
+        if known.help and known.group == group:
+            flag = f"--{field.name.replace('_', '-')}"
+            if kind_of(field) == "bool":
+                made[field.name] = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=known.help)
+            else:
+                kind = CountOrShare() if field.name == "byzantine" else TYPES.get(kind_of(field))
+                made[field.name] = click.option(flag, type=kind, help=known.help)
+    return made
+
+
+DATASET = click.option(
+    "--dataset",
+    shell_complete=one("dataset"),
+    help="digits (embedded, the default), another that `gradskew list` names, or package.module:name.",
+)
+FILES = (
     click.option("--data", type=click.Path(path_type=Path), help="Folder with the data set's files."),
     click.option("--download", is_flag=True, default=None, help="Fetch the files from the Hugging Face hub."),
+)
+SEEDS = click.option(
+    "--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1; paper: by scale."
+)
+FEDERATION: tuple[Decorator, ...] = (
+    DATASET,
+    *FILES,
     click.option(
-        "--partition", shell_complete=one("partition"), help="dirichlet, iid or writer. Default: by data set."
+        "--partition",
+        shell_complete=one("partition"),
+        help="dirichlet, iid, writer or package.module:name. Default: by data set.",
     ),
     click.option("--beta", type=float, help="Concentration of the Dirichlet partition; small is skewed. Default 0.5."),
     click.option("--min-samples", type=int, help="Fewest images of a client. Default 2 on digits, else 10."),
-    click.option("--clients", type=int, help="Clients in all. Default 50; by writer, all."),
-    click.option("--sampled", type=int, help="Clients in a round. Default: all."),
-    click.option(
-        "--byzantine", type=CountOrShare(), help="Byzantine clients: a count, or a share below 1. Default 0.2."
-    ),
     click.option(
         "--preset", shell_complete=one("preset"), help="Whose settings: paper (default), strike-authors or byzfl."
     ),
@@ -54,34 +81,18 @@ FEDERATION = (
         shell_complete=one("model"),
         help="Such as mlp(hidden=100), cnn, alexnet, package.module:function. Default: by data set.",
     ),
-    click.option("--rounds", type=int, help="Communication rounds. Default: by data set."),
-    click.option("--epochs", type=int, help="Local epochs in a round."),
-    click.option("--batch", type=int, help="Batch size of local training."),
-    click.option("--lr", type=float, help="Local learning rate."),
-    click.option("--momentum", type=float, help="Local momentum."),
-    click.option("--weight-decay", type=float, help="Local weight decay. Default 1e-4."),
-    click.option("--clip", type=float, help="Bound on a local gradient's norm. Default 2."),
-    click.option("--knowledge", type=float, help="Share of the honest clients that the attacker knows. Default 1."),
-    click.option("--told", help="Byzantine rows that the rule is told of: actual (default) or expected."),
-    click.option("--evaluate-every", type=int, help="Test the model after so many rounds each. Default 1, FEMNIST 10."),
+    *_click_options("federation", Options, SGD).values(),
 )
-EXECUTION = (
-    click.option("--engine", help="How clients train: batched, loop or auto (default); ray: runs are tasks of Ray."),
+EXECUTION: tuple[Decorator, ...] = (
+    *_click_options("execution", Options).values(),
     click.option(
         "--address", help="Of a Ray cluster: host:port, or auto. Default: Ray on this machine, for this once."
     ),
-    click.option("--precision", help="Of local training: float32 (default), bf16, or tf32 on a GPU."),
-    click.option("--device", help="cpu (default) or cuda."),
     click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: cores // threads."),
-    click.option("--threads", type=int, help="Threads of one run; part of its spec. Default 1."),
-    click.option("--lens/--no-lens", default=None, help="Measure skew and kappa each round. Default: on."),
-    click.option("--pictures", help="Rounds whose updates are drawn: 0,30 or none. Default: first, middle, last."),
     click.option(
         "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results."
     ),
 )
-
-Command = Callable[..., Any]
 
 
 def federation(command: Command) -> Command:
@@ -94,7 +105,12 @@ def execution(command: Command) -> Command:
     return _with(EXECUTION, command)
 
 
-def _with(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
+def files(command: Command) -> Command:
+    """Add the options on where the data set's files are."""
+    return _with(FILES, command)
+
+
+def _with(options: tuple[Decorator, ...], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command

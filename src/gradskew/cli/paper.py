@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,15 @@ import click
 
 from ..core.errors import check
 from .completion import one, several
-from .options import execution
-from .playing import announce, foretell, play, stoppable, take_workers, tell_memory
+from .options import SEEDS, execution, files
+from .playing import Played, play, take_workers
 from .publishing import report_html
 
 if TYPE_CHECKING:
     from ..federation.run import Run
-    from ..report.terminal import ProgressLine
+    from ..paper.experiments import Planned
+
+Contents = dict[str, str | bytes]  # of files, by their names
 
 
 @click.command()
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     shell_complete=one("dataset"),
     help="As `gradskew list` names them. Default: the one that the paper shows.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the data set's files.")
-@click.option("--download", is_flag=True, default=None, help="Fetch the files from the Hugging Face hub.")
+@files
 @click.option(
     "--scale",
     shell_complete=one("scale"),
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 @click.option(
     "--attacks",
     shell_complete=several("attack"),
-    help="Some of the attacks, or others. Figures 1 and 2: show STRIKE's rows (strike) or not (none).",
+    help="Some of the attacks, or others. Figures 1 and 2: the one whose rows are drawn, or none.",
 )
 @click.option("--aggregators", shell_complete=several("aggregator"), help="Some of the rules, or others.")
 @click.option("--rounds", type=int, help="Communication rounds. Default: by scale.")
-@click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default: by scale.")
+@SEEDS
 @execution
 def paper(experiment: str, scale: str, out: Path, workers: int | None, **options: Any) -> None:
     """Play a table or figure of the paper and set it beside the paper's own.
@@ -53,41 +53,20 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     are not run again.
     """
     from ..core.files import write
-    from ..paper.charts import chart
-    from ..paper.experiments import EXPERIMENTS, grouped, is_whole, notes, plan, sheets
-    from ..paper.screen import show_sheets
-    from ..paper.sheets import caption, markdown
-    from ..report.export import plain, results_csv
-    from ..report.table import Table
+    from ..paper.catalogue import EXPERIMENTS
+    from ..paper.experiments import is_whole, plan
 
     players = take_workers(options, workers)
-    if experiment in EXPERIMENTS and EXPERIMENTS[experiment].embedded:
-        check(isinstance(players, int | None), f"{experiment} is played in this process, not on Ray")
-        _embed(experiment, scale, out, **options)
-        return
     planned = plan(experiment, scale=scale, **options)
-    shown, source = EXPERIMENTS[experiment], planned[0].run.source
+    pictured, source = EXPERIMENTS[experiment].pictured > 0, planned[0].run.source
     runs = [place.run for place in planned]
+    alone = len({run.seed for run in runs}) == len(runs)
+    check(alone or not pictured, f"{experiment} shows one attack and one rule: see --attacks and --aggregators")
     played = play(f"{experiment} on {source.name}, scale {scale}", runs, out, players, estimate=True)
     if played.records:
-        made = sheets(experiment, planned, played.records)
-        groups, said = grouped(planned, played.records), caption(made, source.key)
-        tables, remarks = [Table(group) for group in groups], notes(groups)
-        federations = [f"{table.federation}." for table in tables]
-        text = [f"# {shown.title}", *map(plain, federations), f"{said} Bold: our lowest of the column."]
-        text += [*(markdown(sheet).rstrip() for sheet in made), *map(plain, remarks)]
         whole = is_whole(experiment, scale, runs, data=options["data"], download=options["download"])
         stem = f"{experiment}-{source.key}-{scale}{'' if whole else '-part'}"  # a part never replaces the whole
-        contents: dict[str, str | bytes] = {
-            f"{stem}.csv": results_csv(played.records),
-            f"{stem}.md": "\n\n".join(text) + "\n",
-        }
-        if shown.chart:
-            title = f"{shown.title}\n{_setting(runs[0])}"
-            drawn = chart(made, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
-            contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
-        contents["report.html"] = report_html(tables, out, f"{shown.title}, {source.name}")
-        show_sheets(made, said, [*remarks, played.summary])
+        contents = (_pictures if pictured else _tables)(experiment, planned, played, stem, out)
         with played.published():
             for name, content in contents.items():
                 write(out / name, content)
@@ -96,43 +75,53 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
         raise played.failure
 
 
-def _embed(experiment: str, scale: str, out: Path, attacks: str | None, **options: Any) -> None:
-    """Figures 1 and 2: for each seed a run, and the updates of some of its rounds in the plane."""
-    from ..core.files import write
-    from ..paper.experiments import EXPERIMENTS, is_whole
-    from ..paper.lle_figures import follow
+def _tables(experiment: str, planned: Sequence[Planned], played: Played, stem: str, out: Path) -> Contents:
+    """Show the accuracies beside the paper's; return the files."""
+    from ..paper.catalogue import EXPERIMENTS
+    from ..paper.charts import chart
+    from ..paper.experiments import grouped, notes, sheets
+    from ..paper.screen import show_sheets
+    from ..paper.sheets import caption, markdown
+    from ..report.export import plain, results_csv
+    from ..report.table import Table
+
+    shown, run = EXPERIMENTS[experiment], planned[0].run
+    made = sheets(experiment, planned, played.records)
+    groups, legend = grouped(planned, played.records), caption(made, run.source.key)
+    tables, remarks = [Table(group) for group in groups], notes(groups)
+    federations = [f"{table.federation}." for table in tables]
+    text = [f"# {shown.title}", *map(plain, federations), f"{legend} Bold: our lowest of the column."]
+    text += [*(markdown(sheet).rstrip() for sheet in made), *map(plain, remarks)]
+    contents: Contents = {f"{stem}.csv": results_csv(played.records), f"{stem}.md": "\n\n".join(text) + "\n"}
+    if shown.chart:
+        title = f"{shown.title}\n{_setting(run)}"
+        drawn = chart(made, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
+        contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
+    contents["report.html"] = report_html(tables, out, f"{shown.title}, {run.source.name}")
+    show_sheets(made, legend, [*remarks, played.summary])
+    return contents
+
+
+def _pictures(experiment: str, planned: Sequence[Planned], played: Played, stem: str, out: Path) -> Contents:
+    """Return the files of Figure 1 or 2: for each seed the stored pictures of its run."""
+    from ..paper.catalogue import EXPERIMENTS
     from ..report.figures import lle_figure
-    from ..report.terminal import ProgressLine
     from ..runs.store import Store
 
-    followed = follow(experiment, out, shown=attacks, scale=scale, **options)
-    run = followed[0].run
-    Store(out).prepare()
-    runs = [each.run for each in followed]
-    whole = is_whole(experiment, scale, runs, data=options["data"], download=options["download"])
-    suffix = ("" if whole else "-part") + ("" if attacks is None else "-strike" if followed[0].forged else "-honest")
-    found = [each.stored() for each in followed]
-    left = [each.played for each, drawn in zip(followed, found, strict=True) if drawn is None]
-    announce(f"{experiment} on {run.source.name}, scale {scale}", runs, len(left), f" -> {out}")
-    tell_memory(left)
-    with stoppable(out):
-        foretell(left)
-        for number, (each, drawn) in enumerate(zip(followed, found, strict=True)):
-            if drawn is None:
-                with ProgressLine() as line:
-                    rounds = itertools.count(1)
-                    drawn = each.play(partial(_tell, line, rounds, number, len(followed), each.played.rounds))
-            stem = f"{experiment}-{run.source.key}-{scale}{suffix}-seed{each.run.seed}"
-            setting = f"{_setting(each.run)}, {each.run.partition.name}; seed {each.run.seed}"
-            for kind, content in lle_figure(drawn, f"{EXPERIMENTS[experiment].title}\n{setting}").items():
-                write(out / f"{stem}.{kind}", content)
-            click.echo(f"{stem}.pdf, {stem}.png: in {out}.")
-
-
-def _tell(line: ProgressLine, played: Iterator[int], runs_done: int, runs: int, rounds: int) -> None:
-    from ..runs.sweeps import Progress
-
-    line(Progress(runs_done, runs, next(played), rounds))
+    shown, contents, store = EXPERIMENTS[experiment], Contents(), Store(out)
+    finished = {record.digest for record in played.records}
+    for run, attack in ((place.run, place.row) for place in planned if place.run.digest in finished):
+        drawn = [replace(each, aggregate=None) for each in store.pictures(run.digest) if each.method == "lle"]
+        path = out / "runs" / run.digest
+        check(
+            len(drawn) > 0, f"no pictures in {path}: its updates are too alike, or they are lost: remove it, and again"
+        )
+        title = f"{shown.title}\n{_setting(run)}, {run.partition.name}; seed {run.seed}"
+        other = "" if attack in shown.attacks.values() else f"-{run.attack.key}"
+        for kind, content in lle_figure(drawn, title, sender=f"{attack}'s").items():
+            contents[f"{stem}{other}-seed{run.seed}.{kind}"] = content
+    click.echo(played.summary)
+    return contents
 
 
 def _setting(run: Run) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import InputError, check, warn
+from ..core.grammar import split_list
 from ..core.importing import one_line
-from ..core.names import split_list
 
 if TYPE_CHECKING:
     from ..federation.run import Run
@@ -78,11 +78,11 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
     def begin(left: Sequence[Run]) -> None:
         announce(task, runs, len(left), f", {where} -> {out}")
         if isinstance(workers, Cluster):  # Ray knows how many it plays at once, and does not tell
-            tell_memory(left, None)
+            announce_memory(left, None)
             return
-        tell_memory(left, min(workers, len(left)))
+        announce_memory(left, min(workers, len(left)))
         if estimate:
-            foretell(left, workers)
+            announce_time(left, workers)
 
     line, failure = ProgressLine(), None
     with stoppable(out):
@@ -104,12 +104,12 @@ def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
     warn(said + how)
 
 
-def tell_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
+def announce_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
     """Say how much memory the runs will take; nothing if there is none. workers: None means on other machines."""
-    from ..federation.memory import foretell
+    from ..federation.memory import summary
 
     if runs:
-        warn(foretell(runs, workers))
+        warn(summary(runs, workers))
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def stoppable(out: Path | None = None) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def foretell(runs: Sequence[Run], workers: int = 1) -> None:
+def announce_time(runs: Sequence[Run], workers: int = 1) -> None:
     """Say how long the runs will take; nothing if there is none, or if the first fails: then playing it will tell."""
     from ..report.terminal import duration
     from ..runs.sweeps import estimated_seconds

@@ -6,20 +6,22 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import aggregators, attacks
+from .. import aggregators
 from ..aggregators import MIXINGS, RULES, UserRule
-from ..attacks import UserAttack
+from ..attacks import ATTACKS, UserAttack
 from ..core.errors import InputError, unknown
-from ..core.names import parse, parse_one
+from ..core.grammar import parse, parse_one
+from ..core.options import options_of
 from ..core.presets import PRESETS
 from ..data import SOURCES, FileSource
+from ..federation.optimizer import SGD
+from ..federation.options import Options
 from ..models import MODELS
 from ..report.table import with_options
 from ..runs.record import Record
 from ..runs.settings import COMMON
 
-SGD = ("epochs", "batch", "lr", "momentum", "weight_decay", "clip")
-ALWAYS = ("clients", "sampled", "byzantine", "rounds", *SGD[:4])  # their defaults differ from data set to data set
+ALWAYS = ("clients", "sampled", "byzantine", "rounds", "epochs", "batch", "lr", "momentum")  # differ by data set
 
 
 def command(records: Sequence[Record]) -> str | None:
@@ -30,21 +32,23 @@ def command(records: Sequence[Record]) -> str | None:
     """
     spec = records[0].spec
     try:
-        source = SOURCES.classes.get(parse_one(spec["dataset"], "dataset")[0])
+        source = SOURCES.find(parse_one(spec["dataset"], "dataset")[0])
     except InputError:
         return None
     preset = _preset(records)
     model = _model(spec)
-    if source is None or preset is None or model is None or spec["sgd"]["clip"] is None:
+    if source is None or preset is None or model is None or spec["sgd"]["clip"] is None or "server" in spec:
         return None
     given: dict[str, Any] = {"dataset": spec["dataset"]}
     if issubclass(source, FileSource):
         given["data"] = "FOLDER"
     given |= {"partition": with_options(spec["partition"]), "model": model}
-    settings = {**spec, **spec["sgd"], "evaluate_every": spec.get("evaluate_every", 1)}
+    settings = {**spec, **spec["sgd"]}
     given |= {key: settings[key] for key in ALWAYS if key != "sampled" or "sampled" in spec}
-    changed = [key for key in COMMON if settings.get(key, COMMON[key]) != COMMON[key] and key not in given]
-    given |= {key: settings[key] for key in changed}
+    for field, known in options_of(Options, SGD):
+        value = settings.get(field.name, field.default)
+        if known.help and known.digest != "apart" and field.name not in given and value != field.default:
+            given[field.name] = value
     given |= {} if preset == COMMON["preset"] else {"preset": preset}
     for option, key in (("attacks", "attack_name"), ("aggregators", "aggregator_name")):
         given[option] = ",".join(dict.fromkeys(record.spec[key] for record in records))
@@ -59,14 +63,14 @@ def _preset(records: Sequence[Record]) -> str | None:
     Whatever a record says, nobody's code is imported for it.
     """
     federation = {key: records[0].spec[key] for key in ("redraw_knowledge", "buffers")}
-    plain = {"redraw_knowledge": False, "buffers": "mean"}
+    plain = {key: getattr(Options, key) for key in federation}
     made = {(r.spec["attack_name"], r.spec["aggregator_name"]): r.spec for r in records}
-    for preset, content in PRESETS.items():
+    for preset in PRESETS:
         try:
             names = {(_attack(spec, preset), _rule(spec, preset)) for spec in made.values()}
         except (InputError, TypeError):  # or options that this version does not know
             return None
-        if names == made.keys() and {**plain, **content.get("run", {})} == federation:
+        if names == made.keys() and {**plain, **Options.presets.get(preset, {})} == federation:
             return preset
     return None
 
@@ -76,7 +80,7 @@ def _attack(spec: Mapping[str, Any], preset: str) -> str:
     name: str = spec["attack_name"]
     if spec["attack"]["name"] == UserAttack.key:
         return name
-    return attacks.ATTACKS.make(*parse_one(name, "attack"), PRESETS[preset].get(spec["attack"]["name"])).name
+    return ATTACKS.make_own(*parse_one(name, "attack"), preset=preset).name
 
 
 def _rule(spec: Mapping[str, Any], preset: str) -> str:
@@ -86,7 +90,10 @@ def _rule(spec: Mapping[str, Any], preset: str) -> str:
         stage = stage["rule"]
     if stage["name"] != UserRule.key:
         return _ours(name, preset)
-    own = UserRule(**{key: value for key, value in stage.items() if key != "name"}).name
+    fields = {key: value for key, value in stage.items() if key != "name" and value != "auto"}  # torch, if that worked
+    if "called" in fields:  # as records were written before
+        fields["alias"] = fields.pop("called")
+    own = UserRule(**fields).name
     return _ours(name.removesuffix(own) + "mean", preset).removesuffix("mean") + own
 
 
@@ -101,7 +108,7 @@ def _ours(name: str, preset: str) -> str:
 def _model(spec: Mapping[str, Any]) -> str | None:
     """The model as it is written; a user's by the path of its function, the only code of a user without a colon."""
     model = spec["model"]
-    if model["name"] in MODELS.classes:
+    if model["name"] in MODELS:
         return with_options(model)
     code = [name for name in spec.get("user_code", {}) if "." in name and ":" not in name]
     if model["name"] != "user" or len(code) != 1:

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from ..core.errors import check
 from .completion import several
-from .options import execution, federation
+from .options import SEEDS, execution, federation
 from .playing import play, take_workers
 from .publishing import publish
 
@@ -38,7 +38,7 @@ OFFLINE = ("matrix", "attack", "aggregator", "f", "replace", "seeds", "preset", 
 )
 @click.option("--f", type=int, help="With MATRIX: Byzantine rows. Default: a fifth of the rows, rounded down.")
 @click.option("--replace", is_flag=True, help="With MATRIX: its first f rows are the attacker's own, and replaced.")
-@click.option("--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1.")
+@SEEDS
 @federation
 @execution
 @click.pass_context
@@ -112,7 +112,7 @@ def _examine(
 
 def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | None, options: dict[str, Any]) -> None:
     """The numbers on a simulated federation, averaged over its rounds."""
-    from ..core.names import split_list
+    from ..core.grammar import split_list
     from ..report.lens import Lens, Overview
     from ..report.table import Table
     from ..report.terminal import show_skew

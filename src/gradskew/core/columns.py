@@ -1,8 +1,8 @@
-"""The coordinate engine: order statistics and moments of every column, in one pass over cache-sized blocks.
+"""Order statistics and moments of every column, in one pass over blocks of columns that fit the cache.
 
-Columns are sorted by a network of minima and maxima of whole rows (Batcher's merge exchange: Knuth, The Art of Computer
-Programming 3, Algorithm 5.2.2M): vectorised passes over contiguous memory on a CPU as on a GPU. For wide matrices on
-the CPU a compiled kernel runs the same network.
+Columns are sorted by a sorting network (Batcher's merge exchange: Knuth, The Art of Computer Programming 3, Algorithm
+5.2.2M), whose comparisons are minima and maxima of whole rows: vectorised passes over contiguous memory, on a CPU as on
+a GPU. For wide matrices on the CPU a compiled kernel makes the same comparisons.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ MIDDLES = ("midpoint", "lower", "upper")
 
 
 def median(rows: Rows, middle: str = "midpoint", dtype: torch.dtype | None = None) -> Tensor:
-    """The median of each column (d,); for even n the midpoint of the middle two, or the lower or upper of them.
+    """Return the median of each column: (d,). For even n it is the midpoint, the lower or the upper of the middle two.
 
-    dtype: that of the rows by default. Behind a rule that compares with the median, float64 keeps the midpoint exact.
+    dtype: of the result; that of the rows by default. float64 keeps the midpoint exact.
     """
     check_choice("middle", middle, MIDDLES)
     lower, upper = (rows.n - 1) // 2, rows.n // 2
@@ -32,15 +32,16 @@ def median(rows: Rows, middle: str = "midpoint", dtype: torch.dtype | None = Non
 
 
 def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = None) -> Tensor:
-    """The mean of the sorted entries first, ..., last - 1 of each column (d,): medians and trimmed means.
+    """Return the mean of the sorted entries first, ..., last - 1 of each column: (d,). Medians and trimmed means.
 
-    Entries are added in float64. Mixed rows are rounded to the type of the rows, unless the result is to be float64.
+    dtype: of the result; that of the rows by default. Entries are added in float64. Mixed rows are first rounded to the
+    dtype of the result.
     """
     value = rows.updates.new_empty(rows.d, dtype=dtype)
     if wide(rows.updates):
         from . import kernels
 
-        kernels.sorted_mean(rows.updates, rows.mixing, network(rows.n, first, last), first, last, value)
+        kernels.sorted_mean(rows.updates, rows.mixing, comparisons(rows.n, first, last), first, last, value)
         return value
     for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
         value[part] = sort_rows(block)[first:last].double().mean(0)
@@ -48,8 +49,11 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
 
 
 @lru_cache(maxsize=64)
-def network(n: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """The comparisons that the sorted rows first, ..., last - 1 depend on: who gets the smaller, who the larger."""
+def comparisons(n: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the comparisons of the sorting network that the sorted rows first, ..., last - 1 depend on, in order.
+
+    Of each comparison: the index of the row that gets the smaller entries, and of the row that gets the larger.
+    """
     pairs = [(i, i + gap) for p, r, gap in merge_exchange(n) for i in range(n - gap) if i & p == r]
     needed, kept = set(range(first, last)), []
     for low, high in reversed(pairs):
@@ -61,29 +65,29 @@ def network(n: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def moments(block: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased standard deviation of the columns of a float64 block."""
+    """Return the mean and the biased standard deviation of the columns of a float64 block: (columns,) each."""
     mean = block.mean(0)
     return mean, (block - mean).square_().mean(0).sqrt_()
 
 
 def sort_rows(block: Tensor) -> Tensor:
-    """A copy of an (n, columns) block with every column sorted ascending.
+    """Return a copy of a block (n, columns) with every column sorted in ascending order.
 
     >>> sort_rows(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 0.0]])).tolist()
     [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0]]
     """
     block = block.clone(memory_format=torch.contiguous_format)
-    spare = torch.empty_like(block)
-    for low, high in _comparisons(block):
-        smaller = spare[: low.shape[:-1].numel()].view(low.shape)
+    buffer = torch.empty_like(block)
+    for low, high in _compared(block):
+        smaller = buffer[: low.shape[:-1].numel()].view(low.shape)
         torch.minimum(low, high, out=smaller)
         torch.maximum(low, high, out=high)
         low.copy_(smaller)
     return block
 
 
-def _comparisons(block: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The network's comparisons as pairs of views of equal shape: the rows that move to low, and to high."""
+def _compared(block: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield views of the rows to compare, two of one shape: those that get the smaller and the larger entries."""
     for p, r, gap in merge_exchange(len(block)):
         end = len(block) - gap
         runs = max(0, end - r) // (2 * p)  # whole runs of p rows, one in every 2 p
@@ -96,7 +100,7 @@ def _comparisons(block: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def merge_exchange(n: int) -> Iterator[tuple[int, int, int]]:
-    """The steps (p, r, gap) of the network: rows i and i + gap are put in order, for all i with bit p equal to r."""
+    """Yield the steps (p, r, gap) of merge exchange: compare the rows i and i + gap for all i with i & p == r."""
     top = p = 1 << max(0, (n - 1).bit_length() - 1)
     while p and n > 1:
         q, r, gap = top, 0, p
@@ -109,7 +113,7 @@ def merge_exchange(n: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _runs(block: Tensor, start: int, runs: int, p: int) -> Tensor:
-    """The rows start, ..., start + p - 1 and their like every 2 p rows, as a (runs, p, columns) view."""
+    """Return p rows from `start`, and p rows again after every 2 p rows, as a view (runs, p, columns)."""
     stride = block.stride(0)
     return block.as_strided(
         (runs, p, block.shape[1]), (2 * p * stride, stride, 1), block.storage_offset() + start * stride

@@ -1,4 +1,4 @@
-"""Checks of what a user gives, and what is said on the way: one clear sentence, or nothing."""
+"""Checks of input, each with one clear sentence, and warnings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 
 class InputError(ValueError):
-    """Something that the user can mend. The command line prints it as one line and exits with status 2."""
+    """An error that the user can correct. The command line prints it as one line and exits with status 2."""
 
 
 def warn(line: str) -> None:
-    """Print a line to stderr; where nobody listens any more, the work goes on."""
-    with suppress(OSError, ValueError):  # a pipe without an end; a file that is closed
+    """Print a line to stderr; a closed stderr is ignored."""
+    with suppress(OSError, ValueError):  # a broken pipe; a closed file
         if sys.stderr is not None:
             print(line, file=sys.stderr)
 
@@ -38,7 +38,7 @@ def check_number(
     below: float = math.inf,
     whole: bool = False,
 ) -> None:
-    """A finite number (whole, if asked) inside the bounds; a bool is no number."""
+    """Raise InputError unless value is a finite number within the bounds, and whole if asked; a bool is none."""
     kind = "a whole number" if whole else "a number"
     good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     largest = math.inf if whole else sys.float_info.max
@@ -50,35 +50,35 @@ def check_number(
 
 
 def check_count_or_share(name: str, value: Any) -> None:
-    """How many of something: an integer, or as a float their share."""
+    """Raise InputError unless value is a count, a whole number from 0 on, or a share, a float from 0 to below 1."""
     good = (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value < 1)
     check(good, f"{name} must be a whole number, or a share below 1, not {value!r}")
     check_number(name, value, at_least=0)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
-    """One of the listed values, of the same type (True is not 1)."""
-    listed = list(choices)
-    good = any(value == choice and type(value) is type(choice) for choice in listed)
-    check(good, f"{name} must be one of {', '.join(map(str, listed))}, not {value!r}")
+    """Raise InputError unless value is one of the choices, of the same type (True is not 1)."""
+    choices = list(choices)
+    good = any(value == choice and type(value) is type(choice) for choice in choices)
+    check(good, f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that is not in the list: it names the nearest, then all."""
-    listed = list(known)
-    near = difflib.get_close_matches(str(name).lower(), listed, n=1, cutoff=0.5)
+    """Return the error for an unknown name; its message suggests the nearest known name and lists all."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return InputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(listed)}")
+    return InputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether torch could not get the memory that it wanted."""
-    words = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")  # as torch words it
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in words)
+    """Return whether an error says that torch could not allocate memory."""
+    phrases = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")  # of torch's messages
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in phrases)
 
 
 def ceil_share(share: float, count: int) -> int:
-    """`share * count` rounded up, by the decimal that was written: 0.07 of 100 is 7, where floats give 8.
+    """Return `share * count` rounded up, with the share as the decimal that was written: 0.07 of 100 is 7, not 8.
 
     >>> ceil_share(0.07, 100), ceil_share(0.2, 51)
     (7, 11)

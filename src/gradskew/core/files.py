@@ -1,4 +1,4 @@
-"""Files of a store: read as what a stranger may have put there, written whole or not at all."""
+"""Reading untrusted files, and writing files atomically."""
 
 from __future__ import annotations
 
@@ -13,43 +13,44 @@ from typing import Any
 
 
 def is_sha256(value: Any) -> bool:
-    """Tell whether a value is a SHA-256 in lower-case hexadecimal."""
+    """Return whether a value is a SHA-256 in lower-case hexadecimal."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
-def read(path: Path, most: int) -> bytes:
-    """The content of a file; ValueError for one of more bytes than `most`, and for what is no file: a link, a pipe.
+def read(path: Path, max_bytes: int) -> bytes:
+    """Read an untrusted file.
 
-    OSError if there is none, or if its folder is a link.
+    ValueError if it is larger than max_bytes, or if it is a link, a folder or a pipe. OSError if it does not exist, or
+    if its folder is a link.
     """
     if path.parent.is_symlink():
-        raise OSError(errno.ELOOP, "it is a link, where a folder is wanted", str(path.parent))
+        raise OSError(errno.ELOOP, "it is a link, not a folder", str(path.parent))
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is no file, but a link, a folder or a pipe")
-    if status.st_size > most:
+        raise ValueError("it is not a file, but a link, a folder or a pipe")
+    if status.st_size > max_bytes:
         raise ValueError("it is too large")
-    with open(path, "rb", opener=open_untrusted) as file:  # in case it is something else by now
-        return file.read(most)
+    with open(path, "rb", opener=open_untrusted) as file:  # the file may have been replaced since
+        return file.read(max_bytes)
 
 
 def open_untrusted(path: str, flags: int) -> int:
-    """Opens without following a link, or waiting for the other end of a pipe."""
+    """Open a file for `open(opener=...)` without following a link or waiting for the other end of a pipe."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def make(folder: Path) -> None:
-    """Make a folder, and those above it, if they are not there. A power cut takes none of these, nor the folder."""
+    """Make a folder and its missing parents, and have them on disk, so that they survive a power cut."""
     if not folder.parent.exists():
         make(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync(folder.parent)  # whoever made it
+    _sync(folder.parent)  # also if another process has made the folder
 
 
 def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:
-    """Replace a file atomically: readers see the old content or the new, and a full disk or a power cut leaves the old.
+    """Write a file atomically and return True: readers see the old content or the new, never a part.
 
-    first: a file that is there already stays, and the answer is False.
+    A full disk or a power cut leaves the old content. first: if the file exists, leave it and return False.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -65,12 +66,12 @@ def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            error.filename = str(path)  # of itself a full disk does not say where it is
+            error.filename = str(path)  # which a full disk does not say
         raise
 
 
 def _link(temporary: Path, path: Path) -> bool | None:
-    """Give a file its name unless another has it; None where the file system has no hard links."""
+    """Rename a file and return True; False if the name is taken; None if the file system has no hard links."""
     try:
         os.link(temporary, path)
         placed = True
@@ -85,7 +86,7 @@ def _link(temporary: Path, path: Path) -> bool | None:
 
 
 def _sync(folder: Path) -> None:
-    """Have the names in the folder on disk, where the system can."""
+    """Have the names in a folder written to disk, if the system can."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

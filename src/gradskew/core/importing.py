@@ -1,4 +1,4 @@
-"""Paths `package.module:name` of what others wrote: what stands there, imported and called within a time limit."""
+"""Import of users' objects by their paths `package.module:name`, within a time limit."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from .errors import InputError
+from .grammar import split_prefix
 
 LIMIT = 60.0  # seconds that an import or a call may take
 AGAIN = 1.0  # seconds after which a call that has caught the signal gets it once more
 
 
 def is_path(name: str) -> bool:
-    """Whether a name, with or without options, is a path."""
-    return ":" in name.partition("(")[0]
+    """Whether a name, with or without options, is a path, and not a file behind a prefix such as `npz:`."""
+    return ":" in name.partition("(")[0] and not split_prefix(name)[0]
 
 
 def import_object(path: str, kind: str) -> Any:
-    """What stands at a path; InputError if it cannot be imported. As under `python -m`, the current folder counts."""
+    """Import the object at a path, as under `python -m` with the current folder; InputError if that fails.
+
+    kind: what the object is, for the message.
+    """
     name, _, attribute = path.strip().partition(":")
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.insert(0, os.getcwd())  # stays: worker processes import the module again
@@ -37,16 +41,16 @@ def import_object(path: str, kind: str) -> Any:
 
 
 def registered(kind: str) -> dict[str, str]:
-    """The names that installed packages register as entry points of `gradskew.<kind>s`, with their paths."""
-    found = importlib.metadata.entry_points(group=f"gradskew.{kind}s")
-    return {entry.name.replace("-", "_"): f"{entry.module}:{entry.attr}" for entry in reversed(list(found))}
+    """Return the names that installed packages register as entry points of `gradskew.<kind>s`, with their paths."""
+    points = importlib.metadata.entry_points(group=f"gradskew.{kind}s")
+    return {entry.name.lower().replace("-", "_"): f"{entry.module}:{entry.attr}" for entry in reversed(list(points))}
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """TimeoutError after so many seconds; without a limit outside the main thread, or inside compiled code.
+    """Raise TimeoutError if the block takes longer, in seconds; not outside the main thread, nor in compiled code.
 
-    What runs inside may catch exceptions: the signal comes as none that `except Exception` would catch.
+    The block itself sees a BaseException, which its `except Exception` does not catch.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -67,9 +71,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 class _Expired(BaseException):
-    """The time is up."""
+    """The signal of `time_limit`."""
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line."""
+    """Return an error's type and message as one line of at most 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

@@ -1,9 +1,9 @@
 """Compiled passes over a wide float32 matrix on the CPU, at the speed of memory.
 
-torch has no way to sort short columns, nor to form inner products in float64, without writing out what it reads. These
-kernels do both on strips of columns that stay in the cache. They are compiled on first use and kept on disk, and used
-for wide matrices only: a small federation never waits for the compiler. Columns are cut into chunks whatever the number
-of threads, and their sums are added in order, so results do not depend on it.
+torch cannot sort short columns, or form inner products in float64, without writing a copy of the matrix. These kernels
+do both on strips of columns that stay in the cache. They are compiled on first use, kept on disk, and used for wide
+matrices only, so that a small federation does not wait for the compiler. The chunks of columns and the order in which
+their sums are added do not depend on the number of threads, and so the results do not either.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import torch
 from numba import njit
 from torch import Tensor
 
-CHUNK = 1 << 16  # columns that one call takes
-STRIP = 256  # columns that stay in the cache
+CHUNK = 1 << 16  # columns of one call
+STRIP = 256  # columns that are in the cache together
 
 
 def gram(updates: Tensor, centre: int) -> Tensor:
-    """Inner products of the rows around one of them: (n, n) float64."""
+    """Return the inner products of the rows minus the row `centre`: (n, n) float64."""
     rows, m = updates.numpy(), -(-len(updates) // 4) * 4
     parts = _over_columns(updates.shape[1], CHUNK, lambda a, b: _gram(rows, a, b, centre, np.zeros((m, m))))
     lower = np.tril(sum(parts))[: len(rows), : len(rows)]
@@ -30,7 +30,7 @@ def gram(updates: Tensor, centre: int) -> Tensor:
 
 
 def squared_distances_to(updates: Tensor, centre: Tensor) -> Tensor:
-    """Squared distances of the rows to a vector (d,): (n,) float64."""
+    """Return the squared distances of the rows to a vector (d,): (n,) float64."""
     rows, middle = updates.numpy(), centre.numpy()
     parts = _over_columns(len(middle), CHUNK, lambda a, b: _squares(rows, a, middle[a:b], np.zeros(len(rows))))
     return torch.from_numpy(sum(parts))
@@ -45,20 +45,19 @@ def combine(updates: Tensor, weights: Tensor, value: Tensor) -> None:
 def sorted_mean(
     updates: Tensor,
     mixing: Tensor | None,
-    network: tuple[np.ndarray, np.ndarray],
+    comparisons: tuple[np.ndarray, np.ndarray],
     first: int,
     last: int,
     value: Tensor,
 ) -> None:
     """Write the mean of the sorted rows first, ..., last - 1 of every column to value (d,).
 
-    mixing: (m, n) float64 if mixtures of the rows are to be sorted, which are formed strip by strip and rounded to the
-    type of value. network: the row that gets the smaller entry and the row that gets the larger, one comparison each.
+    mixing: (m, n) float64: sort the mixed rows `mixing @ updates`, formed strip by strip and rounded to the dtype of
+    value. comparisons: of each comparison the row that gets the smaller entry and the row that gets the larger.
     """
-    rows, out, (low, high) = updates.numpy(), value.numpy(), network
+    rows, out, (low, high) = updates.numpy(), value.numpy(), comparisons
     factors = np.empty((0, 0)) if mixing is None else np.ascontiguousarray(mixing.numpy())
-    kind = rows if mixing is None else out  # an array of the type in which entries are compared
-    empty = kind[:0].ravel()
+    empty = (rows if mixing is None else out)[:0].ravel()  # of the dtype in which entries are compared
     parts = _over_columns(
         len(out), CHUNK, lambda a, b: _sorted_mean(rows, a, factors, empty, low, high, first, last, out[a:b])
     )
@@ -66,9 +65,9 @@ def sorted_mean(
 
 
 def _over_columns(d: int, step: int, work: Callable[[int, int], Any]) -> Iterator[Any]:
-    """The results of work(start, stop) on chunks of columns, in order, on as many threads as torch uses.
+    """Yield the results of work(start, stop) on chunks of columns, in order, from as many threads as torch uses.
 
-    Take each as it comes: together they may be as large as the rows.
+    Use each before the next: together they may be as large as the rows.
     """
     starts = range(0, d, step)
     with ThreadPoolExecutor(min(torch.get_num_threads(), len(starts))) as pool:
@@ -76,11 +75,11 @@ def _over_columns(d: int, step: int, work: Callable[[int, int], Any]) -> Iterato
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first use; keep the machine code on disk, where there is a place for it."""
+    """Compile a function on first use and keep the machine code on disk, if a folder can be written."""
     flags = {"reassoc", "contract", "nsz"}
     try:
         return njit(nogil=True, fastmath=flags, cache=True)(function)
-    except RuntimeError:  # no folder that can be written
+    except RuntimeError:  # none can
         return njit(nogil=True, fastmath=flags)(function)
 
 

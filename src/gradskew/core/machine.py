@@ -1,4 +1,4 @@
-"""What the machine gives this process: cores and memory, as far as the control groups of a container leave them."""
+"""The processor cores and the memory that this process may use, with the limits of its control groups (containers)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ROOT = Path("/")
 
 
 class Memory(NamedTuple):
-    """Bytes: how many this process may use in all, and how many of them nobody uses now."""
+    """Bytes that this process may use: in total, and those that are free now."""
 
     total: int
     free: int
 
 
 def cores(root: Path = ROOT) -> int:
-    """The processor cores that this process may keep busy: its affinity, and the quota of its control groups."""
+    """Return the number of processor cores that this process may use, by its affinity and its control groups."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for group in _groups(root, "cpu"):
         with suppress(OSError, ValueError, ZeroDivisionError):
@@ -36,66 +36,66 @@ def cores(root: Path = ROOT) -> int:
 
 
 def memory(root: Path = ROOT) -> Memory | None:
-    """The machine's memory, or the least that a control group leaves of it; None where the system does not tell."""
-    found = _whole(root)
-    if found is None:
+    """Return the memory of the machine, or less if a control group limits it; None if the system does not say."""
+    machine = _machine_memory(root)
+    if machine is None:
         return None
-    total, free = found
+    total, free = machine
     for group in _groups(root, "memory"):
         with suppress(OSError, ValueError):
-            second = (group / "memory.max").exists()
-            limit = int((group / ("memory.max" if second else "memory.limit_in_bytes")).read_text())
-            used = int((group / ("memory.current" if second else "memory.usage_in_bytes")).read_text())
+            version2 = (group / "memory.max").exists()
+            limit = int((group / ("memory.max" if version2 else "memory.limit_in_bytes")).read_text())
+            used = int((group / ("memory.current" if version2 else "memory.usage_in_bytes")).read_text())
             stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-            cached = int(stat.get("inactive_file" if second else "total_inactive_file", 0))  # given back when needed
+            cached = int(stat.get("inactive_file" if version2 else "total_inactive_file", 0))  # freed when needed
             total, free = min(total, limit), min(free, max(0, limit - used + cached))
     return Memory(total, free)
 
 
 def resident() -> int:
-    """Bytes of this process that are in memory now; 0 where the system does not tell."""
-    return _of_process("VmRSS")
+    """Return the bytes of this process that are in memory now; 0 if the system does not say."""
+    return _process_bytes("VmRSS")
 
 
 def reset_peak() -> None:
-    """Count the peak of this process from now on, where the system lets us. What was freed before goes back to it."""
-    with suppress(OSError, AttributeError):  # the C library of Linux keeps it otherwise
+    """Return freed memory to the system and count the peak of this process from now on, if the system can."""
+    with suppress(OSError, AttributeError):  # else the C library of Linux keeps it
         ctypes.CDLL(None).malloc_trim(0)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak() -> int:
-    """The most bytes that this process had in memory, since `reset_peak` or since it started."""
-    return _of_process("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Return the most bytes that this process had in memory, since `reset_peak` or since its start."""
+    return _process_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _of_process(name: str) -> int:
+def _process_bytes(name: str) -> int:
     with suppress(OSError, ValueError, LookupError):
-        return 1024 * _table(Path("/proc/self/status"))[name]
+        return 1024 * _kilobytes(Path("/proc/self/status"))[name]
     return 0
 
 
-def _whole(root: Path) -> Memory | None:
+def _machine_memory(root: Path) -> Memory | None:
     with suppress(OSError, ValueError, LookupError):
-        kilobytes = _table(root / "proc/meminfo")
+        kilobytes = _kilobytes(root / "proc/meminfo")
         return Memory(1024 * kilobytes["MemTotal"], 1024 * kilobytes["MemAvailable"])
     return None
 
 
-def _table(path: Path) -> dict[str, int]:
-    """Lines such as `VmRSS:  1916 kB`, by name."""
+def _kilobytes(path: Path) -> dict[str, int]:
+    """Read the lines of a file such as `VmRSS:  1916 kB`, by name."""
     lines = (line.partition(":") for line in path.read_text().splitlines())
     return {name: int(rest.split()[0]) for name, _, rest in lines if rest.strip().endswith("kB")}
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of this process's control group and of those around it, in which the controller's files lie."""
+    """Yield the folders with a controller's files, of this process's control group and of its parents."""
     with suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers and controller not in controllers.split(","):
                 continue
             top = root / "sys/fs/cgroup" / controllers
-            group = top / path.lstrip("/")  # in a container it may be named from outside, and its files lie at the top
+            group = top / path.lstrip("/")  # perhaps the host's name for it; a container has the files at the top
             yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top))

@@ -1,4 +1,4 @@
-"""Fix how torch computes: threads, precision of products, deterministic algorithms."""
+"""How torch computes: threads, precision of products, deterministic algorithms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .errors import InputError
 def fixed_threads(count: int) -> Iterator[None]:
     """Compute with `count` intra-op threads in torch, BLAS and OpenMP, whatever the environment says.
 
-    Sums, dot products and so trained weights differ in their last bits between 1 and 2 threads.
+    Sums and dot products, and so trained weights, differ in their last bits between 1 and 2 threads.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -29,13 +29,13 @@ def fixed_threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def float32_products(device: str, tf32: bool = False) -> Iterator[None]:
-    """Matrix products and convolutions in float32, or in TF32, whatever the caller has chosen; no outer autocast.
+    """Compute matrix products and convolutions in float32, or in TF32 if asked, without the caller's autocast.
 
-    Left alone, torch takes TF32 for convolutions on CUDA.
+    By default torch computes convolutions on CUDA in TF32.
     """
     try:
         products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    except RuntimeError:  # torch tells its old switches only while its new ones agree with them
+    except RuntimeError:  # torch refuses to read its old switches if its new ones contradict them
         raise InputError("reset torch.backends' fp32_precision: the precision of a run is an option of it") from None
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = tf32
@@ -49,17 +49,18 @@ def float32_products(device: str, tf32: bool = False) -> Iterator[None]:
 
 @contextmanager
 def deterministic(device: str) -> Iterator[None]:
-    """Deterministic algorithms on a GPU, and none chosen by a timing; a CPU has no others."""
+    """Use deterministic algorithms on a GPU, and none chosen by a timing. On a CPU all are deterministic."""
     if torch.device(device).type == "cpu":
         yield
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    timed = torch.backends.cudnn.benchmark
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = False
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before, warn_only=warned)
-        torch.backends.cudnn.benchmark = timed
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        torch.backends.cudnn.benchmark = benchmark

@@ -1,29 +1,19 @@
-"""Whose settings: options that a preset sets in bulk, by name. What is not listed keeps its default.
-
-paper: each definition follows its own paper. strike-authors: what the STRIKE authors' released scripts do, for
-reproducing their tables. byzfl: what ByzFL does, for comparing with it.
-"""
+"""Presets: whose settings the options of all methods take. Each method has its own in its class attribute `presets`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
-    "paper": {},
-    "strike-authors": {
-        "median": {"middle": "upper"},
-        "aksel": {"middle": "upper"},
-        "bucketing": {"told_f": "f/s"},
-        "nnm": {"itself": False},
-        "mimic": {"variant": "strike-authors"},
-        "strike": {"middle": "upper", "max_alpha": 10.0, "few": "extrapolate"},
-        "run": {"redraw_knowledge": True, "buffers": "aggregated"},
-    },
-    "byzfl": {
-        "multikrum": {"neighbours": "n-f-1"},
-        "rfa": {"start": "zero", "steps": 3, "nu": 0.1},
-        "cclip": {"tau": 100.0},
-        "ipm": {"epsilon": 2.0},
-    },
+from .errors import unknown
+
+PRESETS: Mapping[str, str] = {
+    "paper": "each definition follows its own paper",
+    "strike-authors": "what the STRIKE authors' released scripts do, for reproducing their tables",
+    "byzfl": "what ByzFL does, for comparing with it",
 }
+
+
+def check_preset(name: str) -> None:
+    """Raise InputError unless this is the name of a preset; it names the nearest."""
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)

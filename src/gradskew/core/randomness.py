@@ -1,6 +1,6 @@
-"""Derive seeds by hash, and make generators from them.
+"""Seeds by hash, and generators from them.
 
-A draw depends on what it is for, and on nothing that was drawn before.
+A draw depends on its purpose, round and client, and on no earlier draw.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ import torch
 
 
 def derive(seed: int, purpose: str, *where: int) -> int:
-    """A 128-bit seed from SHA-256 of (seed, purpose, where): where is the round, or the round and the client.
+    """Return a 128-bit seed: the first half of the SHA-256 of "seed/purpose/where".
 
-    Fields are written out with separators, never packed by shifting.
+    where: the round, or the round and the client.
     """
     text = "/".join([str(seed), purpose, *map(str, where)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 
 
 def torch_seed(seed: int, purpose: str, *where: int) -> int:
-    """The 32 bits of `derive` that a torch CPU generator keeps of its seed."""
+    """Return the lowest 32 bits of `derive`, as torch's CPU generator keeps no more of its seed."""
     return derive(seed, purpose, *where) & 0xFFFFFFFF
 
 
 def generator(seed: int, purpose: str, *where: int) -> torch.Generator:
-    """A fresh torch CPU generator: make it, use it, drop it."""
+    """Return a new torch CPU generator with the seed `torch_seed`. Use it for one purpose only."""
     return torch.Generator().manual_seed(torch_seed(seed, purpose, *where))
 
 
 def numpy_generator(seed: int, purpose: str, *where: int) -> np.random.Generator:
-    """A fresh NumPy generator with the whole 128-bit seed."""
+    """Return a new NumPy generator with the 128-bit seed `derive`."""
     return np.random.Generator(np.random.PCG64(derive(seed, purpose, *where)))
 
 
 @contextmanager
 def drawing(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Inside, a module draws from torch's global generators, seeded here; afterwards they are as they were."""
+    """Seed torch's global generators, of the CPU and of the device, within the block, and restore them afterwards."""
     gpus = [torch.device(device)] if torch.device(device).type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would also seed the devices that are not forked

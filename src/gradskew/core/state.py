@@ -1,4 +1,4 @@
-"""What a rule or an attack remembers from round to round, handled as a PyTorch user expects."""
+"""The state of a rule or an attack between rounds, with PyTorch's methods."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from .names import Named
 
 @dataclass(frozen=True, kw_only=True)
 class Stateful(Named):
-    """A named, frozen set of hyperparameters with one private dictionary of tensors and integers as state."""
+    """A named, frozen set of hyperparameters, and a state: a private dictionary of tensors and integers."""
 
     _state: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def reset(self) -> None:
-        """Forget everything: the state before the first round."""
+        """Return to the state before the first round."""
         self._state.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of the state."""
+        """Return a copy of the state."""
         return {key: _copy(value) for key, value in self._state.items()}
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        """Whether this can be the state of such an object for rows of d entries; overridden by who knows better."""
+        """Return whether `state` may be a state of this object for rows of d entries; subclasses check theirs."""
         return True
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace the state by a copy of `state`."""
-        fresh = {key: _copy(value) for key, value in state.items()}
+        copied = {key: _copy(value) for key, value in state.items()}
         self._state.clear()
-        self._state.update(fresh)
+        self._state.update(copied)
 
 
 def _copy(value: Any) -> Any:
@@ -41,6 +41,6 @@ def _copy(value: Any) -> Any:
 
 
 def is_row(value: Any, d: int) -> bool:
-    """Whether it is a finite row of d entries."""
+    """Return whether a value is a finite floating-point tensor (d,)."""
     good = isinstance(value, Tensor) and value.shape == (d,) and value.is_floating_point()
     return good and bool(value.isfinite().all())

@@ -1,11 +1,11 @@
-"""A data set as tensors, and how it becomes a network's input."""
+"""A data set as tensors, and how a network gets to see it."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -19,29 +19,37 @@ from ..core.names import Named
 
 Array = np.ndarray[Any, Any]
 
-EVALUATED, PIXELS = 1000, 1 << 25  # images at once, and entries of them, at most, that a test looks at
+MAX_TEST_BATCH = 1000  # inputs of a batch in a test
+MAX_TEST_ENTRIES = 1 << 25  # entries of all the inputs of such a batch
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images as stored (N, ...), of any dtype, and labels (N,) int64.
+    """The training or the test part of a data set.
 
-    writers (N,) int64: who wrote each, as an index into the sorted ids, if known.
+    inputs: (N, *shape), as they are stored, of any dtype. labels: (N,) int64. writers: (N,) int64, the writer of each
+    input as an index into the sorted ids; None if the writers are unknown.
     """
 
-    images: Tensor
+    inputs: Tensor
     labels: Tensor
     writers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def images(self) -> Tensor:
+        """The inputs, by the name that suits images."""
+        return self.inputs
+
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and test images with labels 0..num_classes-1.
+    """Training and test inputs with labels 0, ..., num_classes - 1.
 
-    Networks see `scale * image + shift` in float32, broadcast over an image: bytes stay bytes until they are needed.
+    Networks get `scale * input + shift` in float32; scale and shift are broadcast over the shape of an input. Inputs
+    that are stored as bytes stay bytes until then. Raises InputError if the parts do not fit together.
     """
 
     train: Split
@@ -57,50 +65,50 @@ class Dataset:
             got = f"{str(split.labels.dtype).removeprefix('torch.')} of shape {tuple(split.labels.shape)}"
             check(good, f"the {name} labels must be int64 of shape (N,), not {got}")
             check(len(split) > 0, f"the {name} part of the data set is empty")
-            same = len(split.images) == len(split.labels)
-            check(same, f"the {name} part has {len(split.images)} images and {len(split.labels)} labels")
-            shape = tuple(split.images.shape[1:])
-            check(shape == self.shape, f"training images have the shape {self.shape}, {name} images {shape}")
-            check(split.images.numel() > 0, f"images of shape {shape} have no pixels")
+            same = len(split.inputs) == len(split.labels)
+            check(same, f"the {name} part has {len(split.inputs)} inputs and {len(split.labels)} labels")
+            shape = tuple(split.inputs.shape[1:])
+            check(shape == self.shape, f"training inputs have the shape {self.shape}, {name} inputs {shape}")
+            check(split.inputs.numel() > 0, f"inputs of shape {shape} have no entries")
             check_labels(name, int(split.labels.min()), int(split.labels.max()), self.num_classes)
             if split.writers is not None:
                 good = split.writers.dtype == torch.int64 and split.writers.shape == split.labels.shape
-                check(good, f"the {name} writers must be int64 of shape {tuple(split.labels.shape)}, one an image")
+                check(good, f"the {name} writers must be int64 of shape {tuple(split.labels.shape)}, one per input")
                 check(int(split.writers.min()) >= 0, f"the {name} writers must be numbered from 0")
-            if split.images.is_floating_point():
-                check(bool(split.images.isfinite().all()), f"the {name} images have non-finite entries")
+            if split.inputs.is_floating_point():
+                check(bool(split.inputs.isfinite().all()), f"the {name} inputs have non-finite entries")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one image."""
-        return tuple(self.train.images.shape[1:])
+        """The shape of one input."""
+        return tuple(self.train.inputs.shape[1:])
 
     @property
     def at_once(self) -> int:
-        """How many images a test looks at at once."""
-        return max(1, min(EVALUATED, PIXELS // math.prod(self.shape)))
+        """The number of inputs in a batch of a test, so that the batch fits into memory."""
+        return max(1, min(MAX_TEST_BATCH, MAX_TEST_ENTRIES // math.prod(self.shape)))
 
-    def inputs(self, images: Tensor) -> Tensor:
-        """Stored images as a network's input: float32, of the same shape."""
-        return images.to(torch.float32) * self.scale + self.shift
+    def inputs(self, stored: Tensor) -> Tensor:
+        """Convert stored inputs (k, *shape) to what a network gets: float32 of the same shape."""
+        return stored.to(torch.float32) * self.scale + self.shift
 
     def to(self, device: torch.device | str) -> Dataset:
-        """The same data set on a device."""
-        if torch.device(device) == self.train.images.device:
+        """Return the data set on a device; the writers stay where they are."""
+        if torch.device(device) == self.train.inputs.device:
             return self
         train, test = (
-            replace(split, images=split.images.to(device), labels=split.labels.to(device))
+            replace(split, inputs=split.inputs.to(device), labels=split.labels.to(device))
             for split in (self.train, self.test)
         )
         return replace(self, train=train, test=test, scale=self.scale.to(device), shift=self.shift.to(device))
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that a run can see of the data."""
+        """SHA-256 of the values, dtypes and shapes of all tensors and of num_classes, in hexadecimal."""
         total = hashlib.sha256(f"{self.num_classes} classes".encode())
         tensors = [self.scale, self.shift]
         for split in (self.train, self.test):
-            tensors += [split.images, split.labels]
+            tensors += [split.inputs, split.labels]
             tensors += [] if split.writers is None else [split.writers]
         for tensor in tensors:
             array = tensor.cpu().contiguous().numpy()
@@ -110,24 +118,25 @@ class Dataset:
 
 
 def check_labels(name: str, low: int, high: int, num_classes: int) -> None:
-    """The least and the greatest label of a part are classes."""
+    """Raise InputError unless the lowest and the highest label of the part `name` are classes."""
     inside = low >= 0 and high < num_classes
     check(inside, f"the {name} labels run from {low} to {high}: 0 to {num_classes - 1} is allowed")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Named, ABC):
-    """Where a data set comes from. Loaded once per process."""
+    """A data set that can be loaded. Equal sources share one Dataset per process."""
 
     min_samples: ClassVar[int] = 10  # per client, under a Dirichlet partition
     partition: ClassVar[str] = "dirichlet"  # unless told otherwise
+    recipe: ClassVar[Mapping[str, Any]] = {}  # the options of `bench` that fit it; chosen by unattacked runs alone
 
     @abstractmethod
     def read(self) -> Dataset:
-        """Read the data set from its files."""
+        """Read the data set from its files; InputError if that fails."""
 
     def load(self, read: Callable[[], Dataset] | None = None) -> Dataset:
-        """The data set; every later call gives the same object. read: how to get it here, if not from its files."""
+        """Return the data set, the same object at every call. The first call makes it by `read`, or by `self.read`."""
         if self not in _loaded:
             _loaded[self] = (read or self.read)()
         return _loaded[self]

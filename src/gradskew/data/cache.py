@@ -1,8 +1,9 @@
-"""Decoded data sets on disk, so that a second start waits for nothing and all workers share the memory.
+"""Decoded data sets on disk, so that a second run starts at once and all workers share the memory.
 
 The folder is `$GRADSKEW_CACHE`, else `gradskew` in `$XDG_CACHE_HOME` or `~/.cache`; it may be deleted at any time. An
-entry is a folder of .npy files under the SHA-256 of what it was made from; `index` knows the files seen before by size
-and time. Every entry appears at once and whole.
+entry is a folder of .npy files, named by the SHA-256 of the data set's name and of the files it was decoded from. It is
+written under another name and then renamed, so that no reader finds half of it. `index` keeps the SHA-256 of files
+by their sizes and times, so that unchanged files are not read again.
 """
 
 from __future__ import annotations
@@ -24,71 +25,74 @@ from ..core.files import is_sha256, write
 from .arrays import put_together, take_apart
 from .base import Dataset
 
-FORMAT = 2  # counts up when an entry would look different, or be decoded differently
-FORGOTTEN = 86_400.0  # seconds after which an unfinished entry is nobody's
+FORMAT = 3  # to be raised when entries are written or data sets are decoded in another way
+MAX_AGE = 86_400.0  # seconds: an older temporary folder was left by a process that was killed
 ABOUT = "dataset.json"
 
 
 def root() -> Path:
-    """The folder of the cache."""
+    """Return the folder of the cache; RuntimeError if the user has no home."""
     if own := os.environ.get("GRADSKEW_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gradskew"
 
 
-def through(name: str, folder: Path, files: Sequence[Path], make: Callable[[], Dataset]) -> Dataset:
-    """The data set `name` from the cache, or else made and put there; files: what it is made from, in `folder`."""
+def load_or_make(name: str, folder: Path, files: Sequence[Path], make: Callable[[], Dataset]) -> Dataset:
+    """Return the data set `name` from the cache; if it has none, make it and store it.
+
+    files: the files in `folder` that `make` reads. If the cache cannot be written, a warning says so.
+    """
     try:
         cache = root()
-    except RuntimeError:  # no home
+    except RuntimeError:
         return make()
-    content = _content(cache, folder, files)
+    content = _content_digest(cache, folder, files)
     entry = cache / hashlib.sha256(f"{FORMAT}\n{name}\n{content}".encode()).hexdigest()
-    found = _load(entry)
-    if found is not None:
-        return found
+    stored = _load(entry)
+    if stored is not None:
+        return stored
     dataset = make()
     try:
         _store(dataset, name, entry)
     except OSError as error:
         reason = error.strerror or error
         warn(f"gradskew: cannot write the cache {str(cache)!r} ({reason}): decoded for this run only")
-    return _load(entry) or dataset
+    return _load(entry) or dataset  # the stored one, as its memory is shared
 
 
-def _content(cache: Path, folder: Path, files: Sequence[Path]) -> str:
-    """SHA-256 of the files' names within the folder and their contents."""
-    seen = [[str(path.relative_to(folder)), *_stamp(path)] for path in files]
-    known = hashlib.sha256(json.dumps([str(folder.resolve()), seen]).encode()).hexdigest()
-    note = cache / "index" / known
+def _content_digest(cache: Path, folder: Path, files: Sequence[Path]) -> str:
+    """Return the SHA-256 of the files' paths in the folder, sizes and contents, from the index if it has them."""
+    stamps = [[str(path.relative_to(folder)), *_size_and_time(path)] for path in files]
+    key = hashlib.sha256(json.dumps([str(folder.resolve()), stamps]).encode()).hexdigest()
+    indexed = cache / "index" / key
     with suppress(OSError, ValueError):
-        if is_sha256(digest := note.read_text("ascii")):  # a power cut may have left zeros
+        if is_sha256(digest := indexed.read_text("ascii")):  # after a power cut it may hold zeros
             return digest
     total = hashlib.sha256()
-    for path, (relative, size, _) in zip(files, seen, strict=True):
+    for path, (relative, size, _) in zip(files, stamps, strict=True):
         total.update(os.fsencode(f"{relative}\n{size}\n"))
         with path.open("rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
-    with suppress(OSError), _fresh(cache) as new:
-        (new / known).write_text(total.hexdigest())
-        note.parent.mkdir(exist_ok=True)
-        (new / known).replace(note)
+    with suppress(OSError), _temporary_folder(cache) as new:
+        (new / key).write_text(total.hexdigest())
+        indexed.parent.mkdir(exist_ok=True)
+        (new / key).replace(indexed)
     return total.hexdigest()
 
 
-def _stamp(path: Path) -> list[int]:
-    """What changes when a file does: its size in bytes and its time in nanoseconds."""
+def _size_and_time(path: Path) -> list[int]:
+    """Return a file's size in bytes and the time of its last change in nanoseconds."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 @contextmanager
-def _fresh(cache: Path) -> Iterator[Path]:
-    """A new folder in the cache, gone afterwards. Old ones of processes that were killed go too."""
+def _temporary_folder(cache: Path) -> Iterator[Path]:
+    """Make a folder in the cache and remove it afterwards, together with those that killed processes left."""
     cache.mkdir(parents=True, exist_ok=True)
     for old in cache.glob(".new-*"):
         with suppress(OSError):
-            if time.time() - old.stat().st_mtime > FORGOTTEN:
+            if time.time() - old.stat().st_mtime > MAX_AGE:
                 shutil.rmtree(old)
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
     try:
@@ -99,42 +103,45 @@ def _fresh(cache: Path) -> Iterator[Path]:
 
 def _store(dataset: Dataset, name: str, entry: Path) -> None:
     """Write the entry, whole or not at all."""
-    with _fresh(entry.parent) as new:
-        made = new / "entry"
-        made.mkdir()
+    with _temporary_folder(entry.parent) as new:
+        written = new / "entry"
+        written.mkdir()
         arrays, about = take_apart(dataset)
         stamps = {}
         for kind, values in arrays.items():
-            path = made / f"{kind}.npy"
+            path = written / f"{kind}.npy"
             with path.open("wb") as file:
                 np.save(file, values)
                 file.flush()
                 os.fsync(file.fileno())
-            stamps[path.name] = _stamp(path)
+            stamps[path.name] = _size_and_time(path)
         about |= {"name": name, "files": stamps}
-        write(made / ABOUT, json.dumps({"about": about, "sha256": _checksum(about)}, indent=1))
+        write(written / ABOUT, json.dumps({"about": about, "sha256": _checksum(about)}, indent=1))
         try:
-            made.rename(entry)
+            written.rename(entry)
         except OSError:
-            if not entry.is_dir():  # else another process was first
+            if not entry.is_dir():  # else another process was faster
                 raise
 
 
 def _load(entry: Path) -> Dataset | None:
-    """The entry, its arrays mapped into memory copy-on-write; None if there is none. A damaged one is discarded."""
+    """Return the data set of an entry, its arrays mapped copy-on-write; None if it is missing or damaged.
+
+    A damaged entry is removed.
+    """
     if not entry.is_dir():
         return None
     try:
         content = json.loads((entry / ABOUT).read_text())
         about = content["about"]
         good = content["sha256"] == _checksum(about)
-        good = good and all(_stamp(entry / name) == stamp for name, stamp in about["files"].items())
+        good = good and all(_size_and_time(entry / name) == stamp for name, stamp in about["files"].items())
         if not good:
-            raise ValueError("not as it was written")
+            raise ValueError("changed since it was written")
         arrays = {name.removesuffix(".npy"): np.load(entry / name, mmap_mode="c") for name in about["files"]}
         return put_together(arrays, about)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        with suppress(OSError), _fresh(entry.parent) as new:
+        with suppress(OSError), _temporary_folder(entry.parent) as new:
             entry.rename(new / "damaged")
         return None
 

@@ -1,29 +1,31 @@
-"""CIFAR-10, in the three layouts in which it is handed round."""
+"""CIFAR-10: binary batches, Python batches or parquet files."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from . import cifar_batches
-from .file_source import FileSource, Layout
+from .file_source import PHOTOS, FileSource, Layout
 from .images import Format
-from .parquet import Table
+from .parquet import ParquetTable
 
-PARQUET = Table(images="img", labels="label", format=Format(size=32))
+PARQUET = ParquetTable(images="img", labels="label", format=Format(size=32))
 
 
 @dataclass(frozen=True, kw_only=True)
 class CIFAR10(FileSource):
     """50,000 + 10,000 photographs in 10 classes, 32 x 32 in colour: binary batches, Python batches or parquet.
 
-    train_size, test_size: use only so many images, by a draw that is always the same; None means all.
+    train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
     key: ClassVar[str] = "cifar10"
     source: ClassVar[str] = "Krizhevsky, 2009"
     num_classes: ClassVar[int] = 10
+    recipe: ClassVar[Mapping[str, Any]] = {**PHOTOS, "rounds": 60}
     mean: ClassVar[tuple[float, ...]] = (0.4914, 0.4822, 0.4465)
     std: ClassVar[tuple[float, ...]] = (0.2023, 0.1994, 0.2010)
     hub: ClassVar[str] = "uoft-cs/cifar10"

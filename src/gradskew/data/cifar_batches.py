@@ -1,4 +1,4 @@
-"""CIFAR-10's original batches: five files to train, one to test, in a binary and in a Python version."""
+"""CIFAR-10's original batches: five training files and one test file, in a binary and in a Python version."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ ROW = 3 * 32 * 32
 
 
 def find(folder: Path) -> Layout | None:
-    """The batches in a folder, or in the folder that their archive makes in it."""
+    """Return the layout of a folder with the batches, or with their unpacked archive; None if it has neither.
+
+    InputError if some of the batches are missing.
+    """
     versions = (("cifar-10-batches-bin", ".bin", read_binary), ("cifar-10-batches-py", "", read_python))
-    for inside, suffix, read in versions:
-        for home in (folder, folder / inside):
+    for unpacked, suffix, read in versions:
+        for home in (folder, folder / unpacked):
             files = [home / f"{name}{suffix}" for name in NAMES]
             missing = [path.name for path in files if not path.is_file()]
             if len(missing) < len(files):
@@ -37,25 +40,25 @@ def _layout(folder: Path, files: Sequence[Path], read: Callable[[Path], tuple[Ar
         images, labels = zip(*map(read, paths), strict=True)
         return Part(np.concatenate(labels), np.concatenate(images).__getitem__)
 
-    return Layout.of(folder, files[:-1], files[-1:], part)
+    return Layout.of_parts(folder, files[:-1], files[-1:], part)
 
 
 def read_binary(path: Path) -> tuple[Array, Array]:
-    """Images (N, 3, 32, 32) and labels (N,): a row of 3,073 bytes each, the label first."""
+    """Read images (N, 3, 32, 32) uint8 and labels (N,) int64 from rows of 3,073 bytes, each with the label first."""
     content = np.fromfile(path, np.uint8)
     whole = len(content) > 0 and len(content) % (1 + ROW) == 0
-    check(whole, f"{str(path)!r} holds {len(content)} bytes, no whole number of images: is the download complete?")
+    check(whole, f"{str(path)!r} holds {len(content)} bytes, not a whole number of images: is the download complete?")
     rows = content.reshape(-1, 1 + ROW)
     return rows[:, 1:].reshape(SHAPE), rows[:, 0].astype(np.int64)
 
 
 def read_python(path: Path) -> tuple[Array, Array]:
-    """Images (N, 3, 32, 32) and labels (N,): a dictionary, pickled by Python 2."""
-    wrong = InputError(f"{str(path)!r} is no Python batch of CIFAR-10, or damaged")
+    """Read images (N, 3, 32, 32) uint8 and labels (N,) int64 from a dictionary that Python 2 pickled."""
+    wrong = InputError(f"{str(path)!r} is not a Python batch of CIFAR-10, or damaged")
     with path.open("rb") as file:
         try:
             content = _Unpickler(file, encoding="bytes").load()
-            data, labels = (_plain(content[key]) for key in (b"data", b"labels"))
+            data, labels = (_to_array(content[key]) for key in (b"data", b"labels"))
         except InputError as error:
             raise InputError(f"{str(path)!r}: {error}") from None
         except Exception:  # a pickle is a program: it may fail in any way
@@ -66,8 +69,8 @@ def read_python(path: Path) -> tuple[Array, Array]:
     return data.reshape(SHAPE), labels.astype(np.int64)
 
 
-class _Type:
-    """Stands for a numpy.dtype in a pickle: of whole numbers, nothing else."""
+class _DType:
+    """What the unpickler makes instead of a numpy.dtype; it accepts whole numbers only."""
 
     def __init__(self, name: bytes | str, *flags: object):
         text = name.decode("ascii") if isinstance(name, bytes) else name
@@ -76,40 +79,40 @@ class _Type:
         self.dtype = np.dtype(text)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        big = state[1] in (b">", ">")
-        self.dtype = self.dtype.newbyteorder(">" if big else "<")
+        big_endian = state[1] in (b">", ">")
+        self.dtype = self.dtype.newbyteorder(">" if big_endian else "<")
 
 
 class _Array:
-    """Stands for a numpy.ndarray in a pickle. NumPy itself would believe a file that calls its bytes addresses."""
+    """What the unpickler makes instead of a numpy.ndarray, which would take bytes of the file for memory addresses."""
 
     values: Array | None = None
 
-    def __init__(self, *blank: object):
-        """What is in it comes with its state."""
+    def __init__(self, *_: object):
+        """Make an empty array, which `__setstate__` fills."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, kind, by_columns, content = state
-        self.values = np.frombuffer(content, kind.dtype).reshape(shape, order="F" if by_columns else "C")
+        _, shape, kind, fortran_order, content = state
+        self.values = np.frombuffer(content, kind.dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
-def _plain(value: Any) -> Array:
-    """An array of the pickle, or a list of numbers, as an array."""
+def _to_array(value: Any) -> Array:
+    """Convert an array of the pickle, or a list of numbers, to a NumPy array."""
     return np.array(value.values if isinstance(value, _Array) else value)
 
 
-ADMITTED = {
+ALLOWED = {
     ("numpy", "ndarray"): _Array,
-    ("numpy", "dtype"): _Type,
+    ("numpy", "dtype"): _DType,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
 }
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes arrays and plain containers, and calls nothing else."""
+    """Unpickle arrays and plain containers, and call nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         wanted = f"{module}.{name}"
-        check((module, name) in ADMITTED, f"it asks for {wanted!r:.80}; only arrays and plain containers are read")
-        return ADMITTED[module, name]
+        check((module, name) in ALLOWED, f"it asks for {wanted!r:.80}; only arrays and plain containers are read")
+        return ALLOWED[module, name]

@@ -1,9 +1,10 @@
-"""The embedded data set: no files, no folder."""
+"""scikit-learn's digits, which need no files."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,14 @@ class Digits(Source):
     key: ClassVar[str] = "digits"
     source: ClassVar[str] = "Alpaydin and Kaynak, UCI 1998"
     min_samples: ClassVar[int] = 2
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "model": "mlp(hidden=32)",
+        "rounds": 60,
+        "epochs": 2,
+        "batch": 16,
+        "lr": 0.2,
+        "momentum": 0.9,
+    }
 
     def read(self) -> Dataset:
         from sklearn.datasets import load_digits
@@ -27,6 +36,6 @@ class Digits(Source):
         pixels = torch.from_numpy(images.reshape(-1, 8, 8).astype(np.uint8))
         order = torch.randperm(len(labels), generator=generator(0, "split of the digits"))
         split = Split(pixels[order], torch.from_numpy(labels.astype(np.int64))[order])
-        train = Split(split.images[:1437], split.labels[:1437])
-        test = Split(split.images[1437:], split.labels[1437:])
+        train = Split(split.inputs[:1437], split.labels[:1437])
+        test = Split(split.inputs[1437:], split.labels[1437:])
         return Dataset(train, test, 10, scale=torch.tensor(1 / 16))

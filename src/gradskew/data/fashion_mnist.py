@@ -1,13 +1,14 @@
-"""Fashion-MNIST: IDX files, as Debian and its authors hand them out, or parquet."""
+"""Fashion-MNIST: IDX files, as its authors and Debian distribute them, or parquet files."""
 
 from __future__ import annotations
 
 import gzip
 import math
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,10 +17,10 @@ from torch import Tensor
 from ..core.errors import InputError, check
 from .file_source import FileSource, Layout, Part
 from .images import Format
-from .parquet import Table
+from .parquet import ParquetTable
 
-DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")  # Debian's dataset-fashion-mnist
-PARQUET = Table(images="image", labels="label", format=Format(size=28, colour=False))
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")  # of Debian's package dataset-fashion-mnist
+PARQUET = ParquetTable(images="image", labels="label", format=Format(size=28, colour=False))
 IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
 
 
@@ -27,12 +28,20 @@ IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
 class FashionMNIST(FileSource):
     """60,000 + 10,000 images of clothes in 10 classes, 28 x 28: the four IDX files (gzipped or not), or parquet.
 
-    train_size, test_size: use only so many images, by a draw that is always the same; None means all.
+    train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
     key: ClassVar[str] = "fashion_mnist"
     source: ClassVar[str] = "Xiao et al., 2017"
     num_classes: ClassVar[int] = 10
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "model": "mlp(hidden=100)",
+        "rounds": 40,
+        "epochs": 1,
+        "batch": 32,
+        "lr": 0.1,
+        "momentum": 0.9,
+    }
     mean: ClassVar[float] = 0.2860
     std: ClassVar[float] = 0.3530
     hub: ClassVar[str] = "zalando-datasets/fashion_mnist"
@@ -70,7 +79,7 @@ def _idx_file(folder: Path, name: str) -> Path:
 
 
 def read_idx(folder: Path, name: str, ndim: int) -> Tensor:
-    """The uint8 array in the IDX file `name` or `name.gz` (format: LeCun's MNIST page)."""
+    """Read the uint8 array of `ndim` dimensions in the IDX file `name` or `name.gz` (format: LeCun's MNIST page)."""
     path = _idx_file(folder, name)
     try:
         content = path.read_bytes()
@@ -82,8 +91,6 @@ def read_idx(folder: Path, name: str, ndim: int) -> Tensor:
     good = len(content) >= header and content[:4] == bytes([0, 0, 8, ndim])
     check(good, f"{str(path)!r} is not an IDX file of bytes with {ndim} dimensions")
     shape = [int(size) for size in np.frombuffer(content[4:header], ">u4")]
-    wanted = math.prod(shape)
-    check(
-        len(content) - header == wanted, f"{str(path)!r} holds {len(content) - header} bytes, its header says {wanted}"
-    )
+    size, wanted = len(content) - header, math.prod(shape)
+    check(size == wanted, f"{str(path)!r} holds {size} bytes, its header says {wanted}")
     return torch.from_numpy(np.frombuffer(content[header:], np.uint8).reshape(shape).copy())

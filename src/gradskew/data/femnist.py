@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,26 +12,28 @@ import numpy as np
 
 from ..core.errors import InputError, check
 from .base import Array
-from .file_source import FileSource, Layout, Part, names
+from .file_source import PHOTOS, FileSource, Layout, Part, id_array
 from .images import Format
-from .parquet import Table
+from .parquet import ParquetTable
 
 PIXELS = 28 * 28
-PARQUET = Table(images="image", labels="character", writers="writer_id", format=Format(size=28, colour=False))
+PARQUET = ParquetTable(images="image", labels="character", writers="writer_id", format=Format(size=28, colour=False))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FEMNIST(FileSource):
     """Some 800,000 digits and letters in 62 classes by 3,600 writers, 28 x 28, white paper: LEAF's JSON or parquet.
 
-    Stored as bytes; LEAF's numbers are 255ths, so nothing is lost. Where there is no test part, it is the last tenth of
-    each writer's images, rounded up. train_size, test_size: use only so many images, by a draw that is always the same.
+    Pixels are stored as bytes without loss, as LEAF's numbers are multiples of 1/255. If the folder has no test part,
+    it is the last tenth of each writer's images, rounded up. train_size, test_size: use only so many images, always the
+    same random ones; None means all.
     """
 
     key: ClassVar[str] = "femnist"
     source: ClassVar[str] = "Caldas et al., 2018"
     partition: ClassVar[str] = "writer"
     num_classes: ClassVar[int] = 62
+    recipe: ClassVar[Mapping[str, Any]] = {**PHOTOS, "model": "femnist_cnn", "sampled": 10, "evaluate_every": 10}
     hub: ClassVar[str] = "flwrlabs/femnist"
     advice: ClassVar[str] = (
         "Make LEAF's data/train/*.json and data/test/*.json with https://github.com/TalwalkarLab/leaf, or take the "
@@ -44,12 +46,12 @@ class FEMNIST(FileSource):
             train, test = (sorted((home / part).glob("[!.]*.json")) for part in ("train", "test"))
             if train or test:
                 check(bool(train), f"{str(home / 'train')!r} has no JSON files")
-                return Layout.of(folder, train, test, read_leaf)
+                return Layout.of_parts(folder, train, test, read_leaf)
         return PARQUET.find(folder)
 
 
 def read_leaf(files: Sequence[Path]) -> Part:
-    """The images in LEAF's files, writer by writer."""
+    """Read the images, labels and writers of LEAF's JSON files, writer by writer."""
     parts = [part for path in files for part in _writers(path)]
     check(len(parts) > 0, f"no writers in {', '.join(repr(str(path)) for path in files)}")
     ids, images, labels = zip(*parts, strict=True)
@@ -58,20 +60,21 @@ def read_leaf(files: Sequence[Path]) -> Part:
 
 
 def _writers(path: Path) -> Iterator[tuple[str, Array, Array]]:
-    """Each writer's id, images (k, 28, 28) and labels (k,)."""
+    """Yield each writer's id, images (k, 28, 28) uint8 and labels (k,) int64."""
     try:
         content = json.loads(path.read_bytes())
         users = [(str(user), content["user_data"][user]) for user in content["users"]]
     except (ValueError, RecursionError):
-        raise InputError(f"{str(path)!r} is no JSON: is the download complete?") from None
+        raise InputError(f"{str(path)!r} is not JSON: is the download complete?") from None
     except (LookupError, TypeError):
         raise InputError(f"{str(path)!r} is not LEAF's: it needs `users` and `user_data` of each") from None
-    check(len(names([user for user, _ in users], path)) == len(dict(users)), f"{str(path)!r} names a user twice")
+    check(len(id_array([user for user, _ in users], path)) == len(dict(users)), f"{str(path)!r} names a user twice")
     for user, data in users:
         yield user, *_images(data, f"the writer {user!r} in {str(path)!r}")
 
 
 def _images(data: Any, place: str) -> tuple[Array, Array]:
+    """Return a writer's images (k, 28, 28) uint8 and labels (k,) int64. place: what an error message calls the data."""
     good = isinstance(data, dict) and all(isinstance(data.get(key), list) for key in ("x", "y"))
     check(good, f"{place} has no lists x and y")
     rows, given = data["x"], data["y"]
@@ -81,7 +84,7 @@ def _images(data: Any, place: str) -> tuple[Array, Array]:
         check(size == PIXELS, f"image {number} of {place} has {size} values, not {PIXELS}")
     if not rows:
         return np.empty((0, 28, 28), np.uint8), np.empty(0, np.int64)
-    wrong = f"{place} has images or labels that are no numbers"
+    wrong = f"{place} has images or labels that are not numbers"
     try:
         values, labels = np.array(rows), np.array(given)
     except ValueError:  # lists inside

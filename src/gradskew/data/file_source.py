@@ -1,12 +1,12 @@
-"""Data sets in files: what all of them share, from the folder that a user names to the tensors."""
+"""What data sets in files have in common: from the folder that a user names to the tensors."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,14 +17,24 @@ from ..core.randomness import generator
 from . import cache
 from .base import Array, Dataset, Source, Split, check_labels
 
-LONGEST = 200  # characters of a writer's id
+MAX_ID_LENGTH = 200  # characters of a writer's id
+# The options of `bench` that fit small photographs: the recipe of more than one data set.
+PHOTOS: Mapping[str, Any] = {
+    "model": "cnn(stride=2)",
+    "rounds": 50,
+    "epochs": 1,
+    "batch": 32,
+    "lr": 0.1,
+    "momentum": 0.9,
+}
 
 
 @dataclass(frozen=True)
 class Part:
-    """The training or the test part of a data set, its images not decoded yet.
+    """The training or the test part of a data set, whose images are not decoded yet.
 
-    labels (N,) int64; decode: rising indices (k,) to images (k, ...) uint8; writers (N,): their ids, if known.
+    labels: (N,) int64. decode: from rising indices (k,) to the images (k, ...) uint8. writers: (N,) the id of each
+    image's writer; None if the writers are unknown.
     """
 
     labels: Array
@@ -34,62 +44,68 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index: Array) -> Part:
-        """The images with these rising indices."""
+    def select(self, index: Array) -> Part:
+        """Return the images with these rising indices (k,)."""
         writers = None if self.writers is None else self.writers[index]
-        return Part(self.labels[index], lambda chosen: self.decode(index[chosen]), writers)
+        return Part(self.labels[index], lambda selected: self.decode(index[selected]), writers)
 
-    def draw(self, option: str, size: int | None) -> Part:
-        """`size` images in their order, by a draw that is always the same; None means all."""
+    def sample(self, option: str, size: int | None) -> Part:
+        """Draw `size` images, always the same for the same option, and keep their order; None means all images."""
         if size is None:
             return self
         check(size <= len(self), f"{option} = {size}, but that part has only {len(self)} images")
         order = torch.randperm(len(self), generator=generator(0, option))
-        return self.take(order[:size].sort().values.numpy())
+        return self.select(order[:size].sort().values.numpy())
 
     def hold_out(self) -> tuple[Part, Part]:
-        """The training and the test part: of each writer's images the last tenth, rounded up, is for the test."""
+        """Divide into a training and a test part: the last tenth of each writer's images, rounded up, is for the test.
+
+        InputError if a writer has only one image.
+        """
         ids, writer, counts = np.unique(np.asarray(self.writers), return_inverse=True, return_counts=True)
-        alone = ids[counts == 1]
-        if len(alone):
-            raise InputError(f"the writer {str(alone[0])!r} has one image: none is left beside the test image")
+        single = ids[counts == 1]
+        if len(single):
+            raise InputError(
+                f"the writer {str(single[0])!r} has one image: it cannot be divided into training and test"
+            )
         order = np.argsort(writer, kind="stable")
-        place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)  # among the writer's own
+        place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)  # among the writer's images
         test = np.empty(len(order), bool)
         test[order] = place >= np.repeat(counts - -(-counts // 10), counts)
-        return self.take(np.flatnonzero(~test)), self.take(np.flatnonzero(test))
+        return self.select(np.flatnonzero(~test)), self.select(np.flatnonzero(test))
 
-    def split(self, ids: Array | None) -> Split:
-        """All images, decoded; ids: of all writers, sorted."""
+    def to_split(self, ids: Array | None) -> Split:
+        """Decode all images. ids: the sorted ids of the writers of both parts; None if the writers are unknown."""
         writers = None if self.writers is None or ids is None else np.searchsorted(ids, self.writers)
         images = self.decode(np.arange(len(self)))
-        return Split(tensor(images), tensor(self.labels), None if writers is None else tensor(writers))
+        return Split(_tensor(images), _tensor(self.labels), None if writers is None else _tensor(writers))
 
 
-def names(ids: Sequence[str], place: Path) -> Array:
-    """Writers' ids in an array, where each takes the room of the longest."""
+def id_array(ids: Sequence[str], path: Path) -> Array:
+    """Return the writers' ids in the file `path` as a NumPy array (k,), where each takes the memory of the longest."""
     longest = max(map(len, ids), default=0)
-    check(longest <= LONGEST, f"{str(place)!r} has a writer whose id has {longest} characters: {LONGEST} is the most")
+    allowed = f"at most {MAX_ID_LENGTH} are allowed"
+    check(longest <= MAX_ID_LENGTH, f"{str(path)!r} has a writer whose id has {longest} characters: {allowed}")
     return np.array(ids, np.str_)
 
 
-def tensor(array: Array) -> Tensor:
+def _tensor(array: Array) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a data set in one of its layouts. read: the training and the test part."""
+    """The files of a data set in one of its layouts. read: a function that returns the training and the test part."""
 
     folder: Path
     files: Sequence[Path]
     read: Callable[[], tuple[Part, Part]]
 
     @classmethod
-    def of(
+    def of_parts(
         cls, folder: Path, train: Sequence[Path], test: Sequence[Path], read: Callable[[Sequence[Path]], Part]
     ) -> Layout:
-        """The files of each part, and how a part is read. Without files of the test part, it is held out."""
+        """Return the layout with these files; `read` reads a part. Without test files the test part is held out."""
         return cls(folder, [*train, *test], lambda: (read(train), read(test)) if test else read(train).hold_out())
 
 
@@ -97,15 +113,15 @@ class Layout:
 class FileSource(Source, ABC):
     """A data set in a folder of files, decoded once and then read from the cache.
 
-    train_size, test_size: use only so many images, by a draw that is always the same; None means all.
+    train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
     num_classes: ClassVar[int]
-    mean: ClassVar[float | tuple[float, ...]] = 0.0  # of pixels between 0 and 1, per channel
+    mean: ClassVar[float | tuple[float, ...]] = 0.0  # of pixels scaled to 0..1, per channel
     std: ClassVar[float | tuple[float, ...]] = 1.0
     hub: ClassVar[str] = ""  # owner/name[/folder] on the Hugging Face hub
-    usual: ClassVar[Path | None] = None  # where a package of the system puts the files
-    advice: ClassVar[str]  # what to get, and where from
+    usual: ClassVar[Path | None] = None  # where a package of the operating system puts the files
+    advice: ClassVar[str]  # where users get the files, for error messages
     train_size: int | None = None
     test_size: int | None = None
     folder: Path | None = field(default=None, repr=False)
@@ -117,12 +133,12 @@ class FileSource(Source, ABC):
 
     @abstractmethod
     def find(self, folder: Path) -> Layout | None:
-        """The layout that the folder has; None: it has nothing of this data set."""
+        """Return the layout of a folder; None if it has no file of this data set; InputError if files are missing."""
 
     def read(self) -> Dataset:
         try:
             layout = self.layout()
-            return cache.through(self.name, layout.folder, layout.files, lambda: self.decode(layout))
+            return cache.load_or_make(self.name, layout.folder, layout.files, lambda: self.decode(layout))
         except InputError as error:
             raise InputError(f"{self.key}: {error}") from None
         except MemoryError:
@@ -132,7 +148,7 @@ class FileSource(Source, ABC):
             raise InputError(f"{self.key}: cannot read {str(error.filename)!r}: {error.strerror}") from None
 
     def layout(self) -> Layout:
-        """The files, all there."""
+        """Return the layout of the folder; InputError if there is no folder or no data set in it."""
         folder = self.folder or self.usual
         check(folder is not None, f"no folder is given. {self.advice}")
         folder = Path(str(folder))
@@ -143,16 +159,16 @@ class FileSource(Source, ABC):
         return layout
 
     def decode(self, layout: Layout) -> Dataset:
-        """The data set from its files, past the cache."""
+        """Decode the data set from its files, without the cache."""
         train, test = layout.read()
         for name, part in (("training", train), ("test", test)):
             check(len(part) > 0, f"the {name} part of the data set is empty")
             check_labels(name, part.labels.min(), part.labels.max(), self.num_classes)
-        train, test = train.draw("train_size", self.train_size), test.draw("test_size", self.test_size)
-        known = [part.writers for part in (train, test) if part.writers is not None]
-        ids = np.unique(np.concatenate(known)) if known else None
+        train, test = train.sample("train_size", self.train_size), test.sample("test_size", self.test_size)
+        writers = [part.writers for part in (train, test) if part.writers is not None]
+        ids = np.unique(np.concatenate(writers)) if writers else None
         mean, std = (torch.tensor(value, dtype=torch.float64) for value in (self.mean, self.std))
         scale, shift = (1 / (255 * std)).float(), (0 - mean / std).float()
         if mean.ndim:
             scale, shift = scale.reshape(-1, 1, 1), shift.reshape(-1, 1, 1)
-        return Dataset(train.split(ids), test.split(ids), self.num_classes, scale=scale, shift=shift)
+        return Dataset(train.to_split(ids), test.to_split(ids), self.num_classes, scale=scale, shift=shift)

@@ -1,17 +1,18 @@
-"""Subsets of ImageNet: twelve classes that users cut from it, and Imagenette for those without ImageNet."""
+"""Subsets of ImageNet: twelve classes that users copy from it, and Imagenette, which anybody can download."""
 
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..core.errors import check_number
 from . import image_tree
-from .file_source import FileSource, Layout
+from .file_source import PHOTOS, FileSource, Layout
 from .images import Format
-from .parquet import Table
+from .parquet import ParquetTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class Subset(FileSource, ABC):
 
     mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
+    recipe: ClassVar[Mapping[str, Any]] = PHOTOS
     size: int = 224
 
     def __post_init__(self) -> None:
@@ -28,7 +30,7 @@ class Subset(FileSource, ABC):
 
     def find(self, folder: Path) -> Layout | None:
         format = Format(size=self.size, crop=True)
-        table = Table(images="image", labels="label", test=("validation", "val", "test"), format=format)
+        table = ParquetTable(images="image", labels="label", test=("validation", "val", "test"), format=format)
         return image_tree.find(folder, self.num_classes, format) or table.find(folder)
 
 
@@ -36,8 +38,8 @@ class Subset(FileSource, ABC):
 class ImageNet12(Subset):
     """Twelve classes of ImageNet: a folder tree train/<class>/*.JPEG and val/<class>/*.JPEG, or parquet.
 
-    size: pictures are resized so that the shorter side is size * 256 / 224, then cut to size x size out of the middle.
-    train_size, test_size: use only so many images, by a draw that is always the same; None means all.
+    size: images are resized so that the shorter side is size * 256 / 224, then cropped to the central size x size.
+    train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
     key: ClassVar[str] = "imagenet12"
@@ -53,8 +55,8 @@ class ImageNet12(Subset):
 class Imagenette(Subset):
     """Ten easy classes of ImageNet, 9,469 + 3,925 photographs: the folder tree train, val or parquet.
 
-    size: pictures are resized so that the shorter side is size * 256 / 224, then cut to size x size out of the middle.
-    train_size, test_size: use only so many images, by a draw that is always the same; None means all.
+    size: images are resized so that the shorter side is size * 256 / 224, then cropped to the central size x size.
+    train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
     key: ClassVar[str] = "imagenette"

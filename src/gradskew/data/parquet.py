@@ -1,4 +1,4 @@
-"""Parquet files as the Hugging Face hub has them: a column of encoded images, a column of labels."""
+"""Parquet files as on the Hugging Face hub: a column of encoded images and a column of labels."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ import numpy as np
 
 from ..core.errors import InputError, check
 from .base import Array
-from .file_source import Layout, Part, names
-from .images import Format, Picture
+from .file_source import Layout, Part, id_array
+from .images import EncodedImage, Format
 
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
-NAME = re.compile(r"(?P<part>[a-z]+)(-(?P<number>\d{5})-of-(?P<count>\d{5}).*)?\.parquet")
-DEPTHS = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
+FILE_NAME = re.compile(r"(?P<part>[a-z]+)(-(?P<number>\d{5})-of-(?P<count>\d{5}).*)?\.parquet")
+PATTERNS = ("*.parquet", "*/*.parquet", "*/*/*.parquet")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """The columns of a data set: images are {bytes, path}, labels whole numbers, writers strings.
+class ParquetTable:
+    """The names of a data set's columns: of images as {bytes, path}, of labels as whole numbers, of writers as strings.
 
-    test: what the test part may be called; the first that is there counts. Where there is none and the writers are
-    known, the last tenth of each writer's images is the test part.
+    test: the names that the test part may have; the first that the folder has is taken. If it has none and the writers
+    are known, the last tenth of each writer's images is the test part.
     """
 
     images: str
@@ -38,17 +38,20 @@ class Table:
     format: Format
 
     def find(self, folder: Path) -> Layout | None:
-        """The parquet files in a folder, or up to two folders below."""
-        files = sorted(path for pattern in DEPTHS for path in folder.glob(pattern))
-        train, test = _shards(files, ["train"]), _shards(files, self.test)
+        """Return the layout of a folder with parquet files in it or up to two folders below; None if it has none.
+
+        InputError if files of a part are missing.
+        """
+        files = sorted(path for pattern in PATTERNS for path in folder.glob(pattern))
+        train, test = _files_of_part(files, ["train"]), _files_of_part(files, self.test)
         if not train and not test:
             return None
         missing = f"has no parquet files of the {'test' if train else 'training'} part: is the download complete?"
         check(bool(train) and bool(test or self.writers), f"the folder {str(folder)!r} {missing}")
-        return Layout.of(folder, train, test, self.read)
+        return Layout.of_parts(folder, train, test, self.read)
 
     def read(self, files: Sequence[Path]) -> Part:
-        """One part: the labels and writers now, the images when they are wanted."""
+        """Read the labels and writers of one part; its images are read when they are decoded."""
         labels, writers = [], []
         for path in files:
             with _opened(path) as file:
@@ -58,12 +61,12 @@ class Table:
                 _check_images(file, self.images, path)
         return Part(
             np.concatenate(labels),
-            lambda index: self.format.decode_all(self._pictures(files, index), len(index)),
+            lambda index: self.format.decode_all(self._images(files, index), len(index)),
             np.concatenate(writers) if writers else None,
         )
 
-    def _pictures(self, files: Sequence[Path], index: Array) -> Iterator[list[Picture]]:
-        """The pictures with these rising indices, those of one row group at a time."""
+    def _images(self, files: Sequence[Path], index: Array) -> Iterator[list[EncodedImage]]:
+        """Yield the encoded images with these rising indices (k,), one row group at a time."""
         before = 0
         for path in files:
             with _opened(path) as file:
@@ -75,21 +78,24 @@ class Table:
                         column = file.read_row_group(group, [f"{self.images}.bytes"], use_threads=False).column(0)
                         values = column.take(rows - before).to_pylist()
                         places = [f"row {row - start} of {str(path)!r}" for row in rows]
-                        yield [_picture(value, place) for value, place in zip(values, places, strict=True)]
+                        yield [_encoded(value, place) for value, place in zip(values, places, strict=True)]
                     before += count
 
 
-def _shards(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
-    """The files of the first of these parts that is there: `train-00000-of-00002.parquet` or `train/0000.parquet`."""
-    named = [(NAME.fullmatch(path.name), path) for path in files]
-    parts = [(match["part"] if match else path.parent.name, match, path) for match, path in named]
+def _files_of_part(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
+    """Return the files of the first of the named parts that has any; InputError if some of its files are missing.
+
+    A file is named like `train-00000-of-00002.parquet` or `train/0000.parquet`.
+    """
+    matches = [(FILE_NAME.fullmatch(path.name), path) for path in files]
+    parts = [(match["part"] if match else path.parent.name, match, path) for match, path in matches]
     for name in names:
-        found = [(match, path) for part, match, path in parts if part == name]
-        if found:
-            paths, folders = [path for _, path in found], sorted({str(path.parent) for _, path in found})
+        shards = [(match, path) for part, match, path in parts if part == name]
+        if shards:
+            paths, folders = [path for _, path in shards], sorted({str(path.parent) for _, path in shards})
             check(len(folders) == 1, f"{' and '.join(folders)} both have a part {name!r}: name one of the folders")
-            count = max(int(match["count"] or 1) if match else len(paths) for match, _ in found)
-            numbers = {match["number"] if match else path.name for match, path in found}
+            count = max(int(match["count"] or 1) if match else len(paths) for match, _ in shards)
+            numbers = {match["number"] if match else path.name for match, path in shards}
             versions = f"{folders[0]!r} has more than one version of the part {name!r}: keep one"
             check(len(numbers) == len(paths) <= count, versions)
             complete = f"{folders[0]!r} has {len(paths)} of the {count} parquet files of the part {name!r}"
@@ -112,16 +118,16 @@ def _opened(path: Path) -> Iterator[ParquetFile]:
 
 
 def _values(file: ParquetFile, name: str, path: Path, *, kind: str) -> Array:
-    """A whole column without gaps; kind: `integer` or `string`."""
+    """Read a whole column (N,); InputError if a row has no value. kind: `integer` or `string`."""
     import pyarrow.types
 
     given = _type(file, name, path)
     good = getattr(pyarrow.types, f"is_{kind}")(given) or (kind == "string" and pyarrow.types.is_large_string(given))
-    wrong = f"the column {name!r} of {str(path)!r} must have one {kind} a row"
+    wrong = f"the column {name!r} of {str(path)!r} must have one {kind} per row"
     check(good, wrong)
     column = file.read([name], use_threads=False).column(0)
     check(column.null_count == 0, wrong)
-    return column.cast("int64").to_numpy() if kind == "integer" else names(column.to_pylist(), path)
+    return column.cast("int64").to_numpy() if kind == "integer" else id_array(column.to_pylist(), path)
 
 
 def _check_images(file: ParquetFile, name: str, path: Path) -> None:
@@ -129,8 +135,8 @@ def _check_images(file: ParquetFile, name: str, path: Path) -> None:
     from pyarrow.types import is_binary, is_large_binary
 
     kind = _type(file, name, path)
-    place = kind.get_field_index("bytes") if pyarrow.types.is_struct(kind) else -1
-    good = place >= 0 and any(is_kind(kind.field(place).type) for is_kind in (is_binary, is_large_binary))
+    field = kind.get_field_index("bytes") if pyarrow.types.is_struct(kind) else -1
+    good = field >= 0 and any(is_kind(kind.field(field).type) for is_kind in (is_binary, is_large_binary))
     check(good, f"the column {name!r} of {str(path)!r} must hold encoded images as {{bytes, path}}, not {kind}")
 
 
@@ -141,7 +147,7 @@ def _type(file: ParquetFile, name: str, path: Path) -> Any:
     return schema.field(name).type
 
 
-def _picture(value: Any, place: str) -> Picture:
+def _encoded(value: Any, place: str) -> EncodedImage:
     content = value and value["bytes"]
     check(bool(content), f"{place} has no image")
-    return Picture(content, place)
+    return EncodedImage(content, place)

@@ -1,4 +1,4 @@
-"""How the training images are dealt to the clients."""
+"""Partitions of the training inputs among the clients."""
 
 from __future__ import annotations
 
@@ -12,48 +12,55 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError, check, check_number
-from ..core.names import Named, Registry, parse_one
+from ..core.grammar import parse_one
+from ..core.names import Named
 from ..core.randomness import numpy_generator
-from . import Dataset, Split
+from .base import Dataset, Split
+from .catalogue import PARTITIONS
 
-REDRAWS = 1000
-TRIED, HOPELESS = 20, 40  # draws after which so many clients short of images, on average, mean that none will do
+MAX_DRAWS = 1000
+MIN_DRAWS = 20  # after these many draws, give up if more than MAX_SHORT clients per draw had too few inputs
+MAX_SHORT = 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class Partition(Named, ABC):
-    """Deals images to clients. The same seed deals alike."""
+    """A way to divide the training inputs among the clients. The same seed gives the same partition."""
 
     def __call__(self, dataset: Dataset, clients: int, seed: int) -> Sequence[Tensor]:
-        """For each client the indices of its training images; no image is dealt twice."""
-        images = len(dataset.train)
-        check(clients <= images, f"{clients} clients cannot share {images} training images: each needs one")
+        """Return the indices of each client's training inputs, (k,) int64 per client; no two clients share an input.
+
+        InputError if a client would have none.
+        """
+        size = len(dataset.train)
+        check(clients <= size, f"{clients} clients cannot share {size} training inputs: each needs one")
         parts = self.deal(dataset.train, dataset.num_classes, clients, numpy_generator(seed, "partition"))
         parts = parts if isinstance(parts, Parts) else Parts.of(parts)
         good = len(parts) == clients and bool(parts.sizes.all())
-        check(good, f"the partition {self.name} must deal at least one image to each of {clients} clients")
+        check(good, f"the partition {self.name} must deal at least one input to each of {clients} clients")
         return parts
 
     @abstractmethod
     def deal(
         self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
     ) -> Sequence[np.ndarray] | Parts:
-        """One array of indices per client; the split has labels and, in some data sets, writers."""
+        """Return one array of indices per client, from the split's labels and, in some data sets, its writers."""
 
 
 class Parts(Sequence[Tensor]):
-    """The indices of each client's images, as views of one array: no object is kept for a client.
+    """The indices of each client's inputs, as views of one array, so that a million clients take little memory.
 
-    images: the indices of the first client's, then those of the second, and so on. sizes: how many each has.
+    indices: (N,) int64, those of the first client, then those of the second, and so on. sizes: (clients,) int64, the
+    number of inputs of each client.
     """
 
-    def __init__(self, images: np.ndarray, sizes: np.ndarray):
-        self.images, self.sizes = torch.from_numpy(images), sizes
+    def __init__(self, indices: np.ndarray, sizes: np.ndarray):
+        self.indices, self.sizes = torch.from_numpy(indices), sizes
         self.edges = np.concatenate(([0], np.cumsum(sizes)))
 
     @classmethod
     def of(cls, arrays: Sequence[np.ndarray]) -> Parts:
-        """The same of one array per client."""
+        """Join one array of indices per client."""
         sizes = np.array([len(array) for array in arrays], dtype=np.int64)
         return cls(np.concatenate([np.empty(0, dtype=np.int64), *arrays]), sizes)
 
@@ -68,7 +75,7 @@ class Parts(Sequence[Tensor]):
         if isinstance(client, slice):
             return [self[i] for i in range(*client.indices(len(self)))]
         i = range(len(self))[client]
-        return self.images[int(self.edges[i]) : int(self.edges[i + 1])]
+        return self.indices[int(self.edges[i]) : int(self.edges[i + 1])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +85,16 @@ class IID(Partition):
     key: ClassVar[str] = "iid"
 
     def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
-        least, over = divmod(len(split), clients)
-        return Parts(generator.permutation(len(split)), least + (np.arange(clients) < over))
+        size, rest = divmod(len(split), clients)
+        return Parts(generator.permutation(len(split)), size + (np.arange(clients) < rest))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dirichlet(Partition):
-    """Each class is dealt in shares drawn from Dirichlet(beta); small beta means skewed labels.
+    """Shares of each class are drawn from Dirichlet(beta); a small beta gives skewed labels.
 
-    Drawn again until every client has `min_samples` images, at most 1,000 times; fewer where over forty clients
-    on average have too few, so that no draw will ever do.
+    The draw is repeated until every client has `min_samples` inputs, at most 1,000 times. It ends after 20 draws or
+    more if over 40 clients per draw had too few on average, as then no draw will do. InputError if no draw does.
     """
 
     key: ClassVar[str] = "dirichlet"
@@ -102,38 +109,38 @@ class Dirichlet(Partition):
     def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         labels = split.labels.cpu().numpy()
         possible = clients * self.min_samples <= len(labels)
-        few = f"{clients} clients cannot have {self.min_samples} images each: there are {len(labels)}"
-        check(possible, f"{few}; use fewer clients or a smaller min_samples")
+        wrong = f"{clients} clients cannot have {self.min_samples} inputs each: there are {len(labels)}"
+        check(possible, f"{wrong}; use fewer clients or a smaller min_samples")
         members = [np.flatnonzero(labels == label) for label in range(num_classes)]
         best, short = 0, 0
-        for draw in range(1, REDRAWS + 1):
+        for draw in range(1, MAX_DRAWS + 1):
             shares = generator.dirichlet(np.full(clients, self.beta), size=num_classes)
-            counts = np.array([_counts(share, len(images)) for share, images in zip(shares, members, strict=True)])
+            counts = np.array([_counts(share, len(inputs)) for share, inputs in zip(shares, members, strict=True)])
             sizes = counts.sum(0)
             best = max(best, int(sizes.min()))
             if sizes.min() >= self.min_samples:
                 break
             short += int((sizes < self.min_samples).sum())
-            if draw == REDRAWS or (draw >= TRIED and short > HOPELESS * draw):
+            if draw == MAX_DRAWS or (draw >= MIN_DRAWS and short > MAX_SHORT * draw):
                 raise InputError(
                     f"no Dirichlet partition with beta = {self.beta} gave each of {clients} clients {self.min_samples} "
-                    f"of {len(labels)} images in {draw} draws (best minimum: {best}); "
+                    f"of {len(labels)} inputs in {draw} draws (best minimum: {best}); "
                     "use a larger beta, fewer clients or a smaller min_samples"
                 )
-        order = np.concatenate([generator.permutation(images) for images in members])
+        order = np.concatenate([generator.permutation(inputs) for inputs in members])
         owners = np.repeat(np.tile(np.arange(clients), num_classes), counts.ravel())
         return Parts(order[np.argsort(owners, kind="stable")], sizes)
 
 
-def _counts(shares: np.ndarray, images: int) -> np.ndarray:
-    """How many of the images each client gets: the cumulative shares, rounded down, are where they are cut."""
-    cuts = (np.cumsum(shares)[:-1] * images).astype(int)
-    return np.diff(cuts, prepend=0, append=images)
+def _counts(shares: np.ndarray, size: int) -> np.ndarray:
+    """Return the number of inputs of each client (clients,): `size` are cut at the cumulative shares, rounded down."""
+    cuts = (np.cumsum(shares)[:-1] * size).astype(int)
+    return np.diff(cuts, prepend=0, append=size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ByWriter(Partition):
-    """Each client has the images of one writer: the first so many writers by id of those who have any."""
+    """Each client has the inputs of one writer; the clients are the first writers, by id, who have any inputs."""
 
     key: ClassVar[str] = "writer"
     source: ClassVar[str] = "Caldas et al., 2018"
@@ -142,25 +149,26 @@ class ByWriter(Partition):
         writers = _writers(split)
         order = np.argsort(writers, kind="stable")
         starts = np.flatnonzero(np.diff(writers[order], prepend=-1))
-        check(clients <= len(starts), f"{clients} clients need as many writers: the images are by {len(starts)}")
+        check(clients <= len(starts), f"{clients} clients need as many writers: the inputs are by {len(starts)}")
         edges = np.append(starts, len(order))[: clients + 1]
         return Parts(order[: edges[-1]], np.diff(edges))
 
     def writers(self, dataset: Dataset) -> int:
-        """How many clients there can be."""
+        """Return the number of writers, which is the largest number of clients."""
         return len(np.unique(_writers(dataset.train)))
 
 
 def _writers(split: Split) -> np.ndarray:
     if split.writers is None:
-        raise InputError("this data set does not say who wrote what: deal it by iid or dirichlet")
+        raise InputError("this data set has no writers: use the partition iid or dirichlet")
     return split.writers.cpu().numpy()
 
 
-PARTITIONS: Registry[Partition] = Registry("partition", [IID, Dirichlet, ByWriter])
-
-
 def make(name: str, **defaults: float) -> Partition:
-    """The partition with this name: `iid`, `dirichlet(beta=0.1)`. `defaults` count where the name gives no option."""
+    """Return the partition with this name: `iid`, `dirichlet(beta=0.1)`, `package.module:MyPartition(shards=2)`.
+
+    defaults: options that count where the name gives none, as far as the partition has them.
+    """
     key, options = parse_one(name, "partition")
-    return PARTITIONS.make(key, options, defaults if key == "dirichlet" else None)
+    made: Partition = PARTITIONS.make(key, options, defaults=defaults)
+    return made

@@ -25,7 +25,7 @@ def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) ->
     code = {}
     for part in parts:
         if isinstance(part, Plugin):
-            files = {"module": _digest_of_file(part.module, part.path), **part.terms, **user_code(part.code)}
+            files = {"module": _digest_of_file(part.module, part.path), **part.protocol, **user_code(part.code)}
             code[part.path] = hashlib.sha256(canonical(files).encode()).hexdigest()
             continue
         defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)

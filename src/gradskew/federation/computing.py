@@ -1,4 +1,4 @@
-"""How a run computes: its threads, its precision, and what to say when memory runs out."""
+"""How a run computes: its threads, its precision, and the error when memory runs out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from ..core.errors import InputError, out_of_memory
 from ..core.numerics import deterministic, fixed_threads, float32_products
-from .clients import resolve
+from .memory import less_memory
 from .run import Run
 
 
@@ -32,15 +32,3 @@ def computing(run: Run) -> Iterator[None]:
         if not out_of_memory(error):
             raise
         raise InputError(f"out of memory on {run.device}: {less_memory(run)}") from None
-
-
-def less_memory(run: Run) -> str:
-    """The options that make a run need less memory, with a value to try."""
-    hints = []
-    if resolve(run.engine, run.model, run.device) == "batched":
-        hints.append("engine = loop trains one client at a time")
-    if run.sgd.batch > 1:
-        hints.append(f"batch = {run.sgd.batch // 2} halves the activations")
-    if run.num_sampled > 1:
-        hints.append(f"sampled = {run.num_sampled // 2} halves the rows of updates")
-    return ", ".join(hints) or "take a smaller model or data set"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
-
-from ..core.errors import check_number
 from ..core.names import Named
+from ..core.options import check_options, option
+
+if TYPE_CHECKING:  # the command line reads the options, and does not wait for torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,24 +21,20 @@ class SGD(Named):
     """
 
     key: ClassVar[str] = "sgd"
-    epochs: int = 1
-    batch: int = 128
-    lr: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    clip: float | None = 2.0
+    epochs: int = option(1, at_least=1, help="Local epochs in a round.")
+    batch: int = option(128, at_least=1, help="Batch size of local training.")
+    lr: float = option(0.1, above=0, help="Local learning rate.")
+    momentum: float = option(0.9, at_least=0, below=1, help="Local momentum.")
+    weight_decay: float = option(1e-4, at_least=0, help="Local weight decay. Default 1e-4.")
+    clip: float | None = option(2.0, above=0, help="Bound on a local gradient's norm. Default 2.")
 
     def __post_init__(self) -> None:
-        check_number("epochs", self.epochs, at_least=1, whole=True)
-        check_number("batch", self.batch, at_least=1, whole=True)
-        check_number("lr", self.lr, above=0)
-        check_number("momentum", self.momentum, at_least=0, below=1)
-        check_number("weight_decay", self.weight_decay, at_least=0)
-        if self.clip is not None:
-            check_number("clip", self.clip, above=0)
+        check_options(self)
 
     def step(self, params: Tensor, grads: Tensor, momenta: Tensor) -> None:
         """One step of k clients at once: params, grads and momenta are (k, d)."""
+        import torch
+
         if self.clip is not None:
             norms = torch.linalg.vector_norm(grads, dim=1, keepdim=True)
             grads.mul_((self.clip / (norms + 1e-6)).clamp_(max=1))

@@ -102,7 +102,6 @@ class Federation:
         engine = resolve(run.engine, run.model, run.device)
         alone = self.flat.has_batch_norm or self.flat.has_dropout
         check(engine == "loop" or not alone, f"the model {run.model.name} has batch norm or dropout: use engine = loop")
-        self.accepted = self.matrix[:0]  # the rows that the rule was given last
         self.train = ENGINES[engine]
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
 
@@ -137,7 +136,7 @@ class Federation:
         measures: dict[str, Any] | None = None
         if clients:
             rows = Rows(updates, round=replace(round, clients=clients, examples=self.examples(clients)))
-            self.accepted, mean = updates, rows_mean(honest)
+            mean = rows_mean(honest)
             outcome = self.rule.explain(rows, told, generator=generator(run.seed, "rule", number))
             metrics["byzantine_share"] = outcome.share(byzantine)
             metrics["rule"] = dict(outcome.notes)

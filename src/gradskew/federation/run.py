@@ -1,4 +1,4 @@
-"""One run of the simulation, said in full: everything that its result depends on, and the digest of it."""
+"""One run of the simulation: everything that its result depends on, and the digest of it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..aggregators import Aggregator, Mean
 from ..attacks import Attack, NoAttack
 from ..core.errors import InputError, ceil_share, check, check_choice, check_number
 from ..core.names import canonical, describe
+from ..core.options import check_options, counted
 from ..core.randomness import torch_seed
 from ..data import Digits, Source
 from ..data.partition import Dirichlet, Partition
@@ -21,6 +22,7 @@ from ..models import MLP, Model, initial, num_parameters
 from .clients import resolve, together
 from .code_digest import check_unchanged, user_code
 from .optimizer import SGD
+from .options import Options
 from .schema import check_spec
 from .server import FedAvg, ServerOptimizer
 
@@ -30,47 +32,16 @@ SEMANTICS = 1  # counts up when a definition or the arithmetic changes, so that 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A cell of the bench: a federation, an attack, a rule and a seed.
-
-    clients: N in all; sampled: how many of them a round takes (None: all). byzantine: a count, or a share of all
-    clients below 1 (rounded up); the first so many ids are Byzantine. knowledge: the share of honest clients that the
-    attacker knows, drawn once per run (redraw_knowledge: afresh each round). told: each round the rule is told the
-    `actual` number of Byzantine rows, or the `expected` one. buffers: the server takes the `mean` of batch norm's
-    statistics, or they are `aggregated` with the row. threads: intra-op, part of the spec since sums depend on them.
-    precision: of local training's forward and backward passes: `float32`, `tf32` (CUDA only) or `bf16`; parameters,
-    updates, rules and the evaluation are float32. evaluate_every: the model is tested after so many rounds each, and
-    after the last five; where the test images are those of thousands of clients, that costs more than training ten.
-    lens: each round the skew of the honest rows is measured, and what the rule made of them; it changes nothing of the
-    training. pictures: the rounds whose rows are embedded in the plane; None means the first, the middle and the last.
-    server: how the server steps with the aggregate. root_examples: training images that the server holds for itself,
-    for rules that need its own update (fltrust); clients get the rest.
-    """
+class Run(Options):
+    """A cell of the bench: a federation, an attack, a rule and a seed. The other options are those of `Options`."""
 
     source: Source = field(default_factory=Digits)
     partition: Partition = field(default_factory=lambda: Dirichlet(min_samples=Digits.min_samples))
     model: Model = field(default_factory=lambda: MLP(hidden=32))
     attack: Attack = field(default_factory=NoAttack)
     aggregator: Aggregator = field(default_factory=Mean)
-    clients: int = 50
-    sampled: int | None = None
-    byzantine: float = 0.2
-    rounds: int = 60
-    evaluate_every: int = 1
     sgd: SGD = field(default_factory=lambda: SGD(epochs=2, batch=16, lr=0.2))
     server: ServerOptimizer = field(default_factory=FedAvg)
-    knowledge: float = 1.0
-    redraw_knowledge: bool = False
-    told: str = "actual"
-    buffers: str = "mean"
-    seed: int = 0
-    engine: str = "auto"
-    device: str = "cpu"
-    threads: int = 1
-    precision: str = "float32"
-    lens: bool = True
-    pictures: tuple[int, ...] | None = None
-    root_examples: int = 0
 
     def __post_init__(self) -> None:
         kinds = {"source": Source, "partition": Partition, "model": Model, "attack": Attack, "aggregator": Aggregator}
@@ -78,32 +49,20 @@ class Run:
             value = getattr(self, name)
             good = isinstance(value, kind)
             check(good, f"{name} must be a {kind.__name__} object, not {value!r:.60} (names become objects by make)")
-        check_number("clients", self.clients, at_least=1, whole=True)
+        check_options(self)
         if self.sampled is not None:
             check_number("sampled", self.sampled, at_least=1, at_most=self.clients, whole=True)
-        check_number("byzantine", self.byzantine, at_least=0)
         check(self.byzantine < 1 or isinstance(self.byzantine, int), "byzantine is a whole number, or a share below 1")
         few = self.num_byzantine < self.clients
         check(few, f"byzantine = {self.byzantine} leaves none of {self.clients} clients honest")
-        check_number("rounds", self.rounds, at_least=1, whole=True)
-        check_number("evaluate_every", self.evaluate_every, at_least=1, whole=True)
-        check_number("knowledge", self.knowledge, at_least=0, at_most=1)
-        check_choice("redraw_knowledge", self.redraw_knowledge, (False, True))
-        check_choice("told", self.told, ("actual", "expected"))
-        check_choice("buffers", self.buffers, ("mean", "aggregated"))
-        check_number("seed", self.seed, at_least=0, whole=True)
-        check_number("threads", self.threads, at_least=1, at_most=1024, whole=True)
         check_device(self.device)
-        check_choice("precision", self.precision, ("float32", "tf32", "bf16"))
         possible = self.precision != "tf32" or torch.device(self.device).type == "cuda"
         check(possible, "precision = tf32 needs a CUDA device; a CPU has float32 and bf16")
         resolve(self.engine, self.model, self.device)
-        check_number("root_examples", self.root_examples, at_least=0, whole=True)
         lacking = "reference" in self.aggregator.needs and not self.root_examples
         check(
             not lacking, f"{self.aggregator.name} needs the server's own update: root_examples = 100 gives it the data"
         )
-        check_choice("lens", self.lens, (False, True))
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
         for round in self.pictures or ():
             check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)
@@ -137,6 +96,12 @@ class Run:
     def content(self) -> dict[str, Any]:
         """The spec as a JSON object: every choice resolved, no path, nothing that the result does not depend on."""
         code = user_code(*self._parts())  # first, as near as can be to when it was loaded
+        resolved = {
+            "sampled": self.num_sampled,
+            "byzantine": self.num_byzantine,
+            "engine": resolve(self.engine, self.model, self.device),
+            "device": torch.device(self.device).type,
+        }
         content = {
             "dataset": self.source.name,
             "data_sha256": self.source.load().digest,
@@ -146,32 +111,16 @@ class Run:
             "attack_name": self.attack.name,
             "aggregator": describe(self.aggregator),
             "aggregator_name": self.aggregator.name,
-            "clients": self.clients,
-            "sampled": self.num_sampled,
-            "byzantine": self.num_byzantine,
-            "rounds": self.rounds,
             "sgd": describe(self.sgd),
-            "knowledge": float(self.knowledge),
-            "redraw_knowledge": self.redraw_knowledge,
-            "told": self.told,
-            "buffers": self.buffers,
-            "seed": self.seed,
-            "engine": resolve(self.engine, self.model, self.device),
-            "device": torch.device(self.device).type,
-            "threads": self.threads,
-            "precision": self.precision,
+            **counted(self, resolved),
             "torch": torch.__version__,
             "numpy": np.__version__,
             "semantics": SEMANTICS,
         }
         if self.together < self.num_sampled:
             content["together"] = self.together
-        if self.evaluate_every > 1:
-            content["evaluate_every"] = self.evaluate_every
         if self.server != FedAvg():
             content["server"] = describe(self.server)
-        if self.root_examples:
-            content["root_examples"] = self.root_examples
         if self.lens:
             content["lens"] = LENS
         if self.pictured != replace(self, pictures=None).pictured:

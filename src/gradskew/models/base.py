@@ -1,4 +1,4 @@
-"""What a network is, and the images that one may ask for."""
+"""The base class of networks, and what image networks have in common."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ..core.names import Named
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Named, ABC):
-    """How a network is built. `batched`: whether clients may train as one computation (no batch norm, no dropout)."""
+    """A network architecture. batched: whether clients may train as one computation (no batch norm, no dropout)."""
 
     batched: ClassVar[bool] = True
-    kind: ClassVar[str] = "dense"  # what `engine="auto"` looks at: dense, convolutional or other
+    kind: ClassVar[str] = "dense"  # dense, convolutional or other: `engine="auto"` depends on it
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        """A network from images (batch, *shape) to scores (batch, num_classes), drawn from torch's global generator."""
+        """Build a network from inputs (batch, *shape) to scores (batch, num_classes), drawn from torch's generator."""
 
 
 def image_size(key: str, shape: tuple[int, ...], *, least: int) -> tuple[int, int, int]:
-    """Channels, height and width of images (C, H, W), or grey ones (H, W), with `least` pixels a side or more."""
+    """Return channels, height and width of images (C, H, W), or (H, W) if grey; InputError below `least` a side."""
     check(len(shape) in (2, 3), f"the model {key} needs images, not inputs of shape {shape}")
     height, width = shape[-2:]
     large = min(height, width) >= least
@@ -35,12 +35,12 @@ def image_size(key: str, shape: tuple[int, ...], *, least: int) -> tuple[int, in
 
 
 def with_channel(shape: tuple[int, ...]) -> nn.Module:
-    """The layer in front of a convolution: it gives grey images (H, W) their channel."""
+    """Return the first layer of a convolutional network, which gives grey images (H, W) a channel."""
     return nn.Identity() if len(shape) == 3 else nn.Unflatten(1, (1, shape[0]))
 
 
 class ChannelsLast(nn.Module):
-    """Lays images (batch, C, H, W) out with their channels last, on a CPU: there torch pools them six times as fast."""
+    """Store images (batch, C, H, W) channels last on a CPU, where torch then pools them six times as fast."""
 
     def forward(self, images: Tensor) -> Tensor:
         if images.device.type != "cpu":

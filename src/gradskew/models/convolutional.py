@@ -1,6 +1,6 @@
 """Plain convolutional networks: convolutions with ReLU, 2 x 2 max-pooling, linear layers at the end.
 
-ReLU stands behind the pooling: the same scores and gradients bit for bit, from a quarter of the numbers.
+ReLU comes after the pooling: the same scores and gradients, bit for bit, from a quarter of the entries.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .base import ChannelsLast, Model, image_size, with_channel
 class CNN(Model):
     """A small convolutional network: two 3 x 3 convolutions with ReLU and 2 x 2 max-pooling, then a linear layer.
 
-    width: channels of the first convolution, half of the second's. stride: the first one's; 2 is a quarter of the work.
+    width: channels of the first convolution; the second has twice as many. stride: of the first convolution; 2 takes a
+    quarter of the time.
     """
 
     key: ClassVar[str] = "cnn"
@@ -51,8 +52,8 @@ class CNN(Model):
 class FemnistCNN(Model):
     """LEAF's network for handwriting, smaller: two 5 x 5 convolutions with ReLU and 2 x 2 pooling, two linear layers.
 
-    16 and 32 channels and 512 hidden units, where LEAF has 32, 64 and 2,048, as the STRIKE authors: 848,382 parameters
-    for (28, 28) and 62 classes.
+    It has 16 and 32 channels and 512 hidden units, as in the STRIKE authors' code, where LEAF has 32, 64 and 2,048:
+    848,382 parameters for (28, 28) and 62 classes.
     """
 
     key: ClassVar[str] = "femnist_cnn"
@@ -94,7 +95,7 @@ class AlexNet(Model):
         check_number("width", self.width, at_least=1, whole=True)
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        channels, *sides = image_size(self.key, shape, least=29)  # 29 pixels come out as one
+        channels, *sides = image_size(self.key, shape, least=29)  # 29 pixels are reduced to one
         high, wide = (((side - 1) // 4 + 1) // 8 for side in sides)
         one, three, six, four = (factor * self.width for factor in (1, 3, 6, 4))
         return nn.Sequential(

@@ -25,7 +25,7 @@ class Linear(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class MLP(Model):
-    """A perceptron with ReLU after each hidden layer; hidden: units, one number per layer."""
+    """A multilayer perceptron with ReLU after each hidden layer. hidden: the number of units of each hidden layer."""
 
     key: ClassVar[str] = "mlp"
     hidden: int | tuple[int, ...] = 100
@@ -36,7 +36,7 @@ class MLP(Model):
         for width in widths:
             check_number("hidden", width, at_least=1, whole=True)
         if len(widths) == 1:
-            object.__setattr__(self, "hidden", widths[0])  # 32 and (32,) are one network
+            object.__setattr__(self, "hidden", widths[0])  # so that 32 and (32,) are the same model
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         hidden = self.hidden if isinstance(self.hidden, tuple) else (self.hidden,)

@@ -1,4 +1,4 @@
-"""The residual network of 18 layers."""
+"""ResNet-18, the residual network of 18 layers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ResNet18(Model):
     """ResNet-18, as torchvision's: 11,689,512 parameters for three channels, 1000 classes and width 64.
 
     norm: `batch` (its statistics are buffers, and clients train one after another), or `group` (Wu and He, 2018), which
-    does not suffer from skewed labels (Hsieh et al., 2020): 32 groups, fewer where one would have less than two
-    channels. stem: `imagenet`, or `cifar` for small images (3 x 3 with stride 1, no max-pooling). width: channels of
-    the first stage; each later stage has twice as many.
+    skewed labels do not harm (Hsieh et al., 2020): 32 groups, or fewer so that each has at least two channels. stem:
+    `imagenet`, or `cifar` for small images (3 x 3 with stride 1, no max-pooling). width: channels of the first stage;
+    each later stage has twice as many as the one before.
     """
 
     key: ClassVar[str] = "resnet18"
@@ -54,8 +54,8 @@ class ResNet18(Model):
             outputs = self.width * 2**stage
             blocks += [Block(inputs, outputs, 2 if stage else 1, norm), Block(outputs, outputs, 1, norm)]
             inputs = outputs
-        ends = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, num_classes)]
-        return nn.Sequential(with_channel(shape), *stem, *blocks, *ends)
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, num_classes)]
+        return nn.Sequential(with_channel(shape), *stem, *blocks, *head)
 
 
 class Block(nn.Module):
@@ -70,17 +70,17 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(_convolution(inputs, outputs, 1, stride), norm(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = relu(self.norm1(self.conv1(x)))
-        return relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
+        hidden = relu(self.norm1(self.conv1(x)))
+        return relu(self.norm2(self.conv2(hidden)) + self.shortcut(x))
 
 
 def group_norm(channels: int) -> nn.Module:
-    """32 groups, or as many as leave each at least two channels: the norm of a single number is 0."""
+    """Return a group norm with 32 groups, or fewer so that each has two channels: the norm of a single number is 0."""
     return nn.GroupNorm(max(1, math.gcd(64, channels) // 2), channels)
 
 
 def _convolution(inputs: int, outputs: int, size: int, stride: int = 1) -> nn.Module:
-    """A convolution without bias, padded to keep the size, initialised as He et al. (2015) for its outputs."""
+    """Return a convolution without bias, padded to keep the size, initialised as in He et al. (2015) by fan-out."""
     layer = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
     nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return layer

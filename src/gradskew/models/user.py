@@ -1,18 +1,18 @@
-"""A user's own network: a function in hand, or the path `package.module:function` of one."""
+"""A user's own network, from a function or from its path `package.module:function`."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
 from ..core.errors import InputError, check, check_choice, unknown
 from ..core.importing import import_object
-from ..core.names import parse_one
+from ..core.names import options
 from .base import Model
 
 
@@ -20,12 +20,12 @@ from .base import Model
 class UserModel(Model):
     """A user's own network: `factory(shape, num_classes)` returns an `nn.Module`.
 
-    Set `vectorised` only if the module has no batch norm and draws nothing: then clients may train as a batch.
+    vectorised: let clients train as one computation; only for modules without batch norm and without random draws.
     """
 
     key: ClassVar[str] = "user"
     kind: ClassVar[str] = "other"
-    factory: Callable[[tuple[int, ...], int], nn.Module] = field(repr=False)  # its code and network have digests
+    factory: Callable[[tuple[int, ...], int], nn.Module] = field(repr=False)  # digests cover its code and its network
     vectorised: bool = False
 
     def __post_init__(self) -> None:
@@ -45,28 +45,28 @@ class UserModel(Model):
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)
         check(isinstance(module, nn.Module), f"{self.name} returned a {type(module).__name__}, not an nn.Module")
-        return copy.deepcopy(module)  # a factory may give the same module each time: training must not reach it
+        return copy.deepcopy(module)  # a factory may return the same module at every call, and training changes it
 
 
-def from_path(text: str) -> UserModel:
-    """The model `package.module:function`, or `package.module:function(vectorised=True)`.
-
-    Modules in the current folder are found.
-    """
-    path, bracket, tail = text.partition("(")
-    _, given = parse_one(f"user{bracket}{tail}", "model")
+def load(path: str, given: Mapping[str, Any]) -> Model:
+    """Return the model at a path: a `Model`, or a function that builds a module, with the option `vectorised`."""
+    thing = import_object(path, "model")
+    cls = thing if isinstance(thing, type) and issubclass(thing, Model) else UserModel
+    if isinstance(thing, Model):
+        check(not given, f"{path} is an object, not a class: it takes no options")
+        return thing
+    known = [field.name for field in options(cls) if field.repr]
     for option in given:
-        if option != "vectorised":
-            raise unknown(f"option of {path}", option, ["vectorised"])
-    factory = import_object(path, "model")
+        if option not in known:
+            raise unknown(f"option of {path}", option, known or ["none"])
     try:
-        return UserModel(factory=factory, **given)
+        return cls(**given) if cls is thing else UserModel(factory=thing, **given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
 def _takes_two(factory: Callable[..., nn.Module]) -> bool:
-    """Whether it can be called with a shape and a number of classes."""
+    """Return whether a factory can be called with a shape and a number of classes."""
     try:
         inspect.signature(factory).bind((), 0)
     except (TypeError, ValueError):

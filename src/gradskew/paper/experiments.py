@@ -1,130 +1,25 @@
-"""The paper's experiments as grids of runs, at the authors' scale and at one for two cores."""
+"""The paper's experiments: their runs, and where the accuracies of these are printed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from .. import aggregators, attacks
 from ..core.errors import check, check_choice, unknown
-from ..core.names import parse_one
+from ..core.grammar import parse_one
+from ..core.randomness import generator
+from ..data import SOURCES
 from ..federation.run import Run
 from ..report.table import Table, with_options
 from ..report.verdict import remarks
 from ..runs.record import Record
-from ..runs.settings import RECIPES, make_runs
+from ..runs.settings import make_runs
+from .catalogue import AUTHORS, EXPERIMENTS, IMAGES, PRESET, SCALES, SMALL
 from .sheets import Sheet, published
-
-PRESET = "strike-authors"
-SCALES = ("small", "paper")
-
-ATTACKS = {
-    "bitflip": "BitFlip",
-    "lie": "LIE",
-    "ipm": "IPM",
-    "minmax": "MinMax",
-    "minsum": "MinSum",
-    "mimic": "Mimic",
-    "strike": "STRIKE",
-}
-RULES = {
-    "multikrum": "Multi-Krum",
-    "median": "Median",
-    "rfa": "RFA",
-    "aksel": "Aksel",
-    "cclip": "CCLip",
-    "dnc": "DnC",
-    "rbtm": "RBTM",
-}
-BETAS = (0.1, 0.2, 0.5, 0.7, 0.9)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """A table or figure: attacks against rules, under one partition or several; names as written, and as printed.
-
-    dataset: where the paper shows it, or our choice where its text does not say (Figure 8). federation: options of
-    `bench` that differ from Table 1's. chart: how accuracies are drawn, as `points`, as `lines` over the columns or
-    over the `rows`; empty: as a table only. embedded: of how many rounds the updates are embedded instead, and with
-    `forged` STRIKE's beside them unless told otherwise.
-    """
-
-    title: str
-    dataset: str
-    rows_are: str = "attack"
-    columns_are: str = "rule"
-    attacks: Mapping[str, str] = field(default_factory=lambda: ATTACKS)
-    aggregators: Mapping[str, str] = field(default_factory=lambda: RULES)
-    partitions: Mapping[str, str] = field(default_factory=dict)
-    federation: Mapping[str, Any] = field(default_factory=dict)
-    chart: str = ""
-    embedded: int = 0
-    forged: bool = False
-
-
-EMBEDDED: Mapping[str, Any] = {
-    "dataset": "cifar10",
-    "attacks": {"none": "none"},
-    "aggregators": {"mean": "mean"},
-    "federation": {"clients": 100, "sampled": 100, "byzantine": 0},
-}
-EXPERIMENTS: Mapping[str, Experiment] = {
-    "table1": Experiment(title="Table 1: accuracy under seven attacks on seven rules", dataset="cifar10"),
-    "table2": Experiment(
-        title="Table 2: accuracy under attacks on rules behind NNM",
-        dataset="imagenet12",
-        attacks={key: ATTACKS[key] for key in ("bitflip", "lie", "mimic", "strike")},
-        aggregators={f"nnm+{key}": f"NNM + {RULES[key]}" for key in ("median", "rfa", "dnc")},
-    ),
-    "figure1": Experiment(title="Figure 1: LLE of honest updates", embedded=1, forged=True, **EMBEDDED),
-    "figure2": Experiment(title="Figure 2: LLE of honest updates", embedded=6, **EMBEDDED),
-    "figure4": Experiment(
-        title="Figure 4: accuracy under seven attacks on rules behind bucketing",
-        dataset="imagenet12",
-        aggregators={f"bucketing+{key}": label for key, label in RULES.items()},
-        columns_are="rule behind bucketing",
-        chart="points",
-    ),
-    "figure7": Experiment(
-        title="Figure 7: accuracy under STRIKE by its strength nu",
-        dataset="imagenet12",
-        attacks={f"strike(nu={step / 4})": f"{step / 4:g}" for step in range(1, 9)},
-        rows_are="nu",
-        chart="rows",
-    ),
-    "figure8": Experiment(
-        title="Figure 8: accuracy by the Dirichlet concentration beta",
-        dataset="cifar10",
-        partitions={**{f"dirichlet(beta={beta})": f"{beta:g}" for beta in BETAS}, "iid": "IID"},
-        columns_are="beta",
-        chart="lines",
-    ),
-}
-
-# The authors' released settings (docs/semantics.md); other data sets are not in the paper.
-IMAGES = {"rounds": 200, "epochs": 1, "batch": 128, "lr": 0.1, "momentum": 0.9, "seeds": "3"}
-AUTHORS: Mapping[str, Mapping[str, Any]] = {
-    "cifar10": {**IMAGES, "model": "alexnet"},
-    "imagenet12": {**IMAGES, "model": "resnet18"},
-    "imagenette": {**IMAGES, "model": "resnet18"},
-    "femnist": {
-        **IMAGES,
-        "model": "femnist_cnn",
-        "rounds": 800,
-        "lr": 0.5,
-        "momentum": 0.5,
-        "sampled": 10,
-        "evaluate_every": 10,
-    },
-}
-# What two cores can play: fewer and smaller images. The federation of each is its recipe in settings.py.
-SMALL = {
-    "cifar10": "cifar10(train_size=10000,test_size=2000)",
-    "imagenet12": "imagenet12(size=32,train_size=10000)",
-    "imagenette": "imagenette(size=32)",
-    "fashion_mnist": "fashion_mnist(train_size=10000)",
-}
 
 
 @dataclass(frozen=True)
@@ -144,6 +39,8 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
     check_choice("scale", scale, SCALES)
     experiment = EXPERIMENTS[name]
     chosen = {key: value for key, value in given.items() if value is not None}
+    free = not experiment.pictured or ("pictures" not in chosen and chosen.get("lens") is not False)
+    check(free, f"{name} shows rounds that its seed draws: --pictures and --no-lens are for tables")
     written = str(chosen.get("dataset", experiment.dataset))
     key, options = parse_one(written, "dataset")
     settings = {
@@ -151,7 +48,7 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
         "attacks": ",".join(experiment.attacks),
         "aggregators": ",".join(experiment.aggregators),
         **_scaled(key, scale),
-        **({"rounds": IMAGES["rounds"]} if experiment.embedded and scale == "paper" else {}),  # on FEMNIST too
+        **({"rounds": IMAGES["rounds"]} if experiment.pictured and scale == "paper" else {}),  # on FEMNIST too
         **experiment.federation,
         **chosen,
         "dataset": written if options or scale == "paper" else SMALL.get(key, key),
@@ -163,21 +60,39 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
         for run in make_runs({**settings, "partition": text}):
             row = rows.get(run.attack.name, run.attack.name)
             column = columns.get(run.aggregator.name, run.aggregator.name)
+            run = _pictured(run, experiment.pictured) if experiment.pictured else run
             planned.append(Planned(run, column if text else "", row, label or column))
     return planned
+
+
+def _pictured(run: Run, count: int) -> Run:
+    """Return the run up to the last of the rounds that its seed draws, which are pictured."""
+    rounds = rounds_of(run.seed, run.rounds, count)
+    byzantine = 0 if isinstance(run.attack, attacks.NoAttack) else run.byzantine
+    return replace(run, byzantine=byzantine, rounds=rounds[-1] + 1, lens=True, pictures=tuple(rounds))
+
+
+def rounds_of(seed: int, rounds: int, count: int) -> list[int]:
+    """Return the rounds that the seed draws, `count` of them or all if fewer, in rising order.
+
+    >>> rounds_of(0, rounds=4, count=6)
+    [0, 1, 2, 3]
+    """
+    return sorted(torch.randperm(rounds, generator=generator(seed, "figure rounds"))[:count].tolist())
 
 
 def is_whole(name: str, scale: str, runs: Sequence[Run], **files: Any) -> bool:
     """Whether these runs hold all that the experiment has at this scale. files: where the data are."""
     usual = plan(name, scale=scale, dataset=runs[0].source.key, **files)
-    first = runs[0]  # looking does not make a run another
-    alike = (replace(place.run, lens=first.lens, pictures=first.pictures) for place in usual)
+    first, pictured = runs[0], EXPERIMENTS[name].pictured > 0  # else neither the lens nor pictures matter
+    alike = [p.run if pictured else replace(p.run, lens=first.lens, pictures=first.pictures) for p in usual]
     return {run.digest for run in alike} <= {run.digest for run in runs}
 
 
 def _scaled(dataset: str, scale: str) -> Mapping[str, Any]:
     if scale == "small":
-        return RECIPES.get(dataset, {})
+        source = SOURCES.find(dataset)
+        return {} if source is None else source.recipe
     known = ", ".join(AUTHORS)
     check(dataset in AUTHORS, f"the paper has no {dataset}: --scale paper knows {known}; use --scale small")
     return AUTHORS[dataset]

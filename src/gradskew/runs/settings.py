@@ -11,47 +11,29 @@ from .. import aggregators, attacks, data, models
 from ..aggregators import Aggregator
 from ..attacks import Attack
 from ..core.errors import InputError, check, check_number, unknown
-from ..core.names import split_list
-from ..core.presets import PRESETS
+from ..core.grammar import split_list
+from ..core.options import options_of
+from ..core.presets import check_preset
 from ..data import partition
 from ..federation.computing import computing
 from ..federation.memory import check_fits
 from ..federation.optimizer import SGD
+from ..federation.options import Options
 from ..federation.run import Run
 from .sweeps import grid
 
 T = TypeVar("T")
 MOST = 1_000_000  # rounds, epochs or images in a batch: more is a slip of the keyboard
 
-# What a data set is run with unless told otherwise. Chosen by the unattacked runs alone: see benchmarks/README.md.
-PHOTOS = {"model": "cnn(stride=2)", "rounds": 50, "epochs": 1, "batch": 32, "lr": 0.1, "momentum": 0.9}
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    "digits": {"model": "mlp(hidden=32)", "rounds": 60, "epochs": 2, "batch": 16, "lr": 0.2, "momentum": 0.9},
-    "fashion_mnist": {"model": "mlp(hidden=100)", "rounds": 40, "epochs": 1, "batch": 32, "lr": 0.1, "momentum": 0.9},
-    "cifar10": {**PHOTOS, "rounds": 60},
-    "imagenet12": PHOTOS,
-    "imagenette": PHOTOS,
-    "femnist": {**PHOTOS, "model": "femnist_cnn", "sampled": 10, "evaluate_every": 10},
-}
-
+# The options that are a field, with their defaults, and those that name objects. A data set's recipe counts over them.
 COMMON: Mapping[str, Any] = {
+    **{field.name: field.default for field, known in options_of(Options, SGD) if known.help},
     "dataset": "digits",
-    "clients": 50,
-    "byzantine": 0.2,
+    "model": "mlp",
     "attacks": ",".join(attacks.names()),
     "aggregators": ",".join(aggregators.names()),
     "preset": "paper",
-    "weight_decay": 1e-4,
-    "clip": 2.0,
-    "knowledge": 1.0,
-    "told": "actual",
-    "evaluate_every": 1,
     "seeds": "1",
-    "engine": "auto",
-    "precision": "float32",
-    "device": "cpu",
-    "threads": 1,
-    "lens": True,
 }
 
 
@@ -84,35 +66,24 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     chosen = {key: value for key, value in given.items() if value is not None}
     dataset, folder = str(chosen.get("dataset", COMMON["dataset"])), chosen.get("data")
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
-    options = {**COMMON, "partition": source.partition, **RECIPES[source.key], **chosen}
+    options = {**COMMON, "partition": source.partition, **source.recipe, **chosen}
     sent, rules, seeds = make_methods(options)
     for key in ("rounds", "epochs", "batch"):
         check_number(key, options[key], at_least=1, at_most=MOST, whole=True)
     dealt = _partition(options, source)
-    clients, sampled = options["clients"], options.get("sampled")
     if isinstance(dealt, partition.ByWriter) and "clients" not in chosen:
-        clients = dealt.writers(source.load())
-    if sampled is not None and "sampled" not in chosen:
-        sampled = min(sampled, clients)
+        options["clients"] = dealt.writers(source.load())
+    if options["sampled"] is not None and "sampled" not in chosen:
+        options["sampled"] = min(options["sampled"], options["clients"])
+    options["pictures"] = _pictures(options["pictures"])
+    plain = {field.name: options[field.name] for field, known in options_of(Options) if known.help}
     base = Run(
         source=source,
         partition=dealt,
         model=models.make(options["model"]),
-        clients=clients,
-        sampled=sampled,
-        byzantine=options["byzantine"],
-        rounds=options["rounds"],
-        sgd=SGD(**{key: options[key] for key in ("epochs", "batch", "lr", "momentum", "weight_decay", "clip")}),
-        knowledge=options["knowledge"],
-        told=options["told"],
-        evaluate_every=options["evaluate_every"],
-        engine=options["engine"],
-        precision=options["precision"],
-        device=options["device"],
-        threads=options["threads"],
-        lens=options["lens"],
-        pictures=_pictures(options.get("pictures")),
-        **PRESETS[options["preset"]].get("run", {}),
+        sgd=SGD(**{field.name: options[field.name] for field, _ in options_of(SGD)}),
+        **plain,
+        **Options.presets.get(options["preset"], {}),
     )
     images = source.load()  # an impossible partition or network is an error now, not in every run
     base.partition(images, base.clients, 0)
@@ -127,8 +98,7 @@ def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregato
     """The attacks, rules and seeds that the options name; none where one is missing or None, but for the seed 0."""
     options = {"preset": COMMON["preset"], "seeds": COMMON["seeds"]}
     options |= {key: value for key, value in given.items() if value is not None}
-    if options["preset"] not in PRESETS:
-        raise unknown("preset", options["preset"], PRESETS)
+    check_preset(options["preset"])
     sent = _objects("attacks", options, attacks.make)
     return sent, _objects("aggregators", options, aggregators.make), _seeds(str(options["seeds"]))
 

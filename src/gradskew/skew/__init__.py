@@ -1,4 +1,4 @@
-"""The skew of honest updates: in numbers, in the plane, and what a rule makes of it (docs/skew.md).
+"""The skew of honest updates: measures, embeddings in the plane, and its effect on a rule (docs/skew.md).
 
 >>> import torch
 >>> measure(torch.tensor([[0.0], [3.0], [3.0], [3.0], [3.0]])).above  # four of five rows lie on the median's side

@@ -1,4 +1,4 @@
-"""The rows of a round in the plane: locally linear embedding, and principal components."""
+"""The rows of a round in the plane, by locally linear embedding (LLE) or by principal components (PCA)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ..core.rows import Rows, check_rows
 from .statistics import Floats
 
 NEIGHBOURS = 5  # scikit-learn's default
-ROUNDING = 1e-12  # of the largest squared distance: points that are not farther apart count as one
+ROUNDING = 1e-12  # times the largest squared distance: rows that are not farther apart count as equal
 METHODS = ("lle", "pca")
-FARTHEST = 1e100  # coordinate: sums and differences are finite
-MOST = 1000  # rows in a picture: each method takes the cube of their number
+MAX_COORDINATE = 1e100  # so that sums and differences are finite
+MOST = 1000  # rows of a picture, as the time of both methods grows with their cube
 
 Point = tuple[float, float]
 
@@ -31,10 +31,9 @@ Point = tuple[float, float]
 class Picture:
     """The rows of a round in the plane.
 
-    method: `lle`, or `pca`: the first two principal components of the honest rows around their mean, in units of their
-    spread. honest: a point for each of the h honest rows; skewed: which of them are in S. mean: the point of their
-    mean, which the STRIKE paper calls the optimal gradient. byzantine: a point for each Byzantine row. aggregate: the
-    point of what the rule made of the rows, or None.
+    method: `lle` or `pca`, see there. honest: the point of each honest row. skewed: of each honest row whether it is in
+    S. mean: the point of the honest mean, which the STRIKE paper calls the optimal gradient. byzantine: the point of
+    each Byzantine row. aggregate: the point of the aggregate, or None.
     """
 
     round: int
@@ -49,19 +48,19 @@ class Picture:
         check_number("round", self.round, at_least=0, whole=True)
         check_choice("method", self.method, METHODS)
         for x, y in (*self.honest, self.mean, *self.byzantine, *([self.aggregate] if self.aggregate else [])):
-            check_number("a coordinate", x, at_least=-FARTHEST, at_most=FARTHEST)
-            check_number("a coordinate", y, at_least=-FARTHEST, at_most=FARTHEST)
+            check_number("a coordinate", x, at_least=-MAX_COORDINATE, at_most=MAX_COORDINATE)
+            check_number("a coordinate", y, at_least=-MAX_COORDINATE, at_most=MAX_COORDINATE)
         good = 0 < len(self.honest) == len(self.skewed) and all(type(each) is bool for each in self.skewed)
         check(len(self.honest) + len(self.byzantine) <= MOST, f"a picture has at most {MOST} rows")
-        check(good, "skewed must say true or false for each honest point, of which there must be one")
+        check(good, "there must be at least one honest point, and skewed must be true or false for each")
 
     def to_json(self) -> dict[str, Any]:
-        """The picture as a JSON object."""
+        """Return the picture as a JSON object."""
         return dict(vars(self))
 
     @classmethod
     def from_json(cls, content: Any) -> Picture:
-        """The picture in a JSON object; ValueError if it is damaged."""
+        """Return the picture in a JSON object; ValueError if it is damaged."""
         try:
             return cls(
                 round=content["round"],
@@ -83,27 +82,34 @@ def _pairs(content: Any) -> tuple[Point, ...]:
 def pictures(
     round: int, rows: Rows, byzantine: int, skewed: Sequence[bool], aggregate: Tensor | None
 ) -> Iterator[Picture]:
-    """A picture by each method of rows (n, d), of which the first are Byzantine; none of more than 1,000 rows.
+    """Yield a picture by each method of rows (n, d); none of more than 1,000 rows.
 
-    skewed: which honest rows are in S. A method that cannot show these rows, as there are too few distinct ones for it,
-    is left out.
+    byzantine: the number of Byzantine rows, which are the first. skewed: of each honest row whether it is in S. No
+    picture is made by a method for which too few of the rows are distinct.
     """
     n = rows.n
     if n > MOST:
         return
-    distances = _with_mean_and(aggregate, rows, byzantine)
+    distances = _squared_distances(rows, byzantine, aggregate)
     for method in METHODS:
         try:
             points = lle(distances) if method == "lle" else pca(distances, slice(byzantine, n), mean=n)
         except InputError:
             continue
-        made = [(float(x), float(y)) for x, y in np.round(points, 4)]
-        last = None if aggregate is None else made[n + 1]
-        yield Picture(round, method, tuple(made[byzantine:n]), tuple(skewed), made[n], tuple(made[:byzantine]), last)
+        rounded = [(float(x), float(y)) for x, y in np.round(points, 4)]
+        yield Picture(
+            round,
+            method,
+            honest=tuple(rounded[byzantine:n]),
+            skewed=tuple(skewed),
+            mean=rounded[n],
+            byzantine=tuple(rounded[:byzantine]),
+            aggregate=None if aggregate is None else rounded[n + 1],
+        )
 
 
-def _with_mean_and(aggregate: Tensor | None, rows: Rows, byzantine: int) -> Floats:
-    """Squared distances between the rows, the mean of the honest ones and the aggregate: (n + 2, n + 2)."""
+def _squared_distances(rows: Rows, byzantine: int, aggregate: Tensor | None) -> Floats:
+    """Return the squared distances between the rows, the honest mean and, if there is one, the aggregate: (m, m)."""
     n = rows.n
     weights = torch.zeros(n, dtype=torch.float64, device=rows.updates.device)
     weights[byzantine:] = 1 / (n - byzantine)
@@ -121,44 +127,45 @@ def _with_mean_and(aggregate: Tensor | None, rows: Rows, byzantine: int) -> Floa
 
 @fixed_threads(1)
 def embed(honest: Tensor, forged: Tensor | None = None, *, neighbours: int = NEIGHBOURS) -> Floats:
-    """Honest rows (h, d), their mean and forged rows (f, d) in the plane, by LLE: (h + 1 + f, 2), in this order.
+    """Embed honest rows (h, d), their mean and forged rows (f, d), in this order, by `lle`: (h + 1 + f, 2).
 
-    See `lle`. Raises InputError if fewer than neighbours + 1 of them are distinct.
+    InputError if fewer than neighbours + 1 of them are distinct.
     """
     check_rows("honest", honest)
-    every = honest
+    updates = honest
     if forged is not None:
         check_both(honest, forged, None)
-        every = torch.cat([honest, forged])
+        updates = torch.cat([honest, forged])
     h = len(honest)
-    unit = torch.eye(len(every), dtype=torch.float64)
-    rows = Rows(every).mix(torch.cat([unit[:h], unit[:h].mean(0, keepdim=True), unit[h:]]))
+    unit = torch.eye(len(updates), dtype=torch.float64)
+    rows = Rows(updates).mix(torch.cat([unit[:h], unit[:h].mean(0, keepdim=True), unit[h:]]))
     return lle(rows.squared_distances.cpu().numpy(), neighbours)
 
 
 def lle(squared_distances: Floats, neighbours: int = NEIGHBOURS) -> Floats:
-    """Points (n, 2) by locally linear embedding of rows with these squared distances (n, n).
+    """Embed rows with these squared distances (n, n) in the plane by locally linear embedding: (n, 2).
 
-    Roweis and Saul, Science 2000, as scikit-learn has it, with its default of five neighbours and its regularisation:
-    the STRIKE paper names neither, and the appendix with its setting is not at hand. Equal rows are one point of it, or
-    else each would be made of the others and tell nothing. The largest coordinate on either axis is positive.
+    Roweis and Saul, Science 2000, by scikit-learn, with its default of five neighbours and its regularisation: the
+    STRIKE paper names neither, and the appendix with its setting is not at hand. Equal rows are embedded as one, as
+    otherwise they would be each other's only neighbours. The largest absolute coordinate on either axis is positive.
     """
     from sklearn.manifold import LocallyLinearEmbedding
 
     check_number("neighbours", neighbours, at_least=1, whole=True)
-    distinct, back = _distinct(squared_distances)
+    distinct, inverse = _distinct(squared_distances)
     few = f"only {len(distinct)} of the updates and their mean are distinct"
     check(len(distinct) > neighbours, f"{few}: LLE with {neighbours} neighbours needs {neighbours + 1}")
     method = LocallyLinearEmbedding(n_neighbors=neighbours, n_components=2, eigen_solver="dense")
     points = np.array(method.fit_transform(isometric(squared_distances)[distinct]))
     points *= np.sign(points[np.abs(points).argmax(0), [0, 1]])
-    return np.asarray(points.take(back, axis=0))
+    return np.asarray(points.take(inverse, axis=0))
 
 
 def pca(squared_distances: Floats, honest: slice, mean: int) -> Floats:
-    """Points (n, 2) on the first two principal components of the honest rows, around their mean, over their spread.
+    """Project rows with these squared distances (n, n) on the first two principal components of the honest: (n, 2).
 
-    mean: the index of the honest rows' mean. The largest coordinate of an honest row on either axis is positive.
+    The origin is the honest mean, whose index is `mean`; the unit is the honest rows' spread. The largest absolute
+    coordinate of an honest row on either axis is positive.
     """
     points = isometric(squared_distances)
     points = points - points[mean]
@@ -172,16 +179,17 @@ def pca(squared_distances: Floats, honest: slice, mean: int) -> Floats:
 
 
 def _distinct(squared_distances: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The first of each set of equal rows, and where among them each row finds its own."""
-    same = squared_distances <= ROUNDING * squared_distances.max()
-    distinct, back = np.unique(same.argmax(1), return_inverse=True)
-    return distinct, back
+    """Return the indices (m,) of the distinct rows, and for each row (n,) which of these equals it."""
+    equal = squared_distances <= ROUNDING * squared_distances.max()
+    distinct, inverse = np.unique(equal.argmax(1), return_inverse=True)
+    return distinct, inverse
 
 
 def isometric(squared_distances: Floats) -> Floats:
-    """Points (n, n) with these squared distances (n, n), however wide the rows are: classical scaling.
+    """Return points (n, n) with these squared distances (n, n), by classical multidimensional scaling.
 
-    LLE depends on nothing else: its neighbours on distances, its weights on inner products of differences.
+    LLE of the points is LLE of the rows: its neighbours depend on distances, its weights on inner products of
+    differences.
     """
     gram = -0.5 * squared_distances
     gram = gram - gram.mean(0)

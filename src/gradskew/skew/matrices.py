@@ -1,6 +1,7 @@
-"""A user's own matrix of updates: one file, or a folder with a file per client, mapped and never copied whole.
+"""Reading a user's matrix of updates, from one file or from a folder with one file per client.
 
-Nothing is unpickled: `.npy` and `.safetensors` hold numbers only.
+Files are mapped, so that a matrix may be larger than memory. Nothing is unpickled: `.npy` and `.safetensors` hold only
+numbers.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from torch import Tensor
 
 from ..core.errors import InputError, check
 
-IN_MEMORY = 1 << 30  # bytes of a matrix that is made here; a larger one is a temporary file, mapped
-STRIP = 1 << 24  # entries that are copied at once
+IN_MEMORY = 1 << 30  # bytes: a new matrix that is larger is a mapped temporary file
+STRIP = 1 << 24  # entries that are copied at a time
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".npz", ".joblib")
 SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -32,28 +33,28 @@ Array = NDArray[Any]
 
 
 def read_matrix(path: Path | str) -> Tensor:
-    """The rows (n, d), float32 or float64, that `gradskew skew` looks at; a matrix may be larger than memory.
+    """Read a matrix of updates (n, d), float32 or float64, which may be larger than memory.
 
-    A `.npy` file (n, d); a `.safetensors` file with one tensor (n, d); or a folder with one file per client, which is
-    one row: a `.npy` of any shape, flattened, or a `.safetensors` with all its tensors flattened, in the order of their
-    names. Clients are sorted by file name, client2 before client10. float16 and bfloat16 become float32. The file is
-    mapped read-only: it is never changed. Raises InputError in one line for anything else.
+    path: a `.npy` file (n, d); a `.safetensors` file with one tensor (n, d); or a folder with one file per client,
+    which is one row: a `.npy` of any shape, flattened, or a `.safetensors` with all its tensors flattened, in the order
+    of their names. Clients are sorted by file name, client2 before client10. float16 and bfloat16 become float32. Files
+    are mapped read-only and never changed. Raises InputError for anything else.
     """
     path = Path(path)
     if path.is_dir():
         return _tensor(_folder(path))
     parts = _parts(path)
-    known = f"{str(path)!r} holds {len(parts)} tensors ({', '.join(map(repr, list(parts)[:4]))}, ...)"
-    check(len(parts) == 1, f"{known}: one matrix (n, d) is wanted, or a folder with one file per client")
+    wrong = f"{str(path)!r} holds {len(parts)} tensors ({', '.join(map(repr, list(parts)[:4]))}, ...)"
+    check(len(parts) == 1, f"{wrong}: one matrix (n, d) is wanted, or a folder with one file per client")
     ((name, array),) = parts.items()
-    shape = f"{name or str(path)!r} has the shape {array.shape}"
-    check(array.ndim == 2 and array.size > 0, f"{shape}: a matrix (n, d) with n, d >= 1 is wanted, one client per row")
-    direct = array.dtype in (np.float32, np.float64) and array.flags.c_contiguous and array.flags.aligned
-    return _tensor(array if direct else _copied(len(array), array.shape[1], iter(array), _kind(array)))
+    wrong = f"{name or str(path)!r} has the shape {array.shape}"
+    check(array.ndim == 2 and array.size > 0, f"{wrong}: a matrix (n, d) with n, d >= 1 is wanted, one client per row")
+    usable = array.dtype in (np.float32, np.float64) and array.flags.c_contiguous and array.flags.aligned
+    return _tensor(array if usable else _copied(len(array), array.shape[1], iter(array), _kind(array)))
 
 
 def with_front(front: Tensor, rows: Tensor) -> Tensor:
-    """The rows (f, d) of front above the rows (n, d): a new matrix (f + n, d), in a temporary file if it is large."""
+    """Return front (f, d) above rows (n, d): a new matrix (f + n, d), in a temporary file if it is large."""
     check(front.shape[1] == rows.shape[1], f"front has {front.shape[1]} columns, rows has {rows.shape[1]}")
     kind: Any = {torch.float32: np.float32, torch.float64: np.float64}[rows.dtype]
     both = (each.numpy() for matrix in (front.to(rows.dtype), rows) for each in matrix)
@@ -61,22 +62,22 @@ def with_front(front: Tensor, rows: Tensor) -> Tensor:
 
 
 def kept(rows: Tensor, good: Tensor) -> Tensor:
-    """The rows (n, d) where good (n,) is true: a new matrix, in a temporary file if it is large."""
+    """Return the rows (n, d) where good (n,) is true: a new matrix, in a temporary file if it is large."""
     kind: Any = {torch.float32: np.float32, torch.float64: np.float64}[rows.dtype]
-    chosen = (row.numpy() for row, keep in zip(rows, good.tolist(), strict=True) if keep)
-    return _tensor(_copied(int(good.sum()), rows.shape[1], chosen, kind))
+    selected = (row.numpy() for row, keep in zip(rows, good.tolist(), strict=True) if keep)
+    return _tensor(_copied(int(good.sum()), rows.shape[1], selected, kind))
 
 
 def _tensor(array: Array) -> Tensor:
-    """The array as a tensor over the same memory, which is only read."""
+    """Return a tensor on the memory of the array, which must not be written."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)
 
 
 def _copied(n: int, d: int, rows: Iterator[Array], kind: Any) -> Array:
-    """A new matrix (n, d) with these rows, 16-bit floats widened; in strips, so that no row is held twice."""
-    matrix = _scratch(n, d, kind)
+    """Copy rows into a new matrix (n, d) of dtype `kind`, in strips, with bfloat16 widened."""
+    matrix = _new_matrix(n, d, kind)
     for target, row in zip(matrix, rows, strict=True):
         for start in range(0, d, STRIP):
             part = row[start : start + STRIP]
@@ -84,11 +85,12 @@ def _copied(n: int, d: int, rows: Iterator[Array], kind: Any) -> Array:
     return matrix
 
 
-def _scratch(n: int, d: int, kind: Any) -> Array:
+def _new_matrix(n: int, d: int, kind: Any) -> Array:
+    """Return an uninitialised matrix (n, d), in a mapped temporary file if it is large."""
     if n * d * np.dtype(kind).itemsize <= IN_MEMORY:
         return np.empty((n, d), kind)
     try:
-        with tempfile.TemporaryFile() as file:  # the mapping keeps it until the matrix is gone
+        with tempfile.TemporaryFile() as file:  # the mapping keeps it open
             return np.memmap(file, dtype=kind, mode="w+", shape=(n, d))
     except OSError as error:
         size = n * d * np.dtype(kind).itemsize
@@ -96,27 +98,28 @@ def _scratch(n: int, d: int, kind: Any) -> Array:
 
 
 def _widened(bits: Array) -> Array:
-    """bfloat16, read as 16 bits, is the upper half of a float32."""
+    """Convert bfloat16, given as uint16, to float32, of which it is the upper half."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def _kind(array: Array) -> Any:
+    """Return the dtype of a matrix for the entries of an array: float64 for float64, else float32."""
     return np.float64 if array.dtype == np.float64 else np.float32
 
 
 def _folder(path: Path) -> Array:
-    """One row per file, in a matrix of their own."""
+    """Read one row per file into a new matrix."""
     files = sorted((each for each in path.iterdir() if each.name[0] != "."), key=lambda each: _natural(each.name))
     check(bool(files), f"the folder {str(path)!r} is empty: one .npy or .safetensors file per client is wanted")
     first = _layout(_parts(files[0]))
     d = sum(math.prod(shape) for _, shape, _ in first)
-    check(d > 0, f"{str(files[0])!r} holds no number")
+    check(d > 0, f"{str(files[0])!r} holds no numbers")
     kinds = {kind for _, _, kind in first}
-    matrix = _scratch(len(files), d, np.float64 if kinds == {"<f8"} else np.float32)
+    matrix = _new_matrix(len(files), d, np.float64 if kinds == {"<f8"} else np.float32)
     for row, file in zip(matrix, files, strict=True):
         parts = _parts(file)
         same = _layout(parts) == first
-        check(same, f"{file.name} differs from {files[0].name}: {_told(_layout(parts))}, not {_told(first)}")
+        check(same, f"{file.name} differs from {files[0].name}: {_summary(_layout(parts))}, not {_summary(first)}")
         start = 0
         for array in parts.values():
             flat = array.reshape(1, -1)
@@ -126,26 +129,27 @@ def _folder(path: Path) -> Array:
 
 
 def _layout(parts: Mapping[str, Array]) -> list[tuple[str, tuple[int, ...], str]]:
+    """Return the name, shape and dtype of each tensor."""
     return [(name, array.shape, array.dtype.str) for name, array in parts.items()]
 
 
-def _told(layout: list[tuple[str, tuple[int, ...], str]]) -> str:
-    """A client's tensors in a few words."""
-    said = [f"{name} {shape} {kind}".strip() for name, shape, kind in layout[:3]]
-    return ", ".join(said) + (f" and {len(layout) - 3} more" if len(layout) > 3 else "")
+def _summary(layout: list[tuple[str, tuple[int, ...], str]]) -> str:
+    """Return the first three tensors of a layout as text."""
+    listed = [f"{name} {shape} {kind}".strip() for name, shape, kind in layout[:3]]
+    return ", ".join(listed) + (f" and {len(layout) - 3} more" if len(layout) > 3 else "")
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """A key by which client2 comes before client10."""
+    """Return a sort key that puts client2 before client10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _parts(path: Path) -> dict[str, Array]:
-    """The tensors in a file by name, mapped: a `.npy` has one, without a name."""
+    """Map the tensors of a file, by name; the one of a `.npy` has the name ''."""
     suffix = path.suffix.lower()
     if suffix in PICKLES:
-        why = "may be a pickle, which can run code when it is read" if suffix != ".npz" else "cannot be mapped"
-        raise InputError(f"{str(path)!r} {why}: save it by numpy.save or safetensors.torch.save_file instead")
+        reason = "may be a pickle, which can run code when it is read" if suffix != ".npz" else "cannot be mapped"
+        raise InputError(f"{str(path)!r} {reason}: save it by numpy.save or safetensors.torch.save_file instead")
     check(suffix in (".npy", ".safetensors"), f"{str(path)!r} is neither .npy nor .safetensors, nor a folder of them")
     try:
         return {"": _npy(path)} if suffix == ".npy" else _safetensors(path)
@@ -153,7 +157,14 @@ def _parts(path: Path) -> dict[str, Array]:
         raise
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except (ValueError, EOFError, SafetensorError, OverflowError, TokenError, SyntaxError) as error:  # NumPy parses
+    except (
+        ValueError,
+        EOFError,
+        SafetensorError,
+        OverflowError,
+        TokenError,
+        SyntaxError,
+    ) as error:  # of NumPy's parser too
         raise InputError(f"{str(path)!r} is damaged, or not what its name says: {error}") from None
 
 
@@ -165,7 +176,7 @@ def _npy(path: Path) -> Array:
 
 
 def _safetensors(path: Path) -> dict[str, Array]:
-    """Mapped by the offsets in the header, which the library has checked."""
+    """Map the tensors of a file by the offsets in its header, which the library has checked."""
     with safe_open(path, framework="np") as file:
         names = sorted(file.keys())
     with path.open("rb") as raw:
@@ -174,10 +185,10 @@ def _safetensors(path: Path) -> dict[str, Array]:
     parts = {}
     for name in names:
         kind, (start, end) = header[name]["dtype"], header[name]["data_offsets"]
-        check(kind in SAFETENSORS, f"{name!r} in {str(path)!r} holds {kind}: floating numbers are wanted")
+        check(kind in SAFETENSORS, f"{name!r} in {str(path)!r} holds {kind}: floating-point numbers are wanted")
         shape = tuple(header[name]["shape"])
         empty = start == end
-        where = {"offset": 8 + length + start, "shape": shape, "dtype": SAFETENSORS[kind]}
-        parts[name] = np.empty(shape, SAFETENSORS[kind]) if empty else np.asarray(np.memmap(path, mode="r", **where))
+        options = {"offset": 8 + length + start, "shape": shape, "dtype": SAFETENSORS[kind]}
+        parts[name] = np.empty(shape, SAFETENSORS[kind]) if empty else np.asarray(np.memmap(path, mode="r", **options))
     check(bool(parts), f"{str(path)!r} holds no tensor")
     return parts

@@ -1,4 +1,4 @@
-"""The skew of honest rows in numbers, and what a rule made of them."""
+"""Measures of the skew of honest rows, and the empirical kappa of an aggregate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..core.errors import check, check_number
 from ..core.rows import Rows, check_rows
 from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
 
-# From a number to the projections that it is made of, and the statistic.
+# Of each measure that is a statistic of projections: the field of `Skew` that has them, and the statistic.
 PROJECTED: dict[str, tuple[str, Statistic]] = {
     "above": ("towards", above),
     "skewness": ("towards", skewness),
@@ -23,19 +23,19 @@ PROJECTED: dict[str, tuple[str, Statistic]] = {
     "principal_skewness": ("principal", skewness),
     "principal_pearson": ("principal", pearson),
 }
-ROUNDING = 1e-12  # of the variance: projections on a direction that is shorter are noise
+ROUNDING = 1e-12  # times the variance: projections with a smaller deviation are rounding errors
 
 
 @dataclass(frozen=True)
 class Skew:
-    """How h honest rows lie around their mean.
+    """The skew of h honest rows around their mean. S is STRIKE's set of skewed rows (Liu et al., AAAI 2025, Eq. 8).
 
-    f: the Byzantine rows that S, STRIKE's skewed rows, is made for; skewed: their number |S|. towards, principal: the
-    projection of each row, around the mean and in their standard deviations (all 0 if they do not vary), on Eq. 6's
-    direction (median - mean) and on the first principal component, which points the same way. principal_share: its part
-    of the variance. shift: |mean_S - mean| / spread. density: the mean distance to the nearest other honest row, of the
-    rows outside S divided by that of S; above 1, S is denser; None if S is all, or has no extent. spread: the root of
-    the mean squared distance to the mean. In units of the updates, the only number that has one.
+    f: the number of Byzantine rows that S is made for. skewed: |S|. towards: the h projections of the rows on Eq. 6's
+    direction, median - mean; principal: those on the first principal component, which points the same way. Projections
+    are centred and divided by their standard deviation; all are 0 if they do not vary. principal_share: the component's
+    share of the variance. shift: |mean_S - mean| / spread. density: the mean distance to the nearest other honest row
+    of the rows outside S, divided by that of the rows in S; above 1, S is denser; None if S has all rows, or has equal
+    rows only. spread: the root of the mean squared distance to the mean, in units of the updates.
     """
 
     f: int
@@ -49,48 +49,48 @@ class Skew:
 
     @property
     def above(self) -> float:
-        """The part of the rows that project above the mean's projection, on Eq. 6's direction."""
+        """The share of the rows whose projection on Eq. 6's direction is above the mean."""
         return float(above(self._array(self.towards)))
 
     @property
     def skewness(self) -> float:
-        """The standardised third moment of `towards`; NaN if the rows are equal. So are the three below."""
+        """The skewness of `towards`; NaN if the rows are equal, as are the three below."""
         return float(skewness(self._array(self.towards)))
 
     @property
     def pearson(self) -> float:
-        """Pearson's second coefficient of `towards`."""
+        """Pearson's second coefficient of skewness of `towards`."""
         return float(pearson(self._array(self.towards)))
 
     @property
     def principal_skewness(self) -> float:
-        """The standardised third moment of `principal`."""
+        """The skewness of `principal`."""
         return float(skewness(self._array(self.principal)))
 
     @property
     def principal_pearson(self) -> float:
-        """Pearson's second coefficient of `principal`."""
+        """Pearson's second coefficient of skewness of `principal`."""
         return float(pearson(self._array(self.principal)))
 
     def estimate(self, name: str) -> Estimate | None:
-        """One of the numbers; with an interval if it is a statistic of the projections. None if there is none."""
+        """Return the measure `name`, with an interval if it is a statistic of projections; None if it is not finite."""
         value = getattr(self, name)
         if value is None or not math.isfinite(value):
             return None
         if name not in PROJECTED:
             return Estimate(value)
-        kind, statistic = PROJECTED[name]
-        return Estimate(value, *(interval(resampled(statistic, getattr(self, kind))) or ()))
+        projections, statistic = PROJECTED[name]
+        return Estimate(value, *(interval(resampled(statistic, getattr(self, projections))) or ()))
 
     @property
     def members(self) -> tuple[bool, ...]:
-        """Which rows are in S: the |S| of largest projection, on ties the lower index (Eq. 8)."""
+        """Of each row whether it is in S: the |S| largest of `towards`, on ties the lower index (Eq. 8)."""
         order = sorted(range(len(self.towards)), key=lambda i: -self.towards[i])
         chosen = set(order[: self.skewed])
         return tuple(i in chosen for i in range(len(self.towards)))
 
     def to_json(self) -> dict[str, Any]:
-        """As a record keeps it: projections to four decimals, the other numbers to six digits."""
+        """Return the fields for a record: projections rounded to four decimals, other numbers to six digits."""
         numbers = {name: getattr(self, name) for name in ("spread", "principal_share", "shift", "density")}
         rounded = {name: None if value is None else digits(value) for name, value in numbers.items()}
         projections = {"towards": self.towards, "principal": self.principal}
@@ -103,11 +103,11 @@ class Skew:
 
 
 def measure(honest: Tensor, f: int | None = None, *, n: int | None = None) -> Skew:
-    """The skew of honest rows (h, d), float32 or float64.
+    """Measure the skew of honest rows (h, d), float32 or float64. InputError for other rows, n < h or f >= n.
 
-    n: clients in the round, h if there is none beside the honest. f: how many of them are Byzantine; floor(n / 5), a
-    fifth as in the STRIKE paper's experiments, if nothing else is said. |S| is h (n - 2 f) // (n - f): of h = n rows
-    with a fifth Byzantine, three quarters.
+    n: the number of clients in the round, by default h. f: the number of Byzantine clients among them, by default
+    n // 5, as in the STRIKE paper's experiments. |S| is h (n - 2 f) // (n - f): three quarters of the rows if h = n and
+    a fifth is Byzantine.
     """
     check_rows("honest", honest)
     n = len(honest) if n is None else n
@@ -119,7 +119,10 @@ def measure(honest: Tensor, f: int | None = None, *, n: int | None = None) -> Sk
 
 
 def skew_of(rows: Rows, gram: Tensor, squared_distances: Tensor, f: int, n: int) -> Skew:
-    """The skew of honest rows whose inner products around some point (h, h), and distances, are known."""
+    """Measure the skew of honest rows (h, d).
+
+    gram: (h, h), their inner products around any point. squared_distances: (h, h). n, f: see `measure`.
+    """
     h = rows.n
     gram = gram - gram.mean(0)
     gram = gram - gram.mean(1, keepdim=True)
@@ -149,12 +152,13 @@ def skew_of(rows: Rows, gram: Tensor, squared_distances: Tensor, f: int, n: int)
 
 
 def _standardised(projections: Tensor, noise: float) -> tuple[float, ...]:
-    """Divided by their standard deviation; all 0 if that is no more than noise."""
+    """Divide projections (h,) by their root mean square; all 0 if that is not above `noise`."""
     scale = projections.square().mean().sqrt()
     return tuple((projections / scale).tolist() if scale > noise else [0.0] * len(projections))
 
 
 def _density(squared_distances: Tensor, members: Tensor) -> float | None:
+    """Return `Skew.density` of the rows with these squared distances (h, h). members: the indices of S."""
     if len(members) == len(squared_distances):
         return None
     nearest = squared_distances.clone().fill_diagonal_(math.inf).min(1).values.sqrt()
@@ -165,10 +169,10 @@ def _density(squared_distances: Tensor, members: Tensor) -> float | None:
 
 
 def kappa(distance: float | None, spread: float) -> float | None:
-    """Empirical kappa of an aggregate: squared error over mean squared deviation (Definition 1, Eq. 5, G = the honest).
+    """Return the empirical kappa of an aggregate, (distance / spread)^2 (Definition 1, Eq. 5, G = the honest rows).
 
-    distance: of the aggregate from the honest mean, None if there is no finite one. 0/0 counts as 0; x/0 is None, as is
-    what has no finite quotient.
+    distance: from the aggregate to the honest mean, None if it is not finite. spread: see `Skew`. 0/0 is 0; a kappa
+    that is not finite, such as 1/0, is None.
 
     >>> kappa(3.0, 2.0), kappa(0.0, 0.0), kappa(1.0, 0.0)
     (2.25, 0.0, None)
@@ -182,7 +186,7 @@ def kappa(distance: float | None, spread: float) -> float | None:
 
 
 def empirical_kappa(aggregate: Tensor, honest: Tensor) -> float | None:
-    """Empirical kappa of an aggregate (d,) of rows of which these (h, d) are honest; see `kappa`."""
+    """Return the empirical kappa of an aggregate (d,), given the honest rows (h, d); see `kappa`."""
     check_rows("honest", honest)
     good = aggregate.shape == honest.shape[1:]
     check(good, f"the aggregate must have the shape ({honest.shape[1]},), not {tuple(aggregate.shape)}")
@@ -195,7 +199,7 @@ def empirical_kappa(aggregate: Tensor, honest: Tensor) -> float | None:
 
 
 def digits(value: float) -> float:
-    """Six significant digits of a number.
+    """Round a number to six significant digits.
 
     >>> digits(0.123456789)
     0.123457

@@ -1,4 +1,4 @@
-"""The measures of skew, and what they are on even and on very uneven data: benchmarks/references.py measured that."""
+"""The measures of skew, with their values on IID and on very uneven data, measured by benchmarks/references.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PARTITIONS = ("iid", "dirichlet(beta=0.1)")
 
 @dataclass(frozen=True)
 class Reference:
-    """The lowest and the highest value of a measure, over data sets and seeds, under one partition."""
+    """The lowest and the highest value of a measure over data sets and seeds, for one partition."""
 
     low: float
     high: float
@@ -27,7 +27,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Measure:
-    """A number on the honest updates: its key in `Skew`, its name, and how to read it."""
+    """A measure of the honest updates: its key in `Skew`, its name in tables, and its meaning."""
 
     key: str
     name: str
@@ -35,7 +35,7 @@ class Measure:
 
     @property
     def references(self) -> list[Reference]:
-        """On IID data, and on Dirichlet(0.1)."""
+        """Its references on IID data and on Dirichlet(0.1)."""
         return references(self.key)
 
 
@@ -51,12 +51,12 @@ MEASURES = (
 
 
 def references(key: str) -> list[Reference]:
-    """The references of a measure: on IID data, and on Dirichlet(0.1)."""
-    return [_all()[key, partition] for partition in PARTITIONS]
+    """Return the references of a measure on IID data and on Dirichlet(0.1)."""
+    return [_read()[key, partition] for partition in PARTITIONS]
 
 
 def reading(values: Iterable[tuple[Measure, Estimate]]) -> str:
-    """One sentence: how many of the measures are beyond what even data give, and how many as far as very uneven."""
+    """Return a sentence: how many values are beyond those on IID data, and how many reach those on Dirichlet(0.1)."""
     beyond = far = total = 0
     for measure, estimate in values:
         even, uneven = measure.references
@@ -64,16 +64,17 @@ def reading(values: Iterable[tuple[Measure, Estimate]]) -> str:
         total += 1
         beyond += sign * estimate.value > sign * (even.high if sign > 0 else even.low)
         far += sign * estimate.value >= sign * (uneven.low if sign > 0 else uneven.high)
-    said = f"{beyond} of {total} measures are beyond what even (IID) data gave"
-    return f"{said}, {far} as far as very uneven data (Dirichlet 0.1)."
+    sentence = f"{beyond} of {total} measures are beyond what even (IID) data gave"
+    return f"{sentence}, {far} as far as very uneven data (Dirichlet 0.1)."
 
 
 @cache
-def _all() -> dict[tuple[str, str], Reference]:
+def _read() -> dict[tuple[str, str], Reference]:
+    """Read the references by measure and partition from references.csv."""
     text = resources.files(__package__).joinpath("references.csv").read_text(encoding="utf-8")
-    found: dict[tuple[str, str], Reference] = {}
+    ranges: dict[tuple[str, str], Reference] = {}
     for line in csv.DictReader(text.splitlines()):
         key, low, high = (line["measure"], line["partition"]), float(line["low"]), float(line["high"])
-        known = found.get(key, Reference(low, high))
-        found[key] = Reference(min(low, known.low), max(high, known.high))
-    return found
+        known = ranges.get(key, Reference(low, high))
+        ranges[key] = Reference(min(low, known.low), max(high, known.high))
+    return ranges

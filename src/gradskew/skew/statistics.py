@@ -1,4 +1,4 @@
-"""How lopsided numbers are: two measures of skewness, and how sure one can be of them."""
+"""Statistics of skewness, and bootstrap intervals for them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SEED = 0
 
 
 def above(samples: Floats) -> Floats:
-    """The part of the samples above 0, which their projections' mean is: samples (..., h) -> (...)."""
+    """Return the share of the samples above 0, the mean of centred projections: (..., h) -> (...)."""
     return np.asarray((samples > 0).mean(-1))
 
 
 def skewness(samples: Floats) -> Floats:
-    """The standardised third moment, mean((x - mean)^3) / std^3, std divided by the count: (..., h) -> (...).
+    """Return the skewness, mean((x - mean)^3) / std^3 with the biased std: (..., h) -> (...).
 
-    Below 0: a long tail of low values, and most values above the mean. NaN where all samples are equal.
+    Below 0: a long tail of low values, with most values above the mean. NaN where all samples are equal.
 
     >>> float(skewness(np.array([0.0, 3.0, 3.0, 3.0])))  # deviations -9/4, 3/4: (-9^3 + 3 * 3^3) / 4 over (27/16)^1.5
     -1.1547005383792515
@@ -38,9 +38,9 @@ def skewness(samples: Floats) -> Floats:
 
 
 def pearson(samples: Floats) -> Floats:
-    """Pearson's second coefficient of skewness, 3 (mean - median) / std, std divided by the count: (..., h) -> (...).
+    """Return Pearson's second coefficient of skewness, 3 (mean - median) / std with the biased std: (..., h) -> (...).
 
-    Of the same sign as the skewness where the median lies on the side of the mass. NaN where all samples are equal.
+    It has the sign of the skewness if the median is on the side of most values. NaN where all samples are equal.
 
     >>> round(float(pearson(np.array([0.0, 3.0, 3.0, 3.0]))), 6)  # 3 (9/4 - 3) / (27/16)^0.5
     -1.732051
@@ -53,23 +53,24 @@ Statistic = Callable[[Floats], Floats]
 
 
 def resampled(statistic: Statistic, samples: Sequence[float] | Floats, resamples: int = RESAMPLES) -> Floats:
-    """The statistic of so many resamples, drawn from the h samples with replacement: (resamples,).
+    """Return the statistic of bootstrap resamples, drawn from the h samples with replacement: (resamples,).
 
-    The draws depend on h alone: rounds with equally many clients are resampled alike, so that a mean over rounds, whose
-    clients are the same, can be resampled as a whole.
+    The draws depend on h only: rounds with the same number of clients draw the same clients, so that a mean over rounds
+    can be resampled as a whole.
     """
-    drawn = np.asarray(samples, dtype=np.float64)
-    return statistic(drawn[_draws(len(drawn), resamples)])
+    array = np.asarray(samples, dtype=np.float64)
+    return statistic(array[_draws(len(array), resamples)])
 
 
 @lru_cache(maxsize=8)
 def _draws(h: int, resamples: int) -> NDArray[np.int64]:
+    """Draw the indices of the resamples: (resamples, h)."""
     return numpy_generator(SEED, "bootstrap", h).integers(h, size=(resamples, h))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, with the 95 % bootstrap interval of it; None where the number is no statistic of clients."""
+    """A number with its 95 % bootstrap interval; low and high are None if it is not a statistic of clients."""
 
     value: float
     low: float | None = None
@@ -77,25 +78,25 @@ class Estimate:
 
     @property
     def text(self) -> str:
-        """As it is printed: `0.62 [0.58, 0.66]`."""
+        """The number and its interval as text: `0.62 [0.58, 0.66]`."""
         return f"{self.value:.2f}" + ("" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]")
 
 
 def averaged(estimates: Iterable[Estimate | None]) -> Estimate | None:
-    """The means of the numbers and of the ends of their intervals, over those that there are; None if there is none."""
-    found = [each for each in estimates if each is not None]
-    if not found:
+    """Return the means of the numbers, and of the ends of the intervals, that are not None; None if all numbers are."""
+    known = [each for each in estimates if each is not None]
+    if not known:
         return None
-    ends = [(each.low, each.high) for each in found if each.low is not None and each.high is not None]
+    ends = [(each.low, each.high) for each in known if each.low is not None and each.high is not None]
     low, high = (fmean(end) for end in zip(*ends, strict=True)) if ends else (None, None)
-    return Estimate(fmean(each.value for each in found), low, high)
+    return Estimate(fmean(each.value for each in known), low, high)
 
 
 def interval(values: Floats) -> tuple[float, float] | None:
-    """The range that holds the middle 95 % of the resampled values (the percentile bootstrap); None if all are NaN."""
-    known = values[np.isfinite(values)]
-    if len(known) == 0:
+    """Return the 95 % interval of resampled values by the percentile bootstrap; None if no value is finite."""
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
         return None
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
+    low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)

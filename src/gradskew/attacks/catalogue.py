@@ -1,0 +1,55 @@
+"""The table of attacks, and the way from a name to an attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core.catalogue import MAKERS, Catalogue
+from ..core.errors import check
+from ..core.grammar import parse
+
+if TYPE_CHECKING:
+    from .base import Attack
+
+FIRST = ("none", "bitflip", "labelflip", "lie", "ipm", "minmax", "minsum", "mimic", "strike")  # of the paper
+
+
+def _load(path: str, given: Mapping[str, Any], alias: str) -> Attack:
+    """Make the attack at a path; one that is no `Attack` is wrapped."""
+    from ..core.plugin import load_plugin
+    from .base import Attack
+    from .user import UserAttack
+
+    attack: Attack = load_plugin(UserAttack, Attack, path, given, alias=alias)
+    return attack
+
+
+ATTACKS: Catalogue[Attack] = Catalogue("attack", __package__, "Attack", first=FIRST, wrap=_load)
+"""All attacks by name."""
+
+
+def names() -> list[str]:
+    """Return the names of all attacks."""
+    return list(ATTACKS)
+
+
+def make(name: str, *, preset: str = "paper") -> Attack:
+    """Return the attack with this name: `strike`, `lie(z=1.0)`, `package.module:attack`.
+
+    A name with a colon is the path of a function, an object or a class of somebody else's; a name that is not ours may
+    be one that an installed package registers as an entry point of `gradskew.attacks`. preset: `paper`,
+    `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an unknown name or
+    option, naming the nearest, and for several names: none of these attacks can be combined.
+
+    >>> make("strike(nu=0.5)")
+    STRIKE(nu=0.5, middle='midpoint', max_alpha=None, few='one')
+    """
+    stages = parse(name)
+    joined = " and ".join(key for key, _ in stages)
+    check(len(stages) == 1, f"{joined} cannot be combined: an attack is one name, not several")
+    key, given = stages[0]
+    return ATTACKS.make(key, given, preset=preset)
+
+
+MAKERS["Attack"] = lambda text, preset: make(text, preset=preset)

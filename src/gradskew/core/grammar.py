@@ -1,0 +1,240 @@
+"""The grammar of names: `bucketing(s=2)+multikrum`, `keep(rule=multikrum(m=1))+median`, `package.module:name`.
+
+text   = PREFIX ":" REST ["(" options ")"]  |  stage {"+" stage}
+stage  = (name | package.module:name) ["(" options ")"]
+option = word "=" value
+value  = number | None | True | False | word | nested name | "quoted" | 'quoted' | (value, value)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .errors import InputError, check
+
+Stage = tuple[str, dict[str, Any]]
+
+LONGEST = 500  # characters of one name with its options
+DEEPEST = 20  # names or tuples inside one another
+PREFIXES = ("npz", "csv", "parquet", "images", "hf", "text", "flwr")  # of files and sources: no names of modules
+CONSTANTS = {"None": None, "True": True, "False": False}
+
+PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")  # package.module:name
+NAME = re.compile(r"[^\W\d]\w*(?:-\w+)*")
+OPTION = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
+QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+SPACES = re.compile(rf"({QUOTED.pattern})|\s+")  # outside quotes, if replaced by the first group
+PLAIN = re.compile(r"[+-]?[\w.][\w.:]*(?:[-/][\w.:]+)*")  # a word, a number, a path, n-f-1
+WHOLE = re.compile(r"[+-]?[0-9]+")
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def parse(text: str) -> list[Stage]:
+    """Return the names in a text with their options, in order. InputError where the text cannot be read.
+
+    Names are lower case with underscores, whatever was written; a path `package.module:name` and what follows a prefix
+    stay as they are. A name inside an option is its text: only the class that takes it knows what it names.
+
+    >>> parse("Bucketing(s=2)+strike-authors(rule=nnm + median(middle=lower))")
+    [('bucketing', {'s': 2}), ('strike_authors', {'rule': 'nnm+median(middle=lower)'})]
+    """
+    check(len(text) <= LONGEST, f"the name {text[:40]!r}... has more than {LONGEST} characters")
+    prefix, rest = split_prefix(text)
+    if not prefix:
+        return _Reader(text).whole()
+    start = max((place for place, char in _outside(rest) if char == "("), default=None) if rest.endswith(")") else None
+    given = {} if start is None else _Reader(f"{prefix}{rest[start:]}").whole()[0][1]
+    check(bool(rest[:start].strip()), f"nothing follows {prefix}: in {text[:80]!r}")
+    check(rest.isprintable(), f"{text[:80]!r} has characters that cannot be printed")
+    return [(f"{prefix}:{rest[:start].strip()}", given)]
+
+
+def parse_one(text: str, kind: str) -> Stage:
+    """Return one name with its options. kind: what the name is of, for the error where there are several."""
+    stages = parse(text)
+    check(len(stages) == 1, f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} is one name, not several: {text[:80]!r}")
+    return stages[0]
+
+
+def split_prefix(name: str) -> tuple[str, str]:
+    """Return the prefix of a name and the rest; an empty prefix where it has none.
+
+    >>> split_prefix("npz:/data/my-file.npz"), split_prefix("package.module:name")
+    (('npz', '/data/my-file.npz'), ('', 'package.module:name'))
+    """
+    prefix, colon, rest = name.strip().partition(":")
+    known = bool(colon) and prefix.strip().lower() in PREFIXES
+    return (prefix.strip().lower(), rest.strip()) if known else ("", name.strip())
+
+
+def split_list(text: str, name: str = "the list") -> list[str]:
+    """Return the entries of a comma-separated list; commas in parentheses do not split. name: for the error.
+
+    >>> split_list("mean, lie(z=1.0,sign=-1),strike")
+    ['mean', 'lie(z=1.0,sign=-1)', 'strike']
+    """
+    commas = [place for place, char in _outside(text) if char == ","]
+    parts = [text[a + 1 : b].strip() for a, b in zip([-1, *commas], [*commas, len(text)], strict=True)]
+    check(all(parts), f"empty entry in {name}: {text[:80]!r}")
+    check(len(set(parts)) == len(parts), f"an entry is given twice in {name}: {text[:80]!r}")
+    return parts
+
+
+def split_last(text: str, separator: str) -> tuple[str, str]:
+    """Return the text up to and with the last separator outside parentheses, and the rest."""
+    cut = max((place + 1 for place, char in _outside(text) if char == separator), default=0)
+    return text[:cut], text[cut:]
+
+
+def written(value: Any) -> str:
+    """Return the text that reads as this value: a number, None, a bool, a text, or a tuple of them.
+
+    >>> written(("a-b", "3", 0.5, None))
+    "(a-b,'3',0.5,None)"
+    """
+    if isinstance(value, tuple):
+        return f"({','.join(map(written, value))}{',' if len(value) == 1 else ''})"
+    if not isinstance(value, str):
+        return str(value)
+    plain = PLAIN.fullmatch(value) and value not in CONSTANTS and not NUMBER.fullmatch(value)
+    return value if plain else repr(value)
+
+
+def _outside(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the characters outside parentheses with their places, opening parentheses too; quotes hide parentheses."""
+    depth, place = 0, 0
+    while place < len(text):
+        quoted = QUOTED.match(text, place) if depth else None
+        if quoted:
+            place = quoted.end()
+            continue
+        if depth == 0:
+            yield place, text[place]
+        depth = max(0, depth + (text[place] == "(") - (text[place] == ")"))
+        place += 1
+
+
+class _Reader:
+    """A recursive descent over a text: each method reads one rule of the grammar at `place` and moves it on."""
+
+    def __init__(self, text: str):
+        self.text, self.place, self.depth = text, 0, 0
+        self.wrong = InputError(
+            f"cannot read {text[:80]!r}: write a name, name(option=value), or several joined by '+'"
+        )
+
+    def whole(self) -> list[Stage]:
+        stages = self.stages()
+        if self.next():
+            raise self.wrong
+        return stages
+
+    def stages(self) -> list[Stage]:
+        read = [self.stage()]
+        while self.skip("+"):
+            read.append(self.stage())
+        return read
+
+    def stage(self) -> Stage:
+        path = self.match(PATH)
+        name = path or self.match(NAME)
+        if not name or split_prefix(path)[0]:
+            raise self.wrong
+        name = path or name.lower().replace("-", "_")
+        return name, self.options(name) if self.skip("(") else {}
+
+    def options(self, name: str) -> dict[str, Any]:
+        """Read `x=1,y=2)`: the opening parenthesis is behind."""
+        given: dict[str, Any] = {}
+        self.enter()
+        while not self.skip(")"):
+            option = OPTION.match(self.text, self.place)
+            check(option is not None, f"options of {name} are written name=value")
+            assert option is not None
+            check(option[1] not in given, f"an option of {name} is given twice")
+            self.place = option.end()
+            given[option[1]] = self.value(option[1])
+            self.part()
+        self.depth -= 1
+        return given
+
+    def value(self, option: str) -> Any:
+        quoted = self.match(QUOTED)
+        if quoted:
+            check(quoted.isprintable(), f"{option} has characters that cannot be printed: {quoted!r:.60}")
+            return re.sub(r"\\([\\'\"])", r"\1", quoted[1:-1])
+        if self.skip("("):
+            return self.tuple(option)
+        start, words = self.place, [self.plain(option)]
+        while self.skip("+"):
+            words.append(self.plain(option))
+        text = SPACES.sub(r"\1", self.text[start : self.place])
+        if "(" in text and not all(PATH.fullmatch(word) or NAME.fullmatch(word) for word in words):
+            raise self.wrong  # only names have options
+        return _constant(text)
+
+    def tuple(self, option: str) -> Any:
+        """Read `1,2)`: the opening parenthesis is behind. A single value without a comma is that value."""
+        values: list[Any] = []
+        comma = False
+        self.enter()
+        while not self.skip(")"):
+            values.append(self.value(option))
+            comma = self.part()
+        self.depth -= 1
+        return values[0] if len(values) == 1 and not comma else tuple(values)
+
+    def plain(self, option: str) -> str:
+        """Read a number, or a word with the options that it may have as a name; return it without them."""
+        word = self.match(PLAIN)
+        if not word:
+            wanted = f"{option} must be a number, a word, a name or a text in quotes"
+            raise InputError(f"cannot read {self.text[:80]!r}: {wanted}")
+        if self.skip("("):
+            self.options(word)
+        return word
+
+    def part(self) -> bool:
+        """Pass a comma between two parts; True if there was one. Without a comma the parenthesis must close."""
+        comma = self.skip(",")
+        if not comma and self.next() != ")":
+            raise self.wrong
+        return comma
+
+    def enter(self) -> None:
+        self.depth += 1
+        self.next()
+        if self.depth > DEEPEST:
+            raise self.wrong
+
+    def next(self) -> str:
+        """Pass spaces; the next character, empty at the end."""
+        while self.text[self.place : self.place + 1].isspace():
+            self.place += 1
+        return self.text[self.place : self.place + 1]
+
+    def skip(self, char: str) -> bool:
+        """Pass this character, if it is the next; spaces behind it too."""
+        if self.next() != char:
+            return False
+        self.place += 1
+        self.next()
+        return True
+
+    def match(self, pattern: re.Pattern[str]) -> str:
+        """Pass what the pattern matches here, and return it; empty if it matches nothing."""
+        self.next()
+        match = pattern.match(self.text, self.place)
+        self.place = match.end() if match else self.place
+        return match[0] if match else ""
+
+
+def _constant(text: str) -> Any:
+    """Return the number or the constant that a plain text is, or the text itself."""
+    if text in CONSTANTS:
+        return CONSTANTS[text]
+    if WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if NUMBER.fullmatch(text) else text

@@ -1,0 +1,23 @@
+from .arrays import put_together as put_together
+from .arrays import take_apart as take_apart
+from .base import Dataset as Dataset
+from .base import Source as Source
+from .base import Split as Split
+from .catalogue import PARTITIONS as PARTITIONS
+from .catalogue import SOURCES as SOURCES
+from .catalogue import make as make
+from .cifar10 import CIFAR10 as CIFAR10
+from .digits import Digits as Digits
+from .fashion_mnist import DEBIAN_FASHION as DEBIAN_FASHION
+from .fashion_mnist import FashionMNIST as FashionMNIST
+from .fashion_mnist import read_idx as read_idx
+from .femnist import FEMNIST as FEMNIST
+from .file_source import FileSource as FileSource
+from .imagenet import ImageNet12 as ImageNet12
+from .imagenet import Imagenette as Imagenette
+from .partition import IID as IID
+from .partition import ByWriter as ByWriter
+from .partition import Dirichlet as Dirichlet
+from .partition import Partition as Partition
+
+__all__: list[str]

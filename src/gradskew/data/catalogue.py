@@ -1,0 +1,42 @@
+"""The tables of data sets and of partitions, and the way from a name to a data set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.catalogue import Catalogue
+from ..core.errors import check
+from ..core.grammar import parse_one
+
+if TYPE_CHECKING:
+    from .base import Source
+
+FIRST = ("digits", "fashion_mnist", "cifar10", "imagenet12", "imagenette", "femnist")
+
+SOURCES: Catalogue[Source] = Catalogue("dataset", __package__, "Source", first=FIRST)
+"""All data sets by name."""
+PARTITIONS: Catalogue[Any] = Catalogue("partition", __package__, "Partition", first=("iid", "dirichlet", "writer"))
+"""All partitions by name; `partition.make` makes one."""
+
+
+def make(name: str, *, folder: Path | None = None, download: bool = False) -> Source:
+    """Return the data set with this name: `digits`, `cifar10(train_size=10000)`, `package.module:MySource(size=3)`.
+
+    folder: where its files are. download: get them from the Hugging Face hub, or use what was got before.
+    """
+    from .file_source import FileSource
+
+    key, options = parse_one(name, "dataset")
+    source = SOURCES.make(key, options, defaults={} if folder is None else {"folder": folder})
+    if folder is not None or download:
+        known = isinstance(source, FileSource) or (hasattr(source, "folder") and not download)
+        check(known, f"the {source.key} are embedded or made: they are read from no folder")
+    if download and isinstance(source, FileSource):
+        from . import hub
+
+        check(source.folder is None, "give a folder or have the data downloaded, not both")
+        check(bool(source.hub), f"{source.key} cannot be downloaded. {source.advice}")
+        return replace(source, folder=hub.fetch(source.hub))
+    return source

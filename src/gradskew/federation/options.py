@@ -1,0 +1,93 @@
+"""The options of a run that are numbers, words and flags. A new one is a field here, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..core.options import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a run depends on beside data, model, attack, rule and local training.
+
+    clients: N in all; sampled: how many of them a round takes (None: all). byzantine: a count, or a share of all
+    clients below 1 (rounded up); the first so many ids are Byzantine. knowledge: the share of honest clients that the
+    attacker knows, drawn once per run (redraw_knowledge: afresh each round). told: each round the rule is told the
+    `actual` number of Byzantine rows, or the `expected` one. buffers: the server takes the `mean` of batch norm's
+    statistics, or they are `aggregated` with the row. threads: intra-op, part of the spec since sums depend on them.
+    precision: of local training's forward and backward passes: `float32`, `tf32` (CUDA only) or `bf16`; parameters,
+    updates, rules and the evaluation are float32. evaluate_every: the model is tested after so many rounds each, and
+    after the last five; where the test images are those of thousands of clients, that costs more than training ten.
+    lens: each round the skew of the honest rows is measured, and what the rule made of them; it changes nothing of the
+    training. pictures: the rounds whose rows are embedded in the plane; None means the first, the middle and the last.
+    root_examples: training images that the server holds for itself, for rules that need its own update (fltrust);
+    clients get the rest.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "strike-authors": {"redraw_knowledge": True, "buffers": "aggregated"}
+    }
+    clients: int = option(50, at_least=1, digest="always", help="Clients in all. Default 50; by writer, all.")
+    sampled: int | None = option(None, at_least=1, digest="always", help="Clients in a round. Default: all.")
+    byzantine: float = option(
+        0.2, at_least=0, digest="always", help="Byzantine clients: a count, or a share below 1. Default 0.2."
+    )
+    rounds: int = option(60, at_least=1, digest="always", help="Communication rounds. Default: by data set.")
+    evaluate_every: int = option(1, at_least=1, help="Test the model after so many rounds each. Default 1, FEMNIST 10.")
+    knowledge: float = option(
+        1.0,
+        at_least=0,
+        at_most=1,
+        digest="always",
+        help="Share of the honest clients that the attacker knows. Default 1.",
+    )
+    redraw_knowledge: bool = option(False, choices=(False, True), digest="always")
+    told: str = option(
+        "actual",
+        choices=("actual", "expected"),
+        digest="always",
+        help="Byzantine rows that the rule is told of: actual (default) or expected.",
+    )
+    buffers: str = option("mean", choices=("mean", "aggregated"), digest="always")
+    root_examples: int = option(
+        0, at_least=0, help="Training images that the server holds, for rules that need its own update. Default 0."
+    )
+    seed: int = option(0, at_least=0, digest="always")
+    engine: str = option(
+        "auto",
+        digest="always",
+        group="execution",
+        help="How clients train: batched, loop or auto (default); ray: runs are tasks of Ray.",
+    )
+    precision: str = option(
+        "float32",
+        choices=("float32", "tf32", "bf16"),
+        digest="always",
+        group="execution",
+        help="Of local training: float32 (default), bf16, or tf32 on a GPU.",
+    )
+    device: str = option("cpu", digest="always", group="execution", help="cpu (default) or cuda.")
+    threads: int = option(
+        1,
+        at_least=1,
+        at_most=1024,
+        digest="always",
+        group="execution",
+        help="Threads of one run; part of its spec. Default 1.",
+    )
+    lens: bool = option(
+        True,
+        choices=(False, True),
+        digest="apart",
+        group="execution",
+        help="Measure skew and kappa each round. Default: on.",
+    )
+    pictures: tuple[int, ...] | None = option(
+        None,
+        digest="apart",
+        group="execution",
+        help="Rounds whose updates are drawn: 0,30 or none. Default: first, middle, last.",
+    )

@@ -1,0 +1,30 @@
+"""The table of networks, and the way from a name to a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..core.catalogue import Catalogue
+from ..core.grammar import parse_one
+
+if TYPE_CHECKING:
+    from .base import Model
+
+FIRST = ("linear", "mlp", "cnn", "femnist_cnn", "alexnet", "resnet18")
+
+
+def _load(path: str, given: Mapping[str, Any], called: str) -> Model:
+    """Make the model at a path; a function that builds a module is wrapped."""
+    from .user import load
+
+    return load(path, given)
+
+
+MODELS: Catalogue[Model] = Catalogue("model", __package__, "Model", first=FIRST, wrap=_load)
+"""All models by name."""
+
+
+def make(name: str) -> Model:
+    """Return the model with this name: `mlp(hidden=(200,100))`, `resnet18(norm=group)`, `package.module:function`."""
+    return MODELS.make(*parse_one(name, "model"))

@@ -1,0 +1,201 @@
+"""The tables of names: a method is one file, of this package, of another, or at a path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+from tiny import Cuts, Tiny
+
+from gradskew import aggregators, attacks, data, models
+from gradskew.aggregators import MIXINGS, NNM, RULES, Mixed, MultiKrum
+from gradskew.attacks import ATTACKS
+from gradskew.core.catalogue import Catalogue
+from gradskew.core.errors import InputError
+from gradskew.core.names import options
+from gradskew.core.presets import PRESETS
+from gradskew.data import PARTITIONS, SOURCES, Digits, partition
+from gradskew.federation.options import Options
+from gradskew.models import MLP, MODELS, UserModel
+from gradskew.runs.settings import make_runs
+
+TABLES = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS]
+ROOMS = {"attack": attacks, "aggregator": aggregators, "mixing": aggregators, "dataset": data, "model": models}
+
+BASE = """
+from dataclasses import dataclass
+from gradskew.core.names import Named
+
+class Gadget(Named):
+    pass
+"""
+METHOD = """
+from __future__ import annotations
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from .base import Gadget
+
+class Between(Gadget):
+    pass
+
+class Helper:
+    key: ClassVar[str] = "helper"
+
+@dataclass(frozen=True, kw_only=True)
+class Sprocket(Between):
+    key: ClassVar[str] = "sprocket"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"teeth": 9}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"cog": {"teeth": 3}}
+    teeth: int = 5
+    inner: Gadget | None = None
+
+@dataclass(frozen=True, kw_only=True)
+class Cam(Gadget):
+    key: ClassVar[str] = "cam"
+"""
+
+
+@pytest.fixture
+def gadgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """A room with two methods in one file, and nothing else that names them."""
+    room = tmp_path / "gadget_room"
+    room.mkdir()
+    for name, text in (("__init__", ""), ("base", BASE), ("sprocket", METHOD)):
+        (room / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("gadget_room", "gadget_room.base", "gadget_room.sprocket"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return Catalogue("gadget", "gadget_room", "Gadget", first=("sprocket", "gone"))
+
+
+def test_a_method_is_one_file(gadgets: Catalogue) -> None:
+    assert list(gadgets) == ["sprocket", "cam"]
+    assert "gadget_room.sprocket" not in sys.modules, "names are read without an import"
+    made = gadgets.make("sprocket", {"teeth": 7})
+    assert (made.key, made.teeth, made.name) == ("sprocket", 7, "sprocket(teeth=7)")
+    assert gadgets.make("sprocket", {}, preset="byzfl").teeth == 9
+    assert gadgets.make("sprocket", {}, defaults={"teeth": 8, "wings": 2}).teeth == 8
+    assert gadgets.make("cog", {}, preset="byzfl") == gadgets.make("sprocket", {"teeth": 3})
+    with pytest.raises(InputError, match="unknown gadget 'helper'; known: sprocket, cam"):
+        gadgets.make("helper", {})
+
+
+def test_a_method_in_an_option_is_made_from_its_name(gadgets: Catalogue) -> None:
+    """The preset reaches it, and its name stands in that of the outer one."""
+    made = gadgets.make("sprocket", {"teeth": 5, "inner": "Sprocket(inner=cam)"}, preset="byzfl")
+    assert made.name == "sprocket(inner=sprocket(teeth=9,inner=cam))"
+    assert gadgets.make("sprocket", {"inner": "sprocket(teeth=9,inner=cam)"}) == made
+    with pytest.raises(InputError, match="sprocket: unknown gadget 'came'; did you mean 'cam'"):
+        gadgets.make("sprocket", {"inner": "came"})
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+def test_what_a_method_says_of_itself_is_true(table: Catalogue) -> None:
+    for key, cls in table.classes.items():
+        known = {field.name for field in options(cls)}
+        assert vars(cls).get("presets", {}).keys() <= PRESETS.keys() - {"paper"}, key
+        changed = [*vars(cls).get("presets", {}).values(), *vars(cls).get("aliases", {}).values()]
+        assert all(given.keys() <= known for given in changed), key
+        assert getattr(ROOMS.get(table.kind, data), cls.__name__) is cls
+        if table in (ATTACKS, RULES, MIXINGS):
+            assert cls.__module__.endswith(f".{key}"), "the file has the name of the method"
+
+
+def test_recipes_have_only_options_of_bench() -> None:
+    from gradskew.cli import cli
+
+    known = {option.name for option in cli.commands["bench"].params}
+    for cls in SOURCES.classes.values():
+        assert {"model", "rounds", "epochs", "batch", "lr", "momentum"} <= cls.recipe.keys() <= known
+        models.make(cls.recipe["model"])
+
+
+def test_the_presets_of_a_run_are_options_of_it() -> None:
+    for given in Options.presets.values():
+        Options(**given)
+
+
+def test_case_and_hyphens_do_not_matter() -> None:
+    assert aggregators.make("NNM+MultiKrum(m=2)") == Mixed(mixing=NNM(), rule=MultiKrum(m=2))
+    assert attacks.make("LabelFlip") == attacks.make("labelflip")
+    assert models.make("Femnist-CNN") == models.make("femnist_cnn")
+    assert data.make("Digits") == Digits()
+
+
+def test_an_alias_is_what_it_stands_for() -> None:
+    assert aggregators.make("krum").name == "multikrum(m=1)"
+    byzfl = aggregators.make("nnm+Krum", preset="byzfl")
+    assert byzfl == Mixed(mixing=NNM(), rule=MultiKrum(m=1, neighbours="n-f-1"))
+
+
+def test_data_sets_partitions_and_models_of_others_by_their_path() -> None:
+    assert data.make("tiny:Tiny(train=60)") == Tiny(train=60)
+    assert partition.make("tiny:Cuts(sizes=(4,5))", beta=0.3) == Cuts(sizes=(4, 5))
+    assert models.make("tiny:norm") == UserModel(factory=tiny.norm)
+    given = {"dataset": "tiny:Tiny", "partition": "tiny:Cuts(sizes=(24,24))", "clients": 2, "byzantine": 0, "rounds": 1}
+    (run,) = make_runs({**given, "attacks": "none", "aggregators": "mean"})
+    assert (run.source, run.partition, run.model) == (Tiny(), Cuts(sizes=(24, 24)), MLP())
+    assert {"tiny.Tiny", "tiny.Cuts"} <= run.content["user_code"].keys()
+
+
+NET = """
+from dataclasses import dataclass
+from gradskew.models import MLP
+
+@dataclass(frozen=True, kw_only=True)
+class Own(MLP):
+    key = "own"
+
+wide = Own(hidden=300)
+"""
+
+
+def test_a_model_of_others_is_a_class_an_object_or_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_net.py").write_text(NET)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "own_net", raising=False)
+    assert models.make("own_net:Own(hidden=(3,4))").name == "own(hidden=(3,4))"
+    assert models.make("own_net:wide").name == "own(hidden=300)"
+
+
+@pytest.mark.parametrize(
+    ("make", "text", "says"),
+    [
+        (data.make, "tiny:Cuts(sizes=(1,2))", "tiny:Cuts must be a class that inherits Source, or an object of one"),
+        (data.make, "tiny:Tiny(trian=3)", "unknown option of tiny:Tiny 'trian'; did you mean 'train'"),
+        (data.make, "tiny:missing", "cannot import the dataset 'tiny:missing'"),
+        (data.make, "gradskew.data.digits:Digits", "calls itself 'digits', which is one of ours"),
+        (data.make, "npz:/data/x.npz", "unknown dataset 'npz'"),
+        (partition.make, "tiny:Cuts", "tiny:Cuts: TypeError: .*sizes"),
+        (partition.make, "tiny:NORM", "tiny:NORM must be a class that inherits Partition"),
+        (models.make, "tiny:norm(width=3)", "unknown option of tiny:norm 'width'; .*known: vectorised"),
+        (models.make, "gradskew.models.dense:MLP(hiden=3)", "did you mean 'hidden'"),
+        (models.make, "gradskew.models.dense:MLP(hidden=3)", "calls itself 'mlp', which is one of ours"),
+        (models.make, "tiny:NORM(vectorised=True)", "tiny:NORM is an object, not a class: it takes no options"),
+    ],
+)
+def test_a_wrong_path_is_one_line(make, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says) as caught:
+        make(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_packages_register_methods_of_every_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "own-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[gradskew.datasets]\nTiny-Set = tiny:Tiny\n[gradskew.partitions]\ncuts = tiny:Cuts\n"
+        "[gradskew.models]\nnormed = tiny:norm\n[gradskew.aggregators]\ntwice = gradskew.aggregators.nnm:NNM\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert data.make("tiny-set(train=60)") == Tiny(train=60)
+    assert partition.make("cuts(sizes=(3,))") == Cuts(sizes=(3,))
+    assert models.make("Normed") == UserModel(factory=tiny.norm)
+    with pytest.raises(InputError, match="calls itself 'nnm', which is one of ours"):
+        aggregators.make("twice+median")
+    with pytest.raises(InputError, match="unknown dataset 'tiny_sett'; did you mean 'tiny_set'"):
+        data.make("tiny_sett")
