@@ -105,7 +105,7 @@ def test_nine_by_eight_by_three_is_under_five_megabytes(folder: Path, table: Tab
         picture |= {"honest": (picture["honest"] * 5)[:40], "skewed": (picture["skewed"] * 5)[:40]}
     records = []
     for number, name in enumerate(attacks.names()):
-        for rule in aggregators.names():
+        for rule in aggregators.names()[:8]:
             for seed in range(3):
                 rounds = []
                 for t in range(60):
