@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test lint format docs benchmarks crosschecks chaos power fuzz wheel clean
+.PHONY: help bench test test-all lint format docs benchmarks crosschecks chaos power fuzz wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -13,8 +13,11 @@ help:  ## Show this list
 bench: $(VENV)/.installed  ## Every attack against every rule on the embedded digits (about a minute)
 	$(BIN)/gradskew bench
 
-test: $(VENV)/.installed-dev lint  ## Linters, then all tests
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+test: $(VENV)/.installed-dev lint  ## Linters, then the tests that start few processes (under 4 minutes on two cores)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not ray and not release"
+
+test-all: $(VENV)/.installed-dev lint  ## Linters, then all tests (under 12 minutes on two cores)
+	$(BIN)/python -m pytest -n auto --dist loadgroup --hypothesis-profile thorough
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check

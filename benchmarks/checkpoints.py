@@ -14,7 +14,7 @@ from gradskew import MLP, AlexNet, Run, aggregators, attacks, simulate
 from gradskew.federation.rounds import Result
 from gradskew.federation.snapshot import Snapshot
 from gradskew.models import Model, initial
-from gradskew.runs.play import EVERY, Keeper
+from gradskew.runs.execution import INTERVAL, Checkpointer
 from gradskew.runs.store import CHECKPOINT, Store
 from timing import alternate
 
@@ -30,8 +30,8 @@ def overhead(run: Run) -> str:
     """A row: the run with snapshots and checkpoints over the same without; a stored cell in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        keeper = Keeper(store, run.digest)
-        ours, theirs = alternate([lambda: simulate(run, keep=keeper), lambda: simulate(run)], REPEATS)
+        checkpointer = Checkpointer(store, run.digest)
+        ours, theirs = alternate([lambda: simulate(run, on_snapshot=checkpointer), lambda: simulate(run)], REPEATS)
         result = simulate(run)
         stored = [milliseconds(result) for _ in range(REPEATS + 1)]
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
@@ -39,11 +39,11 @@ def overhead(run: Run) -> str:
 
 
 def milliseconds(result: Result) -> float:
-    """What a run does with a store beside being played: its lease, its record, its pictures, its timing."""
+    """Return what a run does with a store beside its rounds, in ms: its lock, its record, its pictures, its timing."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         store, digest = Store(folder), result.run.digest
         started = time.perf_counter()
-        with store.owned(digest):
+        with store.locked(digest):
             assert store.load(digest) is None
             assert store.load_checkpoint(digest) is None
             store.save(result, 1.0)
@@ -64,7 +64,7 @@ def checkpoint(model: Model, shape: tuple[int, ...]) -> str:
             times.append(time.perf_counter() - started)
         size = (store.runs / ("a" * 64) / CHECKPOINT).stat().st_size
     cells = [f"{model.name}, d = {len(params):,}", f"{size / 1e6:.1f}", spread([1000 * t for t in times], 0)]
-    return f"| {' | '.join(cells)} | {100 * median(times) / EVERY:.2f} |"
+    return f"| {' | '.join(cells)} | {100 * median(times) / INTERVAL:.2f} |"
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """What a sweep on Ray costs beside its rounds: start-up, each cell, the driver's memory, the store.
 
-`python benchmarks/cluster.py`; docs/scaling.md has the figures, and what they make of 10,000 cells on 100 GPUs.
+`ray start --head --num-cpus 2`, then `python benchmarks/cluster.py`; docs/scaling.md has the figures, and what they
+make of 10,000 cells on 100 GPUs.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradskew import Cluster, Record, Run, Store, aggregators, attacks, grid, simulate, sweep
-from gradskew.data import Digits, take_apart
+from gradskew.data import Digits, to_arrays
 from gradskew.federation.optimizer import SGD
 from gradskew.models import Linear
-from gradskew.runs import tasks
-from gradskew.runs.play import Keeper
+from gradskew.runs import ray as cluster
+from gradskew.runs.execution import Checkpointer
 from timing import alternate
 
 CELLS, REPEATS, MANY = 400, 5, 10_000
@@ -47,11 +48,13 @@ def of_a_cell(folder: Path) -> None:
         sizes = {path.name: path.stat().st_size for path in (store.runs / run.digest).iterdir()}
         print(f"| bytes of a run: {name} | {', '.join(f'{key} {size:,}' for key, size in sorted(sizes.items()))} |")
     small = Run(rounds=1)
-    keeper = Keeper(Store(folder), small.digest)
-    simulate(small, keep=keeper)
-    keeper.write()
+    checkpointer = Checkpointer(Store(folder), small.digest)
+    simulate(small, on_snapshot=checkpointer)
+    checkpointer.write()
     size = (Store(folder).runs / small.digest / "checkpoint.safetensors").stat().st_size
-    print(f"| bytes of a checkpoint, MLP 32 after 1 round (4 d = {4 * keeper.last.params.numel():,}) | {size:,} |")
+    print(
+        f"| bytes of a checkpoint, MLP 32 after 1 round (4 d = {4 * checkpointer.last.params.numel():,}) | {size:,} |"
+    )
 
 
 def of_a_store(folder: Path) -> None:
@@ -75,14 +78,14 @@ def of_a_store(folder: Path) -> None:
 
 
 def of_the_driver() -> None:
-    """Memory and time of the driver for each task in the queue; start-up of Ray and of a worker."""
+    """Memory and time of the driver for each task in the queue; time to join the cluster and to start a worker."""
     start = time.perf_counter()
-    with Cluster(cpus=CPUS).connected(0) as ray:
-        print(f"| start of our own Ray | {time.perf_counter() - start:.1f} s |")
-        task = ray.remote(max_retries=tasks.RETRIES)(tasks.play_as_task)
+    with Cluster().connected() as ray:
+        print(f"| time to join the cluster | {time.perf_counter() - start:.1f} s |")
+        task = ray.remote(max_retries=cluster.RETRIES)(cluster.execute_as_task)
         run = replace(cells(range(1))[0])
         assert run.digest
-        parts = ray.put(take_apart(Digits().load()))
+        parts = ray.put(to_arrays(Digits().load()))
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             token = Path(folder) / "runs" / ".token"
@@ -122,7 +125,7 @@ def cells(seeds: range, rounds: int = 2) -> list[Run]:
 def against_processes() -> None:
     """The same short cells by Ray and by processes of our own: seconds of the whole sweep, alternating."""
 
-    def play(workers: int | Cluster, count: int) -> Callable[[], None]:
+    def timed(workers: int | Cluster, count: int) -> Callable[[], None]:
         def once() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 sweep(cells(range(count)), folder, workers=workers)
@@ -130,8 +133,8 @@ def against_processes() -> None:
         return once
 
     names = ["processes, 2 cells", f"processes, {CELLS} cells", "Ray, 2 cells", f"Ray, {CELLS} cells"]
-    works = [play(workers, count) for workers in (CPUS, Cluster(cpus=CPUS)) for count in (2, CELLS)]
-    with Cluster(cpus=CPUS).connected(0):  # its workers stay, where processes start anew for each sweep
+    works = [timed(workers, count) for workers in (CPUS, Cluster()) for count in (2, CELLS)]
+    with Cluster().connected():  # its workers stay, where processes start anew for each sweep
         seconds = alternate(works, REPEATS)
     for name, each in zip(names, seconds, strict=True):
         print(f"| a sweep by {CPUS} {name} | {spread(each)} s |")

@@ -13,7 +13,7 @@ def plain_fedavg(run: Run, rounds: int) -> float:
     """FedAvg without attack; returns the final test accuracy in percent."""
     dataset = run.source.load()
     parts = run.partition(dataset, run.clients, run.seed)
-    images = dataset.inputs(dataset.train.images)
+    images = dataset.inputs(dataset.train.inputs)
     torch.manual_seed(run.seed)
     loaders = [
         DataLoader(TensorDataset(images[part], dataset.train.labels[part]), batch_size=run.sgd.batch, shuffle=True)
@@ -29,7 +29,7 @@ def plain_fedavg(run: Run, rounds: int) -> float:
             states.append({key: value.clone() for key, value in client.state_dict().items()})
         mean = {key: torch.stack([state[key] for state in states]).mean(0) for key in states[0]}
         server.load_state_dict(mean)
-        accuracy = _accuracy(server, dataset.inputs(dataset.test.images), dataset.test.labels)
+        accuracy = _accuracy(server, dataset.inputs(dataset.test.inputs), dataset.test.labels)
     return accuracy
 
 

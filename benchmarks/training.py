@@ -71,7 +71,7 @@ class Bench:
         self.training = Training(self.flat, self.dataset, self.sgd, seed=0, precision=precision)
         self.params = self.flat.read_params()
         self.updates = self.params.new_empty(case.clients, self.flat.d)
-        self.inputs = self.dataset.inputs(self.dataset.train.images)
+        self.inputs = self.dataset.inputs(self.dataset.train.inputs)
         self.net = copy.deepcopy(self.flat.module)
         self.start = copy.deepcopy(self.net.state_dict())
 

@@ -60,3 +60,13 @@ class Examples(griffe.Extension):
 
 def _fenced(example: re.Match[str]) -> str:
     return f"```python\n{example[0].rstrip()}\n```\n"
+
+
+class Stubs(griffe.Extension):
+    """What a stub imports under its own name is public, as for type checkers: `from .lie import LIE as LIE`."""
+
+    def on_package(self, *, pkg: griffe.Module, **kwargs: Any) -> None:
+        for module in [pkg, *pkg.modules.values()]:
+            stub = module.filepath.with_suffix(".pyi") if isinstance(module.filepath, Path) else None
+            if stub is not None and stub.is_file():
+                module.exports = re.findall(r"^from \S+ import (\w+) as \1$", stub.read_text(), re.MULTILINE)

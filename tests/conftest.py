@@ -1,5 +1,9 @@
-"""What holds for all tests. Hypothesis: no deadlines (machines differ), the same examples in every run."""
+"""What holds for all tests. Hypothesis: no deadlines (machines differ), the same examples in every run.
 
+`--hypothesis-profile thorough` draws more of them: `make test-all`.
+"""
+
+import os
 import signal
 from collections.abc import Iterator
 
@@ -9,12 +13,14 @@ from hypothesis import HealthCheck, settings
 
 from gradskew.cli import main
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other: further threads would wait in loops
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script: what tests start inherits it
     signal.signal(signal.SIGINT, signal.default_int_handler)
-settings.register_profile(
-    "stable", max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
-settings.load_profile("stable")
+for profile, examples in {"brief": 10, "thorough": 25}.items():
+    settings.register_profile(
+        profile, max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
+settings.load_profile("brief")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,8 +1,8 @@
 """The documents tell the truth: their code runs, their commands work, and the pages know every name and option.
 
-A block of Python runs, in the order of its page; one with a title is a file. A command of `gradskew` is parsed, and
-played on two rounds unless it names files that are not here. A comment above a block says that it is not run, and why:
-`<!-- not run: needs a GPU -->`.
+A block of Python runs, in the order of its page; one with a title is a file. A command of `gradskew` is parsed; on the
+pages of RUN it also runs, for one round, unless it names files that are not here. A comment above a block says that it
+is not run, and why: `<!-- not run: needs a GPU -->`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from gradskew.runs.settings import read_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+RUN = {"README.md", "docs/tutorial.md", "docs/audit.md", "docs/howto/report.md"}  # pages whose commands run
 REASONS = {"needs a GPU", "needs a cluster", "needs ByzFL", "needs Flower", "needs Ray", "takes minutes"}
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<not_run>[^>]*) -->\n)?"
@@ -39,12 +40,14 @@ BLOCK = re.compile(
 )
 SHELLS = {"sh", "console"}
 LANGUAGES = {*SHELLS, "python", "toml", "text", "json"}
-ABSENT = re.compile(r"--dataset (?!digits)|--data\b|--download|--engine ray|\b[A-Z]{3,}\b|^paper")  # what is not here
+ABSENT = re.compile(
+    r"--dataset (?!digits)|--data\b|--download|--engine ray|\b[A-Z]{3,}\b|^paper|^doctor"
+)  # or tested elsewhere
 FEW = {  # where a command leaves it open
     "bench": ["--attacks", "none,strike", "--aggregators", "mean,median"],
     "audit": ["--under", "strike", "--against", "mean,median"],
 }
-SMALL = ["--rounds", "2", "--pictures", "0", "--seeds", "1", "--workers", "1"]
+SMALL = ["--rounds", "1", "--pictures", "0", "--seeds", "1", "--workers", "1"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,8 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gradskew ")]
 
 
-def play(name: str, *words: str, run: bool) -> None:
-    """Parse a command; then play it, small, if all that it needs is here."""
+def call(name: str, *words: str, run: bool) -> None:
+    """Parse a command; then run it, small, if all that it needs is here."""
     parsed = cli.commands[name].make_context(name, list(words)).params
     if not run or ABSENT.search(" ".join([name, *words])):
         return
@@ -76,7 +79,13 @@ def play(name: str, *words: str, run: bool) -> None:
     cli.main([name, *FEW.get(name, []), *words, *small], prog_name="gradskew", standalone_mode=False)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+SLOW = {"docs/tutorial.md", "docs/audit.md"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.processes] if p in SLOW else []) for p in PAGES if blocks(p)],
+)
 def test_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -95,7 +104,7 @@ def test_blocks_run(page, tmp_path, monkeypatch):
     for block in blocks(page):
         if block.language in SHELLS:
             for name, *words in commands(block.text):
-                play(name, *words, run=block.not_run is None)
+                call(name, *words, run=page in RUN and block.not_run is None)
         elif block.language == "python" and block.title is None and block.not_run is None:
             exec(compile(block.text, page, "exec"), names)
 
@@ -114,7 +123,7 @@ def test_a_fence_of_another_kind_would_be_seen():
     assert BLOCK.search('```python title="a.py"\nx\n```\n')["title"] == "a.py"
     assert BLOCK.search("```\nx\n```\n") is None
     with pytest.raises(click.UsageError):
-        play("bench", "--round", "3", "extra", "more", run=False)
+        call("bench", "--round", "3", "extra", "more", run=False)
 
 
 @pytest.mark.parametrize("registry", [RULES, MIXINGS, ATTACKS], ids=lambda registry: registry.kind)
@@ -132,11 +141,11 @@ def test_semantics_page_has_every_preset_entry():
         line = next(line for line in page.splitlines() if line.startswith(f"| `{preset}`"))
         for registry in (RULES, MIXINGS, ATTACKS):
             for key, cls in registry.classes.items():
-                assert preset not in cls.presets or f"`{key}`" in line, (preset, key)
+                assert not cls.preset(preset) or f"`{key}`" in line, (preset, key)
 
 
 def test_reliability_page_names_tests_that_exist():
-    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", (ROOT / "docs/reliability.md").read_text())
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/reliability.md").read_text())
     assert len(named) > 9
     for path, test in named:
         assert f"def {test}(" in (ROOT / path).read_text(), test
@@ -170,6 +179,8 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.release
+@pytest.mark.xdist_group("site")
 def test_reference_has_every_public_name(site):
     inventory = zlib.decompress((site / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
     known = {line.split(" ", 1)[0] for line in inventory.splitlines()}
@@ -181,6 +192,8 @@ def test_reference_has_every_public_name(site):
             assert {f"{module.__name__}.{name}", defined, package} & known, f"{module.__name__}.{name}"
 
 
+@pytest.mark.release
+@pytest.mark.xdist_group("site")
 def test_site_fetches_nothing_from_elsewhere(site):
     for page in site.rglob("*.html"):
         assert not re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=\"?https?:", page.read_text()), page

@@ -59,6 +59,8 @@ def built(tmp_path_factory):
     return out
 
 
+@pytest.mark.release
+@pytest.mark.xdist_group("release")
 def test_the_wheel_holds_the_package_and_nothing_else(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -67,6 +69,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
         assert f"gradskew/{name}" in FILES
 
 
+@pytest.mark.release
+@pytest.mark.xdist_group("release")
 def test_the_source_distribution_builds_and_brings_no_results(built):
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as file:

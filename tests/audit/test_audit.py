@@ -48,13 +48,24 @@ AUDIT = Audit(TABLE, INSPECTED, {"own:rule": 2.0, "mean": 1.0, "median": 6.5})
 
 
 def test_the_rules_by_hand() -> None:
-    assert [defence.rule for defence in AUDIT.defences] == ["median", "own:rule", "mean"]
-    median, own, mean = AUDIT.defences
-    assert (own.usual, own.attack, own.left, own.damage, own.average_damage) == (90, "own:attack", 62, 28, 24)
-    assert (own.kappa, own.kappa_attack) == (2.0, "lie")
-    assert (own.share, own.shut_out, own.cost) == (0.5, 2.0, 2.0)
-    assert [own.audited, mean.audited, median.audited] == [True, False, False]
-    assert (median.kappa, median.share, median.damage) == (None, None, 4)
+    median, own, mean = AUDIT.to_json()["rules"]
+    assert own == {
+        "rule": "own:rule",
+        "audited": True,
+        "usual": 90,
+        "attack": "own:attack",
+        "left": 62,
+        "damage": 28,
+        "average_damage": 24,
+        "kappa": 2.0,
+        "kappa_attack": "lie",
+        "share": 0.5,
+        "shut_out": 2.0,
+        "cost": 2.0,
+    }
+    assert [line["rule"] for line in (median, mean)] == ["median", "mean"]
+    assert not median["audited"] | mean["audited"]
+    assert [median[key] for key in ("kappa", "kappa_attack", "share", "damage")] == [None, "", None, 4]
     assert AUDIT.least_kappa == pytest.approx(2 / 6)
 
 
@@ -128,7 +139,7 @@ def test_a_tiny_audit(call, tmp_path) -> None:
 
     code, _, err = call("--rule", "foreign:median", "--attack", "foreign:against_mean")
     assert code == 0
-    assert "9 runs of 2 rounds, 9 stored" in err
+    assert "9 runs of 2 rounds, 9 stored already" in err
 
 
 def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
@@ -166,8 +177,8 @@ def test_what_fails_in_play_is_a_line_each_on_the_screen_and_said_in_the_files(c
     page = (tmp_path / "report.html").read_text()
     assert page.count("<small>failed in its runs</small>") == 2
     assert "foreign:narrow is not ranked: runs of it failed." in page
-    assert "6 runs played in" in out
-    assert ", 4 failed, 0 were stored already." in out
+    assert "6 runs done in" in out
+    assert ", 4 failed, 0 stored already." in out
 
 
 def test_a_failure_is_held_against_who_raised_it(call) -> None:

@@ -19,7 +19,7 @@ from outside import until
 from gradskew.core.errors import InputError
 from gradskew.data import Digits, FashionMNIST
 from gradskew.data.partition import Dirichlet
-from gradskew.runs import play, settings
+from gradskew.runs import execution, settings
 from gradskew.runs import sweeps as bench
 
 
@@ -59,7 +59,7 @@ def rows(folder):
 def test_a_tiny_bench(tiny, tmp_path):
     outcome = tiny("--aggregators", "mean,nnm+median", "--seeds", "2")
     assert outcome.code == 0
-    assert "8 runs played" in outcome.out
+    assert "8 runs done" in outcome.out
     out = tmp_path / "out"
     got = [(row["dataset"], row["attack"], row["aggregator"], row["seed"]) for row in rows(out)]
     assert got == [
@@ -79,10 +79,10 @@ def test_a_tiny_bench(tiny, tmp_path):
 def test_a_second_call_plays_nothing(tiny, tmp_path, monkeypatch):
     tiny()
     before = records(tmp_path / "out"), (tmp_path / "out" / "results.csv").read_bytes()
-    monkeypatch.setattr(play, "simulate", None)
+    monkeypatch.setattr(execution, "simulate", None)
     outcome = tiny()
     assert outcome.code == 0
-    assert "0 runs played" in outcome.out
+    assert "0 runs done" in outcome.out
     assert (records(tmp_path / "out"), (tmp_path / "out" / "results.csv").read_bytes()) == before
 
 
@@ -344,14 +344,14 @@ def test_precision_is_a_setting(tiny):
 
 
 def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypatch):
-    simulate = play.simulate
+    simulate = execution.simulate
 
     def fail(run, **options):
         if (run.attack.name, run.aggregator.name) == ("lie", "median"):
             raise ZeroDivisionError("over\nhere")
         return simulate(run, **options)
 
-    monkeypatch.setattr(play, "simulate", fail)
+    monkeypatch.setattr(execution, "simulate", fail)
     outcome = tiny("--aggregators", "mean,median")
     assert outcome.late_error() == (
         "gradskew: lie against median, seed 0: ZeroDivisionError: over here; the other runs are stored"
@@ -366,23 +366,23 @@ def test_a_failing_run_leaves_the_results_of_the_others(tiny, tmp_path, monkeypa
     assert len(records(out)) == 3
     assert "median" in outcome.out
 
-    monkeypatch.setattr(play, "simulate", simulate)
+    monkeypatch.setattr(execution, "simulate", simulate)
     assert tiny("--aggregators", "mean,median").code == 0
     assert len(rows(out)) == 4
 
 
 def test_what_ends_the_program_from_inside_is_one_line(tiny, monkeypatch):
-    monkeypatch.setattr(play, "simulate", lambda *_, **__: sys.exit(0))
+    monkeypatch.setattr(execution, "simulate", lambda *_, **__: sys.exit(0))
     assert "a rule, an attack or a network ends the program (SystemExit: 0)" in tiny().late_error()
 
 
 def test_a_failed_run_hides_no_failure_to_write(tiny, tmp_path, monkeypatch):
-    inner = play.simulate
+    inner = execution.simulate
 
     def fail(run, **given):
         return inner(run, **given) if run.attack.name == "none" else 1 / 0
 
-    monkeypatch.setattr(play, "simulate", fail)
+    monkeypatch.setattr(execution, "simulate", fail)
     (tmp_path / "out" / "report.html").mkdir(parents=True)
     outcome = tiny()
     assert outcome.code == 2
@@ -395,7 +395,7 @@ def test_a_failed_run_hides_no_failure_to_write(tiny, tmp_path, monkeypatch):
 
 
 def test_nothing_is_written_where_every_run_fails(tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(play, "simulate", None)
+    monkeypatch.setattr(execution, "simulate", None)
     outcome = tiny()
     assert "(and 1 more run)" in outcome.late_error()
     assert outcome.out == ""
@@ -416,26 +416,6 @@ def test_help_version_and_list(call):
     listed = call("list").out
     for name in ("strike", "multikrum", "bucketing", "nnm", "fashion_mnist", "dirichlet", "mlp", "strike-authors"):
         assert f"  {name} " in listed
-
-
-def python(code, **environment):
-    run = [sys.executable, "-c", code]
-    return subprocess.run(run, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
-
-
-def test_help_does_not_wait_for_torch():
-    code = """
-import sys
-from gradskew.cli import main
-try:
-    main(["--help"])
-except SystemExit:
-    pass
-print(sorted({"torch", "numpy", "sklearn", "matplotlib"} & set(sys.modules)))
-"""
-    done = python(code)
-    assert done.stdout.splitlines()[-1] == "[]"
-    assert done.stderr == ""
 
 
 def test_list_into_a_closed_pipe():
@@ -470,6 +450,7 @@ def group(leader):
     return found
 
 
+@pytest.mark.processes
 def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tmp_path):
     tiny("--aggregators", "mean,rfa", "--out", tmp_path / "here")
     both = [
@@ -508,6 +489,7 @@ def test_ctrl_c_keeps_finished_runs_and_says_how_to_go_on(tmp_path):
     assert 2 <= len(kept) < 400
 
 
+@pytest.mark.processes
 def test_ctrl_c_while_workers_start_shows_no_traceback(tmp_path):
     process = start(tmp_path, *LONG)
     try:
@@ -522,6 +504,7 @@ def test_ctrl_c_while_workers_start_shows_no_traceback(tmp_path):
         process.kill()
 
 
+@pytest.mark.processes
 def test_workers_end_when_the_parent_is_killed(tmp_path):
     process = start(tmp_path, *LONG)
     until(lambda: records(tmp_path))
@@ -540,6 +523,7 @@ def rule(rows):
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_audit_that_is_stopped_leaves_no_process(number, tmp_path):
     (tmp_path / "hangs.py").write_text(HANGS)
@@ -561,6 +545,7 @@ def test_an_audit_that_is_stopped_leaves_no_process(number, tmp_path):
 SMALL_DISK = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
 
 
+@pytest.mark.processes
 def test_on_a_real_disk_that_is_full_one_line_says_so_and_nothing_is_lost(tmp_path):
     """A disk of 40 KB in memory, with room for a few of six records."""
     tmp_path.joinpath("disk").mkdir()
@@ -593,6 +578,7 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
         "config",
         "workers",
         "address",
+        "shard",
         "out",
         "data",
         "download",
@@ -600,6 +586,7 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
     assert names == set(settings.COMMON) | {"partition", "beta", "min_samples"}
 
 
+@pytest.mark.processes
 def test_a_run_goes_on_where_nobody_reads_its_progress_any_more(tmp_path):
     code = "from gradskew import cli; from gradskew.report import terminal; terminal.ProgressLine.EVERY = 0; cli.main()"
     command = [sys.executable, "-c", code, "bench", *TINY.split(), "--out", str(tmp_path)]

@@ -24,7 +24,7 @@ def test_a_table_is_played_once_and_written(tmp_path: Path, capsys: pytest.Captu
     assert "table1 on digits, scale small: 4 runs of 1 round, 1 worker" in first.err
     assert "By a measured round, about" in first.err
     assert "rank of STRIKE" in first.out
-    assert "4 runs played" in first.out
+    assert "4 runs done" in first.out
     with (tmp_path / "table1-digits-small-part.csv").open() as file:
         assert [(row["attack"], row["aggregator"]) for row in csv.DictReader(file)] == [
             (attack, rule)
@@ -35,9 +35,9 @@ def test_a_table_is_played_once_and_written(tmp_path: Path, capsys: pytest.Captu
 
     assert call(tmp_path, *table) == 0
     again = capsys.readouterr()
-    assert "4 stored" in again.err
+    assert "4 stored already" in again.err
     assert "measured" not in again.err
-    assert "0 runs played" in again.out
+    assert "0 runs done" in again.out
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_a_figure_is_made_from_the_stored_pictures(tmp_path: Path, capsys: pytes
     (tmp_path / "figure1-digits-small-part-seed0.png").unlink()
     assert call(tmp_path, *figure) == 0
     captured = capsys.readouterr()
-    assert "1 stored" in captured.err
+    assert "1 stored already" in captured.err
     assert "measured" not in captured.err
-    assert "0 runs played" in captured.out
+    assert "0 runs done" in captured.out
     assert (tmp_path / "figure1-digits-small-part-seed0.png").read_bytes() == drawn
 
     stored.write_text("[")

@@ -70,9 +70,9 @@ def test_a_federation(call, tmp_path):
     assert outcome.code == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names >= {"report.html", "results.csv", "skew.json", "skew.png", "skew.pdf", "runs"}
-    assert "2 runs played" in outcome.out
+    assert "2 runs done" in outcome.out
     assert "means over the rounds of median under none" in outcome.out
-    assert "0 runs played" in call("skew", *asked).out
+    assert "0 runs done" in call("skew", *asked).out
 
 
 def test_the_report_is_that_of_the_bench(call, tmp_path):

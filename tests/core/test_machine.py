@@ -108,7 +108,7 @@ def test_version_1_without_a_limit(machine):
 
 FREED = """
 import torch
-from gradskew.machine import peak, reset_peak, resident
+from gradskew.core.machine import peak, reset_peak, resident
 blocks = [torch.ones(20_000) for _ in range(2500)]  # 200 MB
 last = blocks.pop()  # above them in memory
 held = resident()
@@ -119,6 +119,7 @@ print(held - resident(), held - peak())
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others give it back themselves, or never")
+@pytest.mark.processes
 def test_what_was_freed_goes_back_before_a_peak_is_counted():
     done = subprocess.run([sys.executable, "-c", FREED], stdout=subprocess.PIPE, text=True, check=True)
     assert all(int(word) > 150e6 for word in done.stdout.split())

@@ -241,7 +241,7 @@ def test_what_an_object_remembers_is_its_runs_own():
 def test_a_run_goes_on_from_what_was_remembered(name):
     run = replace(BASE, aggregator=aggregators.make(name), rounds=4)
     kept: list[Snapshot] = []
-    whole = simulate(run, keep=kept.append)
+    whole = simulate(run, on_snapshot=kept.append)
     stored = Snapshot.from_bytes(kept[1].to_bytes(run.digest), run.digest)
     assert simulate(run, start=stored).params_sha256 == whole.params_sha256
     assert foreign.server.rounds == 0
@@ -250,7 +250,7 @@ def test_a_run_goes_on_from_what_was_remembered(name):
 def test_what_an_object_remembers_comes_back_as_it_was():
     run = replace(BASE, aggregator=aggregators.make("foreign:Momentum(weight=0.25)"))
     kept: list[Snapshot] = []
-    simulate(run, keep=kept.append)
+    simulate(run, on_snapshot=kept.append)
     stored = Snapshot.from_bytes(kept[1].to_bytes(run.digest), run.digest)
     federation = Federation(run)
     federation.restore(stored)
@@ -289,7 +289,7 @@ def test_arrays_that_torch_does_not_know_are_played_and_not_kept(kind):
 def test_a_checkpoint_of_what_cannot_be_is_set_aside(rule, state, tmp_path, capsys):
     run = replace(BASE, aggregator=aggregators.make(f"foreign:{rule}"))
     kept: list[Snapshot] = []
-    whole = simulate(run, keep=kept.append)
+    whole = simulate(run, on_snapshot=kept.append)
     store = Store(tmp_path)
     store.prepare()
     (tmp_path / "runs" / run.digest).mkdir()

@@ -116,6 +116,7 @@ class Reduced:
         return self.reduced
 
 
+@pytest.mark.processes
 def test_bytes_are_never_taken_for_addresses(tmp_path):
     """A type that hides its objects: NumPy would follow whatever the file says, and crash at best."""
     fields = {"a": (np.dtype("O"), 0)}

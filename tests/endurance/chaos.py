@@ -1,4 +1,4 @@
-"""Sweeps that are killed again and again: no finished run is lost or played again, and the records are the same.
+"""Sweeps that are killed again and again: no finished run is lost or computed again, and the records are the same.
 
 `python tests/endurance/chaos.py --kills 200` prints what happened; the tests take a few kills of the same.
 """
@@ -27,31 +27,29 @@ LONGEST = 1.0  # seconds that a sweep is left alone after its first sign of work
 PATIENCE = 120.0  # seconds for a sweep to show a sign of work
 
 # A bench with checkpoints all the time, that logs each run which it begins, and whether that was stored already; and
-# elsewhere each round, and each run that it has stored. LEASE: what to take for the seconds of a lease.
-PLAY = """
+# elsewhere each round, and each run that it has stored.
+BENCH = """
 import os
 from gradskew import Store
 from gradskew.cli import main
-from gradskew.runs import lease, play
-inner, save, play.EVERY, play.RARELY = play.simulate, Store.save, 0.05, 0
-lease.LEASE = float(os.environ.get("LEASE", lease.LEASE))
-lease.BEAT = lease.LEASE / 6
+from gradskew.runs import execution
+inner, save, execution.INTERVAL, execution.COST_FACTOR = execution.simulate, Store.save, 0.05, 0
 def simulate(run, **given):
     stored = os.path.exists(os.path.join(os.environ["RUNS"], run.digest, "record.json"))
     with open(os.environ["LOG"], "a") as log:
         log.write(f"{run.digest} {stored} {given['start'] is not None}" + chr(10))
-    tell = given.pop("on_round")
-    def on_round():
+    report = given.pop("on_round")
+    def on_round(metrics):
         with open(os.environ["LOG"] + ".rounds", "a") as log:
             log.write("." + chr(10))
-        tell()
+        report(metrics)
     return inner(run, on_round=on_round, **given)
-def keep(self, result, seconds):
+def store(self, result, seconds):
     record = save(self, result, seconds)
     with open(os.environ["LOG"] + ".stored", "a") as log:
         log.write(result.run.digest + chr(10))
     return record
-play.simulate, Store.save = simulate, keep
+execution.simulate, Store.save = simulate, store
 if __name__ == "__main__":
     main()
 """
@@ -77,7 +75,7 @@ class Toll:
     def wrong(self) -> int:
         return self.lost + self.again + self.differing + len(self.errors)
 
-    def tell(self, *first: str | int) -> int:
+    def show(self, *first: str | int) -> int:
         """Print the row of a table that begins so, and on stderr what was wrong; how much that is."""
         cells = [*first, self.grids, self.runs, self.begun, self.resumed, self.lost, self.again, self.differing]
         print(f"| {' | '.join(map(str, [*cells, len(self.errors)]))} |", flush=True)
@@ -87,12 +85,12 @@ class Toll:
 
 
 class Grid:
-    """One grid in a folder of its own, with the processes that play it. out: where its store is."""
+    """One grid in a folder of its own, with the processes that run it. out: where its store is."""
 
     def __init__(self, folder: Path, grid: str, workers: Sequence[int], out: Path | None = None):
         self.folder, self.grid, self.workers, self.out = folder, grid, workers, out or folder / "out"
         folder.mkdir()
-        (folder / "play.py").write_text(PLAY)
+        (folder / "bench.py").write_text(BENCH)
 
     @property
     def records(self) -> dict[str, bytes]:
@@ -105,7 +103,7 @@ class Grid:
 
     @property
     def rounds(self) -> int:
-        """How many rounds were played."""
+        """How many rounds were done."""
         return len(lines(self.folder / "log.rounds"))
 
     @property
@@ -120,9 +118,9 @@ class Grid:
     def bench(self, workers: int) -> Bench:
         """Start one; it is not waited for."""
         place = {"RUNS": str(self.out / "runs"), "LOG": str(self.folder / "log")}
-        play = [sys.executable, str(self.folder / "play.py"), *self.grid.split(), "--out", str(self.out)]
+        line = [sys.executable, str(self.folder / "bench.py"), *self.grid.split(), "--out", str(self.out)]
         return subprocess.Popen(
-            [*play, "--workers", str(workers)],
+            [*line, "--workers", str(workers)],
             env={**os.environ, **place},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -199,7 +197,7 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
 
 
 def wait_for_work(one: Grid, played: int, benches: Collection[Bench]) -> None:
-    """Until there is a round beyond those that were played, or no bench lives."""
+    """Until there is a round beyond those that were done, or no bench lives."""
     deadline = time.monotonic() + PATIENCE
     while one.rounds == played and any(map(alive, benches)) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -209,7 +207,7 @@ KEPT = ("record.json", "timing.json", "pictures.json")
 
 
 def settle(one: Grid, whole: Grid, toll: Toll) -> None:
-    """Play a grid that was disturbed to its end, count, and compare with the undisturbed one."""
+    """Bring a grid that was disturbed to its end, count, and compare with the undisturbed one."""
     finish(one, toll)
     toll.runs += len(whole.records)
     toll.begun += len(one.log)
@@ -218,12 +216,11 @@ def settle(one: Grid, whole: Grid, toll: Toll) -> None:
     toll.differing += sum(one.records.get(digest) != record for digest, record in whole.records.items())
     toll.differing += len(one.records) - len(whole.records)
     names = [path.name for path in one.out.glob("runs/*/*") if path.name not in KEPT]
-    left = [name for name in names if not name.startswith(".lease.")]  # which are tidied up when they are old
-    toll.errors += [f"left over: {name}" for name in left]
+    toll.errors += [f"left over: {name}" for name in names]
 
 
 def finish(grid: Grid, toll: Toll) -> None:
-    """Play the grid to its end, undisturbed."""
+    """Bring the grid to its end, undisturbed."""
     for bench in grid.start():
         _, err = bench.communicate(timeout=10 * PATIENCE)
         toll.errors += complaints(err)
@@ -242,13 +239,13 @@ def main() -> None:
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it would be ignored
     wrong = 0
-    print("| benches x workers | kills | grids | runs | begun | resumed | lost | played again | differing | errors |")
+    print("| benches x workers | kills | grids | runs | begun | resumed | lost | computed again | differing | errors |")
     print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
     for workers in ((1,), (2,), (1, 1), (2, 1)):
         with tempfile.TemporaryDirectory() as folder:
             toll = chaos(Path(folder), given.kills // 4, given.seed, workers)
         how = ", ".join(f"{count} {name}" for name, count in sorted(toll.kills.items()))
-        wrong += toll.tell(" + ".join(map(str, workers)), f"{toll.kills.total()} ({how})")
+        wrong += toll.show(" + ".join(map(str, workers)), f"{toll.kills.total()} ({how})")
     sys.exit(1 if wrong else 0)
 
 

@@ -326,10 +326,10 @@ def loaders(rng, folder: Path) -> None:
     finally:
         path.write_bytes(before)
     for split in (first.train, first.test):
-        assert split.images.dtype == torch.uint8
-        assert len(split.images) == len(split.labels) > 0
+        assert split.inputs.dtype == torch.uint8
+        assert len(split.inputs) == len(split.labels) > 0
         assert 0 <= split.labels.min() <= split.labels.max() < first.num_classes
-        assert first.inputs(split.images).isfinite().all()
+        assert first.inputs(split.inputs).isfinite().all()
 
 
 def _no_home():

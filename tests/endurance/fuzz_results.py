@@ -27,7 +27,7 @@ from gradskew.cli.publishing import publish, report_html
 from gradskew.core.errors import InputError
 from gradskew.core.names import canonical
 from gradskew.federation.snapshot import Snapshot, Unfit, _checksum
-from gradskew.report.export import EXTRA, SEEN, latex, markdown, results_csv
+from gradskew.report.export import EXTRA, LENS, latex, markdown, results_csv
 from gradskew.report.table import federations
 from gradskew.runs.store import Store
 
@@ -124,7 +124,7 @@ def _check_tables(tables, folder: Path) -> None:
     assert len(rows) == sum(len(table.records) for table in tables)
     for row in rows:
         assert 0 <= float(row["accuracy"]) <= float(row["best_accuracy"]) + 1e-9 <= 100 + 1e-9
-        for name in ("seed", *EXTRA[1:-1], *SEEN):
+        for name in ("seed", *EXTRA[1:-1], *LENS):
             assert row[name] == "" or math.isfinite(float(row[name])), f"{name} is {row[name]}"
         for name in ("dataset", "attack", "aggregator", "partition"):
             assert not row[name].startswith(("=", "+", "-", "@"))
@@ -216,7 +216,7 @@ def folders(rng, folder: Path) -> None:
 @functools.cache
 def _kept(name: str) -> list[bytes]:
     kept: list[bytes] = []
-    simulate(RUNS[name], keep=lambda snapshot: kept.append(snapshot.to_bytes(RUNS[name].digest)))
+    simulate(RUNS[name], on_snapshot=lambda snapshot: kept.append(snapshot.to_bytes(RUNS[name].digest)))
     return [_ordered(data) for data in kept]
 
 

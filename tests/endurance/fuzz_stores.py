@@ -14,12 +14,11 @@ from tiny_runs import RUNS
 
 from gradskew import Record, Store, simulate, sweep
 from gradskew.core.errors import InputError
-from gradskew.runs.lease import LEASE, host
 
 RUN = RUNS["mean"]
 NAMES = (
     *("record.json", "record.second.json", "record.damaged", "timing.json", "timing.damaged", "pictures.json"),
-    *("checkpoint.safetensors", "checkpoint.damaged", "lease", "lease.damaged", ".lease.0a", ".x", "x"),
+    *("checkpoint.safetensors", "checkpoint.damaged", ".x", "x"),
 )
 
 
@@ -27,7 +26,7 @@ NAMES = (
 def _sound() -> dict[str, bytes]:
     """What a run writes: its record and a checkpoint."""
     kept: list[bytes] = []
-    result = simulate(RUN, keep=lambda snapshot: kept.append(snapshot.to_bytes(RUN.digest)))
+    result = simulate(RUN, on_snapshot=lambda snapshot: kept.append(snapshot.to_bytes(RUN.digest)))
     return {"record.json": Record.of(result).to_json().encode(), "checkpoint.safetensors": kept[1]}
 
 
@@ -50,13 +49,6 @@ def _put(rng, path: Path, outside: Path) -> None:
         path.write_bytes(rng.bytes(int(rng.integers(600))))
     else:
         path.write_bytes(damaged(rng, pick(rng, list(_sound().values()))))
-    if (
-        "lease" in path.name and path.is_file() and not path.is_symlink()
-    ):  # a sweep would wait for the end of a fresh one
-        if rng.random() < 0.5:
-            path.write_text(f"{host()}\n{rng.integers(9)}\n")
-        old = path.stat().st_mtime - 2 * LEASE
-        os.utime(path, (old, old))
 
 
 def stores(rng, folder: Path) -> None:

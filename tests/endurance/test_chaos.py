@@ -8,6 +8,7 @@ from chaos import chaos
 GRID = "bench --clients 6 --byzantine 1 --rounds 60 --model linear --attacks mimic,lie --aggregators cclip,nnm+rfa"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("workers", [(1,), (2,), (1, 1)], ids=str)
 def test_killed_at_random_instants_it_ends_with_the_same_records(workers: tuple[int, ...], tmp_path: Path) -> None:
     toll = chaos(tmp_path, 4, 0, workers, GRID)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny import DROPOUT, NORM, Tiny, buffers_of, cumulative_norm, frozen, masked, reference, same, tied
 from torch import Tensor
@@ -76,7 +76,6 @@ def test_plain_pytorch(engine: str, model: Model) -> None:
     assert torch.equal(buffers, buffers_of(bench.net).repeat(len(SIZES), 1))  # constant here
 
 
-@settings(deadline=None, max_examples=40, derandomize=True)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple),
     sgd=st.builds(
@@ -142,7 +141,6 @@ def test_a_client_that_diverges_spoils_no_other() -> None:
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
-@settings(derandomize=True)
 def test_padding_never_costs_more_than_the_work(sizes: list[int]) -> None:
     counts = sorted(sizes, reverse=True)
     groups = list(_groups(counts))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gradskew.core.errors import InputError
 from gradskew.core.numerics import deterministic, float32_products
 from gradskew.federation.clients import ENGINES, Shard
+from gradskew.federation.evaluation import evaluate
 from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
 from gradskew.federation.run import Run, check_device
@@ -96,7 +97,7 @@ def test_the_evaluation_stays_float32() -> None:
     full, half = Federation(BASE), Federation(replace(BASE, precision="bf16"))
     seen: list[torch.dtype] = []
     half.flat.module.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
-    assert half.test() == full.test()
+    assert evaluate(half.flat, half.dataset) == evaluate(full.flat, full.dataset)
     assert seen == [torch.float32]
 
 

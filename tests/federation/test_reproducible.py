@@ -74,6 +74,7 @@ print(run.digest, result.params_sha256, [sorted(metrics.items()) for metrics in 
 """
 
 
+@pytest.mark.processes
 def test_the_environment_does_not_matter() -> None:
     """This federation's sums differ in the last bits between one and two threads."""
     outputs = set()

@@ -182,7 +182,7 @@ def by_hand(run: Run, flipped: int = 0) -> tuple[Tensor, list[float], Tensor]:
             for buffer in [buffer for buffer in net.buffers() if buffer.is_floating_point()]:
                 buffer.copy_(means[offset : offset + buffer.numel()].view(buffer.shape))
                 offset += buffer.numel()
-            scores = net.eval()(data.test.images * data.scale + data.shift)
+            scores = net.eval()(data.test.inputs * data.scale + data.shift)
         accuracies.append(100 * float((scores.argmax(1) == data.test.labels).float().mean()))
     return nn.utils.parameters_to_vector(net.parameters()).detach(), accuracies, buffers_of(net)
 
@@ -552,9 +552,10 @@ def test_notes_reach_the_record() -> None:
 
 
 def test_on_round() -> None:
-    seen = []
-    simulate(BASE, on_round=lambda: seen.append(len(seen)))
-    assert seen == [0, 1, 2]
+    metrics = []
+    result = simulate(BASE, on_round=metrics.append)
+    assert [each["round"] for each in metrics] == [0, 1, 2]
+    assert metrics == result.rounds
 
 
 def test_batch_norm_statistics_are_the_mean_of_accepted_rows() -> None:

@@ -6,17 +6,20 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from tiny_runs import RUNS
 
 from gradskew import Record, aggregators, attacks, simulate
 from gradskew.core.errors import InputError
-from gradskew.federation.schema import SEEN, SPEC
+from gradskew.core.names import canonical
+from gradskew.federation.metrics import Round, Seen
+from gradskew.federation.schema import Spec
 from gradskew.report.table import Table
 from gradskew.runs.store import Store
 
 RUN = replace(RUNS["mean"], attack=attacks.make("strike"), aggregator=aggregators.make("nnm+multikrum"), rounds=2)
-STORED = Path(__file__).parents[1] / "results"
+STORED = Path(__file__).parents[2] / "results"
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +49,11 @@ def changed(content: dict, where: str, value: object) -> dict:
 
 
 WRONG = [
-    ("spec", [], "the spec is no object"),
+    ("spec", [], "the spec: Expected `object`"),
     ("spec.clients", 0, "clients"),
     ("spec.clients", True, "clients"),
     ("spec.clients", 10**18, "clients"),
-    ("spec.clients", 7, "which clients"),
+    ("spec.clients", 7, "does not list its clients"),
     ("spec.byzantine", 6, "more Byzantine"),
     ("spec.sampled", 7, "sampled"),
     ("spec.attack", "strike", "attack"),
@@ -59,6 +62,7 @@ WRONG = [
     ("spec.attack_name", "x" * 10_001, "attack_name"),
     ("spec.aggregator.mixing", {}, "aggregator"),
     ("spec.aggregator.rule", ..., "aggregator"),
+    ("spec.aggregator.mixing", None, "aggregator"),
     ("spec.model.hidden", {"\n": 1}, "a setting that cannot be"),
     ("spec.sgd.clip", ..., "sgd"),
     ("spec.sgd.lr", "0.1", "sgd"),
@@ -68,7 +72,7 @@ WRONG = [
     ("spec.user_code", {"a.b": "c"}, "user_code"),
     ("spec.rounds", 3, "2 of 3 rounds"),
     ("rounds", {}, "more rounds"),
-    ("rounds.0", None, "round 0 is no object"),
+    ("rounds.0", None, "round 0: Expected `object`"),
     ("rounds.1.round", 0, "round 1 is called 0"),
     ("rounds.0.accuracy", 100.5, "accuracy"),
     ("rounds.0.accuracy", -1e-9, "accuracy"),
@@ -88,12 +92,14 @@ WRONG = [
     ("rounds.0.lens.principal", [0.0], "other projections than rows"),
     ("rounds.0.lens.kappa", "inf", "kappa"),
     ("rounds.0.lens.kappa_bound", "nan", "kappa_bound"),
-    ("rounds.0.lens.shut_out", [0], "shuts out who was not there"),
-    ("rounds.0.lens.shut_out", [5, 5], "shuts out who was not there"),
+    ("rounds.0.lens.spread", 1e-300, "spread is below 1e-100"),
+    ("rounds.0.lens.towards.0", -1e-300, r"below 1e-100 - at `\$.lens`"),
+    ("rounds.0.lens.shut_out", [0], "shuts out a client that has no row"),
+    ("rounds.0.lens.shut_out", [5, 5], "shuts out a client that has no row"),
     ("rounds.0.lens.clients", [1, 2], "other clients than rows"),
     ("rounds.0.lens.classes", [50.0], "more than one number of classes"),
     ("class_counts", [[1, 2, 3]], "class counts"),
-    ("class_counts.0", [-1, 0, 0], "class counts"),
+    ("class_counts.0", [-1, 0, 0], "class_counts"),
     ("class_counts.0", [1], "more than one number of classes"),
     ("params_sha256", "x", "params_sha256"),
     ("params_sha256", None, "params_sha256"),
@@ -108,12 +114,21 @@ def test_wrong_content_with_a_right_checksum_is_refused(content: dict, where: st
     assert "\n" not in str(caught.value)
 
 
+def required(kind: type) -> list[str]:
+    return [field.name for field in msgspec.structs.fields(kind) if field.required]
+
+
 @pytest.mark.parametrize(
     "where",
-    [*(f"spec.{key}" for key in SPEC), *(f"rounds.0.lens.{key}" for key in SEEN), "rounds.1.rule", "spec", "rounds"],
+    [
+        *(f"spec.{key}" for key in required(Spec)),
+        *(f"rounds.0.lens.{key}" for key in required(Seen)),
+        *(f"rounds.1.{key}" for key in required(Round)),
+        *("spec", "rounds"),
+    ],
 )
 def test_nothing_may_be_missing(content: dict, where: str) -> None:
-    with pytest.raises(ValueError, match=f"has no {where.split('.')[-1]}|not a record"):
+    with pytest.raises(ValueError, match=f"missing required field `{where.split('.')[-1]}`|not a record"):
         Record.from_json(sealed(changed(content, where, ...)))
 
 
@@ -136,6 +151,34 @@ RIGHT = [
 def test_what_a_run_may_write_is_read(content: dict, where: str, value: object) -> None:
     record = Record.from_json(sealed(changed(content, where, value)))
     assert Record.from_json(record.to_json()) == record
+
+
+OTHERS = {"others": 5, "keys": [1], "later": {"a": None}, "get": "x"}
+
+
+def test_metrics_of_another_version_are_read_and_written_as_they_are(content: dict) -> None:
+    made = copy.deepcopy(content)
+    made["rounds"][0] |= OTHERS
+    made["rounds"][1]["lens"] |= OTHERS
+    text = canonical(json.loads(sealed(made))) + "\n"
+    record = Record.from_json(text)
+    assert record.to_json() == text
+    assert [record.rounds[0][key] for key in OTHERS] == list(OTHERS.values())
+    assert record.rounds[1]["lens"].get("others") == 5
+
+
+def test_a_round_is_read_as_a_dictionary(content: dict) -> None:
+    metrics, wanted = Record.from_json(sealed(content)).rounds[0], content["rounds"][0]
+    assert metrics == wanted == dict(metrics)
+    assert wanted == metrics
+    assert metrics != {**wanted, "rows": 5}
+    assert sorted(metrics) == sorted(metrics.keys()) == sorted(wanted)
+    assert dict(metrics.items())["lens"]["towards"] == wanted["lens"]["towards"]
+    assert ("lens" in metrics, "later" in metrics, "others" in metrics) == (True, False, False)
+    assert (metrics.get("later"), metrics.get("later", 3)) == (None, 3)
+    for missing in ("later", "others", "get"):
+        with pytest.raises(KeyError, match=missing):
+            metrics[missing]
 
 
 def test_a_deep_setting_is_refused(content: dict) -> None:

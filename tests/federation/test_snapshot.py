@@ -14,19 +14,19 @@ from tiny_runs import BASE, RUNS
 from gradskew import InputError, Record, simulate, sweep
 from gradskew.federation import snapshot as checkpoints
 from gradskew.federation.snapshot import Snapshot
-from gradskew.runs import play
+from gradskew.runs import execution
 from gradskew.runs.store import CHECKPOINT, Store
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_goes_on_from_every_round_to_the_same_bits(name: str) -> None:
     run, kept = RUNS[name], []
-    whole = simulate(run, keep=lambda snapshot: kept.append(snapshot.to_bytes(run.digest)))
+    whole = simulate(run, on_snapshot=lambda snapshot: kept.append(snapshot.to_bytes(run.digest)))
     assert len(kept) == run.rounds
     for data in kept:
         seen = []
         start = Snapshot.from_bytes(data, run.digest)
-        again = simulate(run, start=start, on_round=lambda seen=seen: seen.append(1))
+        again = simulate(run, start=start, on_round=lambda metrics, seen=seen: seen.append(1))
         assert len(seen) == run.rounds  # those before count at once
         assert Record.of(again).to_json() == Record.of(whole).to_json()
         assert [picture.to_json() for picture in again.pictures] == [picture.to_json() for picture in whole.pictures]
@@ -75,10 +75,10 @@ def test_every_flipped_bit_is_noticed_or_harmless(place: int, bit: int) -> None:
 def test_a_failed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch) -> None:
     run = RUNS["mimic and cclip"]
     (whole,) = sweep([run], tmp_path / "whole")
-    monkeypatch.setattr(play, "EVERY", 0.0)
+    monkeypatch.setattr(execution, "INTERVAL", 0.0)
     rounds = 0
 
-    def stop() -> None:
+    def stop(metrics) -> None:
         nonlocal rounds
         rounds += 1
         if rounds == 3:
@@ -87,7 +87,7 @@ def test_a_failed_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch) -> None
     store = Store(tmp_path / "out")
     store.prepare()
     with pytest.raises(KeyboardInterrupt):
-        play.play(run, store, stop)
+        execution.execute(run, store, on_round=stop)
     kept = store.load_checkpoint(run.digest)
     assert len(kept.rounds) == 3
     assert kept.seconds > 0
@@ -112,7 +112,7 @@ def test_a_damaged_checkpoint_is_set_aside(tmp_path, capsys) -> None:
 def broken(change) -> Snapshot:
     """A checkpoint after two rounds of the run with mimic and cclip, changed; its checksum will be right."""
     kept: list[Snapshot] = []
-    simulate(RUNS["mimic and cclip"], keep=kept.append)
+    simulate(RUNS["mimic and cclip"], on_snapshot=kept.append)
     return replace(kept[1], **change(kept[1]))
 
 
@@ -140,7 +140,7 @@ def test_a_checkpoint_of_another_shape_is_set_aside(name: str, tmp_path, capsys)
     """Its checksum is right, and it says that it is this run's: the run starts anew, and each round counts once."""
     run, store, rounds = RUNS["mimic and cclip"], Store(tmp_path), []
     store.save_checkpoint(run.digest, broken(UNFIT[name]))
-    assert play.play(run, store, lambda: rounds.append(1))
+    assert execution.execute(run, store, on_round=rounds.append)
     assert len(rounds) == run.rounds
     assert store.load(run.digest).to_json() == Record.of(simulate(run)).to_json()
     said = capsys.readouterr().err.splitlines()
@@ -183,7 +183,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monk
     def full(self, digest, snapshot):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(play, "EVERY", 0.0)
+    monkeypatch.setattr(execution, "INTERVAL", 0.0)
     monkeypatch.setattr(Store, "save_checkpoint", full)
     (record,) = sweep([BASE], tmp_path)
     assert record.to_json() == Record.of(simulate(BASE)).to_json()
@@ -191,7 +191,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monk
 
 
 def test_a_state_that_safetensors_does_not_know_ends_no_run(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(play, "EVERY", 0.0)
+    monkeypatch.setattr(execution, "INTERVAL", 0.0)
     monkeypatch.setattr(Snapshot, "to_bytes", lambda snapshot, digest: {}[torch.complex128])
     (record,) = sweep([BASE], tmp_path)
     assert record.to_json() == Record.of(simulate(BASE)).to_json()
@@ -206,7 +206,7 @@ def test_ctrl_c_ends_a_run_that_cannot_be_kept(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(Snapshot, "to_bytes", lambda snapshot, digest: {}[torch.complex128])
     with pytest.raises(KeyboardInterrupt):
-        sweep([replace(BASE, seed=seed) for seed in range(2)], tmp_path, report=stop)
+        sweep([replace(BASE, seed=seed) for seed in range(2)], tmp_path, on_progress=stop)
     assert list(tmp_path.rglob(CHECKPOINT)) == []
 
 
@@ -232,7 +232,7 @@ def test_a_long_run_has_checkpoints_too() -> None:
 
 def test_checkpoints_that_take_long_are_rare(tmp_path, monkeypatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(play.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(execution.time, "perf_counter", lambda: clock[0])
     written = []
 
     def slow(self, digest, snapshot) -> None:
@@ -240,9 +240,9 @@ def test_checkpoints_that_take_long_are_rare(tmp_path, monkeypatch) -> None:
         clock[0] += 2.0
 
     monkeypatch.setattr(Store, "save_checkpoint", slow)
-    keeper = play.Keeper(Store(tmp_path), "a" * 64)
+    checkpointer = execution.Checkpointer(Store(tmp_path), "a" * 64)
     while clock[0] < 300:
-        keeper(snapshot())
+        checkpointer(snapshot())
         clock[0] += 1.0
     assert written == [30.0, 130.0, 230.0]  # two seconds in each hundred
 
@@ -255,7 +255,7 @@ def test_a_run_that_is_stopped_while_it_is_stored_leaves_a_checkpoint(tmp_path, 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "save", stop)
         with pytest.raises(KeyboardInterrupt):
-            play.play(BASE, store, lambda: None)
+            execution.execute(BASE, store, on_round=lambda metrics: None)
     assert len(store.load_checkpoint(BASE.digest).rounds) == BASE.rounds
     (record,) = sweep([BASE], tmp_path)
     assert record.to_json() == Record.of(simulate(BASE)).to_json()
@@ -263,7 +263,7 @@ def test_a_run_that_is_stopped_while_it_is_stored_leaves_a_checkpoint(tmp_path, 
 
 def test_a_full_disk_ends_the_sweep(tmp_path, monkeypatch) -> None:
     """The runs that are left would be played for nothing."""
-    played, inner = [], play.simulate
+    played, inner = [], execution.simulate
 
     def count(run, **given):
         played.append(run)
@@ -272,7 +272,7 @@ def test_a_full_disk_ends_the_sweep(tmp_path, monkeypatch) -> None:
     def full(self, result, seconds):
         raise OSError(errno.ENOSPC, "No space left on device", "record.json")
 
-    monkeypatch.setattr(play, "simulate", count)
+    monkeypatch.setattr(execution, "simulate", count)
     monkeypatch.setattr(Store, "save", full)
     with pytest.raises(InputError, match=r"No space left on device.*make room: the same command goes on"):
         sweep([replace(BASE, seed=seed) for seed in range(3)], tmp_path)

@@ -91,6 +91,7 @@ def test_wrong_paths_are_one_line(folder: Path, path: str, message: str) -> None
         models.make(path)
 
 
+@pytest.mark.processes
 def test_worker_processes_find_it(folder: Path) -> None:
     model = models.make("own.nets:Nets.small")
     run = Run(source=Tiny(), partition=Cuts(sizes=(16, 16, 16)), model=model, clients=3, byzantine=0, rounds=1)

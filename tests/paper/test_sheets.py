@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from gradskew.paper.screen import show_sheets
 from gradskew.paper.sheets import Figure, Sheet, caption, conclusions, markdown, published
 from gradskew.report import terminal
 from gradskew.runs.record import Record
@@ -120,5 +121,5 @@ def test_a_narrow_terminal_shows_every_column_name_whole(monkeypatch: pytest.Mon
         terminal, "Console", lambda **options: Console(file=file, width=40, force_terminal=True, **options)
     )
     long = {("STRIKE", f"{letter}BCDEFGHI"): [record(25.0)] for letter in "UVWXYZ"}
-    terminal.show_sheets([Sheet("", "attack", "rule", long, {})], "", [])
+    show_sheets([Sheet("", "attack", "rule", long, {})], "", [])
     assert "…" not in file.getvalue()

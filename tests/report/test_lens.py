@@ -81,7 +81,7 @@ def test_accuracy_is_that_of_the_classes_together() -> None:
     tested = evaluate(federation.flat, federation.dataset)
     accuracy, classes = tested.accuracy, tested.classes
     labels = federation.dataset.test.labels
-    images = federation.dataset.inputs(federation.dataset.test.images)
+    images = federation.dataset.inputs(federation.dataset.test.inputs)
     guesses = federation.flat.module(images).argmax(1)
     assert accuracy == 100 * int((guesses == labels).sum()) / 20
     for label, value in enumerate(classes):

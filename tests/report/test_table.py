@@ -13,9 +13,10 @@ from gradskew.core.errors import InputError
 from gradskew.report import terminal
 from gradskew.report.export import latex, markdown, results_csv
 from gradskew.report.figures import heatmap, shade
-from gradskew.report.table import Cell, Table, federations
+from gradskew.report.standing import Cell
+from gradskew.report.table import Table, federations
 from gradskew.report.terminal import ProgressLine, show
-from gradskew.report.verdict import advice, remarks, standings, verdict
+from gradskew.report.verdict import advice, remarks, verdict
 from gradskew.runs.record import Record
 
 RECORDS = [
@@ -202,7 +203,7 @@ def test_the_average_over_attacks_has_a_spread_over_seeds():
     """rfa ends at 80 and 60, mean 70, with the one seed, at 90 and 80, mean 85, with the other: 77.5 ± 7.5."""
     values = {0: {"lie": 80.0, "strike": 60.0}, 1: {"lie": 90.0, "strike": 80.0}}
     records = [record(attack, "rfa", value, seed=s) for s, row in values.items() for attack, value in row.items()]
-    (standing,) = standings(Table(records))
+    (standing,) = Table(records).ranked
     assert (standing.attack, standing.worst.mean) == ("strike", 70.0)
     assert standing.average_text == "77.5 ±7.5"
 
@@ -214,7 +215,7 @@ def test_advice_names_the_best_worst_case_and_who_cannot_be_told_from_it():
         ]
 
     def said(**worst):
-        return advice(standings(Table(rules(**worst))))
+        return advice(Table(rules(**worst)).ranked)
 
     assert said(rfa=[80.0, 82.0], dnc=[60.0, 61.0]).endswith("take rfa.")
     assert said(rfa=[80.0, 84.0], dnc=[79.0, 82.0]).endswith("take rfa; dnc cannot be told from it by these seeds.")
@@ -399,13 +400,13 @@ def test_colours_grow_with_harm_and_stay_in_range():
 def test_the_progress_line_says_what_was_played(capsys):
     line = ProgressLine()
     with line:
-        assert "0 runs played" in line.summary(6)
+        assert "0 runs done" in line.summary(6)
         line(terminal.Progress(0, 4, 0, 40))
         line(terminal.Progress(4, 4, 40, 40))
-    assert line.summary(6).startswith("4 runs played")
-    assert "2 were stored already" in line.summary(6)
-    assert line.summary(5, failed=1).startswith("3 runs played")
-    assert line.summary(5, failed=1).endswith(", 1 failed, 2 were stored already.")
+    assert line.summary(6).startswith("4 runs done")
+    assert "2 stored already" in line.summary(6)
+    assert line.summary(5, failed=1).startswith("3 runs done")
+    assert line.summary(5, failed=1).endswith(", 1 failed, 2 stored already.")
     assert capsys.readouterr().out == ""
 
 

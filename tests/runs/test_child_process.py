@@ -40,13 +40,15 @@ def masks() -> list[bool]:
     return [*told, signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())]
 
 
+@pytest.mark.processes
 def test_ctrl_c_reaches_no_child_not_even_the_first():
-    code = "if __name__ == '__main__':\n    from test_children import masks\n    print(masks())"
+    code = "if __name__ == '__main__':\n    from test_child_process import masks\n    print(masks())"
     place = with_the_tests()
     done = subprocess.run([sys.executable, "-c", code], env=place, capture_output=True, text=True, timeout=300)
     assert done.stdout == "[True, True, True, False]\n", done.stderr
 
 
+@pytest.mark.processes
 def test_nor_one_that_another_thread_starts():
     told = []
     thread = threading.Thread(target=lambda: told.extend(masks()))
@@ -55,6 +57,7 @@ def test_nor_one_that_another_thread_starts():
     assert told == [True, True, True, False]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("code", "name"),
     [(0, "exit status 0"), (3, "exit status 3"), (-9, "SIGKILL"), (-11, "SIGSEGV"), (-40, "signal 40")],
@@ -65,8 +68,9 @@ def test_how_one_ended_is_told(code, name):
     child.end()
 
 
+@pytest.mark.processes
 def test_one_that_talks_no_more_but_lives_has_not_ended(monkeypatch):
-    monkeypatch.setattr(child_process, "END", 0.1)
+    monkeypatch.setattr(child_process, "JOIN", 0.1)
     child = Child(wait)
     assert child.ending() == "it talks no more"
     child.end()
@@ -83,9 +87,10 @@ def lead() -> None:
     signal.pause()
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends when it comes back from compiled code")
 def test_one_ends_with_its_parent_wherever_it_computes():
-    code = "if __name__ == '__main__':\n    from test_children import lead\n    lead()"
+    code = "if __name__ == '__main__':\n    from test_child_process import lead\n    lead()"
     place = with_the_tests()
     with subprocess.Popen([sys.executable, "-c", code], env=place, stdout=subprocess.PIPE, text=True) as parent:
         child = int(parent.stdout.readline())
@@ -132,6 +137,7 @@ def test_one_that_cannot_start_leaves_nothing(monkeypatch):
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
+@pytest.mark.processes
 def test_the_end_of_one_is_the_end():
     child = Child(wait)
     assert child.process.is_alive()

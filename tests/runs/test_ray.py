@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,25 +17,21 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pytest
-from outside import until
+from outside import until, with_the_tests
+from test_processes import SCRIPT
 from tiny import Tiny
 from tiny_sweeps import BASE, Log, Raises, runs_of, stored
 
 import gradskew
 from gradskew import Cluster, InputError, Store, grid, sweep
 from gradskew.aggregators import Mean
-from gradskew.attacks import Attack
-from gradskew.core import machine
-from gradskew.data import Digits, put_together, take_apart
+from gradskew.attacks import Attack, Forgery
 from gradskew.runs import ray as cluster
-from gradskew.runs import sweeps as bench
-from gradskew.runs import tasks
 from gradskew.runs.store import CHECKPOINT
 
 ray = pytest.importorskip("ray")
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster for all of them
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("ray")]  # one cluster for all of them
 SMALL = 80 << 20  # bytes of a node's object store
 HALF_WAY = 5  # rounds of ten
 
@@ -54,7 +49,7 @@ class Logged(Attack):
     kills: str = ""
     number: int = signal.SIGKILL.value
 
-    def __call__(self, honest, own, *, n=None, generator=None, context=None):
+    def forge(self, view):
         log = Path(os.environ["LOGGED"])
         node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "here"
         with log.open("a") as file:
@@ -64,7 +59,7 @@ class Logged(Attack):
         time.sleep(self.seconds)
         while logged()[node] == HALF_WAY and hold().exists():
             time.sleep(0.05)
-        return own
+        return Forgery(view.own.updates)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +79,7 @@ def environment() -> Iterator[dict[str, str]]:
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # short: paths of sockets have at most 107 characters
     paths = [
         str(Path(gradskew.__file__).parent.parent),
+        str(Path(__file__).parent),
         str(Path(__file__).parents[1] / "support"),
         os.environ.get("PYTHONPATH", ""),
     ]
@@ -126,7 +122,7 @@ def add(nodes, **options):
 @pytest.fixture(scope="module")
 def connection(nodes) -> Iterator[Cluster]:
     """One for most tests, since each has workers of its own to start."""
-    with Cluster(nodes.address).connected(0):
+    with Cluster(nodes.address).connected():
         yield Cluster(nodes.address)
 
 
@@ -167,7 +163,7 @@ def slow(seeds: int = 4, **changes):
 def test_a_cluster_gives_the_same_bytes_as_this_process(nodes, tmp_path):
     runs = [*runs_of("none,strike,mimic", "mean,cclip"), replace(BASE, source=Here(shape=(1, 8, 8)), clients=3)]
     progress = Log()
-    records = sweep(runs, tmp_path / "there", workers=Cluster("auto"), report=progress)
+    records = sweep(runs, tmp_path / "there", workers=Cluster("auto"), on_progress=progress)
     sweep(runs, tmp_path / "here")
     assert stored(tmp_path / "there") == stored(tmp_path / "here")
     assert len(stored(tmp_path / "here")) == 7
@@ -184,7 +180,7 @@ def test_a_worker_that_does_not_see_the_store_sends_the_files(there, tmp_path, m
     def nowhere(store):
         yield Path("/nowhere/runs/.token")
 
-    monkeypatch.setattr(tasks, "_token", nowhere)
+    monkeypatch.setattr(cluster, "_token", nowhere)
     runs = runs_of("none", "mean,median")
     sweep(runs, tmp_path / "there", workers=there)
     sweep(runs, tmp_path / "here")
@@ -206,7 +202,7 @@ def test_the_loss_of_a_node_changes_no_byte(there, nodes, tmp_path):
             hold().unlink()
 
     try:
-        sweep(runs, tmp_path / "there", workers=there, report=kill)
+        sweep(runs, tmp_path / "there", workers=there, on_progress=kill)
     finally:
         nodes.remove_node(victim)
     assert killed
@@ -224,7 +220,7 @@ def test_the_loss_of_a_worker_changes_no_byte(number, there, tmp_path):
 
 
 def test_a_run_that_ray_gives_up_is_one_error(there, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "RETRIES", 1)
+    monkeypatch.setattr(cluster, "RETRIES", 1)
     good = runs_of("none", "mean")
     bad = [replace(BASE, attack=Logged(kills="always")), replace(BASE, attack=Raises())]
     with pytest.raises(InputError) as caught:
@@ -240,7 +236,7 @@ def test_a_run_that_ray_gives_up_is_one_error(there, tmp_path, monkeypatch):
 
 def test_the_loss_of_the_driver_stops_its_runs_and_the_same_command_goes_on(there, nodes, tmp_path):
     hold().touch()
-    line = [sys.executable, "-c", f"import test_cluster; test_cluster.drive({nodes.address!r}, {str(tmp_path)!r})"]
+    line = [sys.executable, "-c", f"import test_ray; test_ray.drive({nodes.address!r}, {str(tmp_path)!r})"]
     driver = subprocess.Popen(line, start_new_session=True)
     try:
         until(lambda: half_way(nodes=2))
@@ -256,8 +252,8 @@ def test_the_loss_of_the_driver_stops_its_runs_and_the_same_command_goes_on(ther
 
 
 def free(store: Store, digest: str) -> bool:
-    with store.owned(digest) as lease:
-        return lease is not None
+    with store.locked(digest) as ours:
+        return ours
 
 
 def drive(address: str, out: str) -> None:
@@ -265,7 +261,7 @@ def drive(address: str, out: str) -> None:
 
 
 def test_ctrl_c_leaves_checkpoints(there, tmp_path, monkeypatch):
-    monkeypatch.setattr(tasks, "GRACE", 120.0)  # a busy machine takes its time
+    monkeypatch.setattr(cluster, "GRACE", 120.0)  # a busy machine takes its time
 
     hold().touch()
 
@@ -274,7 +270,7 @@ def test_ctrl_c_leaves_checkpoints(there, tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sweep(slow(), tmp_path, workers=there, report=stop)
+        sweep(slow(), tmp_path, workers=there, on_progress=stop)
     assert len(list(tmp_path.rglob(CHECKPOINT))) == 2  # one a node: the others have not begun
     hold().unlink()
     sweep(slow(), tmp_path, workers=there)
@@ -283,7 +279,7 @@ def test_ctrl_c_leaves_checkpoints(there, tmp_path, monkeypatch):
 
 
 def test_what_a_worker_cannot_import_is_named(there, tmp_path, monkeypatch):
-    (tmp_path / "hidden.py").write_text("from test_cluster import Logged\nclass Mine(Logged):\n    pass\n")
+    (tmp_path / "hidden.py").write_text("from test_ray import Logged\nclass Mine(Logged):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     import hidden
 
@@ -298,31 +294,12 @@ def test_a_run_that_no_node_can_hold_is_an_error_at_once(there, tmp_path):
     assert stored(tmp_path) == {}
 
 
-def test_a_worker_with_another_torch_is_an_error(tmp_path):
-    run = replace(BASE)
-    run.content["torch"] = "0.0.1"
-    with pytest.raises(InputError, match=r"a worker has torch .*, where the command started it is 0\.0\.1"):
-        tasks.play_as_task(run, take_apart(run.source.load()), str(tmp_path / "runs" / "x"), False)
-
-
-def test_what_a_killed_command_has_left_in_the_store_goes_one_day(tmp_path):
-    store = Store(tmp_path)
-    store.prepare()
-    old, new = (store.runs / f".token.{name}" for name in ("old", "new"))
-    for path in (old, new):
-        path.touch()
-    os.utime(old, (time.time() - 40 * 86_400,) * 2)
-    with tasks._token(store) as token:
-        assert sorted(store.runs.iterdir()) == sorted([new, token])
-    assert list(store.runs.iterdir()) == [new]
-
-
-OWN = """
-import ray, signal
-from gradskew.cluster import Cluster
+JOINED = """
+import signal, sys
+from gradskew import Cluster
 signal.signal(signal.SIGTERM, signal.default_int_handler)
-with Cluster(cpus=1).connected(0):
-    print([node["NodeManagerAddress"] for node in ray.nodes()], ray.cluster_resources()["CPU"])
+with Cluster(sys.argv[1]).connected() as ray:
+    print(len(ray.nodes()))
     try:
         signal.raise_signal(signal.SIGTERM)
     except KeyboardInterrupt:
@@ -330,12 +307,20 @@ with Cluster(cpus=1).connected(0):
 """
 
 
-def test_our_own_ray_is_on_this_machine_alone_joins_no_dead_cluster_and_takes_no_signal(environment):
-    with closed_port() as dead:
-        lost = {**os.environ, "RAY_ADDRESS": dead}
-        result = subprocess.run([sys.executable, "-c", OWN], env=lost, capture_output=True, text=True, timeout=300)
-    assert result.stdout == "['127.0.0.1'] 1.0\nstopped as by Ctrl-C\n"
+def test_a_command_that_has_joined_a_cluster_handles_sigterm_itself(nodes):
+    """Ray's own handler would end it before checkpoints are written."""
+    joined = [sys.executable, "-c", JOINED, nodes.address]
+    result = subprocess.run(joined, capture_output=True, text=True, timeout=300)
+    assert result.stdout.splitlines()[1:] == ["stopped as by Ctrl-C"], result.stderr
     assert result.stderr == ""
+
+
+def test_a_class_in_a_script_goes_to_a_cluster_whole(there, nodes, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT.replace("WORKERS", f"gs.Cluster({nodes.address!r})"))
+    run = [sys.executable, "script.py"]
+    done = subprocess.run(run, env=with_the_tests(), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len(stored(tmp_path / "out")) == 2
 
 
 @contextmanager
@@ -394,83 +379,3 @@ def test_a_dead_cluster_is_an_error_at_once(apart, tmp_path, monkeypatch):
 def test_an_address_is_host_and_port(address, apart):
     with pytest.raises(InputError, match="host:port or auto"):
         Cluster(address).check()
-
-
-def test_without_ray_one_line_names_the_extra(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"pip install 'gradskew\[ray\]'"):
-        sweep(runs_of(), tmp_path, workers=Cluster())
-
-
-def test_a_finished_sweep_needs_no_ray(tmp_path, monkeypatch):
-    records = sweep(runs_of(), tmp_path)
-    monkeypatch.setitem(sys.modules, "ray", None)
-    assert sweep(runs_of(), tmp_path, workers=Cluster("auto")) == records
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """What a bench command asks of `sweep`: its runs and workers; or its one line."""
-
-    def ask(capsys, line: str):
-        seen = []
-
-        def sweep(runs, out, *, workers, **options):
-            seen.append((runs, workers))
-            raise InputError("seen")
-
-        monkeypatch.setattr(bench, "sweep", sweep)
-        monkeypatch.setattr(machine, "cores", lambda: 3)
-        with pytest.raises(SystemExit) as caught:
-            gradskew.cli.main(["bench", "--attacks", "none", "--aggregators", "mean", *line.split()])
-        assert caught.value.code == 2
-        return seen[0] if seen else capsys.readouterr().err
-
-    import gradskew.cli
-
-    return ask
-
-
-@pytest.mark.parametrize(
-    ("line", "engine", "workers"),
-    [
-        ("--engine ray", "auto", Cluster(cpus=3)),
-        ("--engine ray,loop", "loop", Cluster(cpus=3)),
-        ("--engine batched,ray --workers 2 --threads 4", "batched", Cluster(cpus=8)),
-        ("--engine ray --address auto", "auto", Cluster("auto")),
-        ("--engine loop --workers 2", "loop", 2),
-    ],
-)
-def test_engine_says_who_plays_and_how_clients_train(line, engine, workers, asked, capsys, tmp_path):
-    (run,), got = asked(capsys, f"{line} --out {tmp_path}")
-    assert (run.engine, got) == (engine, workers)
-
-
-@pytest.mark.parametrize(
-    ("line", "says"),
-    [
-        ("--engine loop,batched", "one way to train"),
-        ("--engine ray,ray", "given twice in engine"),
-        ("--engine rai", "engine must be one of auto, batched, loop"),
-        ("--address auto", "--address is of a Ray cluster: it belongs to --engine ray"),
-        ("--engine ray --address auto --workers 2", "--workers is of this machine"),
-    ],
-)
-def test_options_that_do_not_go_together(line, says, asked, capsys, tmp_path):
-    assert says in asked(capsys, f"{line} --out {tmp_path}")
-
-
-def test_a_data_set_comes_back_from_its_arrays():
-    """Read-only ones, as they lie in Ray's object store: mapped, not copied, and without a warning."""
-    dataset = Digits().load()
-    arrays, about = take_apart(dataset)
-    frozen = {name: array.copy() for name, array in arrays.items()}
-    for array in frozen.values():
-        array.setflags(write=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        back = put_together(frozen, about)
-    assert "digest" in vars(back)
-    del vars(back)["digest"]
-    assert back.digest == dataset.digest
-    assert np.shares_memory(back.train.images.numpy(), frozen["train_inputs"])

@@ -194,6 +194,7 @@ print(peak[0] - before)
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to see the memory of a process")
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_a_mapped_matrix_is_never_copied_whole(kind: type, tmp_path: Path) -> None:

@@ -175,6 +175,12 @@ def ids(case):
 
 
 KINDS = ["gauss", "heavy", "duplicates", "one 1e6", "one 1e30", "f 1e6", "f 1e30", "offset", "identical", "sparse"]
+HARDEST = ["duplicates", "f 1e30", "offset"]  # ties, overflow and cancellation: for what is made of rules
+
+
+def kinds_of(name):
+    """The kinds of rows for a rule: all; for a pipeline, whose parts meet all kinds, the hardest."""
+    return HARDEST if "+" in name else KINDS
 
 
 def make_rows(n, d, f, kind, seed):
@@ -202,7 +208,7 @@ def inputs(draw, bound, least_n=3, least_f=0):
     """(rows (n, d), f) with n from 3 to 60 and every f that is legal: bound(n) is the largest."""
     n = draw(st.integers(least_n, 60))
     f = draw(st.integers(least_f, max(least_f, bound(n))))
-    d = draw(st.one_of(st.integers(1, 8), st.integers(9, 300), st.integers(301, 2000)))
+    d = draw(st.one_of(st.integers(1, 8), st.integers(9, 300)))
     return make_rows(n, d, f, draw(st.sampled_from(KINDS)), draw(st.integers(0, 2**32 - 1))), f
 
 

@@ -135,7 +135,7 @@ def reference(
                 chosen = order[first : first + sgd.batch]
                 if skips and len(chosen) == 1:
                     continue
-                images = dataset.train.images[shard.index[chosen]].float() * dataset.scale + dataset.shift
+                images = dataset.train.inputs[shard.index[chosen]].float() * dataset.scale + dataset.shift
                 optimiser.zero_grad(set_to_none=False)
                 cross_entropy(net(images), shard.labels[chosen]).backward()
                 if sgd.clip is not None:

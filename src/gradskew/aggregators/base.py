@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
@@ -95,6 +95,11 @@ class Aggregator(Stateful, ABC):
         for name in ("__call__", "explain"):
             if name in vars(cls):
                 raise TypeError(f"{cls.__qualname__} must override outcome, not {name}")
+
+    @classmethod
+    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
+        """Return a sentence if, by its notes of all rounds, it changed nothing; else an empty text."""
+        return ""
 
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,6 +48,11 @@ class CClip(Aggregator):
             weights = shares + stay * weights
             clipped += int((distances > self.tau).sum())
         return Outcome(centre, weights, {"clipped": clipped})
+
+    @classmethod
+    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
+        unclipped = all(note.get("clipped") == 0 for note in notes)
+        return f"{name} clipped no row in any round: with this tau it is the mean." if unclipped else ""
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         return state.keys() <= {"centre"} and all(is_row(centre, d) for centre in state.values())

@@ -105,6 +105,11 @@ class Attack(Stateful, ABC):
         """Return the forged rows (f, d). See `explain`."""
         return self.explain(honest, own, n=n, generator=generator, context=context).rows
 
+    @classmethod
+    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
+        """Return a sentence if, by its notes of all rounds, it changed nothing; else an empty text."""
+        return ""
+
     @final
     def explain(
         self,

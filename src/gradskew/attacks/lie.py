@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, ClassVar
@@ -41,6 +42,12 @@ class LIE(Collusion):
             mean, std = moments(block)
             row[part] = mean + self.sign * z * std
         return row, {} if self.z is not None else {"z": z}
+
+    @classmethod
+    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
+        noted = [note.get("z") for note in notes]
+        low = [z for z in noted if isinstance(z, int | float) and not isinstance(z, bool) and z <= 0]
+        return f"{name}: z_max = {low[0]:.3g} is not above 0, so it perturbs nothing outwards." if low else ""
 
 
 def z_max(n: int, f: int) -> float:

@@ -1,17 +1,17 @@
-"""How a user's rules and attacks stand beside ours on one federation. Reads records and findings only."""
+"""How a user's rules and attacks stand beside ours in one federation. Reads records and findings only."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from statistics import fmean
 from typing import Any
 
 from ..aggregators import least_kappa
-from ..report.lens import Lens
-from ..report.table import Cell, Table, count, never_moved
+from ..report.standing import Standing
+from ..report.table import Table, count
 from .inspector import Inspection
 
 RULE_HEAD = (
@@ -31,29 +31,6 @@ ATTACK_HEAD = ("attack", "points, on average", "at most", "of")
 
 
 @dataclass(frozen=True)
-class Defence:
-    """A rule under all attacks; accuracies in %, damage in points against the same rule without an attack.
-
-    attack: the one that leaves it least. kappa: the largest over attacks of the mean over rounds, under kappa_attack.
-    share, shut_out: under its worst attack, the Byzantine share of the weight and the honest rows shut out in a round;
-    None for a rule without weights. cost: as a multiple of our mean's time.
-    """
-
-    rule: str
-    audited: bool
-    usual: float
-    attack: str
-    left: float
-    damage: float
-    average_damage: float
-    kappa: float | None
-    kappa_attack: str
-    share: float | None
-    shut_out: float | None
-    cost: float | None
-
-
-@dataclass(frozen=True)
 class Offence:
     """An attack on our rules: the points that it costs on average, and most, with that rule."""
 
@@ -66,7 +43,7 @@ class Offence:
 
 @dataclass(frozen=True)
 class AuditSheet:
-    """A table of texts; of each line it is said whether it is audited."""
+    """A table of texts, with a flag for each line: whether it is of an audited rule or attack."""
 
     title: str
     head: Sequence[str]
@@ -75,66 +52,38 @@ class AuditSheet:
 
 @dataclass(frozen=True)
 class Audit:
-    """A table with what was found on the rules and attacks in it that are audited.
+    """A table, and the inspections of the rules and attacks in it that are audited.
 
-    inspections: of those, by the names under which the table has them; also of those that could not be played. costs:
-    of all rules.
+    inspections: by the names that the table has; also of those that could not be run. costs: of all rules.
     """
 
     table: Table
     inspections: Mapping[str, Inspection]
     costs: Mapping[str, float | None] = field(default_factory=dict)
 
-    def _audits(self, kind: str, name: str) -> bool:
+    def audits(self, kind: str, name: str) -> bool:
+        """Whether this rule or attack is the audited one, or one of them."""
         return name in self.inspections and self.inspections[name].kind == kind
 
     @cached_property
-    def defences(self) -> list[Defence]:
-        """The rules, the one that keeps most accuracy in its worst case first."""
-        made = [found for rule in self.table.rules if (found := self._defence(rule)) is not None]
-        return sorted(made, key=lambda defence: -defence.left)
-
-    def _defence(self, rule: str) -> Defence | None:
-        cells = self.table.column(rule)
-        usual = cells.pop("none", None)
-        if usual is None or not cells:
-            return None
-        attack, worst = min(cells.items(), key=lambda item: item[1].mean)
-        kappas = {name: kappa for name, cell in cells.items() if (kappa := _seen(cell, "kappa")) is not None}
-        strongest = max(kappas, key=lambda name: kappas[name], default="")
-        return Defence(
-            rule,
-            self._audits("rule", rule),
-            usual.mean,
-            attack,
-            worst.mean,
-            usual.mean - worst.mean,
-            fmean(usual.mean - cell.mean for cell in cells.values()),
-            kappas.get(strongest),
-            strongest,
-            worst.average("byzantine_share"),
-            _seen(worst, "shut_out"),
-            self.costs.get(rule),
-        )
+    def standings(self) -> list[Standing]:
+        """The rules that were run without an attack too, the one that keeps most accuracy in its worst case first."""
+        known = [each for each in self.table.standings.values() if each.usual is not None]
+        made = [replace(each, cost=self.costs.get(each.rule)) for each in known]
+        return sorted(made, key=lambda each: -each.worst.mean)
 
     @cached_property
     def offences(self) -> list[Offence]:
         """The attacks, the one that costs our rules most on average first; empty if no rule is ours."""
+        ours = [each for each in self.table.standings.values() if not self.audits("rule", each.rule)]
         made = []
         for attack in self.table.attacks:
-            damages = {rule: lost for rule in self.table.rules if (lost := self._damage(attack, rule)) is not None}
+            damages = {each.rule: lost for each in ours if (lost := each.damage_by(attack)) is not None}
             if damages:
                 rule = max(damages, key=lambda name: damages[name])
                 average = fmean(damages.values())
-                made.append(Offence(attack, self._audits("attack", attack), average, damages[rule], rule))
+                made.append(Offence(attack, self.audits("attack", attack), average, damages[rule], rule))
         return sorted(made, key=lambda offence: -offence.average_damage)
-
-    def _damage(self, attack: str, rule: str) -> float | None:
-        """Points that an attack costs one of our rules."""
-        cells = self.table.column(rule)
-        if attack == "none" or self._audits("rule", rule) or not {"none", attack} <= cells.keys():
-            return None
-        return cells["none"].mean - cells[attack].mean
 
     @property
     def least_kappa(self) -> float | None:
@@ -150,43 +99,44 @@ class Audit:
 
     def _on_rules(self) -> list[str]:
         """Ranked among the rules that a verdict may judge; the mean is no defence, but what one has to beat."""
-        ranked = [rule for rule in self.table.defences if not self._failed(rule)]
-        judged = [defence for defence in self.defences if defence.rule in ranked]
-        ours = [defence for defence in judged if not defence.audited]
-        mean = next((defence for defence in self.defences if defence.rule == "mean"), None)
-        said = []
-        for defence in judged:
-            if defence.audited:
-                worst = f"{defence.left:.1f} % under {defence.attack}, {defence.damage:.1f} points below its own"
-                text = f"{defence.rule} keeps {worst} {defence.usual:.1f} % without an attack"
-                text += f"; over all attacks it loses {defence.average_damage:.1f} points on average."
+        judged = [each for each in self.standings if each.rule in self.table.defences and not self._failed(each.rule)]
+        ours = [each for each in judged if not self.audits("rule", each.rule)]
+        mean = next((each for each in self.standings if each.rule == "mean"), None)
+        sentences = []
+        for each in judged:
+            if self.audits("rule", each.rule):
+                numbers = _numbers(each)
+                worst = f"{numbers['left']:.1f} % under {each.attack}, {numbers['damage']:.1f} points below its own"
+                text = f"{each.rule} keeps {worst} {numbers['usual']:.1f} % without an attack"
+                text += f"; over all attacks it loses {numbers['average_damage']:.1f} points on average."
                 if ours:
-                    place = 1 + sum(other.left > defence.left for other in judged)
+                    place = 1 + sum(other.worst.mean > each.worst.mean for other in judged)
                     text += f" By the worst case it takes place {place} of {len(judged)}"
-                    text += f"; the best of ours is {ours[0].rule} with {ours[0].left:.1f} %."
+                    text += f"; the best of ours is {ours[0].rule} with {ours[0].worst.mean:.1f} %."
                 if mean is not None:
-                    text += f" The plain mean keeps {mean.left:.1f} %."
-                said.append(text)
-        return said
+                    text += f" The plain mean keeps {mean.worst.mean:.1f} %."
+                sentences.append(text)
+        return sentences
 
     def _failed(self, name: str) -> bool:
         """Whether runs of an audited rule or attack failed: what is left is neither a worst case nor an average."""
         return name in self.inspections and self.inspections[name].failed_in_play is not None
 
     def _on_unranked(self) -> list[str]:
-        """Why what was played has no place."""
-        said = []
+        """Say of each audited rule or attack that has no place why it has none."""
+        sentences = []
         for name, inspection in self.inspections.items():
-            cells = self.table.column(name).values() if inspection.kind == "rule" else []
             if self._failed(name):
-                said.append(f"{name} is not ranked: runs of it failed. {inspection.trouble}")
-            elif cells and never_moved(cells):
-                said.append(f"{name} is not ranked: in no round did it give a finite aggregate, so no model moved.")
-        return said
+                sentences.append(f"{name} is not ranked: runs of it failed. {inspection.trouble}")
+            elif inspection.kind == "rule" and name in self.table.unmoved:
+                sentences.append(
+                    f"{name} is not ranked: in no round did it give a finite aggregate, so no model moved."
+                )
+        return sentences
 
     def _on_attacks(self) -> list[str]:
         ranked = [offence for offence in self.offences if not self._failed(offence.attack)]
-        said = []
+        sentences = []
         for offence in ranked:
             if offence.audited:
                 place = 1 + sum(other.average_damage > offence.average_damage for other in ranked)
@@ -196,14 +146,14 @@ class Audit:
                 if ours:
                     rank = f" It takes place {place} of {count(len(ranked), 'attack')}"
                     text += f"{rank}; the worst of ours is {ours[0].attack} with {ours[0].average_damage:.1f} points."
-                said.append(text)
-        return said
+                sentences.append(text)
+        return sentences
 
     @property
     def sheets(self) -> list[AuditSheet]:
         """The rules, and the attacks where one is audited, as texts."""
         least = "" if self.least_kappa is None else f" (no rule can guarantee a kappa below {self.least_kappa:.2f})"
-        rules = [(each.audited, _texts(each)) for each in self.defences]
+        rules = [(self.audits("rule", each.rule), _texts(each)) for each in self.standings]
         made = [AuditSheet(f"Rules, best worst case first{least}", RULE_HEAD, rules)]
         if any(each.audited for each in self.offences):
             attacks = [
@@ -220,35 +170,46 @@ class Audit:
             "findings": {
                 name: {**asdict(one), "failure": one.trouble or None} for name, one in self.inspections.items()
             },
-            "rules": [asdict(defence) for defence in self.defences],
+            "rules": [{"audited": self.audits("rule", each.rule), **_numbers(each)} for each in self.standings],
             "attacks": [asdict(offence) for offence in self.offences],
             "least_kappa": self.least_kappa,
             "verdict": self.verdict,
         }
 
 
-def _texts(defence: Defence) -> list[str]:
-    """A line of the table of rules."""
-    share = None if defence.share is None else 100 * defence.share
-    numbers = (defence.left, defence.damage, defence.average_damage)
+def _numbers(standing: Standing) -> dict[str, Any]:
+    """Return a rule's line of audit.json; kappa is the largest over attacks, under kappa_attack."""
+    usual = standing.usual
+    return {
+        "rule": standing.rule,
+        "usual": usual.mean if usual else None,
+        "attack": standing.attack,
+        "left": standing.worst.mean,
+        "damage": standing.damage,
+        "average_damage": standing.average_damage,
+        "kappa": next(iter(standing.kappas.values()), None),
+        "kappa_attack": next(iter(standing.kappas), ""),
+        "share": standing.share,
+        "shut_out": standing.shut_out,
+        "cost": standing.cost,
+    }
+
+
+def _texts(standing: Standing) -> list[str]:
+    """Return a rule's line of the table: what `RULE_HEAD` names, as text."""
+    line = _numbers(standing)
+    share = None if line["share"] is None else 100 * line["share"]
     return [
-        defence.rule,
-        f"{defence.usual:.1f}",
-        defence.attack,
-        *map(_one, numbers),
-        "–" if defence.kappa is None else f"{defence.kappa:.2f}",
-        defence.kappa_attack,
-        *("–" if value is None else f"{value:.1f}" for value in (share, defence.shut_out, defence.cost)),
+        line["rule"],
+        f"{line['usual']:.1f}",
+        line["attack"],
+        *(_one(line[key]) for key in ("left", "damage", "average_damage")),
+        "–" if line["kappa"] is None else f"{line['kappa']:.2f}",
+        line["kappa_attack"],
+        *("–" if value is None else f"{value:.1f}" for value in (share, line["shut_out"], line["cost"])),
     ]
 
 
 def _one(value: float) -> str:
     """One decimal, and no minus before 0.0."""
     return f"{round(value, 1) + 0.0:.1f}"
-
-
-def _seen(cell: Cell, name: str) -> float | None:
-    """The mean of what the lens saw, over rounds and seeds."""
-    values = [value for record in cell.records for value in Lens(record).series(name) if value is not None]
-    finite = [value for value in values if math.isfinite(value)]
-    return fmean(finite) if finite else None

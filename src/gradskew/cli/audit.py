@@ -11,8 +11,8 @@ import click
 from ..core.errors import check, check_number, warn
 from .completion import several
 from .options import SEEDS, execution, federation
-from .playing import play, stoppable, take_workers
 from .publishing import publish
+from .sweeping import choose_workers, run_sweep, stoppable
 
 if TYPE_CHECKING:
     from ..audit import Inspection
@@ -61,7 +61,7 @@ def audit(
     from ..report.table import Table
     from ..report.verdict import remarks
     from ..runs.settings import make_runs
-    from ..runs.sweeps import Unplayed
+    from ..runs.sweeps import FailedRuns
 
     asked = {kind: _listed(kind, texts) for kind, texts in (("rule", rules), ("attack", attacks))}
     check(any(asked.values()), "name what to audit: --rule package.module:name, or --attack package.module:name")
@@ -69,7 +69,7 @@ def audit(
     company = our_rules() if against is None else split_list(against, "against")
     sent = ["none", *(our_attacks() if under is None else split_list(under, "under"))]
 
-    players = take_workers(options, workers)
+    chosen = choose_workers(options, workers)
     _check_attacked([*sent, *asked["attack"]])
 
     def make(judges: Sequence[str], senders: Sequence[str]) -> list[Run]:
@@ -87,20 +87,20 @@ def audit(
         click.get_current_context().exit(2)
     _check_attacked([*sent, *asked["attack"]])
     runs = make([*asked["rule"], *company], [*sent, *asked["attack"]])
-    played = play(runs[0].source.name, runs, out, players)
-    others = _note(played.failures, inspected)
-    if played.records:
-        found = Audit(Table(played.records), inspected, costs)
-        show_audit(found, [*found.verdict, *remarks(found.table), played.summary])
-        with played.published():
+    swept = run_sweep(runs[0].source.name, runs, out, chosen)
+    others = _note(swept.failures, inspected)
+    if swept.records:
+        found = Audit(Table(swept.records), inspected, costs)
+        show_audit(found, [*found.verdict, *remarks(found.table), swept.summary])
+        with swept.published():
             click.echo(f"{', '.join(publish([found.table], out, out, found))}: in {out}.")
     for name, failed in inspected.items():
         if failed.failed_in_play:
             warn(f"gradskew: the {failed.kind} {name} failed in play: {failed.trouble}")
     if others:
-        raise Unplayed(others)
-    if played.failure is not None and not played.failures:
-        raise played.failure
+        raise FailedRuns(others)
+    if swept.failure is not None and not swept.failures:
+        raise swept.failure
     if any(inspection.trouble for inspection in inspected.values()):
         click.get_current_context().exit(2)
 
@@ -116,7 +116,7 @@ def _note(failures: Failures, inspected: Mapping[str, Inspection]) -> Failures:
     Where both of a run are audited, it is held against the one that the error names, or else against both.
     """
     from ..audit import BAD, PLAY, Finding
-    from ..runs.sweeps import Unplayed
+    from ..runs.sweeps import FailedRuns
 
     blamed: dict[str, list[tuple[Run, Exception]]] = {}
     for run, error in failures:
@@ -130,7 +130,7 @@ def _note(failures: Failures, inspected: Mapping[str, Inspection]) -> Failures:
             blamed.setdefault(name, []).append((run, error))
     others = blamed.pop("", [])
     for name, failed in blamed.items():
-        inspected[name].findings.append(Finding(PLAY, BAD, f"{Unplayed.of(failed)}."))
+        inspected[name].findings.append(Finding(PLAY, BAD, f"{FailedRuns.describe(failed)}."))
     return others
 
 

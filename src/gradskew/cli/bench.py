@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from .completion import several
-from .options import SEEDS, execution, federation
-from .playing import play, take_workers
+from .options import SEEDS, execution, federation, sharded
 from .publishing import publish
+from .sweeping import choose_workers, run_sweep
 
 
 def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -37,8 +37,9 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 )
 @SEEDS
 @execution
-def bench(out: Path, workers: int | None, **options: Any) -> None:
-    """Play every attack against every rule; print the table, write report.html, results.csv, table.md and more.
+@sharded
+def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
+    """Run every attack against every rule; print the table, write report.html, results.csv, table.md and more.
 
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
     line overrides it. Runs that are stored in --out already are not run again.
@@ -48,13 +49,13 @@ def bench(out: Path, workers: int | None, **options: Any) -> None:
     from ..report.verdict import remarks, verdict
     from ..runs.settings import make_runs
 
-    players = take_workers(options, workers)
+    chosen = choose_workers(options, workers)
     runs = make_runs(options)
-    played = play(runs[0].source.name, runs, out, players)
-    if played.records:
-        table = Table(played.records)
-        show(table, [*verdict(table), *remarks(table), played.summary])
-        with played.published():
+    swept = run_sweep(runs[0].source.name, runs, out, chosen, shard=shard)
+    if swept.records:
+        table = Table(swept.records)
+        show(table, [*verdict(table), *remarks(table), swept.summary])
+        with swept.published():
             click.echo(f"{', '.join(publish([table], out, out))}: in {out}.")
-    if played.failure is not None:
-        raise played.failure
+    if swept.failure is not None:
+        raise swept.failure

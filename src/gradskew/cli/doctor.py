@@ -158,7 +158,7 @@ def data() -> Iterator[Fact]:
     from ..data import FashionMNIST, cache
 
     yield Fact("data", "digits", "embedded")
-    usual = FashionMNIST.usual
+    usual = FashionMNIST.default_folder
     exists = usual.is_dir() and FashionMNIST().find(usual) is not None
     yield Fact("data", FashionMNIST.key, str(usual) if exists else f"not in {usual}: --data names its folder")
     names = set()

@@ -26,8 +26,8 @@ def list_() -> None:
     catalogues: list[Catalogue[Any]] = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS]
     for catalogue in catalogues:
         click.echo(click.style(f"{catalogue.kind}s", bold=True))
-        for key in catalogue:
-            click.echo(f"  {key:<14} {_line(catalogue.classes[key])}")
+        for key, cls in catalogue.classes.items():
+            click.echo(f"  {key:<14} {_line(cls)}")
         for alias, (key, options) in catalogue.aliases.items():
             click.echo(f"  {alias:<14} {key}({','.join(f'{option}={value}' for option, value in options.items())})")
         if catalogue.registered_as == catalogue.kind:
@@ -35,7 +35,7 @@ def list_() -> None:
                 click.echo(f"  {name:<14} {_registered(catalogue, name, path)}")
     click.echo(click.style("presets", bold=True))
     for preset in PRESETS:
-        changed = [key for catalogue in catalogues for key, cls in catalogue.classes.items() if preset in cls.presets]
+        changed = [key for catalogue in catalogues for key, cls in catalogue.classes.items() if cls.preset(preset)]
         changed += ["run"] if preset in Options.presets else []
         click.echo(f"  {preset:<14} {', '.join(changed) or 'every default'}")
 

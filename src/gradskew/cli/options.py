@@ -31,6 +31,22 @@ class CountOrShare(click.ParamType):  # type: ignore[type-arg,unused-ignore]
                 self.fail(f"{value!r} is neither a count nor a share", param, ctx)
 
 
+class Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """I/N: the I-th of N parts, I from 1 to N."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):  # the default
+            return value
+        parts = str(value).split("/")
+        good = len(parts) == 2 and all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
+        number, count = map(int, parts) if good else (0, 0)
+        if not 1 <= number <= count:
+            self.fail(f"{value!r} is not I/N, such as 2/10 for the second of ten parts: I is from 1 to N", param, ctx)
+        return number, count
+
+
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
@@ -85,12 +101,16 @@ FEDERATION: tuple[Decorator, ...] = (
 )
 EXECUTION: tuple[Decorator, ...] = (
     *_click_options("execution", Options).values(),
-    click.option(
-        "--address", help="Of a Ray cluster: host:port, or auto. Default: Ray on this machine, for this once."
-    ),
+    click.option("--address", help="Of a Ray cluster: host:port, or auto (default): the one that runs here."),
     click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: cores // threads."),
     click.option(
         "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results."
+    ),
+)
+
+SHARD = (
+    click.option(
+        "--shard", type=Shard(), default=(1, 1), help="I/N: of the grid's runs, the I-th of N parts, for N jobs."
     ),
 )
 
@@ -101,8 +121,13 @@ def federation(command: Command) -> Command:
 
 
 def execution(command: Command) -> Command:
-    """Add the options on how and where runs are played."""
+    """Add the options on how and where runs are executed."""
     return _with(EXECUTION, command)
+
+
+def sharded(command: Command) -> Command:
+    """Add the option that deals the runs of a grid to several jobs."""
+    return _with(SHARD, command)
 
 
 def files(command: Command) -> Command:

@@ -11,9 +11,9 @@ import click
 
 from ..core.errors import check
 from .completion import one, several
-from .options import SEEDS, execution, files
-from .playing import Played, play, take_workers
+from .options import SEEDS, execution, files, sharded
 from .publishing import report_html
+from .sweeping import Swept, choose_workers, run_sweep
 
 if TYPE_CHECKING:
     from ..federation.run import Run
@@ -46,7 +46,8 @@ Contents = dict[str, str | bytes]  # of files, by their names
 @click.option("--rounds", type=int, help="Communication rounds. Default: by scale.")
 @SEEDS
 @execution
-def paper(experiment: str, scale: str, out: Path, workers: int | None, **options: Any) -> None:
+@sharded
+def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
     """Play a table or figure of the paper and set it beside the paper's own.
 
     EXPERIMENT is table1, table2, figure1, figure2, figure4, figure7 or figure8. Runs that are stored in --out already
@@ -56,26 +57,26 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, **options
     from ..paper.catalogue import EXPERIMENTS
     from ..paper.experiments import is_whole, plan
 
-    players = take_workers(options, workers)
+    chosen = choose_workers(options, workers)
     planned = plan(experiment, scale=scale, **options)
     pictured, source = EXPERIMENTS[experiment].pictured > 0, planned[0].run.source
     runs = [place.run for place in planned]
     alone = len({run.seed for run in runs}) == len(runs)
     check(alone or not pictured, f"{experiment} shows one attack and one rule: see --attacks and --aggregators")
-    played = play(f"{experiment} on {source.name}, scale {scale}", runs, out, players, estimate=True)
-    if played.records:
+    swept = run_sweep(f"{experiment} on {source.name}, scale {scale}", runs, out, chosen, shard=shard, estimate=True)
+    if swept.records:
         whole = is_whole(experiment, scale, runs, data=options["data"], download=options["download"])
         stem = f"{experiment}-{source.key}-{scale}{'' if whole else '-part'}"  # a part never replaces the whole
-        contents = (_pictures if pictured else _tables)(experiment, planned, played, stem, out)
-        with played.published():
+        contents = (_pictures if pictured else _tables)(experiment, planned, swept, stem, out)
+        with swept.published():
             for name, content in contents.items():
                 write(out / name, content)
             click.echo(f"{', '.join(contents)}: in {out}.")
-    if played.failure is not None:
-        raise played.failure
+    if swept.failure is not None:
+        raise swept.failure
 
 
-def _tables(experiment: str, planned: Sequence[Planned], played: Played, stem: str, out: Path) -> Contents:
+def _tables(experiment: str, planned: Sequence[Planned], swept: Swept, stem: str, out: Path) -> Contents:
     """Show the accuracies beside the paper's; return the files."""
     from ..paper.catalogue import EXPERIMENTS
     from ..paper.charts import chart
@@ -86,30 +87,30 @@ def _tables(experiment: str, planned: Sequence[Planned], played: Played, stem: s
     from ..report.table import Table
 
     shown, run = EXPERIMENTS[experiment], planned[0].run
-    made = sheets(experiment, planned, played.records)
-    groups, legend = grouped(planned, played.records), caption(made, run.source.key)
+    made = sheets(experiment, planned, swept.records)
+    groups, legend = grouped(planned, swept.records), caption(made, run.source.key)
     tables, remarks = [Table(group) for group in groups], notes(groups)
     federations = [f"{table.federation}." for table in tables]
     text = [f"# {shown.title}", *map(plain, federations), f"{legend} Bold: our lowest of the column."]
     text += [*(markdown(sheet).rstrip() for sheet in made), *map(plain, remarks)]
-    contents: Contents = {f"{stem}.csv": results_csv(played.records), f"{stem}.md": "\n\n".join(text) + "\n"}
+    contents: Contents = {f"{stem}.csv": results_csv(swept.records), f"{stem}.md": "\n\n".join(text) + "\n"}
     if shown.chart:
         title = f"{shown.title}\n{_setting(run)}"
         drawn = chart(made, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
         contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
     contents["report.html"] = report_html(tables, out, f"{shown.title}, {run.source.name}")
-    show_sheets(made, legend, [*remarks, played.summary])
+    show_sheets(made, legend, [*remarks, swept.summary])
     return contents
 
 
-def _pictures(experiment: str, planned: Sequence[Planned], played: Played, stem: str, out: Path) -> Contents:
+def _pictures(experiment: str, planned: Sequence[Planned], swept: Swept, stem: str, out: Path) -> Contents:
     """Return the files of Figure 1 or 2: for each seed the stored pictures of its run."""
     from ..paper.catalogue import EXPERIMENTS
     from ..report.figures import lle_figure
     from ..runs.store import Store
 
     shown, contents, store = EXPERIMENTS[experiment], Contents(), Store(out)
-    finished = {record.digest for record in played.records}
+    finished = {record.digest for record in swept.records}
     for run, attack in ((place.run, place.row) for place in planned if place.run.digest in finished):
         drawn = [replace(each, aggregate=None) for each in store.pictures(run.digest) if each.method == "lle"]
         path = out / "runs" / run.digest
@@ -120,7 +121,7 @@ def _pictures(experiment: str, planned: Sequence[Planned], played: Played, stem:
         other = "" if attack in shown.attacks.values() else f"-{run.attack.key}"
         for kind, content in lle_figure(drawn, title, sender=f"{attack}'s").items():
             contents[f"{stem}{other}-seed{run.seed}.{kind}"] = content
-    click.echo(played.summary)
+    click.echo(swept.summary)
     return contents
 
 

@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from ..report.table import Table
 
 
-def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None = None) -> list[str]:
+def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, audit: Audit | None = None) -> list[str]:
     """Write the tables' files to `out`; returns their names.
 
-    store: the folder whose runs they are made of. audit: of the one table, if there was one.
+    stores: the folder or folders whose runs they are made of. audit: of the one table, if there was one.
     """
     from ..core.files import write
     from ..report.export import latex, markdown, results_csv
     from ..report.figures import heatmap
 
     contents: dict[str, str | bytes] = {
-        "report.html": report_html(tables, store, audit=audit),
+        "report.html": report_html(tables, stores, audit=audit),
         "results.csv": results_csv(record for table in tables for record in table.records),
         "table.md": "\n".join(map(markdown, tables)),
         "table.tex": "\n".join(latex(table, number) for number, table in enumerate(tables, 1)),
@@ -37,20 +37,22 @@ def publish(tables: Sequence[Table], store: Path, out: Path, audit: Audit | None
     return list(contents)
 
 
-def report_html(tables: Sequence[Table], store: Path, title: str = "", audit: Audit | None = None) -> str:
+def report_html(
+    tables: Sequence[Table], stores: Path | Sequence[Path], title: str = "", audit: Audit | None = None
+) -> str:
     """The page on the tables; title: if not that of their data sets."""
     from ..report.page import page
     from ..runs.store import Store
     from .replay import command
 
-    beside = Store(store)
+    beside = [Store(folder) for folder in ([stores] if isinstance(stores, Path) else stores)]
     digests = [record.digest for table in tables for record in table.records]
     datasets = dict.fromkeys(table.records[0].spec["dataset"] for table in tables)
     return page(
         tables,
         title=title or f"Byzantine clients against robust rules: {', '.join(datasets)}",
-        timings={digest: beside.timing(digest) for digest in digests},
-        pictures={digest: beside.pictures(digest) for digest in digests},
+        timings={digest: next(filter(None, (store.timing(digest) for store in beside)), {}) for digest in digests},
+        pictures={digest: next(filter(None, (store.pictures(digest) for store in beside)), []) for digest in digests},
         command=command,
         audit=audit,
     )

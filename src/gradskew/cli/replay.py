@@ -27,8 +27,8 @@ ALWAYS = ("clients", "sampled", "byzantine", "rounds", "epochs", "batch", "lr", 
 def command(records: Sequence[Record]) -> str | None:
     """The `gradskew bench` line that plays these records of one federation again, from their specs alone.
 
-    It is that of the smallest grid of attacks, rules and seeds that holds them all. FOLDER stands for where the data
-    are. None where no line can say it: for attacks, rules and networks given as Python objects.
+    It runs the smallest grid of attacks, rules and seeds that holds them all. FOLDER is where the data are. None where
+    no line has these runs: for attacks, rules and networks given as Python objects.
     """
     spec = records[0].spec
     try:

@@ -1,33 +1,52 @@
-"""`gradskew report`: the page and the tables of runs that were played before."""
+"""`gradskew report`: the page and the tables of runs that are stored already."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..core.errors import check
+from ..core.errors import check, warn
 from .options import OUT
 from .publishing import publish
 
+if TYPE_CHECKING:
+    from ..runs.record import Record
+
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=OUT)
-@click.option("--out", type=click.Path(path_type=Path), help="Where to write them. Default: to FOLDER.")
-def report(folder: Path, out: Path | None) -> None:
-    """Write report.html and the tables of all runs that FOLDER holds, from its records alone.
+@click.argument("folders", type=click.Path(path_type=Path), nargs=-1, metavar="[FOLDER]...")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write them. Default: to the first FOLDER.")
+def report(folders: Sequence[Path], out: Path | None) -> None:
+    """Write report.html and the tables of all runs that the FOLDERs hold, from their records alone.
 
-    Nothing is played. Runs of one federation make a section of the page. FOLDER is what --out named before; its default
-    is gradskew-results.
+    Nothing is computed again. Runs of one federation make a section of the page. A FOLDER is what --out named before;
+    the default is gradskew-results. A run that several folders hold counts once.
     """
     from ..report.table import count, federations
+
+    folders = folders or (Path(OUT),)
+    for folder in folders:
+        check(folder.is_dir(), f"there is no folder {str(folder)!r}: name the one that --out named for the runs")
+    tables = federations(_records(folders))
+    names = ", ".join(repr(str(folder)) for folder in folders)
+    check(bool(tables), f"there is no run in {names}: `gradskew bench --out {folders[0]}` makes some")
+    written = publish(tables, folders, out or folders[0])
+    runs = count(sum(len(table.records) for table in tables), "run")
+    click.echo(f"{runs} of {count(len(tables), 'federation')}. {', '.join(written)}: in {out or folders[0]}.")
+
+
+def _records(folders: Sequence[Path]) -> list[Record]:
+    """Return the records of several folders; of two that differ under the same digest the first, with a warning."""
     from ..runs.store import Store
 
-    check(
-        folder.is_dir(), f"there is no folder {str(folder)!r}: name the one that --out named when the runs were played"
-    )
-    tables = federations(Store(folder).all())
-    check(bool(tables), f"{str(folder)!r} holds no run: `gradskew bench --out {folder}` plays some")
-    names = publish(tables, folder, out or folder)
-    runs = count(sum(len(table.records) for table in tables), "run")
-    click.echo(f"{runs} of {count(len(tables), 'federation')}. {', '.join(names)}: in {out or folder}.")
+    records: dict[str, Record] = {}
+    for folder in folders:
+        for record in Store(folder).all():
+            first = records.setdefault(record.digest, record)
+            if first is not record and first.to_json() != record.to_json():
+                differ = f"{record.digest[:12]} in {folder} differs from the same run in a folder before it"
+                warn(f"gradskew: {differ} (on another kind of processor?): the first one counts")
+    return list(records.values())

@@ -13,8 +13,8 @@ from click.core import ParameterSource
 from ..core.errors import check
 from .completion import several
 from .options import SEEDS, execution, federation
-from .playing import play, take_workers
 from .publishing import publish
+from .sweeping import choose_workers, run_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,25 +123,25 @@ def _play(attack: str | None, aggregator: str | None, out: Path, workers: int | 
 
     check(options["lens"] is not False, "the numbers on the skew are the lens's: take --no-lens away")
     sent = [name for name in split_list(attack or "none", "attack") if name != "none"]
-    players = take_workers(options, workers)
+    chosen = choose_workers(options, workers)
     runs = make_runs({**options, "attacks": ",".join(["none", *sent]), "aggregators": aggregator or "mean"})
-    played = play(runs[0].source.name, runs, out, players)
-    if played.records:
-        table = Table(played.records)
+    swept = run_sweep(runs[0].source.name, runs, out, chosen)
+    if swept.records:
+        table = Table(swept.records)
         overview = Overview([Lens(record) for record in table.honest])
         click.echo(f"{table.federation}.")
         where = table.honest[0].spec
         said = f"{overview.supposed}; means over the rounds of {where['aggregator_name']} under {where['attack_name']}."
-        show_skew(overview.values, [reading(overview.values), said, *(verdict(table) if sent else []), played.summary])
+        show_skew(overview.values, [reading(overview.values), said, *(verdict(table) if sent else []), swept.summary])
         last = table.records[-1]
         drawn = Store(out).pictures(last.digest)
         panels = [f"round {picture.round + 1}, {picture.method.upper()}" for picture in drawn]
         content = {"spec": table.honest[0].spec, "skew": {key.key: asdict(made) for key, made in overview.values}}
         cell = f"{last.spec['attack_name']} against {last.spec['aggregator_name']}, seed {last.spec['seed']}"
-        with played.published():
+        with swept.published():
             _write(out, content, drawn, panels, f"{table.federation}\n{cell}", publish([table], out, out))
-    if played.failure is not None:
-        raise played.failure
+    if swept.failure is not None:
+        raise swept.failure
 
 
 def _write(

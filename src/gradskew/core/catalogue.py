@@ -188,7 +188,7 @@ class Catalogue(Generic[T]):
             if option not in types:
                 raise unknown(f"option of {name}", option, list(types) or ["none"])
         chosen = {option: value for option, value in defaults.items() if option in types}
-        chosen |= {**vars(cls).get("presets", {}).get(preset, {}), **given}
+        chosen |= {**cls.preset(preset), **given}
         try:
             for option, value in chosen.items():
                 if isinstance(value, str) and types[option] in MAKERS:

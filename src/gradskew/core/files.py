@@ -39,10 +39,10 @@ def open_untrusted(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
-def make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder and its missing parents, and have them on disk, so that they survive a power cut."""
     if not folder.parent.exists():
-        make(folder.parent)
+        make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
     _sync(folder.parent)  # also if another process has made the folder
 

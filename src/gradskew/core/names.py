@@ -56,6 +56,12 @@ class Named:
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
+    @classmethod
+    def preset(cls, name: str) -> Mapping[str, Any]:
+        """Return the options that a preset changes; those of a base class are not inherited."""
+        options: Mapping[str, Any] = vars(cls).get("presets", {}).get(name, {})
+        return options
+
     @property
     def name(self) -> str:
         """The shortest text that makes this object again: options at their default are left out."""

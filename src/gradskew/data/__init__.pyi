@@ -1,5 +1,5 @@
-from .arrays import put_together as put_together
-from .arrays import take_apart as take_apart
+from .arrays import from_arrays as from_arrays
+from .arrays import to_arrays as to_arrays
 from .base import Dataset as Dataset
 from .base import Source as Source
 from .base import Split as Split

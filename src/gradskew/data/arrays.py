@@ -13,7 +13,7 @@ from .base import Array, Dataset, Split
 PARTS = ("train", "test")
 
 
-def take_apart(dataset: Dataset) -> tuple[dict[str, Array], dict[str, Any]]:
+def to_arrays(dataset: Dataset) -> tuple[dict[str, Array], dict[str, Any]]:
     """Return the arrays of a data set by name, and its other fields as JSON values.
 
     The digest is one of these fields, as it takes long to compute.
@@ -27,8 +27,8 @@ def take_apart(dataset: Dataset) -> tuple[dict[str, Array], dict[str, Any]]:
     return arrays, {"digest": dataset.digest, "num_classes": dataset.num_classes}
 
 
-def put_together(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Dataset:
-    """Return the data set that `take_apart` took apart, in the memory of the arrays, which may be read-only."""
+def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Dataset:
+    """Return the data set that `to_arrays` took apart, in the memory of the arrays, which may be read-only."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -84,7 +84,7 @@ class Dataset:
         return tuple(self.train.inputs.shape[1:])
 
     @property
-    def at_once(self) -> int:
+    def test_batch_size(self) -> int:
         """The number of inputs in a batch of a test, so that the batch fits into memory."""
         return max(1, min(MAX_TEST_BATCH, MAX_TEST_ENTRIES // math.prod(self.shape)))
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..core.errors import warn
 from ..core.files import is_sha256, write
-from .arrays import put_together, take_apart
+from .arrays import from_arrays, to_arrays
 from .base import Dataset
 
 FORMAT = 3  # to be raised when entries are written or data sets are decoded in another way
@@ -106,7 +106,7 @@ def _store(dataset: Dataset, name: str, entry: Path) -> None:
     with _temporary_folder(entry.parent) as new:
         written = new / "entry"
         written.mkdir()
-        arrays, about = take_apart(dataset)
+        arrays, about = to_arrays(dataset)
         stamps = {}
         for kind, values in arrays.items():
             path = written / f"{kind}.npy"
@@ -139,7 +139,7 @@ def _load(entry: Path) -> Dataset | None:
         if not good:
             raise ValueError("changed since it was written")
         arrays = {name.removesuffix(".npy"): np.load(entry / name, mmap_mode="c") for name in about["files"]}
-        return put_together(arrays, about)
+        return from_arrays(arrays, about)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         with suppress(OSError), _temporary_folder(entry.parent) as new:
             entry.rename(new / "damaged")

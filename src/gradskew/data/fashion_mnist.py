@@ -45,7 +45,7 @@ class FashionMNIST(FileSource):
     mean: ClassVar[float] = 0.2860
     std: ClassVar[float] = 0.3530
     hub: ClassVar[str] = "zalando-datasets/fashion_mnist"
-    usual: ClassVar[Path] = DEBIAN_FASHION
+    default_folder: ClassVar[Path] = DEBIAN_FASHION
     advice: ClassVar[str] = (
         "Debian's package dataset-fashion-mnist brings the four IDX files, and so does "
         "https://github.com/zalandoresearch/fashion-mnist; --data names another folder with them or with the parquet "

@@ -120,7 +120,7 @@ class FileSource(Source, ABC):
     mean: ClassVar[float | tuple[float, ...]] = 0.0  # of pixels scaled to 0..1, per channel
     std: ClassVar[float | tuple[float, ...]] = 1.0
     hub: ClassVar[str] = ""  # owner/name[/folder] on the Hugging Face hub
-    usual: ClassVar[Path | None] = None  # where a package of the operating system puts the files
+    default_folder: ClassVar[Path | None] = None  # where a package of the operating system puts the files
     advice: ClassVar[str]  # where users get the files, for error messages
     train_size: int | None = None
     test_size: int | None = None
@@ -149,7 +149,7 @@ class FileSource(Source, ABC):
 
     def layout(self) -> Layout:
         """Return the layout of the folder; InputError if there is no folder or no data set in it."""
-        folder = self.folder or self.usual
+        folder = self.folder or self.default_folder
         check(folder is not None, f"no folder is given. {self.advice}")
         folder = Path(str(folder))
         check(folder.is_dir(), f"there is no folder {str(folder)!r}. {self.advice}")

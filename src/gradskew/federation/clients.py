@@ -55,7 +55,7 @@ class Training:
         """Where a forward pass belongs; its backward pass has the same types."""
         if self.precision != "bf16":
             return nullcontext()
-        device = self.dataset.train.images.device.type
+        device = self.dataset.train.inputs.device.type
         return torch.autocast(device, torch.bfloat16, cache_enabled=False)  # a cache would hold on to old weights
 
     def cast(self, tensor: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
     flat, dataset, sgd, seed = training.flat, training.dataset, training.sgd, training.seed
     start = flat.read_buffers()
     after = start.repeat(len(shards), 1)
-    others = [buffer.clone() for buffer in flat.others]
+    others = [buffer.clone() for buffer in flat.other_buffers]
     grads, momentum = torch.empty_like(params), torch.empty_like(params)
     flat.module.train()
     for shard, row, buffers in zip(shards, updates, after, strict=True):
@@ -87,7 +87,7 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
                         continue  # no variance to normalise by
                     grads.zero_()
                     with training.casting():
-                        scores = flat.module(dataset.inputs(dataset.train.images[chosen]))
+                        scores = flat.module(dataset.inputs(dataset.train.inputs[chosen]))
                     mean_loss(scores, wanted).backward()
                     sgd.step(row[None], grads[None], momentum[None])
         buffers.copy_(flat.read_buffers())
@@ -149,7 +149,7 @@ def _train_rows(
             group = slice(max(ranks.start - rows.start, 0), ranks.stop - rows.start)
             count = torch.tensor(counts[inside], device=params.device)[:, None]
             weights = (torch.arange(columns.stop - columns.start, device=params.device) < count) / count
-            inputs = dataset.inputs(dataset.train.images[index[group, columns]])
+            inputs = dataset.inputs(dataset.train.inputs[index[group, columns]])
             tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
             with training.casting():
                 scores = forward([training.cast(tensor) for tensor in tensors], training.cast(inputs)).float()

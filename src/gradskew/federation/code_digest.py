@@ -1,4 +1,4 @@
-"""The code of a user's own that a result depends on: which files, as they were when they were read."""
+"""The files with a user's own code that a result depends on, as they were when they were read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..core.plugin import Plugin
 
 
 def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
-    """The SHA-256 of each file that defines a user's class, its bases or function, as far as that counts.
+    """Return the SHA-256 of each file that defines a user's class, its bases or function, by the names of these.
 
-    By what the file defines; nothing for our own. What is known by a path has one for all files that it depends on,
-    under that path.
+    parts: objects, classes or functions; those of this package have no entry. A `Plugin` has one for all files that it
+    depends on, by its path. counts: whether a class or function is to have an entry.
     """
     code = {}
     for part in parts:
@@ -38,9 +38,9 @@ def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) ->
 
 
 def check_unchanged(parts: Iterable[Any], known: Mapping[str, str]) -> None:
-    """Raise InputError if this process has read other code than that which is known.
+    """Raise InputError if this process has read other code than that with the `known` digests.
 
-    What came without its file (Ray sends a script's own classes whole) is what it was there.
+    A class that was sent without its file (Ray sends those of a script whole) is not compared.
     """
     code = user_code(*parts, counts=_of_a_module)
     changed = sorted(name for name, digest in code.items() if known.get(name) != digest)
@@ -48,7 +48,7 @@ def check_unchanged(parts: Iterable[Any], known: Mapping[str, str]) -> None:
 
 
 def _of_a_module(item: Any) -> bool:
-    """Whether a class or function is what its module has under its name."""
+    """Return whether a class or function is the one that its module has under its name."""
     try:
         return operator.attrgetter(item.__qualname__)(sys.modules.get(item.__module__)) is item
     except AttributeError:
@@ -56,15 +56,15 @@ def _of_a_module(item: Any) -> bool:
 
 
 def _digest_of_file(item: Any, name: str) -> str:
-    """The SHA-256 of the file that a module, class or function is defined in, as it was when it was first asked for."""
+    """Return the SHA-256 of the file that defines a module, class or function, as it was at the first call."""
     spec = getattr(item, "__spec__", None)  # of a module: another one if it is loaded again
     known = _digests.get(item)
     if known is None or known[0] is not spec or (spec is None and inspect.ismodule(item)):
         try:
             known = spec, hashlib.sha256(Path(inspect.getfile(item)).read_bytes()).hexdigest()
         except (OSError, TypeError):
-            said = f"{name} is not defined in a file, so its result could not be told from another's"
-            raise InputError(said) from None
+            message = f"{name} is not defined in a file, so its result could not be told from another's"
+            raise InputError(message) from None
         _digests[item] = known
     return known[1]
 

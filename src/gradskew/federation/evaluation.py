@@ -23,9 +23,9 @@ class Evaluation:
 def evaluate(flat: Flat, dataset: Dataset) -> Evaluation:
     """Return the test accuracy of the network as it stands."""
     flat.module.eval()
-    test, classes, at_once = dataset.test, dataset.num_classes, dataset.at_once
+    test, classes, at_once = dataset.test, dataset.num_classes, dataset.test_batch_size
     right = torch.zeros(classes, dtype=torch.int64, device=test.labels.device)
-    for images, labels in zip(test.images.split(at_once), test.labels.split(at_once), strict=True):
+    for images, labels in zip(test.inputs.split(at_once), test.labels.split(at_once), strict=True):
         hits = labels[flat.module(dataset.inputs(images)).argmax(1) == labels]
         right += hits.bincount(minlength=classes)
     counts = test.labels.bincount(minlength=classes).tolist()

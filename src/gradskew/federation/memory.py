@@ -18,7 +18,7 @@ from ..core.errors import check
 from ..core.rows import WIDE
 from ..data import Split
 from ..models import num_parameters
-from ..skew.embedding import MOST
+from ..skew.embedding import MAX_ROWS
 from .clients import resolve
 from .run import Run
 
@@ -55,13 +55,13 @@ def estimate(run: Run) -> Memory:
     """Return the bytes that a process takes for a run."""
     data, n = run.source.load(), run.num_sampled
     row = FLOAT * num_parameters(run.model, data.shape, data.num_classes)
-    images = FLOAT * min(run.sgd.batch, len(data.train)) * data.train.images[0].numel()
+    images = FLOAT * min(run.sgd.batch, len(data.train)) * data.train.inputs[0].numel()
     # Parameters, gradients and momenta of the clients that train at once, and a copy of the batch beside it.
     batched = resolve(run.engine, run.model, run.device) == "batched"
     vectors = 3 + batched + (run.precision == "bf16")
     return Memory(
         libraries=_libraries(
-            numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MOST
+            numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MAX_ROWS
         ),
         data=_size(data.train) + _size(data.test) + DOUBLE * (len(data.train) + 2 * run.clients),
         rows=n * row,
@@ -156,7 +156,7 @@ def _on_gpu(run: Run) -> bool:
 
 
 def _size(split: Split) -> int:
-    tensors = [split.images, split.labels, *([] if split.writers is None else [split.writers])]
+    tensors = [split.inputs, split.labels, *([] if split.writers is None else [split.writers])]
     return sum(tensor.nbytes for tensor in tensors)
 
 

@@ -28,6 +28,6 @@ def deal(run: Run, dataset: Dataset) -> tuple[Sequence[Tensor], Tensor]:
     order = torch.randperm(len(train), generator=generator(0, "root examples"))
     root, rest = order[: run.root_examples], order[run.root_examples :].sort().values
     writers = None if train.writers is None else train.writers[rest]
-    pool = Split(train.images[rest.to(train.images.device)], train.labels[rest.to(train.labels.device)], writers)
+    pool = Split(train.inputs[rest.to(train.inputs.device)], train.labels[rest.to(train.labels.device)], writers)
     parts = run.partition(replace(dataset, train=pool), run.clients, run.seed)
     return Parts.of([rest[part].numpy() for part in parts]), root

@@ -26,7 +26,8 @@ from .lens import RoundLens
 from .memory import check_fits
 from .root_data import deal
 from .rows_in_place import keep_finite
-from .run import LAST, Run
+from .run import Run
+from .schema import LAST
 from .snapshot import Snapshot, Unfit
 
 MOST_COUNTS = 1 << 18  # class counts, of clients and classes, that a record keeps
@@ -55,11 +56,11 @@ class Result:
 def simulate(
     run: Run,
     *,
-    on_round: Callable[[], None] = lambda: None,
+    on_round: Callable[[dict[str, Any]], None] = lambda metrics: None,
     start: Snapshot | None = None,
-    keep: Callable[[Snapshot], None] = lambda snapshot: None,
+    on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Result:
-    """Run one cell of the bench; after each round `keep` is given a snapshot to go on from, and `on_round` is called.
+    """Run one cell of the bench; after each round `on_snapshot` is given a snapshot, and `on_round` the metrics.
 
     start: a snapshot to go on from, whose rounds count at once; Unfit is raised if it cannot be of this run.
     The result depends on the run alone: not on what ran before, nor on the global random state, which stays untouched,
@@ -69,12 +70,12 @@ def simulate(
         check_fits([run])
         federation = Federation(run)
         rounds = [] if start is None else federation.restore(start)
-        for _ in rounds:
-            on_round()
+        for metrics in rounds:
+            on_round(metrics)
         for round in range(len(rounds), run.rounds):
             rounds.append(federation.round(round))
-            keep(federation.snapshot(rounds))
-            on_round()
+            on_snapshot(federation.snapshot(rounds))
+            on_round(rounds[-1])
         last = federation.params.clone(), federation.flat.read_buffers()
         return Result(run, rounds, *last, federation.class_counts() if run.lens else None, federation.lens.pictures)
 
@@ -160,7 +161,7 @@ class Federation:
 
     def snapshot(self, rounds: Sequence[dict[str, Any]]) -> Snapshot:
         """What the rounds to come depend on, after these."""
-        others = [other.detach().clone() for other in self.flat.others]
+        others = [other.detach().clone() for other in self.flat.other_buffers]
         states = self.attacker.attack.state_dict(), self.rule.state_dict()
         return Snapshot(list(rounds), self.params.clone(), self.buffers, others, *states, list(self.lens.pictures))
 

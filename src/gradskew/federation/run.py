@@ -23,12 +23,8 @@ from .clients import resolve, together
 from .code_digest import check_unchanged, user_code
 from .optimizer import SGD
 from .options import Options
-from .schema import check_spec
+from .schema import LENS, SEMANTICS, check_spec
 from .server import FedAvg, ServerOptimizer
-
-LAST = 5  # rounds that the reported accuracy averages over
-LENS = 1  # counts up when what the lens measures changes
-SEMANTICS = 1  # counts up when a definition or the arithmetic changes, so that old records are not taken for new ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +154,7 @@ class Run(Options):
 
 
 def check_device(device: str) -> None:
-    """A device that torch knows and this machine has."""
+    """Raise InputError unless torch knows the device and this machine has it."""
     try:
         known = torch.device(device)
     except (RuntimeError, TypeError):
@@ -175,7 +171,7 @@ def check_device(device: str) -> None:
 
 
 def _stages(aggregator: Any) -> list[Any]:
-    """The mixings and the rule of a pipeline."""
+    """Return the mixings and the rule of a pipeline."""
     if hasattr(aggregator, "mixing"):
         return [aggregator.mixing, *_stages(aggregator.rule)]
     return [aggregator]

@@ -1,74 +1,111 @@
-"""What the content of a results folder may be: types and ranges, as tables. A right checksum does not make it right.
+"""What a spec, a round and a record may hold: typed structs with ranges. A right checksum does not make content right.
 
-A run's spec is held to it when the run is made, so that what was written can be read.
+A run's spec is checked when the run is made, so that what is written can be read. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
-from ..core.errors import InputError
-from ..core.files import is_sha256
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
+
+from ..core.errors import InputError, check
+from .metrics import LARGEST, LEAST, Positive, Round, Seen, Sha256, Share, Whole
+
+LAST = 5  # rounds that the reported accuracy averages over
+LENS = 1  # counts up when what the lens measures changes
+SEMANTICS = 1  # counts up when a definition or the arithmetic changes, so that old records are not taken for new ones
 
 LONGEST = 10_000  # characters of a name or an option
 DEEPEST = 200  # stages of a rule, one in the other
-MOST = 10**9  # clients, rounds, images
-LEAST, LARGEST = 1e-100, 1e100  # of a measured number that is not 0: sums, ratios and squares of them are finite
-ROUNDING = 1e-6  # by which a share may exceed 1
-
-Kind = Callable[[Any], bool]
 
 
-def whole(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST
+class Part(Struct):
+    """A model, a partition or an attack; its options are settings, which `check_spec` checks."""
+
+    name: str
 
 
-def positive(value: Any) -> bool:
-    return whole(value) and value > 0
+class Stage(Part):
+    """A rule, or a mixing with the rule behind it, which may again stand behind a mixing."""
+
+    mixing: Part | UnsetType = UNSET
+    rule: Any = None
+
+    def __post_init__(self) -> None:
+        if self.mixing is not UNSET:
+            _typed("the rule behind a mixing", self.rule, Stage)
 
 
-def measured(value: Any) -> bool:
-    """A number that is 0 or more; NaN is none."""
-    return type(value) in (int, float) and (value == 0 or LEAST <= value <= LARGEST)
+class Training(Part):
+    """The options of local training. clip: a number, or None for none."""
+
+    lr: float
+    momentum: float
+    weight_decay: float
+    clip: Any
+    epochs: Positive
+    batch: Positive
 
 
-def share(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 1 + ROUNDING
+class Spec(Struct):
+    """What every run's spec has, and options that have a default. Others, of other versions, are settings."""
 
+    dataset: str
+    data_sha256: Sha256
+    partition: Part
+    model: Part
+    attack: Part
+    attack_name: str
+    aggregator: Stage
+    aggregator_name: str
+    clients: Positive
+    sampled: Positive
+    byzantine: Whole
+    rounds: Positive
+    sgd: Training
+    knowledge: Share
+    redraw_knowledge: bool
+    told: str
+    buffers: str
+    seed: Annotated[int, Meta(ge=0)]
+    engine: str
+    device: str
+    threads: Positive
+    precision: str
+    torch: str
+    numpy: str
+    semantics: Whole
+    evaluate_every: Positive = 1
+    lens: Whole = 0
+    pictures: list[Whole] = []
+    user_code: dict[str, Sha256] = {}
 
-def percent(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 100
-
-
-def bound(value: Any) -> bool:
-    """JSON has no word for infinity."""
-    return value == "inf" or measured(value)
-
-
-def projection(value: Any) -> bool:
-    return type(value) in (int, float) and (value == 0 or LEAST <= abs(value) <= LARGEST)
-
-
-def flag(value: Any) -> bool:
-    return type(value) is bool
+    def __post_init__(self) -> None:
+        few = self.byzantine < self.clients >= self.sampled
+        check(few, "it has more Byzantine or sampled clients than clients")
 
 
 def text(value: Any) -> bool:
+    """Whether a value is a text of one line that can be printed."""
     return isinstance(value, str) and len(value) <= LONGEST and value.isprintable()
 
 
-def maybe(kind: Kind) -> Kind:
-    return lambda value: value is None or kind(value)
+def measured(value: Any) -> bool:
+    """Whether a value is a finite number, and 0 or more."""
+    return type(value) in (int, float) and (value == 0 or LEAST <= value <= LARGEST)
 
 
-def listed(kind: Kind) -> Kind:
-    return lambda value: type(value) in (list, tuple) and all(map(kind, value))
+TIMING: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("seconds", "rounds_per_second", "peak_memory_mb"), measured),
+    **dict.fromkeys(("finished", "device", "system", "gradskew", "python", "torch"), text),
+}
 
 
-def nested(value: Any, kind: Kind, depth: int = 0) -> bool:
-    """A value of a kind, or lists and objects of such; not so deep that the stack decides whether it can be read."""
+def nested(value: Any, kind: Callable[[Any], bool], depth: int = 0) -> bool:
+    """Whether a value is of a kind, or lists and objects of such; at a depth that the stack has room for anywhere."""
     if type(value) not in (dict, list, tuple):
         return kind(value)
     keys, inside = (value, value.values()) if type(value) is dict else ((), value)
@@ -77,200 +114,80 @@ def nested(value: Any, kind: Kind, depth: int = 0) -> bool:
 
 
 def setting(value: Any) -> bool:
-    """What a spec says of something: a number, a text, a list of settings, or settings by name."""
+    """Whether a spec may hold a value: a number, a text, a list of settings, or settings by name."""
     return nested(value, lambda each: each is None or type(each) in (bool, int, float) or text(each))
 
 
 def shallow(value: Any) -> bool:
-    """Whatever JSON holds, but not too deep."""
+    """Whether a value of JSON can be read again: it is not nested too deeply."""
     return nested(value, lambda each: True)
 
 
-def part(value: Any) -> bool:
-    """A rule, an attack, a model with its options."""
-    return type(value) is dict and text(value.get("name"))
-
-
-def notes(value: Any) -> bool:
-    """What a rule or an attack noted on a round."""
-    return type(value) is dict and shallow(value)
-
-
-def rule(value: Any) -> bool:
-    """A rule, or a mixing with the rule behind it, which may again stand behind one."""
-    while part(value) and "mixing" in value:
-        if not part(value["mixing"]):
-            return False
-        value = value.get("rule")
-    return part(value)
-
-
-def training(value: Any) -> bool:
-    """The options of local training."""
-    known = part(value) and all(type(value.get(key)) in (int, float) for key in ("lr", "momentum", "weight_decay"))
-    return known and "clip" in value and positive(value.get("epochs")) and positive(value.get("batch"))
-
-
-def code(value: Any) -> bool:
-    """The digest of each of a user's files."""
-    return type(value) is dict and all(map(is_sha256, value.values()))
-
-
-def seed(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-SPEC: Mapping[str, Kind] = {
-    "dataset": text,
-    "data_sha256": is_sha256,
-    "partition": part,
-    "model": part,
-    "attack": part,
-    "attack_name": text,
-    "aggregator": rule,
-    "aggregator_name": text,
-    "clients": positive,
-    "sampled": positive,
-    "byzantine": whole,
-    "rounds": positive,
-    "sgd": training,
-    "knowledge": share,
-    "redraw_knowledge": flag,
-    "told": text,
-    "buffers": text,
-    "seed": seed,
-    "engine": text,
-    "device": text,
-    "threads": positive,
-    "precision": text,
-    "torch": text,
-    "numpy": text,
-    "semantics": whole,
-}
-SOMETIMES: Mapping[str, Kind] = {
-    "evaluate_every": positive,
-    "lens": whole,
-    "pictures": listed(whole),
-    "user_code": code,
-}
-ROUND: Mapping[str, Kind] = {
-    "round": whole,
-    "accuracy": maybe(percent),
-    "rows": whole,
-    "byzantine_rows": whole,
-    "rejected": whole,
-    "f": whole,
-    "clamped": flag,
-    "stepped": flag,
-    "byzantine_share": maybe(share),
-    "distance": maybe(measured),
-    "attack": lambda value: notes(value) and flag(value.get("called")),
-    "rule": notes,
-}
-SEEN: Mapping[str, Kind] = {
-    "f": whole,
-    "skewed": positive,
-    "spread": measured,
-    "principal_share": share,
-    "shift": measured,
-    "density": maybe(measured),
-    "towards": listed(projection),
-    "principal": listed(projection),
-    "kappa": maybe(measured),
-    "kappa_bound": maybe(bound),
-    "selected": maybe(share),
-    "shut_out": maybe(listed(whole)),
-    "clients": maybe(listed(whole)),
-    "classes": maybe(listed(maybe(percent))),
-}
-TIMING: Mapping[str, Kind] = {
-    "seconds": measured,
-    "rounds_per_second": measured,
-    "peak_memory_mb": measured,
-    **dict.fromkeys(("finished", "device", "system", "gradskew", "python", "torch"), text),
-}
-
-
-def check_fields(name: str, content: Any, kinds: Mapping[str, Kind]) -> None:
-    """Each key is there, with a value of its kind."""
-    if type(content) is not dict:
-        raise InputError(f"{name} is no object")
-    for key, kind in kinds.items():
-        if key not in content:
-            raise InputError(f"{name} has no {key}")
-        if not kind(content[key]):
-            raise InputError(f"{name} has a {key} that cannot be: {content[key]!r:.60}")
-
-
 def check_spec(spec: Any) -> None:
-    """Raise InputError unless a run may be so."""
-    there = spec if type(spec) is dict else {}
-    check_fields("the spec", spec, {**SPEC, **{key: kind for key, kind in SOMETIMES.items() if key in there}})
-    _hold(all(text(key) and setting(value) for key, value in spec.items()), "the spec has a setting that cannot be")
-    few = spec["byzantine"] < spec["clients"] >= spec["sampled"]
-    _hold(few, "the spec has more Byzantine or sampled clients than clients")
+    """Raise InputError unless a run may have this spec."""
+    for key, value in spec.items() if type(spec) is dict else ():
+        check(text(key) and setting(value), f"the spec has a setting that cannot be: {key!r:.60}")
+    _typed("the spec", spec, Spec)
 
 
-def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> None:
-    """Raise InputError unless these can be the first rounds of a run with this spec."""
-    _hold(type(rounds) is list and len(rounds) <= spec["rounds"], "it has more rounds than its spec")
-    for number, metrics in enumerate(rounds):
-        name = f"round {number}"
-        check_fields(name, metrics, ROUND)
-        _check_others(name, metrics, {*ROUND, "lens"})
-        _hold(metrics["round"] == number, f"{name} is called {metrics['round']}")
-        honest = metrics["rows"] - metrics["byzantine_rows"]
-        _hold(honest >= 0 and metrics["rows"] + metrics["rejected"] == spec["sampled"], f"{name} has other rows")
-        _hold(("lens" in metrics) == ("lens" in spec), f"{name} and the spec differ on the lens")
-        if metrics.get("lens") is not None:
-            _check_seen(f"the lens in {name}", metrics["lens"], honest, spec)
+def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> list[Round]:
+    """Return the typed rounds; raise InputError unless these can be the first rounds of a run with this spec."""
+    check(type(rounds) is list and len(rounds) <= spec["rounds"], "it has more rounds than its spec")
+    return [_round(number, metrics, spec) for number, metrics in enumerate(rounds)]
 
 
-def _check_seen(name: str, seen: Any, honest: int, spec: Mapping[str, Any]) -> None:
-    """What the lens saw of so many honest rows."""
-    check_fields(name, seen, SEEN)
-    _check_others(name, seen, {*SEEN})
-    _hold(len(seen["towards"]) == len(seen["principal"]) == honest > 0, f"{name} has other projections than rows")
-    first, last = spec["byzantine"], spec["clients"]
-    present = seen["clients"]
-    if present is None:
-        _hold(last - first == honest, f"{name} leaves out which clients there were")
-        present = range(first, last)
-    _hold(len(present) == honest and _rising(present, first, last), f"{name} has other clients than rows")
-    lost = seen["shut_out"] or []
-    _hold(_rising(lost, first, last) and set(lost) <= set(present), f"{name} shuts out who was not there")
-
-
-def _check_others(name: str, content: Mapping[str, Any], known: set[str]) -> None:
-    """What else there is, of another version perhaps, can be read."""
-    for key in content.keys() - known:
-        _hold(shallow(content[key]), f"{name} has a {key:.60} that cannot be")
-
-
-def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any) -> None:
-    """Raise InputError unless a finished run can have this record."""
+def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any) -> list[Round]:
+    """Return the typed rounds; raise InputError unless a finished run can have this record."""
     check_spec(spec)
-    check_rounds(rounds, spec)
-    _hold(is_sha256(params_sha256), "params_sha256 is no SHA-256")
-    _hold(len(rounds) == spec["rounds"], f"it has {len(rounds)} of {spec['rounds']} rounds")
-    _hold(rounds[-1]["accuracy"] is not None, "its last round has no accuracy")
-    if class_counts is not None:
-        good = type(class_counts) is list and len(class_counts) == spec["clients"] and all(map(COUNTS, class_counts))
-        _hold(good, "its class counts are not one list of counts a client")
-    sizes = {len(counts) for counts in class_counts or ()}
-    sizes |= {len(m["lens"]["classes"]) for m in rounds if m.get("lens") and m["lens"]["classes"] is not None}
-    _hold(len(sizes) < 2 and 0 not in sizes, "it has more than one number of classes")
+    made = check_rounds(rounds, spec)
+    check(len(made) == spec["rounds"], f"it has {len(made)} of {spec['rounds']} rounds")
+    check(made[-1].accuracy is not None, "its last round has no accuracy")
+    _typed("params_sha256", params_sha256, Sha256)
+    counts = _typed("class_counts", class_counts, list[list[Whole]] | None)
+    check(counts is None or len(counts) == spec["clients"], "its class counts are not one list of counts a client")
+    sizes = {len(of_client) for of_client in counts or ()}
+    sizes |= {len(each.lens.classes) for each in made if isinstance(each.lens, Seen) and each.lens.classes is not None}
+    check(len(sizes) < 2 and 0 not in sizes, "it has more than one number of classes")
+    return made
 
 
-COUNTS = listed(whole)
+def _round(number: int, metrics: Any, spec: Mapping[str, Any]) -> Round:
+    """Return a round, typed, and check what its metrics and the spec say of each other."""
+    name = f"round {number}"
+    made: Round = _typed(name, metrics, Round)
+    for key, value in (("attack", made.attack), ("rule", made.rule), *made.keep_others(metrics).items()):
+        check(shallow(value), f"{name} has a {key!r:.60} that cannot be")
+    check(made.round == number, f"{name} is called {made.round}")
+    honest = made.rows - made.byzantine_rows
+    check(honest >= 0 and made.rows + made.rejected == spec["sampled"], f"{name} has other rows")
+    check((made.lens is not UNSET) == ("lens" in spec), f"{name} and the spec differ on the lens")
+    if isinstance(made.lens, Seen):
+        for key, value in made.lens.keep_others(metrics["lens"]).items():
+            check(shallow(value), f"the lens in {name} has a {key!r:.60} that cannot be")
+        _check_lens(f"the lens in {name}", made.lens, honest, spec)
+    return made
+
+
+def _check_lens(name: str, lens: Seen, honest: int, spec: Mapping[str, Any]) -> None:
+    """Check what the lens measured against the number of honest rows and the clients of the spec."""
+    check(len(lens.towards) == len(lens.principal) == honest > 0, f"{name} has other projections than rows")
+    first, last = spec["byzantine"], spec["clients"]
+    check(lens.clients is not None or last - first == honest, f"{name} does not list its clients")
+    present = range(first, last) if lens.clients is None else lens.clients
+    check(len(present) == honest and _rising(present, first, last), f"{name} has other clients than rows")
+    lost = lens.shut_out or []
+    check(_rising(lost, first, last) and set(lost) <= set(present), f"{name} shuts out a client that has no row")
+
+
+def _typed(name: str, content: Any, kind: Any) -> Any:
+    """Return the content as a value of a kind; InputError says what is missing, of another type or out of range."""
+    try:
+        return convert(content, kind)
+    except ValidationError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def _rising(numbers: Sequence[int], first: int, last: int) -> bool:
-    """Whether each is larger than the one before, from `first` on and below `last`."""
+    """Whether each number is larger than the one before, from `first` on and below `last`."""
     inside = not numbers or (numbers[0] >= first and numbers[-1] < last)
     return inside and all(a < b for a, b in pairwise(numbers))
-
-
-def _hold(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)

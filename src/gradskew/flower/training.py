@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from ..federation.run import LAST
+from ..federation.schema import LAST
 from ..report.lens import Lens
 from ..runs.record import Record
 from .interface import MetricRecord

@@ -39,7 +39,7 @@ class Flat:
         included = {
             name: x for name, x in buffers.items() if (all_buffers or x.is_floating_point()) and x.isfinite().all()
         }
-        self.others = [buffer for name, buffer in buffers.items() if name not in included]
+        self.other_buffers = [buffer for name, buffer in buffers.items() if name not in included]
         self.buffers = list(included.values())
         self.is_variance = [name.endswith("running_var") for name in included]
         self.b = sum(buffer.numel() for buffer in self.buffers)
@@ -81,7 +81,7 @@ class Flat:
 
         others: the values of the buffers that are not part of the vector.
         """
-        for buffer, other in zip(self.others, others, strict=False):
+        for buffer, other in zip(self.other_buffers, others, strict=False):
             buffer.copy_(other)
         parts = values.split([buffer.numel() for buffer in self.buffers])
         for buffer, part, is_variance in zip(self.buffers, parts, self.is_variance, strict=True):

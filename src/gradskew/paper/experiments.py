@@ -33,7 +33,7 @@ class Planned:
 
 
 def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
-    """The runs of a table or figure. given: options of `bench` that count over the scale's; None is not given."""
+    """Return the runs of a table or figure. given: options of `bench`, over the scale's; None is not given."""
     if name not in EXPERIMENTS:
         raise unknown("experiment", name, EXPERIMENTS)
     check_choice("scale", scale, SCALES)
@@ -82,7 +82,7 @@ def rounds_of(seed: int, rounds: int, count: int) -> list[int]:
 
 
 def is_whole(name: str, scale: str, runs: Sequence[Run], **files: Any) -> bool:
-    """Whether these runs hold all that the experiment has at this scale. files: where the data are."""
+    """Return whether these are all runs that the experiment has at this scale. files: where the data are."""
     usual = plan(name, scale=scale, dataset=runs[0].source.key, **files)
     first, pictured = runs[0], EXPERIMENTS[name].pictured > 0  # else neither the lens nor pictures matter
     alike = [p.run if pictured else replace(p.run, lens=first.lens, pictures=first.pictures) for p in usual]
@@ -99,34 +99,34 @@ def _scaled(dataset: str, scale: str) -> Mapping[str, Any]:
 
 
 def _printed(names: Mapping[str, str], make: Any) -> dict[str, str]:
-    """From the name of an object to what the paper prints for it."""
+    """Return what the paper prints for each object, by the name of the object."""
     return {make(name, preset=PRESET).name: label for name, label in names.items()}
 
 
 def sheets(name: str, planned: Sequence[Planned], records: Sequence[Record]) -> list[Sheet]:
-    """What the records say, laid out as the paper does, with its own figures where it prints them."""
-    experiment, found = EXPERIMENTS[name], {record.digest: record for record in records}
+    """Return the tables of these records as the paper has them, with its own figures where it prints them."""
+    experiment, by_digest = EXPERIMENTS[name], {record.digest: record for record in records}
     cells: dict[str, dict[tuple[str, str], list[Record]]] = {}
     for place in planned:
         cell = cells.setdefault(place.sheet, {}).setdefault((place.row, place.column), [])
-        cell += [found[place.run.digest]] if place.run.digest in found else []
+        cell += [by_digest[place.run.digest]] if place.run.digest in by_digest else []
     paper = published(name, planned[0].run.source.key)
     made = [Sheet(title, experiment.rows_are, experiment.columns_are, of, paper) for title, of in cells.items()]
     return [sheet for sheet in made if sheet.cells]
 
 
 def grouped(planned: Sequence[Planned], records: Sequence[Record]) -> list[list[Record]]:
-    """The records of each partition by itself: those of one group make a `report.Table`."""
-    found = {record.digest: record for record in records}
+    """Return the records by partition: those of one group make a `report.Table`."""
+    by_digest = {record.digest: record for record in records}
     groups: dict[str, dict[str, Record]] = {}
     for run in (place.run for place in planned):
-        if run.digest in found:
-            groups.setdefault(run.partition.name, {})[run.digest] = found[run.digest]
+        if run.digest in by_digest:
+            groups.setdefault(run.partition.name, {})[run.digest] = by_digest[run.digest]
     return [list(group.values()) for group in groups.values()]
 
 
 def notes(groups: Sequence[Sequence[Record]]) -> list[str]:
-    """What a reader should know about the runs; with the partitions that it is true of, if not of all."""
+    """Return remarks on the runs, each with the partitions that it is true of, if not of all."""
     where: dict[str, list[str]] = {}
     for group in groups:
         for remark in remarks(Table(group)):

@@ -9,9 +9,10 @@ from functools import cached_property
 from importlib import resources
 from statistics import fmean
 
-from ..federation.run import LAST
+from ..federation.schema import LAST
 from ..report.export import grid, plain
-from ..report.table import Cell, count
+from ..report.standing import Cell
+from ..report.table import count
 from ..runs.record import Record
 
 DATASETS = {"cifar10": "CIFAR-10", "imagenet12": "ImageNet-12", "imagenette": "ImageNet-12", "femnist": "FEMNIST"}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from ..federation.run import LAST
+from ..federation.schema import LAST
 from ..runs.record import Record
 from .lens import Lens
 from .table import Table, with_options
@@ -16,14 +16,14 @@ from .verdict import verdict
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = ("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest")
-SEEN = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
+LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 
 
 def results_csv(records: Iterable[Record]) -> str:
-    """One row per run; what the lens saw is a mean over rounds, of `kappa_max` the largest."""
+    """Return a CSV with one row per run; what the lens measured is a mean over rounds, of `kappa_max` the largest."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS + EXTRA + SEEN)
+    rows.writerow(COLUMNS + EXTRA + LENS)
     for record in records:
         lens = Lens(record)
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
@@ -35,13 +35,13 @@ def results_csv(records: Iterable[Record]) -> str:
             + [sum(metrics["rejected"] for metrics in record.rounds)]
             + [sum(metrics["clamped"] for metrics in record.rounds)]
             + [sum(not metrics["stepped"] for metrics in record.rounds), record.digest]
-            + [_seen(lens, name) for name in SEEN]
+            + [_lens_value(lens, name) for name in LENS]
         )
     return text.getvalue()
 
 
 def inert(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula: an apostrophe stands before what looks like one.
+    """Return text that no spreadsheet takes for a formula: an apostrophe stands before what looks like one.
 
     >>> inert("=1+2"), inert("median")
     ("'=1+2", 'median')
@@ -49,8 +49,8 @@ def inert(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def _seen(lens: Lens, name: str) -> str:
-    """What the lens saw: the mean over rounds, of kappa_max the last; empty without the lens."""
+def _lens_value(lens: Lens, name: str) -> str:
+    """Return the mean of a series over rounds, of kappa_max the last; empty without the lens."""
     values = [value for value in lens.series(name) if value is not None]
     if not values:
         return ""
@@ -58,11 +58,11 @@ def _seen(lens: Lens, name: str) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The accuracy table, the lowest of each rule in bold, and the verdict."""
+    """Return the accuracy table in Markdown, the lowest of each rule in bold, and the verdict."""
     rows = []
     for attack in table.attacks:
-        found = [(rule, table.cells.get((attack, rule))) for rule in table.rules]
-        line = [(cell.text, table.worst_attacks.get(rule) == attack) if cell else ("", False) for rule, cell in found]
+        cells = [(rule, table.cells.get((attack, rule))) for rule in table.rules]
+        line = [(cell.text, table.worst_attacks.get(rule) == attack) if cell else ("", False) for rule, cell in cells]
         rows.append((attack, line))
     lines = grid(["attack", *table.rules], rows)
     caption = (
@@ -73,7 +73,7 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table, number: int = 1) -> str:
-    r"""The accuracy table for LaTeX with the package booktabs, the lowest of each rule in bold, as papers do.
+    r"""Return the accuracy table for LaTeX with the package booktabs, the lowest of each rule in bold, as papers do.
 
     number: in the label, `tab:gradskew-1`.
     """
@@ -92,7 +92,7 @@ def latex(table: Table, number: int = 1) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Text that LaTeX prints as it is.
+    r"""Return text that LaTeX prints as it is.
 
     >>> print(escaped("50%_{x}"))
     50\%\_\{x\}
@@ -104,7 +104,7 @@ def escaped(text: str) -> str:
 
 
 def grid(head: Sequence[str], rows: Iterable[tuple[str, Sequence[tuple[str, bool]]]]) -> list[str]:
-    """The lines of a Markdown table: each row has a name, and cells that are a text and whether it is bold."""
+    """Return the lines of a Markdown table: each row has a name, and cells that are a text and whether it is bold."""
     lines = ["| " + " | ".join(map(plain, head)) + " |", "|" + "---|" * len(head)]
     for name, line in rows:
         cells = [f"**{text}**" if bold else text for text, bold in line]
@@ -113,5 +113,5 @@ def grid(head: Sequence[str], rows: Iterable[tuple[str, Sequence[tuple[str, bool
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Return text that Markdown shows as it is."""
     return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)

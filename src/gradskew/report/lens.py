@@ -1,4 +1,4 @@
-"""What the lens saw in a run, as series over its rounds and as averages with an interval. Reads a record only."""
+"""What the lens measured in a run, as series over its rounds and as averages with an interval. Reads a record only."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import accumulate
 
 import numpy as np
 
+from ..federation.metrics import Metrics
 from ..runs.record import Record
 from ..skew.measures import PROJECTED
 from ..skew.references import MEASURES, Measure
-from ..skew.statistics import Estimate, Floats, averaged, interval, resampled
+from ..skew.statistics import Estimate, Floats, interval, mean_estimate, resampled
 
 RESAMPLED = 200  # for a band over rounds
 
 
 class Lens:
-    """The lens's view of a record; `rounds` are those in which there was an honest row, empty without the lens."""
+    """What the lens measured in the run of a record.
+
+    rounds: those in which a row was honest; empty without the lens.
+    """
 
     def __init__(self, record: Record):
         self.record = record
 
     @property
-    def seen(self) -> list[dict[str, Any]]:
-        """What the lens wrote down in each of the rounds."""
+    def seen(self) -> list[Metrics]:
+        """What the lens measured in each of the rounds."""
         return [metrics["lens"] for metrics in self.record.rounds if metrics.get("lens")]
 
     @property
@@ -35,7 +39,7 @@ class Lens:
         return [metrics["round"] for metrics in self.record.rounds if metrics.get("lens")]
 
     def series(self, name: str) -> list[float | None]:
-        """A number for each of the rounds.
+        """Return a number for each of the rounds, or None.
 
         `above`, `skewness`, `pearson`, `principal_skewness`, `principal_pearson`, `f`, `skewed`, `principal_share`,
         `shift`, `density`, `spread`: of the honest rows, see `gradskew.skew.Skew`. `kappa`, `kappa_max` (so far),
@@ -45,14 +49,13 @@ class Lens:
             kind, statistic = PROJECTED[name]
             values = [float(statistic(np.array(seen[kind]))) for seen in self.seen]
             return [value if math.isfinite(value) else None for value in values]
-        if name == "shut_out":
-            return [None if seen["shut_out"] is None else len(seen["shut_out"]) for seen in self.seen]
         if name == "kappa_max":
-            return _running_maximum(self.series("kappa"))
-        return [None if seen[name] is None else float(seen[name]) for seen in self.seen]
+            return list(accumulate(self.series("kappa"), _larger))
+        number = len if name == "shut_out" else float
+        return [None if seen[name] is None else number(seen[name]) for seen in self.seen]
 
     def estimate(self, name: str) -> Estimate | None:
-        """The mean of a series over its rounds; None if it is empty.
+        """Return the mean of a series over its rounds; None if it is empty.
 
         The interval of a statistic of the clients' projections: clients are drawn with replacement, the same in each
         round with equally many of them, and the directions are taken as they are.
@@ -65,17 +68,16 @@ class Lens:
             return Estimate(mean)
         kind, statistic = PROJECTED[name]
         of_rounds = np.array([resampled(statistic, seen[kind], RESAMPLED) for seen in self.seen])
-        found = interval(_mean_of_finite(of_rounds))
-        return Estimate(mean) if found is None else Estimate(mean, *found)
+        return Estimate(mean, *(interval(_mean_of_finite(of_rounds)) or ()))
 
     def band(self, name: str) -> list[tuple[float, float] | None]:
-        """The 95 % bootstrap interval of a statistic of the clients' projections, round by round."""
+        """Return the 95 % bootstrap interval of a statistic of the clients' projections, round by round."""
         kind, statistic = PROJECTED[name]
         return [interval(resampled(statistic, seen[kind], RESAMPLED)) for seen in self.seen]
 
     @cached_property
     def shut_out_rates(self) -> dict[int, float]:
-        """For each honest client that took part, in which part of its rounds it got less than half an even weight.
+        """For each honest client that took part, the share of its rounds in which it got less than half an even weight.
 
         Empty for a rule that weighs no rows.
         """
@@ -89,7 +91,7 @@ class Lens:
         return {client: lost[client] / times for client, times in sorted(present.items())}
 
     def classes_shut_out(self) -> list[float] | None:
-        """For each class, the part of the honest clients' images of it that were shut out, on average over rounds.
+        """Return for each class the share of the honest clients' images that were shut out, averaged over rounds.
 
         None without class counts, or for a rule that weighs no rows; a class that no honest client holds counts 0.
         """
@@ -101,7 +103,7 @@ class Lens:
         return [float(value) for value in lost / images.sum(0).clip(min=1)]
 
     def class_accuracies(self) -> list[float | None] | None:
-        """Test accuracy on each class in the last round, in percent."""
+        """Return the test accuracy on each class in the last round, in percent."""
         tested = [seen["classes"] for seen in self.seen if seen["classes"] is not None]
         return tested[-1] if tested else None
 
@@ -115,7 +117,7 @@ class Overview:
     @property
     def values(self) -> list[tuple[Measure, Estimate]]:
         """The measures that the runs have, with their values."""
-        made = [(measure, averaged(lens.estimate(measure.key) for lens in self.lenses)) for measure in MEASURES]
+        made = [(measure, mean_estimate(lens.estimate(measure.key) for lens in self.lenses)) for measure in MEASURES]
         return [(measure, value) for measure, value in made if value is not None]
 
     @property
@@ -130,13 +132,8 @@ class Overview:
         return few if len(numbers) < 2 else f"{numbers[0]} to {numbers[-1]}"
 
 
-def _running_maximum(values: list[float | None]) -> list[float | None]:
-    largest: float | None = None
-    maxima = []
-    for value in values:
-        largest = value if largest is None else largest if value is None else max(largest, value)
-        maxima.append(largest)
-    return maxima
+def _larger(a: float | None, b: float | None) -> float | None:
+    return b if a is None else a if b is None else max(a, b)
 
 
 def _mean_of_finite(values: Floats) -> Floats:

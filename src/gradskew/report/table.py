@@ -1,11 +1,10 @@
-"""What records say: the table of accuracies and the views of it. Reads records only."""
+"""The table of the accuracies of records, and the views of it. Reads records only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, pstdev
 from typing import Any
 
 from ..aggregators import MIXINGS, RULES
@@ -13,6 +12,7 @@ from ..attacks import ATTACKS
 from ..core.errors import check
 from ..core.names import canonical
 from ..runs.record import Record
+from .standing import Cell, Standing
 
 CELL = (
     "attack",
@@ -23,30 +23,6 @@ CELL = (
     "user_code",
 )  # what cells of a table differ in
 LEAST_SCALE = 10.0  # points of accuracy that the colours span at least
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One attack against one rule, over seeds. Standard deviations divide by the count."""
-
-    records: Sequence[Record]
-
-    @property
-    def mean(self) -> float:
-        return fmean(record.accuracy for record in self.records)
-
-    @property
-    def std(self) -> float:
-        return pstdev(record.accuracy for record in self.records)
-
-    def average(self, metric: str) -> float | None:
-        """The mean of a metric over rounds and seeds; None if it was never there."""
-        values = [value for record in self.records if (value := record.average(metric)) is not None]
-        return fmean(values) if values else None
-
-    @property
-    def text(self) -> str:
-        return f"{self.mean:.1f}" if len(self.records) == 1 else f"{self.mean:.1f} ±{self.std:.1f}"
 
 
 @dataclass(frozen=True)
@@ -78,34 +54,56 @@ class Table:
         cells: dict[tuple[str, str], list[Record]] = {}
         for record in self.records:
             cells.setdefault((record.spec["attack_name"], record.spec["aggregator_name"]), []).append(record)
-        self.cells = {key: Cell(found) for key, found in cells.items()}
+        self.cells = {key: Cell(of_cell) for key, of_cell in cells.items()}
         self.attacks = list(dict.fromkeys(attack for attack, _ in cells))
         self.rules = list(dict.fromkeys(rule for _, rule in cells))
 
     def column(self, rule: str) -> dict[str, Cell]:
-        """The cells of a rule by attack."""
+        """Return the cells of a rule by attack."""
         return {attack: self.cells[attack, rule] for attack in self.attacks if (attack, rule) in self.cells}
+
+    @cached_property
+    def standings(self) -> dict[str, Standing]:
+        """How each rule that was attacked stands, in the order of the rules."""
+        columns = {rule: self.column(rule) for rule in self.rules}
+        made = {rule: Standing(rule, cells.pop("none", None), cells) for rule, cells in columns.items()}
+        return {rule: standing for rule, standing in made.items() if standing.attacked}
+
+    @cached_property
+    def ranked(self) -> list[Standing]:
+        """How the rules that a verdict may judge stand, best worst case first."""
+        judged = [self.standings[rule] for rule in self.defences if rule in self.standings]
+        return sorted(judged, key=lambda standing: -standing.worst.mean)
 
     @cached_property
     def worst_attacks(self) -> dict[str, str]:
         """For each rule the attack that leaves it the lowest accuracy, if that is below the unattacked one."""
-        worst = {}
-        for rule in self.rules:
-            cells = self.column(rule)
-            attack = min(cells, key=lambda attack: cells[attack].mean)
-            if attack != "none" and ("none" not in cells or cells[attack].mean < cells["none"].mean):
-                worst[rule] = attack
-        return worst
+        return {rule: standing.attack for rule, standing in self.standings.items() if standing.is_hurt}
+
+    @cached_property
+    def idle(self) -> dict[str, str]:
+        """Why a rule was no more than the mean in all of its runs, in a sentence, for each such rule."""
+        found = {rule: self._idle(rule) for rule in self.rules}
+        return {rule: sentence for rule, sentence in found.items() if sentence}
+
+    def _idle(self, rule: str) -> str:
+        method = RULES.classes.get(rule.rpartition("+")[2].partition("(")[0])
+        records = [record for cell in self.column(rule).values() for record in cell.records]
+        return method.idle(rule, [metrics["rule"] for record in records for metrics in record.rounds]) if method else ""
+
+    @cached_property
+    def unmoved(self) -> list[str]:
+        """The rules that never gave a finite aggregate, so that no model of theirs moved."""
+        return [rule for rule in self.rules if not any(cell.moved for cell in self.column(rule).values())]
 
     @cached_property
     def defences(self) -> list[str]:
-        """The rules that a verdict may judge: not the mean, nor a rule that never clipped, or never moved the model."""
-        others = [(rule, self.column(rule).values()) for rule in self.rules if rule != "mean"]
-        return [rule for rule, cells in others if not never_clipped(cells) and not never_moved(cells)]
+        """The rules that a verdict may judge: not the mean, nor one that was no more, or that never moved the model."""
+        return [rule for rule in self.rules if rule != "mean" and rule not in self.idle and rule not in self.unmoved]
 
     @cached_property
     def honest(self) -> list[Record]:
-        """The runs that tell the skew: without attack under the plain mean, if there are such; else the next best."""
+        """The runs that show the skew: without attack under the plain mean if possible, else the next best."""
         key = min(self.cells, key=lambda key: (key[0] != "none", key[1] != "mean"))
         return list(self.cells[key].records)
 
@@ -130,7 +128,7 @@ class Table:
         return float(100 * spec["byzantine"] / spec["clients"])
 
     def panels(self) -> list[Panel]:
-        """Accuracy, the Byzantine rows' share of the weights, and how far the aggregate was pushed."""
+        """Return three views: accuracy, the Byzantine share of the weights, how far the aggregate was pushed."""
         reference = max(cell.mean for cell in self.cells.values())
         scale = max(LEAST_SCALE, *(reference - cell.mean for cell in self.cells.values()))
         spread = (
@@ -167,7 +165,7 @@ class Table:
 
 
 def federations(records: Iterable[Record]) -> list[Table]:
-    """A table for each federation among the records: attacks and rules as `gradskew list` has them, seeds rising."""
+    """Return a table for each federation among the records: attacks and rules in the order of `gradskew list`."""
     ordered = sorted(records, key=lambda record: (_place(record.spec), record.spec["seed"]))
     groups: dict[str, list[Record]] = {}
     for record in ordered:
@@ -176,7 +174,7 @@ def federations(records: Iterable[Record]) -> list[Table]:
 
 
 def _place(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Where a cell stands: its attack, then the stages of its rule, rules by themselves before those behind mixings."""
+    """Return the key that sorts cells: by attack, then by the stages of the rule, rules without a mixing first."""
     stages: list[str] = []
     attack, rule = spec["attack"]["name"], spec["aggregator"]
     while "mixing" in rule:
@@ -187,27 +185,16 @@ def _place(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int,
 
 
 def _rank(name: str, known: list[str]) -> tuple[int, str]:
-    """Its index among the known names; a user's own come after them."""
+    """Return the index among the known names, and the name; a user's own come last."""
     return (known.index(name) if name in known else len(known), name)
 
 
-def never_clipped(cells: Iterable[Cell]) -> bool:
-    """Whether a clipping rule left every row as it was, in every round of these cells."""
-    notes = [metrics["rule"] for cell in cells for record in cell.records for metrics in record.rounds]
-    return all(note.get("clipped") == 0 for note in notes)
-
-
-def never_moved(cells: Iterable[Cell]) -> bool:
-    """Whether the model stayed as it was in every round of these cells: no aggregate was finite."""
-    return not any(metrics["stepped"] for cell in cells for record in cell.records for metrics in record.rounds)
-
-
 def count(number: int, noun: str) -> str:
-    """A number with its noun: 1 round, 2 rounds."""
+    """Return a number with its noun: 1 round, 2 rounds."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def with_options(part: dict[str, Any]) -> str:
-    """A model or partition as it is written: mlp(hidden=32)."""
+    """Return a model or partition as it is written: mlp(hidden=32)."""
     options = ",".join(f"{name}={value}" for name, value in part.items() if name != "name")
     return f"{part['name']}({options})" if options else str(part["name"])

@@ -148,7 +148,7 @@ class ProgressLine:
 
     def summary(self, runs: int, failed: int = 0) -> str:
         """What was done, in one sentence, of `runs` that the table holds, where others `failed`."""
-        played, seconds = self.last.done - failed, perf_counter() - self.started
+        done, seconds = self.last.done - failed, perf_counter() - self.started
         rate = f" ({self.last.rounds_done / seconds:.3g} rounds/s)" if self.last.done else ""
         lost = f", {failed} failed" if failed else ""
-        return f"{count(played, 'run')} played in {seconds:.1f} s{rate}{lost}, {runs - played} were stored already."
+        return f"{count(done, 'run')} done in {seconds:.1f} s{rate}{lost}, {runs - done} stored already."

@@ -1,4 +1,4 @@
-"""Processes that work for this one, and that it talks to through a pipe."""
+"""Processes that end with this one, and that Ctrl-C does not reach."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
-END = 10.0  # seconds in which a process that has closed its pipe ends
-PR_SET_PDEATHSIG = 1  # of Linux: which signal comes when the parent's thread ends
+JOIN = 10.0  # seconds in which a process that has closed its pipe ends
+PR_SET_PDEATHSIG = 1  # of Linux: the signal that comes when the parent's thread ends
 
 
 class Child:
-    """A process that carries out `target(its end of the pipe, *args)`. Ctrl-C does not reach it; it ends with ours."""
+    """A process that calls `target(its end of the pipe, *args)`. Ctrl-C does not reach it; it ends with its parent."""
 
     def __init__(self, target: Callable[..., None], *args: object, daemon: bool = False):
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_begin, args=(target, theirs, *args), daemon=daemon)
         try:
-            with _uninterrupted():
+            with signals_held():
                 self.process.start()
         except BaseException:
             self.end()
@@ -35,17 +35,13 @@ class Child:
             theirs.close()
 
     def ending(self) -> str:
-        """How it ended, where the pipe tells that it did."""
-        self.process.join(END)
+        """Return how the process has ended, in a few words, where the pipe is closed."""
+        self.process.join(JOIN)
         code = self.process.exitcode
-        if code is None:
-            return "it talks no more"
-        with suppress(ValueError):  # of those for real time, only the first and the last have names
-            return signal.Signals(-code).name
-        return f"exit status {code}" if code >= 0 else f"signal {-code}"
+        return "it talks no more" if code is None else describe_exit(code)
 
     def end(self) -> None:
-        """Nothing is left of it."""
+        """Kill the process and close the pipe."""
         if self.process.pid is not None:  # else it could not be started
             self.process.kill()
             self.process.join()
@@ -53,7 +49,23 @@ class Child:
 
 
 def _begin(target: Callable[..., None], *args: object) -> None:
-    """In the child: if its parent is gone, it just ends. A thread sees to that; in compiled code, the system."""
+    end_with_parent()
+    target(*args)
+
+
+def describe_exit(code: int) -> str:
+    """Return the name of the signal that has ended a process, or its exit status.
+
+    >>> describe_exit(-9), describe_exit(1)
+    ('SIGKILL', 'exit status 1')
+    """
+    with suppress(ValueError):  # of the real-time signals, only the first and the last have names
+        return signal.Signals(-code).name
+    return f"exit status {code}" if code >= 0 else f"signal {-code}"
+
+
+def end_with_parent() -> None:
+    """In a child process: end when the parent does. A thread waits for that; in compiled code, the system ends it."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -64,21 +76,20 @@ def _begin(target: Callable[..., None], *args: object) -> None:
     threading.Thread(target=watch, daemon=True).start()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    target(*args)
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait: they must not come while a process starts, which inherits that Ctrl-C is blocked.
+def signals_held() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back while a process starts; the process inherits that Ctrl-C is blocked.
 
     Blocking alone would not do, as any of the threads may take a signal.
     """
-    resource_tracker.ensure_running()  # which lifts the block where it starts
-    came: list[int] = []
+    resource_tracker.ensure_running()  # its start would lift the block
+    held: list[int] = []
     main = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGINT, signal.SIGTERM) if main else ()
     handlers: dict[int, Any] = {
-        number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers
+        number: signal.signal(number, lambda number, _: held.append(number)) for number in numbers
     }
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -87,5 +98,5 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler or signal.SIG_DFL)
-        for number in came:
+        for number in held:
             signal.raise_signal(number)

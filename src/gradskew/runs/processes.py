@@ -2,212 +2,233 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import sys
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor
+from concurrent.futures import wait as wait_for
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing.connection import Connection, wait
-from typing import Self
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any
 
 from ..core.errors import InputError, check, warn
 from ..core.importing import one_line
 from ..federation.run import Run
-from .child_process import Child
-from .play import Outcomes, Played, listen, play
+from .child_process import describe_exit, end_with_parent, signals_held
+from .execution import TERMINATED, Outcomes, Status, execute
 from .store import Store
 
-POLL = 0.2  # seconds between two looks at the progress
-GRACE = 10.0  # seconds in which a worker that is stopped may write its checkpoint
+POLL = 0.2  # seconds between two reports of a run's rounds
+GRACE = 10.0  # seconds in which a worker that is terminated may write its checkpoint
 
 
-class Lost(InputError):
-    """The worker of a run has ended; the message is how. killed: it did not end by itself."""
+def run_in_processes(runs: Sequence[Run], store: Store, size: int, on_rounds: Callable[[int], None]) -> Outcomes:
+    """Execute each run in one of `size` workers; `on_rounds` is given the number of rounds done, now and then.
 
-    def __init__(self, how: str):
-        super().__init__(f"{how}: out of memory?" if how == "SIGKILL" else how)
-        self.killed = how in ("SIGKILL", "SIGTERM")
-
-
-def play_in_processes(runs: Sequence[Run], store: Store, size: int, tell: Callable[[int, int], None]) -> Outcomes:
-    """Play each run in one of at most `size` workers.
-
-    A run whose worker is lost comes last, when nothing else runs: together they may have taken too much memory.
+    One lost worker breaks the pool. The runs in progress then come last, from their checkpoints, and a new pool is half
+    as large: together they may have taken too much memory. A run whose worker is lost again when it is alone fails.
     """
-    queue = deque((run, False) for run in runs)  # each with whether to wait for another process that plays it
-    alone = deque[tuple[Run, bool]]()
+    waiting = deque((run, False) for run in runs)  # each with whether to wait for another process that executes it
     lost: set[str] = set()
-    done = rounds = 0
-    with _Crew(store) as crew:
-        while True:
-            while queue and len(crew.playing) < size:
-                worker, (run, wait) = crew.free(), queue.popleft()
+    rounds, begun, pool = 0, False, _Pool(store, size)
+    try:
+        while waiting or pool.running:
+            while waiting and len(pool.running) < pool.size and not pool.broken:
+                run, wait = waiting.popleft()
                 try:
-                    worker.take(run, wait)
-                except Exception as error:  # pickle's, or of what it calls
-                    done += 1
-                    yield (
-                        run,
-                        InputError(f"it cannot be sent to a worker ({one_line(error)}); workers = 1 plays it here"),
-                    )
-            if alone and not crew.playing:
-                crew.stop()  # idle ones hold memory
-                crew.free().take(*alone.popleft())
-            tell(done, rounds + sum(worker.rounds for worker in crew.playing))
-            if not crew.playing:
-                return
-            for run, played, outcome in crew.ended():
-                if isinstance(outcome, Lost) and run.digest not in lost:
-                    from_outside = outcome.killed and len(lost) < size  # else none would ever start
-                    check(crew.heard or from_outside, f"a worker was lost ({outcome}) before any run had begun")
-                    warn(f"gradskew: a worker was lost ({outcome}): its run comes last, when nothing else runs")
-                    lost.add(run.digest)
-                    alone.append((run, False))
-                elif isinstance(outcome, Lost):
-                    done += 1
-                    yield run, InputError(f"its worker was lost ({outcome}), as before, though nothing else ran")
-                elif outcome is Played.ELSEWHERE:  # it comes last
-                    (alone if run.digest in lost else queue).append((run, True))
+                    words = pickle.dumps((run, wait))
+                except Exception as error:  # pickle's, or that of a user's code
+                    why = f"it cannot be sent to a worker ({one_line(error)}); workers = 1 runs it here"
+                    yield run, InputError(why)
+                    continue
+                if not pool.submit(run, words):
+                    waiting.appendleft((run, wait))
+            for run, outcome in pool.completed():
+                if outcome is Status.ELSEWHERE:
+                    waiting.append((run, True))
                 else:
-                    done += 1
-                    rounds += played
+                    rounds += run.rounds if outcome is Status.DONE else pool.rounds.get(run.digest, 0)
                     yield run, outcome
+            begun |= bool(pool.rounds)
+            on_rounds(rounds + sum(pool.rounds.get(run.digest, 0) for run in pool.running.values()))
+            if pool.broken:
+                in_progress, how = list(pool.running.values()), pool.stop()
+                check(begun, f"a worker was lost ({how}) before any run had begun")
+                for run in in_progress:
+                    if pool.size == 1 and run.digest in lost:
+                        yield run, InputError(f"its worker was lost ({how}), as before, though nothing else ran")
+                    else:
+                        waiting.append((run, False))
+                        lost.add(run.digest)
+                pool = _Pool(store, max(1, pool.size // 2))
+                beside = f"what was in progress goes on last, {pool.size} at a time" if waiting else ""
+                warn(f"gradskew: a worker was lost ({how}): {beside or 'no run is left'}")
+    finally:
+        pool.stop()
 
 
-class _Worker(Child):
-    """A process that plays one run at a time. run: the one that it plays; rounds: how many of it are done."""
+class _Pool:
+    """A pool of workers, the runs that they execute, and how many rounds of each are done."""
 
-    def __init__(self, store: Store):
-        super().__init__(_serve, store)
-        self.run: Run | None = None
-        self.rounds = 0
-        self.heard = False  # whether it has said anything
+    def __init__(self, store: Store, size: int):
+        self.store, self.size = store, size
+        self.context = _Context()
+        self.reader, self.writer = self.context.Pipe(duplex=False)
+        self.executor = ProcessPoolExecutor(size, self.context, _initialize, (self.writer,))
+        self.running: dict[Future[bytes], Run] = {}
+        self.rounds: dict[str, int] = {}  # by digest, of the runs that have begun
+        self.broken = False
 
-    def take(self, run: Run, wait: bool) -> None:
-        """Play this one. Raises what pickle does."""
-        words = pickle.dumps((run, wait))
-        with suppress(OSError):  # it has ended: `hear` will tell
-            self.pipe.send_bytes(words)
-        self.run, self.rounds = run, 0
-
-    def hear(self) -> Played | Exception | None:
-        """What became of its run; None as long as it plays."""
-        alive = self.process.is_alive()  # its children may hold the pipe open; what it said before is heard first
+    def submit(self, run: Run, words: bytes) -> bool:
+        """Have a run executed, which is pickled in `words`; False if the pool is broken."""
         try:
-            if not self.pipe.poll():
-                return None if alive else Lost(self.ending())
-            words = self.pipe.recv_bytes()
-        except (EOFError, OSError):
-            return Lost(self.ending())
-        self.heard = True
-        outcome: Played | Exception | None
-        try:
-            self.rounds, outcome = pickle.loads(words)
-        except Exception as error:  # of what the run raised there, and is not known here
-            outcome = RuntimeError(f"what a worker says cannot be read ({one_line(error)})")
-        return outcome
-
-
-class _Crew:
-    """Workers, started when there is a run for them."""
-
-    def __init__(self, store: Store):
-        self.store = store
-        self.workers: list[_Worker] = []
-        self.heard = False  # whether any of them has said anything
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Those that play write their checkpoints, all end. Where this is interrupted, they end at once."""
-        deadline = time.monotonic() + GRACE
-        try:
-            for worker in self.workers:
-                if worker.run is None:
-                    worker.pipe.close()
-                else:
-                    worker.process.terminate()
-            for worker in self.workers:
-                worker.process.join(max(0.0, deadline - time.monotonic()))
-        finally:
-            for worker in self.workers:
-                worker.end()  # one that computes too long to listen has its last checkpoint
-            self.workers.clear()
-
-    @property
-    def playing(self) -> list[_Worker]:
-        return [worker for worker in self.workers if worker.run is not None]
-
-    def free(self) -> _Worker:
-        """A worker without a run, started if there is none."""
-        for worker in self.workers:
-            if worker.run is None:
-                return worker
-        try:
-            self.workers.append(_Worker(self.store))
+            with signals_held():
+                future = self.executor.submit(_execute, words, run.digest, self.store)
+        except BrokenProcessPool:
+            self.broken = True
+            return False
         except OSError as error:
             raise InputError(f"cannot start a worker ({one_line(error)}): fewer workers need less") from error
+        self.running[future] = run
+        return True
+
+    def completed(self) -> Iterator[tuple[Run, Status | Exception]]:
+        """Wait for a moment; give the runs that have ended, and what became of them. Those of a lost worker stay."""
+        done = wait_for(self.running, POLL, FIRST_COMPLETED).done
+        while self.reader.poll():
+            digest, rounds = self.reader.recv()
+            self.rounds[digest] = rounds
+        for future in done:
+            if isinstance(future.exception(), BrokenProcessPool):
+                self.broken = True
+                continue
+            outcome: Status | Exception
+            try:
+                outcome = pickle.loads(future.result())
+            except Exception as error:  # of what the run raised there, and is not known here
+                outcome = RuntimeError(f"the result of a worker cannot be read ({one_line(error)})")
+            yield self.running.pop(future), outcome
+
+    def stop(self) -> str:
+        """End all workers; those that execute runs write checkpoints first, unless this is interrupted too.
+
+        Returns how a worker was lost, if one was.
+        """
+        workers = [worker for worker in self.context.workers if worker.pid is not None]
+        codes: list[int | None] = []
+        try:
+            if self.running:
+                for worker in workers:
+                    worker.terminate()
+                _join(workers, GRACE)
+            else:
+                self.executor.shutdown()
+            codes = [worker.exitcode for worker in workers]
+        finally:
+            for worker in workers:
+                worker.kill()
+            self.executor.shutdown()
+            for worker in workers:
+                worker.release()
+            for pipe in (self.reader, self.writer):
+                pipe.close()
+            self.context.workers.clear()
+            self.running.clear()
+        by_itself = [code for code in codes if code not in (None, TERMINATED, -signal.SIGTERM)]
+        how = describe_exit(min(by_itself, default=-signal.SIGTERM))
+        return f"{how}: out of memory?" if how == "SIGKILL" else how
+
+
+def _join(workers: Sequence[_Worker], seconds: float) -> None:
+    """Wait until the workers have ended, for so many seconds at most."""
+    deadline = time.monotonic() + seconds
+    while (left := [worker for worker in workers if worker.is_alive()]) and time.monotonic() < deadline:
+        connection.wait([worker.sentinel for worker in left], max(0.0, deadline - time.monotonic()))
+
+
+class _Worker(SpawnProcess):
+    """A process whose end is noticed even where a child of its own lives on and holds its pipes open."""
+
+    descriptor: int | None = None
+
+    def start(self) -> None:
+        super().start()
+        if sys.platform == "linux" and self.pid is not None:
+            with suppress(OSError):
+                self.descriptor = os.pidfd_open(self.pid)
+
+    @property
+    def sentinel(self) -> int:
+        return super().sentinel if self.descriptor is None else self.descriptor
+
+    def release(self) -> None:
+        """Close the descriptor."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+
+class _Context(SpawnContext):
+    """Start processes by spawn, and list them. A fork would copy torch's threads in an unknown state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.workers: list[_Worker] = []
+
+    def Process(self, *, target: Callable[..., object], args: tuple[Any, ...]) -> _Worker:  # type: ignore[override]
+        self.workers.append(_Worker(target=target, args=args))
         return self.workers[-1]
 
-    def ended(self) -> Iterator[tuple[Run, int, Played | Exception]]:
-        """Listen for a while: the runs that end, with their rounds and what became of them."""
-        wait([worker.pipe for worker in self.playing], POLL)
-        for worker in self.playing:
-            run, outcome = worker.run, worker.hear()
-            self.heard |= worker.heard
-            if run is None or outcome is None:
-                continue
-            if isinstance(outcome, Lost):
-                self.workers.remove(worker)
-                worker.end()
-            worker.run = None
-            yield run, worker.rounds, outcome
+
+_progress: Connection | None = None  # in a worker: takes the digest of its run, and the rounds that are done
 
 
-def _serve(pipe: Connection, store: Store) -> None:
-    """In a worker: play the runs that come, until the parent closes the pipe."""
-    listen()
-    with suppress(EOFError, OSError):
-        while True:
-            last = _play(pipe.recv_bytes(), pipe, store)
-            pipe.send_bytes(pickle.dumps(last))
+def _initialize(progress: Connection) -> None:
+    """In a worker, before its first run."""
+    global _progress
+    _progress = progress
+    end_with_parent()
 
 
-def _play(words: bytes, pipe: Connection, store: Store) -> tuple[int, Played | Exception]:
-    """Play a run and tell its rounds now and then; returns how many, and what became of it."""
-    rounds, told = 0, time.monotonic()
-    pipe.send_bytes(pickle.dumps((rounds, None)))
+def _execute(words: bytes, digest: str, store: Store) -> bytes:
+    """In a worker: execute a pickled run, and report its rounds now and then; returns what became of it, pickled."""
+    assert _progress is not None
+    rounds, reported = 0, time.monotonic()
+    _progress.send((digest, 0))
 
-    def on_round() -> None:
-        nonlocal rounds, told
+    def on_round(metrics: dict[str, Any]) -> None:
+        nonlocal rounds, reported
         rounds += 1
-        if time.monotonic() - told >= POLL:
-            told = time.monotonic()
-            pipe.send_bytes(pickle.dumps((rounds, None)))
+        if time.monotonic() - reported >= POLL:
+            reported = time.monotonic()
+            _progress.send((digest, rounds))
 
+    outcome: Status | Exception
     try:
         run, wait = pickle.loads(words)
     except Exception as error:
         need = "what it needs belongs into a module, or workers = 1"
-        return rounds, InputError(f"a worker cannot load it ({one_line(error)}): {need}")
-    outcome: Played | Exception
+        return pickle.dumps(InputError(f"a worker cannot load it ({one_line(error)}): {need}"))
     try:
-        outcome = play(run, store, on_round, wait)
-    except SystemExit as error:  # of a user's code: told to end, a worker does not come back here
-        outcome = InputError(f"it ends the process that plays it ({one_line(error)})")
+        outcome = execute(run, store, on_round=on_round, wait=wait, in_worker=True)
+    except (SystemExit, KeyboardInterrupt) as error:  # of a user's code
+        outcome = InputError(f"it ends the process that runs it ({one_line(error)})")
     except Exception as error:
         outcome = _portable(error)
         outcome.add_note(f"In a worker:\n{traceback.format_exc()}")
-    return rounds, outcome
+    return pickle.dumps(outcome)
 
 
 def _portable(error: Exception) -> Exception:
-    """What can be sent of an error; it holds no frames, and so no memory of the run."""
+    """Return a copy of an error that can be pickled; it holds no frames, and so no memory of the run."""
     with suppress(Exception):
         copy = pickle.loads(pickle.dumps(error))
         if isinstance(copy, Exception):

@@ -1,101 +1,104 @@
-"""A Ray cluster: our own on this machine, or one that runs somewhere; found, joined and left."""
+"""A grid of runs as tasks of a Ray cluster, which is joined and left; the scheduling is Ray's."""
 
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 import signal
 import socket
+import stat
+import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import InputError, check, check_number
+import numpy as np
+import torch
 
+from ..core.errors import InputError, check
+from ..data import from_arrays, to_arrays
+from ..federation.memory import estimate
+from ..federation.run import Run
+from .execution import Outcomes, Status, execute
+from .store import Store
+
+RETRIES = 5  # of a run whose worker or node was lost
+EXPIRY = 30 * 86_400.0  # seconds after which the token of a command that was killed is removed
+POLL = 0.5  # seconds between two looks at what has finished
+GRACE = 10.0  # seconds in which tasks that are cancelled may write their checkpoints
 PROBE = 5.0  # seconds in which a cluster must answer
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # which a gRPC server answers in kind
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # and nothing is sent home
-LOOPBACK = ("127.0.0.1", "localhost")
-# By this switch Ray binds to the loopback address, and looks for a cluster there: else it would take the machine's
+# By this switch Ray looks for a cluster at the loopback address that it is given: else it would take the machine's
 # outer address in its place, and wait for minutes for a cluster that does not listen there.
-ALONE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+UNKNOWN = ("ModuleNotFoundError", "ImportError", "AttributeError")  # of a task that cannot even be unpacked
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The Ray cluster at `address` (host:port, or auto: the one that runs here), or else one of our own.
+    """The Ray cluster at `address`: host:port, or auto: RAY_ADDRESS, or the cluster that was started here last.
 
-    Our own is on this machine, bound to 127.0.0.1, and gone afterwards; cpus: how many cores it has, by default as many
-    as Ray finds. In a program that has called `ray.init` already, it is that cluster.
+    In a program that has called `ray.init` already, it is that cluster.
     """
 
-    address: str | None = None
-    cpus: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.cpus is not None:
-            check_number("cpus", self.cpus, at_least=1, whole=True)
-            check(self.address is None, "cpus are of our own cluster, not of the one at an address")
+    address: str = "auto"
 
     def __str__(self) -> str:
-        return f"Ray at {self.address}" if self.address else "Ray" + (f" on {self.cpus} CPUs" if self.cpus else "")
+        return f"Ray at {self.address}"
 
     def check(self) -> None:
-        """Ray is installed, and the cluster answers; Ray itself would wait for a dead one for minutes."""
-        address = _resolve(self.address)
-        if not _ray(address).is_initialized() and address is not None:
-            _probe(address)
+        """Raise InputError if Ray is not installed, or no cluster answers: Ray itself would wait for minutes."""
+        if not _ray().is_initialized():
+            _probe(_resolve(self.address))
 
     @contextmanager
-    def connected(self, room: int) -> Iterator[Any]:
-        """The module `ray`, connected. room: bytes of data that our own cluster must hold."""
-        address = _resolve(self.address)
-        ray = _ray(address)
+    def connected(self) -> Iterator[Any]:
+        """Connect to the cluster, and leave it afterwards; yields the module `ray`."""
+        ray = _ray()
         if ray.is_initialized():
             yield ray
             return
         ours = signal.getsignal(signal.SIGTERM)
         try:
-            self._join(ray, address, room)
+            _join(ray, _resolve(self.address))
             if callable(ours):
-                _handle(ours)  # Ray's own would end us before checkpoints are written
+                _handle_sigterm(ours)  # Ray's own handler would end us before checkpoints are written
             yield ray
         finally:
             ray.shutdown()
-            _handle(ours)
-
-    def _join(self, ray: Any, address: str | None, room: int) -> None:
-        """Start our own cluster, or connect to the one at the address."""
-        quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-        try:
-            if address is None:
-                memory = max(100 << 20, 2 * room)
-                ray.init("local", num_cpus=self.cpus, include_dashboard=False, object_store_memory=memory, **quiet)
-            else:
-                ray.init(address, **quiet)
-        except Exception as error:  # versions that differ, no room in /dev/shm, and more
-            raise InputError(f"Ray cannot start or join its cluster: {error}") from error
+            _handle_sigterm(ours)
 
 
-def _ray(address: str | None) -> Any:
-    """The module, imported when it is needed. address: of the cluster that is meant, resolved; None: our own."""
-    alone = address is None or address.rpartition(":")[0] in LOOPBACK
-    for name, value in {**QUIET, **({ALONE: "0"} if alone else {})}.items():
+def _ray() -> Any:
+    """Import Ray; InputError if it is not installed."""
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
         import ray
-        from ray._private import ray_constants
     except ImportError as error:
         raise InputError(f"--engine ray needs Ray ({error}): pip install 'gradskew[ray]'") from None
-    if alone:
-        ray_constants.ENABLE_RAY_CLUSTER = False  # the switch itself, where Ray was imported before
     return ray
 
 
-def _resolve(address: str | None) -> str | None:
-    """What `auto` means, as for Ray itself: RAY_ADDRESS, or the cluster that was started last on this machine."""
+def _join(ray: Any, address: str) -> None:
+    """Connect to the cluster at the address."""
+    if address.rpartition(":")[0] in ("127.0.0.1", "localhost"):
+        os.environ.setdefault(LOOPBACK, "0")
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # the switch itself, as Ray is imported already
+    try:
+        ray.init(address, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:  # versions that differ, and more
+        raise InputError(f"Ray cannot join its cluster: {error}") from error
+
+
+def _resolve(address: str) -> str:
+    """Return the address that `auto` stands for, as Ray itself does."""
     if address != "auto":
         return address
     if named := os.environ.get("RAY_ADDRESS", ""):
@@ -110,7 +113,7 @@ def _resolve(address: str | None) -> str | None:
 
 
 def _probe(address: str) -> None:
-    """A cluster answers at the address."""
+    """Raise InputError if no cluster answers at the address."""
     host, _, port = address.rpartition(":")
     known = bool(host) and "/" not in host and port.isascii() and port.isdigit() and int(port) < 1 << 16
     check(known, f"the address of a Ray cluster is host:port or auto, not {address!r}")
@@ -125,7 +128,131 @@ def _probe(address: str) -> None:
     check(good, f"what answers at {address} is not a Ray cluster (its head listens on 6379, unless told otherwise)")
 
 
-def _handle(handler: Any) -> None:
-    """Have SIGTERM handled so, where that may be said."""
+def _handle_sigterm(handler: Any) -> None:
+    """Set the handler of SIGTERM, in the one thread in which that is allowed."""
     if handler is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
+
+
+def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_rounds: Callable[[int], None]) -> Outcomes:
+    """Execute each run as a task with the CPUs and GPUs that it needs; the data go to each node once."""
+    if not runs:
+        return
+    with cluster.connected() as ray, _token(store) as token:
+        _check_room(ray, runs)
+        data = {source: ray.put(to_arrays(source.load())) for source in dict.fromkeys(run.source for run in runs)}
+        task = ray.remote(max_retries=RETRIES)(execute_as_task)
+
+        def submit(run: Run, wait: bool) -> Any:
+            cpus, gpus, memory = _needs(run)
+            kind = torch.device(run.device).type  # whatever device Ray gives it
+            sent = run if run.device == kind else replace(run, device=kind)
+            assert sent.digest == run.digest  # computed now, as it depends on the files here, it is sent along
+            name = f"{run.attack.name} {run.aggregator.name}"
+            needs = task.options(num_cpus=cpus, num_gpus=gpus, memory=memory, name=name)
+            return needs.remote(sent, data[run.source], str(token), wait)
+
+        waiting: dict[Any, Run] = {}
+        rounds = 0
+        try:
+            waiting.update((submit(run, False), run) for run in runs)
+            while waiting:
+                ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=POLL)
+                for reference in ready:
+                    run = waiting.pop(reference)
+                    outcome: Status | Exception
+                    try:
+                        result = ray.get(reference)
+                        if not isinstance(result, Status):  # the files of a worker that does not see the store
+                            store.adopt(run.digest, result)
+                        outcome = result if isinstance(result, Status) else Status.DONE
+                    except Exception as error:
+                        outcome = _reason(error, ray)
+                    if outcome is Status.ELSEWHERE:
+                        waiting[submit(run, True)] = run  # it comes last
+                        continue
+                    rounds += run.rounds if outcome is Status.DONE else 0
+                    yield run, outcome
+                on_rounds(rounds)
+        except BaseException:
+            for reference in reversed(waiting):  # those that have not begun come last, and shall not begin now
+                ray.cancel(reference)
+            if waiting:
+                ray.wait(list(waiting), num_returns=len(waiting), timeout=GRACE)
+            raise
+
+
+def execute_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) -> Status | dict[str, str]:
+    """In a worker: execute the run into the store; where that is not visible, into a folder here, and return the files.
+
+    parts: the data set, as `to_arrays` gives it. token: the path of a file in the store.
+    """
+    for name, here in (("torch", torch.__version__), ("numpy", np.__version__)):
+        wanted = run.content[name]
+        check(
+            here == wanted, f"a worker has {name} {here}, where the command started it is {wanted}: results may differ"
+        )
+    run.source.load(lambda: from_arrays(*parts))
+    shared = Path(token).exists()
+    store = Store(Path(token).parent.parent if shared else _own_folder())
+    status = execute(run, store, on_round=lambda metrics: None, wait=wait)
+    if shared or status is Status.ELSEWHERE:
+        return status
+    files = store.files(run.digest)
+    shutil.rmtree(store.runs / run.digest)
+    return files
+
+
+def _reason(raised: Exception, ray: Any) -> Exception:
+    """Return why a task failed: what the run raised, or else what happened to it."""
+    if not isinstance(raised, ray.exceptions.RayError):
+        return raised
+    lines, cause = str(raised).strip().splitlines(), getattr(raised, "cause", None)
+    if lines[-1].startswith(UNKNOWN) and not isinstance(cause, (ImportError, AttributeError)):
+        return InputError(f"a worker cannot import what the run needs ({lines[-1]}): see PYTHONPATH on its machine")
+    if isinstance(raised, ray.exceptions.RayTaskError):
+        return cause if isinstance(cause, Exception) else raised
+    return InputError(f"Ray gave it up after {RETRIES} more attempts (out of memory?): {lines[0]}")
+
+
+def _needs(run: Run) -> tuple[int, int, int]:
+    """Return the CPUs, the GPUs and the bytes of memory of a run."""
+    return run.threads, int(torch.device(run.device).type == "cuda"), estimate(run).total
+
+
+def _check_room(ray: Any, runs: Iterable[Run]) -> None:
+    """Raise InputError if no node can hold one of the runs: Ray would wait for one for ever."""
+    kinds = ("CPU", "GPU", "memory")
+    nodes = [[node["Resources"].get(kind, 0) for kind in kinds] for node in ray.nodes() if node["Alive"]]
+    for needed in sorted({_needs(run) for run in runs}, reverse=True):
+        cpus, gpus, memory = needed
+        fits = any(all(has >= wants for has, wants in zip(node, needed, strict=True)) for node in nodes)
+        wanted = f"threads = {cpus}{' and a GPU' if gpus else ''}, and {memory / 1e9:.1f} GB of memory"
+        most, _, room = map(max, zip(*nodes, strict=True)) if nodes else (0, 0, 0)
+        largest = f"the largest has {most:g} CPUs, or {room / 1e9:.1f} GB"
+        check(fits, f"no node of the Ray cluster can hold a run with {wanted}: {largest}")
+
+
+@contextmanager
+def _token(store: Store) -> Iterator[Path]:
+    """Make an empty file in the store, under a name that no other has: who sees it shares the folder."""
+    for old in store.runs.glob(".token.*"):  # a command that was killed has left it
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > EXPIRY:
+                old.unlink()
+    token = store.runs.resolve() / f".token.{secrets.token_hex(16)}"
+    token.touch()
+    try:
+        yield token
+    finally:
+        token.unlink(missing_ok=True)
+
+
+def _own_folder() -> Path:
+    """Return a worker's own results, where it does not see the store: the next attempt on its machine goes on there."""
+    folder = Path(tempfile.gettempdir()) / f"gradskew-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    check(ours, f"{str(folder)!r} is not a folder of this user alone")
+    return folder

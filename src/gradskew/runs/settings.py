@@ -38,7 +38,7 @@ COMMON: Mapping[str, Any] = {
 
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
-    """The settings in a TOML file, as the text that the command line would have taken."""
+    """Return the settings in a TOML file, as the text that the command line takes."""
     try:
         content = tomllib.loads(path.read_text())
     except OSError as error:
@@ -62,7 +62,7 @@ def _text(key: str, value: Any) -> str:
 
 
 def make_runs(given: Mapping[str, Any]) -> list[Run]:
-    """The grid of runs that the options ask for; an option that is missing or None has its default."""
+    """Return the grid of runs for these options; one that is missing or None has its default."""
     chosen = {key: value for key, value in given.items() if value is not None}
     dataset, folder = str(chosen.get("dataset", COMMON["dataset"])), chosen.get("data")
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
@@ -95,7 +95,7 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
 
 
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
-    """The attacks, rules and seeds that the options name; none where one is missing or None, but for the seed 0."""
+    """Return the attacks, rules and seeds that the options name: none where one is None or missing, but the seed 0."""
     options = {"preset": COMMON["preset"], "seeds": COMMON["seeds"]}
     options |= {key: value for key, value in given.items() if value is not None}
     check_preset(options["preset"])
@@ -123,7 +123,7 @@ def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Par
 
 
 def _pictures(text: str | None) -> tuple[int, ...] | None:
-    """`0,30` names rounds, counted from 0; `none` is none of them."""
+    """Return the rounds, counted from 0, that a text such as `0,30` names; none for `none`, None for None."""
     if text is None or text == "none":
         return None if text is None else ()
     parts = split_list(text, "pictures")
@@ -133,7 +133,7 @@ def _pictures(text: str | None) -> tuple[int, ...] | None:
 
 
 def _seeds(text: str) -> list[int]:
-    """`3` means 0, 1, 2; a list names the seeds: `0,7`, or `7,` for one."""
+    """Return the seeds that a text names: 0, 1, 2 for `3`; a list names them, such as `0,7`, or `7,` for one."""
     parts = split_list(text.removesuffix(","), "seeds")
     wrong = InputError(f"seeds is a count, or a comma-separated list of whole numbers, not {text!r}")
     if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ..core.errors import InputError, check, warn
-from ..core.files import is_sha256, make, read, write
+from ..core.files import is_sha256, make_folder, read, write
 from ..core.machine import peak
 from ..core.names import canonical
 from ..federation.memory import estimate
@@ -26,7 +26,7 @@ from ..federation.run import Run
 from ..federation.schema import TIMING
 from ..federation.snapshot import Snapshot
 from ..skew import Picture
-from .lease import FILE, Lease, owned, silent
+from .lock import locked
 from .record import Record
 
 LARGEST = 256 << 20  # bytes of a record that we are willing to read
@@ -47,7 +47,7 @@ class Store:
     def prepare(self) -> None:
         """Make the folder; one clear error if nothing can be written there."""
         try:
-            make(self.runs)
+            make_folder(self.runs)
             with tempfile.TemporaryFile(dir=self.runs):
                 pass
         except OSError as error:
@@ -86,7 +86,7 @@ class Store:
     def adopt(self, digest: str, files: Mapping[str, str]) -> Record:
         """Store the files of a finished run, of which the record is the last: it appears whole or not at all.
 
-        The first record stays, should two processes have played the run: they are equal, or a line says that they are
+        The first record stays, should two processes have executed the run: they are equal, or a line says that they are
         not. Returns the record that is stored.
         """
         return self._keep(digest, Record.from_json(files[RECORD]), files)
@@ -95,7 +95,7 @@ class Store:
         folder = self.runs / digest
         size = len(files[RECORD]) >> 20
         check(size < LARGEST >> 20, f"its record has {size} MB, too many to be read again: fewer rounds, or no lens")
-        make(folder)
+        make_folder(folder)
         first = self.load(digest)
         if first is None:
             if self._written(folder, files):
@@ -105,7 +105,7 @@ class Store:
             raise InputError(f"{str(folder / RECORD)!r} is in the way of the record: remove it")
         if first.to_json() != files[RECORD]:
             write(folder / SECOND, files[RECORD])
-            differ = f"{folder} was played twice, with different results (on another kind of processor?)"
+            differ = f"{folder} was run twice, with different results (on another kind of processor?)"
             warn(f"gradskew: {differ}: the first stays, the second is in {SECOND}")
         return first
 
@@ -126,7 +126,7 @@ class Store:
     def save_checkpoint(self, digest: str, snapshot: Snapshot) -> None:
         """Store how far a run is, in place of what was stored before."""
         folder = self.runs / digest
-        make(folder)
+        make_folder(folder)
         write(folder / CHECKPOINT, snapshot.to_bytes(digest))
 
     def load_checkpoint(self, digest: str) -> Snapshot | None:
@@ -145,22 +145,18 @@ class Store:
         _set_aside(self.runs / digest / CHECKPOINT, error)
 
     def tidy(self, digest: str) -> None:
-        """The run is finished: its checkpoint goes, and what processes that were killed have left half written.
-
-        Others may wait for the run, and write leases of their own: only old ones go. What is no file stays.
-        """
+        """Remove the checkpoint of a finished run, and what processes that were killed have left half written."""
         folder = self.runs / digest
-        for path in (folder / CHECKPOINT, folder / FILE, *folder.glob(".*")):
-            with suppress(OSError):
-                if not path.name.startswith((FILE, f".{FILE}.")) or silent(path):
-                    path.unlink()
+        for path in (folder / CHECKPOINT, *folder.glob(".*")):
+            with suppress(OSError):  # what is no file stays
+                path.unlink()
 
-    def owned(self, digest: str, *, wait: bool = False) -> AbstractContextManager[Lease | None]:
-        """The lease of a run if this process alone may play it, of all that share the store: see `leases.owned`."""
-        return owned(self.runs, digest, wait=wait)
+    def locked(self, digest: str, *, wait: bool = False) -> AbstractContextManager[bool]:
+        """Lock a run, of all processes on this host that share the store: see `lock.locked`."""
+        return locked(self.runs, digest, wait=wait)
 
     def timing(self, digest: str) -> dict[str, Any]:
-        """What was noted on how a run was played: seconds, memory, host; empty if that is lost."""
+        """Return what was noted on the execution of a run: seconds, memory, host; empty if that is lost."""
         content = self._beside(digest, "timing.json", LARGEST_TIMING)
         known = content if isinstance(content, dict) else {}
         return {key: known[key] for key, kind in TIMING.items() if key in known and kind(known[key])}

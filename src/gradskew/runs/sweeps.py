@@ -1,4 +1,4 @@
-"""A grid of runs; what is stored already is not run again."""
+"""Grids of runs, and sweeps over them: what is stored already is not run again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import math
 import operator
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 from ..aggregators import Aggregator
 from ..attacks import Attack
@@ -20,19 +22,19 @@ from ..federation.computing import computing
 from ..federation.memory import check_fits
 from ..federation.rounds import Federation
 from ..federation.run import Run
-from .play import Played
-from .players import play_all
-from .ray import Cluster
+from .execution import Outcomes, Status, execute
+from .processes import run_in_processes
+from .ray import Cluster, run_on_cluster
 from .record import Record
 from .store import Store
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a user may have of it
-MEASURED, MEASURED_SECONDS = 5, 1.0  # rounds that an estimate plays at most, and after how long it starts no other
+MEASURED, MEASURED_SECONDS = 5, 1.0  # the most rounds of an estimate, and after how long it starts no other
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is, of what it had to do: runs that were stored already do not count."""
+    """How far a sweep is, in runs and rounds: those that were stored already do not count."""
 
     done: int
     runs: int
@@ -40,16 +42,16 @@ class Progress:
     rounds: int
 
 
-class Unplayed(InputError):
+class FailedRuns(InputError):
     """Runs failed, each from its error; the message is on the first."""
 
     def __init__(self, failures: Sequence[tuple[Run, Exception]]):
         self.failures = list(failures)
-        super().__init__(f"{self.of(failures)}; the other runs are stored")
+        super().__init__(f"{self.describe(failures)}; the other runs are stored")
 
     @staticmethod
-    def of(failures: Sequence[tuple[Run, Exception]]) -> str:
-        """What to say of some of them: the first, and how many more there are."""
+    def describe(failures: Sequence[tuple[Run, Exception]]) -> str:
+        """Describe some of them: the first, and how many more failed."""
         run, error = failures[0]
         kind = "" if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: "
         others = len(failures) - 1
@@ -57,13 +59,14 @@ class Unplayed(InputError):
         return f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}: {kind}{error}{more}"
 
 
-Report = Callable[[Progress], None]
+OnBegin = Callable[[Sequence[Run]], None]
+OnProgress = Callable[[Progress], None]
 
 
 def grid(
     base: Run, *, attacks: Iterable[Attack], aggregators: Iterable[Aggregator], seeds: Iterable[int] = (0,)
 ) -> list[Run]:
-    """The product of attacks, rules and seeds, all else as in `base`."""
+    """Return the product of attacks, rules and seeds, all else as in `base`."""
     rules, numbers = list(aggregators), [operator.index(seed) for seed in seeds]
     return [
         replace(base, attack=attack, aggregator=rule, seed=seed)
@@ -78,85 +81,123 @@ def sweep(
     out: Path | str,
     *,
     workers: int | Cluster = 1,
-    begin: Callable[[Sequence[Run]], None] = lambda left: None,
-    report: Report = lambda progress: None,
+    on_begin: OnBegin = lambda runs_left: None,
+    on_progress: OnProgress = lambda progress: None,
 ) -> list[Record]:
-    """Play all runs that `out` does not hold yet, of which `begin` is told; returns the records of all, in order.
+    """Execute all runs that `out` does not hold yet; returns the records of all, in order.
 
-    One at a time: in a second thread of the process it waits until the first has ended.
     workers: processes, or a Ray cluster. One computes in this process; more start others, so a script needs the usual
-    `if __name__ == "__main__"`. Raises Unplayed, from the first error, if runs fail, after all others have finished.
+    `if __name__ == "__main__"`. `on_begin` is given the runs that are left, once; `on_progress` how far the sweep is,
+    after each round or several times a second. One sweep at a time: in a second thread of the process it waits until
+    the first has ended. Raises FailedRuns, from the first error, if runs fail, after all others have finished.
     """
     if not isinstance(workers, Cluster):
         check_number("workers", workers, at_least=1, whole=True)
-    with _one_at_a_time:
-        return _sweep(runs, Store(out), workers, begin, report)
+    with _one_sweep:
+        return _sweep(runs, Store(out), workers, on_begin, on_progress)
 
 
-_one_at_a_time = threading.RLock()  # what a process has locked, it has locked for all of its threads
+_one_sweep = threading.RLock()  # the kernel's locks and torch's settings belong to a process, not to a thread
 
 
 def _sweep(
-    runs: Sequence[Run],
-    store: Store,
-    workers: int | Cluster,
-    begin: Callable[[Sequence[Run]], None],
-    report: Report,
+    runs: Sequence[Run], store: Store, workers: int | Cluster, on_begin: OnBegin, on_progress: OnProgress
 ) -> list[Record]:
     store.prepare()
     unique = {run.digest: run for run in runs}  # one spec may be written in several ways
-    found = {record.digest: record for record in stored(list(unique.values()), store)}
-    left = [run for digest, run in unique.items() if digest not in found]
-    for digest in found:
-        store.tidy(digest)  # of a process that was killed after it had stored the run
+    records = {record.digest: record for record in stored(list(unique.values()), store)}
+    left = [run for digest, run in unique.items() if digest not in records]
+    for digest in records:
+        store.tidy(digest)  # after a process that was killed when it had stored the run
     if isinstance(workers, Cluster):
         if left:
             workers.check()
     else:
         workers = max(1, min(workers, len(unique)))  # the last of many runs shall not end this process either
         check_fits(left, min(workers, max(1, len(left))))
-    begin(left)
-    total = sum(run.rounds for run in left)
+    on_begin(left)
+    done = rounds = 0
     elsewhere: list[Run] = []  # stored by other processes in the meantime
     failures: dict[str, Exception] = {}
 
-    def tell(done: int, rounds: int) -> None:
-        others = sum(run.rounds for run in elsewhere)
-        report(Progress(done - len(elsewhere), len(left) - len(elsewhere), rounds, total - others))
+    def on_rounds(count: int) -> None:
+        nonlocal rounds
+        rounds = count
+        mine = sum(run.rounds for run in left) - sum(run.rounds for run in elsewhere)
+        on_progress(Progress(done, len(left) - len(elsewhere), rounds, mine))
 
-    tell(0, 0)
-    with closing(play_all(left, store, workers, tell)) as outcomes:
+    on_rounds(0)
+    with closing(_execute_all(left, store, workers, on_rounds)) as outcomes:
         for run, outcome in outcomes:
-            if isinstance(outcome, OSError) and outcome.errno in FULL:  # the others would be played for nothing
+            if isinstance(outcome, OSError) and outcome.errno in FULL:  # the others would be computed for nothing
                 raise InputError(f"{outcome}; make room: the same command goes on from the stored runs") from outcome
             if isinstance(outcome, Exception):
                 failures[run.digest] = outcome
-            elif outcome is Played.BEFORE:
+            if outcome is Status.STORED:
                 elsewhere.append(run)
+            else:
+                done += 1
+            on_rounds(rounds)
     if failures:  # in the order of the runs, whichever ended first
         failed = [(run, failures[run.digest]) for run in left if run.digest in failures]
-        raise Unplayed(failed) from failed[0][1]
-    found |= {record.digest: record for record in stored(left, store)}
-    gone = len(unique) - len(found)
-    check(not gone, f"{gone} records are gone from {store.runs}: run it again")
-    return [found[run.digest] for run in runs]
+        raise FailedRuns(failed) from failed[0][1]
+    records |= {record.digest: record for record in stored(left, store)}
+    missing = len(unique) - len(records)
+    check(not missing, f"{missing} records are gone from {store.runs}: run it again")
+    return [records[run.digest] for run in runs]
+
+
+def _execute_all(
+    runs: Sequence[Run], store: Store, workers: int | Cluster, on_rounds: Callable[[int], None]
+) -> Outcomes:
+    """Execute runs here, in processes or on a cluster; gives each when it has ended, with what became of it.
+
+    `on_rounds` is given the number of rounds that are done, of all runs.
+    """
+    if isinstance(workers, Cluster):
+        return run_on_cluster(runs, store, workers, on_rounds)
+    if workers == 1 or not runs:
+        return _run_here(runs, store, on_rounds)
+    return run_in_processes(runs, store, workers, on_rounds)
+
+
+def _run_here(runs: Sequence[Run], store: Store, on_rounds: Callable[[int], None]) -> Outcomes:
+    rounds = 0
+
+    def on_round(metrics: dict[str, Any]) -> None:
+        nonlocal rounds
+        rounds += 1
+        on_rounds(rounds)
+
+    waiting = deque((run, False) for run in runs)  # each with whether to wait for another process that executes it
+    while waiting:
+        run, wait = waiting.popleft()
+        outcome: Status | Exception
+        try:
+            outcome = execute(run, store, on_round=on_round, wait=wait)
+        except Exception as error:
+            outcome = error
+        if outcome is Status.ELSEWHERE:
+            waiting.append((run, True))  # it comes last
+        else:
+            yield run, outcome
 
 
 def stored(runs: Sequence[Run], out: Store | Path | str) -> list[Record]:
-    """The records of those of the runs that `out` holds, in order."""
+    """Return the records of those of the runs that `out` holds, in order."""
     store = out if isinstance(out, Store) else Store(out)
     return [record for run in runs if (record := store.load(run.digest)) is not None]
 
 
 def estimated_seconds(runs: Sequence[Run], workers: int = 1) -> float:
-    """How long the runs will take if nothing else runs: rounds of three of them, first, middle and last, played now."""
+    """Estimate how long the runs will take, by measuring rounds of three of them now: the first, a middle, the last."""
     sample = {run.digest: run for run in (runs[0], runs[len(runs) // 2], runs[-1])}.values()
     each = fmean(seconds_of_a_round(run) for run in sample)
     return each * sum(run.rounds for run in runs) * math.ceil(len(runs) / workers) / len(runs)
 
 
 def seconds_of_a_round(run: Run) -> float:
-    """The median of a few rounds, of which the first warms up and does not count; none is started after a second."""
+    """Return the median seconds of a few rounds, without the first, which warms up; none starts after a second."""
     with computing(run):
         federation = Federation(run)
         times: list[float] = []

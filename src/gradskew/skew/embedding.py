@@ -22,7 +22,7 @@ NEIGHBOURS = 5  # scikit-learn's default
 ROUNDING = 1e-12  # times the largest squared distance: rows that are not farther apart count as equal
 METHODS = ("lle", "pca")
 MAX_COORDINATE = 1e100  # so that sums and differences are finite
-MOST = 1000  # rows of a picture, as the time of both methods grows with their cube
+MAX_ROWS = 1000  # rows of a picture, as the time of both methods grows with their cube
 
 Point = tuple[float, float]
 
@@ -51,7 +51,7 @@ class Picture:
             check_number("a coordinate", x, at_least=-MAX_COORDINATE, at_most=MAX_COORDINATE)
             check_number("a coordinate", y, at_least=-MAX_COORDINATE, at_most=MAX_COORDINATE)
         good = 0 < len(self.honest) == len(self.skewed) and all(type(each) is bool for each in self.skewed)
-        check(len(self.honest) + len(self.byzantine) <= MOST, f"a picture has at most {MOST} rows")
+        check(len(self.honest) + len(self.byzantine) <= MAX_ROWS, f"a picture has at most {MAX_ROWS} rows")
         check(good, "there must be at least one honest point, and skewed must be true or false for each")
 
     def to_json(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def pictures(
     picture is made by a method for which too few of the rows are distinct.
     """
     n = rows.n
-    if n > MOST:
+    if n > MAX_ROWS:
         return
     distances = _squared_distances(rows, byzantine, aggregate)
     for method in METHODS:

@@ -82,7 +82,7 @@ class Estimate:
         return f"{self.value:.2f}" + ("" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]")
 
 
-def averaged(estimates: Iterable[Estimate | None]) -> Estimate | None:
+def mean_estimate(estimates: Iterable[Estimate | None]) -> Estimate | None:
     """Return the means of the numbers, and of the ends of the intervals, that are not None; None if all numbers are."""
     known = [each for each in estimates if each is not None]
     if not known:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from markupsafe import Markup
 
 from ...runs.record import Record
 from ...skew import Picture
-from ..lens import Lens
-from ..table import Cell, Table
+from ..standing import Cell
+from ..table import Table
 from . import svg
-from .findings import Lenses, average, class_accuracies, largest
+from .findings import class_accuracies
 from .parts import Figure, Series, by_round, of_lenses, plane
 
 
@@ -27,38 +28,34 @@ class Opened:
     figures: Sequence[Figure]
 
 
-def open_cell(
-    table: Table, anchor: str, key: tuple[str, str], lenses: Lenses, pictures: Mapping[str, Sequence[Picture]]
-) -> Opened:
+def open_cell(table: Table, anchor: str, key: tuple[str, str], pictures: Mapping[str, Sequence[Picture]]) -> Opened:
     """Open the cell of an attack and a rule (key); it has figures of the lens only where its records have them."""
     attack, rule = key
-    cell, usual = table.cells[key], table.cells.get(("none", rule))
-    reference = None if attack == "none" or usual is None else usual.records[0]
-    grey = " Grey: without an attack." if reference else ""
-    figures = [(_accuracy(cell.records, reference), f"Test accuracy in %, by round.{grey}")]
-    of_cell = [lenses[record.digest] for record in cell.records]
-    if any(lens.rounds for lens in of_cell):
-        named = [(_seed(lens.record), lens) for lens in of_cell]
-        figures += of_lenses(named, lenses[reference.digest] if reference else None)
-        figures += _of_the_clients(cell, usual if reference else None, of_cell[0], lenses)
+    cell, usual = table.cells[key], None if attack == "none" else table.cells.get(("none", rule))
+    grey = " Grey: without an attack." if usual else ""
+    figures = [(_accuracy(cell, usual), f"Test accuracy in %, by round.{grey}")]
+    if any(lens.rounds for lens in cell.lenses):
+        named = [(_seed(lens.record), lens) for lens in cell.lenses]
+        figures += of_lenses(named, usual.lenses[0] if usual else None)
+        figures += _of_the_clients(cell, usual)
         figures += [_picture(picture) for picture in pictures.get(cell.records[0].digest, ())]
     else:
-        share, distance = (_metric(cell.records, metric) for metric in ("byzantine_share", "distance"))
+        share, distance = (_metric(cell, metric) for metric in ("byzantine_share", "distance"))
         figures += [
             (by_round("Byzantine share", share, low=0), "Byzantine rows' share of the weight."),
             (by_round("Distance", distance, low=0), "Distance of the aggregate from the honest mean."),
         ]
-    return Opened(anchor, attack, rule, _summary(cell, lenses), [(chart, text) for chart, text in figures if chart])
+    return Opened(anchor, attack, rule, _summary(cell), [(chart, text) for chart, text in figures if chart])
 
 
-def _summary(cell: Cell, lenses: Lenses) -> str:
+def _summary(cell: Cell) -> str:
     parts = [f"accuracy {cell.text} %"]
     share = cell.average("byzantine_share")
     if share is not None:
         parts.append(f"Byzantine share of the weight {100 * share:.0f} %")
-    kappa, most = average(cell, lenses, "kappa"), largest(cell, lenses, "kappa")
-    if kappa is not None and most is not None:
-        parts.append(f"kappa {kappa:.2f} on average, {most:.2f} at most")
+    kappas = cell.series("kappa")
+    if kappas:
+        parts.append(f"kappa {fmean(kappas):.2f} on average, {max(kappas):.2f} at most")
     return "; ".join(parts)
 
 
@@ -66,22 +63,22 @@ def _seed(record: Record) -> str:
     return f"seed {record.spec['seed']}"
 
 
-def _accuracy(records: Sequence[Record], reference: Record | None) -> Markup:
+def _accuracy(cell: Cell, usual: Cell | None) -> Markup:
     def tested(name: str, record: Record) -> Series:
         rounds = [(m["round"], m["accuracy"]) for m in record.rounds if m["accuracy"] is not None]
         return name, [number for number, _ in rounds], [accuracy for _, accuracy in rounds]
 
-    alone = None if reference is None else tested("without an attack", reference)
-    return by_round("Test accuracy by round", [tested(_seed(record), record) for record in records], alone)
+    alone = None if usual is None else tested("without an attack", usual.records[0])
+    return by_round("Test accuracy by round", [tested(_seed(record), record) for record in cell.records], alone)
 
 
-def _metric(records: Sequence[Record], metric: str) -> list[Series]:
-    return [(_seed(each), [m["round"] for m in each.rounds], [m[metric] for m in each.rounds]) for each in records]
+def _metric(cell: Cell, metric: str) -> list[Series]:
+    return [(_seed(each), [m["round"] for m in each.rounds], [m[metric] for m in each.rounds]) for each in cell.records]
 
 
-def _of_the_clients(cell: Cell, usual: Cell | None, lens: Lens, lenses: Lenses) -> list[Figure]:
+def _of_the_clients(cell: Cell, usual: Cell | None) -> list[Figure]:
     """Draw which honest clients are shut out, and the accuracy by class."""
-    figures = []
+    figures, lens = [], cell.lenses[0]
     clients = list(lens.shut_out_rates)
     if clients and any(lens.shut_out_rates.values()):
         place = {client: row for row, client in enumerate(clients)}
@@ -93,7 +90,7 @@ def _of_the_clients(cell: Cell, usual: Cell | None, lens: Lens, lenses: Lenses) 
         named = ", ".join(f"{client} ({100 * lens.shut_out_rates[client]:.0f} %)" for client in often)
         caption = f"Honest clients (down) shut out, by round (across). Most often: {named} of the rounds."
         figures.append((chart, caption))
-    attacked, before = class_accuracies(cell, lenses), class_accuracies(usual, lenses)
+    attacked, before = class_accuracies(cell), class_accuracies(usual)
     if attacked:
         references = before or [None] * len(attacked)
         pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(references, attacked, strict=True))]

@@ -6,17 +6,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, median
+from statistics import median
 from typing import Any, ClassVar
 
 from ...runs.record import Record
 from ...skew import Picture
 from ..export import latex, markdown, results_csv
 from ..lens import Lens
+from ..standing import Cell
 from ..table import CELL, Panel, Table, count, with_options
-from ..verdict import advice, remarks, standings, verdict
+from ..verdict import advice, remarks, verdict
 from .cells import Opened, open_cell
-from .findings import Comparison, Finding, average, comparison, findings, hardest_attack
+from .findings import Comparison, Finding, comparison, findings, hardest_attack
 from .skew import HonestSkew
 
 SHADES = 17  # levels of colour in the style sheet
@@ -42,17 +43,13 @@ class Section:
     pictures: Mapping[str, Sequence[Picture]]
     command: Callable[[Sequence[Record]], str | None]
 
-    @cached_property
-    def lenses(self) -> dict[str, Lens]:
-        return {record.digest: Lens(record) for record in self.table.records}
-
     @property
     def has_lens(self) -> bool:
-        return any(lens.rounds for lens in self.lenses.values())
+        return any(lens.rounds for cell in self.table.cells.values() for lens in cell.lenses)
 
     @property
     def verdict(self) -> list[str]:
-        return [*filter(None, [advice(standings(self.table))]), *verdict(self.table)]
+        return [*filter(None, [advice(self.table.ranked)]), *verdict(self.table)]
 
     @property
     def remarks(self) -> list[str]:
@@ -61,11 +58,8 @@ class Section:
     @cached_property
     def panels(self) -> list[Panel]:
         panels = self.table.panels()
-        entries = {}
-        for key, cell in self.table.cells.items():
-            value = average(cell, self.lenses, "kappa")
-            if value is not None:
-                entries[key] = (f"{value:.2f}", value)
+        kappas = {key: cell.lens_average("kappa") for key, cell in self.table.cells.items()}
+        entries = {key: (f"{kappa:.2f}", kappa) for key, kappa in kappas.items() if kappa is not None}
         title = "Empirical kappa, mean over rounds: 1 is as far off as a typical honest client"
         return [*panels, Panel(title, self.table.rules, entries)] if entries else panels
 
@@ -93,22 +87,22 @@ class Section:
 
     @property
     def findings(self) -> list[Finding]:
-        return findings(self.table, self.lenses)
+        return findings(self.table)
 
     @property
     def comparison(self) -> Comparison | None:
-        return comparison(self.table, self.lenses)
+        return comparison(self.table)
 
     @property
     def cells(self) -> list[Opened]:
-        return [open_cell(self.table, self.anchor(*key), key, self.lenses, self.pictures) for key in self.table.cells]
+        return [open_cell(self.table, self.anchor(*key), key, self.pictures) for key in self.table.cells]
 
     @cached_property
     def skew(self) -> HonestSkew:
         """The skew of the honest updates, measured in the runs that show it best."""
         honest = self.table.honest
         rule, attack = honest[0].spec["aggregator_name"], _under(honest[0].spec["attack_name"])
-        lenses = [self.lenses[record.digest] for record in honest]
+        lenses = [Lens(record) for record in honest]
         where = f"the runs of {rule} {attack}, {count(len(honest), 'seed')}"
         return HonestSkew(lenses, where, self._picture)
 
@@ -126,10 +120,9 @@ class Section:
         """All runs: anchor of the cell, attack, rule, seed, accuracies, kappas, Byzantine weight, shut out."""
         rows = []
         for record in self.table.records:
-            spec, lens = record.spec, self.lenses[record.digest]
-            share, most = record.average("byzantine_share"), [None, *lens.series("kappa_max")][-1]
-            percent = None if share is None else 100 * share
-            numbers = (_mean(lens.series("kappa")), most, percent, _mean(lens.series("shut_out")))
+            spec, run, share = record.spec, Cell([record]), record.average("byzantine_share")
+            numbers = [run.lens_average("kappa"), max(run.series("kappa"), default=None)]
+            numbers += [None if share is None else 100 * share, run.lens_average("shut_out")]
             texts = ["–" if value is None else f"{value:.2f}" for value in numbers]
             accuracies = [f"{record.accuracy:.2f}", f"{record.best_accuracy:.2f}"]
             names = [spec["attack_name"], spec["aggregator_name"]]
@@ -173,8 +166,3 @@ class Section:
 
 def _under(attack: str) -> str:
     return "without attack" if attack == "none" else f"under {attack}"
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
-from ...federation.schema import LEAST
+from ...federation.metrics import LEAST
 
 WIDTH, HEIGHT = 320, 170
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 8, 22  # around the plot

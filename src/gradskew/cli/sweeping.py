@@ -1,4 +1,4 @@
-"""What the commands that play runs have in common: how to play them, the progress, the failures."""
+"""What the commands that run sweeps have in common: the workers, the progress, the failures."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Played:
-    """The records that there are, one sentence on the work, the error if a run failed, and all that failed."""
+class Swept:
+    """The stored records of a sweep, a sentence on the work, its first error if there is one, and all failed runs."""
 
     records: list[Record]
     summary: str
@@ -31,7 +31,7 @@ class Played:
 
     @contextmanager
     def published(self) -> Iterator[None]:
-        """Inside, files are written. Where that fails and runs have failed too, both are said."""
+        """Inside, files are written. Where that fails and runs have failed too, report both."""
         try:
             yield
         except OSError as error:
@@ -40,8 +40,8 @@ class Played:
             warn(f"gradskew: {error}")
 
 
-def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
-    """Who plays: so many processes, or the Ray that --engine names; what is left there is how clients train."""
+def choose_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
+    """Return the number of processes, or the Ray cluster that --engine names; the way to train stays in the options."""
     address, engine = options.pop("address"), options["engine"]
     named = [] if engine is None else split_list(engine, "engine")
     training = [name for name in named if name != "ray"]
@@ -50,34 +50,43 @@ def take_workers(options: dict[str, Any], workers: int | None) -> int | Cluster 
     if "ray" not in named:
         check(address is None, "--address is of a Ray cluster: it belongs to --engine ray")
         return workers
-    from ..core.machine import cores
     from ..runs.ray import Cluster
 
-    if address is not None:
-        check(workers is None, "--workers is of this machine; on a cluster, Ray decides how many runs it plays at once")
-        return Cluster(address)
-    return Cluster(cpus=cores() if workers is None else workers * (options["threads"] or 1))
+    check(workers is None, "--workers is of this machine; on a cluster, Ray decides how many runs it executes at once")
+    return Cluster("auto" if address is None else address)
 
 
-def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | None, *, estimate: bool = False) -> Played:
-    """Play the runs that `out` lacks, with a live line; Ctrl-C says how to go on and ends the program.
+def run_sweep(
+    task: str,
+    runs: Sequence[Run],
+    out: Path,
+    workers: int | Cluster | None,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    estimate: bool = False,
+) -> Swept:
+    """Execute the runs that `out` lacks, with a live line; Ctrl-C says how to go on and ends the program.
 
-    estimate: first measure a round of a missing run, and say how long all will take.
+    shard: (I, N) for the I-th of N parts of the runs; the records are those of all runs that are stored. estimate:
+    first measure a round of a missing run, and say how long all will take.
     """
     from ..core.machine import cores
     from ..report.table import count
     from ..report.terminal import ProgressLine
     from ..runs.ray import Cluster
-    from ..runs.sweeps import Unplayed, stored, sweep
+    from ..runs.sweeps import FailedRuns, stored, sweep
 
     if workers is None:
         workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
-
     where = str(workers) if isinstance(workers, Cluster) else count(workers, "worker")
+    number, parts = shard
+    mine = runs[number - 1 :: parts]
+    if parts > 1:
+        task = f"{task}, shard {number}/{parts} of {count(len(runs), 'run')}"
 
     def begin(left: Sequence[Run]) -> None:
-        announce(task, runs, len(left), f", {where} -> {out}")
-        if isinstance(workers, Cluster):  # Ray knows how many it plays at once, and does not tell
+        announce(task, mine, len(left), f", {where} -> {out}")
+        if isinstance(workers, Cluster):  # Ray decides how many it executes at once
             announce_memory(left, None)
             return
         announce_memory(left, min(workers, len(left)))
@@ -88,24 +97,26 @@ def play(task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | Non
     with stoppable(out):
         try:
             with line:
-                records = sweep(runs, out, workers=workers, begin=begin, report=line)
+                records = sweep(mine, out, workers=workers, on_begin=begin, on_progress=line)
         except InputError as error:
-            failure, records = error, stored(runs, out)
-    failures = failure.failures if isinstance(failure, Unplayed) else []
-    return Played(records, line.summary(len(records), len(failures)), failure, failures)
+            failure = error
+        if failure is not None or parts > 1:
+            records = stored(runs, out)
+    failures = failure.failures if isinstance(failure, FailedRuns) else []
+    return Swept(records, line.summary(len(records), len(failures)), failure, failures)
 
 
 def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
-    """Say how many runs a task has, and how many of them are stored already."""
+    """Print how many runs a task has, and how many of them are stored already."""
     from ..report.table import count
 
-    said = f"{task}: {count(len(runs), 'run')} of {count(runs[0].rounds, 'round')}"
-    said += f", {len(runs) - left} stored" if left < len(runs) else ""
-    warn(said + how)
+    rounds = f" of {count(runs[0].rounds, 'round')}" if runs else ""
+    already = f", {len(runs) - left} stored already" if left < len(runs) else ""
+    warn(f"{task}: {count(len(runs), 'run')}{rounds}{already}{how}")
 
 
 def announce_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
-    """Say how much memory the runs will take; nothing if there is none. workers: None means on other machines."""
+    """Print how much memory the runs will take; nothing if there is none. workers: None means on other machines."""
     from ..federation.memory import summary
 
     if runs:
@@ -129,7 +140,7 @@ def stoppable(out: Path | None = None) -> Iterator[None]:
 
 
 def announce_time(runs: Sequence[Run], workers: int = 1) -> None:
-    """Say how long the runs will take; nothing if there is none, or if the first fails: then playing it will tell."""
+    """Print how long the runs will take; nothing if there is none, or if the first fails: the sweep reports that."""
     from ..report.terminal import duration
     from ..runs.sweeps import estimated_seconds
 

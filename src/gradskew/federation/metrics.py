@@ -1,0 +1,151 @@
+"""The metrics of a round as typed structs, compact since a table may be of thousands of runs. Imports no torch."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import cache
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from ..core.errors import check
+
+MOST = 10**9  # clients, rounds, images
+LEAST, LARGEST = 1e-100, 1e100  # of a measured number that is not 0: sums, ratios and squares of them are finite
+ROUNDING = 1e-6  # by which a share may exceed 1
+
+Whole = Annotated[int, Meta(ge=0, le=MOST)]
+Positive = Annotated[int, Meta(ge=1, le=MOST)]
+Measured = Annotated[float, Meta(ge=0, le=LARGEST)]  # and 0 or at least LEAST: see `_check_least`
+Projection = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Share = Annotated[float, Meta(ge=0, le=1 + ROUNDING)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+
+class Floats(array):  # type: ignore[type-arg]  # `array[float]` needs Python 3.12
+    """Numbers at 8 bytes each, equal to a list of the same numbers."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence | array) else NotImplemented
+
+
+class Fields(Struct, kw_only=True, eq=False, gc=False):
+    """Metrics that are read as a dictionary is. others: the metrics of another version, once `keep_others` was called.
+
+    gc: metrics are parsed from JSON, so they hold no cycles.
+    """
+
+    others: Any = ()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name in self.others:
+            return self.others[name]
+        value = getattr(self, name) if name in _known(type(self)) else UNSET
+        return default if value is UNSET else value
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.get(name, UNSET)
+        if value is UNSET:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> list[str]:
+        return [*(name for name in _known(type(self)) if getattr(self, name) is not UNSET), *self.others]
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(name, self[name]) for name in self]
+
+    def __eq__(self, other: object) -> bool:
+        return dict(self) == dict(other) if isinstance(other, Fields | Mapping) else NotImplemented
+
+    def keep_others(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keep what the content has beside the fields, and return it."""
+        self.others = {key: content[key] for key in content.keys() - _known(type(self))} or ()
+        return self.others or {}
+
+
+class Seen(Fields):
+    """What the lens measured in a round with an honest row: see `gradskew.skew.Skew` and `gradskew.skew.look`."""
+
+    f: Whole
+    skewed: Positive
+    spread: Measured
+    principal_share: Share
+    shift: Measured
+    density: Measured | None
+    towards: Sequence[Projection]  # as `Floats`
+    principal: Sequence[Projection]
+    kappa: Measured | None
+    kappa_bound: Measured | str | None  # "inf": JSON has no infinity
+    selected: Share | None
+    shut_out: list[Whole] | None
+    clients: list[Whole] | None
+    classes: list[Percent | None] | None
+
+    def __post_init__(self) -> None:
+        _check_least(self, "spread", "shift", "density", "kappa", "kappa_bound")
+        self.towards, self.principal = map(_compact, (self.towards, self.principal))
+        check(self.kappa_bound == "inf" or type(self.kappa_bound) is not str, "kappa_bound is no number")
+
+
+class Round(Fields):
+    """The metrics of a round. lens: missing without the lens, None in a round without an honest row."""
+
+    round: Whole
+    accuracy: Percent | None
+    rows: Whole
+    byzantine_rows: Whole
+    rejected: Whole
+    f: Whole
+    clamped: bool
+    stepped: bool
+    byzantine_share: Share | None
+    distance: Measured | None
+    attack: dict[str, Any]
+    rule: dict[str, Any]
+    lens: Seen | UnsetType | None = UNSET
+
+    def __post_init__(self) -> None:
+        _check_least(self, "distance")
+        check(type(self.attack.get("called")) is bool, "attack does not say whether it was called")
+
+
+@cache
+def _known(kind: type[Fields]) -> Set[str]:
+    """Return the names of the metrics that a struct has fields for, in their order."""
+    return dict.fromkeys(kind.__struct_fields__[:-1]).keys()  # `others` comes last, as the only field by keyword
+
+
+Metrics = Round | Mapping[str, Any]  # as read from a record, or as a simulation returns them
+
+
+def plain(metrics: Metrics) -> dict[str, Any]:
+    """Return metrics as dictionaries and lists, as JSON has them."""
+    return {key: _plain(value) for key, value in metrics.items()}
+
+
+def _compact(projections: Sequence[float]) -> Floats:
+    """Return projections as `Floats`; InputError for one that is too small."""
+    tiny = [value for value in projections if LEAST > value > -LEAST and value]
+    check(not tiny, f"a projection is below {LEAST}")
+    return Floats("d", projections)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fields):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return list(value) if isinstance(value, Floats) else value
+
+
+def _check_least(metrics: Fields, *names: str) -> None:
+    """Raise InputError for a number so small that a ratio by it, or its square, may leave the range of floats."""
+    for name in names:
+        value = getattr(metrics, name)
+        check(not isinstance(value, float) or value == 0 or value >= LEAST, f"{name} is below {LEAST}")
