@@ -399,3 +399,8 @@ def test_flower_is_too_new():
     for changed in (More, Another):
         with pytest.raises(InputError, match=r"flwr 9.0 has another Strategy interface: pip install 'flwr<=1.42'"):
             check_strategy(changed, "9.0")
+
+
+def test_a_rule_that_needs_what_flower_does_not_tell_is_refused_at_once():
+    with pytest.raises(InputError, match="fltrust needs the server's own update"):
+        Robust(FedAvg(), "nnm+fltrust", f=1)

@@ -63,15 +63,15 @@ class Meter:
             weights = recover_weights(step, rows)
         outcome = Outcome(value, weights)
         skew, lens = look(rows, scene.honest, scene.nodes, outcome, distance=_distance(value, mean), bound=None)
-        results = {rule.name: self._try(scene, rule, mean, skew.spread) for rule in self.rules}
+        results = {rule.name: self._try(scene, rows, rule, mean, skew.spread) for rule in self.rules}
         share = outcome.share(b)
         return {"rows": n, "byzantine_rows": b, "byzantine_share": share, "lens": lens, "rules": results}, skew
 
-    def _try(self, scene: Scene, rule: Aggregator, mean: Tensor, spread: float) -> dict[str, Any] | None:
+    def _try(self, scene: Scene, rows: Rows, rule: Aggregator, mean: Tensor, spread: float) -> dict[str, Any] | None:
         """Measure a rule whose f is the number of Byzantine rows, or the most that it tolerates."""
         try:
-            f = min(scene.byzantine, rule.max_f(len(scene.rows)))
-            outcome = rule.explain(scene.rows, f, generator=generator(self.seed, "rule", scene.number))
+            f = min(scene.byzantine, rule.max_f(rows.n))
+            outcome = rule.explain(rows, f, generator=generator(self.seed, "rule", scene.number))
             value = kappa(_distance(outcome.value, mean), spread)
             share, (selected, shut_out) = outcome.share(scene.byzantine), selection(outcome.weights, scene.byzantine)
         except Exception as error:  # a user's own rule may fail in any way: it is only measured here

@@ -16,6 +16,7 @@ from .. import aggregators
 from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
 from ..core.errors import ceil_share, check, check_count_or_share, check_number
 from ..core.randomness import generator
+from ..core.round import Round
 from ..core.rows import Rows
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import STATISTICS, Received, receive, record
@@ -64,6 +65,7 @@ class Robust(Wrapper):
         )
         self.rule = aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule)
         check(isinstance(self.rule, Aggregator), f"rule must be a name or an Aggregator, not {self.rule!r}")
+        Round(clients=()).check_has(self.rule.needs, self.rule.name)
         self.rule.reset()
         check_count_or_share("f", f)
         check(not weighted or weighs(self.rule), f"{self.rule.name} does not average rows: it cannot be weighted")
@@ -115,7 +117,8 @@ class Robust(Wrapper):
         """Return the outcome of the rule on the rows; None, with a line in the log, if it cannot be used."""
         rng = generator(self.seed, "rule", server_round)
         try:
-            outcome = self._weighted(received, self.rule.explain(received.rows, f, generator=rng))
+            round = Round(number=server_round - 1, clients=received.nodes)
+            outcome = self._weighted(received, self.rule.explain(received.rows, f, generator=rng, round=round))
             check(bool(outcome.value.isfinite().all()), "the aggregate is not finite")
             self.rule.observe(outcome.value)
         except Exception as error:  # a user's own rule may fail in any way: the training goes on
