@@ -404,3 +404,5 @@ def test_flower_is_too_new():
 def test_a_rule_that_needs_what_flower_does_not_tell_is_refused_at_once():
     with pytest.raises(InputError, match="fltrust needs the server's own update"):
         Robust(FedAvg(), "nnm+fltrust", f=1)
+    with pytest.raises(InputError, match="fltrust needs the server's own update"):
+        RedTeam(FedAvg(), rules=["median", "fltrust"])

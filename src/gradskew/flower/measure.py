@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..aggregators import Aggregator, Outcome
 from ..core.randomness import generator
+from ..core.round import Round
 from ..core.rows import Rows
 from ..skew import Skew, digits, kappa, look, selection
 from .interface import log
@@ -57,7 +58,8 @@ class Meter:
         without, they are computed from the step, if that is an average of the rows. `lens` of the result is that of a
         record, on the strategy; `rules` has the same in short for each rule, None for one that raises.
         """
-        mean, rows, b, n = scene.honest_mean(), Rows(scene.rows), scene.byzantine, len(scene.rows)
+        b, n, round = scene.byzantine, len(scene.rows), Round(number=scene.number - 1, clients=scene.nodes)
+        mean, rows = scene.honest_mean(), Rows(scene.rows, round=round)
         value = torch.full_like(mean, math.nan) if step is None else step
         if step is not None and weights is None:
             weights = recover_weights(step, rows)

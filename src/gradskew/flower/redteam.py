@@ -15,6 +15,7 @@ from ..aggregators import Aggregator
 from ..attacks import Attack, Context, Forgery
 from ..core.errors import InputError, ceil_share, check, check_count_or_share, check_number
 from ..core.randomness import generator
+from ..core.round import Round
 from ..core.rows import Rows, finite_rows
 from ..skew import pictures
 from .interface import VERSION, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
@@ -64,6 +65,8 @@ class RedTeam(Wrapper):
         check(not isinstance(rules, str), "rules must be a list of names")
         self.rules = [aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule) for rule in rules]
         check_number("seed", seed, at_least=0, whole=True)
+        for each in self.rules:
+            Round(clients=()).check_has(each.needs, each.name)
         self.meter = Meter(self.rules, seed)
         self.byzantine, self.reference, self.seed = byzantine, reference, seed
         self.chosen: frozenset[int] | None = None
