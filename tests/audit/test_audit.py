@@ -132,7 +132,7 @@ def test_a_tiny_audit(call, tmp_path) -> None:
         assert sentence.partition(" ")[0] in ("foreign:median", "foreign:against_mean")
         assert sentence[:60] in out
     page = (tmp_path / "report.html").read_text()
-    assert "What the checks found" in page
+    assert "Results of the checks" in page
     assert 'class="audited"' in page
     assert "--rule" not in page
     assert "gradskew bench" in page
@@ -175,7 +175,7 @@ def test_what_fails_in_play_is_a_line_each_on_the_screen_and_said_in_the_files(c
     assert "too wide" in failures["foreign:narrow"]
     assert "foreign:narrow_too raised" in failures["foreign:narrow_too"]
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<small>failed in play</small>") == 2
+    assert page.count("<small>failed in its runs</small>") == 2
     assert "foreign:narrow is not ranked: runs of it failed." in page
     assert "6 runs done in" in out
     assert ", 4 failed, 0 stored already." in out
@@ -267,7 +267,7 @@ def test_the_lines_of_the_tables() -> None:
 def test_the_page_says_it_all_and_nothing_in_it_runs(tmp_path) -> None:
     """The table below the audit is another one: it needs whole records."""
     page = report_html([made(tmp_path, sent="none", rules="mean", seeds=1)], tmp_path, audit=AUDIT)
-    for text in (*AUDIT.verdict, "own:broken <small>not played</small>", "It raises.", "without attack %"):
+    for text in (*AUDIT.verdict, "own:broken <small>not run</small>", "It raises.", "without attack %"):
         assert text in page
     assert "<img" not in page
     assert page.count('class="audited"') == 2

@@ -296,7 +296,7 @@ def test_a_checkpoint_of_what_cannot_be_is_set_aside(rule, state, tmp_path, caps
     store.save_checkpoint(run.digest, replace(kept[0], rule=state))
     (record,) = sweep([run], tmp_path)
     assert record.params_sha256 == whole.params_sha256
-    assert "the state of the attack or the rule is not one of this run" in capsys.readouterr().err
+    assert "it has a state that foreign:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("state", [{"weight": 1}, {"last": None}, {"last": ROWS[0]}, {"later": 2.0}, {}])

@@ -32,7 +32,8 @@ from .options import OUT
 
 PATIENCE = 60.0  # seconds that the import of a package may take
 # What every command needs, and what some need beside it.
-ALWAYS = "torch numpy safetensors pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich lazy_loader"
+ALWAYS = "torch numpy safetensors msgspec pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich"
+ALWAYS += " lazy_loader"
 COMMANDS = {
     **dict.fromkeys(("bench", "paper", "skew", "report", "audit"), ""),
     "wide models": "numba",

@@ -79,6 +79,9 @@ FILES = (
 SEEDS = click.option(
     "--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1; paper: by scale."
 )
+SHARD = click.option(
+    "--shard", type=Shard(), default=(1, 1), help="I/N: of the grid's runs, the I-th of N parts, for N jobs."
+)
 FEDERATION: tuple[Decorator, ...] = (
     DATASET,
     *FILES,
@@ -108,12 +111,6 @@ EXECUTION: tuple[Decorator, ...] = (
     ),
 )
 
-SHARD = (
-    click.option(
-        "--shard", type=Shard(), default=(1, 1), help="I/N: of the grid's runs, the I-th of N parts, for N jobs."
-    ),
-)
-
 
 def federation(command: Command) -> Command:
     """Add the options on what is simulated, but for attacks, rules and seeds."""
@@ -123,11 +120,6 @@ def federation(command: Command) -> Command:
 def execution(command: Command) -> Command:
     """Add the options on how and where runs are executed."""
     return _with(EXECUTION, command)
-
-
-def sharded(command: Command) -> Command:
-    """Add the option that deals the runs of a grid to several jobs."""
-    return _with(SHARD, command)
 
 
 def files(command: Command) -> Command:

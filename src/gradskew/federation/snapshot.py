@@ -19,6 +19,7 @@ from ..skew import Picture
 from .schema import check_rounds, is_measured
 
 VERSION = "2"
+OWNERS = ("attack", "rule", "server")  # whose states a snapshot has
 CONTENT = "content"  # the tensor with the JSON, which may exceed the 100 MB of the header
 
 
@@ -30,8 +31,8 @@ class Unfit(ValueError):
 class Snapshot:
     """All that the next rounds depend on, but for random generators, which are derived from the seed.
 
-    rounds: the metrics so far. others: integer buffers of the network, which no client sends. attack, rule: their
-    states. pictures: the embeddings so far. seconds: the time that the rounds took.
+    rounds: the metrics so far. others: integer buffers of the network, which no client sends. attack, rule, server:
+    their states. pictures: the embeddings so far. seconds: the time that the rounds took.
     """
 
     rounds: Sequence[dict[str, Any]]
@@ -40,6 +41,7 @@ class Snapshot:
     others: Sequence[Tensor] = ()
     attack: Mapping[str, Any] = field(default_factory=dict)
     rule: Mapping[str, Any] = field(default_factory=dict)
+    server: Mapping[str, Any] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     seconds: float = 0.0
 
@@ -47,9 +49,9 @@ class Snapshot:
         """Return a checkpoint of the run with this digest; ValueError for a state beyond tensors and JSON values."""
         tensors = {"params": self.params, "buffers": self.buffers}
         tensors |= {f"others.{i}": other for i, other in enumerate(self.others)}
-        states: dict[str, dict[str, Any]] = {"attack": {}, "rule": {}}
-        for owner, state in (("attack", self.attack), ("rule", self.rule)):
-            for key, value in state.items():
+        states: dict[str, dict[str, Any]] = {owner: {} for owner in OWNERS}
+        for owner in OWNERS:
+            for key, value in getattr(self, owner).items():
                 if isinstance(value, Tensor):
                     tensors[f"{owner}.{key}"] = value
                 elif is_simple(value):
@@ -85,23 +87,23 @@ class Snapshot:
                 raise ValueError("it belongs to another run")
             if canonical(content) != text or not is_measured(content["seconds"]):
                 raise ValueError("its content is not what a run writes")
-            states = {}
-            for owner in ("attack", "rule"):
+            states: dict[str, dict[str, Any]] = {}
+            for owner in OWNERS:
+                state = content.get(owner, {})  # older checkpoints have no state of the server
                 own = {name.removeprefix(f"{owner}."): t for name, t in tensors.items() if name.startswith(f"{owner}.")}
-                if not all(map(is_simple, content[owner].values())):
+                if not all(map(is_simple, state.values())):
                     raise ValueError(f"the state of the {owner} has more than tensors and single values")
-                states[owner] = {**content[owner], **own}
+                states[owner] = {**state, **own}
             others = [tensors[f"others.{i}"] for i in range(sum(name.startswith("others.") for name in tensors))]
             drawn = [Picture.from_json(entry) for entry in content["pictures"]]
             return cls(
-                content["rounds"],
-                tensors["params"],
-                tensors["buffers"],
-                others,
-                states["attack"],
-                states["rule"],
-                drawn,
-                content["seconds"],
+                rounds=content["rounds"],
+                params=tensors["params"],
+                buffers=tensors["buffers"],
+                others=others,
+                **states,
+                pictures=drawn,
+                seconds=content["seconds"],
             )
         except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None

@@ -107,7 +107,7 @@ AUTHORS: Mapping[str, Mapping[str, Any]] = {
         "evaluate_every": 10,
     },
 }
-# What two cores can play: fewer and smaller images. The federation of each is its recipe in settings.py.
+# What two cores can play: fewer and smaller images. The federation of each is the recipe in its own file.
 SMALL = {
     "cifar10": "cifar10(train_size=10000,test_size=2000)",
     "imagenet12": "imagenet12(size=32,train_size=10000)",

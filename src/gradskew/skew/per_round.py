@@ -47,8 +47,10 @@ def look(
 
 
 def _to_json(value: float | None) -> float | str | None:
-    """Return a number rounded for a record; infinity as text, which JSON lacks; None for None."""
-    return digits(value) if value is not None and math.isfinite(value) else None if value is None else str(value)
+    """Return a number rounded for a record; infinity as text, which JSON lacks; None for None and NaN."""
+    if value is None or math.isnan(value):
+        return None
+    return digits(value) if math.isfinite(value) else str(value)
 
 
 def selection(weights: Tensor | None, byzantine: int) -> tuple[float | None, list[int] | None]:
