@@ -117,6 +117,8 @@ class _Pool:
             except Exception as error:  # the worker's exception may be of a class that this process cannot import
                 outcome = RuntimeError(f"the result of a worker cannot be read ({one_line(error)})")
             yield self.running.pop(future), outcome
+        # The executor does not watch a worker that starts after the executor's last look at them: look at all of them.
+        self.broken |= not all(worker.is_alive() for worker in self.context.workers if worker.pid is not None)
 
     def stop(self) -> str:
         """End all workers, after checkpoints of the runs in progress; return how a worker was lost, as text.
