@@ -192,8 +192,7 @@ class Mixed(Aggregator):
 
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""
-        m = self.mixing.size(n)
-        bound = max(0, (n - 1) // 2)
+        m, bound = self.mixing.size(n), max(0, (n - 1) // 2)
         return next(f for f in range(bound, -1, -1) if self.mixing.rule_f(n, f, self.rule) <= self.rule.max_f(m))
 
     def kappa_bound(self, n: int, f: int) -> float | None:
