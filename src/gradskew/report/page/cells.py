@@ -124,7 +124,7 @@ def _of_the_clients(cell: Cell, usual: Cell | None) -> list[tuple[Markup, str]]:
     clients = list(lens.shut_out_rates)
     if clients and any(lens.shut_out_rates.values()):
         place = {client: row for row, client in enumerate(clients)}
-        marked = [(place[c], t) for t, seen in zip(lens.rounds, lens.seen, strict=True) for c in seen["shut_out"]]
+        marked = [(place[c], t) for t, entry in zip(lens.rounds, lens.measured, strict=True) for c in entry["shut_out"]]
         rounds = cell.records[0].spec["rounds"]
         chart = svg.shading("Honest clients shut out, client by round", len(clients), rounds, marked)
         often = sorted(clients, key=lambda client: -lens.shut_out_rates[client])[:3]
