@@ -21,7 +21,7 @@ def test_a_matrix_by_itself(call, matrix, tmp_path):
     outcome = call("skew", matrix, "--out", tmp_path / "out")
     assert outcome.code == 0
     assert "15 rows of 30 float32" in outcome.out
-    assert "f = 3, a fifth of 15 rows" in outcome.out
+    assert "f = 3, the default: a fifth of 15 rows" in outcome.out
     assert "7 measures are beyond" in outcome.out
     assert "[" in outcome.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["skew.json", "skew.pdf", "skew.png"]
@@ -127,7 +127,7 @@ def test_a_damaged_record_is_left_out_of_the_report(call, tmp_path):
         (["skew", "--f", "3"], "apply to a matrix"),
         (["skew", "--no-lens"], "remove --no-lens"),
         (["report", "nothere"], "no folder"),
-        (["report", "{empty}"], "holds no run"),
+        (["report", "{empty}"], "no runs in"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -32,7 +32,9 @@ from .options import OUT
 
 IMPORT_LIMIT = 60.0  # seconds
 # The packages of every command, and the further ones of some commands.
-ALWAYS = "torch numpy safetensors pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich lazy_loader"
+ALWAYS = (
+    "torch numpy msgspec safetensors pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich lazy_loader"
+)
 COMMANDS = {
     **dict.fromkeys(("bench", "paper", "skew", "report", "audit"), ""),
     "wide models": "numba",

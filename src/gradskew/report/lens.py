@@ -73,7 +73,7 @@ class Lens:
     def band(self, name: str) -> list[tuple[float, float] | None]:
         """Return the 95 % bootstrap interval of a statistic of the clients' projections for each round."""
         kind, statistic = PROJECTED[name]
-        return [interval(resampled(statistic, seen[kind], RESAMPLED)) for seen in self.measured]
+        return [interval(resampled(statistic, entry[kind], RESAMPLED)) for entry in self.measured]
 
     @cached_property
     def shut_out_rates(self) -> dict[int, float]:
