@@ -83,11 +83,11 @@ def play(seed: int, rounds: int, names: list[str]) -> list[dict]:
                     team = RedTeam(strategy, attack, SHARE, reference=False, seed=seed, out=out, rules=())
                     initial_arrays = ArrayRecord(initial(seed).state_dict())
                     team.start(grid, initial_arrays, num_rounds=rounds, evaluate_fn=evaluate)
-                trail = team.journal.trails[-1]
-                kappas = [r["lens"]["kappa"] for r in trail.rounds if r["lens"]["kappa"] is not None]
-                shares = [r["byzantine_share"] for r in trail.rounds if r["byzantine_share"] is not None]
+                training = team.journal.trainings[-1]
+                kappas = [r["lens"]["kappa"] for r in training.rounds if r["lens"]["kappa"] is not None]
+                shares = [r["byzantine_share"] for r in training.rounds if r["byzantine_share"] is not None]
                 cell = {"strategy": name, "attack": attack, "seed": seed, "seconds": time.perf_counter() - began}
-                cell |= {"accuracy": trail.final("server", "accuracy"), "kappa": fmean(kappas)}
+                cell |= {"accuracy": training.final("server", "accuracy"), "kappa": fmean(kappas)}
                 cell["byzantine_share"] = fmean(shares) if shares else None
                 cells.append(cell)
                 print(cell, file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@ from . import aggregators as aggregators
 from . import attacks as attacks
 from . import skew as skew
 from .core.errors import InputError as InputError
+from .core.round import Round as Round
 from .data import CIFAR10 as CIFAR10
 from .data import FEMNIST as FEMNIST
 from .data import Dataset as Dataset

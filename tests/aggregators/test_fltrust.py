@@ -13,8 +13,10 @@ from gradskew.aggregators import Aggregator, FLTrust, Mean, Mixed, Mixing, Outco
 from gradskew.attacks import Attack, Forgery, View
 from gradskew.core.round import Round
 from gradskew.core.rows import Rows
+from gradskew.data import Dataset
 from gradskew.federation import SGD, Federation, Run, simulate
 from gradskew.federation.clients import Shard
+from gradskew.federation.root_data import hold_out
 from gradskew.models import Linear
 
 OWN = torch.tensor([1.0, 0.0])
@@ -83,6 +85,18 @@ def test_without_root_data_one_line_says_what_gives_it(name: str) -> None:
 def test_a_reference_of_another_length() -> None:
     with pytest.raises(gs.InputError, match=r"the reference must have the shape \(2,\), not \(3,\)"):
         FLTrust()(ROWS, 1, round=Round(reference=torch.ones(3)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written(Tiny):
+    """The images of twelve writers, four each."""
+
+    key: ClassVar[str] = "written"
+
+    def read(self) -> Dataset:
+        dataset = super().read()
+        writers = torch.arange(48) // 4
+        return replace(dataset, train=replace(dataset.train, writers=writers))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +193,19 @@ class Tries(Attack):
 def test_an_attacker_who_tries_the_rule_has_the_honest_mean_for_the_servers_update() -> None:
     result = simulate(replace(BASE, partition=gs.IID(), aggregator=FLTrust(), attack=Tries()))
     assert [metrics["attack"]["off"] < 1e-5 for metrics in result.rounds] == [True, True]
+
+
+def test_writers_that_lose_all_images_to_the_server_are_no_clients() -> None:
+    """Twelve writers of four images each; of 24 held out, the default number of clients counts who is left."""
+    run = replace(BASE, source=Written(), partition=gs.ByWriter(), root_examples=40, clients=1, byzantine=0)
+    dataset, root, rest = hold_out(Written().load(), 40)
+    writers = dataset.train.writers
+    assert writers is not None
+    left = len(writers.unique())
+    assert gs.ByWriter().writers(dataset) == left < 12
+    federation = Federation(replace(run, clients=left))
+    assert sorted(torch.cat([*federation.parts, root]).tolist()) == list(range(48))
+    assert rest.tolist() == sorted(rest.tolist())
 
 
 def test_the_mean_needs_nothing() -> None:

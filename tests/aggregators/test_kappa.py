@@ -34,6 +34,8 @@ BY_HAND = [
     ("nnm+rfa", 50, 10, None),
     ("dnc", 50, 10, None),
     ("fltrust", 50, 10, math.inf),
+    ("fltrust", 50, 0, math.inf),
+    ("nnm+fltrust", 50, 0, math.inf),
 ]
 
 

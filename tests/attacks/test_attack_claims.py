@@ -79,7 +79,7 @@ def test_a_name_makes_the_same_attack_again(case):
         *("lie(z=-1)", "lie(z=nan)", "lie(z=True)", "lie(sign=0)", "lie(sign=True)", "ipm(epsilon=-0.1)"),
         *("minmax(p=mean)", "minsum(p=0)", "minsum(bound=mean)", "mimic(warmup=0)", "mimic(warmup=1.5)"),
         *("mimic(variant=byzfl)", "strike(nu=-1)", "strike(nu=1e999)"),
-        *("strike(middle=mean)", "strike(max_alpha=-1)", "strike(few=two)", "strike(max_alpha=[1])"),
+        *("strike(middle=mean)", "strike(max_alpha=-1)", "strike(few=two)", "strike(max_alpha=high)"),
     ],
 )
 def test_hyperparameters_out_of_range(name):

@@ -137,7 +137,7 @@ def test_a_tiny_audit(call, tmp_path) -> None:
         assert sentence.partition(" ")[0] in ("foreign:median", "foreign:against_mean")
         assert sentence[:60] in out
     page = (tmp_path / "report.html").read_text()
-    assert "What the checks found" in page
+    assert "Results of the checks" in page
     assert 'class="audited"' in page
     assert "--rule" not in page
     assert "gradskew bench" in page
@@ -170,8 +170,8 @@ def test_failed_runs_are_a_line_each_on_the_screen_and_in_the_files(call, tmp_pa
     assert code == 2
     lines = [line for line in err.splitlines() if line.startswith("gradskew: ")]
     assert lines == [
-        f"gradskew: the rule {rule} failed in a run: none against {rule}, seed 0: {rule} raised MemoryError: too wide "
-        "(and 1 more run)."
+        f"gradskew: the rule {rule} failed in its runs: none against {rule}, seed 0: {rule} raised MemoryError: too "
+        "wide (and 1 more run)."
         for rule in ("foreign:narrow", "foreign:narrow_too")
     ]
     written = json.loads((tmp_path / "audit.json").read_text())
@@ -180,7 +180,7 @@ def test_failed_runs_are_a_line_each_on_the_screen_and_in_the_files(call, tmp_pa
     assert "too wide" in failures["foreign:narrow"]
     assert "foreign:narrow_too raised" in failures["foreign:narrow_too"]
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<small>failed in a run</small>") == 2
+    assert page.count("<small>failed in its runs</small>") == 2
     assert "foreign:narrow is not ranked: runs of it failed." in page
     assert "6 runs done in" in out
     assert ", 4 failed, 0 stored already." in out
@@ -196,7 +196,7 @@ def test_an_error_in_a_worker_keeps_the_kind_of_method_that_raised_it() -> None:
 def test_a_failure_is_held_against_who_raised_it(call) -> None:
     code, _, err = call("--rule", "foreign:narrow", "--attack", "foreign:mirrored")
     assert code == 2
-    assert "the rule foreign:narrow failed in a run" in err
+    assert "the rule foreign:narrow failed in its runs" in err
     assert "foreign:mirrored failed" not in err
 
 

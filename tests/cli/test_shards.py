@@ -60,7 +60,7 @@ def test_what_is_no_shard_is_one_line(text, bench, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_papers_experiments_have_shards_but_for_the_pictures(call, tmp_path):
+def test_an_experiment_of_the_paper_has_shards(call, tmp_path):
     given = [
         "--rounds",
         "1",
@@ -76,7 +76,6 @@ def test_papers_experiments_have_shards_but_for_the_pictures(call, tmp_path):
     outcome = call("paper", "table1", *given, "--workers", "1", "--shard", "2/2", "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
     assert ", shard 2/2 of " in outcome.err
-    assert "has one run for each seed, and no shards" in call("paper", "figure1", "--shard", "1/2").error()
 
 
 def test_a_report_on_several_folders(bench, call, tmp_path):

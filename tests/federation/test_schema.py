@@ -202,6 +202,13 @@ def test_all_stored_records_are_sound() -> None:
     assert sum(len(list(Store(folder).all())) for folder in folders) == stored > 500
 
 
+def test_a_stored_record_is_written_again_with_the_same_bytes() -> None:
+    for path in sorted(STORED.rglob("record.json"))[::10]:
+        record = Record.from_json(path.read_text())
+        assert record.to_json() == path.read_text()
+        assert record.digest == path.parent.name
+
+
 def test_records_of_one_data_set_agree_on_its_classes(content: dict) -> None:
     fewer = copy.deepcopy(content)
     fewer["spec"]["seed"] = 1

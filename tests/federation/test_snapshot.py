@@ -2,7 +2,8 @@
 
 import errno
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import safetensors.torch
@@ -13,6 +14,7 @@ from tiny_runs import BASE, RUNS
 
 from gradskew import InputError, Record, simulate, sweep
 from gradskew.federation import snapshot as checkpoints
+from gradskew.federation.server import ServerOptimizer
 from gradskew.federation.snapshot import Snapshot
 from gradskew.runs import execution
 from gradskew.runs.store import CHECKPOINT, Store
@@ -128,6 +130,7 @@ UNFIT = {
     "NaN in the mean": lambda s: {"attack": {**s.attack, "mu": s.attack["mu"] * torch.nan}},
     "a centre of another length": lambda s: {"rule": {"centre": torch.zeros(1)}},
     "what cclip does not know": lambda s: {"rule": {**s.rule, "x": 1}},
+    "what plain averaging does not know": lambda s: {"server": {"x": 1}},
     "rounds that are none": lambda s: {"rounds": [{"round": 0}]},
     "too many rounds": lambda s: {"rounds": [*s.rounds * 5]},
     "an accuracy of 101 %": lambda s: {"rounds": [{**s.rounds[0], "accuracy": 101.0}]},
@@ -296,3 +299,22 @@ def test_a_folder_that_is_in_the_way_stops_nothing(name, tmp_path) -> None:
     assert store.timing(BASE.digest)
     (store.runs / BASE.digest / CHECKPOINT / "x").mkdir(parents=True, exist_ok=True)
     assert sweep([BASE], tmp_path) == [record]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heavy(ServerOptimizer):
+    """Steps with the sum of all aggregates: momentum without decay."""
+
+    key: ClassVar[str] = "heavy"
+
+    def step(self, params: torch.Tensor, aggregate: torch.Tensor) -> None:
+        self._state["sum"] = self._state.get("sum", torch.zeros_like(aggregate)) + aggregate
+        params -= self._state["sum"]
+
+
+def test_the_state_of_the_server_is_kept() -> None:
+    run, kept = replace(BASE, server=Heavy()), []
+    whole = simulate(run, on_snapshot=lambda snapshot: kept.append(snapshot.to_bytes(run.digest)))
+    again = simulate(run, start=Snapshot.from_bytes(kept[1], run.digest))
+    assert torch.equal(again.params, whole.params)
+    assert not torch.equal(simulate(BASE).params, whole.params)

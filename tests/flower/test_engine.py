@@ -17,6 +17,8 @@ pytest.importorskip("flwr.serverapp.strategy", reason="needs flwr: pip install '
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flower"
 
 
+@pytest.mark.ray
+@pytest.mark.processes
 def test_twenty_nodes_in_the_simulation_engine(tmp_path):
     """The median of the 19 models of finite numbers, by hand; node 7's partition sends NaN."""
     pytest.importorskip("ray", reason="needs Flower's simulation engine: pip install 'flwr[simulation]'")

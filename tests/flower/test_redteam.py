@@ -19,11 +19,13 @@ from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedMedian, FedTrimm
 
 from gradskew import InputError, attacks
 from gradskew.aggregators import Aggregator
-from gradskew.attacks import Attack
+from gradskew.attacks import Attack, Forgery
 from gradskew.core.rows import Rows
 from gradskew.flower import RedTeam, Robust
-from gradskew.flower.page import Audit
-from gradskew.flower.weights import recovered
+from gradskew.flower.findings import Findings
+from gradskew.flower.page import FlowerSection, report
+from gradskew.flower.training import Training
+from gradskew.flower.weights import recover_weights
 
 pytestmark = pytest.mark.usefixtures("identity")
 START = {"w": np.zeros(100, "f")}
@@ -76,7 +78,7 @@ def test_two_trainings_and_the_model_to_keep_is_the_unattacked_one(name, tmp_pat
     result = red.start(grid, record(START), num_rounds=3)
     assert result.arrays["w"].data == play(STRATEGIES[name]()).arrays["w"].data
     assert grid.sent == 2 * 3 * 20
-    assert [trail.attack for trail in red.journal.trails] == ["none", "strike"]
+    assert [training.attack for training in red.journal.trainings] == ["none", "strike"]
     attacked = play(team(tmp_path, STRATEGIES[name](), reference=False, rules=()))
     assert attacked.arrays["w"].data != result.arrays["w"].data
 
@@ -104,6 +106,47 @@ def test_only_the_trained_arrays_of_the_chosen_change(tmp_path):
     assert dict(seen[chosen].content["metrics"]) == {"num-examples": chosen, "loss": 0.5}
     assert all(seen[node] is each for node, each in zip((3, 1, 2), sent, strict=True) if node != chosen)
     assert numbers(sent[[3, 1, 2].index(chosen)].content["arrays"])["w"] == 100.0  # what came in is left alone
+
+
+REFUSED = {"none", "labelflip"}  # nothing to call; changes the training, which a server cannot
+
+
+@pytest.mark.parametrize("name", sorted(set(attacks.names()) - REFUSED))
+def test_every_attack_is_called_and_changes_the_replies_of_the_chosen(name, tmp_path):
+    sent = {}
+
+    class Spy(FedAvg):
+        def aggregate_train(self, server_round, replies):
+            sent.update({each.metadata.src_node_id: each for each in replies})
+            return super().aggregate_train(server_round, replies)
+
+    red = team(tmp_path, Spy(), name, rules=["mean"])
+    (reference, attacked) = red._trainings()
+    assert (reference[0].key, attacked[0].name) == ("none", red.attack.name)
+    replies = {node: trained(node, record(START), 1) for node in NODES}
+    one_round(red, replies.values(), START, NODES)
+    assert red.training.rounds[0]["attack"]["called"] is True
+    for node, reply_of_node in replies.items():
+        before, after = (each.content["arrays"]["w"].numpy() for each in (reply_of_node, sent[node]))
+        assert (sent[node] is reply_of_node) == np.array_equal(before, after) == (node not in red.chosen)
+    assert f"Spy under {red.attack.name}" in (tmp_path / "report.html").read_text()
+
+
+def test_bitflip_sends_minus_the_updates_and_has_a_report(tmp_path):
+    """From w = 0, each client goes half of the way to its target: the forged model is minus that."""
+    red = team(tmp_path, FedAvg(), "bitflip", rules=["mean"])
+    play(red, rounds=1)
+    assert [each.attack for each in red.journal.trainings] == ["none", "bitflip"]
+    assert [each.rounds[0]["attack"]["called"] for each in red.journal.trainings] == [False, True]
+    honest, own = (
+        [trained(node, record(START), 1).content["arrays"]["w"].numpy() for node in NODES if (node in red.chosen) == of]
+        for of in (False, True)
+    )
+    rows = torch.from_numpy(-np.stack([-each for each in own] + honest))
+    mean, spread = -np.mean(honest, 0), np.mean([np.sum((each - np.mean(honest, 0)) ** 2) for each in honest])
+    kappa = np.sum((rows.double().mean(0).numpy() - mean) ** 2) / spread
+    assert red.journal.trainings[1].rounds[0]["rules"]["mean"]["kappa"] == pytest.approx(kappa, rel=1e-3)
+    assert "FedAvg under bitflip" in (tmp_path / "report.html").read_text()
 
 
 def test_what_is_forged_is_what_the_attack_makes_of_all_replies(tmp_path):
@@ -136,7 +179,7 @@ def test_the_byzantine_are_drawn_once_by_the_seed(tmp_path):
 def test_the_weights_are_found_where_there_are_any(name, tmp_path):
     red = team(tmp_path, STRATEGIES[name](), "lie", reference=False, rules=())
     play(red, rounds=2)
-    shares = [seen["byzantine_share"] for seen in red.journal.trails[0].rounds]
+    shares = [seen["byzantine_share"] for seen in red.journal.trainings[0].rounds]
     if name in ("FedMedian", "FedTrimmedAvg", "Bulyan", "FedAdam"):
         assert shares == [None, None]
         return
@@ -155,13 +198,13 @@ def test_recovered_weights_by_hand():
     rows = torch.randn(6, 400, generator=torch.Generator().manual_seed(0))
     rows[1] = rows[0]
     given = torch.tensor([0.2, 0.2, 0.0, 0.5, 0.1, 0.0], dtype=torch.float64)
-    found = recovered((given @ rows.double()).float(), Rows(rows))
+    found = recover_weights((given @ rows.double()).float(), Rows(rows))
     torch.testing.assert_close(found, given, rtol=0, atol=1e-5)
     even = torch.full((6,), 1 / 6, dtype=torch.float64)
-    torch.testing.assert_close(recovered((even @ rows.double()).float(), Rows(rows)), even, rtol=0, atol=1e-5)
-    assert recovered(rows.median(0).values, Rows(rows)) is None  # per coordinate
-    assert recovered(2 * rows[0] - rows[3], Rows(rows)) is None  # outside of them
-    assert recovered(rows[0][:20], Rows(rows[:, :20])) is None  # too few coordinates to tell
+    torch.testing.assert_close(recover_weights((even @ rows.double()).float(), Rows(rows)), even, rtol=0, atol=1e-5)
+    assert recover_weights(rows.median(0).values, Rows(rows)) is None  # per coordinate
+    assert recover_weights(2 * rows[0] - rows[3], Rows(rows)) is None  # outside of them
+    assert recover_weights(rows[0][:20], Rows(rows[:, :20])) is None  # too few coordinates to tell
 
 
 def test_kappa_and_the_rules_of_a_round_by_hand(tmp_path):
@@ -174,7 +217,7 @@ def test_kappa_and_the_rules_of_a_round_by_hand(tmp_path):
     (chosen,) = red.chosen
     models = iter([2.0, 4.0])
     red.aggregate_train(1, [reply(n, {"w": [0.5 if n == chosen else next(models)]}) for n in (1, 2, 3)])
-    (seen,) = red.journal.trails[0].rounds
+    (seen,) = red.journal.trainings[0].rounds
     assert seen["lens"]["kappa"] == 4.0
     assert seen["lens"]["spread"] == 1.0
     assert {name: tried["kappa"] for name, tried in seen["rules"].items()} == {"mean": 4.0, "median": 1.0}
@@ -191,7 +234,7 @@ def test_replies_that_cannot_be_used_go_on_to_the_strategy(tmp_path, caplog):
         return None if node == NODES[-1] and round == 3 else trained(node, arrays, round)
 
     play(red, train=train, rounds=3)
-    rounds = red.journal.trails[0].rounds
+    rounds = red.journal.trainings[0].rounds
     assert [seen["rows"] for seen in rounds] == [20, 19, 19]
     assert rounds[1]["rejected"] == {"1000": "an error: it dropped out"}
     assert "RedTeam: the reply of node 1000 is not measured: an error: it dropped out" in caplog.text
@@ -203,7 +246,7 @@ def test_without_byzantine_or_honest_replies_the_round_goes_on(byzantine, why, t
     red = team(tmp_path, FedAvg(), "strike", byzantine, reference=False)
     assert play(red).arrays["w"].data == play(FedAvg()).arrays["w"].data
     attack = {"called": False, "why": f"{why} usable replies are of Byzantine clients"}
-    assert [seen["attack"] for seen in red.journal.trails[0].rounds] == [attack] * 3
+    assert [seen["attack"] for seen in red.journal.trainings[0].rounds] == [attack] * 3
     assert f"3 rounds went on without the attack: {why} usable" in (tmp_path / "report.html").read_text()
 
 
@@ -212,24 +255,24 @@ def test_numbers_that_are_not_finite_are_words_in_the_json(tmp_path):
     play(red, evaluate_fn=lambda server_round, arrays: MetricRecord({"loss": float("nan")}))
     kept = json.loads((tmp_path / "rounds.json").read_text())
     assert kept["trainings"][0]["rounds"][0]["metrics"]["server"] == {"loss": "nan"}
-    assert red.journal.trails[0].names() == [("train", "loss"), ("clients", "accuracy"), ("server", "loss")]
+    assert red.journal.trainings[0].metrics() == [("train", "loss"), ("clients", "accuracy"), ("server", "loss")]
 
 
 def test_an_attack_that_fails_does_not_stop_the_training(tmp_path):
     class Wild(Attack):
         key = "wild"
 
-        def __call__(self, honest, own, *, n=None, generator=None, context=None):
-            return torch.full_like(own, torch.inf)
+        def forge(self, view):
+            return Forgery(torch.full_like(view.own.updates, torch.inf))
 
     class Broken(Wild):
-        def __call__(self, honest, own, *, n=None, generator=None, context=None):
+        def forge(self, view):
             raise ZeroDivisionError("by zero")
 
     for attack, why in ((Wild(), "wild gave rows that are not finite"), (Broken(), "by zero")):
         red = team(tmp_path, FedAvg(), attack, reference=False)
         assert play(red).arrays["w"].data == play(FedAvg()).arrays["w"].data
-        assert [seen["attack"] for seen in red.journal.trails[0].rounds] == [{"called": False, "why": why}] * 3
+        assert [seen["attack"] for seen in red.journal.trainings[0].rounds] == [{"called": False, "why": why}] * 3
 
 
 def test_a_rule_that_fails_is_not_measured_and_that_is_said_once(tmp_path, caplog):
@@ -263,7 +306,7 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
     """Half of the nodes take part in each round: as many are Byzantine as were drawn among them."""
     red = team(tmp_path, FedAvg(fraction_train=0.5), "mimic", reference=False, rules=["mean"])
     play(red, rounds=4)
-    for seen in red.journal.trails[0].rounds:
+    for seen in red.journal.trainings[0].rounds:
         assert seen["rows"] == 10
         assert seen["byzantine_rows"] == len(red.chosen & set(NODES[:10]))
 
@@ -271,7 +314,7 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"attack": "labelflip"}, "labelflip needs the clients' training, which a server does not see"),
+        ({"attack": "labelflip"}, "labelflip needs training on flipped labels: a server has no part in the training"),
         ({"attack": "stirke"}, "did you mean 'strike'"),
         ({"attack": 3}, "attack must be a name or an Attack, not 3"),
         ({"byzantine": -0.1}, "byzantine must be at least 0"),
@@ -309,7 +352,7 @@ def test_the_report_says_what_it_costs_and_what_would_have_held(tmp_path):
     config = ConfigRecord({"lr": 0.1})
 
     def evaluate(server_round, arrays):
-        calm = red.trail.attack == "none"
+        calm = red.training.attack == "none"
         return MetricRecord({"accuracy": 80.0 if calm or server_round == 0 else 80.0 - next(attacked)})
 
     play(red, rounds=5, evaluate_fn=evaluate, train_config=config)
@@ -319,7 +362,7 @@ def test_the_report_says_what_it_costs_and_what_would_have_held(tmp_path):
     assert "4 of 20 clients count as Byzantine; 5 rounds." in text
     kappas = {}
     for rule in red.rules:
-        found = [seen["rules"][rule.name]["kappa"] for seen in red.journal.trails[1].rounds]
+        found = [seen["rules"][rule.name]["kappa"] for seen in red.journal.trainings[1].rounds]
         kappas[rule.name] = sum(found) / len(found)
     mean = kappas.pop("mean")
     best = min(kappas, key=kappas.get)
@@ -359,18 +402,44 @@ def test_an_unfinished_training_is_compared_over_the_rounds_that_it_has(tmp_path
     red = team(tmp_path, rules=())
 
     def train(node, arrays, round):
-        if red.trail.attack == "strike" and round == 3:
+        if red.training.attack == "strike" and round == 3:
             raise KeyboardInterrupt
         return trained(node, arrays, round)
 
     def evaluate(server_round, arrays):
-        return MetricRecord({"accuracy": float(server_round) if red.trail.attack == "none" else 0.0})
+        return MetricRecord({"accuracy": float(server_round) if red.training.attack == "none" else 0.0})
 
     with pytest.raises(KeyboardInterrupt):
         play(red, rounds=4, train=train, evaluate_fn=evaluate)
     text = (tmp_path / "report.html").read_text()
     assert "strike takes accuracy, measured by the server, from 1.5 to 0." in text
     assert "it has 2 of 4 rounds, and is compared with as many without attack." in text
+
+
+def measured(round, accuracy, kappa, called):
+    """A round of which the strategy has no lens; the rule is the median."""
+    median = {"kappa": kappa, "byzantine_share": None, "shut_out": None}
+    kept = {"round": round, "rejected": {}, "attack": {"called": called}, "metrics": {"server": {"accuracy": accuracy}}}
+    return {**kept, "rows": 5, "byzantine_rows": 1, "byzantine_share": None, "lens": None, "rules": {"median": median}}
+
+
+def test_the_tables_of_the_section_by_hand_and_hostile_names_are_only_text():
+    """Accuracy (60 + 80) / 2 to (50 + 30) / 2; kappa 0.5 and 1 under the attack; 1 of 5 replies is Byzantine."""
+    hostile = "<img src=x onerror=alert(1)>"
+    settings = {"strategy": hostile, "attack": "lie", "byzantine": 1, "seed": 0, "base": "FedAvg", "rounds": 2}
+    settings |= {"nodes": [1, 2, 3, 4, 5], "chosen": [2]}
+    alone = Training("none", rounds=[measured(0, 60.0, 0.25, False), measured(1, 80.0, 0.25, False)])
+    attacked = Training("lie", rounds=[measured(0, 50.0, 0.5, True), measured(1, 30.0, 1.0, True)], ended=hostile)
+    section = FlowerSection(settings, [alone, attacked])
+    assert section.costs.head == ["metric", "measured by", "without attack", "under lie", "difference"]
+    assert section.costs.rows == [["accuracy", "the server", "70", "40", "-30"]]
+    assert section.rules.rows == [["median", "0.75", "1", "0.25", "–", "–"]]
+    assert section.even == "20"
+    assert FlowerSection(settings, [attacked]).costs.rows == [["accuracy", "the server", "40"]]
+    text = report(settings, [alone, attacked])
+    assert "<img" not in text
+    assert text.count("&lt;img src=x onerror=alert(1)&gt;") == 4  # title, heading, remark, settings
+    assert "lie takes accuracy, measured by the server, from 70 to 40." in text
 
 
 class Clipped(FedAvg):
@@ -401,11 +470,11 @@ def test_the_step_of_a_server_optimizer_is_no_push(make, tmp_path):
     assert ("On the same replies median is pushed least" in text) == (make is not FedAdam)
 
 
-def test_an_attack_that_was_never_played_is_all_that_the_report_says(tmp_path):
+def test_an_attack_that_was_never_applied_is_all_that_the_report_says(tmp_path):
     red = team(tmp_path, byzantine=0)
     play(red)
-    verdict = Audit(red.journal.settings, red.journal.trails).verdict
-    assert verdict == ["strike was played in no round: 0 of 20 usable replies are of Byzantine clients."]
+    verdict = Findings(red.journal.settings, red.journal.trainings).verdict
+    assert verdict == ["strike was applied in no round: 0 of 20 usable replies are of Byzantine clients."]
 
 
 def test_a_folder_that_vanishes_does_not_end_the_training(tmp_path, caplog):
@@ -423,7 +492,7 @@ def test_a_strategy_that_cannot_be_copied_is_only_attacked(tmp_path, caplog):
     strategy.lock = threading.Lock()
     red = team(tmp_path, strategy)
     play(red)
-    assert [trail.attack for trail in red.journal.trails] == ["strike"]
+    assert [training.attack for training in red.journal.trainings] == ["strike"]
     assert "no training without the attack, as the strategy cannot be copied" in caplog.text
 
 
@@ -432,7 +501,7 @@ def test_a_loop_of_the_users_own_needs_no_start(tmp_path):
     for round in (1, 2):
         arrays, _ = one_round(red, [trained(node, record(START), round) for node in NODES], START, NODES, round)
         assert arrays is not None
-    assert [seen["attack"]["called"] for seen in red.journal.trails[0].rounds] == [True, True]
+    assert [seen["attack"]["called"] for seen in red.journal.trainings[0].rounds] == [True, True]
 
 
 def test_a_start_of_the_strategys_own_is_not_used_and_that_is_said(tmp_path, caplog):

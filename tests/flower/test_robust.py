@@ -6,6 +6,7 @@ import logging
 import math
 import subprocess
 import sys
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedAvgM, FedMedian,
 from gradskew import InputError, aggregators
 from gradskew.aggregators import Aggregator, Outcome
 from gradskew.flower import RedTeam, Robust
-from gradskew.flower.interface import METHODS, Strategy, check_strategy
+from gradskew.flower.interface import METHODS, Strategy, check_installed, check_strategy
 
 pytestmark = pytest.mark.usefixtures("identity")
 
@@ -340,7 +341,7 @@ def test_wrong_options(options, message):
 def test_no_strategy_no_model():
     with pytest.raises(InputError, match="strategy must be a Flower strategy, not ABCMeta"):
         Robust(FedAvg, f=0)
-    with pytest.raises(InputError, match="has seen no model yet"):
+    with pytest.raises(InputError, match="has no model yet"):
         Robust(FedAvg(), f=0).aggregate_train(1, [])
     with pytest.raises(InputError, match="the model has no trained array"):
         step(Robust(FedAvg(), f=0), {"steps": np.int64(1)}, [])
@@ -359,22 +360,32 @@ def test_options_of_the_strategy_show_through():
         robust.fraction_trian  # noqa: B018
 
 
-def test_flower_is_missing():
+MISSING = "needs flwr 1.21 or newer (tried up to 1.42), which is not installed: pip install 'gradskew[flower]'"
+
+
+def test_flower_is_missing(monkeypatch):
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    with pytest.raises(InputError) as caught:
+        check_installed()
+    assert str(caught.value) == f"gradskew.flower {MISSING}"
+
+
+@pytest.mark.processes
+def test_without_flower_the_import_ends_in_one_line():
     code = "import sys; sys.modules['flwr'] = None; import importlib.metadata as m\n"
     code += "def version(name): raise m.PackageNotFoundError(name)\nm.version = version\nimport gradskew.flower"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (
-        ended.stderr.strip()
-        .splitlines()[-1]
-        .endswith("needs flwr 1.21 or newer (tried up to 1.42), which is not installed: pip install 'gradskew[flower]'")
-    )
+    assert ended.stderr.strip().splitlines()[-1].endswith(MISSING)
 
 
-def test_flower_is_too_old():
-    code = "import sys; sys.modules['flwr.serverapp.strategy'] = None; import importlib.metadata as m\n"
-    code += "m.version = lambda name: '1.20.0'\nimport gradskew.flower"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "flwr 1.20.0 has no flwr.serverapp.strategy" in ended.stderr.strip().splitlines()[-1]
+def test_flower_is_too_old(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flwr.serverapp.strategy", None)
+    monkeypatch.setattr(metadata, "version", lambda name: "1.20.0")
+    with pytest.raises(InputError, match=r"flwr 1\.20\.0 has no flwr\.serverapp\.strategy"):
+        check_installed()
 
 
 def test_flower_is_too_new():
@@ -388,3 +399,10 @@ def test_flower_is_too_new():
     for changed in (More, Another):
         with pytest.raises(InputError, match=r"flwr 9.0 has another Strategy interface: pip install 'flwr<=1.42'"):
             check_strategy(changed, "9.0")
+
+
+def test_a_rule_that_needs_what_flower_does_not_tell_is_refused_at_once():
+    with pytest.raises(InputError, match="fltrust needs the server's own update"):
+        Robust(FedAvg(), "nnm+fltrust", f=1)
+    with pytest.raises(InputError, match="fltrust needs the server's own update"):
+        RedTeam(FedAvg(), rules=["median", "fltrust"])

@@ -182,7 +182,7 @@ def test_a_data_set_comes_back_from_its_arrays():
     assert "digest" in vars(back)
     del vars(back)["digest"]
     assert back.digest == dataset.digest
-    assert np.shares_memory(back.train.images.numpy(), frozen["train_images"])
+    assert np.shares_memory(back.train.inputs.numpy(), frozen["train_inputs"])
 
 
 def test_a_finished_sweep_needs_no_ray(tmp_path, monkeypatch):

@@ -47,8 +47,8 @@ def server_app(found: dict, out: str) -> ServerApp:
         found["rejected"] = [list(seen["rejected"].values()) for seen in robust.rounds]
         team = RedTeam(Krum(fraction_evaluate=0.0, num_malicious_nodes=4), out=out, rules=["mean"])
         team.start(grid, model, num_rounds=ROUNDS)
-        found["trainings"] = [[trail.attack, len(trail.rounds)] for trail in team.journal.trails]
-        found["byzantine"] = [seen["byzantine_rows"] for seen in team.journal.trails[1].rounds]
+        found["trainings"] = [[each.attack, len(each.rounds)] for each in team.journal.trainings]
+        found["byzantine"] = [seen["byzantine_rows"] for seen in team.journal.trainings[1].rounds]
 
     return app
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -36,4 +37,6 @@ class NNM(Mixing):
 
     def kappa_bound(self, n: int, f: int, behind: float) -> float | None:
         """8 f / (n - f) (kappa + 1), if a row counts among its nearest (Allouah et al. 2023, Lemma 1)."""
-        return 8 * f / (n - f) * (behind + 1) if self.itself else None
+        if not self.itself:
+            return None
+        return math.inf if math.isinf(behind) else 8 * f / (n - f) * (behind + 1)

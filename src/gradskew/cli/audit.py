@@ -97,7 +97,7 @@ def audit(
             click.echo(f"{', '.join(publish([result.table], out, out, result))}: in {out}.")
     for name, inspection in inspections.items():
         if inspection.run_failure:
-            warn(f"gradskew: the {inspection.kind} {name} failed in a run: {inspection.reason}")
+            warn(f"gradskew: the {inspection.kind} {name} failed in its runs: {inspection.reason}")
     if other_failures:
         raise FailedRuns(other_failures)
     if swept.failure is not None and not swept.failures:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .completion import complete_list
-from .options import SEEDS, execution, federation, sharded
+from .options import SEEDS, SHARD, execution, federation
 from .publishing import publish
 from .sweeping import choose_workers, run_sweep
 
@@ -39,7 +39,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 )
 @SEEDS
 @execution
-@sharded
+@SHARD
 def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
     """Run every attack against every rule; print the table, write report.html, results.csv, table.md and more.
 

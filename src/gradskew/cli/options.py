@@ -80,6 +80,9 @@ SEEDS = click.option(
     "--seeds",
     help="Number of seeds (3 means 0,1,2), or a comma-separated list. Default: 1; for `gradskew paper`: by scale.",
 )
+SHARD = click.option(
+    "--shard", type=Shard(), default=(1, 1), help="I/N: run the I-th of N parts of the grid, for N jobs."
+)
 FEDERATION: tuple[Decorator, ...] = (
     DATASET,
     *FILES,
@@ -117,10 +120,6 @@ EXECUTION: tuple[Decorator, ...] = (
     ),
 )
 
-SHARD = (
-    click.option("--shard", type=Shard(), default=(1, 1), help="I/N: run the I-th of N parts of the grid, for N jobs."),
-)
-
 
 def federation(command: Command) -> Command:
     """Add the options of the simulated federation, without attacks, rules and seeds."""
@@ -130,11 +129,6 @@ def federation(command: Command) -> Command:
 def execution(command: Command) -> Command:
     """Add the options of the execution: device, workers, output folder."""
     return _with(EXECUTION, command)
-
-
-def sharded(command: Command) -> Command:
-    """Add the option that divides the runs of a grid among several jobs."""
-    return _with(SHARD, command)
 
 
 def files(command: Command) -> Command:

@@ -11,7 +11,7 @@ import click
 
 from ..core.errors import check
 from .completion import complete_list, complete_name
-from .options import SEEDS, execution, files, sharded
+from .options import SEEDS, SHARD, execution, files
 from .publishing import report_html
 from .sweeping import Swept, choose_workers, run_sweep
 
@@ -46,7 +46,7 @@ Contents = dict[str, str | bytes]  # of files, by their names
 @click.option("--rounds", type=int, help="Communication rounds. Default: by scale.")
 @SEEDS
 @execution
-@sharded
+@SHARD
 def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
     """Run a table or figure of the paper and compare it with the printed one.
 

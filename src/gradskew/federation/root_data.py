@@ -16,18 +16,24 @@ from .run import Run
 
 
 def deal(run: Run, dataset: Dataset) -> tuple[Sequence[Tensor], Tensor]:
-    """Return the indices of each client's training images, and those of the server's root data (root_examples,).
-
-    The root data is drawn uniformly before the partition deals the rest: the same draw for every seed and partition.
-    """
+    """Return the indices of each client's training images, and those of the server's root data (root_examples,)."""
     if not run.root_examples:
         return run.partition(dataset, run.clients, run.seed), torch.empty(0, dtype=torch.int64)
+    pool, root, rest = hold_out(dataset, run.root_examples)
+    parts = run.partition(pool, run.clients, run.seed)
+    return Parts.of([rest[part].numpy() for part in parts]), root
+
+
+def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Tensor, Tensor]:
+    """Hold `count` training images out for the server, drawn uniformly: the same draw for every seed and partition.
+
+    Returns the data set of the others, the indices of the root data (count,), and those of the others, rising.
+    """
     train = dataset.train
-    few = f"root_examples = {run.root_examples} leaves none of {len(train)} training images to the clients"
-    check(run.root_examples < len(train), few)
+    few = f"root_examples = {count} leaves none of {len(train)} training images to the clients"
+    check(count < len(train), few)
     order = torch.randperm(len(train), generator=generator(0, "root examples"))
-    root, rest = order[: run.root_examples], order[run.root_examples :].sort().values
+    root, rest = order[:count], order[count:].sort().values
     writers = None if train.writers is None else train.writers[rest]
     pool = Split(train.inputs[rest.to(train.inputs.device)], train.labels[rest.to(train.labels.device)], writers)
-    parts = run.partition(replace(dataset, train=pool), run.clients, run.seed)
-    return Parts.of([rest[part].numpy() for part in parts]), root
+    return replace(dataset, train=pool), root, rest

@@ -161,21 +161,34 @@ class Federation:
 
     def snapshot(self, rounds: Sequence[dict[str, Any]]) -> Snapshot:
         """What the rounds to come depend on, after these."""
-        others = [other.detach().clone() for other in self.flat.other_buffers]
-        states = self.attacker.attack.state_dict(), self.rule.state_dict()
-        return Snapshot(list(rounds), self.params.clone(), self.buffers, others, *states, list(self.lens.pictures))
+        return Snapshot(
+            rounds=list(rounds),
+            params=self.params.clone(),
+            buffers=self.buffers,
+            others=[other.detach().clone() for other in self.flat.other_buffers],
+            attack=self.attacker.attack.state_dict(),
+            rule=self.rule.state_dict(),
+            server=self.server.state_dict(),
+            pictures=list(self.lens.pictures),
+        )
 
     def restore(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """Go back to a snapshot of the same run; returns the metrics of the rounds before it. Unfit for another's."""
         snapshot.check_like(self.snapshot([]), self.run.content)
         d = self.matrix.shape[1]
-        if not (self.attacker.attack.is_valid_state(snapshot.attack, d) and self.rule.is_valid_state(snapshot.rule, d)):
-            raise Unfit("what the attack or the rule remembers cannot be")
+        states = (
+            (self.attacker.attack, snapshot.attack),
+            (self.rule, snapshot.rule),
+            (self.server, snapshot.server),
+        )
+        for owner, state in states:
+            if not owner.is_valid_state(state, d):
+                raise Unfit(f"it has a state that {owner.name} cannot have")
         self.params.copy_(snapshot.params)
         self.flat.write_buffers(snapshot.buffers, snapshot.others)
         self.buffers = self.flat.read_buffers()
-        self.attacker.attack.load_state_dict(snapshot.attack)
-        self.rule.load_state_dict(snapshot.rule)
+        for owner, state in states:
+            owner.load_state_dict(state)
         self.lens.pictures = list(snapshot.pictures)
         return list(snapshot.rounds)
 

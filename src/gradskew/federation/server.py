@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -26,6 +27,9 @@ class FedAvg(ServerOptimizer):
 
     key: ClassVar[str] = "fedavg"
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
+
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
+        return not state
 
     def step(self, params: Tensor, aggregate: Tensor) -> None:
         params -= aggregate

@@ -19,6 +19,7 @@ from ..skew import Picture
 from .schema import check_rounds, measured
 
 VERSION = "2"
+OWNERS = ("attack", "rule", "server")  # of states
 CONTENT = "content"  # the name of the JSON: in the header, of 100 MB at most, there is no room for long runs
 
 
@@ -30,8 +31,8 @@ class Unfit(ValueError):
 class Snapshot:
     """All that the rounds to come depend on: draws do not count, as each has a generator derived from the seed.
 
-    rounds: the metrics of those that were played. others: buffers of the network that no client sends. attack, rule:
-    what they remember. pictures: those that were made. seconds: what the rounds took.
+    rounds: the metrics of the rounds so far. others: buffers of the network that no client sends. attack, rule, server:
+    their states. pictures: those of the rounds so far. seconds: the time that the rounds took.
     """
 
     rounds: Sequence[dict[str, Any]]
@@ -40,17 +41,18 @@ class Snapshot:
     others: Sequence[Tensor] = ()
     attack: Mapping[str, Any] = field(default_factory=dict)
     rule: Mapping[str, Any] = field(default_factory=dict)
+    server: Mapping[str, Any] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     seconds: float = 0.0
 
     def to_bytes(self, digest: str) -> bytes:
-        """The content of a checkpoint of the run with this digest; ValueError for a state that is more than tensors
+        """Return a checkpoint of the run with this digest, as bytes; ValueError for a state that is more than tensors
         and JSON."""
         tensors = {"params": self.params, "buffers": self.buffers}
         tensors |= {f"others.{i}": other for i, other in enumerate(self.others)}
-        states: dict[str, dict[str, Any]] = {"attack": {}, "rule": {}}
-        for owner, state in (("attack", self.attack), ("rule", self.rule)):
-            for key, value in state.items():
+        states: dict[str, dict[str, Any]] = {owner: {} for owner in OWNERS}
+        for owner in OWNERS:
+            for key, value in getattr(self, owner).items():
                 if isinstance(value, Tensor):
                     tensors[f"{owner}.{key}"] = value
                 elif simple(value):
@@ -72,7 +74,7 @@ class Snapshot:
 
     @classmethod
     def from_bytes(cls, data: bytes, digest: str) -> Snapshot:
-        """The snapshot in a checkpoint of the run with this digest; ValueError if it is damaged, or not one."""
+        """Return the snapshot in a checkpoint of the run with this digest; ValueError if it is damaged, or not one."""
         try:
             tensors = safetensors.torch.load(data)
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
@@ -86,23 +88,23 @@ class Snapshot:
                 raise ValueError("it belongs to another run")
             if canonical(content) != text or not measured(content["seconds"]):
                 raise ValueError("its content is not what a run writes")
-            states = {}
-            for owner in ("attack", "rule"):
+            states: dict[str, dict[str, Any]] = {}
+            for owner in OWNERS:
+                state = content.get(owner, {})  # none of the server in older checkpoints
                 own = {name.removeprefix(f"{owner}."): t for name, t in tensors.items() if name.startswith(f"{owner}.")}
-                if not all(map(simple, content[owner].values())):
+                if not all(map(simple, state.values())):
                     raise ValueError(f"the {owner} remembers more than tensors and single values")
-                states[owner] = {**content[owner], **own}
+                states[owner] = {**state, **own}
             others = [tensors[f"others.{i}"] for i in range(sum(name.startswith("others.") for name in tensors))]
             drawn = [Picture.from_json(entry) for entry in content["pictures"]]
             return cls(
-                content["rounds"],
-                tensors["params"],
-                tensors["buffers"],
-                others,
-                states["attack"],
-                states["rule"],
-                drawn,
-                content["seconds"],
+                rounds=content["rounds"],
+                params=tensors["params"],
+                buffers=tensors["buffers"],
+                others=others,
+                **states,
+                pictures=drawn,
+                seconds=content["seconds"],
             )
         except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
@@ -127,7 +129,7 @@ def simple(value: Any) -> bool:
 
 
 def _layout(tensors: Tensor | Sequence[Tensor]) -> list[tuple[torch.Size, torch.dtype]]:
-    """The shape and type of a tensor, or of each of several."""
+    """Return the shape and type of a tensor, or of each of several."""
     return [(each.shape, each.dtype) for each in ([tensors] if isinstance(tensors, Tensor) else tensors)]
 
 

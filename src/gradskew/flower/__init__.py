@@ -2,8 +2,8 @@
 
     from gradskew.flower import RedTeam, Robust
 
-`Robust` aggregates the clients' replies with one of our rules, inside any strategy that averages. `RedTeam` plays an
-attack against any strategy, in the user's own server process and on replies that it has received, and reports.
+`Robust` aggregates the clients' replies with one of our rules, inside any strategy that averages. `RedTeam` runs an
+attack against any strategy, in the user's own server process and on the replies that it received, and reports.
 """
 
 from .redteam import RedTeam

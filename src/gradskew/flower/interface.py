@@ -1,4 +1,4 @@
-"""What we use of Flower: its message-based strategies, or one line that says which version has them."""
+"""What we use of Flower: its message-based strategies. Without them, one line names the version that has them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from importlib import metadata
 from ..core.errors import InputError, check
 
 OLDEST = "1.21"  # the first with flwr.serverapp.strategy
-NEWEST = "1.42"  # the last that was tried
+NEWEST = "1.42"  # the last one tried
 METHODS = ("configure_train", "aggregate_train", "configure_evaluate", "aggregate_evaluate", "summary")
-# What the methods that we stand in for are called with.
+# The parameters of the methods that we override.
 CALLED = {
     "configure_train": "self server_round arrays config grid",
     "aggregate_train": "self server_round replies",
@@ -22,7 +22,7 @@ WANTED = f"gradskew.flower needs flwr {OLDEST} or newer (tried up to {NEWEST})"
 
 
 def check_strategy(strategy: type, version: str) -> None:
-    """Raise InputError unless Flower's Strategy is the one that we know how to stand in for."""
+    """Raise InputError unless Flower's Strategy has the methods and parameters that we override."""
 
     def parameters(name: str) -> str:
         return " ".join(inspect.signature(getattr(strategy, name, lambda: None)).parameters)
@@ -33,7 +33,7 @@ def check_strategy(strategy: type, version: str) -> None:
 
 
 def check_installed() -> str:
-    """The version of Flower; raises InputError if it is missing, or older than its message-based strategies."""
+    """Return the version of Flower. Raises InputError if it is missing, or has no message-based strategies."""
     try:
         version = metadata.version("flwr")
     except metadata.PackageNotFoundError:
@@ -52,7 +52,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, Re
 from flwr.serverapp import Grid  # noqa: E402
 from flwr.serverapp.strategy import Result, Strategy  # noqa: E402
 
-log = logging.getLogger("flwr")  # Flower's own: our lines stand among its own
+log = logging.getLogger("flwr")  # Flower's own, so that our lines appear among its lines
 
 __all__ = [
     "VERSION",

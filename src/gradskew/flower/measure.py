@@ -1,10 +1,11 @@
-"""What is measured on a round: the skew of the honest replies, what the strategy made of all, what rules would have."""
+"""Measures on a round: the skew of the honest replies, the strategy's result, and the results of rules."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,76 +13,81 @@ from torch import Tensor
 
 from ..aggregators import Aggregator, Outcome
 from ..core.randomness import generator
+from ..core.round import Round
 from ..core.rows import Rows
 from ..skew import Skew, digits, kappa, look, selection
-from .weights import recovered
+from .interface import log
+from .weights import recover_weights
 
 
 @dataclass(frozen=True)
 class Scene:
-    """The rows (n, d) that the strategy is given, Byzantine ones first, with their nodes; at least one is honest.
+    """The usable rows of a round. What the attack computes on `honest` is not computed again to measure them.
 
-    known: what the attack computed on the honest rows, if it did.
+    number: of the round, from 1. rows (n, d): Byzantine ones first. nodes: ids of the rows. byzantine: how many rows
+    are.
     """
 
+    number: int
     rows: Tensor
     nodes: Sequence[int]
     byzantine: int
-    known: Rows | None
+
+    @cached_property
+    def honest(self) -> Rows:
+        return Rows(self.rows[self.byzantine :])
 
     def honest_mean(self) -> Tensor:
-        weights = torch.zeros(len(self.rows), dtype=torch.float64)
-        weights[self.byzantine :] = 1 / (len(self.rows) - self.byzantine)
-        return Rows(self.rows).combine(weights, dtype=torch.float64)
+        """Return the mean of the honest rows: (d,) float64."""
+        weights = torch.full((self.honest.n,), 1 / self.honest.n, dtype=torch.float64)
+        return self.honest.combine(weights, dtype=torch.float64)
 
 
-def measured(
-    scene: Scene,
-    step: Tensor | None,
-    weights: Tensor | None,
-    rules: Sequence[Aggregator],
-    seed: int,
-    round: int,
-    failed: Callable[[str, Exception], None],
-) -> tuple[dict[str, Any], Skew]:
-    """A JSON object: `lens`, as a record of the bench has it, on the strategy; `rules`, the same in short for each.
+@dataclass
+class Meter:
+    """Measures rounds, for the strategy and for rules on the same rows. failed: the rules that raised."""
 
-    step: what the strategy took off the model, (d,), None if nothing came out. weights: those that it says it gave;
-    else they are found from the step, if it is an average of the rows. failed: told of each rule that raises, which has
-    None in `rules`.
-    """
-    mean, rows = scene.honest_mean(), Rows(scene.rows)
-    b, n = scene.byzantine, len(scene.rows)
-    value = torch.full_like(mean, math.nan) if step is None else step
-    if step is not None and weights is None:
-        weights = recovered(step, rows)
-    outcome, honest = Outcome(value, weights), scene.known or Rows(scene.rows[b:])
-    skew, lens = look(rows, honest, scene.nodes, outcome, distance=_distance(value, mean), bound=None)
-    tried: dict[str, dict[str, float | int | None] | None] = {}
-    for rule in rules:
+    rules: Sequence[Aggregator]
+    seed: int
+    failed: set[str] = field(default_factory=set)
+
+    def measure(self, scene: Scene, step: Tensor | None, weights: Tensor | None) -> tuple[dict[str, Any], Skew]:
+        """Return a JSON object and the skew of the honest rows; there must be one.
+
+        step (d,): what the strategy subtracted from the model, None if it gave none. weights (n,): as it reports them;
+        without, they are computed from the step, if that is an average of the rows. `lens` of the result is that of a
+        record, on the strategy; `rules` has the same in short for each rule, None for one that raises.
+        """
+        b, n, round = scene.byzantine, len(scene.rows), Round(number=scene.number - 1, clients=scene.nodes)
+        mean, rows = scene.honest_mean(), Rows(scene.rows, round=round)
+        value = torch.full_like(mean, math.nan) if step is None else step
+        if step is not None and weights is None:
+            weights = recover_weights(step, rows)
+        outcome = Outcome(value, weights)
+        skew, lens = look(rows, scene.honest, scene.nodes, outcome, distance=_distance(value, mean), bound=None)
+        results = {rule.name: self._try(scene, rows, rule, mean, skew.spread) for rule in self.rules}
+        share = outcome.share(b)
+        return {"rows": n, "byzantine_rows": b, "byzantine_share": share, "lens": lens, "rules": results}, skew
+
+    def _try(self, scene: Scene, rows: Rows, rule: Aggregator, mean: Tensor, spread: float) -> dict[str, Any] | None:
+        """Measure a rule whose f is the number of Byzantine rows, or the most that it tolerates."""
         try:
-            tried[rule.name] = _tried(scene, rule, mean, skew.spread, seed, round)
+            f = min(scene.byzantine, rule.max_f(rows.n))
+            outcome = rule.explain(rows, f, generator=generator(self.seed, "rule", scene.number))
+            value = kappa(_distance(outcome.value, mean), spread)
+            share, (selected, shut_out) = outcome.share(scene.byzantine), selection(outcome.weights, scene.byzantine)
         except Exception as error:  # a user's own rule may fail in any way: it is only measured here
-            tried[rule.name] = None
-            failed(rule.name, error)
-    return {"rows": n, "byzantine_rows": b, "byzantine_share": outcome.share(b), "lens": lens, "rules": tried}, skew
-
-
-def _tried(
-    scene: Scene, rule: Aggregator, mean: Tensor, spread: float, seed: int, round: int
-) -> dict[str, float | int | None]:
-    """What a rule, told how many rows are Byzantine or as many as it tolerates, makes of the rows."""
-    told = min(scene.byzantine, rule.max_f(len(scene.rows)))
-    outcome = rule.explain(scene.rows, told, generator=generator(seed, "rule", round))
-    value = kappa(_distance(outcome.value, mean), spread)
-    share, (selected, shut_out) = outcome.share(scene.byzantine), selection(outcome.weights, scene.byzantine)
-    return {
-        "f": told,
-        "kappa": None if value is None else digits(value),
-        "byzantine_share": None if share is None else digits(share),
-        "selected": selected,
-        "shut_out": None if shut_out is None else len(shut_out),
-    }
+            if rule.name not in self.failed:
+                self.failed.add(rule.name)
+                log.warning("RedTeam: the rule %s fails, and is not measured: %s", rule.name, error)
+            return None
+        return {
+            "f": f,
+            "kappa": None if value is None else digits(value),
+            "byzantine_share": None if share is None else digits(share),
+            "selected": selected,
+            "shut_out": None if shut_out is None else len(shut_out),
+        }
 
 
 def _distance(value: Tensor, mean: Tensor) -> float | None:

@@ -1,4 +1,4 @@
-"""One of our rules inside a strategy of Flower's that averages."""
+"""One of our rules inside a Flower strategy that averages."""
 
 from __future__ import annotations
 
@@ -10,38 +10,42 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .. import aggregators
 from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
 from ..core.errors import ceil_share, check, check_count_or_share, check_number
 from ..core.randomness import generator
+from ..core.round import Round
 from ..core.rows import Rows
-from .around import Around
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import STATISTICS, Received, receive, record
+from .wrapper import Wrapper
 
-# Flower's strategies that do something else with the clients' models than to average them.
+# Flower's strategies that do something else with the clients' models than to average them. They are known by name only:
+# all inherit from FedAvg or wrap a strategy, and no attribute says it. A trial would not show it either: given equal
+# models, as Robust gives them, most of them return that model, and their own rule silently has no effect.
 OTHER = {"FedMedian", "FedTrimmedAvg", "MultiKrum", "Krum", "Bulyan", "QFedAvg", "FedXgbBagging", "FedXgbCyclic"}
 OTHER |= {"DifferentialPrivacyServerSideFixedClipping", "DifferentialPrivacyServerSideAdaptiveClipping"}
 OTHER |= {"DifferentialPrivacyClientSideFixedClipping", "DifferentialPrivacyClientSideAdaptiveClipping"}
-EXAMPLES = "num-examples"  # what Flower's strategies weigh by, unless told otherwise
+EXAMPLES = "num-examples"  # the metric by which Flower's strategies weigh by default
 MOST = 2**53  # examples that a client may claim: beyond, a sum of them is no longer exact
 
 
-class Robust(Around):
-    """Any of our rules inside any strategy that averages: FedAvg, FedProx, FedAvgM, FedAdam, a user's own.
+class Robust(Wrapper):
+    """Put one of our rules inside a strategy that averages: FedAvg, FedProx, FedAvgM, FedAdam, a user's own.
 
     The rule aggregates differences, model sent - model received, one row for each client, unweighted. The strategy is
     then given replies that all carry the robust model, whatever their weights: its server step, its metrics and all
     else stay as they are. Replies that cannot be used are logged and left out. Arrays keep their types; arrays of
     integers keep their values.
 
-    f: how many Byzantine clients the rule is told, or their share of a round's replies, rounded up; if the replies of a
-    round are too few for the rule to tolerate so many, as many as it does. weighted: multiply the weights that the rule
-    gives by the numbers of examples that the clients claim, which a Byzantine one may choose. statistics: the last
-    parts of the names of batch norm's statistics, which are averaged and not given to the rule; empty for none.
+    f: how many Byzantine clients the rule assumes, or their share of a round's replies, rounded up; if the replies of a
+    round are too few for the rule to tolerate so many, the most that it tolerates. weighted: multiply the weights that
+    the rule gives by the numbers of examples that the clients claim, which a Byzantine one may choose. statistics: the
+    last parts of the names of batch norm's statistics, which are averaged and not given to the rule; empty for none.
 
-    `rounds` holds what happened in each round.
+    `rounds` has a dict for each round: weights by node, what was rejected and why, f, notes of the rule.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Robust(Around):
         )
         self.rule = aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule)
         check(isinstance(self.rule, Aggregator), f"rule must be a name or an Aggregator, not {self.rule!r}")
+        Round(clients=()).check_has(self.rule.needs, self.rule.name)
         self.rule.reset()
         check_count_or_share("f", f)
         check(not weighted or weighs(self.rule), f"{self.rule.name} does not average rows: it cannot be weighted")
@@ -72,22 +77,22 @@ class Robust(Around):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """The strategy's own step, from the robust model instead of the average."""
+        """Return the result of the strategy's own step, from the robust model instead of the average."""
         replies = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
-        received = receive(self.layout, replies, self._unweighable(replies))
-        self.say(received.rejected, "is left out")
+        received = receive(self.layout, replies, self._refusal(replies))
+        self.log_rejected(received.rejected, "is left out")
         n = len(received.replies)
         f = self.f if isinstance(self.f, int) else ceil_share(self.f, len(replies))
-        told = min(f, self.rule.max_f(n)) if n else 0
-        seen: dict[str, Any] = {"round": server_round, "rows": n, "rejected": dict(received.rejected), "f": told}
-        self.rounds.append({**seen, "clamped": told < f, "weights": None, "rule": {}})
+        used = min(f, self.rule.max_f(n)) if n else 0
+        kept: dict[str, Any] = {"round": server_round, "rows": n, "rejected": dict(received.rejected), "f": used}
+        self.rounds.append({**kept, "clamped": used < f, "weights": None, "rule": {}})
         if not n:
             log.warning("Robust: no reply can be used in round %d; the model stays as it is", server_round)
             return None, None
-        if told < f and not self.clamped:
+        if used < f and not self.clamped:
             self.clamped = True
-            log.warning("Robust: of %d replies %s tolerates f = %d, not %d", n, self.rule.name, told, f)
-        outcome = self._outcome(received, told, server_round)
+            log.warning("Robust: of %d replies %s tolerates f = %d, not %d", n, self.rule.name, used, f)
+        outcome = self._outcome(received, used, server_round)
         if outcome is None:
             return None, None
         weights = None if outcome.weights is None else dict(zip(received.nodes, outcome.weights.tolist(), strict=True))
@@ -95,19 +100,25 @@ class Robust(Around):
         return self._step(server_round, received, outcome)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """The strategy's own metrics, of the replies that do not spoil them."""
+        """Return the strategy's own metrics, of the replies whose metrics can be averaged."""
         replies = list(replies)
-        spoils = self._unweighable(replies)
-        reasons = [spoils(reply.content) if reply.has_content() else None for reply in replies]  # errors are Flower's
-        found = list(zip(replies, reasons, strict=True))
-        self.say({reply.metadata.src_node_id: reason for reply, reason in found if reason}, "is left out")
-        return self.strategy.aggregate_evaluate(server_round, [reply for reply, reason in found if not reason])
+        refuse = self._refusal(replies)
+        reasons = [refuse(reply.content) if reply.has_content() else None for reply in replies]  # errors are Flower's
+        pairs = list(zip(replies, reasons, strict=True))
+        self.log_rejected({reply.metadata.src_node_id: reason for reply, reason in pairs if reason}, "is left out")
+        return self.strategy.aggregate_evaluate(server_round, [reply for reply, reason in pairs if not reason])
 
-    def _outcome(self, received: Received, told: int, server_round: int) -> Outcome | None:
-        """What the rule makes of the rows, or None, with a line in the log, if that cannot be used."""
+    def weights_of(self, nodes: Sequence[int]) -> Tensor | None:
+        """Return the weights of these nodes in the last round, (n,) float64; None if the rule gave none."""
+        weights = self.rounds[-1]["weights"]
+        return None if weights is None else torch.tensor([weights.get(n, 0.0) for n in nodes], dtype=torch.float64)
+
+    def _outcome(self, received: Received, f: int, server_round: int) -> Outcome | None:
+        """Return the outcome of the rule on the rows; None, with a line in the log, if it cannot be used."""
         rng = generator(self.seed, "rule", server_round)
         try:
-            outcome = self._weighted(received, self.rule.explain(received.rows, told, generator=rng))
+            round = Round(number=server_round - 1, clients=received.nodes)
+            outcome = self._weighted(received, self.rule.explain(received.rows, f, generator=rng, round=round))
             check(bool(outcome.value.isfinite().all()), "the aggregate is not finite")
             self.rule.observe(outcome.value)
         except Exception as error:  # a user's own rule may fail in any way: the training goes on
@@ -127,15 +138,15 @@ class Robust(Around):
     def _step(
         self, server_round: int, received: Received, outcome: Outcome
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Replies that all carry the robust model, in float64: rounded, their average is exactly that model."""
+        """Let the strategy average replies that all have the robust model: in float64, their average is exact."""
         after = self.layout.after(outcome.value, received.statistics.double().mean(0))
         model = record({name: array.astype(np.float64) for name, array in after.items()})
-        equal = [self.carrying(reply, model) for reply in received.replies]
+        equal = [self.with_arrays(reply, model) for reply in received.replies]
         arrays, metrics = self.strategy.aggregate_train(server_round, equal)
         return None if arrays is None else self.layout.restored(arrays), metrics
 
-    def _unweighable(self, replies: Sequence[Message]) -> Callable[[RecordDict], str | None]:
-        """Why a content would spoil the strategy's weighted averages, of models or of metrics."""
+    def _refusal(self, replies: Sequence[Message]) -> Callable[[RecordDict], str | None]:
+        """Return a function of a content: why the strategy cannot average it with the others, or None."""
         forms = Counter(_form(reply.content) for reply in replies if reply.has_content())
         usual = forms.most_common(1)[0][0] if forms else ((), ())
 
@@ -153,7 +164,7 @@ class Robust(Around):
 
     @property
     def weight_key(self) -> str | None:
-        """The name of the metric by which the strategy weighs, as far as it says."""
+        """The name of the metric by which the strategy weighs, None if it has no such attribute."""
         key = getattr(self.strategy, "weighted_by_key", None)
         return key if isinstance(key, str) else None
 
@@ -163,14 +174,27 @@ class Robust(Around):
         return None
 
     def summary(self) -> None:
-        """Log what is aggregated how, and the strategy's own summary."""
+        """Log the rule, and the strategy's own summary."""
         log.info("\t├──> Robust: %s, f = %s%s", self.rule.name, self.f, ", weighted" if self.weighted else "")
         super().summary()
 
 
 def averages(strategy: Strategy) -> bool:
-    """Whether the strategy may stand in Robust, as far as is known of it."""
-    return not isinstance(strategy, Around) and not OTHER & {cls.__name__ for cls in type(strategy).__mro__}
+    """Whether Robust takes the strategy: not one that is known to do something else than to average."""
+    return not isinstance(strategy, Wrapper) and not OTHER & {cls.__name__ for cls in type(strategy).__mro__}
+
+
+def name_of(strategy: Strategy) -> str:
+    """Return the name of the strategy for readers: Robust with its strategy and its rule."""
+    name = type(strategy).__name__
+    return f"{name}({name_of(strategy.strategy)}, {strategy.rule.name})" if isinstance(strategy, Robust) else name
+
+
+def base_of(strategy: Strategy) -> str:
+    """Return the name of the strategy to put into Robust: the user's own if it averages, else FedAvg."""
+    if isinstance(strategy, Robust):
+        return base_of(strategy.strategy)
+    return type(strategy).__name__ if averages(strategy) else "FedAvg"
 
 
 def weighs(rule: Aggregator) -> bool:
@@ -181,7 +205,7 @@ def weighs(rule: Aggregator) -> bool:
 
 
 def _form(content: RecordDict) -> tuple[tuple[str, ...], tuple[tuple[str, str, int | None], ...]]:
-    """What the replies of a round must have in common: names of the array records; record, name, length of metrics."""
+    """Return what replies of a round must have in common: names of array records; record, name, length of metrics."""
     metrics = [
         (key, name, len(value) if isinstance(value, list) else None)
         for key, metrics in content.metric_records.items()

@@ -1,4 +1,4 @@
-"""Which weights a strategy gave the clients, found from what came out: Flower's strategies do not say."""
+"""The weights that a strategy gave the clients, computed from its result: Flower's strategies do not report them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from torch import Tensor
 
 from ..core.rows import Rows
 
-FIT = 1e-4  # of the squared distance to the mean of the rows that weights may leave unexplained
-FEWER = 4  # rows per coordinate would fit anything: there must be so many coordinates for a row
-BELOW = -0.01  # a weight that is not just rounding below 0
+FIT = 1e-4  # of the squared distance to the mean of the rows: so much may be left unexplained
+COLUMNS = 4  # coordinates for each row that are needed at least: fewer fit any result
+BELOW = -0.01  # a weight below this is negative by more than rounding
 
 
-def recovered(aggregate: Tensor, rows: Rows) -> Tensor | None:
-    """The weights (n,) of which the aggregate (d,) is the average of the rows (n, d), or None if it is none.
+def recover_weights(aggregate: Tensor, rows: Rows) -> Tensor | None:
+    """Return the weights (n,) with which the aggregate (d,) is an average of the rows (n, d); None if it is none.
 
-    Weights that sum to 1 and are not negative, by least squares around the mean of the rows, from their inner products.
-    Rows that are equal share theirs equally. A strategy that works on each coordinate by itself, or takes a step of its
-    own, has none.
+    They sum to 1 and are not negative: least squares around the mean of the rows, from inner products. Equal rows get
+    equal weights. A strategy that works on each coordinate by itself, or takes a step of its own, has none.
     """
     n = rows.n
-    if rows.d < FEWER * n:
+    if rows.d < COLUMNS * n:
         return None
     even = torch.full((n,), 1 / n, dtype=torch.float64)
     mean = rows.combine(even, dtype=torch.float64)

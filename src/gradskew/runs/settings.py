@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from ..federation.computing import computing
 from ..federation.memory import check_fits
 from ..federation.optimizer import SGD
 from ..federation.options import Options
+from ..federation.root_data import deal, hold_out
 from ..federation.run import Run
 from .sweeps import grid
 
@@ -72,7 +74,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         check_number(key, options[key], at_least=1, at_most=MOST, whole=True)
     dealt = _partition(options, source)
     if isinstance(dealt, partition.ByWriter) and "clients" not in chosen:
-        options["clients"] = dealt.writers(source.load())
+        held = options["root_examples"]
+        options["clients"] = dealt.writers(hold_out(source.load(), held)[0] if held else source.load())
     if options["sampled"] is not None and "sampled" not in chosen:
         options["sampled"] = min(options["sampled"], options["clients"])
     options["pictures"] = _pictures(options["pictures"])
@@ -86,7 +89,7 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         **Options.presets.get(options["preset"], {}),
     )
     images = source.load()  # an impossible partition or network is an error now, not in every run
-    base.partition(images, base.clients, 0)
+    deal(replace(base, seed=0), images)
     if base.device == "cpu":
         check_fits([base])
     with computing(base):

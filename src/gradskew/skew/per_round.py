@@ -48,7 +48,9 @@ def look(
 
 def _kept(value: float | None) -> float | str | None:
     """A number as a record keeps it: JSON has no word for infinity."""
-    return digits(value) if value is not None and math.isfinite(value) else None if value is None else str(value)
+    if value is None or math.isnan(value):
+        return None
+    return digits(value) if math.isfinite(value) else str(value)
 
 
 def selection(weights: Tensor | None, byzantine: int) -> tuple[float | None, list[int] | None]:

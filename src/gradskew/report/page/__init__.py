@@ -1,4 +1,4 @@
-"""report.html: one page that needs nothing but itself, made from records alone."""
+"""report.html: a page in one file, made from records or from what a red team measured."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..table import Table
 from .sections import SHADES, Section
 
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
+LEAD = "How far can Byzantine clients bend this federated model, and which aggregation rule still stands?"
 
 
 class AuditView(Protocol):
@@ -32,6 +33,13 @@ class AuditView(Protocol):
     def inspections(self) -> Mapping[str, Any]: ...
 
 
+class AnySection(Protocol):
+    """A section with the name of its template, which reads the section's other attributes."""
+
+    @property
+    def template(self) -> str: ...
+
+
 def page(
     tables: Sequence[Table],
     *,
@@ -41,18 +49,20 @@ def page(
     command: Callable[[Sequence[Record]], str | None],
     audit: AuditView | None = None,
 ) -> str:
-    """The page on these tables, one section for each.
+    """Return the page on these tables, one section for each.
 
-    timings, pictures: what the store has beside the records, by digest; entries may be missing. command: from records
-    to the command line that plays them again, or None. audit: of the one table; it comes first. The same records give
-    the same text. All text is escaped; the page's policy admits no script and no style but its own, and no request.
+    timings, pictures: what the store has beside the records, by digest; entries may be missing. command: returns the
+    command line that repeats records, or None. audit: of the one table; it comes first. Equal records give equal text.
     """
     sections = [Section(table, number, timings, pictures, command) for number, table in enumerate(tables)]
-    return render("page.html", title=title, sections=sections, audit=audit)
+    return render(sections, title=title, lead=LEAD, audit=audit)
 
 
-def render(template: str, **values: Any) -> str:
-    """One of the templates with these values, and the page's style, script and policy."""
+def render(sections: Sequence[AnySection], *, title: str, lead: str, audit: AuditView | None = None) -> str:
+    """Return the page with these sections.
+
+    All text is escaped; the page's policy admits no script and no style but its own, and no request.
+    """
     environment = Environment(
         loader=PackageLoader(__package__),
         autoescape=True,
@@ -62,8 +72,8 @@ def render(template: str, **values: Any) -> str:
     )
     style = Markup(environment.get_template("page.css").render(shades=[shade(i / (SHADES - 1)) for i in range(SHADES)]))
     script = Markup(environment.get_template("page.js").render())
-    policy = POLICY.format(_hash(style), _hash(script))
-    return environment.get_template(template).render(values, style=style, script=script, policy=policy)
+    values = {"title": title, "lead": lead, "sections": sections, "audit": audit, "style": style, "script": script}
+    return environment.get_template("page.html").render(values, policy=POLICY.format(_hash(style), _hash(script)))
 
 
 def _hash(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A section of the page: all that is said of one federation, ready to be laid out."""
+"""The section of the page on one federation, as its template reads it."""
 
 from __future__ import annotations
 
@@ -6,29 +6,26 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, median
-from typing import Any
-
-from markupsafe import Markup
+from statistics import median
+from typing import Any, ClassVar
 
 from ...runs.record import Record
 from ...skew import Picture
-from ...skew.references import Measure, reading
-from ...skew.statistics import Estimate
 from ..export import latex, markdown, results_csv
-from ..lens import Lens, Overview
+from ..lens import Lens
+from ..standing import Cell
 from ..table import CELL, Panel, Table, count, with_options
 from ..verdict import advice, remarks, verdict
-from . import svg
-from .cells import KINDS, Opened, opened, plane
-from .findings import Comparison, Finding, comparison, findings
+from .cells import Opened, open_cell
+from .findings import Comparison, Finding, comparison, findings, hardest_attack
+from .skew import HonestSkew
 
 SHADES = 17  # levels of colour in the style sheet
 
 
 @dataclass(frozen=True)
 class Square:
-    """A cell of the heatmap: where it leads, and for each view its text and its level of colour (None: no entry)."""
+    """A cell of the heatmap: the anchor of its runs; for each view a text and a level of colour, None without entry."""
 
     anchor: str
     entries: Sequence[tuple[str, int | None]]
@@ -37,8 +34,9 @@ class Square:
 
 @dataclass(frozen=True)
 class Section:
-    """One federation; `number` tells its anchors from those of others on the page."""
+    """One federation. number: of the section on the page, part of its anchors."""
 
+    template: ClassVar[str] = "federation.html"
     table: Table
     number: int
     timings: Mapping[str, Mapping[str, Any]]
@@ -60,29 +58,26 @@ class Section:
     @cached_property
     def panels(self) -> list[Panel]:
         panels = self.table.panels()
-        entries = {}
-        for key, cell in self.table.cells.items():
-            value = cell.lens_average("kappa")
-            if value is not None:
-                entries[key] = (f"{value:.2f}", value)
+        kappas = {key: cell.lens_average("kappa") for key, cell in self.table.cells.items()}
+        entries = {key: (f"{kappa:.2f}", kappa) for key, kappa in kappas.items() if kappa is not None}
         title = "Empirical kappa, mean over rounds: 1 is as far off as a typical honest client"
         return [*panels, Panel(title, self.table.rules, entries)] if entries else panels
 
     @property
     def heat(self) -> list[tuple[str, list[Square | None]]]:
-        """Row by row the cells of the heatmap, None where nothing was played."""
-        rows = []
-        for attack in self.table.attacks:
-            here = [(attack, rule) in self.table.cells for rule in self.table.rules]
-            squares = zip(here, self.table.rules, strict=True)
-            rows.append((attack, [self._square(attack, rule) if there else None for there, rule in squares]))
-        return rows
+        """The rows of the heatmap by attack, None for a cell without runs."""
+        return [(attack, [self._square(attack, rule) for rule in self.table.rules]) for attack in self.table.attacks]
 
-    def _square(self, attack: str, rule: str) -> Square:
-        found = [panel.entries.get((attack, rule), ("–", math.nan)) for panel in self.panels]
+    def _square(self, attack: str, rule: str) -> Square | None:
+        if (attack, rule) not in self.table.cells:
+            return None
+        entries = [panel.entries.get((attack, rule), ("–", math.nan)) for panel in self.panels]
         return Square(
             self.anchor(attack, rule),
-            [(text, None if math.isnan(harm) else round((SHADES - 1) * min(1, max(0, harm)))) for text, harm in found],
+            [
+                (text, None if math.isnan(harm) else round((SHADES - 1) * min(1, max(0, harm))))
+                for text, harm in entries
+            ],
             self.table.worst_attacks.get(rule) == attack,
         )
 
@@ -100,57 +95,34 @@ class Section:
 
     @property
     def cells(self) -> list[Opened]:
-        return [opened(self.table, self.anchor(*key), key, self.pictures) for key in self.table.cells]
+        return [open_cell(self.table, self.anchor(*key), key, self.pictures) for key in self.table.cells]
 
     @cached_property
-    def overview(self) -> Overview:
-        return Overview([Lens(record) for record in self.table.honest])
-
-    @cached_property
-    def skew(self) -> list[tuple[Measure, Estimate]]:
-        """The numbers on the honest updates."""
-        return self.overview.values
-
-    @property
-    def reading(self) -> str:
-        return reading(self.skew)
-
-    @property
-    def supposed(self) -> str:
-        return self.overview.supposed
-
-    @property
-    def honest_runs(self) -> str:
-        """Where the skew was measured."""
+    def skew(self) -> HonestSkew:
+        """The skew of the honest updates, measured in the runs that show it best."""
         honest = self.table.honest
-        spec = honest[0].spec
-        attack = "without attack" if spec["attack_name"] == "none" else f"under {spec['attack_name']}"
-        return f"the runs of {spec['aggregator_name']} {attack}, {count(len(honest), 'seed')}"
+        rule, attack = honest[0].spec["aggregator_name"], _under(honest[0].spec["attack_name"])
+        lenses = [Lens(record) for record in honest]
+        where = f"the runs of {rule} {attack}, {count(len(honest), 'seed')}"
+        return HonestSkew(lenses, where, self._picture)
 
     @property
-    def portrait(self) -> tuple[Markup, Picture] | None:
-        """An LLE picture of STRIKE's updates among the honest if there is one, else of any."""
+    def _picture(self) -> tuple[Picture, str] | None:
+        """The latest LLE picture under the attack that is worst for most rules, else under any, with its attack."""
+        hardest = hardest_attack(self.table)
         drawn = [(r.spec["attack_name"], p) for r in self.table.records for p in self.pictures.get(r.digest, ())]
-        found = [(attack.startswith("strike"), p.round, p) for attack, p in drawn if p.method == "lle"]
-        if not found:
-            return None
-        picture = max(found, key=lambda each: each[:2])[2]
-        return plane(picture), picture
-
-    @property
-    def legend(self) -> list[tuple[str, Markup]]:
-        """What each mark of a picture means."""
-        return [(name, svg.mark(look)) for name, look in KINDS]
+        of_lle = [(attack == hardest, p.round, attack, p) for attack, p in drawn if p.method == "lle"]
+        best = max(of_lle, key=lambda each: each[:2], default=None)
+        return None if best is None else (best[3], _under(best[2]))
 
     @property
     def runs(self) -> list[list[str]]:
-        """The flat table of all runs: attack, rule, seed, accuracies, kappas, weights, and the anchor of the cell."""
+        """All runs: anchor of the cell, attack, rule, seed, accuracies, kappas, Byzantine weight, shut out."""
         rows = []
         for record in self.table.records:
-            spec, lens = record.spec, Lens(record)
-            share, most = record.average("byzantine_share"), [None, *lens.series("kappa_max")][-1]
-            percent = None if share is None else 100 * share
-            numbers = (_mean(lens.series("kappa")), most, percent, _mean(lens.series("shut_out")))
+            spec, run, share = record.spec, Cell([record]), record.average("byzantine_share")
+            numbers = [run.lens_average("kappa"), max(run.series("kappa"), default=None)]
+            numbers += [None if share is None else 100 * share, run.lens_average("shut_out")]
             texts = ["–" if value is None else f"{value:.2f}" for value in numbers]
             accuracies = [f"{record.accuracy:.2f}", f"{record.best_accuracy:.2f}"]
             names = [spec["attack_name"], spec["aggregator_name"]]
@@ -168,21 +140,22 @@ class Section:
 
     @property
     def made(self) -> list[tuple[str, str]]:
-        """Hardware, versions and time, as far as it was noted."""
-        noted = [self.timings.get(record.digest, {}) for record in self.table.records]
+        """Hardware, versions and time, as far as the store has them."""
+        timings = [self.timings.get(record.digest, {}) for record in self.table.records]
         rows = []
         for key in ("device", "system", "gradskew", "python", "torch"):
-            values = sorted({str(each[key]) for each in noted if key in each})
+            values = sorted({str(each[key]) for each in timings if key in each})
             if values:
                 rows.append((key, ", ".join(values)))
-        seconds = [float(each["seconds"]) for each in noted if isinstance(each.get("seconds"), int | float)]
+        seconds = [float(each["seconds"]) for each in timings if isinstance(each.get("seconds"), int | float)]
         if seconds:
             total = f"{sum(seconds):.0f} s in all, {median(seconds):.1f} s for a typical run"
-            rows.append(("time", f"{total} ({len(seconds)} of {count(len(noted), 'run')})"))
+            rows.append(("time", f"{total} ({len(seconds)} of {count(len(timings), 'run')})"))
         return rows
 
     @property
     def repeated_by(self) -> str | None:
+        """The command line that repeats the runs, None if there is none."""
         return self.command(self.table.records)
 
     @property
@@ -191,6 +164,5 @@ class Section:
         return [("Markdown", markdown(table)), ("LaTeX", latex(table)), ("CSV", results_csv(table.records))]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+def _under(attack: str) -> str:
+    return "without attack" if attack == "none" else f"under {attack}"

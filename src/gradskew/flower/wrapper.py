@@ -1,4 +1,4 @@
-"""A strategy around another one: what is not ours to change is the other's."""
+"""A strategy around another one, to which it leaves all that it does not change."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .interface import ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, R
 from .rows import STATISTICS, Layout
 
 
-class Around(Strategy):
-    """Delegates to a strategy, and learns each round's model from what it sends."""
+class Wrapper(Strategy):
+    """Delegates to a strategy, and keeps the layout of the model that each round sends."""
 
     def __init__(self, strategy: Strategy, statistics: Sequence[str] = STATISTICS):
         check(isinstance(strategy, Strategy), f"strategy must be a Flower strategy, not {type(strategy).__name__}")
@@ -20,51 +20,52 @@ class Around(Strategy):
         check(not wrong, "statistics must be a list of names")
         self.strategy, self.statistics = strategy, tuple(statistics)
         self._layout: Layout | None = None
-        if type(strategy).start is not Strategy.start and not isinstance(strategy, Around):
-            mine = type(self).__name__
-            log.warning("%s: %s has a start of its own; Flower's is used", mine, type(strategy).__name__)
+        if type(strategy).start is not Strategy.start and not isinstance(strategy, Wrapper):
+            wrapper = type(self).__name__
+            log.warning("%s: %s has a start of its own; Flower's is used", wrapper, type(strategy).__name__)
 
     def __getattr__(self, name: str) -> Any:
-        """What else the strategy has: its options, under their names."""
+        """Return an attribute of the strategy, such as one of its options."""
         if name.startswith("__") or "strategy" not in vars(self):
             raise AttributeError(name)
         return getattr(self.strategy, name)
 
     @property
     def layout(self) -> Layout:
+        """The layout of the round's model. Raises InputError before the first configure_train."""
         if self._layout is None:
-            raise InputError(f"{type(self).__name__} has seen no model yet: configure_train comes first")
+            raise InputError(f"{type(self).__name__} has no model yet: configure_train comes first")
         return self._layout
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """The strategy's own messages."""
+        """Return the strategy's own messages."""
         self._layout = Layout(arrays, self.statistics)
         return list(self.strategy.configure_train(server_round, arrays, config, grid))
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """The strategy's own messages."""
+        """Return the strategy's own messages."""
         return self.strategy.configure_evaluate(server_round, arrays, config, grid)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """The strategy's own metrics."""
+        """Return the strategy's own metrics."""
         return self.strategy.aggregate_evaluate(server_round, replies)
 
     def summary(self) -> None:
-        """The strategy's own summary."""
+        """Log the strategy's own summary."""
         self.strategy.summary()
 
-    def say(self, rejected: Mapping[int, str], therefore: str) -> None:
-        """One line for each reply that cannot be used, and what is done with it."""
+    def log_rejected(self, rejected: Mapping[int, str], consequence: str) -> None:
+        """Log one line for each reply that cannot be used: its node, the consequence, and the reason."""
         for node, reason in rejected.items():
-            log.warning("%s: the reply of node %d %s: %s", type(self).__name__, node, therefore, reason)
+            log.warning("%s: the reply of node %d %s: %s", type(self).__name__, node, consequence, reason)
 
     @staticmethod
-    def carrying(reply: Message, arrays: ArrayRecord) -> Message:
-        """The same reply with other arrays; the reply itself is left alone."""
+    def with_arrays(reply: Message, arrays: ArrayRecord) -> Message:
+        """Return a copy of the reply with these arrays; the reply itself does not change."""
         (key,) = reply.content.array_records
         changed = copy.copy(reply)
         changed.content = RecordDict({**reply.content, key: arrays})

@@ -1,0 +1,159 @@
+"""What a red team's trainings show, in sentences: the verdict, and what did not go as planned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from ..report.table import count
+from .training import Training
+
+SOURCES = {"server": "the server", "clients": "the clients", "train": "the clients, while training"}
+MEAN = "mean"  # is no defence, and never advised
+NO_BETTER = 0.9  # of the strategy's kappa: a rule with more is no better than the strategy
+OWN_STEP = 0.5  # of the kappa under attack: a strategy with more of it without attack moves by a step of its own
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the trainings show. settings: as `rounds.json` has them. trainings: the last one is under the attack."""
+
+    settings: Mapping[str, Any]
+    trainings: Sequence[Training]
+
+    @property
+    def attacked(self) -> Training:
+        return self.trainings[-1]
+
+    @property
+    def reference(self) -> Training | None:
+        """The training without attack, cut to as many rounds as the attacked one has; None if there is none."""
+        return self.trainings[0].first(len(self.attacked.rounds)) if len(self.trainings) > 1 else None
+
+    @property
+    def attack(self) -> str:
+        return str(self.settings["attack"])
+
+    @property
+    def under(self) -> str:
+        return "without an attack" if self.attack == "none" else f"under {self.attack}"
+
+    @property
+    def setting(self) -> str:
+        nodes, chosen = self.settings["nodes"], self.settings["chosen"]
+        rounds = count(len(self.attacked.rounds), "round")
+        return f"{len(chosen)} of {count(len(nodes), 'client')} count as Byzantine; {rounds}."
+
+    @property
+    def verdict(self) -> list[str]:
+        """The cost of the attack, how far it pushed the strategy, and the rule that it pushed least."""
+        if self.attacked.attack != self.attack:
+            return ["The training under the attack has not begun."]
+        if self._not_applied:
+            return [f"{self.attack} was applied in no round: {self._not_applied}."]
+        sentences = [self._cost] if self._cost else []
+        pushed = self._kappa(self.attacked)
+        if pushed is not None:
+            alone = self._kappa(self.reference)
+            before = "" if alone is None else f" ({number(alone)} without attack)"
+            strategy = f"{self.settings['strategy']} lies at kappa {number(pushed)} {self.under}{before}"
+            sentences.append(f"{strategy}: 0 is the mean of the honest updates, 1 as far off as a typical one.")
+        if self._steps_by_itself:
+            own = "That is about as far without the attack: it is the strategy's own step on the server, not the push."
+            sentences.append(f"{own} So single rounds of other rules cannot be compared with it, and none is advised.")
+        else:
+            sentences += self._advice(pushed)
+        return sentences or ["No round could be measured."]
+
+    def _advice(self, pushed: float | None) -> list[str]:
+        """Name the rule that was pushed least. pushed: the kappa of the strategy. The plain mean is no defence."""
+        means = {rule: self._kappa(self.attacked, rule) for rule in self.attacked.rules()}
+        kappas = {rule: kappa for rule, kappa in means.items() if kappa is not None}
+        mean = kappas.pop(MEAN, None)
+        if not kappas:
+            return []
+        best, least = min(kappas.items(), key=lambda each: each[1])
+        sentences = [f"On the same replies {best} is pushed least of the robust rules, to {number(least)}."]
+        if mean is not None and mean < least:
+            sentences.append(f"The plain mean is pushed less, to {number(mean)}, but other attacks push it anywhere.")
+        if self.attack == "none":
+            return sentences
+        if pushed is not None and least > NO_BETTER * pushed:
+            return [
+                *sentences,
+                "That is no better: on these replies no robust rule that was tried beats your strategy.",
+            ]
+        inside = f'Robust({self.settings["base"]}(...), "{best}", f={self._f})'
+        return [*sentences, f"To see what it saves, train with {inside} inside RedTeam."]
+
+    @property
+    def _f(self) -> float:
+        """The f for a rule: the number of Byzantine nodes, or their share where a round has a sample of the nodes."""
+        chosen, nodes = len(self.settings["chosen"]), len(self.settings["nodes"])
+        if all(each["rows"] + len(each["rejected"]) >= nodes for each in self.attacked.rounds):
+            return chosen
+        asked = self.settings["byzantine"]
+        return asked if isinstance(asked, float) else math.ceil(Fraction(100 * chosen, nodes)) / 100
+
+    @property
+    def _not_applied(self) -> str | None:
+        """Why the attack was applied in no round; None if it was, or if there is none to apply."""
+        calls = [each["attack"] for each in self.attacked.rounds]
+        if self.attack == "none" or not calls or any(call["called"] for call in calls):
+            return None
+        return str(calls[0]["why"])
+
+    @property
+    def _steps_by_itself(self) -> bool:
+        """Whether the strategy goes about as far from the mean without attack, as a server optimizer does."""
+        alone, pushed = self._kappa(self.reference), self._kappa(self.attacked)
+        shares = [each["byzantine_share"] for each in self.attacked.rounds]
+        averages = 2 * sum(share is not None for share in shares) >= len(shares)
+        return not averages and alone is not None and pushed is not None and alone >= OWN_STEP * pushed
+
+    @property
+    def _cost(self) -> str | None:
+        """The change of the metric that counts: an accuracy if there is one, the server's first."""
+        metrics = sorted(self.attacked.metrics(), key=lambda each: ("acc" not in each[1], list(SOURCES).index(each[0])))
+        if not metrics or self.reference is None:
+            return None
+        source, name = metrics[0]
+        before, after = (training.final(source, name) for training in (self.reference, self.attacked))
+        return f"{self.attack} takes {name}, measured by {SOURCES[source]}, from {number(before)} to {number(after)}."
+
+    @property
+    def remarks(self) -> list[str]:
+        return [sentence for training in self.trainings for sentence in self._remarks(training)]
+
+    def _remarks(self, training: Training) -> list[str]:
+        sentences, under, rounds = [], training.under, training.rounds
+        if training.ended:
+            sentences.append(f"The training {under} ended in round {training.begun}: {training.ended}.")
+        planned = self.settings.get("rounds", 0)
+        if len(rounds) < planned:
+            beside = ", and is compared with as many without attack" if training is not self.trainings[0] else ""
+            sentences.append(f"The training {under} is unfinished: it has {len(rounds)} of {planned} rounds{beside}.")
+        skipped = [each["attack"]["why"] for each in rounds if each["attack"].get("why")]
+        if skipped:
+            sentences.append(f"{count(len(skipped), 'round')} went on without the attack: {skipped[0]}.")
+        rejected = [reason for each in rounds for reason in each["rejected"].values()]
+        if rejected:
+            unused = f"{len(rejected)} of the replies {under} could not be used: the first had {rejected[0]}"
+            sentences.append(f"{unused}. The strategy got them as they were.")
+        without_model = sum(each["lens"] is not None and each["lens"]["kappa"] is None for each in rounds)
+        if without_model:
+            where = f"In {count(without_model, 'round')} {under}"
+            sentences.append(f"{where} the strategy gave no model that could be measured.")
+        return sentences
+
+    @staticmethod
+    def _kappa(training: Training | None, rule: str | None = None) -> float | None:
+        return None if training is None else training.mean(rule, "kappa")
+
+
+def number(value: float | None) -> str:
+    """Format a number with three digits, a missing one as a dash."""
+    return "–" if value is None else f"{value:.3g}"

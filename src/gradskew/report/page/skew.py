@@ -1,0 +1,56 @@
+"""The part of a section on the skew of the honest updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from markupsafe import Markup
+
+from ...skew import Picture
+from ...skew.references import Measure, reading
+from ...skew.statistics import Estimate
+from ..lens import Lens, Overview
+from .parts import LEGEND, Figure, plane
+
+
+@dataclass(frozen=True)
+class HonestSkew:
+    """The skew of the honest updates, in numbers beside references and as a picture.
+
+    lenses: of the runs that are measured. measured_on: these runs, as text. picture: of one round by LLE, with its
+    attack as text.
+    """
+
+    lenses: Sequence[Lens]
+    measured_on: str
+    picture: tuple[Picture, str] | None
+
+    @cached_property
+    def overview(self) -> Overview:
+        return Overview(self.lenses)
+
+    @cached_property
+    def values(self) -> list[tuple[Measure, Estimate]]:
+        return self.overview.values
+
+    @property
+    def reading(self) -> str:
+        return reading(self.values)
+
+    @property
+    def supposed(self) -> str:
+        return self.overview.supposed
+
+    @property
+    def portrait(self) -> Figure | None:
+        """The picture and its caption."""
+        if self.picture is None:
+            return None
+        picture, under = self.picture
+        return plane(picture), f"Updates of round {picture.round + 1} in the plane (LLE), {under}."
+
+    @property
+    def legend(self) -> list[tuple[str, Markup]]:
+        return LEGEND

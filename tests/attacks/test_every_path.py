@@ -1,0 +1,67 @@
+"""Every attack is called, wherever one is taken: in the simulation, on a matrix, in an audit (Flower: test_redteam)."""
+
+import pytest
+import torch
+from cases import make_rows
+from tiny import Cuts, Tiny
+
+import gradskew as gs
+from gradskew.audit.attack_checks import CHECKS, AttackSubject
+from gradskew.audit.checks import GOOD
+from gradskew.federation import SGD, Federation, Run
+from gradskew.models import Linear
+
+EVERY = pytest.mark.parametrize("name", gs.attacks.names())
+
+
+def run_under(name: str) -> Run:
+    return Run(
+        source=Tiny(),
+        partition=Cuts(sizes=(8, 8, 8, 8, 8, 8)),
+        model=Linear(),
+        attack=gs.attacks.make(name),
+        clients=6,
+        byzantine=2,
+        sgd=SGD(epochs=1, batch=4),
+    )
+
+
+@EVERY
+def test_in_the_simulation(name: str) -> None:
+    federation, plain = Federation(run_under(name)), Federation(run_under("none"))
+    assert federation.round(0)["attack"]["called"] is True
+    plain.round(0)
+    same = torch.equal(federation.matrix[:2], plain.matrix[:2])
+    assert same is (name == "none"), "what the Byzantine clients send is forged, or trained on other labels"
+    assert torch.equal(federation.matrix[2:], plain.matrix[2:])
+
+
+@EVERY
+def test_on_a_matrix(name: str) -> None:
+    rows, mean = make_rows(12, 30, 0, "gauss", seed=4), gs.aggregators.make("mean")
+    attack = gs.attacks.make(name)
+    if name == "labelflip":
+        with pytest.raises(gs.InputError, match="labelflip needs training, which a matrix has not"):
+            gs.skew.examine(rows, [attack], [mean], 3, replace=True)
+        return
+    trials = gs.skew.examine(rows, [attack], [mean], 3, replace=True).trials
+    assert [trial.attack for trial in trials] == ["none"] + [name] * (name != "none")
+    assert len({trial.distance for trial in trials}) == len(trials)
+
+
+@EVERY
+def test_in_an_audit(name: str) -> None:
+    """`none` and `labelflip` send what training gave."""
+    subject = AttackSubject(gs.attacks.make(name), 12, 2)
+    verdict, sentence = CHECKS["answer"](subject)[:2]
+    assert (verdict, sentence) == (GOOD, "10 honest rows of 64 give 2 rows.")
+    assert subject(subject.rows).shape == (2, 64)
+
+
+def test_a_matrix_without_the_attackers_own_rows_refuses_an_attack_that_reads_them() -> None:
+    rows = make_rows(12, 30, 0, "gauss", seed=4)
+    for name in gs.attacks.names():
+        attack = gs.attacks.make(name)
+        if attack.needs == "own" and name not in ("none", "labelflip"):
+            with pytest.raises(gs.InputError, match=f"{name} changes the attacker's own rows"):
+                gs.skew.examine(rows, [attack], [], 3)
