@@ -26,8 +26,8 @@ ALWAYS = ("clients", "sampled", "byzantine", "rounds", "epochs", "batch", "lr", 
 def command(records: Sequence[Record]) -> str | None:
     """Return the `gradskew bench` line that runs these records of one federation again, from their specs alone.
 
-    It runs the smallest grid of attacks, rules and seeds that contains them all, with FOLDER for the data's. None for
-    attacks, rules and networks that were given as Python objects: no line can name them.
+    It runs the smallest grid of attacks, rules and seeds that contains them all; FOLDER stands for the folder of the
+    data. None if an attack, a rule or a network was given as a Python object: a command line cannot name it.
     """
     spec = records[0].spec
     try:

@@ -63,29 +63,29 @@ def _lost(standing: Standing) -> str:
 
 def remarks(table: Table) -> list[str]:
     """Return remarks on idle methods, skipped rounds and rejected rows, each sentence once."""
-    sentences: dict[str, None] = {}
+    sentences: list[str] = []
     for rule in table.rules:
         if rule in table.idle:
-            sentences[table.idle[rule]] = None
+            sentences.append(table.idle[rule])
         if rule in table.unmoved:
-            sentences[f"{rule} never moved the model: no aggregate was finite, so it is not judged."] = None
+            sentences.append(f"{rule} never moved the model: no aggregate was finite, so it is not judged.")
     for attack in table.attacks:
         called = [m["attack"]["called"] for r in table.records if r.spec["attack_name"] == attack for m in r.rounds]
         if attack != "none" and (idle := called.count(False)):
             why = "no Byzantine row, or no known honest row"
-            sentences[f"{attack} was not run in {idle} of {count(len(called), 'round')}: {why}."] = None
+            sentences.append(f"{attack} was not run in {idle} of {count(len(called), 'round')}: {why}.")
     for record in table.records:
         spec, rounds = record.spec, record.rounds
         cell = f"{spec['attack_name']} against {spec['aggregator_name']}, seed {spec['seed']}"
         if rejected := sum(metrics["rejected"] for metrics in rounds):
-            sentences[f"{cell}: {count(rejected, 'row')} not finite, rejected."] = None
+            sentences.append(f"{cell}: {count(rejected, 'row')} not finite, rejected.")
         if skipped := sum(not metrics["stepped"] for metrics in rounds):
-            sentences[f"{cell}: the model stayed as it was in {count(skipped, 'round')}."] = None
+            sentences.append(f"{cell}: the model stayed as it was in {count(skipped, 'round')}.")
         if any(metrics["clamped"] for metrics in rounds):
-            sentences[
+            sentences.append(
                 f"{spec['aggregator_name']} got its largest possible f, which is below the number of Byzantine rows."
-            ] = None
+            )
         method = ATTACKS.classes.get(spec["attack_name"].partition("(")[0])
         if method and (sentence := method.idle(spec["attack_name"], [metrics["attack"] for metrics in rounds])):
-            sentences[sentence] = None
-    return list(sentences)
+            sentences.append(sentence)
+    return list(dict.fromkeys(sentences))
