@@ -77,14 +77,16 @@ class Audit:
     def attack_standings(self) -> list[AttackStanding]:
         """Return the attacks by falling average damage to the built-in rules; empty without such rules."""
         builtin = [each for each in self.table.standings.values() if not self.is_audited("rule", each.rule)]
-        made = []
+        standings = []
         for attack in self.table.attacks:
             damages = {each.rule: lost for each in builtin if (lost := each.damage_by(attack)) is not None}
             if damages:
                 rule = max(damages, key=lambda name: damages[name])
                 average = fmean(damages.values())
-                made.append(AttackStanding(attack, self.is_audited("attack", attack), average, damages[rule], rule))
-        return sorted(made, key=lambda each: -each.average_damage)
+                standings.append(
+                    AttackStanding(attack, self.is_audited("attack", attack), average, damages[rule], rule)
+                )
+        return sorted(standings, key=lambda each: -each.average_damage)
 
     @property
     def least_kappa(self) -> float | None:
@@ -154,14 +156,14 @@ class Audit:
         """Return the tables of the rules and, if an attack is audited, of the attacks."""
         least = "" if self.least_kappa is None else f" (no rule can guarantee a kappa below {self.least_kappa:.2f})"
         rules = [(self.is_audited("rule", each.rule), _texts(each)) for each in self.standings]
-        made = [AuditSheet(f"Rules, best worst case first{least}", RULE_HEAD, rules)]
+        sheets = [AuditSheet(f"Rules, best worst case first{least}", RULE_HEAD, rules)]
         if any(each.audited for each in self.attack_standings):
             attacks = [
                 (each.audited, [each.attack, _one_decimal(each.average_damage), _one_decimal(each.damage), each.rule])
                 for each in self.attack_standings
             ]
-            made.append(AuditSheet("Attacks, the most harmful to the built-in rules first", ATTACK_HEAD, attacks))
-        return made
+            sheets.append(AuditSheet("Attacks, the most harmful to the built-in rules first", ATTACK_HEAD, attacks))
+        return sheets
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of audit.json."""

@@ -32,9 +32,8 @@ from .options import OUT
 
 IMPORT_LIMIT = 60.0  # seconds
 # The packages of every command, and the further ones of some commands.
-ALWAYS = (
-    "torch numpy msgspec safetensors pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich lazy_loader"
-)
+ALWAYS = "torch numpy msgspec safetensors pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich"
+ALWAYS += " lazy_loader"
 COMMANDS = {
     **dict.fromkeys(("bench", "paper", "skew", "report", "audit"), ""),
     "wide models": "numba",
@@ -178,9 +177,8 @@ def folder(name: str, path: Path) -> Fact:
         with tempfile.TemporaryFile(dir=existing):
             free = shutil.disk_usage(existing).free
     except OSError as error:
-        return Fact(
-            "folders", name, f"{path}: cannot be written ({error.strerror or error})", False, {"path": str(path)}
-        )
+        text = f"{path}: cannot be written ({error.strerror or error})"
+        return Fact("folders", name, text, False, {"path": str(path)})
     return Fact("folders", name, f"{path}: {_gb(free)} free", details={"path": str(path), "free": free})
 
 

@@ -55,16 +55,16 @@ TYPES: dict[str, Any] = {"int": int, "float": float}  # of a field; every other 
 
 def _click_options(group: str, *classes: Any) -> dict[str, Decorator]:
     """Return the click options for the fields of a group, by field name."""
-    made: dict[str, Decorator] = {}
+    decorators: dict[str, Decorator] = {}
     for field, known in options_of(*classes):
         if known.help and known.group == group:
             flag = f"--{field.name.replace('_', '-')}"
             if kind_of(field) == "bool":
-                made[field.name] = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=known.help)
+                decorators[field.name] = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=known.help)
             else:
                 kind = CountOrShare() if field.name == "byzantine" else TYPES.get(kind_of(field))
-                made[field.name] = click.option(flag, type=kind, help=known.help)
-    return made
+                decorators[field.name] = click.option(flag, type=kind, help=known.help)
+    return decorators
 
 
 DATASET = click.option(

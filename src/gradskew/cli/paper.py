@@ -88,19 +88,19 @@ def _tables(experiment: str, planned: Sequence[Planned], swept: Swept, stem: str
     from ..report.table import Table
 
     shown, run = EXPERIMENTS[experiment], planned[0].run
-    made = sheets(experiment, planned, swept.records)
-    groups, legend = grouped(planned, swept.records), caption(made, run.source.key)
+    laid_out = sheets(experiment, planned, swept.records)
+    groups, legend = grouped(planned, swept.records), caption(laid_out, run.source.key)
     tables, remarks = [Table(group) for group in groups], notes(groups)
     federations = [f"{table.federation}." for table in tables]
     text = [f"# {shown.title}", *map(escape_markdown, federations), f"{legend} Bold: our lowest of the column."]
-    text += [*(markdown(sheet).rstrip() for sheet in made), *map(escape_markdown, remarks)]
+    text += [*(markdown(sheet).rstrip() for sheet in laid_out), *map(escape_markdown, remarks)]
     contents: Contents = {f"{stem}.csv": results_csv(swept.records), f"{stem}.md": "\n\n".join(text) + "\n"}
     if shown.chart:
         title = f"{shown.title}\n{_setting(run)}"
-        drawn = chart(made, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
+        drawn = chart(laid_out, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
         contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
     contents["report.html"] = report_html(tables, out, f"{shown.title}, {run.source.name}")
-    show_sheets(made, legend, [*remarks, swept.summary])
+    show_sheets(laid_out, legend, [*remarks, swept.summary])
     return contents
 
 

@@ -117,8 +117,8 @@ class Overview:
     @property
     def values(self) -> list[tuple[Measure, Estimate]]:
         """Return the measures of the runs with their values."""
-        made = [(measure, mean_estimate(lens.estimate(measure.key) for lens in self.lenses)) for measure in MEASURES]
-        return [(measure, value) for measure, value in made if value is not None]
+        values = [(measure, mean_estimate(lens.estimate(measure.key) for lens in self.lenses)) for measure in MEASURES]
+        return [(measure, value) for measure, value in values if value is not None]
 
     @property
     def supposed(self) -> str:

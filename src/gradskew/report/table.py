@@ -58,8 +58,8 @@ class Table:
     def standings(self) -> dict[str, Standing]:
         """Return the standing of each rule that was attacked, in the order of the rules."""
         columns = {rule: self.column(rule) for rule in self.rules}
-        made = {rule: Standing(rule, cells.pop("none", None), cells) for rule, cells in columns.items()}
-        return {rule: standing for rule, standing in made.items() if standing.attacked}
+        standings = {rule: Standing(rule, cells.pop("none", None), cells) for rule, cells in columns.items()}
+        return {rule: standing for rule, standing in standings.items() if standing.attacked}
 
     @cached_property
     def ranked(self) -> list[Standing]:
@@ -146,7 +146,7 @@ class Table:
         return [panel for panel in (accuracy, share, distance) if panel.rules]
 
     def _panel(self, title: str, entry: Callable[[tuple[str, str]], tuple[str, float] | None]) -> Panel:
-        entries = {key: made for key in self.cells if (made := entry(key)) is not None}
+        entries = {key: view for key in self.cells if (view := entry(key)) is not None}
         return Panel(title, [rule for rule in self.rules if any(rule == other for _, other in entries)], entries)
 
     def _share(self, cell: Cell) -> tuple[str, float] | None:
