@@ -109,7 +109,7 @@ def check_against_oracle(rule, updates, f):
         check_mixing(rule.mixing, matrix, exact, f, noise)
         noise = EPSILON * float(np.abs(exact).max()) * exact.shape[1] ** 0.5  # of mixed rows
         rows, exact, total = rows.mix(torch.from_numpy(matrix)), matrix @ exact, matrix @ total
-        f, rule = rule.mixing.told(matrix.shape[1], f, rule.rule), rule.rule
+        f, rule = rule.mixing.rule_f(matrix.shape[1], f, rule.rule), rule.rule
     replay = torch.Generator()
     replay.set_state(generator.get_state())
     last = rule.outcome(rows, f, generator)

@@ -167,13 +167,13 @@ def test_a_model_of_others_is_a_class_an_object_or_a_function(tmp_path: Path, mo
         (data.make, "tiny:Cuts(sizes=(1,2))", "tiny:Cuts must be a class that inherits Source, or an object of one"),
         (data.make, "tiny:Tiny(trian=3)", "unknown option of tiny:Tiny 'trian'; did you mean 'train'"),
         (data.make, "tiny:missing", "cannot import the dataset 'tiny:missing'"),
-        (data.make, "gradskew.data.digits:Digits", "calls itself 'digits', which is one of ours"),
+        (data.make, "gradskew.data.digits:Digits", "has the key 'digits' of a built-in"),
         (data.make, "npz:/data/x.npz", "unknown dataset 'npz'"),
         (partition.make, "tiny:Cuts", "tiny:Cuts: TypeError: .*sizes"),
         (partition.make, "tiny:NORM", "tiny:NORM must be a class that inherits Partition"),
         (models.make, "tiny:norm(width=3)", "unknown option of tiny:norm 'width'; .*known: vectorised"),
         (models.make, "gradskew.models.dense:MLP(hiden=3)", "did you mean 'hidden'"),
-        (models.make, "gradskew.models.dense:MLP(hidden=3)", "calls itself 'mlp', which is one of ours"),
+        (models.make, "gradskew.models.dense:MLP(hidden=3)", "has the key 'mlp' of a built-in"),
         (models.make, "tiny:NORM(vectorised=True)", "tiny:NORM is an object, not a class: it takes no options"),
     ],
 )
@@ -195,7 +195,7 @@ def test_packages_register_methods_of_every_kind(tmp_path: Path, monkeypatch: py
     assert data.make("tiny-set(train=60)") == Tiny(train=60)
     assert partition.make("cuts(sizes=(3,))") == Cuts(sizes=(3,))
     assert models.make("Normed") == UserModel(factory=tiny.norm)
-    with pytest.raises(InputError, match="calls itself 'nnm', which is one of ours"):
+    with pytest.raises(InputError, match="has the key 'nnm' of a built-in"):
         aggregators.make("twice+median")
     with pytest.raises(InputError, match="unknown dataset 'tiny_sett'; did you mean 'tiny_set'"):
         data.make("tiny_sett")

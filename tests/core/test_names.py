@@ -11,7 +11,7 @@ from gradskew import aggregators, attacks, data, models
 from gradskew.aggregators import NNM, RFA, RULES, Bucketing, CClip, DnC, Mixed, MultiKrum
 from gradskew.attacks import IPM, LIE, STRIKE, Mimic
 from gradskew.core.errors import InputError, ceil_share, check_choice, check_number
-from gradskew.core.grammar import LONGEST, parse, parse_one, split_list, written
+from gradskew.core.grammar import LONGEST, format_value, parse, parse_one, split_list
 from gradskew.data import FashionMNIST, partition
 from gradskew.data.partition import Dirichlet
 from gradskew.models import CNN, MLP
@@ -113,7 +113,7 @@ VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=
 
 @given(st.one_of(VALUES, st.lists(VALUES, max_size=3).map(tuple)))
 def test_what_is_written_is_read_again(value):
-    text = written(value)
+    text = format_value(value)
     again = parse(f"a(x={text},y=1)")[0][1]["x"]
     assert again == value
     assert type(again) is type(value)

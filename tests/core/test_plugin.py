@@ -112,7 +112,7 @@ def test_the_name_makes_it_again(name):
         ("foreign:mean(k=2)", "cannot make the rule foreign:mean(k=2): TypeError: "),
         ("foreign:mean(arrays=jax)", "arrays must be one of torch, numpy, not 'jax'"),
         ("foreign:mean(limit=0)", "limit must be above 0"),
-        ("foreign:FalseMedian", "foreign:FalseMedian calls itself 'median', which is one of ours"),
+        ("foreign:FalseMedian", "foreign:FalseMedian has the key 'median' of a built-in"),
         ("foreign:mean(2)", "are written name=value"),
         ("nnm+foreign:", "cannot read"),
         ("foreign:mean+nnm", "nnm is a mixing and stands before a rule"),
@@ -266,7 +266,7 @@ def test_arrays_that_torch_does_not_know_are_played_and_not_kept(kind):
     made.rule.target.count = np.zeros(2, dtype=kind)
     (value,) = [value for key, value in made.rule.state_dict().items() if key.endswith("count")]
     assert isinstance(value, np.ndarray)
-    with pytest.raises(ValueError, match="the rule remembers a ndarray, 'count'"):
+    with pytest.raises(ValueError, match="the state of the rule has a ndarray, 'count'"):
         Snapshot([], torch.zeros(1), torch.zeros(0), rule=made.rule.state_dict()).to_bytes("abc")
 
 
@@ -296,7 +296,7 @@ def test_a_checkpoint_of_what_cannot_be_is_set_aside(rule, state, tmp_path, caps
     store.save_checkpoint(run.digest, replace(kept[0], rule=state))
     (record,) = sweep([run], tmp_path)
     assert record.params_sha256 == whole.params_sha256
-    assert "what the attack or the rule remembers cannot be" in capsys.readouterr().err
+    assert "it has a state that foreign:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("state", [{"weight": 1}, {"last": None}, {"last": ROWS[0]}, {"later": 2.0}, {}])
@@ -390,7 +390,7 @@ def test_what_has_no_file_is_refused(monkeypatch):
     typed = ModuleType("typed")
     typed.rule = len
     monkeypatch.setitem(sys.modules, "typed", typed)
-    with pytest.raises(InputError, match="not defined in a file, so its result could not be told from another's"):
+    with pytest.raises(InputError, match="not defined in a file, so the digest of the run cannot include its code"):
         digest_of("typed:rule")
 
 

@@ -23,7 +23,7 @@ from gradskew.data.partition import IID, ByWriter, Dirichlet
 from gradskew.federation import clients, memory
 from gradskew.federation.optimizer import SGD
 from gradskew.federation.rounds import Federation, simulate
-from gradskew.federation.rows_in_place import in_front, keep_finite
+from gradskew.federation.rows_in_place import keep_finite, move_to_front
 from gradskew.federation.run import Run
 from gradskew.models import MLP, Linear, UserModel, num_parameters
 from gradskew.runs.sweeps import sweep
@@ -146,7 +146,7 @@ def test_bad_rows_move_aside_in_place(bad):
 def test_chosen_rows_stand_in_front_for_a_while(chosen):
     rows = torch.arange(10.0).view(5, 2)
     before = rows.clone()
-    with suppress(KeyError), in_front(rows, chosen):
+    with suppress(KeyError), move_to_front(rows, chosen):
         assert torch.equal(rows[: len(chosen)], before[chosen])
     assert torch.equal(rows, before)
 

@@ -209,7 +209,7 @@ def test_labelflip_changes_what_byzantine_clients_train_on(engine: str) -> None:
     clients = list(range(6))
     rows, _, _ = federation.updates(clients, 0)
     before = rows.clone()
-    federation.attacker.forge(rows, Rows(rows[2:]), federation.known(0, clients, None), federation.rule, 2)
+    federation.attacker.forge(rows, Rows(rows[2:]), federation.describe_round(0, clients, None), federation.rule, 2)
     assert torch.equal(rows, before), "what the training gave goes out"
     assert (rows[:2] - rows[2:].mean(0)).norm(dim=1).min() > 1e-2, "not the honest mean"
 
@@ -255,9 +255,9 @@ def test_sampling() -> None:
         assert clients == sorted(set(clients)), "Byzantine ids are the lowest, so they come first"
         assert len(clients) == 5
         assert set(clients) <= set(range(12))
-        assert federation.count(clients) == sum(client < 5 for client in clients)
+        assert federation.count_byzantine(clients) == sum(client < 5 for client in clients)
         assert clients == Federation(run).sample(round)
-        counts.add(federation.count(clients))
+        counts.add(federation.count_byzantine(clients))
     assert len(counts) > 2, "the number of Byzantine rows varies"
     assert {tuple(federation.sample(round)) for round in range(9)} > {tuple(federation.sample(0))}
 

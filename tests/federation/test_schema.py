@@ -13,7 +13,7 @@ from tiny_runs import RUNS
 from gradskew import Record, aggregators, attacks, simulate
 from gradskew.core.errors import InputError
 from gradskew.core.names import canonical
-from gradskew.federation.metrics import Round, Seen
+from gradskew.federation.metrics import LensMetrics, Round
 from gradskew.federation.schema import Spec
 from gradskew.report.table import Table
 from gradskew.runs.store import Store
@@ -122,7 +122,7 @@ def required(kind: type) -> list[str]:
     "where",
     [
         *(f"spec.{key}" for key in required(Spec)),
-        *(f"rounds.0.lens.{key}" for key in required(Seen)),
+        *(f"rounds.0.lens.{key}" for key in required(LensMetrics)),
         *(f"rounds.1.{key}" for key in required(Round)),
         *("spec", "rounds"),
     ],

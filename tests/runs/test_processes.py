@@ -282,7 +282,7 @@ def test_code_that_was_edited_meanwhile_is_not_taken_for_what_it_was(tmp_path, m
     monkeypatch.syspath_prepend(tmp_path)
     edited = replace(BASE, aggregator=aggregators.make("edited_rule:rule"))
     good = runs_of("none", "mean")
-    with pytest.raises(FailedRuns, match=r"the file of edited_rule:rule has changed since this began: start it again"):
+    with pytest.raises(FailedRuns, match=r"the file of edited_rule:rule has changed since the start: start again"):
         sweep([edited, *good], tmp_path / "out", workers=2)
     assert set(stored(tmp_path / "out")) == {run.digest for run in good}
 

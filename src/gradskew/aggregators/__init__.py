@@ -1,4 +1,4 @@
-"""Robust aggregation rules (AGRs) and the mixings that stand before them, one a file."""
+"""Robust aggregation rules (AGRs), and mixings that transform the rows before a rule: one file each."""
 
 from __future__ import annotations
 

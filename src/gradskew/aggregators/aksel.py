@@ -15,11 +15,10 @@ from .base import WeightedRule, lowest, uniform
 
 @dataclass(frozen=True, kw_only=True)
 class Aksel(WeightedRule):
-    """The average of the rows nearest to the coordinate-wise median.
+    """Average the rows nearest to the coordinate-wise median.
 
-    Rows not farther from it than the lower median of the squared distances are kept; ties at that distance all are.
-
-    middle: as in `Median`. select: `median`, or `n-f` to keep the n - f nearest.
+    select: `median` keeps the rows whose squared distance to the coordinate-wise median is at most the lower median of
+    these distances, ties included; `n-f` keeps the n - f nearest rows. middle: as in `Median`.
 
     >>> Aksel()(torch.tensor([[0.0], [1.0], [2.0], [50.0], [60.0]]), f=2)
     tensor([1.])

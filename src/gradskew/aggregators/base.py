@@ -1,4 +1,4 @@
-"""The abstractions of robust aggregation: a rule, a mixing in front of a rule, and what a rule says of its choice."""
+"""Base classes of robust aggregation: rules, mixings before a rule, and the outcome of a rule."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ..core.state import Stateful
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a rule makes of the rows.
+    """The result of a rule on a matrix of rows.
 
-    value: the aggregate (d,). weights: each row's weight in it (n,), or None for a rule that has none (it works per
-    coordinate). notes: what a record keeps, such as the f that the rule was told behind a mixing.
+    value: the aggregate (d,). weights: the weight of each row in it (n,); None for a rule without row weights, such as
+    a coordinate-wise one. notes: further values for the record, such as the f of a rule behind a mixing.
     """
 
     value: Tensor
@@ -31,7 +31,7 @@ class Outcome:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def share(self, count: int) -> float | None:
-        """Return the first `count` rows' part of the absolute weight; None without weights, or if all are 0."""
+        """Return the share of the absolute weight on the first `count` rows; None without weights, or if all are 0."""
         weights = None if self.weights is None else self.weights.abs()
         return float(weights[:count].sum() / weights.sum()) if weights is not None and weights.sum() > 0 else None
 
@@ -40,8 +40,7 @@ class Outcome:
 class Aggregator(Stateful, ABC):
     """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output.
 
-    needs: the fields of `Round` without which the rule cannot work. baseline: whether it is no defence, but what a
-    defence is compared with.
+    A subclass implements `outcome`. needs: the fields of `Round` that the rule requires. baseline: True for no defence.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -56,7 +55,7 @@ class Aggregator(Stateful, ABC):
         generator: torch.Generator | None = None,
         round: Round | None = None,
     ) -> Tensor:
-        """Return the aggregate (d,) of updates (n, d); at most f rows are Byzantine. See `explain`."""
+        """Return the aggregate (d,) of updates (n, d), at most f of them Byzantine. See `explain`."""
         return self.explain(updates, f, generator=generator, round=round).value
 
     @final
@@ -69,12 +68,12 @@ class Aggregator(Stateful, ABC):
         generator: torch.Generator | None = None,
         round: Round | None = None,
     ) -> Outcome:
-        """Return the aggregate with the rows' weights and notes.
+        """Return the aggregate (d,), the weights of the rows (n,) and notes.
 
-        updates: the matrix (n, d), or its `Rows`, which keep what is computed on them. generator: for rules that draw;
-        None means a fresh CPU generator with seed 0. round: what the server knows beside the rows. Bitwise equal rows
-        share their weight equally. Raises InputError for f above `max_f(n)`, for a wrong shape, for non-finite rows,
-        and for a round that lacks what the rule needs.
+        updates: a matrix (n, d), or `Rows`, which cache what is computed on them. f: the largest number of Byzantine
+        rows. generator: for rules that draw; None means a new CPU generator with seed 0. round: what the server knows
+        besides the rows. Bitwise equal rows get equal weights. Raises InputError for f above `max_f(n)`, for a wrong
+        shape, for non-finite rows, and for a round without a field in `needs`.
         """
         matrix = updates.updates if isinstance(updates, Rows) else updates
         check_rows("updates", matrix)
@@ -93,7 +92,7 @@ class Aggregator(Stateful, ABC):
         return replace(outcome, weights=share_ties(outcome.weights, rows.equal))
 
     def __init_subclass__(cls) -> None:
-        """Refuse a subclass that overrides the call: the checks would not hold for it."""
+        """Raise TypeError for a subclass that overrides a final method: the checks would not run for it."""
         super().__init_subclass__()
         for name in ("__call__", "explain"):
             if name in vars(cls):
@@ -101,24 +100,24 @@ class Aggregator(Stateful, ABC):
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
-        """Return a sentence if, by its notes of all rounds, it changed nothing; else an empty text."""
+        """Return a warning if the notes of all rounds show that the rule had no effect; else an empty string."""
         return ""
 
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
-        """What `explain` returns, from checked arguments; behind a mixing, rows are the mixed ones."""
+        """Return the outcome for checked arguments; behind a mixing, the rows are mixed rows."""
 
     def observe(self, aggregate: Tensor) -> None:
-        """Once a round, after the step: the aggregate (d,) that the model took. Only this advances the state."""
+        """Update the state with the aggregate (d,) of a round, once, after the server's step."""
 
     def max_f(self, n: int) -> int:
-        """The largest f that the rule tolerates among n rows: n > 2 f. f = 0 is legal everywhere."""
+        """Return the largest f that the rule tolerates among n rows: by default n > 2 f. f = 0 is always allowed."""
         return max(0, (n - 1) // 2)
 
     def kappa_bound(self, n: int, f: int) -> float | None:
-        """A kappa for which the rule is proven to be (f, kappa)-robust on n rows (Definition 1).
+        """Return a kappa for which the rule is proven (f, kappa)-robust on n rows (Liu et al. 2025, Definition 1).
 
-        Infinite where it is proven that there is none, None where nothing is known. See docs/semantics.md.
+        Infinity: proven not to be robust. None: no proof either way. See docs/semantics.md.
         """
         return None
 
@@ -132,41 +131,41 @@ class WeightedRule(Aggregator):
 
     @abstractmethod
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        """The float64 weights (n,) and notes."""
+        """Return the float64 weights (n,) of the rows, and notes."""
 
 
 class Mixing(Named, ABC):
-    """A step before a rule: it replaces the rows by mixtures of them.
+    """A step before a rule that replaces the n rows by m weighted means of them.
 
-    keeps_rows: each mixed row is that of one client, with its id and its examples.
+    keeps_rows: mixed row i still belongs to client i, so that client ids and example counts stay valid.
     """
 
     keeps_rows: ClassVar[bool] = False
 
     @abstractmethod
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
-        """The mixing matrix (m, n), float64, whose rows sum to 1."""
+        """Return the mixing matrix (m, n), float64, whose rows sum to 1."""
 
     def size(self, n: int) -> int:
-        """m, the number of mixed rows."""
+        """Return m, the number of mixed rows."""
         return n
 
-    def spoiled(self, f: int) -> int:
-        """How many mixed rows are taken to be Byzantine."""
+    def mixed_f(self, f: int) -> int:
+        """Return the number of mixed rows that count as Byzantine if f rows are."""
         return f
 
-    def told(self, n: int, f: int, rule: Aggregator) -> int:
-        """The f that the rule behind is told."""
-        return self.spoiled(f)
+    def rule_f(self, n: int, f: int, rule: Aggregator) -> int:
+        """Return the f that the rule behind the mixing is called with: `mixed_f`, or less if it tolerates less."""
+        return self.mixed_f(f)
 
-    def kappa_bound(self, n: int, f: int, behind: float) -> float | None:
-        """The kappa of the pipeline if that of the rule behind is `behind`; None where nothing is known."""
+    def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float | None:
+        """Return a kappa of the pipeline, given one of the rule behind the mixing; None if none is known."""
         return None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mixed(Aggregator):
-    """A mixing in front of a rule, which may itself stand behind a mixing."""
+    """A pipeline: a mixing, then a rule, which may itself be a pipeline."""
 
     key: ClassVar[str] = "mixed"
     mixing: Mixing
@@ -174,9 +173,8 @@ class Mixed(Aggregator):
 
     def __post_init__(self) -> None:
         lost = () if self.mixing.keeps_rows else sorted(self.needs & {"clients", "examples"})
-        check(
-            not lost, f"{self.rule.name} needs {' and '.join(lost)}, and {self.mixing.name} mixes the rows of clients"
-        )
+        message = f"{self.rule.name} needs {' and '.join(lost)}, and {self.mixing.name} mixes the rows of clients"
+        check(not lost, message)
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -188,22 +186,21 @@ class Mixed(Aggregator):
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         matrix = self.mixing.matrix(rows, f, generator)
-        told = self.mixing.told(rows.n, f, self.rule)
-        inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), told, generator)
+        rule_f = self.mixing.rule_f(rows.n, f, self.rule)
+        inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), rule_f, generator)
         weights = None if inner.weights is None else inner.weights @ matrix
-        clamped = told < self.mixing.spoiled(f) or inner.notes.get("clamped", False)
-        return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": told, "clamped": clamped})
+        clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
+        return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped})
 
     def max_f(self, n: int) -> int:
-        """The largest f for which every stage is legal."""
+        """Return the largest f for which the rule tolerates its own f among the mixed rows."""
         m = self.mixing.size(n)
         bound = max(0, (n - 1) // 2)
-        return next(f for f in range(bound, -1, -1) if self.mixing.told(n, f, self.rule) <= self.rule.max_f(m))
+        return next(f for f in range(bound, -1, -1) if self.mixing.rule_f(n, f, self.rule) <= self.rule.max_f(m))
 
     def kappa_bound(self, n: int, f: int) -> float | None:
-        told = self.mixing.told(n, f, self.rule)
-        behind = self.rule.kappa_bound(self.mixing.size(n), told)
-        return None if behind is None else self.mixing.kappa_bound(n, f, behind)
+        rule_kappa = self.rule.kappa_bound(self.mixing.size(n), self.mixing.rule_f(n, f, self.rule))
+        return None if rule_kappa is None else self.mixing.kappa_bound(n, f, rule_kappa)
 
     def observe(self, aggregate: Tensor) -> None:
         self.rule.observe(aggregate)
@@ -222,13 +219,13 @@ class Mixed(Aggregator):
 
 
 def check_shape(name: str, vector: Tensor, length: int) -> None:
-    """A vector of the right length."""
+    """Raise InputError unless vector is a tensor of shape (length,). name: for the message."""
     shape = tuple(vector.shape) if isinstance(vector, Tensor) else type(vector).__name__
     check(shape == (length,), f"{name} must have the shape ({length},), not {shape}")
 
 
 def least_kappa(n: int, f: int) -> float:
-    """The kappa below which no rule can be (f, kappa)-robust on n rows: f / (n - 2 f) (Allouah et al. 2023, Prop. 6).
+    """Return the least kappa of any (f, kappa)-robust rule on n rows: f / (n - 2 f) (Allouah et al. 2023, Prop. 6).
 
     >>> least_kappa(n=50, f=10)
     0.3333333333333333
@@ -237,7 +234,7 @@ def least_kappa(n: int, f: int) -> float:
 
 
 def share_ties(weights: Tensor, equal: Tensor) -> Tensor:
-    """Give bitwise equal rows the average of their weights; `equal` names each row's first equal one."""
+    """Return weights (n,) averaged over bitwise equal rows. equal: for each row, the index of the first equal row."""
     equal = equal.to(weights.device)
     total = torch.zeros_like(weights).index_add_(0, equal, weights)
     count = torch.zeros_like(weights).index_add_(0, equal, torch.ones_like(weights))
@@ -245,12 +242,12 @@ def share_ties(weights: Tensor, equal: Tensor) -> Tensor:
 
 
 def lowest(scores: Tensor, count: int) -> Tensor:
-    """The indices of the `count` lowest scores; on ties the lower index."""
+    """Return the indices (count,) of the lowest scores (n,); ties go to the lower index."""
     return scores.argsort(stable=True)[:count]
 
 
 def uniform(n: int, chosen: Tensor) -> Tensor:
-    """Equal weights on the chosen indices that sum to 1, zero elsewhere: (n,) float64."""
+    """Return weights (n,), float64: equal ones on the chosen indices that sum to 1, 0 elsewhere."""
     weights = torch.zeros(n, dtype=torch.float64, device=chosen.device)
     weights[chosen] = 1 / len(chosen)
     return weights

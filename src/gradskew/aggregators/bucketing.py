@@ -14,12 +14,12 @@ from .base import Aggregator, Mixing
 
 @dataclass(frozen=True, kw_only=True)
 class Bucketing(Mixing):
-    """Means of s consecutive rows of a random permutation.
+    """Replace the rows by the means of random buckets of s rows.
 
-    The last of the m = ceil(n / s) buckets may be smaller. The rule behind is told f' = min(f, max_f(m)), since every
-    Byzantine row may spoil a bucket of its own.
+    The rows are permuted at random and cut into m = ceil(n / s) buckets; the last one may be smaller.
 
-    told: `f`, or `f/s` for f' = ceil(f / s), the fewest buckets that f rows can spoil (the STRIKE authors' scripts).
+    told_f: the f' that the rule behind is called with. `f`: min(f, max_f(m)), as each Byzantine row may be in another
+    bucket. `f/s`: ceil(f / s), the fewest buckets that can hold f rows (the STRIKE authors' scripts).
     """
 
     key: ClassVar[str] = "bucketing"
@@ -42,9 +42,9 @@ class Bucketing(Mixing):
     def size(self, n: int) -> int:
         return -(-n // self.s)
 
-    def spoiled(self, f: int) -> int:
+    def mixed_f(self, f: int) -> int:
         return f if self.told_f == "f" else -(-f // self.s)
 
-    def told(self, n: int, f: int, rule: Aggregator) -> int:
-        spoiled = self.spoiled(f)
-        return min(spoiled, rule.max_f(self.size(n))) if self.told_f == "f" else spoiled
+    def rule_f(self, n: int, f: int, rule: Aggregator) -> int:
+        mixed_f = self.mixed_f(f)
+        return min(mixed_f, rule.max_f(self.size(n))) if self.told_f == "f" else mixed_f

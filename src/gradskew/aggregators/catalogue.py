@@ -1,4 +1,4 @@
-"""The tables of rules and of mixings, and the way from a name to a pipeline of both."""
+"""The catalogues of rules and mixings, and `make`, which builds a rule or a pipeline from its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST = ("mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc") 
 
 
 def _load(path: str, given: Mapping[str, Any], alias: str) -> Aggregator:
-    """Make the rule at a path; one that is no `Aggregator` is wrapped."""
+    """Return the rule at a path `package.module:name`; an object that is no `Aggregator` is wrapped."""
     from ..core.plugin import load_plugin
     from .base import Aggregator
     from .user import UserRule
@@ -32,17 +32,16 @@ MIXINGS: Catalogue[Mixing] = Catalogue("mixing", __package__, "Mixing", register
 
 
 def names() -> list[str]:
-    """Return the names of all rules that need no more than the rows, without mixings."""
+    """Return the names of all rules that need nothing besides the rows; mixings are not listed."""
     return [key for key, cls in RULES.classes.items() if not cls.needs]
 
 
 def make(name: str, *, preset: str = "paper") -> Aggregator:
     """Return the rule with this name: `median`, `nnm+rfa`, `bucketing(s=2)+multikrum`, `nnm+package.module:rule`.
 
-    A name with a colon is the path of a function, an object or a class of somebody else's; a name that is not ours may
-    be one that an installed package registers as an entry point of `gradskew.aggregators`. preset: `paper`,
-    `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an unknown name or
-    option, naming the nearest.
+    `package.module:rule` is the path of a user's function, object or class. Other installed packages add names by entry
+    points of `gradskew.aggregators`. preset: `paper`, `strike-authors` or `byzfl`; options in the name override it.
+    Raises InputError for an unknown name or option and suggests the nearest one.
 
     >>> make("bucketing(s=3)+MultiKrum").name, make("krum").name
     ('bucketing(s=3)+multikrum', 'multikrum(m=1)')

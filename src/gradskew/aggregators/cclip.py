@@ -15,11 +15,12 @@ from .base import Aggregator, Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class CClip(Aggregator):
-    """Centred clipping around the previous aggregate.
+    """Clip the rows to a radius around the previous aggregate, and average them.
 
-    v <- v + mean_i (g_i - v) min(1, tau / |g_i - v|), `steps` times, from the aggregate last observed (0 at first).
+    v <- v + mean_i (g_i - v) min(1, tau / |g_i - v|), `steps` times, from the last observed aggregate (0 at first).
 
-    tau: radius, in the units of the updates. The weights are those of the rows; what they lack to 1 lies on the centre.
+    tau: radius, in the units of the updates. The weights of the rows sum to at most 1; the rest is the weight of the
+    previous aggregate.
 
     >>> CClip(tau=1.0)(torch.tensor([[0.5], [-10.0], [10.0], [10.0]]), f=1)
     tensor([0.3750])

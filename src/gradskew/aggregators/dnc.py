@@ -13,10 +13,10 @@ from .base import WeightedRule, lowest, uniform
 
 @dataclass(frozen=True, kw_only=True)
 class DnC(WeightedRule):
-    """Divide and conquer: drop the rows that stand out along the top singular direction.
+    """Divide and conquer: drop the outliers along the top singular vector, and average the rest.
 
-    Each iteration takes b random coordinates (all, if b > d), centres the rows, and drops the ceil(c f) rows of largest
-    squared projection on the top right singular vector. The rows that no iteration dropped are averaged.
+    Each iteration draws b coordinates (all, if b > d), centres the rows, and drops the ceil(c f) rows with the largest
+    squared projections on the top right singular vector. The rows that no iteration drops are averaged.
 
     replacement: draw the coordinates with replacement.
 
@@ -38,7 +38,7 @@ class DnC(WeightedRule):
         check_choice("replacement", self.replacement, (False, True))
 
     def dropped(self, f: int) -> int:
-        """How many rows an iteration drops."""
+        """Return the number of rows that an iteration drops: ceil(c f)."""
         return ceil_share(self.c, f)
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
@@ -62,11 +62,11 @@ class DnC(WeightedRule):
             return torch.randint(d, (self.b,), generator=generator)
         if d < 4 * self.b:
             return torch.randperm(d, generator=generator)[: self.b]
-        drawn: list[int] = []  # a sample of a wide row costs its own length, not d
+        drawn: list[int] = []  # for large d, a permutation of all coordinates would cost more than redrawing duplicates
         while len(drawn) < self.b:
             drawn = list(dict.fromkeys(drawn + torch.randint(d, (self.b,), generator=generator).tolist()))
         return torch.tensor(drawn[: self.b])
 
     def max_f(self, n: int) -> int:
-        """n > 2 f, and fewer than n rows dropped in all."""
+        """Return the largest f with n > 2 f for which fewer than n rows are dropped in all."""
         return next((f for f in range(super().max_f(n), 0, -1) if self.iterations * self.dropped(f) < n), 0)

@@ -14,14 +14,14 @@ from .base import WeightedRule, check_shape
 
 @dataclass(frozen=True, kw_only=True)
 class FLTrust(WeightedRule):
-    """Average the rows, scaled to the norm of the server's own update, by their cosine with it.
+    """Average the rows, scaled to the norm of the server's own update and weighted by their cosine with it.
 
-    g_0: the server's own update, from its root data (`round.reference`). With trust s_i = max(0, cos(g_i, g_0)) the
-    aggregate is sum_i s_i (|g_0| / |g_i|) g_i / sum_i s_i. f is not used. The weights recorded are
-    s_i |g_0| / (|g_i| sum_j s_j), which need not sum to 1.
+    g_0: the server's own update, from its root data (`round.reference`). s_i = max(0, cos(g_i, g_0)) is the trust
+    score of row i. The aggregate is sum_i s_i (|g_0| / |g_i|) g_i / sum_i s_i. f is not used. The weight of row i is
+    s_i |g_0| / (|g_i| sum_j s_j); the weights need not sum to 1.
 
-    none_trusted: if no row has a positive cosine, the aggregate is 0 (`zero`), or all rows count equally (`uniform`),
-    which lets rows in that all point away.
+    none_trusted: the aggregate if no trust score is positive. `zero`: 0. `uniform`: the mean of the scaled rows, none
+    of which points in the direction of g_0.
 
     >>> from gradskew.core.round import Round
     >>> rows = torch.tensor([[2.0, 0.0], [0.0, 3.0], [-5.0, 0.0], [3.0, 4.0]])
@@ -53,9 +53,9 @@ class FLTrust(WeightedRule):
         return weights, {"trusted": trusted}
 
     def max_f(self, n: int) -> int:
-        """n - 1: the rule trusts its own update, not a majority."""
+        """Return n - 1: the rule relies on the server's own update, not on a majority."""
         return n - 1
 
     def kappa_bound(self, n: int, f: int) -> float:
-        """No bound holds: rows that agree with the reference in direction alone may share all of the weight."""
+        """Return infinity: Byzantine rows in the direction of the server's own update may get all of the weight."""
         return math.inf

@@ -13,7 +13,7 @@ from .base import WeightedRule
 
 @dataclass(frozen=True, kw_only=True)
 class Mean(WeightedRule):
-    """The average of the rows: no defence, and the reference for damage.
+    """Average all rows: no defence, and the baseline for damage.
 
     >>> Mean()(torch.tensor([[0.0], [1.0], [5.0]]), f=0)
     tensor([2.])
@@ -27,5 +27,5 @@ class Mean(WeightedRule):
         return torch.full((rows.n,), 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}
 
     def kappa_bound(self, n: int, f: int) -> float:
-        """One Byzantine row moves it anywhere."""
+        """Return 0 for f = 0, else infinity: one Byzantine row moves the mean to any point."""
         return math.inf if f else 0.0

@@ -14,9 +14,9 @@ from .base import Aggregator, Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class Median(Aggregator):
-    """The coordinate-wise median.
+    """Take the coordinate-wise median of the rows.
 
-    middle: for even n the `midpoint` of the middle two, or the `lower` (torch.median) or `upper` of them.
+    middle: for even n, the `midpoint` of the two middle values, or the `lower` (torch.median) or `upper` of them.
 
     >>> Median()(torch.tensor([[0.0, 9.0], [1.0, 8.0], [100.0, 0.0]]), f=1)
     tensor([1., 8.])
@@ -34,5 +34,5 @@ class Median(Aggregator):
         return Outcome(columns.median(rows, self.middle))
 
     def kappa_bound(self, n: int, f: int) -> float:
-        """4 (1 + f / (n - 2 f))^2 (Allouah et al. 2023, Table 1); it holds for each of the middle values."""
+        """Return 4 (1 + f / (n - 2 f))^2 (Allouah et al. 2023, Table 1), which holds for every choice of `middle`."""
         return 4 * (1 + f / (n - 2 * f)) ** 2

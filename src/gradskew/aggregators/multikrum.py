@@ -17,12 +17,12 @@ NEIGHBOURS = {"n-f-2": 2, "n-f-1": 1}
 
 @dataclass(frozen=True, kw_only=True)
 class MultiKrum(WeightedRule):
-    """The average of the m rows of least score.
+    """Average the m rows with the lowest scores.
 
-    score_i = sum of the squared distances from row i to its n - f - 2 nearest other rows.
+    score_i = sum of the squared distances from row i to its n - f - 2 nearest other rows. Ties go to the lower index.
 
-    m: how many rows are averaged (all, if there are fewer); None means n - f, 1 is Krum. neighbours: `n-f-2`, or
-    `n-f-1` as ByzFL counts. Ties go to the lower index.
+    m: the number of averaged rows, at most n; None means n - f, and 1 is Krum. neighbours: `n-f-2`, or `n-f-1` as in
+    ByzFL.
 
     >>> MultiKrum(m=1)(torch.tensor([[9.0], [0.0], [1.0], [2.0]]), f=0)
     tensor([1.])
@@ -47,10 +47,11 @@ class MultiKrum(WeightedRule):
         return uniform(rows.n, lowest(scores, count)), {"averaged": count}
 
     def kappa_bound(self, n: int, f: int) -> float:
-        """f / (n - f) (1 + (sqrt(n) + sqrt(f)) / sqrt(q))^2 for m = n - f; (1 + sqrt(2))^2 (n - f) / q for m <= n - f.
+        """Return the least of the bounds that docs/semantics.md proves.
 
-        q = n - 2 f - 1, or n - 2 f with `n-f-1` neighbours: the honest ones that a row has among its nearest at least,
-        itself included if it is honest. Proven in docs/semantics.md. Above m = n - f there is no bound, but for f = 0.
+        (1 + sqrt(2))^2 (n - f) / q for m <= n - f; f / (n - f) (1 + (sqrt(n) + sqrt(f)) / sqrt(q))^2 for m = n - f;
+        infinity for m > n - f, which includes a Byzantine row. q is the least number of honest rows among the nearest
+        of a row, itself included if it is honest: n - 2 f - 1, or n - 2 f with `n-f-1` neighbours.
         """
         averaged = n - f if self.m is None else min(self.m, n)
         q = n - 2 * f + 1 - NEIGHBOURS[self.neighbours]
@@ -62,5 +63,5 @@ class MultiKrum(WeightedRule):
         return min(few, f / (n - f) * (1 + (math.sqrt(n) + math.sqrt(f)) / math.sqrt(q)) ** 2) if f else 0.0
 
     def max_f(self, n: int) -> int:
-        """n > 2 f + 2 (Blanchard et al. 2017, Proposition 1)."""
+        """Return the largest f with n > 2 f + 2 (Blanchard et al. 2017, Proposition 1)."""
         return max(0, (n - 3) // 2)

@@ -15,10 +15,10 @@ from .base import Mixing
 
 @dataclass(frozen=True, kw_only=True)
 class NNM(Mixing):
-    """Nearest-neighbour mixing: each row becomes the mean of its n - f nearest rows.
+    """Nearest-neighbour mixing: replace each row by the mean of its n - f nearest rows.
 
-    itself: whether the row counts among them; without it, its n - f nearest others (the STRIKE authors' scripts).
-    Ties go to the lower index. The rule behind is told f.
+    itself: whether a row is one of its own nearest; if not, the n - f nearest other rows are averaged (the STRIKE
+    authors' scripts). Ties go to the lower index. The rule behind is called with the same f.
     """
 
     key: ClassVar[str] = "nnm"
@@ -35,8 +35,8 @@ class NNM(Mixing):
         nearest = distances.argsort(dim=1, stable=True)[:, :count]
         return torch.zeros_like(distances).scatter_(1, nearest, 1 / count)
 
-    def kappa_bound(self, n: int, f: int, behind: float) -> float | None:
-        """8 f / (n - f) (kappa + 1), if a row counts among its nearest (Allouah et al. 2023, Lemma 1)."""
+    def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float | None:
+        """Return 8 f / (n - f) (rule_kappa + 1) (Allouah et al. 2023, Lemma 1); None for itself=False."""
         if not self.itself:
             return None
-        return math.inf if math.isinf(behind) else 8 * f / (n - f) * (behind + 1)
+        return math.inf if math.isinf(rule_kappa) else 8 * f / (n - f) * (rule_kappa + 1)

@@ -12,9 +12,9 @@ from .base import Aggregator, Outcome
 
 @dataclass(frozen=True, kw_only=True)
 class RBTM(Aggregator):
-    """The coordinate-wise trimmed mean: the f largest and f smallest entries are dropped.
+    """Take the coordinate-wise trimmed mean: drop the f largest and the f smallest entries of each column.
 
-    Columns are sorted and sliced. Subtracting the extremes from the sum would lose all digits at rows of 1e6.
+    The remaining entries of the sorted column are summed; subtracting the extremes from a total would lose digits.
 
     >>> RBTM()(torch.tensor([[-50.0], [1.0], [2.0], [6.0], [1e6]]), f=1)
     tensor([3.])
@@ -27,5 +27,5 @@ class RBTM(Aggregator):
         return Outcome(columns.sorted_mean(rows, f, rows.n - f))
 
     def kappa_bound(self, n: int, f: int) -> float:
-        """6 f / (n - 2 f) (1 + f / (n - 2 f)) (Allouah et al. 2023, Table 1)."""
+        """Return 6 f / (n - 2 f) (1 + f / (n - 2 f)) (Allouah et al. 2023, Table 1)."""
         return 6 * f / (n - 2 * f) * (1 + f / (n - 2 * f))

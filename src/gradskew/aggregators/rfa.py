@@ -14,14 +14,14 @@ from .base import WeightedRule
 
 @dataclass(frozen=True, kw_only=True)
 class RFA(WeightedRule):
-    """The geometric median by smoothed Weiszfeld steps.
+    """Approximate the geometric median of the rows by smoothed Weiszfeld steps.
 
     v <- sum_i w_i g_i / sum_i w_i with w_i = 1 / max(nu, |g_i - v|), `steps` times.
 
-    start: `mean`, or `zero` as ByzFL does (with 3 steps and nu = 0.1). A fixed number of steps does not converge far
-    from huge rows: f rows of 1e30 still drag the result after 8 steps.
+    start: the first v, `mean` or `zero` (ByzFL, with 3 steps and nu = 0.1). The number of steps is fixed, so huge rows
+    keep their influence: f rows of 1e30 still move the result after 8 steps.
 
-    >>> RFA()(torch.tensor([[0.0], [0.0], [3.0]]), f=1)  # on its way to 0
+    >>> RFA()(torch.tensor([[0.0], [0.0], [3.0]]), f=1)  # converges to 0
     tensor([0.0058])
     """
 

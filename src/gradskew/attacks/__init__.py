@@ -1,4 +1,4 @@
-"""Attacks: what Byzantine clients send, one a file."""
+"""Attacks, which forge the rows of the Byzantine clients: one file each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The abstraction of an attack, and the large family in which all Byzantine clients send one row."""
+"""Base classes of attacks: `Attack`, and `Collusion`, in which all Byzantine clients send the same row."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ..core.state import Stateful
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What an attack may look at, read-only, beside the rows.
+    """What an attack knows besides the rows, read-only.
 
-    round: counted from 0. params: the model w^t (d,). rule: the server's rule, to try out as often as it likes.
-    clients: the ids of the known honest rows, in their order. f: what the rule will be told.
+    round: counted from 0. params: the model w^t (d,). rule: a copy of the server's rule, for any number of trials.
+    clients: the ids of the known honest rows, in order. f: the f that the server will call the rule with.
     """
 
     round: int
@@ -32,10 +32,10 @@ class Context:
 
 @dataclass(frozen=True)
 class View:
-    """What `forge` is given, checked.
+    """The checked arguments of `forge`.
 
-    honest: the honest rows that the attacker knows (h, d). own: what the Byzantine clients' training gave (f, d). n:
-    clients in the round, at least h + f. context: None in a direct call without one.
+    honest: the honest rows that the attacker knows (h, d). own: the rows from the Byzantine clients' own training
+    (f, d). n: the number of clients in the round, at least h + f. context: None if the caller gives none.
     """
 
     honest: Rows
@@ -52,7 +52,7 @@ class View:
 
 @dataclass(frozen=True)
 class Forgery:
-    """What an attack sends: rows (f, d), and notes for the record, such as its strength."""
+    """The result of an attack: forged rows (f, d), and notes for the record, such as its strength."""
 
     rows: Tensor
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -60,33 +60,30 @@ class Forgery:
 
 @dataclass(frozen=True, kw_only=True)
 class Attack(Stateful, ABC):
-    """Forges what the Byzantine clients send. A subclass writes `forge`, or `relabel` if it attacks the training.
+    """Forges the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
-    needs: the rows that it reads, `honest` (those that it knows), `own` (what its clients' training gave) or `nothing`.
+    needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     """
 
     needs: ClassVar[str] = "honest"
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Return the labels on which the Byzantine clients train."""
+        """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""
         return labels
 
     @classmethod
     def relabels(cls) -> bool:
-        """Whether the attack acts in the clients' training, which rows alone do not show."""
+        """Return whether the attack changes the labels in training, so that it cannot run on given rows alone."""
         return cls.relabel is not Attack.relabel
 
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
-        """Learn from the known honest rows (h, d) and their clients, once a round before the call.
-
-        Only this advances the state.
-        """
+        """Update the state with the known honest rows (h, d) and their client ids, once a round before the call."""
 
     def begin(self, seed: int) -> None:
-        """Take the run's seed before the first round, for an attack whose start is drawn."""
+        """Set the run's seed before the first round, for an attack with a random start."""
 
     def __init_subclass__(cls) -> None:
-        """Refuse a subclass that overrides the call: the checks would not hold for it."""
+        """Raise TypeError for a subclass that overrides a final method: the checks would not run for it."""
         super().__init_subclass__()
         for name in ("__call__", "explain"):
             if name in vars(cls):
@@ -107,7 +104,7 @@ class Attack(Stateful, ABC):
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
-        """Return a sentence if, by its notes of all rounds, it changed nothing; else an empty text."""
+        """Return a warning if the notes of all rounds show that the attack had no effect; else an empty string."""
         return ""
 
     @final
@@ -121,14 +118,14 @@ class Attack(Stateful, ABC):
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Forgery:
-        """Return the forged rows with notes; equal rows may be one row expanded, read-only.
+        """Return the forged rows (f, d) and notes; equal rows may be one expanded row, which is read-only.
 
-        honest (h, d): the honest rows that the attacker knows. own (f, d): what the Byzantine clients' training gave.
-        n: clients in the round, if the attacker knows only some of the honest; None means h + f. generator: for attacks
-        that draw; None means a fresh CPU generator with seed 0. Raises InputError for rows of a wrong shape or type,
-        for rows that are not finite, and if `forge` changes the honest rows or returns another shape.
+        honest: the honest rows that the attacker knows (h, d). own: the rows from the Byzantine clients' own training
+        (f, d). n: the number of clients in the round; None means h + f. generator: for attacks that draw; None means a
+        new CPU generator with seed 0. Raises InputError for rows of a wrong shape or type, for non-finite rows, and if
+        `forge` changes the honest rows or returns another shape.
         """
-        n = check_both(honest.updates if isinstance(honest, Rows) else honest, own, n)
+        n = check_inputs(honest.updates if isinstance(honest, Rows) else honest, own, n)
         rows = Rows.of(honest)
         before = version(rows.updates)
         view = View(rows, Rows.of(own), n, generator or torch.Generator().manual_seed(0), context)
@@ -140,11 +137,11 @@ class Attack(Stateful, ABC):
 
     @abstractmethod
     def forge(self, view: View) -> Forgery:
-        """Return what the Byzantine clients send, from checked arguments."""
+        """Return the forged rows (f, d) and notes for checked arguments."""
 
 
 class Collusion(Attack):
-    """All Byzantine clients send the same row, made from the honest ones alone."""
+    """An attack in which all Byzantine clients send the same row, computed from the known honest rows."""
 
     @final
     def forge(self, view: View) -> Forgery:
@@ -153,11 +150,11 @@ class Collusion(Attack):
 
     @abstractmethod
     def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
-        """Return the row (d,) and notes; f Byzantine rows among n; `honest` holds the known honest rows."""
+        """Return the forged row (d,) and notes, from the known honest rows (h, d), for f Byzantine clients of n."""
 
 
-def check_both(honest: Tensor, own: Tensor, n: int | None) -> int:
-    """Check the rows that an attack is given; return n, the clients in the round."""
+def check_inputs(honest: Tensor, own: Tensor, n: int | None) -> int:
+    """Check the rows honest (h, d) and own (f, d); return n, the number of clients in the round."""
     check_rows("honest", honest)
     check_rows("own", own)
     check(honest.shape[1] == own.shape[1], f"honest has {honest.shape[1]} columns, own has {own.shape[1]}")

@@ -8,7 +8,7 @@ from .base import Attack, Forgery, View
 
 @dataclass(frozen=True, kw_only=True)
 class BitFlip(Attack):
-    """Send minus the own row of each Byzantine client.
+    """Send each Byzantine client's own row with the sign flipped.
 
     >>> import torch
     >>> BitFlip()(torch.zeros(3, 2), torch.tensor([[1.0, -2.0]]))

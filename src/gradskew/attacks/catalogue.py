@@ -1,4 +1,4 @@
-"""The table of attacks, and the way from a name to an attack."""
+"""The catalogue of attacks, and `make`, which builds an attack from its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST = ("none", "bitflip", "labelflip", "lie", "ipm", "minmax", "minsum", "mimi
 
 
 def _load(path: str, given: Mapping[str, Any], alias: str) -> Attack:
-    """Make the attack at a path; one that is no `Attack` is wrapped."""
+    """Return the attack at a path `package.module:name`; an object that is no `Attack` is wrapped."""
     from ..core.plugin import load_plugin
     from .base import Attack
     from .user import UserAttack
@@ -37,10 +37,9 @@ def names() -> list[str]:
 def make(name: str, *, preset: str = "paper") -> Attack:
     """Return the attack with this name: `strike`, `lie(z=1.0)`, `package.module:attack`.
 
-    A name with a colon is the path of a function, an object or a class of somebody else's; a name that is not ours may
-    be one that an installed package registers as an entry point of `gradskew.attacks`. preset: `paper`,
-    `strike-authors` or `byzfl`; options written in the name count over it. Raises ValueError for an unknown name or
-    option, naming the nearest, and for several names: none of these attacks can be combined.
+    `package.module:attack` is the path of a user's function, object or class. Other installed packages add names by
+    entry points of `gradskew.attacks`. preset: `paper`, `strike-authors` or `byzfl`; options in the name override it.
+    Raises InputError for an unknown name or option and suggests the nearest one, and for several names joined by `+`.
 
     >>> make("strike(nu=0.5)")
     STRIKE(nu=0.5, middle='midpoint', max_alpha=None, few='one')

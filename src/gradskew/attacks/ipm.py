@@ -14,7 +14,7 @@ from .base import Collusion
 
 @dataclass(frozen=True, kw_only=True)
 class IPM(Collusion):
-    """Inner product manipulation: minus epsilon times the honest mean.
+    """Inner product manipulation: send -epsilon times the honest mean.
 
     >>> IPM(epsilon=0.5)(torch.tensor([[1.0], [3.0]]), torch.zeros(1, 1))
     tensor([[-1.]])

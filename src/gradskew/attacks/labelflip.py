@@ -10,9 +10,9 @@ from .base import Attack, Forgery, View
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFlip(Attack):
-    """Train the Byzantine clients on labels C - 1 - y, and send what comes out.
+    """Train the Byzantine clients on the labels C - 1 - y of C classes, and send their updates.
 
-    The attack happens in training. Called directly, it returns own.
+    The attack acts in training (`relabel`): a direct call returns `own` unchanged.
 
     >>> import torch
     >>> LabelFlip().relabel(torch.tensor([0, 3, 9]), num_classes=10)

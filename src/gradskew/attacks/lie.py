@@ -15,10 +15,10 @@ from .base import Collusion
 
 @dataclass(frozen=True, kw_only=True)
 class LIE(Collusion):
-    """A little is enough: mean + sign z std of the honest rows, per coordinate.
+    """A little is enough: send mean + sign z std of the honest rows, per coordinate.
 
-    z: None means the paper's z_max = Phi^-1((n - f - s) / (n - f)), s = floor(n / 2 + 1) - f. It may come out at 0 or
-    below (n = 10, f = 2): it is kept, and noted. sign: 1, or -1 for the other side.
+    z: None means the paper's z_max = Phi^-1((n - f - s) / (n - f)), s = floor(n / 2 + 1) - f, which is also used where
+    it is 0 or negative (n = 10, f = 2); the notes have it. sign: 1 or -1.
 
     >>> import torch
     >>> LIE(z=2.0)(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))
@@ -45,15 +45,15 @@ class LIE(Collusion):
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
-        noted = [note.get("z") for note in notes]
-        low = [z for z in noted if isinstance(z, int | float) and not isinstance(z, bool) and z <= 0]
+        values = [note.get("z") for note in notes]
+        low = [z for z in values if isinstance(z, int | float) and not isinstance(z, bool) and z <= 0]
         return f"{name}: z_max = {low[0]:.3g} is not above 0, so it perturbs nothing outwards." if low else ""
 
 
 def z_max(n: int, f: int) -> float:
-    """The largest z that still leaves enough honest clients farther out.
+    """Return the largest z at which enough honest clients are expected farther from the mean, in standard deviations.
 
-    Infinite cases are cut at 8 standard deviations: no honest client is needed, or none is left.
+    8 if no honest client is needed, -8 if all are: the formula gives infinity. Baruch et al. 2019, Algorithm 3.
     """
     needed = n // 2 + 1 - f
     share = (n - f - needed) / (n - f)

@@ -16,14 +16,14 @@ from .base import Attack, Forgery, View
 
 @dataclass(frozen=True, kw_only=True)
 class Mimic(Attack):
-    """Copy one honest client, over-representing its data.
+    """Copy the row of one honest client, so that its data are over-represented.
 
-    The target is the client farthest along the direction z of largest variance, learned by streaming power iteration in
-    the first `warmup` rounds. Afterwards z and target stay; while the target is absent, the known row of largest <x, z>
-    takes its place. Without any `observe`, a call acts as in round 0.
+    The target is the client whose row x has the largest <x, z>. z approximates the direction of largest variance, by
+    streaming power iteration over the first `warmup` rounds; then z and target are fixed. In a round without the
+    target, the known row with the largest <x, z> is copied. Before the first `observe`, a call acts as in round 0.
 
-    z's Gaussian start is drawn from the run's seed (`begin`), else from 0. variant: `strike-authors` takes absolute
-    <x, z>, centres on the round's own mean, chooses anew in every round and never ends its warm-up.
+    z starts as a Gaussian draw with the run's seed (`begin`; 0 by default). variant: `strike-authors` uses |<x, z>|,
+    centres on the mean of the round, and updates z and target in every round.
     """
 
     key: ClassVar[str] = "mimic"
@@ -40,26 +40,26 @@ class Mimic(Attack):
         self._state["seed"] = seed
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        learned = state.keys() - {"seed"}
+        names = state.keys() - {"seed"}
         counts = all(type(state[key]) is int and state[key] >= 0 for key in state.keys() - {"mu", "z"})
-        rows = all(is_row(state[key], d) for key in learned & {"mu", "z"})
-        return counts and rows and learned in (set(), {"round", "mu", "z", "target"})
+        rows = all(is_row(state[key], d) for key in names & {"mu", "z"})
+        return counts and rows and names in (set(), {"round", "mu", "z", "target"})
 
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
         rows = Rows.of(honest)
-        self._state.update(self._learn(rows, _ids(rows, clients)))
+        self._state.update(self._next_state(rows, _ids(rows, clients)))
 
     def forge(self, view: View) -> Forgery:
         clients = _ids(view.honest, view.context.clients if view.context else None)
-        state = self._state if "z" in self._state else self._learn(view.honest, clients)
+        state = self._state if "z" in self._state else self._next_state(view.honest, clients)
         target = state["target"]
         if target not in clients:
             target = self._farthest(view.honest, clients, state["z"])
         row = view.honest.updates[clients.index(target)]
         return Forgery(row.expand(view.f, -1), {"target": target})
 
-    def _learn(self, rows: Rows, clients: list[int]) -> dict[str, Any]:
-        """The state after one more round; after the warm-up, the state as it is."""
+    def _next_state(self, rows: Rows, clients: list[int]) -> dict[str, Any]:
+        """Return the entries of the state that one more round changes: none after the warm-up."""
         t = self._state.get("round", 0)
         if t >= self.warmup and self.variant == "paper":
             return {}
@@ -77,7 +77,7 @@ class Mimic(Attack):
         return _unit(draw.to(rows.updates.device, torch.float64))
 
     def _farthest(self, rows: Rows, clients: list[int], z: Tensor) -> int:
-        """The client of largest <x, z>, lowest id on ties."""
+        """Return the id of the client with the largest <x, z>; ties go to the lowest id."""
         products = rows.projections(z)[rows.equal.to(z.device)]  # equal rows tie, whatever the order of the sums
         if self.variant != "paper":
             products = products.abs()
@@ -86,11 +86,13 @@ class Mimic(Attack):
 
 
 def _unit(vector: Tensor) -> Tensor:
+    """Return the vector scaled to norm 1; a zero vector stays."""
     norm = torch.linalg.vector_norm(vector)
     return vector / norm if norm > 0 else vector
 
 
 def _ids(rows: Rows, clients: Sequence[int] | None) -> list[int]:
+    """Return one client id per row: `clients`, or the indices of the rows for None."""
     ids = list(range(rows.n) if clients is None else clients)
     check(len(ids) == rows.n, f"{len(ids)} clients for {rows.n} honest rows")
     return ids

@@ -12,9 +12,10 @@ from .rays import Ray, largest_step
 
 @dataclass(frozen=True, kw_only=True)
 class MinSum(Perturbation):
-    """mean + gamma p with a sum of squared distances to the honest rows not above an honest row's sum.
+    """Send mean + gamma p, whose summed squared distances to the honest rows do not exceed an honest row's.
 
-    Shejwalkar and Houmansadr 2021, Eq. 7. bound: the `largest` honest sum, or the `smallest` (their notebooks).
+    Shejwalkar and Houmansadr 2021, Eq. 7. bound: the sum of that honest row, the `largest`, or the `smallest` (their
+    notebooks).
 
     >>> import torch
     >>> MinSum()(torch.tensor([[0.0], [2.0]]), torch.zeros(1, 1))
@@ -28,7 +29,7 @@ class MinSum(Perturbation):
         Perturbation.__post_init__(self)
         check_choice("bound", self.bound, ("largest", "smallest"))
 
-    def strength(self, ray: Ray, distances: Tensor) -> float:
+    def largest_gamma(self, ray: Ray, distances: Tensor) -> float:
         sums = distances.sum(1)
         bound = sums.max() if self.bound == "largest" else sums.min()
         slack = bound - ray.squares.sum()

@@ -8,7 +8,7 @@ from .base import Attack, Forgery, View
 
 @dataclass(frozen=True, kw_only=True)
 class NoAttack(Attack):
-    """Send the Byzantine clients' own rows, unchanged. The reference for damage.
+    """Send the Byzantine clients' own rows unchanged: the baseline for damage.
 
     >>> import torch
     >>> NoAttack()(torch.zeros(3, 1), torch.ones(1, 1))

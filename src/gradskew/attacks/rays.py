@@ -11,38 +11,38 @@ from ..core.rows import Rows
 
 
 class Ray:
-    """A ray `start + t ray` whose point and direction follow, column by column, from the rows.
+    """A ray `start + t direction`, both computed from the rows block by block of columns.
 
-    `shape` maps a float64 block (n, columns) to the columns of start and of ray. Nothing of length d is kept: the inner
-    products are taken in one pass, the point is written in another.
+    line: maps a float64 block of rows (n, columns) to the columns of start and direction. No vector of length d is
+    stored: the inner products take one pass over the rows, a point on the ray takes another.
     """
 
-    def __init__(self, rows: Rows, shape: Callable[[Tensor], tuple[Tensor, Tensor]]):
-        self.rows, self.shape = rows, shape
+    def __init__(self, rows: Rows, line: Callable[[Tensor], tuple[Tensor, Tensor]]):
+        self.rows, self.line = rows, line
         zero = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
         self.norm, self.slopes, self.squares = zero.sum(), zero, zero.clone()
         for _, block in rows.blocks():
-            start, ray = shape(block)
+            start, direction = line(block)
             gaps = start - block
-            self.norm = self.norm + ray @ ray  # |ray|^2
-            self.slopes += gaps @ ray  # <ray, start - row>
+            self.norm = self.norm + direction @ direction  # |direction|^2
+            self.slopes += gaps @ direction  # <direction, start - row>
             self.squares += gaps.square_().sum(1)  # |start - row|^2
 
     def point(self, step: float) -> Tensor:
-        """start + step ray: (d,), in the type of the rows."""
+        """Return start + step direction: (d,), in the type of the rows."""
         value = self.rows.updates.new_empty(self.rows.d)
         for part, block in self.rows.blocks():
-            start, ray = self.shape(block)
-            value[part] = start + step * ray
+            start, direction = self.line(block)
+            value[part] = start + step * direction
         return value
 
 
 def largest_step(norm: Tensor, slopes: Tensor, slacks: Tensor) -> float:
-    """The largest t >= 0 with t^2 norm + 2 t slopes <= slacks in every entry, in closed form.
+    """Return the largest t >= 0 with t^2 norm + 2 t slopes <= slacks in every entry, in closed form.
 
-    For a point `start + t ray` that must stay within `bound` of each row: `norm` is |ray|^2, `slopes` are the inner
-    products <ray, start - row>, `slacks` are bound^2 - |start - row|^2 (a negative one counts as 0: it is rounding).
-    The root is written so that nothing cancels. A ray of length 0 gives 0.
+    For `start + t direction` within `bound` of each row: norm is |direction|^2, slopes are <direction, start - row>,
+    slacks are bound^2 - |start - row|^2, where a negative slack is rounding and counts as 0. The form of the root
+    avoids cancellation. Returns 0 for a direction of length 0.
     """
     if not norm > 0:
         return 0.0

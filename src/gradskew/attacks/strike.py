@@ -16,13 +16,13 @@ from .rays import Ray, largest_step
 
 @dataclass(frozen=True, kw_only=True)
 class STRIKE(Collusion):
-    """Hide inside the skewed honest gradients.
+    """Hide the Byzantine rows among the skewed honest ones.
 
-    Stage 1 searches from the mean towards the median for the skewed honest rows S; stage 2 forges the row farthest from
-    the mean that stays within the diameter of S. Byzantine rows are all equal.
+    Stage 1 selects the skewed honest rows S, those farthest from the mean towards the median. Stage 2 forges the row
+    farthest from the mean that stays within the diameter of S. All Byzantine rows are equal.
 
-    nu: factor on alpha. middle: as in `Median`. max_alpha: a cap on alpha (the authors' scripts: 10). few: what to do
-    when n <= 2 f leaves no S: `one` takes a single row, `extrapolate` sends mean + 10 (median - mean), and -10 mean
+    nu: factor on alpha. middle: as in `Median`. max_alpha: upper bound on alpha (the authors' scripts: 10). few: for
+    n <= 2 f, where S would be empty, `one` takes one row; `extrapolate` sends mean + 10 (median - mean), and -10 mean
     for a single honest row (the authors' scripts).
     """
 
@@ -51,28 +51,29 @@ class STRIKE(Collusion):
         return row, {"alpha": alpha, "skewed": len(skewed)}
 
     def search(self, honest: Rows, count: int) -> Tensor:
-        """Stage 1: the indices of S, the `count` honest rows of largest projection on median - mean (Eqs. 6 to 8).
+        """Return the indices of S, rising: the `count` rows of largest projection on median - mean (Eqs. 6 to 8).
 
-        Ties go to the lower index. The norm in Eq. 7 is common to all rows, and left out.
+        Stage 1. Ties go to the lower index. The norm in Eq. 7 is the same for all rows, and left out.
         """
-        usual = self.middle == "midpoint"  # the skew of the rows is made of the same projections
-        projections = honest.once(towards_median) if usual else towards_median(honest, self.middle)  # Eqs. 6 and 7
+        shared = self.middle == "midpoint"  # the lens computes the same projections
+        projections = honest.once(towards_median) if shared else towards_median(honest, self.middle)  # Eqs. 6 and 7
         return projections.argsort(descending=True, stable=True)[:count].sort().values  # Eq. 8
 
     def hide(self, honest: Rows, skewed: Tensor) -> tuple[Tensor, float]:
-        """Stage 2: g_b = mean_S + nu alpha sign(mean_S - mean) std_S (Eq. 12), and alpha.
+        """Return g_b = mean_S + nu alpha sign(mean_S - mean) std_S (Eq. 12), a row (d,), and alpha.
 
-        alpha is the largest value for which g_b, at nu = 1, is within the diameter of S of every row of S (Eqs. 9, 13).
+        Stage 2. alpha is the largest value at which, with nu = 1, the distances of g_b to the rows of S do not exceed
+        the diameter of S (Eqs. 9 and 13).
         """
 
-        def shape(block: Tensor) -> tuple[Tensor, Tensor]:
+        def line(block: Tensor) -> tuple[Tensor, Tensor]:
             mean_skewed, std_skewed = moments(block[skewed])
             return mean_skewed, (mean_skewed - block.mean(0)).sign() * std_skewed
 
-        ray = Ray(honest, shape)
+        ray = Ray(honest, line)
         diameter = honest.squared_distances[skewed][:, skewed].max()
         alpha = 0.0
-        if diameter > 0:  # else std_S is 0, or rounding
+        if diameter > 0:  # for equal rows, std_S is 0 or rounding
             alpha = largest_step(ray.norm, ray.slopes[skewed], diameter - ray.squares[skewed])
         if self.max_alpha is not None:
             alpha = min(alpha, self.max_alpha)
@@ -89,7 +90,7 @@ class STRIKE(Collusion):
 def towards_median(rows: Rows, middle: str = "midpoint") -> Tensor:
     """Return the inner products <row, median - mean>: (n,) float64.
 
-    Eqs. 6 and 7 of Liu et al., AAAI 2025, but for a factor that all rows share.
+    Liu et al., AAAI 2025, Eqs. 6 and 7, without the norm in Eq. 7, which is the same for all rows.
     """
     centre = median(rows, middle, dtype=torch.float64)
     products = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
@@ -99,9 +100,9 @@ def towards_median(rows: Rows, middle: str = "midpoint") -> Tensor:
 
 
 def num_skewed(known: int, n: int, f: int) -> int:
-    """The size of S: n - 2 f, or that share of the honest rows that the attacker knows, at least 1.
+    """Return the size of S: floor(known (n - 2 f) / (n - f)), at least 1; n - 2 f if all honest rows are known.
 
-    In integer arithmetic: a float's floor is one short at 22 honest, 7 Byzantine.
+    In integer arithmetic: the floor of a float is too small by one for 22 honest and 7 Byzantine clients.
 
     >>> num_skewed(known=40, n=50, f=10), num_skewed(known=22, n=29, f=7), num_skewed(known=3, n=6, f=3)
     (30, 15, 1)

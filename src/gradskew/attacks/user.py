@@ -1,4 +1,4 @@
-"""A user's own attack: a function of the honest rows, or an object such as ByzFL's attacks, by its path."""
+"""A user's own attack: a function of the honest rows, or an object such as ByzFL's, imported from its path."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .base import Attack, Forgery, View
 
 @dataclass(frozen=True, kw_only=True)
 class UserAttack(Plugin, Attack):
-    """A user's attack: called with the honest rows, and with f or `own` if it has parameters for them.
+    """A user's attack: called with the honest rows (h, d), and with f or `own` if it has parameters for them.
 
-    It gets copies; it returns one row (d,), which all f clients send, or f rows (f, d).
+    It gets copies, and returns one row (d,) for all f clients, or rows (f, d).
     """
 
     kind: ClassVar[str] = "attack"

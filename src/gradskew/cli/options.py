@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..core.options import kind_of, options_of
+from ..core.options import options_of, type_name
 from ..federation.optimizer import SGD
 from ..federation.options import Options
 from .completion import complete_name
@@ -59,10 +59,10 @@ def _click_options(group: str, *classes: Any) -> dict[str, Decorator]:
     for field, known in options_of(*classes):
         if known.help and known.group == group:
             flag = f"--{field.name.replace('_', '-')}"
-            if kind_of(field) == "bool":
+            if type_name(field) == "bool":
                 decorators[field.name] = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=known.help)
             else:
-                kind = CountOrShare() if field.name == "byzantine" else TYPES.get(kind_of(field))
+                kind = CountOrShare() if field.name == "byzantine" else TYPES.get(type_name(field))
                 decorators[field.name] = click.option(flag, type=kind, help=known.help)
     return decorators
 

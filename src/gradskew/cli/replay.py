@@ -8,7 +8,7 @@ from typing import Any
 
 from ..aggregators import MIXINGS, RULES, UserRule
 from ..attacks import ATTACKS, UserAttack
-from ..core.errors import InputError
+from ..core.errors import InputError, check
 from ..core.grammar import parse, parse_one, split_last
 from ..core.options import options_of
 from ..core.presets import PRESETS
@@ -88,8 +88,11 @@ def _rule(spec: Mapping[str, Any], preset: str) -> str:
     while "rule" in stage:
         stage = stage["rule"]
     *mixings, last = parse(spec["aggregator_name"])
-    user = stage["name"] == UserRule.key
-    own = split_last(spec["aggregator_name"], "+")[1] if user else RULES.make_own(*last, preset=preset).name
+    if stage["name"] == UserRule.key:
+        check(last[0] in (stage.get("path"), stage.get("alias"), stage.get("called")), "the name is of another rule")
+        own = split_last(spec["aggregator_name"], "+")[1]
+    else:
+        own = RULES.make_own(*last, preset=preset).name
     return "+".join([*(MIXINGS.make_own(*mixing, preset=preset).name for mixing in mixings), own])
 
 

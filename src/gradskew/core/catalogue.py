@@ -1,7 +1,7 @@
-"""The tables of names: one per kind of method, made from the files of its room, and the only place that makes objects.
+"""Catalogues of methods by name, one per kind, made from the files of a package; only they build methods from names.
 
-A method is one file: a dataclass with a `key` in any file of the room is in the table, in `gradskew list` and in the
-completion. The files are read, not imported, until a method is used: none of this imports torch.
+A dataclass with a `key` in any file of the package is in its catalogue, in `gradskew list` and in the completion. The
+files are parsed, and imported when a method is first used, so that a catalogue itself needs no torch.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from .names import Named, options
 from .presets import check_preset
 
 T = TypeVar("T", bound=Named)
-SHARED = ("__init__.py", "base.py", "user.py")  # files of a room that hold no methods
+SHARED = ("__init__.py", "base.py", "user.py")  # files of a package that define no methods of their own name
 
-MAKERS: dict[str, Callable[[str, str], Named]] = {}  # by base class: from the text of an option and a preset
+# By the type of an option that is itself a method: a function (text of the option, preset) -> method.
+MAKERS: dict[str, Callable[[str, str], Named]] = {}
 
 
 @dataclass(frozen=True)
 class ClassText:
-    """A class as its file has it: the names of its module, of itself and of its bases, and two of its attributes."""
+    """A class as its source file defines it: module, name, names of its bases, attributes `key` and `aliases`."""
 
     module: str
     name: str
@@ -39,13 +40,13 @@ class ClassText:
     aliases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def load(self) -> Any:
-        """Import the class."""
+        """Import and return the class."""
         return getattr(importlib.import_module(self.module), self.name)
 
 
 @cache
 def read_classes(room: str) -> Sequence[ClassText]:
-    """Return the classes in the files of a package, without importing them."""
+    """Return the classes in the files of a package, parsed without an import."""
     classes = []
     for file in sorted(importlib.resources.files(room).iterdir(), key=lambda file: file.name):
         if file.name.endswith(".py"):
@@ -58,19 +59,19 @@ def read_classes(room: str) -> Sequence[ClassText]:
 
 
 def _attributes(node: ast.ClassDef) -> dict[str, Any]:
-    """Return the class attributes `key` and `aliases`, as far as the class has them."""
+    """Return those of the class attributes `key` and `aliases` that the class defines."""
     lines = [line for line in node.body if isinstance(line, ast.AnnAssign) and line.value is not None]
     values = {ast.unparse(line.target): line.value for line in lines}
     return {name: ast.literal_eval(values[name]) for name in ("key", "aliases") if name in values}  # type: ignore[arg-type]
 
 
 class Catalogue(Generic[T]):
-    """The methods of one kind by name: those of this package, those that others register, and those at a path.
+    """The methods of one kind by name: gradskew's own, those that installed packages register, and those at a path.
 
-    kind: what one is called; packages register theirs as entry points of `gradskew.<kind>s`. room: the package whose
-    files hold ours. base: the name of their base class. first: the names that come first, in this order; the others
-    follow by name. wrap: from a path, options and a registered name to a method; None where a path must name a class
-    or an object of `base`. registered_as: the kind of the entry points, if it is another.
+    kind: the word for a method in messages; packages register theirs as entry points of `gradskew.<kind>s`. room: the
+    package with the files of gradskew's own methods. base: the name of their base class. first: the names that are
+    listed first; the others follow in alphabetical order. wrap: a function (path, options, registered name) -> method;
+    None if a path must name a class or an object of `base`. registered_as: the kind of the entry points, if different.
     """
 
     def __init__(
@@ -89,19 +90,19 @@ class Catalogue(Generic[T]):
 
     @cached_property
     def texts(self) -> Mapping[str, ClassText]:
-        """The class of each method, not imported, by name and in the order of the table."""
+        """The parsed class of each method by name, in the order of the listing."""
         known = {text.key: text for text in read_classes(self.room) if text.key and self._inherits(text)}
         order = [*[key for key in self.first if key in known], *sorted(known.keys() - {*self.first})]
         return {key: known[key] for key in order}
 
     def _inherits(self, text: ClassText) -> bool:
-        """Whether a class has the base, directly or through other classes of the room."""
+        """Return whether a class inherits `base`, directly or through other classes of the package."""
         between = [other for other in read_classes(self.room) if other.name in text.bases and other is not text]
         return self.base in text.bases or any(map(self._inherits, between))
 
     @cached_property
     def aliases(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
-        """Other names, each with the name and the options that it stands for."""
+        """The name and the options that each alias stands for."""
         return {alias: (key, text.aliases[alias]) for key, text in self.texts.items() for alias in text.aliases}
 
     @property
@@ -116,25 +117,25 @@ class Catalogue(Generic[T]):
         return name in self.texts or name in self.aliases
 
     def find(self, name: str) -> type[T] | None:
-        """Import and return the class of this package with this name; None if there is none."""
+        """Import and return gradskew's own class of this name or alias; None for an unknown name."""
         name = self.aliases[name][0] if name in self.aliases else name
         return self.texts[name].load() if name in self.texts else None
 
     def registered(self) -> dict[str, str]:
-        """The names that installed packages register, with their paths."""
+        """Return the paths of the methods that installed packages register, by name."""
         return registered(self.registered_as)
 
     def make(
         self, name: str, given: Mapping[str, Any], *, preset: str = "paper", defaults: Mapping[str, Any] | None = None
     ) -> T:
-        """Make the method called `name`: of this package, at a path, or registered by another package.
+        """Return the method with this name: gradskew's own, at a path, or registered by another package.
 
-        given: its options. They count over those of the preset, and these over `defaults`, of which a method takes
-        those that it has. Raises InputError for an unknown name or option, naming the nearest.
+        given: its options, which override those of the preset. defaults: options with the lowest precedence; those that
+        the method does not have are ignored. Raises InputError for an unknown name or option, with the nearest one.
         """
         check_preset(preset)
-        ours = (split_prefix(name)[0] or name) in self
-        others = {} if ours or is_path(name) else self.registered()
+        own = (split_prefix(name)[0] or name) in self
+        others = {} if own or is_path(name) else self.registered()
         if not is_path(name) and name not in others:
             return self.make_own(name, given, preset=preset, defaults=defaults, others=others)
         path = others.get(name, name)
@@ -149,7 +150,7 @@ class Catalogue(Generic[T]):
         defaults: Mapping[str, Any] | None = None,
         others: Collection[str] = (),
     ) -> T:
-        """Make a method of this package; nobody else's code is imported. others: more names, for the error."""
+        """Return one of gradskew's own methods, without importing other code. others: more names for the message."""
         prefix, rest = split_prefix(name)
         if prefix:
             name, given = prefix, {**given, "rest": rest}
@@ -161,14 +162,14 @@ class Catalogue(Generic[T]):
             raise InputError(f"{name} is {key} with {option}={fixed[option]}: it takes no other {option}")
         return self._build(cls, name, {**fixed, **given}, preset, defaults or {})
 
-    def _load(self, path: str, given: Mapping[str, Any], called: str, preset: str, defaults: Mapping[str, Any]) -> T:
-        """Make the method at a path."""
-        made = self.wrap(path, given, called) if self.wrap else self._inherited(path, given, preset, defaults)
-        check(made.key not in self, f"{path} calls itself {made.key!r}, which is one of ours: give it a key of its own")
+    def _load(self, path: str, given: Mapping[str, Any], alias: str, preset: str, defaults: Mapping[str, Any]) -> T:
+        """Return the method at a path. alias: its registered name, if the user gave that."""
+        made = self.wrap(path, given, alias) if self.wrap else self._inherited(path, given, preset, defaults)
+        check(made.key not in self, f"{path} has the key {made.key!r} of a built-in {self.kind}: give it another key")
         return made
 
     def _inherited(self, path: str, given: Mapping[str, Any], preset: str, defaults: Mapping[str, Any]) -> T:
-        """Make the object at a path, or one of the class there, that inherits the base."""
+        """Return the object at a path, or an object of the class at the path; it must inherit `base`."""
         base = next(text for text in read_classes(self.room) if text.name == self.base).load()
         made: Any = import_object(path, self.kind)
         if isinstance(made, type) and issubclass(made, base):
@@ -182,7 +183,7 @@ class Catalogue(Generic[T]):
         return method
 
     def _build(self, cls: type[T], name: str, given: Mapping[str, Any], preset: str, defaults: Mapping[str, Any]) -> T:
-        """Call a class with its options; an option that is itself a method is made from its text."""
+        """Return an object of a class with these options; an option that is itself a method is built from its text."""
         types = {field.name: str(field.type).removesuffix(" | None") for field in options(cls)}
         for option in given:
             if option not in types:
@@ -201,9 +202,9 @@ class Catalogue(Generic[T]):
 def attach(
     room: str, file: str, *catalogues: Catalogue[Any]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Return a room's `__getattr__`, `__dir__` and `__all__`: the names in its stub, each imported when first used.
+    """Return the `__getattr__`, `__dir__` and `__all__` of a package, which import each name when it is first used.
 
-    The class of a method is an attribute of the room without a line in the stub, too.
+    The names are those of the stub, and the classes of all methods in the catalogues, even without a line in the stub.
     """
     get, listed, public = lazy_loader.attach_stub(room, file)
 

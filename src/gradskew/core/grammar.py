@@ -16,26 +16,26 @@ from .errors import InputError, check
 
 Stage = tuple[str, dict[str, Any]]
 
-LONGEST = 500  # characters of one name with its options
-DEEPEST = 20  # names or tuples inside one another
-PREFIXES = ("npz", "csv", "parquet", "images", "hf", "text", "flwr")  # of files and sources: no names of modules
+LONGEST = 500  # largest number of characters of a name with its options
+DEEPEST = 20  # largest depth of nested names and tuples
+PREFIXES = ("npz", "csv", "parquet", "images", "hf", "text", "flwr")  # of files and sources; never read as modules
 CONSTANTS = {"None": None, "True": True, "False": False}
 
 PATH = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")  # package.module:name
 NAME = re.compile(r"[^\W\d]\w*(?:-\w+)*")
 OPTION = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
-SPACES = re.compile(rf"({QUOTED.pattern})|\s+")  # outside quotes, if replaced by the first group
+SPACES = re.compile(rf"({QUOTED.pattern})|\s+")  # replaced by its first group, it removes spaces outside quotes
 PLAIN = re.compile(r"[+-]?[\w.][\w.:]*(?:[-/][\w.:]+)*")  # a word, a number, a path, n-f-1
 WHOLE = re.compile(r"[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def parse(text: str) -> list[Stage]:
-    """Return the names in a text with their options, in order. InputError where the text cannot be read.
+    """Return the names in a text with their options, in order. Raises InputError for a text outside the grammar.
 
-    Names are lower case with underscores, whatever was written; a path `package.module:name` and what follows a prefix
-    stay as they are. A name inside an option is its text: only the class that takes it knows what it names.
+    Names are converted to lower case with underscores; a path `package.module:name` and the rest after a prefix are
+    not changed. A name as the value of an option stays text: the class of the option parses it.
 
     >>> parse("Bucketing(s=2)+strike-authors(rule=nnm + median(middle=lower))")
     [('bucketing', {'s': 2}), ('strike_authors', {'rule': 'nnm+median(middle=lower)'})]
@@ -52,14 +52,14 @@ def parse(text: str) -> list[Stage]:
 
 
 def parse_one(text: str, kind: str) -> Stage:
-    """Return one name with its options. kind: what the name is of, for the error where there are several."""
+    """Return a single name with its options; InputError for several names. kind: the word for it in the message."""
     stages = parse(text)
     check(len(stages) == 1, f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} is one name, not several: {text[:80]!r}")
     return stages[0]
 
 
 def split_prefix(name: str) -> tuple[str, str]:
-    """Return the prefix of a name and the rest; an empty prefix where it has none.
+    """Return the prefix of a name and the rest; the prefix is empty for a name without one.
 
     >>> split_prefix("npz:/data/my-file.npz"), split_prefix("package.module:name")
     (('npz', '/data/my-file.npz'), ('', 'package.module:name'))
@@ -70,7 +70,7 @@ def split_prefix(name: str) -> tuple[str, str]:
 
 
 def split_list(text: str, name: str = "the list") -> list[str]:
-    """Return the entries of a comma-separated list; commas in parentheses do not split. name: for the error.
+    """Return the entries of a comma-separated list; commas in parentheses do not split. name: for the message.
 
     >>> split_list("mean, lie(z=1.0,sign=-1),strike")
     ['mean', 'lie(z=1.0,sign=-1)', 'strike']
@@ -83,19 +83,19 @@ def split_list(text: str, name: str = "the list") -> list[str]:
 
 
 def split_last(text: str, separator: str) -> tuple[str, str]:
-    """Return the text up to and with the last separator outside parentheses, and the rest."""
+    """Return the text up to and including the last separator outside parentheses, and the rest."""
     cut = max((place + 1 for place, char in _outside(text) if char == separator), default=0)
     return text[:cut], text[cut:]
 
 
-def written(value: Any) -> str:
-    """Return the text that reads as this value: a number, None, a bool, a text, or a tuple of them.
+def format_value(value: Any) -> str:
+    """Return the text that `parse` reads as this value: a number, None, a bool, a string, or a tuple of them.
 
-    >>> written(("a-b", "3", 0.5, None))
+    >>> format_value(("a-b", "3", 0.5, None))
     "(a-b,'3',0.5,None)"
     """
     if isinstance(value, tuple):
-        return f"({','.join(map(written, value))}{',' if len(value) == 1 else ''})"
+        return f"({','.join(map(format_value, value))}{',' if len(value) == 1 else ''})"
     if not isinstance(value, str):
         return str(value)
     plain = PLAIN.fullmatch(value) and value not in CONSTANTS and not NUMBER.fullmatch(value)
@@ -103,7 +103,10 @@ def written(value: Any) -> str:
 
 
 def _outside(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the characters outside parentheses with their places, opening parentheses too; quotes hide parentheses."""
+    """Yield (index, character) outside parentheses, including each opening one.
+
+    Parentheses in quotes are ignored, where the quotes are inside parentheses.
+    """
     depth, place = 0, 0
     while place < len(text):
         quoted = QUOTED.match(text, place) if depth else None
@@ -117,18 +120,18 @@ def _outside(text: str) -> Iterator[tuple[int, str]]:
 
 
 class _Reader:
-    """A recursive descent over a text: each method reads one rule of the grammar at `place` and moves it on."""
+    """A recursive descent parser: each method reads one rule of the grammar at `place` and advances it."""
 
     def __init__(self, text: str):
         self.text, self.place, self.depth = text, 0, 0
-        self.wrong = InputError(
+        self.error = InputError(
             f"cannot read {text[:80]!r}: write a name, name(option=value), or several joined by '+'"
         )
 
     def whole(self) -> list[Stage]:
         stages = self.stages()
         if self.next():
-            raise self.wrong
+            raise self.error
         return stages
 
     def stages(self) -> list[Stage]:
@@ -141,12 +144,12 @@ class _Reader:
         path = self.match(PATH)
         name = path or self.match(NAME)
         if not name or split_prefix(path)[0]:
-            raise self.wrong
+            raise self.error
         name = path or name.lower().replace("-", "_")
         return name, self.options(name) if self.skip("(") else {}
 
     def options(self, name: str) -> dict[str, Any]:
-        """Read `x=1,y=2)`: the opening parenthesis is behind."""
+        """Read `x=1,y=2)`, after the opening parenthesis."""
         given: dict[str, Any] = {}
         self.enter()
         while not self.skip(")"):
@@ -156,7 +159,7 @@ class _Reader:
             check(option[1] not in given, f"an option of {name} is given twice")
             self.place = option.end()
             given[option[1]] = self.value(option[1])
-            self.part()
+            self.comma()
         self.depth -= 1
         return given
 
@@ -167,27 +170,27 @@ class _Reader:
             return re.sub(r"\\([\\'\"])", r"\1", quoted[1:-1])
         if self.skip("("):
             return self.tuple(option)
-        start, words = self.place, [self.plain(option)]
+        start, words = self.place, [self.word(option)]
         while self.skip("+"):
-            words.append(self.plain(option))
+            words.append(self.word(option))
         text = SPACES.sub(r"\1", self.text[start : self.place])
         if "(" in text and not all(PATH.fullmatch(word) or NAME.fullmatch(word) for word in words):
-            raise self.wrong  # only names have options
+            raise self.error  # only names have options
         return _constant(text)
 
     def tuple(self, option: str) -> Any:
-        """Read `1,2)`: the opening parenthesis is behind. A single value without a comma is that value."""
+        """Read `1,2)`, after the opening parenthesis. A single value without a comma is returned as it is."""
         values: list[Any] = []
         comma = False
         self.enter()
         while not self.skip(")"):
             values.append(self.value(option))
-            comma = self.part()
+            comma = self.comma()
         self.depth -= 1
         return values[0] if len(values) == 1 and not comma else tuple(values)
 
-    def plain(self, option: str) -> str:
-        """Read a number, or a word with the options that it may have as a name; return it without them."""
+    def word(self, option: str) -> str:
+        """Read a number or a word, and options if it is a name with options; return the number or word."""
         word = self.match(PLAIN)
         if not word:
             wanted = f"{option} must be a number, a word, a name or a text in quotes"
@@ -196,27 +199,27 @@ class _Reader:
             self.options(word)
         return word
 
-    def part(self) -> bool:
-        """Pass a comma between two parts; True if there was one. Without a comma the parenthesis must close."""
+    def comma(self) -> bool:
+        """Skip a comma between two entries; return whether one was read. Without a comma, `)` must follow."""
         comma = self.skip(",")
         if not comma and self.next() != ")":
-            raise self.wrong
+            raise self.error
         return comma
 
     def enter(self) -> None:
         self.depth += 1
         self.next()
         if self.depth > DEEPEST:
-            raise self.wrong
+            raise self.error
 
     def next(self) -> str:
-        """Pass spaces; the next character, empty at the end."""
+        """Skip spaces; return the next character, or an empty string at the end."""
         while self.text[self.place : self.place + 1].isspace():
             self.place += 1
         return self.text[self.place : self.place + 1]
 
     def skip(self, char: str) -> bool:
-        """Pass this character, if it is the next; spaces behind it too."""
+        """Skip this character and the spaces after it; return whether it came next."""
         if self.next() != char:
             return False
         self.place += 1
@@ -224,7 +227,7 @@ class _Reader:
         return True
 
     def match(self, pattern: re.Pattern[str]) -> str:
-        """Pass what the pattern matches here, and return it; empty if it matches nothing."""
+        """Return what the pattern matches at `place`, and advance; an empty string without a match."""
         self.next()
         match = pattern.match(self.text, self.place)
         self.place = match.end() if match else self.place
@@ -232,7 +235,7 @@ class _Reader:
 
 
 def _constant(text: str) -> Any:
-    """Return the number or the constant that a plain text is, or the text itself."""
+    """Return a plain text as a number or a constant (None, True, False), if it is one, else as it is."""
     if text in CONSTANTS:
         return CONSTANTS[text]
     if WHOLE.fullmatch(text):

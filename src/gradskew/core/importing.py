@@ -1,4 +1,4 @@
-"""Import of users' objects by their paths `package.module:name`, within a time limit."""
+"""Import users' objects from their paths `package.module:name`, within a time limit."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from typing import Any
 from .errors import InputError
 from .grammar import split_prefix
 
-LIMIT = 60.0  # seconds that an import or a call may take
-AGAIN = 1.0  # seconds after which a call that has caught the signal gets it once more
+LIMIT = 60.0  # time limit of an import or a call, in seconds
+AGAIN = 1.0  # seconds until the signal is repeated, for a block that has caught its exception
 
 
 def is_path(name: str) -> bool:
-    """Whether a name, with or without options, is a path, and not a file behind a prefix such as `npz:`."""
+    """Return whether a name, with or without options, is a path `package.module:name`, not a prefix and a file."""
     return ":" in name.partition("(")[0] and not split_prefix(name)[0]
 
 
 def import_object(path: str, kind: str) -> Any:
-    """Import the object at a path, as under `python -m` with the current folder; InputError if that fails.
+    """Import and return the object at a path; the current folder is searched too, as under `python -m`.
 
-    kind: what the object is, for the message.
+    kind: the word for the object in messages. Raises InputError for whatever goes wrong.
     """
     name, _, attribute = path.strip().partition(":")
     if not {"", os.getcwd()} & set(sys.path):
-        sys.path.insert(0, os.getcwd())  # stays: worker processes import the module again
+        sys.path.insert(0, os.getcwd())  # not removed: worker processes get this path, and import the module again
     try:
         with time_limit(LIMIT):
             return operator.attrgetter(attribute)(importlib.import_module(name))
@@ -41,16 +41,17 @@ def import_object(path: str, kind: str) -> Any:
 
 
 def registered(kind: str) -> dict[str, str]:
-    """Return the names that installed packages register as entry points of `gradskew.<kind>s`, with their paths."""
+    """Return the entry points that installed packages register under `gradskew.<kind>s`: path by name."""
     points = importlib.metadata.entry_points(group=f"gradskew.{kind}s")
     return {entry.name.lower().replace("-", "_"): f"{entry.module}:{entry.attr}" for entry in reversed(list(points))}
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError if the block takes longer, in seconds; not outside the main thread, nor in compiled code.
+    """Raise TimeoutError if the block takes longer than `seconds`. No limit outside the main thread.
 
-    The block itself sees a BaseException, which its `except Exception` does not catch.
+    It ends Python code only, not a call of compiled code. Inside the block it is a BaseException, so that no
+    `except Exception` catches it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -71,7 +72,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 class _Expired(BaseException):
-    """The signal of `time_limit`."""
+    """Raised in the block of `time_limit` by the signal handler."""
 
 
 def one_line(error: BaseException) -> str:

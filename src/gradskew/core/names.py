@@ -1,4 +1,4 @@
-"""What has a name: frozen dataclasses whose fields are hyperparameters, their text and their part of a digest."""
+"""Named methods: frozen dataclasses whose fields are hyperparameters, their names as text, their part of a digest."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from .errors import check
-from .grammar import written
+from .grammar import format_value
 
-# The options that the methods of this package had when the first results were stored, by key. They are in each digest.
-# This table is never changed: an option that comes later is in a digest only where it differs from its default.
+# The options that each method had when the first results were stored: they are always part of the digest. This table
+# never changes: an option that is added later is part of the digest only where it differs from its default.
 FIRST: Mapping[str, frozenset[str]] = {
     key: frozenset(options.split())
     for key, options in {
@@ -44,11 +44,11 @@ FIRST: Mapping[str, frozenset[str]] = {
 
 
 class Named:
-    """Base of the frozen dataclasses that have a name: their fields are the hyperparameters.
+    """Base class of methods with a name: frozen dataclasses whose fields are the hyperparameters.
 
-    key: the name, lower case with underscores. source: the paper, for `gradskew list`. presets: the options that a
-    preset changes. aliases: other names, with the options that they stand for. `key` and `aliases` are literals: they
-    are read from the source without importing it.
+    key: the name, lower case with underscores. source: the paper, for `gradskew list`. presets: the options that each
+    preset changes. aliases: other names, with the options that they stand for. `key` and `aliases` must be literals:
+    a catalogue parses them without importing the file.
     """
 
     key: ClassVar[str]
@@ -64,36 +64,36 @@ class Named:
 
     @property
     def name(self) -> str:
-        """The shortest text that makes this object again: options at their default are left out."""
+        """The shortest name that `make` turns into an equal object: options at their defaults are left out."""
         changed = []
         for field in options(type(self)):
-            if field.repr and (value := plain(self, field)) != default(field):
+            if field.repr and (value := field_value(self, field)) != field_default(field):
                 nested = getattr(self, field.name)
-                changed.append(f"{field.name}={nested.name if isinstance(nested, Named) else written(value)}")
+                changed.append(f"{field.name}={nested.name if isinstance(nested, Named) else format_value(value)}")
         return f"{self.key}({','.join(changed)})" if changed else self.key
 
 
 def describe(part: Any) -> dict[str, Any]:
     """Return the name and the hyperparameters of a named object as a JSON object, for the digest.
 
-    A field with repr=False (a folder) does not count, and a later option of a class of this package (see FIRST) only
-    where it differs from its default. Raises InputError for what could not be told from another: a class with an
-    `__init__` of its own, or a field that is no number, string or tuple of them.
+    Fields with repr=False (a folder) are left out; later options of gradskew's own classes (see FIRST) too, at their
+    defaults. Raises InputError where the digest could not distinguish two objects: for a class with an `__init__` of
+    its own, or a field that is no number, string or tuple of them.
     """
     cls = type(part)
     good = isinstance(part, Named) and hasattr(cls, "key") and dataclasses.is_dataclass(cls)
     check(good, f"{cls.__qualname__} must be a dataclass with a `key`: its fields are its hyperparameters")
     same = list(inspect.signature(cls).parameters) == [field.name for field in options(cls)]
     check(same, f"{cls.__qualname__} must leave __init__ to dataclass: its fields are its hyperparameters")
-    values = {field: plain(part, field) for field in options(cls) if field.repr}
-    ours = cls.__module__.split(".")[0] == "gradskew"  # the code of others is in the digest as a file
-    always = FIRST.get(part.key, frozenset()) if ours else {field.name for field in values}
-    counted = {field.name: x for field, x in values.items() if field.name in always or x != default(field)}
+    values = {field: field_value(part, field) for field in options(cls) if field.repr}
+    built_in = cls.__module__.split(".")[0] == "gradskew"  # a user's class is in the digest with its file
+    always = FIRST.get(part.key, frozenset()) if built_in else {field.name for field in values}
+    counted = {field.name: x for field, x in values.items() if field.name in always or x != field_default(field)}
     return {"name": part.key, **counted}
 
 
-def plain(part: Any, field: dataclasses.Field[Any]) -> Any:
-    """Return a hyperparameter as JSON has it (but for tuples); 1 and 1.0 are one value of a float."""
+def field_value(part: Any, field: dataclasses.Field[Any]) -> Any:
+    """Return the value of a hyperparameter for JSON; a float field of 1 gives 1.0. Tuples stay tuples."""
     value = getattr(part, field.name)
     if isinstance(value, Named):
         return describe(value)
@@ -106,8 +106,8 @@ def plain(part: Any, field: dataclasses.Field[Any]) -> Any:
     return float(value) if "float" in str(field.type) and type(value) is int else value
 
 
-def default(field: dataclasses.Field[Any]) -> Any:
-    """Return the default of a field as `plain` has it; MISSING where there is none."""
+def field_default(field: dataclasses.Field[Any]) -> Any:
+    """Return the default of a field, as `field_value` returns its value; MISSING for a field without one."""
     value = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
     return describe(value) if isinstance(value, Named) else value
 
@@ -118,5 +118,5 @@ def options(cls: type) -> list[dataclasses.Field[Any]]:
 
 
 def canonical(content: Any) -> str:
-    """Return the one JSON text of an object: sorted keys, no NaN."""
+    """Return the canonical JSON text of an object: sorted keys, no spaces; ValueError for NaN and infinity."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""A user's own rule or attack: imported from its path, built, called, and its state kept."""
+"""A user's own rule or attack: import it from its path, build it, call it, save and restore its state."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from .state import Stateful
 
 ARRAYS = ("torch", "numpy")
 NUMBERS = (bool, int, float, np.generic, np.ndarray, Tensor)
-ARRAY = "numpy "  # before the name of an attribute in a state: an array, kept as a tensor
+ARRAY = "numpy "  # prefix of an attribute's name in a state: a NumPy array, stored as a tensor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin(Stateful):
-    """A function or object of a user, which each process imports for itself.
+    """A user's function or object, which each process imports for itself.
 
-    path: `package.module:name`. options: what it is built or called with, as written: `f=10,nu=0.1`. arrays: whether it
-    gets torch tensors or NumPy arrays. limit: seconds that a call may take. alias: the name under which a package
-    registers it, if that was used.
+    path: `package.module:name`. options: the options that it is built or called with, as text: `f=10,nu=0.1`. arrays:
+    `torch` or `numpy`, the type of its arguments. limit: time limit of a call, in seconds. alias: the name that an
+    installed package registers for the path, if the user gave that name.
     """
 
     key: ClassVar[str] = "user"
     kind: ClassVar[str]
-    protocol: ClassVar[Mapping[str, str]] = {}  # how it is called, as far as that has changed since the first version
+    protocol: ClassVar[Mapping[str, str]] = {}  # for the digest: how calls differ from those of the first version
     path: str
     options: str = ""
     arrays: str = "torch"
@@ -57,12 +57,12 @@ class Plugin(Stateful):
 
     @property
     def target(self) -> Any:
-        """Return the function or object, built at the first access and kept as state: it is this rule's alone."""
+        """The function or object, built at the first access and kept as state, not shared with other plugins."""
         if "target" not in self._state:
             try:
                 with time_limit(self.limit):
-                    made = _built(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
-                    self._state["target"] = copy.deepcopy(made)  # a module may hold one object for all
+                    made = _build(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
+                    self._state["target"] = copy.deepcopy(made)  # the path may name one object of the module
             except InputError:
                 raise
             except (Exception, SystemExit) as error:
@@ -71,21 +71,21 @@ class Plugin(Stateful):
 
     @property
     def code(self) -> Any:
-        """Return the function, or the class of the object, behind options, methods and decorators."""
+        """The user's function, or the class of the object, without bound options, methods and decorators."""
         target = _without_options(self.target)
         target = inspect.unwrap(getattr(target, "__func__", target))
         return target if isinstance(target, FunctionType) else type(target)
 
     @property
     def module(self) -> ModuleType:
-        """Return the module that the path names."""
+        """The module of the path."""
         return importlib.import_module(self.path.strip().partition(":")[0])
 
     def call(self, first: Tensor, others: Mapping[str, Any], seed: int) -> Tensor:
-        """Call the target with `first` and with those of `others` that are its parameters; return its answer.
+        """Call the target with `first` and those of `others` that are its parameters; return the result as a tensor.
 
-        Torch's global generator is seeded for it. It gets the tensors themselves, or arrays that share their memory:
-        copy them before. Raises InputError for whatever it raises, and after `limit` seconds.
+        The tensors are passed without a copy, as arrays that share their memory with arrays=numpy. seed: for the global
+        generators during the call. Raises InputError for any exception of the target, and after `limit` seconds.
         """
         convert = (lambda x: x.cpu().numpy() if isinstance(x, Tensor) else x) if self.arrays == "numpy" else lambda x: x
         given = {key: convert(value) for key, value in others.items()}
@@ -96,12 +96,12 @@ class Plugin(Stateful):
         except InputError as error:
             raise InputError(f"{self.name} {error}") from error
         except (Exception, SystemExit) as error:
-            mistaken = self.arrays == "torch" and isinstance(error, (AttributeError, TypeError))
-            hint = " (it is given torch tensors; arrays=numpy gives it NumPy arrays)" if mistaken else ""
+            wrong_type = self.arrays == "torch" and isinstance(error, (AttributeError, TypeError))
+            hint = " (it is given torch tensors; arrays=numpy gives it NumPy arrays)" if wrong_type else ""
             raise InputError(f"{self.name} raised {one_line(error)}{hint}") from error
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the path and options alone: functions inside functions cannot be pickled."""
+        """Return the fields without the state, as a nested function cannot be pickled."""
         return {**vars(self), "_state": {}}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -111,13 +111,13 @@ class Plugin(Stateful):
 
     @property
     def _owner(self) -> Any:
-        """Return the object whose attributes are the state, behind options and methods; None for a function."""
+        """The object whose attributes are the state, without bound options and methods; None for a function."""
         target = _without_options(self.target)
         owner = target.__self__ if inspect.ismethod(target) else target
         return owner if hasattr(owner, "__dict__") and not isinstance(owner, FunctionType) else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a copy of the object's attributes, arrays as tensors; nothing for a function."""
+        """Return a copy of the object's attributes, with arrays as tensors; empty for a function."""
         state = {}
         for key, value in vars(self._owner).items() if self._owner is not None else ():
             if _is_numbers(value):
@@ -127,7 +127,7 @@ class Plugin(Stateful):
         return state
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        """Return whether a fresh object can take all of it: as attributes that it has as data, or has not yet."""
+        """Return whether a new object can take the whole state: as data attributes, or as new attributes."""
         owner = replace(self)._owner
         return not state or (owner is not None and all(_can_take(owner, key, value) for key, value in state.items()))
 
@@ -139,9 +139,9 @@ class Plugin(Stateful):
 
 
 def load_plugin(wrapper: type[Plugin], base: type, path: str, given: Mapping[str, Any], alias: str = "") -> Any:
-    """Return what is at a path, made with these options: a `base`, one of our classes, as it is; else wrapped.
+    """Return the object at a path, built with these options: as it is if it is a `base`, else in a `wrapper`.
 
-    alias: the name under which a package registers it. Raises InputError if it cannot be imported or built.
+    alias: the name that an installed package registers for the path. Raises InputError if it cannot be built.
     """
     own = {key: value for key, value in given.items() if key in ("arrays", "limit")}
     options = ",".join(f"{key}={value!r}" for key, value in given.items() if key not in own)
@@ -150,23 +150,27 @@ def load_plugin(wrapper: type[Plugin], base: type, path: str, given: Mapping[str
     if isinstance(target, base):
         return target
     check(callable(target), f"{path} is a {type(target).__name__}, not something that can be called")
-    made.reset()  # a run builds its own
+    made.reset()  # each run builds an object of its own
     return made
 
 
-def _built(thing: Any, options: Mapping[str, Any]) -> Any:
-    """Call a class, or a function without a place for a matrix, with the options; bind them to other functions."""
+def _build(thing: Any, options: Mapping[str, Any]) -> Any:
+    """Return the target: the result of a class or factory called with the options, or a function with them bound.
+
+    A factory is a function that the options suffice to call: it has no required parameter for the rows.
+    """
     if inspect.isclass(thing):
         return thing(**options)
-    if not callable(thing) or not _binds(thing, (), options):
+    if not callable(thing) or not _can_call(thing, (), options):
         if options and callable(thing):
             inspect.signature(thing).bind_partial(**options)  # a TypeError now is better than one in every call
             return functools.partial(thing, **options)
         return thing
-    return thing if not options and _binds(thing, (None,), {}) else thing(**options)
+    return thing if not options and _can_call(thing, (None,), {}) else thing(**options)
 
 
-def _binds(function: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
+def _can_call(function: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
+    """Return whether a function can be called with these arguments; False if it has no signature."""
     try:
         inspect.signature(function).bind(*args, **options)
     except (TypeError, ValueError):
@@ -177,7 +181,10 @@ def _binds(function: Callable[..., Any], args: tuple[Any, ...], options: Mapping
 def bind_arguments(
     function: Callable[..., Any], first: Any, others: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of a call: `first`, those of `others` that it names, and `f` for another second argument."""
+    """Return the positional and keyword arguments of a call: `first`, and those of `others` that are parameters.
+
+    A required second parameter of any other name gets `f`.
+    """
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # compiled code may have no signature
@@ -197,7 +204,7 @@ def _without_options(target: Any) -> Any:
 
 
 def _can_take(owner: object, key: str, value: Any) -> bool:
-    """Return whether an attribute may be set: no method or such is replaced, no text takes a number's place."""
+    """Return whether the attribute may be set: it is new, or data of the same kind, a text or numbers."""
     attribute = key.removeprefix(ARRAY)
     if not attribute.isidentifier() or (key != attribute and not isinstance(value, Tensor)):
         return False
@@ -208,13 +215,13 @@ def _can_take(owner: object, key: str, value: Any) -> bool:
 
 
 def _is_numbers(value: Any) -> bool:
-    """Return whether it is an array that torch can hold."""
+    """Return whether a value is a NumPy array that torch can convert."""
     known = isinstance(value, np.ndarray) and value.dtype.kind in "fiub" and value.dtype.isnative
-    return known and value.dtype.char != "g"  # a long double, also where it is no longer than others
+    return known and value.dtype.char != "g"  # no long double, even on systems where it is a double
 
 
 def _tensor(answer: Any, like: Tensor) -> Tensor:
-    """Return a copy of an answer as a tensor of the type of the rows."""
+    """Return a copy of a result as a tensor of the type and device of `like`."""
     if not isinstance(answer, Tensor):
         array = np.asarray(answer)
         check(array.dtype.kind in "fiub", f"returned a {type(answer).__name__}, not a vector of numbers")

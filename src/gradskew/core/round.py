@@ -1,4 +1,4 @@
-"""What a server knows of a round beside the rows."""
+"""What a server knows of a round besides the rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from .errors import check
 
-# Which option gives a part of the round, in the simulation and elsewhere.
-OPTIONS = {
+# For the error message: each part of the round, and where it comes from.
+PARTS = {
     "clients": "client ids, which Robust, RedTeam and the simulation give",
     "examples": "example counts, which the simulation gives",
     "params": "the model, which the simulation gives",
@@ -29,11 +29,11 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Round:
-    """What a server knows of a round beside the rows, read-only. None: this federation has none.
+    """What a server knows of a round besides the rows, read-only. None: not known in this federation.
 
-    number: counted from 0. clients: the ids of the rows, in their order. examples: (n,) how many training examples each
-    client claims. params: the model w^t (d,). layers: of each parameter tensor by name. reference: the server's own
-    update w^t - w_0^{t+1} (d,), trained on its root data as a client trains.
+    number: counted from 0. clients: the client ids of the rows, in order. examples: the number of training examples
+    that each client claims (n,). params: the model w^t (d,). layers: the parameter tensors by name. reference: the
+    server's own update w^t - w_0^{t+1} (d,), trained on its root data as a client trains on its own.
     """
 
     number: int = 0
@@ -46,4 +46,4 @@ class Round:
     def check_has(self, needs: Iterable[str], name: str) -> None:
         """Raise InputError unless the round has all parts that the rule `name` needs."""
         for part in sorted(needs):
-            check(getattr(self, part) is not None, f"{name} needs {OPTIONS[part]}; there is none here")
+            check(getattr(self, part) is not None, f"{name} needs {PARTS[part]}; there is none here")

@@ -1,9 +1,8 @@
 """The distance engine: squared distances and weighted sums of the rows of a wide matrix.
 
-Everything accumulates in float64 over cache-sized blocks of columns. A product of two float32 numbers is exact in
-float64, so inner products lose nothing that the rows themselves had; rows of 1e30 square to 1e60 without overflow.
-The Gram matrix is taken around a central row all the same, since a common offset much larger than the spread would eat
-the digits of the differences.
+All sums accumulate in float64 over blocks of columns that fit the cache. A product of two float32 numbers is exact in
+float64, and rows of 1e30 have squares of 1e60 without overflow. The Gram matrix is centred on an actual, central row:
+an offset that all rows share and that is much larger than their spread would cancel the digits of the differences.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from .errors import check
 from .round import Round
 
 BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
-LARGEST = 1e140  # of float64 entries
-WIDE = 1 << 24  # entries of a matrix from which the compiled kernels pay
-SAMPLE = 256  # columns that are looked at to find a central row
-CLOSE = 1e-7  # pairs closer than this share of their norms (squared) are computed again from differences
-MISLED = 1e4  # a central row farther off than this (squared, against the most central one) is given up
+LARGEST = 1e140  # exclusive bound on float64 entries
+WIDE = 1 << 24  # entries of a matrix from which on the compiled kernels are used
+SAMPLE = 256  # columns of the sample that selects a central row
+CLOSE = 1e-7  # squared distances below this share of the squared norms are recomputed from differences
+OFF_CENTRE = 1e4  # a row whose median squared distance exceeds the least one by this factor is no centre
 
 
 class Rows:
     """The n rows of a (base, d) matrix, or n mixtures of them; mixtures are never materialised.
 
-    `mixing` is an (n, base) matrix whose rows sum to 1. All quantities of mixtures follow from those of the base rows,
-    so a pipeline of any depth pays once for its pairwise distances. `round` is what the server knows beside the rows.
-    Whoever is handed the same object shares what was computed on it.
+    mixing: an (n, base) matrix whose rows sum to 1. All quantities of mixtures follow from those of the base rows, so a
+    pipeline of any depth computes pairwise distances once. round: what the server knows besides the rows. Results are
+    cached on the object, for all rules, attacks and measures that share it.
     """
 
     def __init__(
@@ -48,13 +47,13 @@ class Rows:
 
     @classmethod
     def of(cls, updates: Tensor | Rows, round: Round | None = None) -> Rows:
-        """Return the rows of a matrix; rows stay the object that they are, unless another round is given."""
+        """Return the rows of a matrix (n, d); `Rows` are returned as they are, or as new ones if a round is given."""
         if isinstance(updates, Rows) and round is None:
             return updates
         return cls(updates.updates if isinstance(updates, Rows) else updates.detach(), round=round)
 
     def once(self, compute: Callable[[Rows], Tensor]) -> Tensor:
-        """Return `compute(self)`, computed at the first call; later callers share the result."""
+        """Return `compute(self)`, computed at the first call and cached."""
         if compute not in self._results:
             self._results[compute] = compute(self)
         return self._results[compute]
@@ -73,9 +72,9 @@ class Rows:
         return self.updates.shape[1]
 
     def mix(self, matrix: Tensor, *, keeps_rows: bool = False) -> Rows:
-        """Return the rows `matrix @ self`, lazily; matrix is (m, n).
+        """Return the m rows `matrix @ self`, lazily; matrix is (m, n).
 
-        keeps_rows: row i of the matrix is of client i, and the round stays true; else ids and examples are lost.
+        keeps_rows: mixed row i belongs to client i; else the round of the result has no client ids and example counts.
         """
         matrix = matrix.to(self.updates.device, torch.float64)
         mixing = matrix if self.mixing is None else matrix @ self.mixing
@@ -83,7 +82,7 @@ class Rows:
         return Rows(self.updates, round=round, mixing=mixing, base=self.base)
 
     def blocks(self, dtype: torch.dtype = torch.float64) -> Iterator[tuple[slice, Tensor]]:
-        """Column slices with the (n, columns) block of rows; the block is valid until the next one."""
+        """Yield slices of the columns with the block of rows (n, columns), which is valid until the next one."""
         rows = max(self.n, len(self.updates))
         step = max(64, BLOCK_BYTES // (8 * rows))
         for start in range(0, self.d, step):
@@ -95,7 +94,7 @@ class Rows:
                 yield part, (self.mixing @ block.double()).to(dtype)
 
     def copy(self, order: Tensor) -> Tensor:
-        """The rows (n, d), in this order, as a matrix of their own, in the type of the base rows."""
+        """Return a copy of the rows (n, d), in this order (n,), in the type of the base rows."""
         order = order.to(self.updates.device)
         if self.mixing is None:
             return self.updates[order]
@@ -105,12 +104,12 @@ class Rows:
         return rows
 
     def columns(self, index: Tensor) -> Tensor:
-        """The float64 rows on some coordinates: (n, len(index))."""
+        """Return the rows on some coordinates: (n, len(index)) float64."""
         chosen = self.updates[:, index.to(self.updates.device)].double()
         return chosen if self.mixing is None else self.mixing @ chosen
 
     def combine(self, weights: Tensor, centre: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
-        """The weighted sum of rows, or of row - centre, weights (n,) -> (d,); in the type of the rows by default."""
+        """Return the weighted sum of the rows, or of row - centre: (d,), in the type of the rows; weights (n,)."""
         weights = weights.to(self.updates.device, torch.float64)
         if self.mixing is not None:
             weights = weights @ self.mixing
@@ -125,7 +124,7 @@ class Rows:
         return value
 
     def squared_distances_to(self, centre: Tensor) -> Tensor:
-        """Squared distances of the rows to a vector (d,): (n,) float64. Norms only, no pairs."""
+        """Return the squared distances of the rows to a vector (d,): (n,) float64. No Gram matrix is needed."""
         if self.mixing is None and wide(self.updates):
             from . import kernels
 
@@ -136,7 +135,7 @@ class Rows:
         return total
 
     def projections(self, vector: Tensor, centre: Tensor | None = None) -> Tensor:
-        """Inner products <row - centre, vector> (n,) float64; centre and vector are (d,)."""
+        """Return the inner products <row - centre, vector>: (n,) float64; centre and vector are (d,)."""
         total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
         for part, block in self.blocks():
             if centre is not None:
@@ -146,7 +145,7 @@ class Rows:
 
     @cached_property
     def equal(self) -> Tensor:
-        """For each base row, the index of the first row that is bitwise equal to it: (base,)."""
+        """The index of the first bitwise equal base row, for each base row: (base,) int64."""
         updates = self.updates
         stride = max(1, self.d // SAMPLE)
         first = list(range(len(updates)))
@@ -162,7 +161,7 @@ class Rows:
 
     @property
     def has_gram(self) -> bool:
-        """Whether the inner products of all pairs are known."""
+        """Whether the Gram matrix is computed already."""
         return "gram" in vars(self)
 
     @cached_property
@@ -174,8 +173,8 @@ class Rows:
         gram = self._gram_around(centre)
         medians = _squared_distances(gram).median(1).values
         central = int(medians.argmin())
-        # A row may look central on the sample and be huge elsewhere: around it, the others would lose their digits.
-        return gram if medians[centre] <= MISLED * medians[central] else self._gram_around(central)
+        # A row may be central on the sample and huge elsewhere: centred on it, the others would lose their digits.
+        return gram if medians[centre] <= OFF_CENTRE * medians[central] else self._gram_around(central)
 
     def _gram_around(self, centre: int) -> Tensor:
         if wide(self.updates):
@@ -201,7 +200,7 @@ class Rows:
         return distances.fill_diagonal_(0)
 
     def _from_differences(self, pairs: Tensor) -> Tensor:
-        """Squared distances of (k, 2) pairs of rows, without the cancellation of the Gram matrix."""
+        """Return the squared distances of pairs (k, 2) of rows, without the cancellation in the Gram matrix: (k,)."""
         if self.mixing is not None:
             difference = self.mixing[pairs[:, 0]] - self.mixing[pairs[:, 1]]
             squares = -0.5 * ((difference @ self.base.squared_distances) * difference).sum(1)
@@ -219,38 +218,41 @@ class Rows:
         return total
 
     def squared_distances_to_mean(self, weights: Tensor) -> Tensor:
-        """Squared distances of the rows to their weighted mean; weights (n,) sum to 1.
+        """Return the squared distances of the rows to their weighted mean: (n,) float64; weights (n,) sum to 1.
 
-        From inner products: their terms on a row of 1e30 cancel less than those of pairwise distances.
+        From inner products, whose terms cancel less than those of pairwise distances if a row is huge.
         """
         products = self.gram @ weights
         return (self.gram.diagonal() - 2 * products + weights @ products).clamp_(min=0)
 
 
 def wide(updates: Tensor) -> bool:
-    """Whether the compiled kernels take this matrix: float32, row by row in memory on the CPU, and large.
+    """Return whether the compiled kernels take this matrix: large, float32, contiguous, on the CPU.
 
-    A small federation never waits for the compiler, nor for its import.
+    For small matrices, importing the compiler would take longer than it saves.
     """
     plain = updates.device.type == "cpu" and updates.dtype == torch.float32 and updates.is_contiguous()
     return plain and updates.numel() >= WIDE
 
 
 def version(updates: Tensor) -> int:
-    """Return how often the rows were changed in place; an inference tensor does not count."""
+    """Return how often a tensor was changed in place; 0 for an inference tensor, which has no counter."""
     return 0 if updates.is_inference() else updates._version
 
 
 def finite_rows(updates: Tensor) -> Tensor:
-    """Which rows have finite entries only: (n,) bool. A finite sum proves it; the few others are looked at."""
-    good = updates.detach().sum(1).isfinite()
+    """Return which rows have finite entries only: (n,) bool."""
+    good = updates.detach().sum(1).isfinite()  # a finite sum has finite terms; a sum may overflow
     for i in (~good).nonzero()[:, 0].tolist():
         good[i] = updates[i].isfinite().all()
     return good
 
 
 def check_rows(name: str, rows: Tensor) -> None:
-    """A floating (n, d) matrix of finite entries whose squares are finite in float64; n and d at least 1."""
+    """Raise InputError unless rows is a finite float32 or float64 matrix (n, d), n, d >= 1. name: for the message.
+
+    float64 entries must be below 1e140, so that sums of their squares are finite.
+    """
     check(isinstance(rows, Tensor), f"{name} must be a torch tensor, not {type(rows).__name__}")
     good = rows.ndim == 2 and rows.numel() > 0
     check(good, f"{name} must have the shape (n, d) with n, d >= 1, not {tuple(rows.shape)}")
@@ -258,21 +260,21 @@ def check_rows(name: str, rows: Tensor) -> None:
     check(good, f"{name} must be float32 or float64, not {str(rows.dtype).removeprefix('torch.')}")
     bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
     first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
-    check(not bad, f"{name}: {first}: take them out first")
+    check(not bad, f"{name}: {first}: remove them first")
     fits = rows.dtype == torch.float32 or max(map(abs, map(float, rows.detach().aminmax()))) < LARGEST
     check(fits, f"{name} has entries of {LARGEST:g} or more, whose squares are too large for float64")
 
 
 def _squared_distances(gram: Tensor) -> Tensor:
-    """The squared distances that inner products give, without the digits that cancel."""
+    """Return the squared distances (n, n) from inner products (n, n); close pairs lose digits by cancellation."""
     norms = gram.diagonal()
     return (norms[:, None] + norms - 2 * gram).clamp_(min=0)
 
 
 def _central_row(updates: Tensor) -> int:
-    """The row of least median distance to the others, on a strided sample of columns.
+    """Return the index of the row with the least median distance to the others, on a strided sample of columns.
 
-    An actual row: a mean is dragged by huge rows, and the mean of the rows of small norm by rows of zeros.
+    Not a mean: huge rows would move it, and rows of zeros would move the mean of the rows with small norms.
     """
     sample = updates[:, :: max(1, updates.shape[1] // SAMPLE)].double()
     return int(torch.cdist(sample, sample).median(1).values.argmin())

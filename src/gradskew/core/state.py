@@ -1,4 +1,4 @@
-"""The state of a rule or an attack between rounds, with PyTorch's methods."""
+"""The state of a rule, an attack or a server optimiser between rounds, with PyTorch's state methods."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .names import Named
 
 @dataclass(frozen=True, kw_only=True)
 class Stateful(Named):
-    """A named, frozen set of hyperparameters, and a state: a private dictionary of tensors and integers."""
+    """A frozen dataclass of hyperparameters with a state: a private dictionary of tensors and integers."""
 
     _state: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -26,7 +26,7 @@ class Stateful(Named):
         return {key: _copy(value) for key, value in self._state.items()}
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        """Return whether `state` may be a state of this object for rows of d entries; subclasses check theirs."""
+        """Return whether `state` can be a state of this object for rows (d,). A subclass with a state overrides it."""
         return True
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

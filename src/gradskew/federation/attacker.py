@@ -1,4 +1,4 @@
-"""The attack of a run, and which honest clients it knows."""
+"""The attack in the round loop: which honest rows it knows, and the Byzantine rows that it replaces."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..core.errors import ceil_share
 from ..core.randomness import generator
 from ..core.round import Round
 from ..core.rows import Rows
-from .rows_in_place import in_front
+from .rows_in_place import move_to_front
 from .run import Run
 
 
 class Attacker:
-    """The attack with its state. known: (clients,) bool, the honest clients that it knows, drawn once per run."""
+    """An attack with its state. known: (clients,) bool, the honest clients that it knows, drawn once per run."""
 
     def __init__(self, run: Run):
         self.run, self.attack = run, copy.deepcopy(run.attack)
@@ -32,10 +32,10 @@ class Attacker:
         self.known[order[: ceil_share(run.knowledge, honest)] + run.num_byzantine] = True
 
     def forge(self, updates: Tensor, honest: Rows, round: Round, rule: Aggregator, f: int) -> Forgery | None:
-        """Put forged rows in place of the Byzantine ones, which come first in updates (n, d).
+        """Replace the Byzantine rows, the first of updates (n, d), by forged ones, and return the forgery.
 
-        honest: the other rows. f: what the rule will be told. Without a Byzantine row, or a known honest one, the
-        attack is not called and all rows go out unchanged: None.
+        honest: the rows after them. f: the f that the server will call the rule with. Without a Byzantine row or a
+        known honest row the attack is not called: returns None and leaves the rows unchanged.
         """
         assert round.clients is not None
         byzantine = len(updates) - honest.n
@@ -43,7 +43,7 @@ class Attacker:
         known = self._known(present, round.number)
         if not byzantine or not known:
             return None
-        with in_front(honest.updates, known):
+        with move_to_front(honest.updates, known):
             rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)])
             ids = present[known].tolist()
             self.attack.observe(rows.updates, clients=ids)
@@ -54,7 +54,7 @@ class Attacker:
         return forgery
 
     def _known(self, present: Tensor, round: int) -> list[int]:
-        """Return the indices, among the honest clients that are present, of those that the attack knows."""
+        """Return the indices of the known clients among the honest clients of the round, `present`."""
         if not self.run.redraw_knowledge:
             return self.known[present].nonzero()[:, 0].tolist()
         order = torch.randperm(len(present), generator=generator(self.run.seed, "knowledge", round))
@@ -62,11 +62,16 @@ class Attacker:
 
     def _context(self, rows: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int) -> Context:
         assert round.params is not None
-        return Context(round=round.number, params=round.params, rule=_trial(rule, rows, round), clients=clients, f=f)
+        return Context(
+            round=round.number, params=round.params, rule=_copy_rule(rule, rows, round), clients=clients, f=f
+        )
 
 
-def _trial(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tensor]:
-    """Return a copy of the rule to try out; the mean of the known honest rows stands in for the server's own update."""
+def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tensor]:
+    """Return a copy of the rule for an attack's trials.
+
+    A rule that needs the server's own update gets the mean of the known honest rows in its place.
+    """
     rule = copy.deepcopy(rule)
     if not rule.needs:
         return rule

@@ -1,7 +1,7 @@
 """Local training of all clients of a round: (params, data) -> updates.
 
-Two engines, the same numbers to float32 accuracy. `batched` trains all clients as one computation, `loop` one after
-another. Both train in place, in the rows of one matrix, with one fused optimiser step.
+Two engines agree to float32 accuracy: `batched` trains all clients as one computation, `loop` one after another. Both
+train in place, in the rows of one matrix.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from .loss import loss_gradient, mean_loss
 from .optimizer import SGD
 
 WHOLE = 1 << 26  # entries of the updates up to which the batched engine trains all clients of a round at once
-PART = 1 << 24  # entries of each of its matrices where it does not
+PART = 1 << 24  # entries of each matrix, such as the gradients, of the clients trained at once, beyond that
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A client's data: its id, the indices of its images, and its labels (flipped, if it attacks that way)."""
+    """The data of a client: its id, the indices (m,) of its images, and its labels (m,), maybe changed by an attack."""
 
     client: int
     index: Tensor
     labels: Tensor
 
     def orders(self, epochs: int, seed: int, round: int) -> list[Tensor]:
-        """The order of its samples in each epoch, drawn from (seed, round, client)."""
+        """Return the order of the samples in each epoch, (m,) each, drawn from (seed, round, client)."""
         rng = generator(seed, "batches", round, self.client)
         return [torch.randperm(len(self.index), generator=rng) for _ in range(epochs)]
 
 
 @dataclass(frozen=True)
 class Training:
-    """What local training keeps from round to round. precision: `bf16` is that of the passes, never of the weights."""
+    """The setting of local training, the same in all rounds. precision: of the passes; weights stay float32."""
 
     flat: Flat
     dataset: Dataset
@@ -52,21 +52,21 @@ class Training:
     precision: str = "float32"
 
     def casting(self) -> AbstractContextManager[Any]:
-        """Where a forward pass belongs; its backward pass has the same types."""
+        """Return the context for a forward pass, which sets its types and those of its backward pass."""
         if self.precision != "bf16":
             return nullcontext()
         device = self.dataset.train.inputs.device.type
-        return torch.autocast(device, torch.bfloat16, cache_enabled=False)  # a cache would hold on to old weights
+        return torch.autocast(device, torch.bfloat16, cache_enabled=False)  # a cache would keep old weights
 
     def cast(self, tensor: Tensor) -> Tensor:
-        """What goes into `vmap`: there autocast does not reach convolutions on a CPU."""
+        """Return an input of `vmap` in the type of the passes: autocast misses convolutions in `vmap` on a CPU."""
         return tensor.bfloat16() if self.precision == "bf16" else tensor
 
 
 def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], round: int, updates: Tensor) -> Tensor:
-    """Train the clients one after another; fills updates (n, d), returns their floating buffers (n, b).
+    """Train the clients one after another: write updates (n, d), return their floating-point buffers (n, b).
 
-    A module that draws (dropout) does so from a generator seeded per round and client.
+    A module that draws (dropout) uses a generator seeded by round and client.
     """
     flat, dataset, sgd, seed = training.flat, training.dataset, training.sgd, training.seed
     start = flat.read_buffers()
@@ -98,44 +98,44 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
 
 
 def train_batched(training: Training, params: Tensor, shards: Sequence[Shard], round: int, updates: Tensor) -> Tensor:
-    """Train all clients as one computation; fills updates (n, d), returns their buffers (n, b), which nothing changes.
+    """Train all clients as one computation: write updates (n, d), return their unchanged buffers (n, b).
 
-    Clients stand in order of falling size, so that those that still have a batch are always the first rows, and batch
-    sizes fall along them. Clients whose batches differ much are computed apart (`_groups`), so that padding never costs
-    more than the work. Many clients of a large network are trained `together` in parts, so that what training needs
-    beside the updates is bounded; batches and their padding are those of all.
+    Clients are ranked by size, the largest first, so that those with a batch left are always the first rows, with
+    falling batch sizes. Clients whose batch sizes differ much are computed separately (`_groups`), so that padding at
+    most doubles the work. Many clients of a large network are trained in parts (`num_together`), which bounds the
+    memory besides the updates; batches and padding do not depend on the parts.
     """
     n = len(shards)
     ranked = sorted(range(n), key=lambda i: -len(shards[i].index))
     batches = list(_batches([len(shards[i].index) for i in ranked], training.sgd.batch))
     training.flat.module.train()
-    at_once = together(n, training.flat.d)
-    for start in range(0, n, at_once):
-        rows = slice(start, min(start + at_once, n))
+    size = num_together(n, training.flat.d)
+    for start in range(0, n, size):
+        rows = slice(start, min(start + size, n))
         trained = _train_rows(training, params, [shards[i] for i in ranked[rows]], rows, batches, round)
         for row, i in zip(trained, ranked[rows], strict=True):
             torch.sub(params, row, out=updates[i])
     return training.flat.read_buffers().repeat(n, 1)
 
 
-def together(n: int, d: int) -> int:
-    """How many of n clients the batched engine trains at once.
+def num_together(n: int, d: int) -> int:
+    """Return how many of n clients with d parameters the batched engine trains at once.
 
-    A spec with fewer than n says so in its digest: a product of fewer matrices may differ in the last bits.
+    The digest includes a number below n, since a product of fewer matrices may differ in the last bits.
     """
     return n if n * d <= WHOLE else max(1, PART // d)
 
 
-Batch = tuple[slice, slice, list[int]]
+Batch = tuple[slice, slice, list[int]]  # ranks of the clients, columns of their samples, batch size of each client
 
 
 def _train_rows(
     training: Training, params: Tensor, shards: Sequence[Shard], rows: slice, batches: Sequence[Batch], round: int
 ) -> Tensor:
-    """The trained parameters (k, d) of the clients whose rank is in `rows`; batches: those of all clients."""
+    """Return the trained parameters (k, d) of the clients with the ranks `rows`. batches: those of all clients."""
     flat, dataset, sgd = training.flat, training.dataset, training.sgd
-    mine = [batch for batch in batches if batch[0].start < rows.stop and batch[0].stop > rows.start]
-    width = max(columns.stop for _, columns, _ in mine)
+    own_batches = [batch for batch in batches if batch[0].start < rows.stop and batch[0].stop > rows.start]
+    width = max(columns.stop for _, columns, _ in own_batches)
     trained = params.repeat(len(shards), 1)
     grads, momenta = torch.empty_like(trained), torch.zeros_like(trained)
     forward = stacked(flat)
@@ -144,7 +144,7 @@ def _train_rows(
         picks = [(shard, order[epoch]) for shard, order in zip(shards, orders, strict=True)]
         index = _padded([shard.index[chosen] for shard, chosen in picks], width).to(params.device)
         labels = _padded([shard.labels[chosen] for shard, chosen in picks], width).to(params.device)
-        for ranks, columns, counts in mine:
+        for ranks, columns, counts in own_batches:
             inside = slice(max(rows.start - ranks.start, 0), rows.stop - ranks.start)
             group = slice(max(ranks.start - rows.start, 0), ranks.stop - rows.start)
             count = torch.tensor(counts[inside], device=params.device)[:, None]
@@ -163,15 +163,15 @@ def _train_rows(
 
 
 def _padded(rows: list[Tensor], width: int) -> Tensor:
-    """Rows of uneven length as a matrix, with zeros behind them."""
+    """Return rows of unequal length as a matrix (len(rows), width), with zeros after the end of a row."""
     matrix = pad_sequence(rows, batch_first=True)
     return pad(matrix, (0, width - matrix.shape[1]))
 
 
 def _batches(sizes: list[int], batch: int) -> Iterator[Batch]:
-    """An epoch's batches, for clients of falling size: who is computed together, on which columns, and how many each.
+    """Yield the batches of an epoch for clients with these numbers of samples, the largest first.
 
-    The columns are padded to the first of them; clients and columns are slices.
+    The columns of a batch are those of its first client, which has the most samples.
     """
     for first in range(0, sizes[0], batch):
         counts = [min(batch, size - first) for size in sizes if size > first]
@@ -180,7 +180,7 @@ def _batches(sizes: list[int], batch: int) -> Iterator[Batch]:
 
 
 def _groups(counts: list[int]) -> Iterator[slice]:
-    """Cut falling batch sizes into runs that, padded to their largest, cost at most twice the work."""
+    """Yield slices of falling batch sizes; padding each slice to its largest size at most doubles the work."""
     start, work = 0, 0
     for k, count in enumerate(counts):
         if counts[start] * (k - start + 1) > 2 * (work + count):
@@ -191,7 +191,7 @@ def _groups(counts: list[int]) -> Iterator[slice]:
 
 
 ENGINES = {"batched": train_batched, "loop": train_loop}
-AUTO = {  # (kind of model, device) -> engine, elsewhere the loop; measured: benchmarks/README.md
+AUTO = {  # (kind of model, device) -> engine; loop for all others. Measured: benchmarks/README.md
     ("dense", "cpu"): "batched",
     ("dense", "cuda"): "batched",
     ("convolutional", "cuda"): "batched",
@@ -199,7 +199,7 @@ AUTO = {  # (kind of model, device) -> engine, elsewhere the loop; measured: ben
 
 
 def resolve(engine: str, model: Model, device: str) -> str:
-    """The engine that trains this model on this device; `auto` looks it up in a fixed table, it never times."""
+    """Return the engine, `batched` or `loop`, for a model on a device; `auto` looks it up in a fixed table."""
     check_choice("engine", engine, ("auto", *ENGINES))
     if engine == "auto":
         return AUTO.get((model.kind, torch.device(device).type), "loop") if model.batched else "loop"

@@ -1,4 +1,4 @@
-"""The files with a user's own code that a result depends on, as they were when they were read."""
+"""Digests of the files with a user's own code that a result depends on, as first read by this process."""
 
 from __future__ import annotations
 
@@ -17,56 +17,58 @@ from ..core.plugin import Plugin
 
 
 def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
-    """Return the SHA-256 of each file that defines a user's class, its bases or function, by the names of these.
+    """Return the SHA-256 of the file that defines each user's class, base class or function, by qualified name.
 
-    parts: objects, classes or functions; those of this package have no entry. A `Plugin` has one for all files that it
-    depends on, by its path. counts: whether a class or function is to have an entry.
+    parts: objects, classes or functions; gradskew's own have no entry. A `Plugin` has one entry, under its path, for
+    all of its files. counts: whether to include a class or function.
     """
     code = {}
     for part in parts:
         if isinstance(part, Plugin):
-            files = {"module": _digest_of_file(part.module, part.path), **part.protocol, **user_code(part.code)}
+            files = {"module": _file_digest(part.module, part.path), **part.protocol, **user_code(part.code)}
             code[part.path] = hashlib.sha256(canonical(files).encode()).hexdigest()
             continue
         defined = part if inspect.isfunction(part) or inspect.isclass(part) else type(part)
         for item in inspect.getmro(defined) if inspect.isclass(defined) else [defined]:
-            module = item.__module__.replace("__mp_main__", "__main__")  # a script's name in its workers
+            module = item.__module__.replace("__mp_main__", "__main__")  # the name of a script in worker processes
             if module.split(".")[0] not in ("gradskew", "builtins", "abc", "typing") and counts(item):
                 name = f"{module}.{item.__qualname__}"
-                code[name] = _digest_of_file(item, name)
+                code[name] = _file_digest(item, name)
     return code
 
 
 def check_unchanged(parts: Iterable[Any], known: Mapping[str, str]) -> None:
-    """Raise InputError if this process has read other code than that with the `known` digests.
+    """Raise InputError unless the user's code in this process has the `known` digests.
 
-    A class that was sent without its file (Ray sends those of a script whole) is not compared.
+    A class without its file is not compared: Ray sends the classes of a script by value.
     """
-    code = user_code(*parts, counts=_of_a_module)
+    code = user_code(*parts, counts=_is_importable)
     changed = sorted(name for name, digest in code.items() if known.get(name) != digest)
-    check(not changed, f"the file of {', '.join(changed)} has changed since this began: start it again")
+    check(not changed, f"the file of {', '.join(changed)} has changed since the start: start again")
 
 
-def _of_a_module(item: Any) -> bool:
-    """Return whether a class or function is the one that its module has under its name."""
+def _is_importable(item: Any) -> bool:
+    """Return whether the module of a class or function has this very object under its name."""
     try:
         return operator.attrgetter(item.__qualname__)(sys.modules.get(item.__module__)) is item
     except AttributeError:
         return False
 
 
-def _digest_of_file(item: Any, name: str) -> str:
-    """Return the SHA-256 of the file that defines a module, class or function, as it was at the first call."""
-    spec = getattr(item, "__spec__", None)  # of a module: another one if it is loaded again
+def _file_digest(item: Any, name: str) -> str:
+    """Return the SHA-256 of the file that defines a module, class or function, read at the first call."""
+    spec = getattr(item, "__spec__", None)  # of a module: a new object if it is loaded again
     known = _digests.get(item)
     if known is None or known[0] is not spec or (spec is None and inspect.ismodule(item)):
         try:
             known = spec, hashlib.sha256(Path(inspect.getfile(item)).read_bytes()).hexdigest()
         except (OSError, TypeError):
-            message = f"{name} is not defined in a file, so its result could not be told from another's"
+            message = f"{name} is not defined in a file, so the digest of the run cannot include its code"
             raise InputError(message) from None
         _digests[item] = known
     return known[1]
 
 
-_digests: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()  # since a file may change after it was read
+_digests: WeakKeyDictionary[Any, tuple[Any, str]] = (
+    WeakKeyDictionary()
+)  # cached, since a file may change after its import

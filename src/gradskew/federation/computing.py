@@ -1,4 +1,4 @@
-"""How a run computes: its threads, its precision, and the error when memory runs out."""
+"""The torch settings of a run: threads, determinism, precision; and the error when memory runs out."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .run import Run
 
 @contextmanager
 def computing(run: Run) -> Iterator[None]:
-    """Compute as the run says, whatever the caller's own settings of torch.
+    """Apply the run's settings of torch inside the block, independent of the caller's.
 
-    Torch's memory that runs out is an InputError: it names the options that need less.
+    Raises InputError if torch runs out of memory, with the options that need less.
     """
     try:
         with (

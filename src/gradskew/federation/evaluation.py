@@ -13,7 +13,7 @@ from ..skew import digits
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Test accuracy in %: on all images, and on each class (None where it has none). None: the model was not tested."""
+    """Test accuracy in %: on all images, and on each class (None for a class without one). None: not tested."""
 
     accuracy: float | None = None
     classes: list[float | None] | None = None
@@ -21,11 +21,11 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(flat: Flat, dataset: Dataset) -> Evaluation:
-    """Return the test accuracy of the network as it stands."""
+    """Return the test accuracy of the network with its current parameters."""
     flat.module.eval()
-    test, classes, at_once = dataset.test, dataset.num_classes, dataset.test_batch_size
+    test, classes, size = dataset.test, dataset.num_classes, dataset.test_batch_size
     right = torch.zeros(classes, dtype=torch.int64, device=test.labels.device)
-    for images, labels in zip(test.inputs.split(at_once), test.labels.split(at_once), strict=True):
+    for images, labels in zip(test.inputs.split(size), test.labels.split(size), strict=True):
         hits = labels[flat.module(dataset.inputs(images)).argmax(1) == labels]
         right += hits.bincount(minlength=classes)
     counts = test.labels.bincount(minlength=classes).tolist()

@@ -1,4 +1,4 @@
-"""The lens: what is measured and drawn of each round, beside the training."""
+"""The lens: measures the skew and the rule in each round, and embeds the rows of some rounds. It changes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .run import Run
 
 
 class RoundLens:
-    """Measures the rounds of a run; `pictures` holds the rows of some rounds in the plane."""
+    """Measures the rounds of a run. pictures: the embeddings of the rows of some rounds in the plane."""
 
     def __init__(self, run: Run):
         self.run = run
@@ -20,9 +20,9 @@ class RoundLens:
     def look(
         self, rows: Rows, honest: Rows, outcome: Outcome, rule: Aggregator, f: int, distance: float | None
     ) -> dict[str, Any]:
-        """Return what a record keeps of a round that has an honest row.
+        """Return the measures of a round for the record; `honest` has at least one row.
 
-        f: what the rule was told. distance: of the aggregate from the honest mean; None if the model did not step.
+        f: the f that the rule was called with. distance: of the aggregate from the honest mean; None without a step.
         """
         clients, byzantine = list(rows.round.clients or ()), rows.n - honest.n
         bound = rule.kappa_bound(rows.n, f) if f == byzantine else None

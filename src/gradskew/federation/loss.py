@@ -12,10 +12,9 @@ def mean_loss(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def loss_gradient(scores: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Return the gradient of each client's weighted loss by its scores: (k, batch, classes).
+    """Return the gradient of each client's weighted cross entropy with respect to its scores: (k, batch, classes).
 
-    That of the cross entropy is softmax minus one-hot. labels (k, batch); weights (k, batch): 1 / (batch size), and 0
-    where the batch is padded.
+    (softmax(scores) - one_hot(labels)) weights. labels (k, batch); weights (k, batch): 1 / (batch size), 0 at padding.
     """
     gradient = scores.detach().softmax(2)
     minus_one = gradient.new_tensor(-1.0).expand_as(gradient)

@@ -1,7 +1,7 @@
-"""An estimate of the memory that a run takes: stated before it starts, and refused where the machine has less.
+"""Estimate the memory that a run takes, and raise before it starts if the machine has less.
 
-It counts libraries, data, rows and local training. What autograd keeps of a batch (activations) is not counted: little
-beside the rest for dense networks, the most of it for deep convolutional ones with large batches.
+The estimate covers libraries, data, rows and local training. It leaves out the activations of a batch, which are few
+for dense networks, and the largest part for deep convolutional networks with large batches.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .clients import resolve
 from .run import Run
 
 FLOAT, DOUBLE, MB = 4, 8, 1 << 20  # bytes
-VECTORS = 8  # as long as a row: the model, its copies in snapshots, the honest mean, the aggregate
-SQUARES = 8  # float64 matrices (n, n) at once, of distances and inner products
-FIRST_USE = 50 * MB  # what torch takes when it first computes
-COMPILER, SCIKIT = 120 * MB, 90 * MB  # numba with our kernels, and scikit-learn, once they are needed
+VECTORS = 8  # vectors (d,): the model, its copies in snapshots, the honest mean, the aggregate
+SQUARES = 8  # float64 matrices (n, n) at a time, of distances and inner products
+FIRST_USE = 50 * MB  # that torch allocates at its first computation
+COMPILER, SCIKIT = 120 * MB, 90 * MB  # of numba with the compiled kernels, and of scikit-learn, once imported
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that one process takes at its peak, without activations."""
+    """The peak memory of one process in bytes, without activations."""
 
     libraries: int
     data: int
@@ -41,7 +41,7 @@ class Memory:
 
     @property
     def parts(self) -> dict[str, int]:
-        """The parts by name, the largest first."""
+        """The bytes of each part by name, the largest first."""
         names = {"rows": "rows of updates", "distances": "distances between them"}
         parts = {names.get(key, key): size for key, size in vars(self).items()}
         return dict(sorted(parts.items(), key=lambda part: -part[1]))
@@ -52,11 +52,11 @@ class Memory:
 
 
 def estimate(run: Run) -> Memory:
-    """Return the bytes that a process takes for a run."""
+    """Return the estimated peak memory of a process that executes the run, in bytes."""
     data, n = run.source.load(), run.num_sampled
     row = FLOAT * num_parameters(run.model, data.shape, data.num_classes)
     images = FLOAT * min(run.sgd.batch, len(data.train)) * data.train.inputs[0].numel()
-    # Parameters, gradients and momenta of the clients that train at once, and a copy of the batch beside it.
+    # Parameters, gradients and momenta; autograd's gradients (batched); parameters cast to bf16.
     batched = resolve(run.engine, run.model, run.device) == "batched"
     vectors = 3 + batched + (run.precision == "bf16")
     return Memory(
@@ -66,13 +66,13 @@ def estimate(run: Run) -> Memory:
         data=_size(data.train) + _size(data.test) + DOUBLE * (len(data.train) + 2 * run.clients),
         rows=(n + bool(run.root_examples)) * row,
         distances=SQUARES * DOUBLE * n * n,
-        training=VECTORS * row + (run.together if batched else 1) * (vectors * row + 2 * images),
+        training=VECTORS * row + (run.num_together if batched else 1) * (vectors * row + 2 * images),
     )
 
 
 def _libraries(*, numba: bool, sklearn: bool) -> int:
-    """Return the bytes of this process before its first run, and of the libraries that the run imports on its way."""
-    resident, imported = _before()
+    """Return the bytes of this process before its first run, plus those of the libraries that the run will import."""
+    resident, imported = _baseline()
     total = resident + FIRST_USE
     for name, needed, size in (("numba", numba, COMPILER), ("sklearn", sklearn, SCIKIT)):
         if name not in imported and (needed or name in sys.modules):
@@ -81,13 +81,13 @@ def _libraries(*, numba: bool, sklearn: bool) -> int:
 
 
 @cache
-def _before() -> tuple[int, frozenset[str]]:
-    """Return the bytes that this process holds when they are first asked for, and the modules that it has by then."""
+def _baseline() -> tuple[int, frozenset[str]]:
+    """Return the resident bytes and the imported modules of this process at the first call."""
     return machine.resident(), frozenset(sys.modules)
 
 
 def capacity(device: str) -> machine.Memory:
-    """Return the memory that this process may use: a GPU's, or the machine's; no limit where the system has none."""
+    """Return the memory of the GPU, or that which this process may use of the machine; unlimited if unknown."""
     if torch.device(device).type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
         return machine.Memory(int(total), int(free))
@@ -95,7 +95,7 @@ def capacity(device: str) -> machine.Memory:
 
 
 def check_fits(runs: Sequence[Run], workers: int = 1) -> None:
-    """Raise InputError if the largest run, in each of so many workers, needs more memory than the machine has."""
+    """Raise InputError if `workers` processes with the largest run each need more memory than the machine has."""
     if not runs:
         return
     run, memory = _largest(runs)
@@ -103,25 +103,25 @@ def check_fits(runs: Sequence[Run], workers: int = 1) -> None:
     options += f", workers = {workers // 2} halves all" if workers > 1 else ""
     has = f"the {run.device} device has" if _on_gpu(run) else "there are"
     message = f"out of memory on {run.device} before it starts: {describe(memory, workers)}; {has} {_gb(most)}"
-    check(_of_all(run, memory, workers) <= most, f"{message}: {options}")
+    check(_total_bytes(run, memory, workers) <= most, f"{message}: {options}")
 
 
 def summary(runs: Sequence[Run], workers: int | None = 1) -> str:
-    """Return one sentence on what the largest run needs and on what is free now; runs must not be empty.
+    """Return a sentence on the memory that the largest run needs and on what is free; runs must not be empty.
 
-    workers: None means that Ray plays each on a machine of its own choice, whose memory is not known here.
+    workers: None means a Ray cluster, whose memory is not known here.
     """
     run, memory = _largest(runs)
     if workers is None:
         return f"A{describe(memory)[1:]} for each run."
     text, free = f"A{describe(memory, workers)[1:]}", capacity(run.device).free
-    if _of_all(run, memory, workers) > free:
+    if _total_bytes(run, memory, workers) > free:
         return f"{text}; only {_gb(free)} are free now: it may be killed, or swap. Less: {less_memory(run)}."
     return f"{text}; {_gb(free)} are free." if memory.total >= 1e9 else f"{text}."
 
 
 def describe(memory: Memory, workers: int = 1) -> str:
-    """Return about how much it is, and the largest parts of 1 GB and more."""
+    """Return the amount as text, and from 1 GB on the up to three largest parts."""
     text = f"about {_gb(memory.total)} of memory" + (f" for each of {workers} workers" if workers > 1 else "")
     if memory.total < 1e9:
         return text
@@ -130,7 +130,7 @@ def describe(memory: Memory, workers: int = 1) -> str:
 
 
 def less_memory(run: Run) -> str:
-    """Return the options that make a run need less memory, each with a value to try."""
+    """Return the options that reduce the memory of a run, each with a value, as text."""
     hints = []
     if resolve(run.engine, run.model, run.device) == "batched":
         hints.append("engine = loop trains one client at a time")
@@ -142,12 +142,12 @@ def less_memory(run: Run) -> str:
 
 
 def _largest(runs: Sequence[Run]) -> tuple[Run, Memory]:
-    """Return the run that takes most, with its estimate."""
+    """Return the run with the largest estimate, and the estimate."""
     return max(((run, estimate(run)) for run in runs), key=lambda pair: pair[1].total)
 
 
-def _of_all(run: Run, memory: Memory, workers: int) -> int:
-    """Return the bytes of all workers, which share the mapped data; a GPU holds everything but the libraries."""
+def _total_bytes(run: Run, memory: Memory, workers: int) -> int:
+    """Return the bytes of all workers, which share the mapped data; on a GPU, those of one without the libraries."""
     return memory.total - memory.libraries if _on_gpu(run) else memory.data + workers * (memory.total - memory.data)
 
 

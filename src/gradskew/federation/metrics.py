@@ -1,4 +1,4 @@
-"""The metrics of a round as typed structs, compact since a table may be of thousands of runs. Imports no torch."""
+"""The metrics of a round as typed structs, compact since a table may have thousands of runs. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..core.errors import check
 
-MOST = 10**9  # clients, rounds, images
-LEAST, LARGEST = 1e-100, 1e100  # of a measured number that is not 0: sums, ratios and squares of them are finite
-ROUNDING = 1e-6  # by which a share may exceed 1
+MOST = 10**9  # largest count of clients, rounds or images
+LEAST, LARGEST = 1e-100, 1e100  # range of a measured number other than 0: sums, ratios and squares are finite
+ROUNDING = 1e-6  # tolerance by which a share may exceed 1
 
 Whole = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[int, Meta(ge=1, le=MOST)]
-Measured = Annotated[float, Meta(ge=0, le=LARGEST)]  # and 0 or at least LEAST: see `_check_least`
+Measured = Annotated[float, Meta(ge=0, le=LARGEST)]  # also 0 or at least LEAST: see `_check_least`
 Projection = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Share = Annotated[float, Meta(ge=0, le=1 + ROUNDING)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
@@ -25,7 +25,7 @@ Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Floats(array):  # type: ignore[type-arg]  # `array[float]` needs Python 3.12
-    """Numbers at 8 bytes each, equal to a list of the same numbers."""
+    """An array of 8-byte floats that equals a list of the same numbers."""
 
     __slots__ = ()
 
@@ -34,9 +34,9 @@ class Floats(array):  # type: ignore[type-arg]  # `array[float]` needs Python 3.
 
 
 class Fields(Struct, kw_only=True, eq=False, gc=False):
-    """Metrics that are read as a dictionary is. others: the metrics of another version, once `keep_others` was called.
+    """Metrics with the methods of a dictionary. others: metrics that another version wrote, set by `keep_others`.
 
-    gc: metrics are parsed from JSON, so they hold no cycles.
+    gc=False: metrics are parsed from JSON, so they have no reference cycles.
     """
 
     others: Any = ()
@@ -44,7 +44,7 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
     def get(self, name: str, default: Any = None) -> Any:
         if name in self.others:
             return self.others[name]
-        value = getattr(self, name) if name in _known(type(self)) else UNSET
+        value = getattr(self, name) if name in _field_names(type(self)) else UNSET
         return default if value is UNSET else value
 
     def __getitem__(self, name: str) -> Any:
@@ -57,7 +57,7 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
         return iter(self.keys())
 
     def keys(self) -> list[str]:
-        return [*(name for name in _known(type(self)) if getattr(self, name) is not UNSET), *self.others]
+        return [*(name for name in _field_names(type(self)) if getattr(self, name) is not UNSET), *self.others]
 
     def items(self) -> list[tuple[str, Any]]:
         return [(name, self[name]) for name in self]
@@ -66,13 +66,13 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
         return dict(self) == dict(other) if isinstance(other, Fields | Mapping) else NotImplemented
 
     def keep_others(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Keep what the content has beside the fields, and return it."""
-        self.others = {key: content[key] for key in content.keys() - _known(type(self))} or ()
+        """Keep the entries of the content that are no fields, and return them."""
+        self.others = {key: content[key] for key in content.keys() - _field_names(type(self))} or ()
         return self.others or {}
 
 
-class Seen(Fields):
-    """What the lens measured in a round with an honest row: see `gradskew.skew.Skew` and `gradskew.skew.look`."""
+class LensMetrics(Fields):
+    """The measures of the lens in a round with an honest row: see `gradskew.skew.Skew` and `gradskew.skew.look`."""
 
     f: Whole
     skewed: Positive
@@ -96,7 +96,7 @@ class Seen(Fields):
 
 
 class Round(Fields):
-    """The metrics of a round. lens: missing without the lens, None in a round without an honest row."""
+    """The metrics of a round. lens: UNSET in a run without the lens, None in a round without an honest row."""
 
     round: Whole
     accuracy: Percent | None
@@ -110,29 +110,29 @@ class Round(Fields):
     distance: Measured | None
     attack: dict[str, Any]
     rule: dict[str, Any]
-    lens: Seen | UnsetType | None = UNSET
+    lens: LensMetrics | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         _check_least(self, "distance")
-        check(type(self.attack.get("called")) is bool, "attack does not say whether it was called")
+        check(type(self.attack.get("called")) is bool, "attack has no true or false for called")
 
 
 @cache
-def _known(kind: type[Fields]) -> Set[str]:
-    """Return the names of the metrics that a struct has fields for, in their order."""
-    return dict.fromkeys(kind.__struct_fields__[:-1]).keys()  # `others` comes last, as the only field by keyword
+def _field_names(kind: type[Fields]) -> Set[str]:
+    """Return the names of the fields of a struct, in order, without `others`."""
+    return dict.fromkeys(kind.__struct_fields__[:-1]).keys()  # `others`, which is keyword-only, comes last
 
 
-Metrics = Round | Mapping[str, Any]  # as read from a record, or as a simulation returns them
+Metrics = Round | Mapping[str, Any]  # read from a record, or returned by a simulation
 
 
 def plain(metrics: Metrics) -> dict[str, Any]:
-    """Return metrics as dictionaries and lists, as JSON has them."""
+    """Return metrics as dictionaries and lists, for JSON."""
     return {key: _plain(value) for key, value in metrics.items()}
 
 
 def _compact(projections: Sequence[float]) -> Floats:
-    """Return projections as `Floats`; InputError for one that is too small."""
+    """Return projections as `Floats`; InputError for one other than 0 that is below LEAST in size."""
     tiny = [value for value in projections if LEAST > value > -LEAST and value]
     check(not tiny, f"a projection is below {LEAST}")
     return Floats("d", projections)
@@ -145,7 +145,7 @@ def _plain(value: Any) -> Any:
 
 
 def _check_least(metrics: Fields, *names: str) -> None:
-    """Raise InputError for a number so small that a ratio by it, or its square, may leave the range of floats."""
+    """Raise InputError for a metric between 0 and LEAST, as ratios by it, or its square, may leave the float range."""
     for name in names:
         value = getattr(metrics, name)
         check(not isinstance(value, float) or value == 0 or value >= LEAST, f"{name} is below {LEAST}")

@@ -1,4 +1,4 @@
-"""Local optimisers: how a client takes a step."""
+"""Local optimisers: the step of a client in local training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:  # the command line reads the options, and does not wait for t
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Named):
-    """Local training: `epochs` passes over the client's own data by SGD.
+    """Local training by SGD with momentum: `epochs` passes over the client's data.
 
-    The momentum buffer is fresh in each round. clip: bound on the norm of a gradient, before weight decay is added (as
-    torch's clip_grad_norm_ and SGD do); None means none.
+    The momentum starts at 0 in each round. clip: bound on the norm of a gradient, applied before weight decay is added
+    (as torch's clip_grad_norm_ and SGD do); None means no clipping.
     """
 
     key: ClassVar[str] = "sgd"
@@ -32,7 +32,7 @@ class SGD(Named):
         check_options(self)
 
     def step(self, params: Tensor, grads: Tensor, momenta: Tensor) -> None:
-        """One step of k clients at once: params, grads and momenta are (k, d)."""
+        """Update params and momenta of k clients in place by one step; params, grads and momenta are (k, d)."""
         import torch
 
         if self.clip is not None:

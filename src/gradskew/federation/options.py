@@ -1,4 +1,4 @@
-"""The options of a run that are numbers, words and flags. A new one is a field here, and nothing else."""
+"""The options of a run that are numbers, words and flags. A new option is a new field here, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from ..core.options import option
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a run depends on beside data, model, attack, rule and local training.
+    """What a run depends on besides data, model, attack, rule and local training.
 
-    clients: N in all; sampled: how many of them a round takes (None: all). byzantine: a count, or a share of all
-    clients below 1 (rounded up); the first so many ids are Byzantine. knowledge: the share of honest clients that the
-    attacker knows, drawn once per run (redraw_knowledge: afresh each round). told: each round the rule is told the
-    `actual` number of Byzantine rows, or the `expected` one. buffers: the server takes the `mean` of batch norm's
-    statistics, or they are `aggregated` with the row. threads: intra-op, part of the spec since sums depend on them.
-    precision: of local training's forward and backward passes: `float32`, `tf32` (CUDA only) or `bf16`; parameters,
-    updates, rules and the evaluation are float32. evaluate_every: the model is tested after so many rounds each, and
-    after the last five; where the test images are those of thousands of clients, that costs more than training ten.
-    lens: each round the skew of the honest rows is measured, and what the rule made of them; it changes nothing of the
-    training. pictures: the rounds whose rows are embedded in the plane; None means the first, the middle and the last.
-    root_examples: training images that the server holds for itself, for rules that need its own update (fltrust);
-    clients get the rest.
+    clients: N in all. sampled: the number of clients in a round (None: all). byzantine: a count, or a share of all
+    clients below 1 (rounded up); the clients with the lowest ids are Byzantine. knowledge: the share of honest clients
+    that the attacker knows, drawn once per run (redraw_knowledge: in each round). told: the f of the rule in each
+    round, the `actual` number of Byzantine rows or the `expected` one. buffers: the server averages batch norm's
+    statistics (`mean`), or the rule aggregates them with the row (`aggregated`). threads: intra-op, part of the spec
+    since sums depend on them. precision: of the forward and backward passes of local training: `float32`, `tf32` (CUDA
+    only) or `bf16`; parameters, updates, rules and evaluation are float32. evaluate_every: test the model every so many
+    rounds, and after each of the last five; with the test images of thousands of clients, testing takes longer than
+    training ten of them. lens: measure the skew of the honest rows and the rule's choice in each round; results do not
+    depend on it. pictures: the rounds whose rows are embedded in the plane; None means the first, the middle and the
+    last. root_examples: training images that the server keeps, for rules that need its own update (fltrust).
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -49,7 +48,7 @@ class Options:
         "actual",
         choices=("actual", "expected"),
         digest="always",
-        help="Byzantine rows that the rule is told of: actual (default) or expected.",
+        help="The rule's f: the actual (default) or the expected number of Byzantine rows.",
     )
     buffers: str = option("mean", choices=("mean", "aggregated"), digest="always")
     root_examples: int = option(

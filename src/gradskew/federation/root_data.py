@@ -1,4 +1,4 @@
-"""Which training images each client holds, and which the server holds for itself."""
+"""The split of the training images among the clients, and the server's root data."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def deal(run: Run, dataset: Dataset) -> tuple[Sequence[Tensor], Tensor]:
 
 
 def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Tensor, Tensor]:
-    """Hold `count` training images out for the server, drawn uniformly: the same draw for every seed and partition.
+    """Draw `count` training images for the server uniformly, the same ones for every seed and partition.
 
-    Returns the data set of the others, the indices of the root data (count,), and those of the others, rising.
+    Returns the data set without them, their indices (count,), and the indices of the other images, rising.
     """
     train = dataset.train
     few = f"root_examples = {count} leaves none of {len(train)} training images to the clients"

@@ -30,14 +30,15 @@ from .run import Run
 from .schema import LAST
 from .snapshot import Snapshot, Unfit
 
-MOST_COUNTS = 1 << 18  # class counts, of clients and classes, that a record keeps
+MOST_COUNTS = 1 << 18  # largest number of class counts, clients times classes, in a record
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave: a dictionary of metrics for each round, and the final model.
+    """The result of a run: its metrics of each round, and the final parameters (d,) and buffers (b,).
 
-    With the lens, also for each client the number of its images of each class (None for a great many), and pictures.
+    With the lens also class_counts, the number of images of each class of each client (None above 2^18 numbers), and
+    pictures.
     """
 
     run: Run
@@ -60,11 +61,11 @@ def simulate(
     start: Snapshot | None = None,
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
 ) -> Result:
-    """Run one cell of the bench; after each round `on_snapshot` is given a snapshot, and `on_round` the metrics.
+    """Execute a run and return its result; after each round call `on_snapshot`, then `on_round` with the metrics.
 
-    start: a snapshot to go on from, whose rounds count at once; Unfit is raised if it cannot be of this run.
-    The result depends on the run alone: not on what ran before, nor on the global random state, which stays untouched,
-    nor on the snapshot of the same run that it starts from.
+    start: a snapshot to continue from; `on_round` is called for its rounds first. Raises Unfit for a snapshot that is
+    not of this run, and InputError if memory is too small. The result depends on the run alone: not on the snapshot,
+    nor on the global random state, which is not changed.
     """
     with computing(run):
         check_fits([run])
@@ -81,7 +82,7 @@ def simulate(
 
 
 class Federation:
-    """A server and its clients. One call of `round` takes the model from w^t to w^{t+1} (Eqs. 2 to 4)."""
+    """A server and its clients. One call of `round` updates the model from w^t to w^{t+1} (Eqs. 2 to 4)."""
 
     def __init__(self, run: Run):
         self.run = run
@@ -107,27 +108,28 @@ class Federation:
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
 
     def round(self, number: int) -> dict[str, Any]:
-        """Run one round and return its metrics. The accuracy is None where the model was not tested."""
+        """Execute one round and return its metrics; the accuracy is None in a round without a test."""
         run, clients = self.run, self.sample(number)
 
-        # Step 1: local training, also on the server's root data. Rows that are not finite are taken out.
+        # Step 1: local training, also on the server's root data. Rows that are not finite are removed.
         updates, buffers, reference = self.updates(clients, number)
-        f = -(-run.num_byzantine * run.num_sampled // run.clients) if run.told == "expected" else self.count(clients)
+        expected = -(-run.num_byzantine * run.num_sampled // run.clients)
+        f = expected if run.told == "expected" else self.count_byzantine(clients)
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
-        # Step 2: the attack replaces the Byzantine rows, which come first. Again only finite rows stay.
-        round, honest = self.known(number, clients, reference), Rows(updates[self.count(clients) :])
-        forgery = self.attacker.forge(updates, honest, round, self.rule, self.told(f, clients))
+        # Step 2: the attack replaces the Byzantine rows, which come first. Again rows that are not finite are removed.
+        round, honest = self.describe_round(number, clients, reference), Rows(updates[self.count_byzantine(clients) :])
+        forgery = self.attacker.forge(updates, honest, round, self.rule, self.rule_f(f, clients))
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
         # Step 3: the rule aggregates the rows.
-        byzantine, told = self.count(clients), self.told(f, clients)
+        byzantine, rule_f = self.count_byzantine(clients), self.rule_f(f, clients)
         metrics: dict[str, Any] = {
             "rows": len(clients),
             "byzantine_rows": byzantine,
             "rejected": run.num_sampled - len(clients),
-            "f": told,
-            "clamped": told < f,
+            "f": rule_f,
+            "clamped": rule_f < f,
             "stepped": False,
             "byzantine_share": None,
             "distance": None,
@@ -138,7 +140,7 @@ class Federation:
         if clients:
             rows = Rows(updates, round=replace(round, clients=clients, examples=self.examples(clients)))
             mean = rows_mean(honest)
-            outcome = self.rule.explain(rows, told, generator=generator(run.seed, "rule", number))
+            outcome = self.rule.explain(rows, rule_f, generator=generator(run.seed, "rule", number))
             metrics["byzantine_share"] = outcome.share(byzantine)
             metrics["rule"] = dict(outcome.notes)
             metrics["clamped"] |= metrics["rule"].pop("clamped", False)
@@ -151,16 +153,16 @@ class Federation:
 
             # Step 5: the lens measures the round.
             if run.lens and honest.n:
-                measures = self.lens.look(rows, honest, outcome, self.rule, told, metrics["distance"])
+                measures = self.lens.look(rows, honest, outcome, self.rule, rule_f, metrics["distance"])
 
         # Step 6: the model is tested.
         tested = (number + 1) % run.evaluate_every == 0 or number >= run.rounds - LAST
-        found = evaluate(self.flat, self.dataset) if tested else Evaluation()
-        lens = {"lens": None if measures is None else {**measures, "classes": found.classes}} if run.lens else {}
-        return {"round": number, "accuracy": found.accuracy, **metrics, **lens}
+        evaluation = evaluate(self.flat, self.dataset) if tested else Evaluation()
+        lens = {"lens": None if measures is None else {**measures, "classes": evaluation.classes}} if run.lens else {}
+        return {"round": number, "accuracy": evaluation.accuracy, **metrics, **lens}
 
     def snapshot(self, rounds: Sequence[dict[str, Any]]) -> Snapshot:
-        """What the rounds to come depend on, after these."""
+        """Return the state on which the next rounds depend. rounds: the metrics so far."""
         return Snapshot(
             rounds=list(rounds),
             params=self.params.clone(),
@@ -173,7 +175,7 @@ class Federation:
         )
 
     def restore(self, snapshot: Snapshot) -> list[dict[str, Any]]:
-        """Go back to a snapshot of the same run; returns the metrics of the rounds before it. Unfit for another's."""
+        """Restore a snapshot and return the metrics of its rounds; Unfit for a snapshot that is not of this run."""
         snapshot.check_like(self.snapshot([]), self.run.content)
         d = self.matrix.shape[1]
         states = (
@@ -192,16 +194,16 @@ class Federation:
         self.lens.pictures = list(snapshot.pictures)
         return list(snapshot.rounds)
 
-    def count(self, clients: list[int]) -> int:
-        """How many of the clients are Byzantine: their ids are the lowest."""
+    def count_byzantine(self, clients: list[int]) -> int:
+        """Return how many of the clients are Byzantine: those with the lowest ids."""
         return sum(client < self.run.num_byzantine for client in clients)
 
-    def told(self, f: int, clients: list[int]) -> int:
-        """The f that the rule is told: at most what it tolerates."""
+    def rule_f(self, f: int, clients: list[int]) -> int:
+        """Return the f that the rule is called with: the given f, or the largest that it tolerates."""
         return min(f, self.rule.max_f(len(clients))) if clients else 0
 
     def sample(self, round: int) -> list[int]:
-        """The clients of a round, in rising order: Byzantine ones come first."""
+        """Return the ids of the clients of a round in rising order, so that Byzantine ones come first."""
         run = self.run
         if run.num_sampled == run.clients:
             return list(range(run.clients))
@@ -211,7 +213,8 @@ class Federation:
     def updates(self, clients: list[int], round: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Train the clients, and the server on its root data.
 
-        Returns the rows w^t - w_i^{t+1} (n, d), the buffers that the clients end with (n, b), and the server's own row.
+        Returns the rows w^t - w_i^{t+1} (n, d), the clients' buffers after training (n, b), and the server's own update
+        (d,), or None without root data.
         """
         n, d = len(clients), self.flat.d
         shards = [self.shard(client) for client in clients]
@@ -224,14 +227,14 @@ class Federation:
         return self.matrix[:n], buffers[:n], self.matrix[n] if len(self.root) else None
 
     def shard(self, client: int) -> Shard:
-        """Return a client's data; a Byzantine one trains on the labels that the attack chooses."""
+        """Return a client's data; the labels of a Byzantine client are those of the attack."""
         index = self.parts[client]
         labels = self.labels[index]
         if client < self.run.num_byzantine:
             labels = self.attacker.attack.relabel(labels, self.dataset.num_classes)
         return Shard(client, index, labels)
 
-    def known(self, number: int, clients: list[int], reference: Tensor | None) -> Round:
+    def describe_round(self, number: int, clients: list[int], reference: Tensor | None) -> Round:
         """Return what the server knows of a round with these clients."""
         return Round(
             number=number,
@@ -247,7 +250,7 @@ class Federation:
         return torch.tensor([len(self.parts[client]) for client in clients], dtype=torch.int64)
 
     def step(self, aggregate: Tensor, buffers: Tensor) -> None:
-        """Step the model; buffers follow the aggregate, or become the plain mean of the accepted clients'."""
+        """Step the model and the rule's state; set the buffers from the aggregate, or to the mean of the clients'."""
         d = self.flat.d
         self.server.step(self.params, aggregate[:d])
         if self.flat.b:
@@ -257,7 +260,7 @@ class Federation:
         self.rule.observe(aggregate)
 
     def class_counts(self) -> list[list[int]] | None:
-        """For each client the number of its images of each class; None if that is a great many numbers."""
+        """Return the number of images of each class, for each client; None above MOST_COUNTS numbers."""
         classes = self.dataset.num_classes
         if len(self.parts) * classes > MOST_COUNTS:
             return None
@@ -265,7 +268,7 @@ class Federation:
 
 
 def rows_mean(rows: Rows) -> Tensor | None:
-    """Return the mean of the rows (d,), or None if there is none."""
+    """Return the mean of the rows (d,); None for no rows."""
     return rows.combine(torch.full((rows.n,), 1 / rows.n, dtype=torch.float64)) if rows.n else None
 
 

@@ -1,4 +1,4 @@
-"""Rows of the matrix of updates change places in it, so that it is never copied."""
+"""Move rows within the matrix of updates, so that it is never copied."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from ..core.rows import finite_rows
 
 
 def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[Tensor, Tensor, list[int]]:
-    """Take out the clients whose row or buffers have a non-finite entry: the others move down, the last ones stay."""
+    """Remove the clients whose row or buffers have a non-finite entry; return updates, buffers and clients of the rest.
+
+    The other rows move towards the end of the matrix, in the same order.
+    """
     good = finite_rows(updates).cpu() & buffers.isfinite().all(1)
     kept = good.nonzero()[:, 0].tolist()
     if len(kept) == len(clients):
@@ -24,8 +27,8 @@ def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[T
 
 
 @contextmanager
-def in_front(rows: Tensor, chosen: list[int]) -> Iterator[None]:
-    """Inside, the chosen rows (in rising order) are the first ones; two rows at a time change places."""
+def move_to_front(rows: Tensor, chosen: list[int]) -> Iterator[None]:
+    """Move the chosen rows (rising indices) to the front of the matrix inside the block, by swaps of two rows."""
     pairs = [[target, source] for target, source in enumerate(chosen) if target != source]
     for pair in pairs:
         rows[pair] = rows[pair[::-1]]

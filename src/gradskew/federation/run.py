@@ -1,4 +1,4 @@
-"""One run of the simulation: everything that its result depends on, and the digest of it."""
+"""One run of the simulation: everything that its result depends on, and its digest."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..aggregators import Aggregator, Mean
 from ..attacks import Attack, NoAttack
 from ..core.errors import InputError, ceil_share, check, check_choice, check_number
 from ..core.names import canonical, describe
-from ..core.options import check_options, counted
+from ..core.options import check_options, digest_options
 from ..core.randomness import torch_seed
 from ..data import Digits, Source
 from ..data.partition import Dirichlet, Partition
 from ..models import MLP, Model, initial, num_parameters
-from .clients import resolve, together
+from .clients import num_together, resolve
 from .code_digest import check_unchanged, user_code
 from .optimizer import SGD
 from .options import Options
@@ -29,7 +29,7 @@ from .server import FedAvg, ServerOptimizer
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Options):
-    """A cell of the bench: a federation, an attack, a rule and a seed. The other options are those of `Options`."""
+    """The spec of a simulation: data, model, attack, rule, local and server optimisers, and the fields of `Options`."""
 
     source: Source = field(default_factory=Digits)
     partition: Partition = field(default_factory=lambda: Dirichlet(min_samples=Digits.min_samples))
@@ -56,21 +56,20 @@ class Run(Options):
         check(possible, "precision = tf32 needs a CUDA device; a CPU has float32 and bf16")
         resolve(self.engine, self.model, self.device)
         lacking = "reference" in self.aggregator.needs and not self.root_examples
-        check(
-            not lacking, f"{self.aggregator.name} needs the server's own update: root_examples = 100 gives it the data"
-        )
+        message = f"{self.aggregator.name} needs the server's own update: root_examples = 100 gives it the data"
+        check(not lacking, message)
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
         for round in self.pictures or ():
             check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)
 
     @cached_property
     def num_byzantine(self) -> int:
-        """How many of all clients are Byzantine."""
+        """The number of Byzantine clients."""
         return int(self.byzantine) if self.byzantine >= 1 else ceil_share(self.byzantine, self.clients)
 
     @property
     def num_sampled(self) -> int:
-        """How many clients a round takes."""
+        """The number of clients in a round."""
         return self.clients if self.sampled is None else self.sampled
 
     @cached_property
@@ -80,18 +79,18 @@ class Run(Options):
         return frozenset(usual if self.pictures is None else self.pictures) if self.lens else frozenset()
 
     @property
-    def together(self) -> int:
-        """How many clients of a round are trained at once."""
+    def num_together(self) -> int:
+        """The number of clients of a round whose rows are trained at once, for the digest; `num_sampled` for `loop`."""
         if resolve(self.engine, self.model, self.device) == "loop":
             return self.num_sampled
         data = self.source.load()
         trained = self.num_sampled + bool(self.root_examples)
-        return together(trained, num_parameters(self.model, data.shape, data.num_classes))
+        return num_together(trained, num_parameters(self.model, data.shape, data.num_classes))
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The spec as a JSON object: every choice resolved, no path, nothing that the result does not depend on."""
-        code = user_code(*self._parts())  # first, as near as can be to when it was loaded
+        """The spec as a JSON object: all that the result depends on, with every `auto` resolved, without paths."""
+        code = user_code(*self._parts())  # first, so that the files are read soon after their import
         resolved = {
             "sampled": self.num_sampled,
             "byzantine": self.num_byzantine,
@@ -108,13 +107,13 @@ class Run(Options):
             "aggregator": describe(self.aggregator),
             "aggregator_name": self.aggregator.name,
             "sgd": describe(self.sgd),
-            **counted(self, resolved),
+            **digest_options(self, resolved),
             "torch": torch.__version__,
             "numpy": np.__version__,
             "semantics": SEMANTICS,
         }
-        if self.together < self.num_sampled:
-            content["together"] = self.together
+        if self.num_together < self.num_sampled:
+            content["together"] = self.num_together
         if self.server != FedAvg():
             content["server"] = describe(self.server)
         if self.lens:
@@ -130,15 +129,15 @@ class Run(Options):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the content: the name under which the run is stored."""
+        """The SHA-256 of the content: the name under which the run is stored."""
         return hashlib.sha256(canonical(self.content).encode()).hexdigest()
 
     def check_code(self) -> None:
-        """Raise InputError if this process has read other code of the user's than the one that made the digest."""
+        """Raise InputError if the user's code in this process differs from that in the digest."""
         check_unchanged(self._parts(), self.content.get("user_code", {}))
 
     def _network(self) -> str:
-        """SHA-256 of a user's network before the first round: what one factory makes of one setting and of another."""
+        """Return the SHA-256 of a user's network before the first round: a factory may depend on more than its code."""
         data = self.source.load()
         flat = initial(self.model, data.shape, data.num_classes, torch_seed(self.seed, "model"))
         tensors = [*flat.module.parameters(), *flat.module.buffers()]
@@ -162,16 +161,14 @@ def check_device(device: str) -> None:
     if known.type == "cuda":
         check(torch.cuda.is_available(), "no CUDA device here, or torch was built without CUDA: use --device cpu")
         count = torch.cuda.device_count()
-        check(
-            (known.index or 0) < count,
-            f"no device {device!r} here: CUDA devices are counted from 0, and there are {count}",
-        )
+        message = f"no device {device!r} here: CUDA devices are counted from 0, and there are {count}"
+        check((known.index or 0) < count, message)
     else:
         check_choice("device", known.type, ("cpu", "cuda"))
 
 
 def _stages(aggregator: Any) -> list[Any]:
-    """Return the mixings and the rule of a pipeline."""
+    """Return the mixings and the rule of a pipeline, in order."""
     if hasattr(aggregator, "mixing"):
         return [aggregator.mixing, *_stages(aggregator.rule)]
     return [aggregator]

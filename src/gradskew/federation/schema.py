@@ -1,6 +1,6 @@
-"""What a spec, a round and a record may hold: typed structs with ranges. A right checksum does not make content right.
+"""Typed structs with ranges for specs, rounds and records. Content with a valid checksum may still be invalid.
 
-A run's spec is checked when the run is made, so that what is written can be read. Nothing here imports torch.
+The spec of a run is checked before the run starts, so that every stored record can be read. Imports no torch.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 
 from ..core.errors import InputError, check
-from .metrics import LARGEST, LEAST, Positive, Round, Seen, Sha256, Share, Whole
+from .metrics import LARGEST, LEAST, LensMetrics, Positive, Round, Sha256, Share, Whole
 
-LAST = 5  # rounds that the reported accuracy averages over
-LENS = 1  # counts up when what the lens measures changes
-SEMANTICS = 1  # counts up when a definition or the arithmetic changes, so that old records are not taken for new ones
+LAST = 5  # number of last rounds over which the reported accuracy is averaged
+LENS = 1  # version of the lens: increases when what it measures changes
+SEMANTICS = 1  # version of definitions and arithmetic: increases when one changes, so that no old record matches
 
-LONGEST = 10_000  # characters of a name or an option
-DEEPEST = 200  # stages of a rule, one in the other
+LONGEST = 10_000  # largest number of characters of a name or an option
+DEEPEST = 200  # largest depth of nested stages of a rule
 
 
 class Part(Struct):
-    """A model, a partition or an attack; its options are settings, which `check_spec` checks."""
+    """A model, a partition or an attack; `check_spec` checks its options, of any name."""
 
     name: str
 
 
 class Stage(Part):
-    """A rule, or a mixing with the rule behind it, which may again stand behind a mixing."""
+    """A rule, or a mixing with the stage behind it."""
 
     mixing: Part | UnsetType = UNSET
     rule: Any = None
@@ -40,7 +40,7 @@ class Stage(Part):
 
 
 class Training(Part):
-    """The options of local training. clip: a number, or None for none."""
+    """The options of local training. clip: a number or None."""
 
     lr: float
     momentum: float
@@ -51,7 +51,7 @@ class Training(Part):
 
 
 class Spec(Struct):
-    """What every run's spec has, and options that have a default. Others, of other versions, are settings."""
+    """The entries of every spec, and those with defaults. `check_spec` checks entries of other versions."""
 
     dataset: str
     data_sha256: Sha256
@@ -88,56 +88,56 @@ class Spec(Struct):
         check(few, "it has more Byzantine or sampled clients than clients")
 
 
-def text(value: Any) -> bool:
-    """Whether a value is a text of one line that can be printed."""
+def is_text(value: Any) -> bool:
+    """Return whether a value is a printable text of one line."""
     return isinstance(value, str) and len(value) <= LONGEST and value.isprintable()
 
 
-def measured(value: Any) -> bool:
-    """Whether a value is a finite number, and 0 or more."""
+def is_measured(value: Any) -> bool:
+    """Return whether a value is 0 or a number from LEAST to LARGEST."""
     return type(value) in (int, float) and (value == 0 or LEAST <= value <= LARGEST)
 
 
 TIMING: Mapping[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("seconds", "rounds_per_second", "peak_memory_mb"), measured),
-    **dict.fromkeys(("finished", "device", "system", "gradskew", "python", "torch"), text),
+    **dict.fromkeys(("seconds", "rounds_per_second", "peak_memory_mb"), is_measured),
+    **dict.fromkeys(("finished", "device", "system", "gradskew", "python", "torch"), is_text),
 }
 
 
-def nested(value: Any, kind: Callable[[Any], bool], depth: int = 0) -> bool:
-    """Whether a value is of a kind, or lists and objects of such; at a depth that the stack has room for anywhere."""
+def all_leaves(value: Any, test: Callable[[Any], bool], depth: int = 0) -> bool:
+    """Return whether a JSON value is nested at most DEEPEST deep, and all its keys and leaves pass the test."""
     if type(value) not in (dict, list, tuple):
-        return kind(value)
+        return test(value)
     keys, inside = (value, value.values()) if type(value) is dict else ((), value)
-    named = all(isinstance(key, str) and kind(key) for key in keys)
-    return named and depth < DEEPEST and all(nested(entry, kind, depth + 1) for entry in inside)
+    named = all(isinstance(key, str) and test(key) for key in keys)
+    return named and depth < DEEPEST and all(all_leaves(entry, test, depth + 1) for entry in inside)
 
 
-def setting(value: Any) -> bool:
-    """Whether a spec may hold a value: a number, a text, a list of settings, or settings by name."""
-    return nested(value, lambda each: each is None or type(each) in (bool, int, float) or text(each))
+def is_setting(value: Any) -> bool:
+    """Return whether a spec may have a value: None, a bool, a number, a text, or lists and objects of these."""
+    return all_leaves(value, lambda leaf: leaf is None or type(leaf) in (bool, int, float) or is_text(leaf))
 
 
-def shallow(value: Any) -> bool:
-    """Whether a value of JSON can be read again: it is not nested too deeply."""
-    return nested(value, lambda each: True)
+def is_shallow(value: Any) -> bool:
+    """Return whether a JSON value is nested at most DEEPEST deep, so that it can be read again."""
+    return all_leaves(value, lambda leaf: True)
 
 
 def check_spec(spec: Any) -> None:
     """Raise InputError unless a run may have this spec."""
     for key, value in spec.items() if type(spec) is dict else ():
-        check(text(key) and setting(value), f"the spec has a setting that cannot be: {key!r:.60}")
+        check(is_text(key) and is_setting(value), f"the spec has a setting that cannot be: {key!r:.60}")
     _typed("the spec", spec, Spec)
 
 
 def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> list[Round]:
-    """Return the typed rounds; raise InputError unless these can be the first rounds of a run with this spec."""
+    """Return the rounds, typed; raise InputError unless they can be the first rounds of a run with this spec."""
     check(type(rounds) is list and len(rounds) <= spec["rounds"], "it has more rounds than its spec")
     return [_round(number, metrics, spec) for number, metrics in enumerate(rounds)]
 
 
 def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any) -> list[Round]:
-    """Return the typed rounds; raise InputError unless a finished run can have this record."""
+    """Return the rounds, typed; raise InputError unless they can be the record of a finished run."""
     check_spec(spec)
     made = check_rounds(rounds, spec)
     check(len(made) == spec["rounds"], f"it has {len(made)} of {spec['rounds']} rounds")
@@ -146,30 +146,32 @@ def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any) 
     counts = _typed("class_counts", class_counts, list[list[Whole]] | None)
     check(counts is None or len(counts) == spec["clients"], "its class counts are not one list of counts a client")
     sizes = {len(of_client) for of_client in counts or ()}
-    sizes |= {len(each.lens.classes) for each in made if isinstance(each.lens, Seen) and each.lens.classes is not None}
+    sizes |= {
+        len(each.lens.classes) for each in made if isinstance(each.lens, LensMetrics) and each.lens.classes is not None
+    }
     check(len(sizes) < 2 and 0 not in sizes, "it has more than one number of classes")
     return made
 
 
 def _round(number: int, metrics: Any, spec: Mapping[str, Any]) -> Round:
-    """Return a round, typed, and check what its metrics and the spec say of each other."""
+    """Return a round, typed, after a check of its metrics against each other and the spec."""
     name = f"round {number}"
     made: Round = _typed(name, metrics, Round)
     for key, value in (("attack", made.attack), ("rule", made.rule), *made.keep_others(metrics).items()):
-        check(shallow(value), f"{name} has a {key!r:.60} that cannot be")
+        check(is_shallow(value), f"{name} has a {key!r:.60} that cannot be")
     check(made.round == number, f"{name} is called {made.round}")
     honest = made.rows - made.byzantine_rows
     check(honest >= 0 and made.rows + made.rejected == spec["sampled"], f"{name} has other rows")
     check((made.lens is not UNSET) == ("lens" in spec), f"{name} and the spec differ on the lens")
-    if isinstance(made.lens, Seen):
+    if isinstance(made.lens, LensMetrics):
         for key, value in made.lens.keep_others(metrics["lens"]).items():
-            check(shallow(value), f"the lens in {name} has a {key!r:.60} that cannot be")
+            check(is_shallow(value), f"the lens in {name} has a {key!r:.60} that cannot be")
         _check_lens(f"the lens in {name}", made.lens, honest, spec)
     return made
 
 
-def _check_lens(name: str, lens: Seen, honest: int, spec: Mapping[str, Any]) -> None:
-    """Check what the lens measured against the number of honest rows and the clients of the spec."""
+def _check_lens(name: str, lens: LensMetrics, honest: int, spec: Mapping[str, Any]) -> None:
+    """Check the measures of the lens against the number of honest rows and the clients of the spec."""
     check(len(lens.towards) == len(lens.principal) == honest > 0, f"{name} has other projections than rows")
     first, last = spec["byzantine"], spec["clients"]
     check(lens.clients is not None or last - first == honest, f"{name} does not list its clients")
@@ -180,7 +182,7 @@ def _check_lens(name: str, lens: Seen, honest: int, spec: Mapping[str, Any]) -> 
 
 
 def _typed(name: str, content: Any, kind: Any) -> Any:
-    """Return the content as a value of a kind; InputError says what is missing, of another type or out of range."""
+    """Return the content converted to a type; InputError for what is missing, of another type or out of range."""
     try:
         return convert(content, kind)
     except ValidationError as error:
@@ -188,6 +190,6 @@ def _typed(name: str, content: Any, kind: Any) -> Any:
 
 
 def _rising(numbers: Sequence[int], first: int, last: int) -> bool:
-    """Whether each number is larger than the one before, from `first` on and below `last`."""
+    """Return whether the numbers rise strictly, from `first` on and below `last`."""
     inside = not numbers or (numbers[0] >= first and numbers[-1] < last)
     return inside and all(a < b for a, b in pairwise(numbers))

@@ -1,4 +1,4 @@
-"""Server optimisers: how the server steps from w^t with an aggregate."""
+"""Server optimisers: the step of the server from w^t to w^{t+1} with an aggregate."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..core.state import Stateful
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptimizer(Stateful, ABC):
-    """Takes the model from w^t to w^{t+1}."""
+    """A server optimiser, which updates the model from w^t to w^{t+1}."""
 
     @abstractmethod
     def step(self, params: Tensor, aggregate: Tensor) -> None:
-        """Step the model w^t (d,) in place with the aggregate (d,). Advances the state."""
+        """Update params w^t (d,) in place with the aggregate (d,), and the state of the optimiser."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""A run between two rounds, as bytes: safetensors, with JSON as one of the tensors, and a checksum over all."""
+"""The state of a run between two rounds, stored as safetensors with JSON in one of the tensors, and a checksum."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.names import canonical
 from ..skew import Picture
-from .schema import check_rounds, measured
+from .schema import check_rounds, is_measured
 
 VERSION = "2"
-OWNERS = ("attack", "rule", "server")  # of states
-CONTENT = "content"  # the name of the JSON: in the header, of 100 MB at most, there is no room for long runs
+OWNERS = ("attack", "rule", "server")  # whose states a snapshot has
+CONTENT = "content"  # the tensor with the JSON, which may exceed the 100 MB of the header
 
 
 class Unfit(ValueError):
-    """A snapshot that cannot be of the run that should go on from it."""
+    """A snapshot is not of the run that should continue from it."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that the rounds to come depend on: draws do not count, as each has a generator derived from the seed.
+    """All that the next rounds depend on, but for random generators, which are derived from the seed.
 
-    rounds: the metrics of the rounds so far. others: buffers of the network that no client sends. attack, rule, server:
-    their states. pictures: those of the rounds so far. seconds: the time that the rounds took.
+    rounds: the metrics so far. others: integer buffers of the network, which no client sends. attack, rule, server:
+    their states. pictures: the embeddings so far. seconds: the time that the rounds took.
     """
 
     rounds: Sequence[dict[str, Any]]
@@ -46,8 +46,7 @@ class Snapshot:
     seconds: float = 0.0
 
     def to_bytes(self, digest: str) -> bytes:
-        """Return a checkpoint of the run with this digest, as bytes; ValueError for a state that is more than tensors
-        and JSON."""
+        """Return a checkpoint of the run with this digest; ValueError for a state beyond tensors and JSON values."""
         tensors = {"params": self.params, "buffers": self.buffers}
         tensors |= {f"others.{i}": other for i, other in enumerate(self.others)}
         states: dict[str, dict[str, Any]] = {owner: {} for owner in OWNERS}
@@ -55,10 +54,10 @@ class Snapshot:
             for key, value in getattr(self, owner).items():
                 if isinstance(value, Tensor):
                     tensors[f"{owner}.{key}"] = value
-                elif simple(value):
+                elif is_simple(value):
                     states[owner][key] = value
                 else:
-                    raise ValueError(f"the {owner} remembers a {type(value).__name__}, {key!r}")
+                    raise ValueError(f"the state of the {owner} has a {type(value).__name__}, {key!r}")
         content = canonical(
             {
                 **states,
@@ -74,7 +73,7 @@ class Snapshot:
 
     @classmethod
     def from_bytes(cls, data: bytes, digest: str) -> Snapshot:
-        """Return the snapshot in a checkpoint of the run with this digest; ValueError if it is damaged, or not one."""
+        """Return the snapshot in a checkpoint; ValueError if it is damaged, or not of the run with this digest."""
         try:
             tensors = safetensors.torch.load(data)
             header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
@@ -86,14 +85,14 @@ class Snapshot:
             content = json.loads(text)
             if content["digest"] != digest:
                 raise ValueError("it belongs to another run")
-            if canonical(content) != text or not measured(content["seconds"]):
+            if canonical(content) != text or not is_measured(content["seconds"]):
                 raise ValueError("its content is not what a run writes")
             states: dict[str, dict[str, Any]] = {}
             for owner in OWNERS:
-                state = content.get(owner, {})  # none of the server in older checkpoints
+                state = content.get(owner, {})  # older checkpoints have no state of the server
                 own = {name.removeprefix(f"{owner}."): t for name, t in tensors.items() if name.startswith(f"{owner}.")}
-                if not all(map(simple, state.values())):
-                    raise ValueError(f"the {owner} remembers more than tensors and single values")
+                if not all(map(is_simple, state.values())):
+                    raise ValueError(f"the state of the {owner} has more than tensors and single values")
                 states[owner] = {**state, **own}
             others = [tensors[f"others.{i}"] for i in range(sum(name.startswith("others.") for name in tensors))]
             drawn = [Picture.from_json(entry) for entry in content["pictures"]]
@@ -110,7 +109,7 @@ class Snapshot:
             raise ValueError(f"not a checkpoint: {error!r}") from None
 
     def check_like(self, other: Snapshot, spec: Mapping[str, Any]) -> None:
-        """Raise Unfit unless this can be of the run with this spec, of which the other is."""
+        """Raise Unfit unless this can be a snapshot of the run with this spec. other: a snapshot of that run."""
         for name in ("params", "buffers", "others"):
             mine, theirs = (_layout(getattr(each, name)) for each in (self, other))
             if mine != theirs:
@@ -120,11 +119,11 @@ class Snapshot:
         except InputError as error:
             raise Unfit(str(error)) from None
         if any(picture.round >= len(self.rounds) for picture in self.pictures):
-            raise Unfit("it has pictures of rounds that were not played")
+            raise Unfit("it has pictures of rounds that have not run")
 
 
-def simple(value: Any) -> bool:
-    """Whether JSON keeps the value as it is."""
+def is_simple(value: Any) -> bool:
+    """Return whether a value is the same after it was written as JSON and read again."""
     return value is None or type(value) in (bool, int, float, str)
 
 

@@ -1,4 +1,4 @@
-"""Many runs: grids, sweeps, and the records that they leave."""
+"""Many runs: grids, sweeps, and their stored records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that end with this one, and that Ctrl-C does not reach."""
+"""Child processes that ignore Ctrl-C and end when this process ends."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
-JOIN = 10.0  # seconds in which a process that has closed its pipe ends
-PR_SET_PDEATHSIG = 1  # of Linux: the signal that comes when the parent's thread ends
+JOIN = 10.0  # seconds to wait for the end of a process that has closed its pipe
+PR_SET_PDEATHSIG = 1  # option of Linux's prctl: the signal for this process when the parent's thread ends
 
 
 class Child:
-    """A process that calls `target(its end of the pipe, *args)`. Ctrl-C does not reach it; it ends with its parent."""
+    """A process that calls `target(connection, *args)`, ignores Ctrl-C and ends with its parent.
+
+    pipe: the parent's end of the connection.
+    """
 
     def __init__(self, target: Callable[..., None], *args: object, daemon: bool = False):
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_begin, args=(target, theirs, *args), daemon=daemon)
         try:
-            with signals_held():
+            with hold_signals():
                 self.process.start()
         except BaseException:
             self.end()
@@ -35,14 +38,14 @@ class Child:
             theirs.close()
 
     def ending(self) -> str:
-        """Return how the process has ended, in a few words, where the pipe is closed."""
+        """Return how the process has ended, as text, after it has closed the pipe."""
         self.process.join(JOIN)
         code = self.process.exitcode
         return "it talks no more" if code is None else describe_exit(code)
 
     def end(self) -> None:
         """Kill the process and close the pipe."""
-        if self.process.pid is not None:  # else it could not be started
+        if self.process.pid is not None:  # None if the start failed
             self.process.kill()
             self.process.join()
         self.pipe.close()
@@ -54,7 +57,7 @@ def _begin(target: Callable[..., None], *args: object) -> None:
 
 
 def describe_exit(code: int) -> str:
-    """Return the name of the signal that has ended a process, or its exit status.
+    """Return the name of the signal that ended a process, or its exit status, as text.
 
     >>> describe_exit(-9), describe_exit(1)
     ('SIGKILL', 'exit status 1')
@@ -65,7 +68,7 @@ def describe_exit(code: int) -> str:
 
 
 def end_with_parent() -> None:
-    """In a child process: end when the parent does. A thread waits for that; in compiled code, the system ends it."""
+    """End this child process when its parent ends: from a thread, or on Linux by SIGKILL, even in compiled code."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -79,12 +82,12 @@ def end_with_parent() -> None:
 
 
 @contextmanager
-def signals_held() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back while a process starts; the process inherits that Ctrl-C is blocked.
+def hold_signals() -> Iterator[None]:
+    """Defer SIGINT and SIGTERM until the end of the block; a process that starts in it inherits that SIGINT is blocked.
 
-    Blocking alone would not do, as any of the threads may take a signal.
+    Handlers collect the signals, since blocking them in this thread would leave them to other threads.
     """
-    resource_tracker.ensure_running()  # its start would lift the block
+    resource_tracker.ensure_running()  # before the block, which its start would undo
     held: list[int] = []
     main = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGINT, signal.SIGTERM) if main else ()

@@ -1,4 +1,4 @@
-"""One run, executed by one process: its lock, its checkpoints, its record."""
+"""Execute one run in this process: lock it, take checkpoints, store the record."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..federation.snapshot import Snapshot, Unfit
 from .store import Store
 
 INTERVAL = 30.0  # seconds between two checkpoints of a run
-COST_FACTOR = 50  # no checkpoint for so many times as long as one takes: a large one on a slow disk costs at most 2 %
-TERMINATED = 128 + signal.SIGTERM  # exit status of a worker that has ended on SIGTERM
+COST_FACTOR = 50  # the interval is at least this multiple of a checkpoint's time, so that checkpoints cost at most 2 %
+TERMINATED = 128 + signal.SIGTERM  # exit status of a worker that ends on SIGTERM
 
 
 class Status(IntEnum):
-    """What became of a run: another process executes it, this process has executed it, or it was stored already."""
+    """The outcome of `execute`: another process executes the run, this process has executed it, or it was stored."""
 
     ELSEWHERE = 0
     DONE = 1
@@ -36,16 +36,16 @@ OnRound = Callable[[dict[str, Any]], None]
 
 
 def execute(run: Run, store: Store, *, on_round: OnRound, wait: bool = False, in_worker: bool = False) -> Status:
-    """Execute a run from its last checkpoint on, and store it; where it is interrupted, store a checkpoint.
+    """Execute a run from its last checkpoint on and store its record; store a checkpoint on Ctrl-C.
 
-    wait: until another process that executes it has ended; what that has stored is not computed again. in_worker: on
-    SIGTERM, store a checkpoint and end the process.
+    wait: if another process executes the run, wait for it instead of returning ELSEWHERE. in_worker: on SIGTERM, store
+    a checkpoint and end the process.
     """
-    with store.locked(run.digest, wait=wait) as ours:
-        if not ours:
+    with store.locked(run.digest, wait=wait) as acquired:
+        if not acquired:
             return Status.ELSEWHERE
         if store.load(run.digest) is not None:
-            store.tidy(run.digest)  # after a process that was killed when it had stored the run
+            store.tidy(run.digest)  # a process that was killed may have left a checkpoint beside the record
             return Status.STORED
         run.check_code()
         checkpointer = Checkpointer(store, run.digest)
@@ -76,7 +76,7 @@ def _execute_locked(run: Run, store: Store, checkpointer: Checkpointer, on_round
 
 
 class Checkpointer:
-    """Keeps the last snapshot of a run, and stores it every half minute or so."""
+    """Keeps the last snapshot of a run, and stores it as a checkpoint about every half minute."""
 
     def __init__(self, store: Store, digest: str):
         self.store, self.digest = store, digest
@@ -87,12 +87,12 @@ class Checkpointer:
         self.writing = self.terminated = False
 
     def start_anew(self) -> None:
-        """Forget the stored snapshot."""
+        """Drop the snapshot of the stored checkpoint."""
         self.last, self.before = None, 0.0
 
     @property
     def seconds(self) -> float:
-        """The seconds that the run has taken, before it was interrupted and since."""
+        """The seconds that the run has taken, including those before its last checkpoint was loaded."""
         return self.before + time.perf_counter() - self.started
 
     def __call__(self, snapshot: Snapshot) -> None:
@@ -102,13 +102,13 @@ class Checkpointer:
             self.write()
 
     def write(self) -> None:
-        """Store the last snapshot; warn where that is impossible: the run goes on."""
+        """Store the last snapshot; warn if that fails, as the run can go on without a checkpoint."""
         started = self.written = time.perf_counter()
         self.writing = True
         try:
             if self.last is not None:
                 self.store.save_checkpoint(self.digest, replace(self.last, seconds=self.seconds))
-        except Exception as error:  # also of torch or safetensors, for the state of a user's code
+        except Exception as error:  # torch or safetensors may raise on the state of a user's code
             why = error if isinstance(error, (OSError, ValueError)) else one_line(error)
             warn(f"gradskew: no checkpoint of {self.digest[:12]}: {why}")
         finally:
@@ -120,8 +120,8 @@ class Checkpointer:
     def terminate(self, *_: object) -> None:
         """Store the last snapshot and end the process: a handler of SIGTERM.
 
-        It does not raise: an exception could come up anywhere, and be swallowed by a user's code.
+        It does not raise an exception, which a user's code might catch.
         """
         self.terminated = True
-        if not self.writing:  # else `write` ends the process when it is done
+        if not self.writing:  # otherwise `write` ends the process after the checkpoint
             self.write()

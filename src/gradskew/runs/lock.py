@@ -1,4 +1,4 @@
-"""The lock of a run: of all processes on one host that share a store, one executes it."""
+"""The lock of a run: at most one process on a host executes a run of a store."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LOCK = "lock"
 
 @contextmanager
 def locked(runs: Path, digest: str, *, wait: bool = False) -> Iterator[bool]:
-    """Lock a run for this process; False if another process has it.
+    """Lock a run inside the block; yield False if another process holds the lock.
 
-    wait: until the other process has given it back. The kernel keeps the lock, on a byte of `runs/lock`, and releases
-    it when the process ends, however that ends. It does not reach other hosts that share the folder, and some file
-    systems have no locks: two processes may execute the same run there, to the same bits, and the first record stays.
+    wait: block until the other process releases it. The lock is the kernel's, on a byte of `runs/lock`; it is released
+    when the process ends in any way. It does not reach other hosts that share the folder, nor file systems without
+    locks: two processes may execute the same run there, with the same result, and the first record stays.
     Lock one run at a time: a process that closes the file loses all of its locks.
     """
     runs.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A grid of runs in several processes of this machine."""
+"""Execute a grid of runs in several processes of this machine."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from typing import Any
 from ..core.errors import InputError, check, warn
 from ..core.importing import one_line
 from ..federation.run import Run
-from .child_process import describe_exit, end_with_parent, signals_held
+from .child_process import describe_exit, end_with_parent, hold_signals
 from .execution import TERMINATED, Outcomes, Status, execute
 from .store import Store
 
 POLL = 0.2  # seconds between two reports of a run's rounds
-GRACE = 10.0  # seconds in which a worker that is terminated may write its checkpoint
+GRACE = 10.0  # seconds that a worker has to write its checkpoint after SIGTERM
 
 
 def run_in_processes(runs: Sequence[Run], store: Store, size: int, on_rounds: Callable[[int], None]) -> Outcomes:
-    """Execute each run in one of `size` workers; `on_rounds` is given the number of rounds done, now and then.
+    """Execute the runs in `size` workers; yield each with its outcome, and report the number of rounds done.
 
-    One lost worker breaks the pool. The runs in progress then come last, from their checkpoints, and a new pool is half
-    as large: together they may have taken too much memory. A run whose worker is lost again when it is alone fails.
+    One lost worker breaks the pool. The runs in progress then continue last, from their checkpoints, in a new pool of
+    half the size, as they may have run out of memory together. A run whose worker is lost again while no other run is
+    in progress fails. on_rounds: is called several times a second.
     """
-    waiting = deque((run, False) for run in runs)  # each with whether to wait for another process that executes it
+    waiting = deque((run, False) for run in runs)  # (run, whether to wait for another process that executes it)
     lost: set[str] = set()
     rounds, begun, pool = 0, False, _Pool(store, size)
     try:
@@ -44,12 +45,12 @@ def run_in_processes(runs: Sequence[Run], store: Store, size: int, on_rounds: Ca
             while waiting and len(pool.running) < pool.size and not pool.broken:
                 run, wait = waiting.popleft()
                 try:
-                    words = pickle.dumps((run, wait))
+                    pickled = pickle.dumps((run, wait))
                 except Exception as error:  # pickle's, or that of a user's code
                     why = f"it cannot be sent to a worker ({one_line(error)}); workers = 1 runs it here"
                     yield run, InputError(why)
                     continue
-                if not pool.submit(run, words):
+                if not pool.submit(run, pickled):
                     waiting.appendleft((run, wait))
             for run, outcome in pool.completed():
                 if outcome is Status.ELSEWHERE:
@@ -69,14 +70,14 @@ def run_in_processes(runs: Sequence[Run], store: Store, size: int, on_rounds: Ca
                         waiting.append((run, False))
                         lost.add(run.digest)
                 pool = _Pool(store, max(1, pool.size // 2))
-                beside = f"what was in progress goes on last, {pool.size} at a time" if waiting else ""
-                warn(f"gradskew: a worker was lost ({how}): {beside or 'no run is left'}")
+                rest = f"what was in progress goes on last, {pool.size} at a time" if waiting else "no run is left"
+                warn(f"gradskew: a worker was lost ({how}): {rest}")
     finally:
         pool.stop()
 
 
 class _Pool:
-    """A pool of workers, the runs that they execute, and how many rounds of each are done."""
+    """A pool of workers, the runs that they execute, and the number of finished rounds of each run."""
 
     def __init__(self, store: Store, size: int):
         self.store, self.size = store, size
@@ -84,14 +85,14 @@ class _Pool:
         self.reader, self.writer = self.context.Pipe(duplex=False)
         self.executor = ProcessPoolExecutor(size, self.context, _initialize, (self.writer,))
         self.running: dict[Future[bytes], Run] = {}
-        self.rounds: dict[str, int] = {}  # by digest, of the runs that have begun
+        self.rounds: dict[str, int] = {}  # digest of each run that has begun -> its finished rounds
         self.broken = False
 
-    def submit(self, run: Run, words: bytes) -> bool:
-        """Have a run executed, which is pickled in `words`; False if the pool is broken."""
+    def submit(self, run: Run, pickled: bytes) -> bool:
+        """Submit a run to the workers; return False if the pool is broken. pickled: (run, wait)."""
         try:
-            with signals_held():
-                future = self.executor.submit(_execute, words, run.digest, self.store)
+            with hold_signals():
+                future = self.executor.submit(_execute, pickled, run.digest, self.store)
         except BrokenProcessPool:
             self.broken = True
             return False
@@ -101,7 +102,7 @@ class _Pool:
         return True
 
     def completed(self) -> Iterator[tuple[Run, Status | Exception]]:
-        """Wait for a moment; give the runs that have ended, and what became of them. Those of a lost worker stay."""
+        """Wait POLL seconds at most; yield the finished runs with their outcomes, not the runs of a lost worker."""
         done = wait_for(self.running, POLL, FIRST_COMPLETED).done
         while self.reader.poll():
             digest, rounds = self.reader.recv()
@@ -113,14 +114,14 @@ class _Pool:
             outcome: Status | Exception
             try:
                 outcome = pickle.loads(future.result())
-            except Exception as error:  # of what the run raised there, and is not known here
+            except Exception as error:  # the worker's exception may be of a class that this process cannot import
                 outcome = RuntimeError(f"the result of a worker cannot be read ({one_line(error)})")
             yield self.running.pop(future), outcome
 
     def stop(self) -> str:
-        """End all workers; those that execute runs write checkpoints first, unless this is interrupted too.
+        """End all workers, after checkpoints of the runs in progress; return how a worker was lost, as text.
 
-        Returns how a worker was lost, if one was.
+        An interrupt kills them at once, without checkpoints.
         """
         workers = [worker for worker in self.context.workers if worker.pid is not None]
         codes: list[int | None] = []
@@ -148,14 +149,14 @@ class _Pool:
 
 
 def _join(workers: Sequence[_Worker], seconds: float) -> None:
-    """Wait until the workers have ended, for so many seconds at most."""
+    """Wait until the workers have ended, or for `seconds`."""
     deadline = time.monotonic() + seconds
     while (left := [worker for worker in workers if worker.is_alive()]) and time.monotonic() < deadline:
         connection.wait([worker.sentinel for worker in left], max(0.0, deadline - time.monotonic()))
 
 
 class _Worker(SpawnProcess):
-    """A process whose end is noticed even where a child of its own lives on and holds its pipes open."""
+    """A process whose sentinel signals its end even if a child of its own lives on and holds its pipes open."""
 
     descriptor: int | None = None
 
@@ -170,14 +171,14 @@ class _Worker(SpawnProcess):
         return super().sentinel if self.descriptor is None else self.descriptor
 
     def release(self) -> None:
-        """Close the descriptor."""
+        """Close the file descriptor of the process."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
 
 
 class _Context(SpawnContext):
-    """Start processes by spawn, and list them. A fork would copy torch's threads in an unknown state."""
+    """A spawn context that lists its processes. A fork would copy torch's threads in an unknown state."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,18 +189,18 @@ class _Context(SpawnContext):
         return self.workers[-1]
 
 
-_progress: Connection | None = None  # in a worker: takes the digest of its run, and the rounds that are done
+_progress: Connection | None = None  # in a worker: for the digest of its run and the number of finished rounds
 
 
 def _initialize(progress: Connection) -> None:
-    """In a worker, before its first run."""
+    """Set up a worker process before its first run."""
     global _progress
     _progress = progress
     end_with_parent()
 
 
-def _execute(words: bytes, digest: str, store: Store) -> bytes:
-    """In a worker: execute a pickled run, and report its rounds now and then; returns what became of it, pickled."""
+def _execute(pickled: bytes, digest: str, store: Store) -> bytes:
+    """Execute a pickled (run, wait) in a worker, report its rounds, and return its outcome, pickled."""
     assert _progress is not None
     rounds, reported = 0, time.monotonic()
     _progress.send((digest, 0))
@@ -213,13 +214,13 @@ def _execute(words: bytes, digest: str, store: Store) -> bytes:
 
     outcome: Status | Exception
     try:
-        run, wait = pickle.loads(words)
+        run, wait = pickle.loads(pickled)
     except Exception as error:
         need = "what it needs belongs into a module, or workers = 1"
         return pickle.dumps(InputError(f"a worker cannot load it ({one_line(error)}): {need}"))
     try:
         outcome = execute(run, store, on_round=on_round, wait=wait, in_worker=True)
-    except (SystemExit, KeyboardInterrupt) as error:  # of a user's code
+    except (SystemExit, KeyboardInterrupt) as error:  # raised by a user's code
         outcome = InputError(f"it ends the process that runs it ({one_line(error)})")
     except Exception as error:
         outcome = _portable(error)
@@ -228,7 +229,7 @@ def _execute(words: bytes, digest: str, store: Store) -> bytes:
 
 
 def _portable(error: Exception) -> Exception:
-    """Return a copy of an error that can be pickled; it holds no frames, and so no memory of the run."""
+    """Return a copy of an error that can be pickled, without frames, which would keep the memory of the run."""
     with suppress(Exception):
         copy = pickle.loads(pickle.dumps(error))
         if isinstance(copy, Exception):

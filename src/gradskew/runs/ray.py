@@ -1,4 +1,4 @@
-"""A grid of runs as tasks of a Ray cluster, which is joined and left; the scheduling is Ray's."""
+"""Execute a grid of runs as tasks of an existing Ray cluster, which schedules them."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ from ..federation.run import Run
 from .execution import Outcomes, Status, execute
 from .store import Store
 
-RETRIES = 5  # of a run whose worker or node was lost
-EXPIRY = 30 * 86_400.0  # seconds after which the token of a command that was killed is removed
-POLL = 0.5  # seconds between two looks at what has finished
-GRACE = 10.0  # seconds in which tasks that are cancelled may write their checkpoints
-PROBE = 5.0  # seconds in which a cluster must answer
-HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # which a gRPC server answers in kind
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # and nothing is sent home
-# By this switch Ray looks for a cluster at the loopback address that it is given: else it would take the machine's
-# outer address in its place, and wait for minutes for a cluster that does not listen there.
+RETRIES = 5  # attempts after the first, for a run whose worker or node was lost
+EXPIRY = 30 * 86_400.0  # seconds until the token of a killed command is removed
+POLL = 0.5  # seconds between two checks for finished tasks
+GRACE = 10.0  # seconds that cancelled tasks have to write their checkpoints
+PROBE = 5.0  # seconds that a cluster has to answer
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # HTTP/2 preface of a gRPC client
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # no usage reports, no warning
+# With this variable set to 0, Ray connects to the loopback address that it is given. It would otherwise replace it by
+# the machine's outer address, and wait minutes for a cluster that does not listen on that one.
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-UNKNOWN = ("ModuleNotFoundError", "ImportError", "AttributeError")  # of a task that cannot even be unpacked
+IMPORT_ERRORS = ("ModuleNotFoundError", "ImportError", "AttributeError")  # raised when a worker unpickles a task
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The Ray cluster at `address`: host:port, or auto: RAY_ADDRESS, or the cluster that was started here last.
+    """The Ray cluster at `address`: `host:port`, or `auto` for RAY_ADDRESS or the last cluster started on this machine.
 
-    In a program that has called `ray.init` already, it is that cluster.
+    A program that has called `ray.init` already uses its own cluster instead.
     """
 
     address: str = "auto"
@@ -53,30 +53,30 @@ class Cluster:
         return f"Ray at {self.address}"
 
     def check(self) -> None:
-        """Raise InputError if Ray is not installed, or no cluster answers: Ray itself would wait for minutes."""
+        """Raise InputError if Ray is not installed or no cluster answers, for which Ray would wait minutes."""
         if not _ray().is_initialized():
             _probe(_resolve(self.address))
 
     @contextmanager
     def connected(self) -> Iterator[Any]:
-        """Connect to the cluster, and leave it afterwards; yields the module `ray`."""
+        """Connect to the cluster inside the block; yield the module `ray`."""
         ray = _ray()
         if ray.is_initialized():
             yield ray
             return
-        ours = signal.getsignal(signal.SIGTERM)
+        handler = signal.getsignal(signal.SIGTERM)
         try:
             _join(ray, _resolve(self.address))
-            if callable(ours):
-                _handle_sigterm(ours)  # Ray's own handler would end us before checkpoints are written
+            if callable(handler):
+                _handle_sigterm(handler)  # Ray's handler would end the process before checkpoints are written
             yield ray
         finally:
             ray.shutdown()
-            _handle_sigterm(ours)
+            _handle_sigterm(handler)
 
 
 def _ray() -> Any:
-    """Import Ray; InputError if it is not installed."""
+    """Import and return Ray; InputError if it is not installed."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -90,15 +90,15 @@ def _join(ray: Any, address: str) -> None:
     """Connect to the cluster at the address."""
     if address.rpartition(":")[0] in ("127.0.0.1", "localhost"):
         os.environ.setdefault(LOOPBACK, "0")
-        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # the switch itself, as Ray is imported already
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = False  # Ray reads the variable at its import only
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR")
-    except Exception as error:  # versions that differ, and more
+    except Exception as error:  # different versions of Ray, for example
         raise InputError(f"Ray cannot join its cluster: {error}") from error
 
 
 def _resolve(address: str) -> str:
-    """Return the address that `auto` stands for, as Ray itself does."""
+    """Return the address, with `auto` resolved as Ray resolves it."""
     if address != "auto":
         return address
     if named := os.environ.get("RAY_ADDRESS", ""):
@@ -125,17 +125,20 @@ def _probe(address: str) -> None:
     except OSError as error:
         raise InputError(f"no Ray cluster answers at {address}: {error.strerror or error}") from None
     good = os.environ.get("RAY_USE_TLS", "0") != "0" or answer[3:4] == b"\x04"
-    check(good, f"what answers at {address} is not a Ray cluster (its head listens on 6379, unless told otherwise)")
+    check(good, f"what answers at {address} is not a Ray cluster (by default, its head listens on 6379)")
 
 
 def _handle_sigterm(handler: Any) -> None:
-    """Set the handler of SIGTERM, in the one thread in which that is allowed."""
+    """Set the handler of SIGTERM; do nothing outside the main thread, where Python does not allow it."""
     if handler is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)
 
 
 def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_rounds: Callable[[int], None]) -> Outcomes:
-    """Execute each run as a task with the CPUs and GPUs that it needs; the data go to each node once."""
+    """Execute each run as a task with its CPUs, GPU and memory; yield each with its outcome, report finished rounds.
+
+    Each data set is sent to a node once.
+    """
     if not runs:
         return
     with cluster.connected() as ray, _token(store) as token:
@@ -144,10 +147,10 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
         task = ray.remote(max_retries=RETRIES)(execute_as_task)
 
         def submit(run: Run, wait: bool) -> Any:
-            cpus, gpus, memory = _needs(run)
-            kind = torch.device(run.device).type  # whatever device Ray gives it
+            cpus, gpus, memory = _resources(run)
+            kind = torch.device(run.device).type  # Ray chooses which GPU
             sent = run if run.device == kind else replace(run, device=kind)
-            assert sent.digest == run.digest  # computed now, as it depends on the files here, it is sent along
+            assert sent.digest == run.digest  # computed here, since it depends on files here; the task carries it
             name = f"{run.attack.name} {run.aggregator.name}"
             needs = task.options(num_cpus=cpus, num_gpus=gpus, memory=memory, name=name)
             return needs.remote(sent, data[run.source], str(token), wait)
@@ -163,11 +166,11 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
                     outcome: Status | Exception
                     try:
                         result = ray.get(reference)
-                        if not isinstance(result, Status):  # the files of a worker that does not see the store
+                        if not isinstance(result, Status):  # the files of a worker that does not share the store
                             store.adopt(run.digest, result)
                         outcome = result if isinstance(result, Status) else Status.DONE
                     except Exception as error:
-                        outcome = _reason(error, ray)
+                        outcome = _task_error(error, ray)
                     if outcome is Status.ELSEWHERE:
                         waiting[submit(run, True)] = run  # it comes last
                         continue
@@ -175,7 +178,7 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
                     yield run, outcome
                 on_rounds(rounds)
         except BaseException:
-            for reference in reversed(waiting):  # those that have not begun come last, and shall not begin now
+            for reference in reversed(waiting):  # first those that have not begun, so that none begins now
                 ray.cancel(reference)
             if waiting:
                 ray.wait(list(waiting), num_returns=len(waiting), timeout=GRACE)
@@ -183,15 +186,15 @@ def run_on_cluster(runs: Sequence[Run], store: Store, cluster: Cluster, on_round
 
 
 def execute_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) -> Status | dict[str, str]:
-    """In a worker: execute the run into the store; where that is not visible, into a folder here, and return the files.
+    """Execute a run in a worker; return its status, or the files of its record if the worker does not share the store.
 
-    parts: the data set, as `to_arrays` gives it. token: the path of a file in the store.
+    parts: the data set as arrays, from `to_arrays`. token: the path of a file in the store, which exists here only if
+    the worker shares the store.
     """
     for name, here in (("torch", torch.__version__), ("numpy", np.__version__)):
         wanted = run.content[name]
-        check(
-            here == wanted, f"a worker has {name} {here}, where the command started it is {wanted}: results may differ"
-        )
+        message = f"a worker has {name} {here}, where the command started it is {wanted}: results may differ"
+        check(here == wanted, message)
     run.source.load(lambda: from_arrays(*parts))
     shared = Path(token).exists()
     store = Store(Path(token).parent.parent if shared else _own_folder())
@@ -203,28 +206,28 @@ def execute_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) ->
     return files
 
 
-def _reason(raised: Exception, ray: Any) -> Exception:
-    """Return why a task failed: what the run raised, or else what happened to it."""
+def _task_error(raised: Exception, ray: Any) -> Exception:
+    """Return the error of a failed task: the run's own exception, or an InputError about Ray's."""
     if not isinstance(raised, ray.exceptions.RayError):
         return raised
     lines, cause = str(raised).strip().splitlines(), getattr(raised, "cause", None)
-    if lines[-1].startswith(UNKNOWN) and not isinstance(cause, (ImportError, AttributeError)):
+    if lines[-1].startswith(IMPORT_ERRORS) and not isinstance(cause, (ImportError, AttributeError)):
         return InputError(f"a worker cannot import what the run needs ({lines[-1]}): see PYTHONPATH on its machine")
     if isinstance(raised, ray.exceptions.RayTaskError):
         return cause if isinstance(cause, Exception) else raised
     return InputError(f"Ray gave it up after {RETRIES} more attempts (out of memory?): {lines[0]}")
 
 
-def _needs(run: Run) -> tuple[int, int, int]:
-    """Return the CPUs, the GPUs and the bytes of memory of a run."""
+def _resources(run: Run) -> tuple[int, int, int]:
+    """Return the numbers of CPUs and GPUs, and the bytes of memory, that a run needs."""
     return run.threads, int(torch.device(run.device).type == "cuda"), estimate(run).total
 
 
 def _check_room(ray: Any, runs: Iterable[Run]) -> None:
-    """Raise InputError if no node can hold one of the runs: Ray would wait for one for ever."""
+    """Raise InputError if one of the runs fits no node: Ray would wait forever for such a node."""
     kinds = ("CPU", "GPU", "memory")
     nodes = [[node["Resources"].get(kind, 0) for kind in kinds] for node in ray.nodes() if node["Alive"]]
-    for needed in sorted({_needs(run) for run in runs}, reverse=True):
+    for needed in sorted({_resources(run) for run in runs}, reverse=True):
         cpus, gpus, memory = needed
         fits = any(all(has >= wants for has, wants in zip(node, needed, strict=True)) for node in nodes)
         wanted = f"threads = {cpus}{' and a GPU' if gpus else ''}, and {memory / 1e9:.1f} GB of memory"
@@ -235,8 +238,8 @@ def _check_room(ray: Any, runs: Iterable[Run]) -> None:
 
 @contextmanager
 def _token(store: Store) -> Iterator[Path]:
-    """Make an empty file in the store, under a name that no other has: who sees it shares the folder."""
-    for old in store.runs.glob(".token.*"):  # a command that was killed has left it
+    """Create a file with a random name in the store inside the block: a worker that finds it shares the store."""
+    for old in store.runs.glob(".token.*"):  # left by killed commands
         with suppress(OSError):
             if time.time() - old.stat().st_mtime > EXPIRY:
                 old.unlink()
@@ -249,10 +252,10 @@ def _token(store: Store) -> Iterator[Path]:
 
 
 def _own_folder() -> Path:
-    """Return a worker's own results, where it does not see the store: the next attempt on its machine goes on there."""
+    """Return the folder for a worker without the store; the next attempt on its machine continues from it."""
     folder = Path(tempfile.gettempdir()) / f"gradskew-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
-    ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-    check(ours, f"{str(folder)!r} is not a folder of this user alone")
+    private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
+    check(private, f"{str(folder)!r} is not a folder of this user alone")
     return folder

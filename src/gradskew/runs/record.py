@@ -1,4 +1,4 @@
-"""A finished run: its spec, its metrics per round, and the text that they are on disk."""
+"""The record of a finished run, and its JSON text on disk."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Record:
-    """A finished run: the content of its spec, its metrics per round, the SHA-256 of its final parameters.
+    """A finished run: the content of its spec, the metrics of each round, the SHA-256 of the final parameters.
 
-    rounds: for each round its metrics by name, to be read only. class_counts: for each client the number of its images
-    of each class; None without the lens.
+    rounds: the metrics of each round by name, read-only. class_counts: the number of images of each class, for each
+    client; None without the lens.
     """
 
     spec: dict[str, Any]
@@ -41,18 +41,18 @@ class Record:
 
     @property
     def accuracies(self) -> list[float]:
-        """Test accuracy after each round in which the model was tested, in percent."""
+        """The test accuracy after each round with a test, in percent."""
         return self._values("accuracy")
 
     @property
     def accuracy(self) -> float:
-        """The mean over the last min(5, rounds) rounds, in percent."""
+        """The mean test accuracy over the last min(5, rounds) rounds, in percent."""
         last = self.accuracies[-LAST:]
         return sum(last) / len(last)
 
     @property
     def best_accuracy(self) -> float:
-        """The largest accuracy after a round, in percent."""
+        """The largest test accuracy after a round, in percent."""
         return max(self.accuracies)
 
     @property
@@ -64,7 +64,7 @@ class Record:
         return next((len(lens["classes"]) for lens in lenses if lens.get("classes")), None)
 
     def average(self, metric: str) -> float | None:
-        """Return the mean of a metric over the rounds in which it is a number; None without such a round."""
+        """Return the mean of a metric over the rounds in which it is a number; None if it is in no round."""
         values = self._values(metric)
         return sum(values) / len(values) if values else None
 
@@ -77,12 +77,15 @@ class Record:
         body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(map(plain, self.rounds))}
         if self.class_counts is not None:
             body["class_counts"] = self.class_counts
-        before, after = canonical(body)[:-1], canonical({"spec": self.spec})[1:]  # what is sorted before and after it
+        before, after = (
+            canonical(body)[:-1],
+            canonical({"spec": self.spec})[1:],
+        )  # "sha256" comes between them in sorted order
         return f'{before},"sha256":"{_sha256(f"{before},{after}")}",{after}\n'
 
     @classmethod
     def from_json(cls, text: str) -> Record:
-        """Return the record in a text; ValueError if it is damaged, or cannot be that of a run."""
+        """Return the record in the text of a record.json; ValueError if it is damaged or invalid."""
         try:
             body = json.loads(text)
             checksum = body.pop("sha256")

@@ -1,4 +1,4 @@
-"""From the strings that a user writes to runs: the options of `bench`, their defaults per data set, the TOML file."""
+"""Make runs from a user's options as strings: the options of `bench`, the defaults of a data set, the TOML file."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ..federation.run import Run
 from .sweeps import grid
 
 T = TypeVar("T")
-MOST = 1_000_000  # rounds, epochs or images in a batch: more is a slip of the keyboard
+MOST = 1_000_000  # largest number of rounds, epochs or images in a batch: more is a typing error
 
-# The options that are a field, with their defaults, and those that name objects. A data set's recipe counts over them.
+# The defaults of the options that are fields, and of those that name objects. The recipe of a data set overrides them.
 COMMON: Mapping[str, Any] = {
     **{field.name: field.default for field, known in options_of(Options, SGD) if known.help},
     "dataset": "digits",
@@ -40,7 +40,7 @@ COMMON: Mapping[str, Any] = {
 
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
-    """Return the settings in a TOML file, as the text that the command line takes."""
+    """Return the settings in a TOML file, as text for the command line. known: the allowed keys."""
     try:
         content = tomllib.loads(path.read_text())
     except OSError as error:
@@ -64,25 +64,25 @@ def _text(key: str, value: Any) -> str:
 
 
 def make_runs(given: Mapping[str, Any]) -> list[Run]:
-    """Return the grid of runs for these options; one that is missing or None has its default."""
+    """Return the grid of runs for these options; an option that is missing or None has its default."""
     chosen = {key: value for key, value in given.items() if value is not None}
     dataset, folder = str(chosen.get("dataset", COMMON["dataset"])), chosen.get("data")
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
     options = {**COMMON, "partition": source.partition, **source.recipe, **chosen}
-    sent, rules, seeds = make_methods(options)
+    methods, rules, seeds = make_methods(options)
     for key in ("rounds", "epochs", "batch"):
         check_number(key, options[key], at_least=1, at_most=MOST, whole=True)
-    dealt = _partition(options, source)
-    if isinstance(dealt, partition.ByWriter) and "clients" not in chosen:
-        held = options["root_examples"]
-        options["clients"] = dealt.writers(hold_out(source.load(), held)[0] if held else source.load())
+    split = _partition(options, source)
+    if isinstance(split, partition.ByWriter) and "clients" not in chosen:
+        count = options["root_examples"]
+        options["clients"] = split.writers(hold_out(source.load(), count)[0] if count else source.load())
     if options["sampled"] is not None and "sampled" not in chosen:
         options["sampled"] = min(options["sampled"], options["clients"])
     options["pictures"] = _pictures(options["pictures"])
     plain = {field.name: options[field.name] for field, known in options_of(Options) if known.help}
     base = Run(
         source=source,
-        partition=dealt,
+        partition=split,
         model=models.make(options["model"]),
         sgd=SGD(**{field.name: options[field.name] for field, _ in options_of(SGD)}),
         **plain,
@@ -94,16 +94,16 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         check_fits([base])
     with computing(base):
         models.initial(base.model, images.shape, images.num_classes, base.seed)
-    return grid(base, attacks=sent, aggregators=rules, seeds=seeds)
+    return grid(base, attacks=methods, aggregators=rules, seeds=seeds)
 
 
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
-    """Return the attacks, rules and seeds that the options name: none where one is None or missing, but the seed 0."""
+    """Return the attacks, rules and seeds of the options; for an option that is missing or None, none, and seed 0."""
     options = {"preset": COMMON["preset"], "seeds": COMMON["seeds"]}
     options |= {key: value for key, value in given.items() if value is not None}
     check_preset(options["preset"])
-    sent = _objects("attacks", options, attacks.make)
-    return sent, _objects("aggregators", options, aggregators.make), _seeds(str(options["seeds"]))
+    methods = _objects("attacks", options, attacks.make)
+    return methods, _objects("aggregators", options, aggregators.make), _seeds(str(options["seeds"]))
 
 
 def _objects(key: str, options: Mapping[str, Any], make: Callable[..., T]) -> list[T]:
@@ -126,7 +126,7 @@ def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Par
 
 
 def _pictures(text: str | None) -> tuple[int, ...] | None:
-    """Return the rounds, counted from 0, that a text such as `0,30` names; none for `none`, None for None."""
+    """Return the rounds in a text such as `0,30`, counted from 0; an empty tuple for `none`, None for None."""
     if text is None or text == "none":
         return None if text is None else ()
     parts = split_list(text, "pictures")
@@ -136,7 +136,7 @@ def _pictures(text: str | None) -> tuple[int, ...] | None:
 
 
 def _seeds(text: str) -> list[int]:
-    """Return the seeds that a text names: 0, 1, 2 for `3`; a list names them, such as `0,7`, or `7,` for one."""
+    """Return the seeds in a text: 0, 1, 2 for the count `3`; 0, 7 for the list `0,7`; 7 for the list `7,`."""
     parts = split_list(text.removesuffix(","), "seeds")
     wrong = InputError(f"seeds is a count, or a comma-separated list of whole numbers, not {text!r}")
     if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):

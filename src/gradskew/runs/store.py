@@ -29,35 +29,35 @@ from ..skew import Picture
 from .lock import locked
 from .record import Record
 
-LARGEST = 256 << 20  # bytes of a record that we are willing to read
+LARGEST = 256 << 20  # largest number of bytes of a record, which may be from an untrusted source
 LARGEST_CHECKPOINT = 16 << 30
 LARGEST_TIMING = 1 << 20
 RECORD, SECOND, CHECKPOINT = "record.json", "record.second.json", "checkpoint.safetensors"
 
 
 class Store:
-    """A folder of records: `<folder>/runs/<digest>/record.json`. It may be another person's.
+    """A folder of records, `<folder>/runs/<digest>/record.json`, which may come from another person.
 
-    Beside it, and never compared: `timing.json`, and with the lens `pictures.json`, which depends on scikit-learn too.
+    Beside each record lie `timing.json`, and with the lens `pictures.json`, which depends on scikit-learn's version;
+    these are never compared.
     """
 
     def __init__(self, folder: Path | str):
         self.runs = Path(folder) / "runs"
 
     def prepare(self) -> None:
-        """Make the folder; one clear error if nothing can be written there."""
+        """Make the folder; InputError if it is not writable."""
         try:
             make_folder(self.runs)
             with tempfile.TemporaryFile(dir=self.runs):
                 pass
         except OSError as error:
-            raise InputError(
-                f"cannot write to {str(self.runs)!r}: {error.strerror}; --out names another folder"
-            ) from None
+            message = f"cannot write to {str(self.runs)!r}: {error.strerror}; --out names another folder"
+            raise InputError(message) from None
         self._check()
 
     def load(self, digest: str) -> Record | None:
-        """The stored record, or None. A damaged one is set aside, so that it will be computed again."""
+        """Return the stored record, or None. A damaged record is renamed, so that the run is executed again."""
         path = self.runs / digest / RECORD
         try:
             record = Record.from_json(read(path, LARGEST).decode("ascii"))
@@ -71,7 +71,7 @@ class Store:
         return record
 
     def save(self, result: Result, seconds: float) -> Record:
-        """Store a finished run; returns the record that is stored. See `adopt`."""
+        """Store a finished run and return the stored record, which is the first one of this run: see `adopt`."""
         files = {"timing.json": json.dumps(_timing(result.run, seconds), indent=1) + "\n"}
         if result.pictures:
             files["pictures.json"] = canonical([picture.to_json() for picture in result.pictures]) + "\n"
@@ -79,15 +79,14 @@ class Store:
         return self._keep(result.run.digest, record, {**files, RECORD: record.to_json()})
 
     def files(self, digest: str) -> dict[str, str]:
-        """What is stored of a finished run, for `adopt` of another store; the record comes last."""
+        """Return the stored files of a finished run, text by name, for `adopt` of another store; the record is last."""
         paths = [self.runs / digest / name for name in ("timing.json", "pictures.json", RECORD)]
         return {path.name: path.read_text(encoding="utf-8") for path in paths if path.exists()}
 
     def adopt(self, digest: str, files: Mapping[str, str]) -> Record:
-        """Store the files of a finished run, of which the record is the last: it appears whole or not at all.
+        """Store the files of a finished run, the record last and atomically, and return the stored record.
 
-        The first record stays, should two processes have executed the run: they are equal, or a line says that they are
-        not. Returns the record that is stored.
+        If two processes have executed the run, the first record stays; a warning is printed if the records differ.
         """
         return self._keep(digest, Record.from_json(files[RECORD]), files)
 
@@ -98,7 +97,7 @@ class Store:
         make_folder(folder)
         first = self.load(digest)
         if first is None:
-            if self._written(folder, files):
+            if self._write_files(folder, files):
                 return record
             first = self.load(digest)
         if first is None:
@@ -109,28 +108,28 @@ class Store:
             warn(f"gradskew: {differ}: the first stays, the second is in {SECOND}")
         return first
 
-    def _written(self, folder: Path, files: Mapping[str, str]) -> bool:
-        """Write the files of a run; whether the record is ours, and not another's."""
+    def _write_files(self, folder: Path, files: Mapping[str, str]) -> bool:
+        """Write the files of a run; return False if another process has stored its record first."""
         try:
             for name, text in files.items():
                 path = folder / name
                 if name != RECORD and path.is_dir():
                     _set_aside(path, ValueError("it is a folder"))
                 written = write(path, text, first=name == RECORD)
-        except FileNotFoundError:  # whoever was first has tidied up
+        except FileNotFoundError:  # the other process has removed temporary files in `tidy`
             if not (folder / RECORD).exists():
                 raise
             return False
         return written
 
     def save_checkpoint(self, digest: str, snapshot: Snapshot) -> None:
-        """Store how far a run is, in place of what was stored before."""
+        """Store a snapshot of a run as its checkpoint, in place of the last one."""
         folder = self.runs / digest
         make_folder(folder)
         write(folder / CHECKPOINT, snapshot.to_bytes(digest))
 
     def load_checkpoint(self, digest: str) -> Snapshot | None:
-        """How far a run was, or None. A damaged checkpoint is set aside: the run starts anew."""
+        """Return the snapshot in a run's checkpoint; None without one. A damaged checkpoint is renamed."""
         path = self.runs / digest / CHECKPOINT
         try:
             return Snapshot.from_bytes(read(path, LARGEST_CHECKPOINT), digest)
@@ -141,42 +140,43 @@ class Store:
             return None
 
     def refuse_checkpoint(self, digest: str, error: ValueError) -> None:
-        """Set a checkpoint aside that turned out not to be of this run."""
+        """Rename a checkpoint that is not of this run."""
         _set_aside(self.runs / digest / CHECKPOINT, error)
 
     def tidy(self, digest: str) -> None:
-        """Remove the checkpoint of a finished run, and what processes that were killed have left half written."""
+        """Remove the checkpoint of a finished run, and temporary files of killed processes."""
         folder = self.runs / digest
         for path in (folder / CHECKPOINT, *folder.glob(".*")):
-            with suppress(OSError):  # what is no file stays
+            with suppress(OSError):  # a folder, for example
                 path.unlink()
 
     def locked(self, digest: str, *, wait: bool = False) -> AbstractContextManager[bool]:
-        """Lock a run, of all processes on this host that share the store: see `lock.locked`."""
+        """Lock a run against other processes on this host that share the store: see `lock.locked`."""
         return locked(self.runs, digest, wait=wait)
 
     def timing(self, digest: str) -> dict[str, Any]:
-        """Return what was noted on the execution of a run: seconds, memory, host; empty if that is lost."""
-        content = self._beside(digest, "timing.json", LARGEST_TIMING)
+        """Return the valid entries of a run's `timing.json`: seconds, memory, host; empty without the file."""
+        content = self._read_json(digest, "timing.json", LARGEST_TIMING)
         known = content if isinstance(content, dict) else {}
         return {key: known[key] for key, kind in TIMING.items() if key in known and kind(known[key])}
 
     def pictures(self, digest: str) -> list[Picture]:
-        """The rows of some of a run's rounds in the plane; empty if there are none, or they are damaged."""
+        """Return the embeddings of the rows of some rounds in the plane; empty if none are stored, or damaged."""
         try:
-            drawn = [Picture.from_json(entry) for entry in self._beside(digest, "pictures.json", LARGEST) or []]
+            drawn = [Picture.from_json(entry) for entry in self._read_json(digest, "pictures.json", LARGEST) or []]
         except (ValueError, TypeError):
             return []
         return drawn if len({(picture.round, picture.method) for picture in drawn}) == len(drawn) else []
 
-    def _beside(self, digest: str, name: str, most: int) -> Any:
+    def _read_json(self, digest: str, name: str, most: int) -> Any:
+        """Return the content of a JSON file of at most `most` bytes beside a record; None if it cannot be read."""
         try:
             return json.loads(read(self.runs / digest / name, most))
         except (FileNotFoundError, ValueError, RecursionError):
             return None
 
     def all(self) -> Iterator[Record]:
-        """Every sound record, in the order of their digests. A link is passed over, wherever it leads."""
+        """Yield all valid records in the order of their digests. Links are ignored."""
         self._check()
         for folder in sorted(self.runs.iterdir() if self.runs.is_dir() else []):
             if is_sha256(folder.name) and not folder.is_symlink():
@@ -189,12 +189,12 @@ class Store:
 
 
 def _set_aside(path: Path, error: ValueError) -> None:
-    """Rename a damaged file and say so, once; where that is impossible, it is passed over."""
+    """Rename a damaged file, or leave it if that fails, and warn."""
     kind = {RECORD: "record", CHECKPOINT: "checkpoint"}.get(path.name, "file")
     done = "set aside"
     try:
         aside = path.with_suffix(".damaged")
-        taken = path.is_dir() or aside.is_dir()  # a folder and a file do not replace each other
+        taken = path.is_dir() or aside.is_dir()  # a rename cannot replace a folder by a file, or a file by a folder
         path.replace(path.with_suffix(f".{secrets.token_hex(4)}.damaged") if taken else aside)
     except FileNotFoundError:
         pass  # another process was faster
@@ -220,7 +220,7 @@ def _timing(run: Run, seconds: float) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name where the system tells it, else its kind."""
+    """Return the name of the processor, or its architecture if the name is unknown."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""Grids of runs, and sweeps over them: what is stored already is not run again."""
+"""Grids of runs, and sweeps, which execute the runs of a grid that are not stored yet."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from .ray import Cluster, run_on_cluster
 from .record import Record
 from .store import Store
 
-FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a user may have of it
-MEASURED, MEASURED_SECONDS = 5, 1.0  # the most rounds of an estimate, and after how long it starts no other
+FULL = (errno.ENOSPC, errno.EDQUOT)  # the disk is full, or the user's quota
+MEASURED, MEASURED_SECONDS = 5, 1.0  # an estimate measures at most so many rounds, and starts none after so long
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is, in runs and rounds: those that were stored already do not count."""
+    """The progress of a sweep in runs and rounds, without those that were stored already."""
 
     done: int
     runs: int
@@ -43,7 +43,7 @@ class Progress:
 
 
 class FailedRuns(InputError):
-    """Runs failed, each from its error; the message is on the first."""
+    """Some runs failed. failures: these runs, each with its error; the message is that of the first."""
 
     def __init__(self, failures: Sequence[tuple[Run, Exception]]):
         self.failures = list(failures)
@@ -51,7 +51,7 @@ class FailedRuns(InputError):
 
     @staticmethod
     def describe(failures: Sequence[tuple[Run, Exception]]) -> str:
-        """Describe some of them: the first, and how many more failed."""
+        """Return a description of the first failure, with the number of the others, as text."""
         run, error = failures[0]
         kind = "" if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: "
         others = len(failures) - 1
@@ -66,7 +66,7 @@ OnProgress = Callable[[Progress], None]
 def grid(
     base: Run, *, attacks: Iterable[Attack], aggregators: Iterable[Aggregator], seeds: Iterable[int] = (0,)
 ) -> list[Run]:
-    """Return the product of attacks, rules and seeds, all else as in `base`."""
+    """Return a run for each combination of attack, rule and seed, equal to `base` in all else."""
     rules, numbers = list(aggregators), [operator.index(seed) for seed in seeds]
     return [
         replace(base, attack=attack, aggregator=rule, seed=seed)
@@ -84,12 +84,12 @@ def sweep(
     on_begin: OnBegin = lambda runs_left: None,
     on_progress: OnProgress = lambda progress: None,
 ) -> list[Record]:
-    """Execute all runs that `out` does not hold yet; returns the records of all, in order.
+    """Execute all runs that are not stored in `out`, and return the records of all runs, in order.
 
-    workers: processes, or a Ray cluster. One computes in this process; more start others, so a script needs the usual
-    `if __name__ == "__main__"`. `on_begin` is given the runs that are left, once; `on_progress` how far the sweep is,
-    after each round or several times a second. One sweep at a time: in a second thread of the process it waits until
-    the first has ended. Raises FailedRuns, from the first error, if runs fail, after all others have finished.
+    workers: a number of processes, or a Ray cluster. 1 computes in this process; more start other processes, so a
+    script needs `if __name__ == "__main__"`. on_begin: is called once, with the runs that are not stored. on_progress:
+    is called after each round or several times a second. A sweep in a second thread waits until the first has ended.
+    Raises FailedRuns, from the first error, if runs fail, after all others have finished.
     """
     if not isinstance(workers, Cluster):
         check_number("workers", workers, at_least=1, whole=True)
@@ -104,32 +104,34 @@ def _sweep(
     runs: Sequence[Run], store: Store, workers: int | Cluster, on_begin: OnBegin, on_progress: OnProgress
 ) -> list[Record]:
     store.prepare()
-    unique = {run.digest: run for run in runs}  # one spec may be written in several ways
+    unique = {run.digest: run for run in runs}  # runs with different texts may have the same digest
     records = {record.digest: record for record in stored(list(unique.values()), store)}
     left = [run for digest, run in unique.items() if digest not in records]
     for digest in records:
-        store.tidy(digest)  # after a process that was killed when it had stored the run
+        store.tidy(digest)  # a process that was killed may have left a checkpoint beside the record
     if isinstance(workers, Cluster):
         if left:
             workers.check()
     else:
-        workers = max(1, min(workers, len(unique)))  # the last of many runs shall not end this process either
+        workers = max(
+            1, min(workers, len(unique))
+        )  # not len(left): a last run that is killed must not end this process
         check_fits(left, min(workers, max(1, len(left))))
     on_begin(left)
     done = rounds = 0
-    elsewhere: list[Run] = []  # stored by other processes in the meantime
+    elsewhere: list[Run] = []  # stored by other processes since the sweep began
     failures: dict[str, Exception] = {}
 
     def on_rounds(count: int) -> None:
         nonlocal rounds
         rounds = count
-        mine = sum(run.rounds for run in left) - sum(run.rounds for run in elsewhere)
-        on_progress(Progress(done, len(left) - len(elsewhere), rounds, mine))
+        total = sum(run.rounds for run in left) - sum(run.rounds for run in elsewhere)
+        on_progress(Progress(done, len(left) - len(elsewhere), rounds, total))
 
     on_rounds(0)
     with closing(_execute_all(left, store, workers, on_rounds)) as outcomes:
         for run, outcome in outcomes:
-            if isinstance(outcome, OSError) and outcome.errno in FULL:  # the others would be computed for nothing
+            if isinstance(outcome, OSError) and outcome.errno in FULL:  # the other runs could not be stored either
                 raise InputError(f"{outcome}; make room: the same command goes on from the stored runs") from outcome
             if isinstance(outcome, Exception):
                 failures[run.digest] = outcome
@@ -138,7 +140,7 @@ def _sweep(
             else:
                 done += 1
             on_rounds(rounds)
-    if failures:  # in the order of the runs, whichever ended first
+    if failures:  # in the order of the runs, not of their ends
         failed = [(run, failures[run.digest]) for run in left if run.digest in failures]
         raise FailedRuns(failed) from failed[0][1]
     records |= {record.digest: record for record in stored(left, store)}
@@ -150,9 +152,9 @@ def _sweep(
 def _execute_all(
     runs: Sequence[Run], store: Store, workers: int | Cluster, on_rounds: Callable[[int], None]
 ) -> Outcomes:
-    """Execute runs here, in processes or on a cluster; gives each when it has ended, with what became of it.
+    """Execute runs in this process, in workers or on a cluster; yield each with its outcome when it has ended.
 
-    `on_rounds` is given the number of rounds that are done, of all runs.
+    on_rounds: is called with the number of finished rounds of all runs.
     """
     if isinstance(workers, Cluster):
         return run_on_cluster(runs, store, workers, on_rounds)
@@ -169,7 +171,7 @@ def _run_here(runs: Sequence[Run], store: Store, on_rounds: Callable[[int], None
         rounds += 1
         on_rounds(rounds)
 
-    waiting = deque((run, False) for run in runs)  # each with whether to wait for another process that executes it
+    waiting = deque((run, False) for run in runs)  # (run, whether to wait for another process that executes it)
     while waiting:
         run, wait = waiting.popleft()
         outcome: Status | Exception
@@ -184,20 +186,20 @@ def _run_here(runs: Sequence[Run], store: Store, on_rounds: Callable[[int], None
 
 
 def stored(runs: Sequence[Run], out: Store | Path | str) -> list[Record]:
-    """Return the records of those of the runs that `out` holds, in order."""
+    """Return the records of the runs that are stored in `out`, in order."""
     store = out if isinstance(out, Store) else Store(out)
     return [record for run in runs if (record := store.load(run.digest)) is not None]
 
 
 def estimated_seconds(runs: Sequence[Run], workers: int = 1) -> float:
-    """Estimate how long the runs will take, by measuring rounds of three of them now: the first, a middle, the last."""
+    """Return an estimate of the seconds that the runs take, from rounds of the first, a middle and the last run."""
     sample = {run.digest: run for run in (runs[0], runs[len(runs) // 2], runs[-1])}.values()
     each = fmean(seconds_of_a_round(run) for run in sample)
     return each * sum(run.rounds for run in runs) * math.ceil(len(runs) / workers) / len(runs)
 
 
 def seconds_of_a_round(run: Run) -> float:
-    """Return the median seconds of a few rounds, without the first, which warms up; none starts after a second."""
+    """Return the median seconds of a round, from a few rounds after the first, which is slower."""
     with computing(run):
         federation = Federation(run)
         times: list[float] = []

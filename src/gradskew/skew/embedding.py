@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..attacks.base import check_both
+from ..attacks.base import check_inputs
 from ..core.errors import InputError, check, check_choice, check_number
 from ..core.numerics import fixed_threads
 from ..core.rows import Rows, check_rows
@@ -134,7 +134,7 @@ def embed(honest: Tensor, forged: Tensor | None = None, *, neighbours: int = NEI
     check_rows("honest", honest)
     updates = honest
     if forged is not None:
-        check_both(honest, forged, None)
+        check_inputs(honest, forged, None)
         updates = torch.cat([honest, forged])
     h = len(honest)
     unit = torch.eye(len(updates), dtype=torch.float64)

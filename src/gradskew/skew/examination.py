@@ -1,4 +1,4 @@
-"""A matrix of a user's own updates: its skew, and what attacks would do to rules on it. Nothing is trained."""
+"""Examine a matrix of a user's own updates: its skew, and the effect of attacks on rules. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ from .references import MEASURES
 
 @dataclass(frozen=True)
 class Trial:
-    """What one rule made of the rows under one attack, with one seed for what either draws.
+    """The result of one rule under one attack, with one seed for the draws of both.
 
-    rows, byzantine: in the matrix that the rule was given; f: what it was told. shut_out: indices of honest rows among
-    the honest. The other numbers are those of a record: see `gradskew.skew.look`.
+    rows, byzantine: the numbers of all rows and of Byzantine rows of the rule's matrix. f: the f that the rule was
+    called with. shut_out: indices among the honest rows. The other numbers are those of a record: see
+    `gradskew.skew.look`.
     """
 
     attack: str
@@ -46,11 +47,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Examination:
-    """All that was found on a matrix of updates.
+    """The result of `examine` on a matrix of updates.
 
-    rows: how many there were; left_out: the indices of those with a non-finite entry. f: Byzantine rows; replace:
-    whether they are the first of the rows, or come in front of all. skew: of the honest rows. pictures: of them, for
-    each attack and method.
+    rows, columns: of the matrix as given. left_out: the indices of the rows with a non-finite entry. f: the number of
+    Byzantine rows. replace: whether these replace the first rows, or are added in front. skew: of the honest rows.
+    pictures: the embeddings of all rows, each with the name of its attack.
     """
 
     rows: int
@@ -63,7 +64,7 @@ class Examination:
     pictures: Sequence[tuple[str, Picture]]
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object, with the 95 % interval of each number that has one, but without pictures."""
+        """Return a JSON object with the 95 % interval of each measure that has one, and without pictures."""
         estimates = {measure.key: self.skew.estimate(measure.key) for measure in MEASURES}
         numbers = {key: None if made is None else asdict(made) for key, made in estimates.items()}
         matrix = {"rows": self.rows, "columns": self.columns, "left_out": list(self.left_out)}
@@ -84,12 +85,13 @@ def examine(
     replace: bool = False,
     seeds: Sequence[int] = (0,),
 ) -> Examination:
-    """The skew of rows (n, d), float32 or float64, and what each attack would do to each rule on them.
+    """Return the skew of rows (n, d), float32 or float64, and the effect of each attack on each rule.
 
-    f: how many rows are Byzantine; floor(n / 5) if nothing is said. replace: the first f rows are the attacker's own,
-    to be replaced by what it sends; else all rows are honest, and f forged ones come in front. Rows with a non-finite
-    entry are left out, as a server would. Each rule is also tried without an attack. A rule is told f, or as much of it
-    as it tolerates. Raises InputError for an attack that needs training (labelflip), or rows of its own.
+    f: the number of Byzantine rows; None means floor(n / 5). replace: the first f rows are the attacker's own, and
+    forged rows replace them; else all rows are honest, and f forged rows are added in front. Rows with a non-finite
+    entry are left out, as a server would. Each rule also runs without an attack. A rule is called with f, or with the
+    largest f that it tolerates. Raises InputError for an attack that acts in training (labelflip), and without replace
+    for an attack that needs rows of its own.
     """
     good = isinstance(rows, Tensor) and rows.ndim == 2 and rows.dtype in (torch.float32, torch.float64)
     check(good, "rows must be a matrix (n, d) of float32 or float64")
@@ -101,17 +103,17 @@ def examine(
     check_rows("rows", rows)
     n = len(rows)
     f = n // 5 if f is None else f
-    sent = [attack for attack in attacks if attack.key != NoAttack.key]
-    check_number("f", f, at_least=0, at_most=n if sent and not replace else n - 1, whole=True)
-    for attack in sent:
+    forging = [attack for attack in attacks if attack.key != NoAttack.key]
+    check_number("f", f, at_least=0, at_most=n if forging and not replace else n - 1, whole=True)
+    for attack in forging:
         check(not attack.relabels(), f"{attack.name} needs training, which a matrix has not: see `gradskew bench`")
         own = replace or attack.needs != "own"
         check(own, f"{attack.name} changes the attacker's own rows: with replace the first f rows are these")
     honest = rows[f:] if replace else rows
-    skew = measure(honest, f, n=n if replace or not sent else n + f)
+    skew = measure(honest, f, n=n if replace or not forging else n + f)
     trials: list[Trial] = []
-    drawn: list[tuple[str, Picture]] = []
-    for attack in [NoAttack(), *(sent if f else ())]:
+    embeddings: list[tuple[str, Picture]] = []
+    for attack in [NoAttack(), *(forging if f else ())]:
         for seed in seeds:
             updates, others = _forged(attack, rows, f, replace, seed)
             results = [_trial(attack.name, rule, updates, others, f, seed) for rule in rules]
@@ -119,16 +121,16 @@ def examine(
             if seed == seeds[0]:
                 aggregate = results[0][1] if results else None
                 shown = pictures(0, updates, updates.n - others.n, skew.members, aggregate)
-                drawn += [(attack.name, picture) for picture in shown]
-    return Examination(total, rows.shape[1], left_out, f, replace, skew, trials, drawn)
+                embeddings += [(attack.name, picture) for picture in shown]
+    return Examination(total, rows.shape[1], left_out, f, replace, skew, trials, embeddings)
 
 
 def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows that the server gets, Byzantine ones first, and the honest ones among them."""
+    """Return all rows that the server receives, Byzantine ones first, and the honest rows."""
     honest = Rows(rows[f:] if replace else rows)
     if attack.key == NoAttack.key:
         return Rows(rows), honest
-    own = rows[:f] if replace else rows[:1].expand(f, -1)  # not read: `examine` has checked that
+    own = rows[:f] if replace else rows[:1].expand(f, -1)  # without replace no attack reads them: see `examine`
     attack = copy.deepcopy(attack)
     attack.reset()
     attack.begin(seed)
@@ -139,27 +141,27 @@ def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> t
 
 
 def _trial(attack: str, rule: Aggregator, rows: Rows, honest: Rows, f: int, seed: int) -> tuple[Trial, Tensor | None]:
-    """Return what the rule makes of the rows, and its aggregate."""
-    n, byzantine, told = rows.n, rows.n - honest.n, min(f, rule.max_f(rows.n))
-    outcome = rule.explain(rows, told, generator=generator(seed, "rule", 0))
+    """Return the trial of a rule on the rows, and its aggregate (d,), or None if that is not finite."""
+    n, byzantine, rule_f = rows.n, rows.n - honest.n, min(f, rule.max_f(rows.n))
+    outcome = rule.explain(rows, rule_f, generator=generator(seed, "rule", 0))
     mean = honest.combine(torch.full((honest.n,), 1 / honest.n, dtype=torch.float64))
     good = bool(outcome.value.isfinite().all())
     distance = float(torch.linalg.vector_norm(outcome.value.double() - mean.double())) if good else None
-    bound = rule.kappa_bound(n, told) if told == byzantine else None
-    _, seen = look(rows, honest, range(n), outcome, distance=distance, bound=bound)
-    shut_out = None if seen["shut_out"] is None else [i - byzantine for i in seen["shut_out"]]
+    bound = rule.kappa_bound(n, rule_f) if rule_f == byzantine else None
+    _, measures = look(rows, honest, range(n), outcome, distance=distance, bound=bound)
+    shut_out = None if measures["shut_out"] is None else [i - byzantine for i in measures["shut_out"]]
     trial = Trial(
         attack=attack,
         aggregator=rule.name,
         seed=seed,
         rows=n,
         byzantine=byzantine,
-        f=told,
-        kappa=seen["kappa"],
-        kappa_bound=seen["kappa_bound"],
+        f=rule_f,
+        kappa=measures["kappa"],
+        kappa_bound=measures["kappa_bound"],
         distance=distance,
         byzantine_share=outcome.share(byzantine) if byzantine else None,
-        selected=seen["selected"],
+        selected=measures["selected"],
         shut_out=shut_out,
     )
     return trial, outcome.value if good else None

@@ -1,4 +1,4 @@
-"""What is measured in every round of a run: the skew of the honest rows, and what the rule made of all of them."""
+"""The measures of each round of a run: the skew of the honest rows, the rule's kappa and the rows that it selects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..aggregators import Outcome
 from ..core.rows import Rows
 from .measures import Skew, digits, kappa, skew_of
 
-EVEN = 0.5  # of an even share of the weight: a row with less is shut out
+EVEN = 0.5  # a row with less than this part of an even share of the weight is shut out
 
 
 def look(
@@ -25,12 +25,12 @@ def look(
     distance: float | None,
     bound: float | None,
 ) -> tuple[Skew, dict[str, Any]]:
-    """Return the skew of the honest rows, and a JSON object with all that a record keeps of a round.
+    """Return the skew of the honest rows, and a JSON object with the measures of a round for the record.
 
-    rows: all that the rule was given, Byzantine ones first. honest: the others, at least one. What the rule computed on
-    `rows`, or the attack on `honest`, is not computed again. clients: the ids of all rows. distance: of the aggregate
-    from the honest mean, if there is one. bound: the rule's theoretical kappa. Without a Byzantine row, f is
-    floor(n / 5).
+    rows: the n rows that the rule aggregated, Byzantine ones first. honest: the honest rows, at least one. Distances
+    that the rule computed on `rows`, or the attack on `honest`, are reused. clients: the ids of all rows. outcome: of
+    the rule. distance: of the aggregate from the honest mean; None if the aggregate is not finite. bound: the rule's
+    theoretical kappa. Without a Byzantine row, the skew is measured for f = floor(n / 5).
     """
     byzantine = rows.n - honest.n
     source, first = (rows, byzantine) if rows.has_gram else (honest, 0)
@@ -39,25 +39,26 @@ def look(
     selected, shut_out = selection(outcome.weights, byzantine)
     return skew, {
         **skew.to_json(),
-        "kappa": _kept(kappa(distance, skew.spread)),
-        "kappa_bound": _kept(bound),
-        "selected": _kept(selected),
+        "kappa": _to_json(kappa(distance, skew.spread)),
+        "kappa_bound": _to_json(bound),
+        "selected": _to_json(selected),
         "shut_out": None if shut_out is None else [clients[byzantine + i] for i in shut_out],
     }
 
 
-def _kept(value: float | None) -> float | str | None:
-    """A number as a record keeps it: JSON has no word for infinity."""
+def _to_json(value: float | None) -> float | str | None:
+    """Return a number rounded for a record; infinity as text, which JSON lacks; None for None and NaN."""
     if value is None or math.isnan(value):
         return None
     return digits(value) if math.isfinite(value) else str(value)
 
 
 def selection(weights: Tensor | None, byzantine: int) -> tuple[float | None, list[int] | None]:
-    """Which rows got at least half of an even share of the absolute weight, 1 / (2 n).
+    """Return the share of the Byzantine rows that a rule selects, and the indices of the honest rows that it does not.
 
-    Returns the part of the Byzantine rows, which come first, that did, None without one; and the indices of the honest
-    rows that did not, counted from the first honest one. Both are None for a rule that weighs no rows.
+    A row is selected with at least half of an even share of the absolute weight, 1 / (2 n). weights: (n,), Byzantine
+    rows first. The share is None without Byzantine rows; the indices count from the first honest row. Both are None for
+    a rule without row weights.
     """
     if weights is None:
         return None, None
