@@ -1,14 +1,19 @@
 """`gradskew audit`: the numbers by hand, what the command prints and writes, and what it does with bad rules."""
 
 import json
+import pickle
 
 import pytest
+import torch
 from made_records import made, record
 
+from gradskew.aggregators import make as make_rule
+from gradskew.attacks import make as make_attack
 from gradskew.audit import BAD, GOOD, Finding, Inspection
 from gradskew.audit.standing import Audit
 from gradskew.cli import main
 from gradskew.cli.publishing import report_html
+from gradskew.core.errors import MethodError
 from gradskew.report.lens import Lens
 from gradskew.report.table import Table, federations
 from gradskew.runs.store import Store
@@ -70,7 +75,7 @@ def test_the_rules_by_hand() -> None:
 
 
 def test_the_attacks_by_hand_are_judged_by_our_rules() -> None:
-    lie, own = AUDIT.offences
+    lie, own = AUDIT.attack_standings
     assert (lie.attack, lie.average_damage, lie.damage, lie.rule) == ("lie", 32, 60, "mean")
     assert (own.attack, own.average_damage, own.damage, own.rule) == ("own:attack", 6, 10, "mean")
     assert own.audited
@@ -80,17 +85,17 @@ def test_the_attacks_by_hand_are_judged_by_our_rules() -> None:
 def test_the_verdict() -> None:
     assert AUDIT.verdict == [
         "own:rule keeps 62.0 % under own:attack, 28.0 points below its own 90.0 % without an attack; over all attacks "
-        "it loses 24.0 points on average. By the worst case it takes place 2 of 2; the best of ours is median with "
+        "it loses 24.0 points on average. By its worst case it ranks 2 of 2; the best built-in rule is median with "
         "76.0 %. The plain mean keeps 32.0 %.",
-        "own:attack costs our rules 6.0 points on average, mean most (10.0). It takes place 2 of 2 attacks; the worst "
-        "of ours is lie with 32.0 points.",
+        "own:attack costs the built-in rules 6.0 points on average, mean most (10.0). It ranks 2 of 2 attacks; the "
+        "most harmful built-in attack is lie with 32.0 points.",
     ]
 
 
 def test_a_tie_is_one_place() -> None:
     pairs = [("none", 90.0), ("lie", 70.0)]
     table = Table([record(attack, rule, value) for attack, value in pairs for rule in ("median", "own:rule")])
-    assert "takes place 1 of 2" in Audit(table, INSPECTED).verdict[0]
+    assert "ranks 1 of 2" in Audit(table, INSPECTED).verdict[0]
 
 
 @pytest.fixture
@@ -148,25 +153,25 @@ def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
     assert code == 2
     lines = [line for line in err.splitlines() if line.startswith("gradskew: ")]
     assert lines == [
-        "gradskew: the rule foreign:exits is not played: It ends the process that calls it (exit status 3).",
-        "gradskew: the rule foreign:wrong_shape is not played: foreign:wrong_shape must return the aggregate (d,): it "
+        "gradskew: the rule foreign:exits is not run: It ends the process that calls it (exit status 3).",
+        "gradskew: the rule foreign:wrong_shape is not run: foreign:wrong_shape must return the aggregate (d,): it "
         "must have the shape (64,), not (8,)",
-        "gradskew: the rule missing_module:rule is not played: cannot import the rule 'missing_module:rule' "
+        "gradskew: the rule missing_module:rule is not run: cannot import the rule 'missing_module:rule' "
         "(package.module:function): ModuleNotFoundError: No module named 'missing_module'",
-        "gradskew: the rule foreign:raises is not played: foreign:raises raised RuntimeError: not today",
+        "gradskew: the rule foreign:raises is not run: foreign:raises raised RuntimeError: not today",
         next(line for line in lines if "unknown aggregator 'unknown'" in line),
     ]
     assert "foreign:mean keeps" in out
     assert json.loads((tmp_path / "audit.json").read_text())["findings"].keys() >= set(bad.split(","))
 
 
-def test_what_fails_in_play_is_a_line_each_on_the_screen_and_said_in_the_files(call, tmp_path) -> None:
+def test_failed_runs_are_a_line_each_on_the_screen_and_in_the_files(call, tmp_path) -> None:
     code, out, err = call("--rule", "foreign:narrow,foreign:narrow_too,foreign:mean")
     assert code == 2
     lines = [line for line in err.splitlines() if line.startswith("gradskew: ")]
     assert lines == [
-        f"gradskew: the rule {rule} failed in play: none against {rule}, seed 0: {rule} raised MemoryError: too wide "
-        "(and 1 more run)."
+        f"gradskew: the rule {rule} failed in its runs: none against {rule}, seed 0: {rule} raised MemoryError: too "
+        "wide (and 1 more run)."
         for rule in ("foreign:narrow", "foreign:narrow_too")
     ]
     written = json.loads((tmp_path / "audit.json").read_text())
@@ -181,18 +186,25 @@ def test_what_fails_in_play_is_a_line_each_on_the_screen_and_said_in_the_files(c
     assert ", 4 failed, 0 stored already." in out
 
 
+def test_an_error_in_a_worker_keeps_the_kind_of_method_that_raised_it() -> None:
+    for kind, call in (("rule", make_rule("median")), ("attack", make_attack("lie"))):
+        with pytest.raises(MethodError) as caught:
+            call(torch.ones(2), torch.ones(2))  # no matrix
+        assert pickle.loads(pickle.dumps(caught.value)).kind == kind
+
+
 def test_a_failure_is_held_against_who_raised_it(call) -> None:
     code, _, err = call("--rule", "foreign:narrow", "--attack", "foreign:mirrored")
     assert code == 2
-    assert "the rule foreign:narrow failed in play" in err
+    assert "the rule foreign:narrow failed in its runs" in err
     assert "foreign:mirrored failed" not in err
 
 
 def test_a_rule_of_which_runs_failed_has_no_place() -> None:
-    failed = Inspection("rule", "own:rule", [*FINDINGS, Finding("play", BAD, "x against own:rule: y.")])
+    failed = Inspection("rule", "own:rule", [*FINDINGS, Finding("run", BAD, "x against own:rule: y.")])
     said = Audit(TABLE, {"own:rule": failed}).verdict
     assert said == ["own:rule is not ranked: runs of it failed. x against own:rule: y."]
-    failed = Inspection("attack", "own:attack", [Finding("play", BAD, "own:attack against mean: y.")])
+    failed = Inspection("attack", "own:attack", [Finding("run", BAD, "own:attack against mean: y.")])
     (_, said) = Audit(TABLE, {**INSPECTED, "own:attack": failed}).verdict
     assert said == "own:attack is not ranked: runs of it failed. own:attack against mean: y."
 
@@ -200,7 +212,7 @@ def test_a_rule_of_which_runs_failed_has_no_place() -> None:
 def test_a_rule_that_never_moved_a_model_has_no_place(call) -> None:
     code, out, _ = call("--rule", "foreign:nan_if_wide")
     assert code == 0
-    assert "foreign:nan_if_wide is not ranked: in no round did it give a finite aggregate" in out
+    assert "foreign:nan_if_wide is not ranked: it gave a finite aggregate in no round" in out
     assert "foreign:nan_if_wide keeps" not in out
     assert "foreign:nan_if_wide never moved the model" in out
 
@@ -208,7 +220,7 @@ def test_a_rule_that_never_moved_a_model_has_no_place(call) -> None:
 def test_who_never_moved_a_model_is_nobodys_rival() -> None:
     still = [record(attack, "rfa", 95.0, stepped=False) for attack in ("none", "lie", "own:attack")]
     (own, _) = Audit(Table([*TABLE.records, *still]), INSPECTED).verdict
-    assert "place 2 of 2; the best of ours is median" in own
+    assert "ranks 2 of 2; the best built-in rule is median" in own
 
 
 def test_the_mean_is_the_measure_of_costs(call, tmp_path) -> None:
@@ -223,9 +235,9 @@ def test_the_mean_is_the_measure_of_costs(call, tmp_path) -> None:
         ([], "name what to audit: --rule package.module:name, or --attack package.module:name"),
         (["--rule", "foreign:mean", "--against", "medan"], "unknown aggregator 'medan'; did you mean 'median'?"),
         (["--rule", "foreign:mean", "--limit", "0"], "limit must be above 0"),
-        (["--rule", "foreign:mean", "--under", "none"], "at least one attack is wanted beside none"),
+        (["--rule", "foreign:mean", "--under", "none"], "give at least one attack other than none"),
         (["--rule", "foreign:mean,"], "empty entry in rule"),
-        (["--rule", "missing_module:rule"], "the rule missing_module:rule is not played: cannot import"),
+        (["--rule", "missing_module:rule"], "the rule missing_module:rule is not run: cannot import"),
         (["--rule", "foreign:mean", "--byzantine", "9"], "leaves none of 8 clients honest"),
     ],
 )
@@ -250,7 +262,7 @@ def test_the_list_says_what_packages_register(capsys, tmp_path, monkeypatch) -> 
     assert not caught.value.code
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "plain The plain mean, in float32 [foreign:mean]" in lines
-    assert "median not used: ours has this name too [foreign:median]" in lines
+    assert "median not used: a built-in has this name [foreign:median]" in lines
     assert any(line.startswith("lost broken: cannot import the aggregator 'foreign:lost'") for line in lines)
 
 

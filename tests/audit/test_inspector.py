@@ -3,7 +3,7 @@
 import pytest
 
 from gradskew import aggregators, attacks
-from gradskew.audit import BAD, GOOD, ODD, Task, inspect, tasks_of
+from gradskew.audit import BAD, GOOD, ODD, Task, inspect, list_tasks
 from gradskew.audit.attack_checks import CHECKS as ATTACK_CHECKS
 from gradskew.audit.attack_checks import AttackSubject
 from gradskew.audit.rule_checks import CHECKS as RULE_CHECKS
@@ -66,10 +66,10 @@ def test_an_f_of_its_own(name: str, f: int, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("foreign:mean", "It is given torch tensors, and is not told f. 12 rows of 64 give (64,)."),
-        ("foreign:median(arrays=numpy)", "It is given NumPy arrays, and is not told f. 12 rows of 64 give (64,)."),
-        ("foreign:trimmed", "It is given torch tensors and f. 12 rows of 64 give (64,)."),
-        ("foreign:by_place", "It is given torch tensors and f. 12 rows of 64 give (64,)."),
+        ("foreign:mean", "It gets torch tensors, but not f. 12 rows of 64 give (64,)."),
+        ("foreign:median(arrays=numpy)", "It gets NumPy arrays, but not f. 12 rows of 64 give (64,)."),
+        ("foreign:trimmed", "It gets torch tensors and f. 12 rows of 64 give (64,)."),
+        ("foreign:by_place", "It gets torch tensors and f. 12 rows of 64 give (64,)."),
         ("median", "12 rows of 64 give (64,)."),
     ],
 )
@@ -99,9 +99,9 @@ def test_an_attack_of_nan() -> None:
 def test_what_ends_its_process_is_a_finding_and_the_rest_goes_on() -> None:
     names = ["foreign:exits", "foreign:crashes", "missing_module:rule", "foreign:wrong_shape", "foreign:raises"]
     names += ["foreign:nan", "foreign:quits", "foreign:mean"]
-    tasks = [task for name in names for task in tasks_of("rule", name)] + [Task("rule", "median", "cost")]
-    heard = []
-    found = inspect(tasks, n=12, f=3, limit=60, tell=heard.append)
+    tasks = [task for name in names for task in list_tasks("rule", name)] + [Task("rule", "median", "cost")]
+    checked = []
+    found = inspect(tasks, n=12, f=3, limit=60, on_check=checked.append)
     first = {name: found["rule", name].failure for name in names}
     assert {name: failure and failure.sentence for name, failure in first.items()} == {
         "foreign:exits": "It ends the process that calls it (exit status 3).",
@@ -120,11 +120,11 @@ def test_what_ends_its_process_is_a_finding_and_the_rest_goes_on() -> None:
     cost = found["rule", "median"].cost
     assert cost is not None
     assert cost > 0
-    assert heard[-1] == Task("rule", "median", "cost")
+    assert checked[-1] == Task("rule", "median", "cost")
 
 
 def test_what_hangs_is_a_finding_and_the_rest_goes_on() -> None:
-    tasks = [*tasks_of("rule", "foreign:sleeps"), Task("rule", "median", "cost")]
+    tasks = [*list_tasks("rule", "foreign:sleeps"), Task("rule", "median", "cost")]
     found = inspect(tasks, n=12, f=3, limit=1)
     assert found["rule", "foreign:sleeps"].failure.sentence == "No answer within 1 s."
     assert len(found["rule", "foreign:sleeps"].findings) == 1

@@ -86,7 +86,7 @@ def test_results_that_cannot_be_written_stop_everything():
     ],
 )
 def test_a_broken_package_is_installed_again(fake, monkeypatch, capsys, code, error):
-    monkeypatch.setattr(doctor, "PATIENCE", 1)
+    monkeypatch.setattr(doctor, "IMPORT_LIMIT", 1)
     fake("fakepackage", code)
     fact = package("fakepackage")
     again = f"{error}: {sys.executable} -m pip install --force-reinstall fakepackage"

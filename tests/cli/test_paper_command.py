@@ -92,10 +92,10 @@ def test_a_figure_is_made_from_the_stored_pictures(tmp_path: Path, capsys: pytes
     [
         (["table9"], "unknown experiment 'table9'; did you mean 'table"),
         (["table1", "--scale", "huge"], "scale must be one of small, paper, not 'huge'"),
-        (["table1", "--dataset", "digits", "--scale", "paper"], "the paper has no digits"),
+        (["table1", "--dataset", "digits", "--scale", "paper"], "digits is not in the paper"),
         (["figure1", "--dataset", "digits", "--attacks", "lie,ipm"], "figure1 shows one attack and one rule: see"),
         (["figure1", "--dataset", "digits", "--aggregators", "mean,rfa"], "figure1 shows one attack and one rule: see"),
-        (["figure2", "--dataset", "digits", "--no-lens"], "figure2 shows rounds that its seed draws: --pictures and"),
+        (["figure2", "--dataset", "digits", "--no-lens"], "figure2 draws its rounds from the seed: --pictures and"),
         (["table1", "--dataset", "cifar10", "--data", "nowhere"], "nowhere"),
         (["table1", "--dataset", "digits", "--data", "nowhere"], "the digits are embedded"),
         (["table1", "--dataset", "digits", "--rounds", "0"], "rounds must be at least 1"),
@@ -122,7 +122,7 @@ def test_ctrl_c_says_how_to_go_on(
 
     monkeypatch.setattr(Federation, "round", interrupted)
     assert call(tmp_path, *command, *DIGITS) == 130
-    assert capsys.readouterr().err.endswith("the same command goes on from there.\n")
+    assert capsys.readouterr().err.endswith("the same command resumes from there.\n")
 
 
 @pytest.mark.parametrize("rules", ["median,rfa", "rfa,median"])

@@ -107,14 +107,16 @@ def test_of_two_different_records_of_one_run_the_first_counts_and_a_line_says_so
     outcome = call("report", tmp_path / "out", tmp_path / "other", "--out", tmp_path / "both")
     assert outcome.code == 0
     (line,) = outcome.err.splitlines()
-    assert line.startswith(f"gradskew: {digest[:12]} in {tmp_path / 'other'} differs from the same run in a folder")
+    assert line.startswith(
+        f"gradskew: {digest[:12]} in {tmp_path / 'other'} differs from the same run in an earlier folder"
+    )
     assert record.params_sha256 in (tmp_path / "both" / "results.csv").read_text()
     assert "0" * 64 not in (tmp_path / "both" / "results.csv").read_text()
 
 
 def test_a_folder_that_is_missing_or_empty_is_one_line(bench, call, tmp_path):
     bench()
-    assert "there is no folder" in call("report", tmp_path / "out", tmp_path / "nowhere").error()
+    assert "no folder" in call("report", tmp_path / "out", tmp_path / "nowhere").error()
     for name in ("x", "y"):
         (tmp_path / name).mkdir()
-    assert "there is no run in" in call("report", tmp_path / "x", tmp_path / "y").error()
+    assert "no runs in" in call("report", tmp_path / "x", tmp_path / "y").error()

@@ -21,7 +21,7 @@ def test_a_matrix_by_itself(call, matrix, tmp_path):
     outcome = call("skew", matrix, "--out", tmp_path / "out")
     assert outcome.code == 0
     assert "15 rows of 30 float32" in outcome.out
-    assert "f = 3, a fifth of 15 rows" in outcome.out
+    assert "f = 3, the default: a fifth of 15 rows" in outcome.out
     assert "7 measures are beyond" in outcome.out
     assert "[" in outcome.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["skew.json", "skew.pdf", "skew.png"]
@@ -121,13 +121,13 @@ def test_a_damaged_record_is_left_out_of_the_report(call, tmp_path):
         (["skew", "{rows}", "--attack", "strick"], "did you mean 'strike'"),
         (["skew", "{rows}", "--aggregator", "nnm"], "stands before a rule"),
         (["skew", "{rows}", "--f", "99"], "at most 14"),
-        (["skew", "{rows}", "--rounds", "3"], "--rounds belongs to a federation"),
-        (["skew", "{rows}", "--no-lens"], "--lens belongs to a federation"),
+        (["skew", "{rows}", "--rounds", "3"], "--rounds applies to a simulated federation"),
+        (["skew", "{rows}", "--no-lens"], "--lens applies to a simulated federation"),
         (["skew", "{rows}", "--seeds", "x"], "seeds is a count"),
-        (["skew", "--f", "3"], "belong to a matrix"),
-        (["skew", "--no-lens"], "take --no-lens away"),
-        (["report", "nothere"], "there is no folder"),
-        (["report", "{empty}"], "holds no run"),
+        (["skew", "--f", "3"], "apply to a matrix"),
+        (["skew", "--no-lens"], "remove --no-lens"),
+        (["report", "nothere"], "no folder"),
+        (["report", "{empty}"], "no runs in"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

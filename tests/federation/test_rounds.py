@@ -629,8 +629,8 @@ def test_clamping_behind_buckets_is_recorded(name: str, byzantine: int, notes: d
     record = Record.of(result)
     (row,) = csv.DictReader(io.StringIO(results_csv([record])))
     assert row["clamped_rounds"] == ("3" if clamped else "0")
-    said = [line for line in remarks(Table([record])) if "smaller f" in line]
-    assert said == [f"{name} was told a smaller f than there were Byzantine rows: its bound."] * clamped
+    said = [line for line in remarks(Table([record])) if "largest possible f" in line]
+    assert said == [f"{name} got its largest possible f, which is below the number of Byzantine rows."] * clamped
 
 
 @pytest.mark.parametrize("name", ["__call__", "explain"])

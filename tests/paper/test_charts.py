@@ -27,7 +27,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch):
 
     def draw(*sheets: Sheet, rows_along: bool = False, joined: bool = True) -> Figure:
         figures = []
-        monkeypatch.setattr(charts, "_saved", lambda figure, kind: figures.append(figure) or b"")
+        monkeypatch.setattr(charts, "_save", lambda figure, kind: figures.append(figure) or b"")
         charts.chart(sheets, "a $title", rows_along=rows_along, joined=joined)
         return figures[0]
 
@@ -68,7 +68,7 @@ def test_bars_span_a_standard_deviation_over_seeds(drawn) -> None:
 
 def test_strike_stands_out_and_series_differ_in_their_markers(drawn) -> None:
     lines = [container.lines[0] for container in drawn(sheet(rows="abcdefS")).axes[0].containers]
-    assert lines[-1].get_color() == charts.EMPHASIS
+    assert lines[-1].get_color() == charts.STRIKE_COLOUR
     assert lines[-1].get_linewidth() > max(line.get_linewidth() for line in lines[:-1])
     assert len({line.get_marker() for line in lines}) == 7
     assert len({line.get_color() for line in lines}) == 7

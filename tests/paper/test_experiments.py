@@ -9,7 +9,7 @@ from gradskew.core.errors import InputError
 from gradskew.data.partition import IID, Dirichlet
 from gradskew.federation.optimizer import SGD
 from gradskew.paper.catalogue import AUTHORS, PRESET, SMALL
-from gradskew.paper.experiments import grouped, is_whole, notes, plan, rounds_of, sheets
+from gradskew.paper.experiments import draw_rounds, grouped, is_whole, notes, plan, sheets
 from gradskew.runs.record import Record
 
 
@@ -78,12 +78,12 @@ def test_the_figures_of_updates_take_all_100_clients_and_200_rounds_of_femnist(
 def test_the_rounds_that_a_seed_draws_are_pictured_and_the_run_ends_with_the_last() -> None:
     for seed in (0, 3):
         order = torch.randperm(60, generator=torch.Generator().manual_seed(hashed(seed, "figure rounds"))).tolist()
-        assert rounds_of(seed, 60, 6) == sorted(order[:6])
+        assert draw_rounds(seed, 60, 6) == sorted(order[:6])
         (place,) = plan("figure2", dataset="digits", rounds=60, seeds=f"{seed},")
         assert place.run.pictured == set(order[:6])
         assert place.run.rounds == max(order[:6]) + 1
-    assert rounds_of(7, 6, 6) == list(range(6))
-    assert rounds_of(7, 3, 6) == list(range(3))
+    assert draw_rounds(7, 6, 6) == list(range(6))
+    assert draw_rounds(7, 3, 6) == list(range(3))
 
 
 def test_a_part_is_told_from_the_whole() -> None:
@@ -136,7 +136,7 @@ def test_filters_take_a_part() -> None:
     [
         ({"name": "table3"}, "unknown experiment 'table3'; did you mean 'table"),
         ({"name": "table1", "scale": "big"}, "scale must be one of small, paper, not 'big'"),
-        ({"name": "table1", "scale": "paper", "dataset": "digits"}, "the paper has no digits: .* use --scale small"),
+        ({"name": "table1", "scale": "paper", "dataset": "digits"}, "digits is not in the paper: .* use --scale small"),
         ({"name": "table1", "dataset": "mnist"}, "unknown dataset 'mnist'"),
         ({"name": "table1", "dataset": "digits", "attacks": "lye"}, "unknown attack 'lye'; did you mean 'lie'"),
     ],
@@ -185,7 +185,7 @@ def test_records_go_where_the_paper_prints_them() -> None:
 
 
 def test_a_note_says_of_which_partitions_it_is_true() -> None:
-    """cclip clips a row under beta = 0.2 alone; the attack is played nowhere."""
+    """cclip clips a row under beta = 0.2 alone; the attack is run nowhere."""
     planned = plan("figure8", dataset="digits", attacks="lie", aggregators="cclip", rounds=1)[:3]
     usual = {"rejected": 0, "stepped": True, "clamped": False, "attack": {"called": False}}
     records = [
@@ -195,5 +195,5 @@ def test_a_note_says_of_which_partitions_it_is_true() -> None:
     assert notes(grouped(planned, records)) == [
         "dirichlet(beta=0.1,min_samples=2), dirichlet(beta=0.5,min_samples=2): cclip clipped no row in any round: "
         "with this tau it is the mean.",
-        "lie was not played in 1 of 1 round: no Byzantine row, or no honest row that it knows.",
+        "lie was not run in 1 of 1 round: no Byzantine row, or no known honest row.",
     ]

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from gradskew.paper.screen import show_sheets
-from gradskew.paper.sheets import Figure, Sheet, caption, conclusions, markdown, published
+from gradskew.paper.sheets import Printed, Sheet, caption, conclusions, markdown, published
 from gradskew.report import terminal
 from gradskew.runs.record import Record
 
@@ -23,7 +23,7 @@ def sheet(accuracies: dict[str, list[float]], paper: dict[str, list[float]] | No
         for i, accuracy in enumerate(values)
     }
     figures = {
-        (row, "ABC"[i]): Figure(value, 0.5) for row, values in (paper or {}).items() for i, value in enumerate(values)
+        (row, "ABC"[i]): Printed(value, 0.5) for row, values in (paper or {}).items() for i, value in enumerate(values)
     }
     return Sheet("", "attack", "rule", records, figures)
 
@@ -31,9 +31,9 @@ def sheet(accuracies: dict[str, list[float]], paper: dict[str, list[float]] | No
 def test_the_papers_figures_are_those_of_its_tables() -> None:
     cifar = published("table1", "cifar10")
     assert len(cifar) == 49
-    assert cifar["STRIKE", "Multi-Krum"] == Figure(42.90, 1.97)
-    assert published("table1", "femnist")["STRIKE", "RBTM"] == Figure(39.33, 11.98)
-    assert published("table2", "imagenet12")["Mimic", "NNM + DnC"] == Figure(69.35, None)
+    assert cifar["STRIKE", "Multi-Krum"] == Printed(42.90, 1.97)
+    assert published("table1", "femnist")["STRIKE", "RBTM"] == Printed(39.33, 11.98)
+    assert published("table2", "imagenet12")["Mimic", "NNM + DnC"] == Printed(69.35, None)
     assert len(published("table2", "imagenette")) == 12
     assert published("table1", "imagenette") == published("table1", "imagenet12")
 
@@ -56,7 +56,7 @@ def test_a_cell_shows_ours_and_the_papers() -> None:
         "attack",
         "rule",
         {("LIE", "A"): [record(40.0), record(44.0, seed=1)], ("STRIKE", "A"): [record(30.0)]},
-        {("LIE", "A"): Figure(57.89, 0.22), ("STRIKE", "A"): Figure(42.9, None)},
+        {("LIE", "A"): Printed(57.89, 0.22), ("STRIKE", "A"): Printed(42.9, None)},
     )
     assert list(both.lines()) == [
         ("LIE", [("42.0 ±2.0 / 57.9 ±0.2", False)]),

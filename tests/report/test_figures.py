@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from gradskew.core.errors import InputError
-from gradskew.report.figures import lle_figure, paint
+from gradskew.report.figures import draw_picture, lle_figure
 from gradskew.skew import Picture
 
 PLAIN = Picture(17, "lle", ((0.0, 1.0), (2.0, 3.0), (4.0, 6.0)), (False, True, False), (5.0, 5.5))
@@ -32,14 +32,14 @@ def texts(pdf: bytes) -> list[str]:
 
 
 def test_each_kind_of_point_is_where_it_belongs_and_has_its_own_look() -> None:
-    handles = paint(Figure().subplots(), replace(FORGED, aggregate=(8.0, 9.0)), "round 3", "STRIKE's")
+    handles = draw_picture(Figure().subplots(), replace(FORGED, aggregate=(8.0, 9.0)), "round 3", "STRIKE's")
     drawn = {handle.get_label(): np.asarray(handle.get_offsets()).tolist() for handle in handles}
     assert drawn == {
         "skewed honest updates": [[2, 3]],
         "other honest updates": [[0, 1], [4, 6]],
         "mean of all honest updates": [[5, 5.5]],
         "STRIKE's updates": [[-1, 7], [-1, 7]],
-        "what the rule made of them": [[8, 9]],
+        "aggregate of the rule": [[8, 9]],
     }
     skewed, other, mean, forged, aggregate = handles
     assert len(skewed.get_facecolor()) == 1
@@ -52,7 +52,7 @@ def test_each_kind_of_point_is_where_it_belongs_and_has_its_own_look() -> None:
 
 
 def test_without_forged_rows_the_legend_does_not_speak_of_them() -> None:
-    assert len(paint(Figure().subplots(), PLAIN, "round 3", "STRIKE's")) == 3
+    assert len(draw_picture(Figure().subplots(), PLAIN, "round 3", "STRIKE's")) == 3
     assert not any("STRIKE" in text for text in texts(lle_figure([PLAIN], "title")["pdf"]))
 
 
@@ -63,7 +63,7 @@ def test_panels_are_named_after_rounds_or_as_one_likes() -> None:
 
 
 def test_a_round_without_other_rows_can_be_drawn() -> None:
-    skewed, other, _ = paint(Figure().subplots(), replace(PLAIN, skewed=(True,) * 3), "", "")
+    skewed, other, _ = draw_picture(Figure().subplots(), replace(PLAIN, skewed=(True,) * 3), "", "")
     assert (len(skewed.get_offsets()), len(other.get_offsets())) == (3, 0)
 
 
@@ -110,7 +110,7 @@ def test_a_long_title_stays_inside() -> None:
 
 
 def test_what_cannot_be_drawn_is_one_line() -> None:
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="at least one picture"):
         lle_figure([], "title")
     with pytest.raises(InputError, match="columns"):
         lle_figure([PLAIN], "title", columns=0)

@@ -136,11 +136,11 @@ def test_a_record_counts_once():
 
 
 def test_what_does_not_make_a_table():
-    with pytest.raises(InputError, match="no record"):
+    with pytest.raises(InputError, match="at least one record"):
         Table([])
     other = record("lie", "rfa", 1.0)
     for key, value in (("sampled", 5), ("knowledge", 0.5), ("partition", {"name": "iid"})):
-        with pytest.raises(InputError, match=f"different federations do not make one table: {key} differ"):
+        with pytest.raises(InputError, match=f"a table needs records of one federation: {key} differ"):
             Table([*RECORDS, replace(other, spec={**other.spec, key: value})])
 
 
@@ -217,8 +217,8 @@ def test_advice_names_the_best_worst_case_and_who_cannot_be_told_from_it():
     def said(**worst):
         return advice(Table(rules(**worst)).ranked)
 
-    assert said(rfa=[80.0, 82.0], dnc=[60.0, 61.0]).endswith("take rfa.")
-    assert said(rfa=[80.0, 84.0], dnc=[79.0, 82.0]).endswith("take rfa; dnc cannot be told from it by these seeds.")
+    assert said(rfa=[80.0, 82.0], dnc=[60.0, 61.0]).endswith("this: rfa.")
+    assert said(rfa=[80.0, 84.0], dnc=[79.0, 82.0]).endswith("this: rfa; within its spread over seeds: dnc.")
     assert said(rfa=[80.0], dnc=[80.0]) == said(rfa=[80.0]) == ""
 
 
@@ -278,10 +278,10 @@ def test_a_clipping_rule_that_never_clips_is_not_judged():
 def test_an_attack_that_was_never_played_is_remarked():
     silent = record("strike", "rfa", [1.0, 1.0, 1.0], attack={"called": False})
     assert remarks(Table([silent])) == [
-        "strike was not played in 3 of 3 rounds: no Byzantine row, or no honest row that it knows."
+        "strike was not run in 3 of 3 rounds: no Byzantine row, or no known honest row."
     ]
     silent.rounds[0]["attack"] = silent.rounds[2]["attack"] = {"called": True}
-    assert remarks(Table([silent]))[0].startswith("strike was not played in 1 of 3 rounds")
+    assert remarks(Table([silent]))[0].startswith("strike was not run in 1 of 3 rounds")
     silent.rounds[1]["attack"] = {"called": True}
     assert remarks(Table([silent])) == []
 
@@ -294,7 +294,7 @@ def test_remarks_say_what_happened_once():
     assert len(said) == 3
     assert said[0] == "lie against median, seed 0: 6 rows not finite, rejected."
     assert said[1] == "ipm against median, seed 0: the model stayed as it was in 1 round."
-    assert "rfa was told a smaller f" in said[2]
+    assert "rfa got its largest possible f" in said[2]
     assert remarks(Table(RECORDS)) == []
 
 

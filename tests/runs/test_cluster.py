@@ -158,11 +158,11 @@ def test_engine_says_who_executes_and_how_clients_train(line, engine, workers, a
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("--engine loop,batched", "one way to train"),
+        ("--engine loop,batched", "one training engine"),
         ("--engine ray,ray", "given twice in engine"),
         ("--engine rai", "engine must be one of auto, batched, loop"),
-        ("--address auto", "--address is of a Ray cluster: it belongs to --engine ray"),
-        ("--engine ray --workers 2", "--workers is of this machine"),
+        ("--address auto", "--address needs --engine ray"),
+        ("--engine ray --workers 2", "--workers does not apply to --engine ray"),
     ],
 )
 def test_options_that_do_not_go_together(line, says, asked, capsys, tmp_path):

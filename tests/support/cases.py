@@ -1,4 +1,4 @@
-"""What the tests of rules and attacks share: the tables of both, hard inputs, and the tolerance, stated once.
+"""The cases of rules and attacks, hard inputs, and the tolerance, for the tests of both.
 
 A vector agrees with the oracle, per coordinate, within TOLERANCE["spread"] of the spread of the rows used, plus one
 unit in the last place of float32 at the rows used, plus TOLERANCE["relative"] of the exact value. A selection is right
@@ -21,7 +21,7 @@ TOLERANCE = {"spread": 1e-4, "ulp": 2.0**-23, "relative": 1e-5, "score": 1e-5}
 
 
 def assert_close(value, exact, spread, magnitude):
-    """The tolerance for vectors, per coordinate."""
+    """Assert that vectors agree within the tolerance, per coordinate."""
     value, exact = np.asarray(value, dtype=np.float64), np.asarray(exact)
     slack = TOLERANCE["spread"] * spread + TOLERANCE["ulp"] * magnitude + TOLERANCE["relative"] * np.abs(exact)
     excess = np.abs(value - exact) - slack
@@ -30,7 +30,7 @@ def assert_close(value, exact, spread, magnitude):
 
 
 def assert_weighted(value, weights, rows):
-    """`value` is the weighted sum of the rows."""
+    """Assert that `value` is the weighted sum of the rows."""
     weights, rows = np.asarray(weights, dtype=np.float64), np.asarray(rows, dtype=np.float64)
     exact = (weights[:, None] * rows).sum(axis=0)
     share = np.abs(weights)[:, None]
@@ -38,7 +38,7 @@ def assert_weighted(value, weights, rows):
 
 
 def assert_lowest(scores, inside, noise=0.0):
-    """No score inside exceeds one outside; noise: what the oracle's own float64 may be off in a root of a score."""
+    """Assert that no score inside exceeds one outside. noise: the oracle's float64 error in a root of a score."""
     scores, inside = np.asarray(scores), np.asarray(inside)
     if not inside.any() or inside.all():
         return
@@ -90,7 +90,7 @@ class Informed(agg.Aggregator):
 
 
 def reference(d):
-    """The server's own update in the tests (d,): entries of both signs and different sizes."""
+    """Return the server's own update (d,): entries of both signs and different sizes."""
     return torch.linspace(-1.0, 2.0, d) if d > 1 else torch.ones(1)
 
 
@@ -179,12 +179,12 @@ HARDEST = ["duplicates", "f 1e30", "offset"]  # ties, overflow and cancellation:
 
 
 def kinds_of(name):
-    """The kinds of rows for a rule: all; for a pipeline, whose parts meet all kinds, the hardest."""
+    """Return all kinds of rows for a rule, the hardest for a pipeline: its parts are tested on all."""
     return HARDEST if "+" in name else KINDS
 
 
 def make_rows(n, d, f, kind, seed):
-    """An (n, d) float32 matrix of a kind that is hard for float32, or for ties."""
+    """Return an (n, d) float32 matrix of a kind that is hard for float32 or for ties."""
     draw = np.random.default_rng(seed)
     rows = draw.standard_normal((n, d)) + draw.standard_normal(d)
     many = 1 if kind.startswith("one") else f
@@ -205,7 +205,7 @@ def make_rows(n, d, f, kind, seed):
 
 @st.composite
 def inputs(draw, bound, least_n=3, least_f=0):
-    """(rows (n, d), f) with n from 3 to 60 and every f that is legal: bound(n) is the largest."""
+    """Draw rows (n, d) and f, with n from 3 to 60 and f up to bound(n)."""
     n = draw(st.integers(least_n, 60))
     f = draw(st.integers(least_f, max(least_f, bound(n))))
     d = draw(st.one_of(st.integers(1, 8), st.integers(9, 300)))
@@ -213,5 +213,5 @@ def inputs(draw, bound, least_n=3, least_f=0):
 
 
 def rows_of(*rows):
-    """A float32 matrix from its rows; numbers are rows of one column."""
+    """Return a float32 matrix from its rows; a number is a row of one column."""
     return torch.tensor([row if isinstance(row, (tuple, list)) else (row,) for row in rows], dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""CIFAR-10 in tiny batches, binary and of Python."""
+"""Write tiny CIFAR-10 batches, binary and pickled."""
 
 import struct
 
@@ -22,7 +22,7 @@ def write_binary(folder):
 
 
 def text(value):
-    """A string of Python 2 in a pickle of protocol 2 (opcode BINSTRING)."""
+    """Return a Python 2 string in a pickle of protocol 2 (opcode BINSTRING)."""
     return b"T" + struct.pack("<i", len(value)) + value
 
 
@@ -31,7 +31,7 @@ def number(value):
 
 
 def python2(data, labels):
-    """What Python 2 wrote: {'batch_label': str, 'labels': list, 'data': array (N, 3072), 'filenames': list}."""
+    """Return Python 2's pickle: {'batch_label': str, 'labels': list, 'data': array (N, 3072), 'filenames': list}."""
     array = (
         b"cnumpy.core.multiarray\n_reconstruct\n"
         + b"(cnumpy\nndarray\n" + number(0) + b"\x85" + text(b"b") + b"tR"

@@ -1,4 +1,4 @@
-"""The command line, called in this process."""
+"""Call the command line in this process."""
 
 import sys
 
@@ -15,7 +15,7 @@ class Outcome:
         self.code, self.out, self.err = code, out, err
 
     def error(self):
-        """The one line of an error: nothing beside it."""
+        """Return the one line on stderr; fail if anything else was printed."""
         assert self.code == 2, self.err
         assert self.out == ""
         assert len(self.err.splitlines()) == 1, self.err
@@ -23,7 +23,7 @@ class Outcome:
         return self.err
 
     def late_error(self):
-        """The one line of an error that ends a sweep that had been announced."""
+        """Return the one error line on stderr; fail unless it is the last line."""
         assert self.code == 2, self.err
         assert "Traceback" not in self.err
         errors = [line for line in self.err.splitlines() if line.startswith("gradskew: ")]

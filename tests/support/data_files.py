@@ -1,4 +1,4 @@
-"""Data sets in tiny files, in the layouts in which users have them, and where the real ones are."""
+"""Write tiny data sets in the layouts of the real ones, and locate the real ones."""
 
 import io
 import os
@@ -14,26 +14,26 @@ REAL = Path(os.environ.get("GRADSKEW_TEST_DATA") or Path(__file__).parents[3] / 
 
 
 def real(name):
-    """The folder of a real data set; the test is skipped where it is not."""
+    """Return the folder of a real data set; skip the test without it."""
     if not (REAL / name).is_dir():
         pytest.skip(f"{name} is not in {REAL}")
     return REAL / name
 
 
 def pixels(count, *shape, seed=0):
-    """Noise, (count, *shape) uint8."""
+    """Return uniform noise (count, *shape), uint8."""
     return np.random.Generator(np.random.PCG64(seed)).integers(0, 256, (count, *shape), dtype=np.uint8)
 
 
 def encoded(image, kind="PNG"):
-    """The file of an image (H, W) or (H, W, 3 or 4)."""
+    """Return the bytes of the image file of an array (H, W) or (H, W, 3 or 4)."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, kind)
     return file.getvalue()
 
 
 def write_parquet(path, images, labels, *, image="image", label="label", row_group=2, **columns):
-    """A parquet file as the hub has it; images (N, H, W[, 3]), or bytes."""
+    """Write a parquet file in the layout of the Hugging Face hub. images: (N, H, W[, 3]), or bytes."""
     files = [content if isinstance(content, bytes | None) else encoded(content) for content in images]
     rows = [None if file is None else {"bytes": file, "path": f"{number}.png"} for number, file in enumerate(files)]
     kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])

@@ -1,4 +1,4 @@
-"""A program: 20 nodes in Flower's simulation engine, and what came of Robust and RedTeam, as JSON on the last line.
+"""Run Robust and RedTeam on 20 nodes in Flower's simulation engine; print the results as JSON on the last line.
 
 python flower_simulation.py FOLDER
 """
@@ -19,7 +19,7 @@ NODES, ROUNDS = 20, 2
 
 
 def client_app() -> ClientApp:
-    """Clients that need nothing but NumPy: each goes half of the way to a model of its own; one sends NaN."""
+    """Return NumPy clients: each moves halfway to its own target model; one sends NaN."""
     app = ClientApp()
 
     @app.train()

@@ -1,4 +1,4 @@
-"""A federation without an engine: models, replies and a grid made by hand."""
+"""A Flower federation without an engine: models, replies and a grid made by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Arrays = Mapping[str, object]
 
 
 def record(arrays: Arrays) -> ArrayRecord:
-    """Lists are float32."""
+    """Return an ArrayRecord; lists become float32 arrays."""
     typed = {name: np.asarray(value, "f" if isinstance(value, list) else None) for name, value in arrays.items()}
     return ArrayRecord({name: Array(value) for name, value in typed.items()})
 
@@ -26,7 +26,7 @@ def ask(node: int, arrays: ArrayRecord | None = None) -> Message:
 
 
 def reply(node: int, arrays: Arrays | ArrayRecord, **metrics: object) -> Message:
-    """What a client sends back; `num-examples` is 1 if nothing else is said."""
+    """Return a client's reply; `num-examples` is 1 by default."""
     arrays = arrays if isinstance(arrays, ArrayRecord) else record(arrays)
     given = {"num-examples": metrics.pop("examples", 1), **metrics}
     return Message(RecordDict({"arrays": arrays, "metrics": MetricRecord(given)}), reply_to=ask(node))
@@ -37,7 +37,7 @@ def failure(node: int) -> Message:
 
 
 class Grid:
-    """Nodes whose answers come from a function of (node, model, round)."""
+    """A Flower grid whose replies come from `train(node, model, round)`."""
 
     def __init__(self, nodes: Iterable[int], train: Callable[[int, ArrayRecord, int], Message | None]):
         self.nodes, self.train, self.sent = list(nodes), train, 0
@@ -60,7 +60,7 @@ class Grid:
 
 
 def trained(node: int, arrays: ArrayRecord, round: int) -> Message:
-    """A client of d = 100 that goes half of the way to a model of its own."""
+    """Return the reply of a client of d = 100 that moves halfway to its own target model."""
     target = np.random.default_rng(node).normal(1.0, 1.0, 100).astype("f")
     w = arrays["w"].numpy()
     return reply(node, {"w": w + (target - w) / 2}, examples=1 + node % 3, loss=float(node))

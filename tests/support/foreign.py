@@ -1,4 +1,4 @@
-"""Rules and attacks as others write them, good and bad, for the tests to find by their path."""
+"""Users' rules and attacks, good and bad, which the tests name by path."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def median(rows):
 
 
 def spread(rows):
-    """The same word means different things: NumPy divides by n, torch by n - 1."""
+    """Differs between arrays and tensors: NumPy's std divides by n, torch's by n - 1."""
     return rows.mean(0) + float(np.sqrt(1.0)) * rows.std(0)
 
 
@@ -43,12 +43,12 @@ def by_place(updates, num_byzantine, /):
 
 
 def lower(updates, num_byzantine, /):
-    """In each coordinate the lowest value but f."""
+    """Return in each coordinate the value of rank f + 1 from below."""
     return updates.sort(0).values[num_byzantine]
 
 
 def without_the_first(rows, f):
-    """Throws away who comes first: in a simulation that would be the Byzantine clients."""
+    """Drop the first f rows, which are Byzantine unless the rows are shuffled."""
     return rows[f:].mean(0)
 
 
@@ -60,7 +60,7 @@ def make_scaled(factor=2.0):
 
 
 def make_counting():
-    """A closure that remembers: no copy can hold that."""
+    """Return a closure with state, which no copy can hold."""
     count = 0
 
     def counting(updates):
@@ -76,7 +76,7 @@ def backwards(rows):
 
 
 class Server:
-    """Its rule is a method, which remembers in the object."""
+    """Has a method as a rule, with its state in the object."""
 
     def __init__(self):
         self.rounds = 0
@@ -167,7 +167,7 @@ def crashes(updates):
 
 
 class Momentum:
-    """Remembers its last answer, as ByzFL's centred clipping does."""
+    """Keeps its last answer as state, as ByzFL's centred clipping does."""
 
     def __init__(self, weight=0.5):
         self.weight, self.last, self.count = weight, None, np.zeros(2)
@@ -180,7 +180,7 @@ class Momentum:
 
 
 class Trimmed:
-    """As ByzFL's aggregators: an object with an f of its own, called with the vectors alone."""
+    """Like ByzFL's aggregators: an object with its own f, called with the rows alone."""
 
     def __init__(self, f=0):
         self.f = f
@@ -197,7 +197,7 @@ number = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Heaviest(WeightedRule):
-    """One of ours: all weight on the first row."""
+    """A subclass of our base class: all weight on the first row."""
 
     key: ClassVar[str] = "heaviest"
 
@@ -233,7 +233,7 @@ def wrong_rows(honest, f):
 
 @dataclass(frozen=True, kw_only=True)
 class Copycat(Attack):
-    """One of ours."""
+    """A subclass of our base class."""
 
     key: ClassVar[str] = "copycat"
 

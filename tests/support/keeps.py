@@ -1,4 +1,4 @@
-"""A rule that keeps the rows that it is given."""
+"""A mean that stores its rows."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from gradskew.core.rows import Rows
 
 @dataclass(frozen=True, kw_only=True)
 class Keeps(Mean):
-    """The mean, which keeps the rows that it is given."""
+    """The mean; it appends the rows of every call to `kept`."""
 
     key: ClassVar[str] = "keeps"
     kept: list[Tensor] = field(default_factory=list, repr=False, compare=False)

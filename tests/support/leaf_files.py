@@ -1,10 +1,10 @@
-"""FEMNIST in tiny files, as LEAF has them."""
+"""Write tiny files in the layout of LEAF's FEMNIST."""
 
 import json
 
 
 def rows(writer, count, *, first=0):
-    """LEAF's entry of a writer: image k is plain, of (7 * writer + k) / 255, its label first + k."""
+    """Return LEAF's entry of a writer: image k has the constant (7 * writer + k) / 255 and the label first + k."""
     return {"x": [[(7 * writer + k) / 255] * 784 for k in range(count)], "y": [first + k for k in range(count)]}
 
 

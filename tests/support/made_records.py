@@ -1,4 +1,4 @@
-"""Records made up by hand, and tables of runs that are played."""
+"""Make records by hand, and tables of real runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def one_round(accuracy, **changes):
 
 
 def record(attack, rule, accuracy, /, *, seed=0, **changes):
-    """A record of one round, or of several: accuracy may be a list."""
+    """Return a record of one round; of several rounds if accuracy is a list."""
     accuracies = accuracy if isinstance(accuracy, list) else [accuracy]
     spec = {**SPEC, "attack_name": attack, "aggregator_name": rule, "seed": seed, "rounds": len(accuracies)}
     return Record(spec, [one_round(each, **changes) for each in accuracies], f"sha of {attack} {rule} {seed}")

@@ -1,4 +1,4 @@
-"""Other processes, as the tests start them and wait for them."""
+"""Start other processes and wait for them."""
 
 import os
 import sys
@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-LONGEST = 300.0  # seconds for what takes a few: the machine may be busy
+LONGEST = 300.0  # seconds; a busy machine may need more than a few
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for it."""
+    """Wait until the condition holds, for LONGEST seconds at most."""
     deadline = time.monotonic() + LONGEST
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"
@@ -18,5 +18,5 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def with_the_tests() -> dict[str, str]:
-    """The environment of a process that can import what the tests can."""
+    """Return an environment in which a process can import the support modules."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [Path(__file__).parent, *sys.path]))}

@@ -1,4 +1,4 @@
-"""Tiny federations for the tests, and local training written the plain PyTorch way, independent of the package."""
+"""Tiny federations, and local training in ordinary PyTorch, independent of the package."""
 
 import copy
 import hashlib
@@ -41,7 +41,7 @@ class Tiny(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class Cuts(Partition):
-    """The images in their order, so many to each client."""
+    """A partition in order: sizes[i] images to client i."""
 
     key: ClassVar[str] = "cuts"
     sizes: tuple[int, ...]
@@ -53,7 +53,7 @@ class Cuts(Partition):
 
 
 class Tied(nn.Module):
-    """Two layers of one weight."""
+    """A network with two layers that share one weight."""
 
     def __init__(self, inputs: int, classes: int):
         super().__init__()
@@ -66,7 +66,7 @@ class Tied(nn.Module):
 
 
 class Masked(nn.Module):
-    """A constant floating buffer, a mask with infinite entries, a layer that nothing uses."""
+    """A network with a constant buffer, a mask with infinite entries, and an unused layer."""
 
     def __init__(self, inputs: int, classes: int):
         super().__init__()
@@ -111,14 +111,14 @@ NORM, DROPOUT = UserModel(factory=norm), UserModel(factory=dropout)
 
 
 def hashed(*fields: object) -> int:
-    """The 32 bits that seed a torch draw, from SHA-256 of the fields."""
+    """Return the 32-bit seed of a torch draw, from the SHA-256 of the fields."""
     return int(hashlib.sha256("/".join(map(str, fields)).encode()).hexdigest()[24:32], 16)
 
 
 def reference(
     net: nn.Module, dataset: Dataset, shard: Shard, sgd: SGD, *, seed: int = 0, round: int = 0
 ) -> tuple[Tensor, nn.Module]:
-    """Train one client alone with torch's own optimiser; returns w^t - w_i^{t+1} and the trained copy of `net`."""
+    """Train one client alone with torch.optim; return w^t - w_i^{t+1} and the trained copy of `net`."""
     net = copy.deepcopy(net).train()
     weights = [weight for weight in net.parameters() if weight.requires_grad]
     before = torch.cat([weight.detach().flatten() for weight in weights])
@@ -145,13 +145,13 @@ def reference(
 
 
 def buffers_of(net: nn.Module) -> Tensor:
-    """The finite floating buffers of a network."""
+    """Return the finite floating buffers of a network, concatenated."""
     every = [buffer.flatten() for buffer in net.buffers() if buffer.is_floating_point() and buffer.isfinite().all()]
     return torch.cat([torch.empty(0), *every])
 
 
 def same(got: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
-    """Equal to float32 accuracy: each row differs by less than the tolerance of its own norm."""
+    """Assert equality to float32 accuracy: each row differs by less than the tolerance of its own norm."""
     assert got.shape == wanted.shape
     gap = torch.linalg.vector_norm(got.double() - wanted.double(), dim=-1)
     bound = tolerance * torch.linalg.vector_norm(wanted.double(), dim=-1) + 1e-7

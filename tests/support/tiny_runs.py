@@ -1,4 +1,4 @@
-"""Tiny runs of every kind that a checkpoint must hold."""
+"""Tiny runs with every kind of state that a checkpoint stores."""
 
 from dataclasses import replace
 

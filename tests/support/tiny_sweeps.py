@@ -25,7 +25,7 @@ def runs_of(attack_names="none,lie", rule_names="mean,median", seeds=(0,), **cha
 
 @dataclass(frozen=True, kw_only=True)
 class Raises(Attack):
-    """Raises when it is called in a round."""
+    """Fails in a round, in the way that `what` names."""
 
     key: ClassVar[str] = "raises"
     what: str = "bug"
@@ -41,12 +41,12 @@ class Raises(Attack):
 
 
 def stored(folder):
-    """Every stored record's bytes, by digest."""
+    """Return the bytes of every stored record by digest."""
     return {path.parent.name: path.read_bytes() for path in Path(folder).glob("runs/*/record.json")}
 
 
 class Log(list):
-    """Collects the progress."""
+    """A list of the reports of progress."""
 
     def __call__(self, progress):
         self.append(progress)

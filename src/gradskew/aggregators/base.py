@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from ..core.errors import check, check_number
+from ..core.errors import check, check_number, raised_by
 from ..core.names import Named
 from ..core.round import Round
 from ..core.rows import Rows, check_rows, version
@@ -40,10 +40,11 @@ class Outcome:
 class Aggregator(Stateful, ABC):
     """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output.
 
-    A subclass implements `outcome`. needs: the fields of `Round` that the rule requires.
+    A subclass implements `outcome`. needs: the fields of `Round` that the rule requires. baseline: True for no defence.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    baseline: ClassVar[bool] = False
 
     @final
     def __call__(
@@ -58,6 +59,7 @@ class Aggregator(Stateful, ABC):
         return self.explain(updates, f, generator=generator, round=round).value
 
     @final
+    @raised_by("rule")
     def explain(
         self,
         updates: Tensor | Rows,

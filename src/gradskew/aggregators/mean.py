@@ -20,6 +20,7 @@ class Mean(WeightedRule):
     """
 
     key: ClassVar[str] = "mean"
+    baseline: ClassVar[bool] = True
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:

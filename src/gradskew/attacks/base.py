@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from ..core.errors import check, check_number
+from ..core.errors import check, check_number, raised_by
 from ..core.rows import Rows, check_rows, version
 from ..core.state import Stateful
 
@@ -108,6 +108,7 @@ class Attack(Stateful, ABC):
         return ""
 
     @final
+    @raised_by("attack")
     def explain(
         self,
         honest: Tensor | Rows,

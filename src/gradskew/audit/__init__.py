@@ -1,7 +1,7 @@
-"""A user's rule or attack: checked on small matrices, then set beside the built-in ones."""
+"""Audit a user's rule or attack: check it on small matrices, then rank it among the built-in ones."""
 
 from .checks import BAD, GOOD, ODD, Finding
-from .inspector import COST, PLAY, Inspection, Task, inspect, tasks_of
+from .inspector import COST, RUN, Inspection, Task, inspect, list_tasks
 from .standing import Audit
 
-__all__ = ["BAD", "COST", "GOOD", "ODD", "PLAY", "Audit", "Finding", "Inspection", "Task", "inspect", "tasks_of"]
+__all__ = ["BAD", "COST", "GOOD", "ODD", "RUN", "Audit", "Finding", "Inspection", "Task", "inspect", "list_tasks"]

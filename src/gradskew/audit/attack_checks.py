@@ -1,4 +1,4 @@
-"""The questions that are put to an attack. Each answer is a verdict, one sentence, and perhaps a number."""
+"""The checks of an attack. Each returns a verdict, a sentence and, for the cost, a number."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from .checks import (
     Answer,
     Subject,
     attempt,
+    check_memory,
+    check_repeatable,
+    describe_arguments,
     gaussian,
-    how_called,
-    left_alone,
-    must,
+    keeps_input,
     ratio,
-    remembered,
-    repeat,
+    succeed,
 )
 
 
 @dataclass(frozen=True)
 class AttackSubject(Subject):
-    """An attack, and the federation that it is for; its rows are the honest ones."""
+    """An attack and its federation. rows: the honest rows (n - f, d)."""
 
-    made: Attack
+    method: Attack
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "f", max(1, self.f))
@@ -47,66 +47,66 @@ class AttackSubject(Subject):
         attack.begin(0)
         return attack
 
-    def uncopied(self, rows: Tensor, f: int | None = None, made: Attack | None = None) -> Tensor:
-        attack, f = made or self.fresh(), f or self.f
+    def call_in_place(self, rows: Tensor, f: int | None = None, method: Attack | None = None) -> Tensor:
+        attack, f = method or self.fresh(), f or self.f
         own = gaussian(f, rows.shape[1], draw=1)
         if not isinstance(attack, UserAttack):
             attack.observe(rows, clients=range(len(rows)))
             return attack(rows, own)
-        sent = attack.call(rows, {"f": f, "own": own}, seed=0)
-        wanted, got = f"(d,) or (f, d) = {tuple(own.shape)}", tuple(sent.shape)
+        forged = attack.call(rows, {"f": f, "own": own}, seed=0)
+        wanted, got = f"(d,) or (f, d) = {tuple(own.shape)}", tuple(forged.shape)
         check(got in ((own.shape[1],), tuple(own.shape)), f"{attack.name} must return {wanted}, not {got}")
-        return sent
+        return forged
 
 
 def answer(subject: AttackSubject) -> Answer:
     attack = subject.fresh()
-    sent = must(lambda: subject(subject.rows, made=attack))
-    given = how_called(attack)
-    rows = "one row, which all send" if sent.ndim == 1 else f"{len(sent)} rows"
-    return GOOD, f"{given}{'. ' if given else ''}{len(subject.rows)} honest rows of {COLUMNS} give {rows}."
+    forged = succeed(lambda: subject(subject.rows, method=attack))
+    arguments = describe_arguments(attack)
+    rows = "one row, which all Byzantine clients send" if forged.ndim == 1 else f"{len(forged)} rows"
+    return GOOD, f"{arguments}{'. ' if arguments else ''}{len(subject.rows)} honest rows of {COLUMNS} give {rows}."
 
 
 def finite(subject: AttackSubject) -> Answer:
     if subject(subject.rows).isfinite().all():
-        return GOOD, "What it sends is finite."
-    return BAD, "It sends NaN or Inf: such rows are taken out before the rule, and do nothing."
+        return GOOD, "Its rows are finite."
+    return BAD, "Its rows have NaN or Inf: they are removed before the rule, and have no effect."
 
 
 def memory(subject: AttackSubject) -> Answer:
-    return remembered(subject, "what it sends depends on the rounds before")
+    return check_memory(subject, "its rows depend on earlier rounds")
 
 
 def unchanged(subject: AttackSubject) -> Answer:
-    if left_alone(subject):
-        return GOOD, "It leaves the honest rows as they were."
-    return BAD, "It changes the honest rows. Here it gets copies."
+    if keeps_input(subject):
+        return GOOD, "It does not change the honest rows."
+    return BAD, "It changes the honest rows. gradskew gives it copies."
 
 
 def one_honest(subject: AttackSubject) -> Answer:
-    found = attempt(lambda: subject(subject.rows[:1]))
-    if isinstance(found, str):
-        return ODD, f"A single honest row: {found}"
-    good = bool(found.isfinite().all())
+    result = attempt(lambda: subject(subject.rows[:1]))
+    if isinstance(result, str):
+        return ODD, f"A single honest row: {result}"
+    good = bool(result.isfinite().all())
     return (GOOD, "A single honest row is enough.") if good else (ODD, "A single honest row gives NaN or Inf.")
 
 
 def one_byzantine(subject: AttackSubject) -> Answer:
-    found = attempt(lambda: subject(subject.rows, f=1))
-    return (ODD, f"f = 1: {found}") if isinstance(found, str) else (GOOD, "f = 1 works.")
+    result = attempt(lambda: subject(subject.rows, f=1))
+    return (ODD, f"f = 1: {result}") if isinstance(result, str) else (GOOD, "f = 1 works.")
 
 
 def cost(subject: AttackSubject) -> Answer:
     n, d = WIDE
     honest, mean, attack = gaussian(n, d), Mean(), subject.fresh()
-    times = ratio(lambda: subject.uncopied(honest, made=attack), lambda: mean(honest, 0))
-    return GOOD, f"It takes {times:.3g} times as long as our mean on {n} rows of {d:,}.", times
+    factor = ratio(lambda: subject.call_in_place(honest, method=attack), lambda: mean(honest, 0))
+    return GOOD, f"It takes {factor:.3g} times as long as the built-in mean on {n} rows of {d:,}.", factor
 
 
 CHECKS: dict[str, Callable[[AttackSubject], Answer]] = {
     "answer": answer,
     "finite": finite,
-    "repeated": repeat,
+    "repeated": check_repeatable,
     "memory": memory,
     "input": unchanged,
     "one honest row": one_honest,

@@ -1,4 +1,4 @@
-"""A finding, and what the checks of rules and of attacks have in common."""
+"""A finding, and the parts that the checks of rules and of attacks share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.errors import check
+from ..core.errors import InputError
 from ..core.importing import one_line
 from ..core.plugin import Plugin
 from ..core.randomness import generator
@@ -22,15 +22,15 @@ from ..core.randomness import generator
 GOOD, ODD, BAD = "good", "odd", "bad"
 COLUMNS = 64  # of the small matrices
 WIDE = (50, 100_000)  # rows and columns of the matrix on which the cost is measured
-REPEATS, BUDGET = 5, 2.0  # alternations of a timing at most, and seconds after which no other is started
-CLOSE = 1e-4  # of the largest entry: differences below are rounding
+REPEATS, BUDGET = 5, 2.0  # the most repeats of a timing, and the seconds after which no other starts
+CLOSE = 1e-4  # of the largest entry: the tolerance for rounding
 UNREPEATABLE = (
-    "The same rows give something else: it draws, not from torch, whose seed we set, or remembers in a place that all "
-    "runs share. No run can be repeated."
+    "The same rows give another result: it draws from a generator other than torch's, which gradskew seeds, or keeps "
+    "state that all runs share. No run can be repeated."
 )
-FORGETFUL = (
-    "It is a function that remembers: no copy and no checkpoint can hold that. Make it an object that remembers in its "
-    "attributes."
+UNSAVED = (
+    "It is a function that keeps state, which no copy and no checkpoint can hold. Make it an object that keeps its "
+    "state in attributes."
 )
 
 Answer = tuple[str, str] | tuple[str, str, float]
@@ -38,7 +38,7 @@ Answer = tuple[str, str] | tuple[str, str, float]
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found: its verdict, one sentence, and a number where it measured one."""
+    """The result of a check: a verdict, a sentence and, for the cost, a number."""
 
     check: str
     verdict: str
@@ -47,102 +47,102 @@ class Finding:
 
 
 def gaussian(n: int, d: int = COLUMNS, draw: int = 0) -> Tensor:
-    """n rows that spread evenly around a common centre, in another draw other ones."""
+    """Return Gaussian rows (n, d) around a common centre, other rows for each draw."""
     spread = torch.randn(n, d, generator=generator(0, "inspection", draw))
     return spread + torch.randn(d, generator=generator(0, "inspection centre", draw))
 
 
 def close(a: Tensor, b: Tensor, rows: Tensor) -> bool:
-    """Whether two results are equal up to the rounding of such rows."""
+    """Return whether two results are equal up to the rounding of such rows."""
     return bool((a - b).abs().max() <= CLOSE * rows.abs().max())
 
 
 def attempt(call: Callable[[], Tensor]) -> Tensor | str:
-    """The answer, or the error as text."""
+    """Return the result of a call, or its error as text."""
     try:
         return call()
     except Exception as error:
         return str(error) if isinstance(error, ValueError) else one_line(error)
 
 
-def must(call: Callable[[], Tensor]) -> Tensor:
-    """The answer, where there was one to the same kind of rows before."""
-    answer = attempt(call)
-    check(isinstance(answer, Tensor), str(answer))
-    assert isinstance(answer, Tensor)
-    return answer
+def succeed(call: Callable[[], Tensor]) -> Tensor:
+    """Return the result of a call; InputError for whatever it raises."""
+    result = attempt(call)
+    if isinstance(result, str):
+        raise InputError(result)
+    return result
 
 
 @dataclass(frozen=True)
 class Subject(ABC):
-    """A rule or an attack, and the federation that it is for: n rows, f of them Byzantine."""
+    """A rule or an attack and its federation: n rows, f of them Byzantine."""
 
-    made: Any
+    method: Any
     n: int
     f: int
 
     @property
     @abstractmethod
     def rows(self) -> Tensor:
-        """What it is given, made anew."""
+        """Return new rows for a call."""
 
     def fresh(self) -> Any:
-        """It before its first call."""
-        made = copy.deepcopy(self.made)
-        made.reset()
-        return made
+        """Return a copy of the method without state."""
+        method = copy.deepcopy(self.method)
+        method.reset()
+        return method
 
     @abstractmethod
-    def uncopied(self, rows: Tensor, f: int | None = None, made: Any = None) -> Tensor:
-        """What a fresh one, or this one, makes of the rows."""
+    def call_in_place(self, rows: Tensor, f: int | None = None, method: Any = None) -> Tensor:
+        """Call the method, by default a fresh one, on the rows themselves; return its result."""
 
-    def __call__(self, rows: Tensor, f: int | None = None, made: Any = None) -> Tensor:
-        """The same of a copy of the rows."""
-        return self.uncopied(rows.clone(), f, made)
+    def __call__(self, rows: Tensor, f: int | None = None, method: Any = None) -> Tensor:
+        """Call the method, by default a fresh one, on a copy of the rows; return its result."""
+        return self.call_in_place(rows.clone(), f, method)
 
 
-def repeat(subject: Subject) -> Answer:
+def check_repeatable(subject: Subject) -> Answer:
     if torch.equal(subject(subject.rows), subject(subject.rows)):
         return GOOD, "The same rows give the same bits twice."
     return BAD, UNREPEATABLE
 
 
-def remembered(subject: Subject, what: str) -> Answer:
-    """What a call leaves behind."""
-    made, rows = subject.fresh(), subject.rows
-    first = subject(rows, made=made)
-    subject(gaussian(len(rows), draw=2), made=made)
-    if torch.equal(first, subject(rows, made=made)):
-        return GOOD, "A call leaves nothing behind."
+def check_memory(subject: Subject, what: str) -> Answer:
+    """Check whether a call changes the result of later ones. what: the dependence, for the sentence."""
+    method, rows = subject.fresh(), subject.rows
+    first = subject(rows, method=method)
+    subject(gaussian(len(rows), draw=2), method=method)
+    if torch.equal(first, subject(rows, method=method)):
+        return GOOD, "A call does not affect later ones."
     if not torch.equal(first, subject(rows)):
         return BAD, UNREPEATABLE
-    if isinstance(getattr(made, "target", None), FunctionType):
-        return BAD, FORGETFUL
-    return ODD, f"It remembers: {what}. Each run gets a fresh one."
+    if isinstance(getattr(method, "target", None), FunctionType):
+        return BAD, UNSAVED
+    return ODD, f"It keeps state: {what}. Each run starts without it."
 
 
-def left_alone(subject: Subject) -> bool:
-    """Whether it leaves its input as it was."""
+def keeps_input(subject: Subject) -> bool:
+    """Return whether a call leaves its input unchanged."""
     rows = subject.rows
-    subject.uncopied(rows)
+    subject.call_in_place(rows)
     return torch.equal(rows, subject.rows)
 
 
-def how_called(made: object) -> str:
-    """Return a sentence on what a user's function or object is given; "" for one of ours."""
-    if not isinstance(made, Plugin):
+def describe_arguments(method: object) -> str:
+    """Return a sentence on the arguments that a user's function or object gets; "" for a built-in one."""
+    if not isinstance(method, Plugin):
         return ""
-    return "It is given NumPy arrays" if made.arrays == "numpy" else "It is given torch tensors"
+    return "It gets NumPy arrays" if method.arrays == "numpy" else "It gets torch tensors"
 
 
-def ratio(call: Callable[[], object], plain: Callable[[], object]) -> float:
-    """How many times longer `call` takes: the median over alternations with `plain`, after one that warms up."""
+def ratio(call: Callable[[], object], reference: Callable[[], object]) -> float:
+    """Return the time of `call` over that of `reference`: the median over alternations, after a warm-up."""
     ratios: list[float] = []
     started = time.perf_counter()
-    plain()
+    reference()
     call()
     while len(ratios) < REPEATS and (not ratios or time.perf_counter() - started < BUDGET):
-        ratios.append(_seconds(call) / _seconds(plain))
+        ratios.append(_seconds(call) / _seconds(reference))
     return median(ratios)
 
 

@@ -1,4 +1,4 @@
-"""The checks, each within a time limit, in a process that may hang or crash without taking ours along."""
+"""Run the checks, each within a time limit, in a separate process, which may hang or crash."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from .. import aggregators, attacks
 from ..core.importing import LIMIT, one_line
 from ..core.numerics import fixed_threads
 from ..runs.child_process import Child
-from . import attack_checks as of_attacks
-from . import rule_checks as of_rules
+from . import attack_checks, rule_checks
 from .checks import BAD, Finding
 
-START = 60.0  # seconds in which a process starts and imports torch
+START = 60.0  # seconds for a process to start and import torch
 IMPORT = "import"
-DECISIVE = (IMPORT, "answer", "finite")  # after a bad answer nothing else is asked, and nothing played
-COST, PLAY = "cost", "play"
-CHECKS: dict[str, dict[str, Callable[[Any], Any]]] = {"rule": of_rules.CHECKS, "attack": of_attacks.CHECKS}
-SUBJECTS = {"rule": of_rules.RuleSubject, "attack": of_attacks.AttackSubject}
+DECISIVE = (IMPORT, "answer", "finite")  # if one of these is bad, no other check is done, and no run
+COST, RUN = "cost", "run"
+CHECKS: dict[str, dict[str, Callable[[Any], Any]]] = {"rule": rule_checks.CHECKS, "attack": attack_checks.CHECKS}
+SUBJECTS = {"rule": rule_checks.RuleSubject, "attack": attack_checks.AttackSubject}
 MAKERS: dict[str, Callable[..., Any]] = {"rule": aggregators.make, "attack": attacks.make}
 
 
 @dataclass(frozen=True)
 class Task:
-    """One check of one rule or attack, by its name; all of the same name stand together."""
+    """One check of a rule or an attack, by name. The tasks of one name follow each other."""
 
     kind: str
     name: str
@@ -37,7 +36,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found on one rule or attack."""
+    """The findings on a rule or an attack."""
 
     kind: str
     name: str
@@ -45,28 +44,28 @@ class Inspection:
 
     @property
     def failure(self) -> Finding | None:
-        """Why it cannot be played, if so."""
+        """Return the finding for which it cannot be run, if any."""
         return next((f for f in self.findings if f.check in DECISIVE and f.verdict == BAD), None)
 
     @property
-    def failed_in_play(self) -> Finding | None:
-        """Why runs of it failed, though the checks had let it through."""
-        return next((f for f in self.findings if f.check == PLAY), None)
+    def run_failure(self) -> Finding | None:
+        """Return the finding on its failed runs, if any failed after good checks."""
+        return next((f for f in self.findings if f.check == RUN), None)
 
     @property
-    def trouble(self) -> str:
-        """Why it was not played to the end, in one line; empty if it was."""
-        found = self.failure or self.failed_in_play
-        return " ".join(found.sentence.split()) if found else ""
+    def reason(self) -> str:
+        """Return in one line why it has missing runs; empty if it has none."""
+        finding = self.failure or self.run_failure
+        return " ".join(finding.sentence.split()) if finding else ""
 
     @property
     def cost(self) -> float | None:
-        """How many times as long as our mean it takes; None if that was not measured."""
+        """Return its time as a multiple of the built-in mean's; None if it was not measured."""
         return next((f.value for f in self.findings if f.check == COST), None)
 
 
-def tasks_of(kind: str, name: str) -> list[Task]:
-    """Every check of a rule or an attack."""
+def list_tasks(kind: str, name: str) -> list[Task]:
+    """Return every check of a rule or an attack."""
     return [Task(kind, name, check) for check in CHECKS[kind]]
 
 
@@ -77,53 +76,55 @@ def inspect(
     f: int,
     limit: float,
     preset: str = "paper",
-    tell: Callable[[Task], None] = lambda task: None,
+    on_check: Callable[[Task], None] = lambda task: None,
 ) -> dict[tuple[str, str], Inspection]:
-    """Carry out the checks for a federation of n rows and f Byzantine ones; `tell` hears of each before it.
+    """Run the checks for a federation of n rows, f of them Byzantine; return the inspections by (kind, name).
 
-    limit: seconds that a check may take. All run in one other process; where a check hangs or ends it, that is what is
-    found, and another process takes the next. A script needs the usual `if __name__ == "__main__"`.
+    limit: seconds that a check may take. on_check: is called before each check. The checks run in one separate process;
+    one that hangs or ends it is a bad finding, and a new process takes the next check. A script that calls this needs
+    `if __name__ == "__main__"`.
     """
-    found = {(task.kind, task.name): Inspection(task.kind, task.name) for task in tasks}
+    inspections = {(task.kind, task.name): Inspection(task.kind, task.name) for task in tasks}
     child: _Child | None = None
     try:
         for task in tasks:
-            subject = found[task.kind, task.name]
-            if subject.failure is not None:
+            inspection = inspections[task.kind, task.name]
+            if inspection.failure is not None:
                 continue
-            tell(task)
+            on_check(task)
             child = child or _Child(n, f, preset)
-            finding = child.carry_out(task, limit)
+            finding = child.run_check(task, limit)
             if child.lost:
                 child.end()
                 child = None
-            subject.findings.append(finding)
+            inspection.findings.append(finding)
     finally:
         if child is not None:
             child.end()
-    return found
+    return inspections
 
 
 class _Child(Child):
-    """A process that carries out checks, one at a time."""
+    """A process that runs checks, one at a time."""
 
     def __init__(self, n: int, f: int, preset: str):
         super().__init__(_serve, n, f, preset, daemon=True)
-        self.made: set[tuple[str, str]] = set()
-        self.lost = False  # it hangs, or has ended
+        self.imported: set[tuple[str, str]] = set()
+        self.lost = False  # whether it hangs or has ended
 
-    def carry_out(self, task: Task, limit: float) -> Finding:
-        """What a check finds. To import and build what it is about may take longer than the check."""
-        if (task.kind, task.name) not in self.made:
-            trouble = self._ask(Task(task.kind, task.name, IMPORT), START + LIMIT)
-            if trouble is not None:
-                return trouble
-            self.made.add((task.kind, task.name))
-        finding = self._ask(task, max(limit, START) if task.check == COST else limit)  # on a large matrix
+    def run_check(self, task: Task, limit: float) -> Finding:
+        """Return the finding of a check. The import of the rule or attack has a time limit of its own."""
+        if (task.kind, task.name) not in self.imported:
+            failure = self._request(Task(task.kind, task.name, IMPORT), START + LIMIT)
+            if failure is not None:
+                return failure
+            self.imported.add((task.kind, task.name))
+        finding = self._request(task, max(limit, START) if task.check == COST else limit)  # the matrix is large
         assert finding is not None
         return finding
 
-    def _ask(self, task: Task, limit: float) -> Finding | None:
+    def _request(self, task: Task, limit: float) -> Finding | None:
+        """Send a task to the process and return its answer; a bad finding if none comes within the limit."""
         try:
             self.pipe.send(task)
             if self.pipe.poll(limit):
@@ -135,10 +136,10 @@ class _Child(Child):
 
 
 def _serve(pipe: Connection, n: int, f: int, preset: str) -> None:
-    """In the child: answer tasks until the parent closes the pipe. What a user's code prints is not for the screen."""
-    silence = os.open(os.devnull, os.O_WRONLY)
+    """In the child: answer tasks until the parent closes the pipe; discard what the user's code prints."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        os.dup2(silence, stream)
+        os.dup2(devnull, stream)
     subjects: dict[tuple[str, str], Any] = {}
     with fixed_threads(1), suppress(EOFError, OSError):
         while True:
@@ -147,7 +148,7 @@ def _serve(pipe: Connection, n: int, f: int, preset: str) -> None:
 
 
 def _answer(task: Task, subjects: dict[tuple[str, str], Any], n: int, f: int, preset: str) -> Finding | None:
-    """The finding; to the question of import None if all is well."""
+    """Return the finding of a check; None for a good import."""
     key = task.kind, task.name
     try:
         if task.check == IMPORT:

@@ -1,4 +1,4 @@
-"""The questions that are put to a rule. Each answer is a verdict, one sentence, and perhaps a number."""
+"""The checks of a rule. Each returns a verdict, a sentence and, for the cost, a number."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ from .checks import (
     Answer,
     Subject,
     attempt,
+    check_memory,
+    check_repeatable,
     close,
+    describe_arguments,
     gaussian,
-    how_called,
-    left_alone,
-    must,
+    keeps_input,
     ratio,
-    remembered,
-    repeat,
+    succeed,
 )
 
 HUGE = 1e30
-FAR = 1e3  # spreads of the rows: a result that lies farther from them was taken along
+FAR = 1e3  # in units of the rows' spread: a result farther from their mean is unbounded
 
 
 @dataclass(frozen=True)
 class RuleSubject(Subject):
-    """A rule, and the federation that it is for."""
+    """A rule and its federation. rows: (n, d)."""
 
-    made: Aggregator
+    method: Aggregator
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "f", min(self.f, self.made.max_f(self.n)))
+        object.__setattr__(self, "f", min(self.f, self.method.max_f(self.n)))
 
     @property
     def rows(self) -> Tensor:
         return gaussian(self.n)
 
-    def uncopied(self, rows: Tensor, f: int | None = None, made: Aggregator | None = None) -> Tensor:
-        rule, f = made or self.fresh(), self.f if f is None else f
-        answer: Tensor = rule.call(rows, {"f": f}, seed=0) if isinstance(rule, UserRule) else rule(rows, f)
-        check_shape(f"{self.made.name} must return the aggregate (d,): it", answer, rows.shape[1])
-        return answer
+    def call_in_place(self, rows: Tensor, f: int | None = None, method: Aggregator | None = None) -> Tensor:
+        rule, f = method or self.fresh(), self.f if f is None else f
+        aggregate: Tensor = rule.call(rows, {"f": f}, seed=0) if isinstance(rule, UserRule) else rule(rows, f)
+        check_shape(f"{self.method.name} must return the aggregate (d,): it", aggregate, rows.shape[1])
+        return aggregate
 
     @property
-    def told(self) -> bool:
-        """Whether it is told f."""
-        if not isinstance(self.made, UserRule):
+    def takes_f(self) -> bool:
+        """Return whether the rule gets f."""
+        if not isinstance(self.method, UserRule):
             return True
-        args, named = bind_arguments(copy.deepcopy(self.made).target, None, {"f": self.f})
+        args, named = bind_arguments(copy.deepcopy(self.method).target, None, {"f": self.f})
         return len(args) > 1 or "f" in named
 
 
 def answer(subject: RuleSubject) -> Answer:
     rule = subject.fresh()
-    must(lambda: subject(subject.rows, made=rule))
-    given = how_called(rule)
-    told = "" if not given else f"{given}{' and f' if subject.told else ', and is not told f'}. "
-    return GOOD, f"{told}{subject.n} rows of {COLUMNS} give ({COLUMNS},)."
+    succeed(lambda: subject(subject.rows, method=rule))
+    arguments = describe_arguments(rule)
+    arguments += f"{' and f' if subject.takes_f else ', but not f'}. " if arguments else ""
+    return GOOD, f"{arguments}{subject.n} rows of {COLUMNS} give ({COLUMNS},)."
 
 
 def finite(subject: RuleSubject) -> Answer:
@@ -77,8 +77,8 @@ def finite(subject: RuleSubject) -> Answer:
 
 
 def own_f(subject: RuleSubject) -> Answer:
-    if subject.told:
-        return GOOD, "It is told the f of the federation."
+    if subject.takes_f:
+        return GOOD, "It gets the f of the federation."
     own = getattr(getattr(subject.fresh(), "target", None), "f", None)
     if type(own) is not int:
         return GOOD, "It has no f."
@@ -88,30 +88,32 @@ def own_f(subject: RuleSubject) -> Answer:
 
 
 def memory(subject: RuleSubject) -> Answer:
-    return remembered(subject, "what it returns depends on the calls before")
+    return check_memory(subject, "its result depends on earlier calls")
 
 
 def unchanged(subject: RuleSubject) -> Answer:
-    if left_alone(subject):
-        return GOOD, "It leaves its input as it was."
-    return BAD, "It changes its input. Here it gets a copy; a server that keeps its rows must give it one too."
+    if keeps_input(subject):
+        return GOOD, "It does not change its input."
+    return BAD, "It changes its input. gradskew gives it a copy; a server that reuses its rows must do so too."
 
 
 def order(subject: RuleSubject) -> Answer:
     rows = subject.rows
     if close(subject(rows), subject(rows.flip(0)), rows):
         return GOOD, "The order of the rows does not matter."
-    return ODD, "The order of the rows matters: who comes first is treated otherwise."
+    return ODD, "The order of the rows matters."
 
 
 def equal_rows(subject: RuleSubject) -> Answer:
     rows = subject.rows[:1].expand(subject.n, -1).clone()
-    found = attempt(lambda: subject(rows))
-    if isinstance(found, str):
-        return ODD, f"Equal rows: {found}"
-    if not found.isfinite().all():
+    result = attempt(lambda: subject(rows))
+    if isinstance(result, str):
+        return ODD, f"Equal rows: {result}"
+    if not result.isfinite().all():
         return BAD, "Equal rows give NaN or Inf."
-    return (GOOD, "Equal rows give that row.") if close(found, rows[0], rows) else (ODD, "Equal rows give another row.")
+    return (
+        (GOOD, "Equal rows give that row.") if close(result, rows[0], rows) else (ODD, "Equal rows give another row.")
+    )
 
 
 def translation(subject: RuleSubject) -> Answer:
@@ -120,7 +122,7 @@ def translation(subject: RuleSubject) -> Answer:
     return (
         (GOOD, "Shifted rows give the shifted result.")
         if same
-        else (ODD, "It depends on where 0 is: shifted rows give more than the shifted result.")
+        else (ODD, "It depends on the origin: shifted rows do not give the shifted result.")
     )
 
 
@@ -136,79 +138,79 @@ def scale(subject: RuleSubject) -> Answer:
 
 def no_byzantine(subject: RuleSubject) -> Answer:
     rows = subject.rows
-    found = attempt(lambda: subject(rows, f=0))
-    if isinstance(found, str):
-        return ODD, f"f = 0: {found}"
-    if not found.isfinite().all():
+    result = attempt(lambda: subject(rows, f=0))
+    if isinstance(result, str):
+        return ODD, f"f = 0: {result}"
+    if not result.isfinite().all():
         return BAD, "f = 0 gives NaN or Inf."
-    return GOOD, f"f = 0 gives {'the mean' if close(found, rows.mean(0), rows) else 'a result, which is not the mean'}."
+    return GOOD, f"f = 0 gives {'the mean' if close(result, rows.mean(0), rows) else 'a result other than the mean'}."
 
 
 def one_row(subject: RuleSubject) -> Answer:
     rows = subject.rows[:1]
-    found = attempt(lambda: subject(rows, f=0))
-    if isinstance(found, str):
-        return ODD, f"One row: {found}"
-    return (GOOD, "One row gives that row.") if close(found, rows[0], rows) else (ODD, "One row gives another.")
+    result = attempt(lambda: subject(rows, f=0))
+    if isinstance(result, str):
+        return ODD, f"One row: {result}"
+    return (GOOD, "One row gives that row.") if close(result, rows[0], rows) else (ODD, "One row gives another.")
 
 
 def too_many(subject: RuleSubject) -> Answer:
     f = max(1, subject.f)
-    found = attempt(lambda: subject(gaussian(2 * f), f=f))
-    if isinstance(found, str):
+    result = attempt(lambda: subject(gaussian(2 * f), f=f))
+    if isinstance(result, str):
         return GOOD, f"f = {f} of {2 * f} rows is refused."
-    if not found.isfinite().all():
+    if not result.isfinite().all():
         return ODD, f"f = {f} of {2 * f} rows is not refused: it gives NaN or Inf."
-    return ODD, f"f = {f} of {2 * f} rows is not refused: no rule can stand that."
+    return ODD, f"f = {f} of {2 * f} rows is not refused: no rule can be robust to that."
 
 
-def spoiled(entry: float, word: str) -> Callable[[RuleSubject], Answer]:
-    def ask(subject: RuleSubject) -> Answer:
+def non_finite(entry: float, name: str) -> Callable[[RuleSubject], Answer]:
+    def check_row(subject: RuleSubject) -> Answer:
         rows = subject.rows
         rows[0] = entry
-        found = attempt(lambda: subject(rows))
-        if isinstance(found, str):
-            return ODD, f"A row of {word} is refused, and with it the round. Here such rows are taken out before."
-        if found.isfinite().all():
-            return GOOD, f"A row of {word} leaves the result finite."
+        result = attempt(lambda: subject(rows))
+        if isinstance(result, str):
+            return ODD, f"A row of {name} is refused, and with it the round. gradskew removes such rows before."
+        if result.isfinite().all():
+            return GOOD, f"A row of {name} leaves the result finite."
         return (
             BAD,
-            f"A row of {word} makes the result NaN or Inf. Here such rows are taken out before; a server must too.",
+            f"A row of {name} makes the result NaN or Inf. gradskew removes such rows before; a server must do so too.",
         )
 
-    return ask
+    return check_row
 
 
 def huge(subject: RuleSubject) -> Answer:
     f = max(1, subject.f)
     rows = subject.rows
     rows[:f] = HUGE
-    found = attempt(lambda: subject(rows))
-    if isinstance(found, str):
-        return ODD, f"Rows of 1e30: {found}"
+    result = attempt(lambda: subject(rows))
+    if isinstance(result, str):
+        return ODD, f"Rows of 1e30: {result}"
     honest = rows[f:].double() if f < len(rows) else subject.rows.double()
     mean = honest.mean(0)
-    off = float((found.double() - mean).norm() / (honest - mean).norm(dim=1).mean())
-    if not found.isfinite().all() or not off < FAR:
-        return BAD, f"{f} rows of 1e30 take the result along: nothing bounds what they do."
-    return GOOD, f"{f} rows of 1e30 move the result by {off:.2g} times the spread of the others."
+    distance = float((result.double() - mean).norm() / (honest - mean).norm(dim=1).mean())
+    if not result.isfinite().all() or not distance < FAR:
+        return BAD, f"{f} rows of 1e30 move the result without bound."
+    return GOOD, f"{f} rows of 1e30 move the result by {distance:.2g} times the spread of the others."
 
 
 def cost(subject: RuleSubject) -> Answer:
-    if isinstance(subject.made, Mean):
-        return GOOD, "It is our mean, the measure of the others.", 1.0
+    if isinstance(subject.method, Mean):
+        return GOOD, "It is the built-in mean, the unit of the costs.", 1.0
     n, d = WIDE
     rows, mean, rule = gaussian(n, d), Mean(), subject.fresh()
-    f = min(max(1, round(n * subject.f / subject.n)), subject.made.max_f(n))
-    times = ratio(lambda: subject.uncopied(rows, f, rule), lambda: mean(rows, f))
-    return GOOD, f"It takes {times:.3g} times as long as our mean on {n} rows of {d:,}.", times
+    f = min(max(1, round(n * subject.f / subject.n)), subject.method.max_f(n))
+    factor = ratio(lambda: subject.call_in_place(rows, f, rule), lambda: mean(rows, f))
+    return GOOD, f"It takes {factor:.3g} times as long as the built-in mean on {n} rows of {d:,}.", factor
 
 
 CHECKS: dict[str, Callable[[RuleSubject], Answer]] = {
     "answer": answer,
     "finite": finite,
     "its own f": own_f,
-    "repeated": repeat,
+    "repeated": check_repeatable,
     "memory": memory,
     "input": unchanged,
     "order": order,
@@ -218,8 +220,8 @@ CHECKS: dict[str, Callable[[RuleSubject], Answer]] = {
     "f = 0": no_byzantine,
     "one row": one_row,
     "f = n / 2": too_many,
-    "a row of NaN": spoiled(float("nan"), "NaN"),
-    "a row of Inf": spoiled(float("inf"), "Inf"),
+    "a row of NaN": non_finite(float("nan"), "NaN"),
+    "a row of Inf": non_finite(float("inf"), "Inf"),
     "huge rows": huge,
     "cost": cost,
 }

@@ -1,4 +1,4 @@
-"""Print what an audit found, and how the audited rules and attacks stand."""
+"""Print the findings of an audit, and the ranks of the audited rules and attacks."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from .inspector import COST, Inspection, Task
 from .standing import Audit
 
 COLOURS = {GOOD: "green", ODD: "yellow", BAD: "red"}
-SAID = ("answer", COST)  # findings that are said even where they are good
+ALWAYS = ("answer", COST)  # checks whose findings are printed even if good
 
 
 def show_inspections(inspections: Iterable[Inspection]) -> None:
-    """Print what the checks found on each rule and attack: what is bad or odd line by line, the rest by name."""
+    """Print the findings on each rule and attack: the bad and odd ones with a sentence, the good ones by name."""
     screen = console()
     for inspection in inspections:
         screen.print(f"\n{inspection.kind} {inspection.name}", style="bold")
         for finding in inspection.findings:
-            if finding.verdict != GOOD or finding.check in SAID:
+            if finding.verdict != GOOD or finding.check in ALWAYS:
                 mark = f"  {finding.verdict:<5}", COLOURS[finding.verdict]
                 screen.print(Text.assemble(mark, f"{finding.check}: {finding.sentence}"))
-        fine = [f.check for f in inspection.findings if f.verdict == GOOD and f.check not in SAID]
-        if fine:
-            screen.print(Text.assemble((f"  {GOOD:<5}", COLOURS[GOOD]), ", ".join(fine)))
+        good = [f.check for f in inspection.findings if f.verdict == GOOD and f.check not in ALWAYS]
+        if good:
+            screen.print(Text.assemble((f"  {GOOD:<5}", COLOURS[GOOD]), ", ".join(good)))
 
 
 def show_audit(audit: Audit, sentences: Sequence[str]) -> None:
-    """Print how the audited rules and attacks stand beside ours, and the sentences."""
+    """Print the tables of all rules and attacks, the audited ones in bold, and the sentences."""
     screen = console()
     screen.print(audit.table.federation)
     for sheet in audit.sheets:
@@ -50,7 +50,7 @@ def show_audit(audit: Audit, sentences: Sequence[str]) -> None:
 
 
 @contextmanager
-def checking() -> Iterator[Callable[[Task], None]]:
-    """A live word on the check that is carried out; nothing where there is no terminal."""
+def show_current_check() -> Iterator[Callable[[Task], None]]:
+    """Show the current check on a terminal; yield the function that takes it."""
     with Console(stderr=True).status("checking") as live:
         yield lambda task: live.update(Text(f"checking {task.name}: {task.check}"))

@@ -1,4 +1,4 @@
-"""How a user's rules and attacks stand beside ours in one federation. Reads records and findings only."""
+"""Rank a user's rules and attacks among the built-in ones in one federation, from records and findings."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ ATTACK_HEAD = ("attack", "points, on average", "at most", "of")
 
 
 @dataclass(frozen=True)
-class Offence:
-    """An attack on our rules: the points that it costs on average, and most, with that rule."""
+class AttackStanding:
+    """An attack on the built-in rules: its damage in points, on average and at most, and the rule of the latter."""
 
     attack: str
     audited: bool
@@ -43,7 +43,7 @@ class Offence:
 
 @dataclass(frozen=True)
 class AuditSheet:
-    """A table of texts, with a flag for each line: whether it is of an audited rule or attack."""
+    """A table of texts, with a flag for each line: whether its rule or attack is an audited one."""
 
     title: str
     head: Sequence[str]
@@ -52,133 +52,135 @@ class AuditSheet:
 
 @dataclass(frozen=True)
 class Audit:
-    """A table, and the inspections of the rules and attacks in it that are audited.
+    """A table of runs, and the inspections of the audited rules and attacks.
 
-    inspections: by the names that the table has; also of those that could not be run. costs: of all rules.
+    inspections: by name in the table, also of those that could not be run. costs: of all rules, as multiples of the
+    mean's time.
     """
 
     table: Table
     inspections: Mapping[str, Inspection]
     costs: Mapping[str, float | None] = field(default_factory=dict)
 
-    def audits(self, kind: str, name: str) -> bool:
-        """Whether this rule or attack is the audited one, or one of them."""
+    def is_audited(self, kind: str, name: str) -> bool:
+        """Return whether this rule or attack is an audited one."""
         return name in self.inspections and self.inspections[name].kind == kind
 
     @cached_property
     def standings(self) -> list[Standing]:
-        """The rules that were run without an attack too, the one that keeps most accuracy in its worst case first."""
+        """Return the rules that were also run without an attack, best worst case first."""
         known = [each for each in self.table.standings.values() if each.usual is not None]
-        made = [replace(each, cost=self.costs.get(each.rule)) for each in known]
-        return sorted(made, key=lambda each: -each.worst.mean)
+        with_costs = [replace(each, cost=self.costs.get(each.rule)) for each in known]
+        return sorted(with_costs, key=lambda each: -each.worst.mean)
 
     @cached_property
-    def offences(self) -> list[Offence]:
-        """The attacks, the one that costs our rules most on average first; empty if no rule is ours."""
-        ours = [each for each in self.table.standings.values() if not self.audits("rule", each.rule)]
-        made = []
+    def attack_standings(self) -> list[AttackStanding]:
+        """Return the attacks by falling average damage to the built-in rules; empty without such rules."""
+        builtin = [each for each in self.table.standings.values() if not self.is_audited("rule", each.rule)]
+        standings = []
         for attack in self.table.attacks:
-            damages = {each.rule: lost for each in ours if (lost := each.damage_by(attack)) is not None}
+            damages = {each.rule: lost for each in builtin if (lost := each.damage_by(attack)) is not None}
             if damages:
                 rule = max(damages, key=lambda name: damages[name])
                 average = fmean(damages.values())
-                made.append(Offence(attack, self.audits("attack", attack), average, damages[rule], rule))
-        return sorted(made, key=lambda offence: -offence.average_damage)
+                standings.append(
+                    AttackStanding(attack, self.is_audited("attack", attack), average, damages[rule], rule)
+                )
+        return sorted(standings, key=lambda each: -each.average_damage)
 
     @property
     def least_kappa(self) -> float | None:
-        """The kappa below which no rule can be robust here; None where a majority may be Byzantine."""
+        """Return the least kappa that a rule can guarantee; None where half of the rows or more are Byzantine."""
         spec = self.table.records[0].spec
         n, f = spec["sampled"], math.ceil(spec["byzantine"] * spec["sampled"] / spec["clients"])
         return least_kappa(n, f) if n > 2 * f else None
 
     @property
     def verdict(self) -> list[str]:
-        """Where each audited rule and attack stands, in plain sentences."""
-        return [*self._on_rules(), *self._on_unranked(), *self._on_attacks()]
+        """Return the ranks of the audited rules and attacks, in sentences."""
+        return [*self._rule_sentences(), *self._unranked_sentences(), *self._attack_sentences()]
 
-    def _on_rules(self) -> list[str]:
-        """Ranked among the rules that a verdict may judge; the mean is no defence, but what one has to beat."""
+    def _rule_sentences(self) -> list[str]:
+        """Return a sentence on each ranked rule, with the plain mean as its baseline."""
         judged = [each for each in self.standings if each.rule in self.table.defences and not self._failed(each.rule)]
-        ours = [each for each in judged if not self.audits("rule", each.rule)]
-        mean = next((each for each in self.standings if each.rule == "mean"), None)
+        builtin = [each for each in judged if not self.is_audited("rule", each.rule)]
+        mean = next((each for each in self.standings if each.rule == self.table.baseline), None)
         sentences = []
         for each in judged:
-            if self.audits("rule", each.rule):
+            if self.is_audited("rule", each.rule):
                 numbers = _numbers(each)
                 worst = f"{numbers['left']:.1f} % under {each.attack}, {numbers['damage']:.1f} points below its own"
                 text = f"{each.rule} keeps {worst} {numbers['usual']:.1f} % without an attack"
                 text += f"; over all attacks it loses {numbers['average_damage']:.1f} points on average."
-                if ours:
-                    place = 1 + sum(other.worst.mean > each.worst.mean for other in judged)
-                    text += f" By the worst case it takes place {place} of {len(judged)}"
-                    text += f"; the best of ours is {ours[0].rule} with {ours[0].worst.mean:.1f} %."
+                if builtin:
+                    rank = 1 + sum(other.worst.mean > each.worst.mean for other in judged)
+                    text += f" By its worst case it ranks {rank} of {len(judged)}"
+                    text += f"; the best built-in rule is {builtin[0].rule} with {builtin[0].worst.mean:.1f} %."
                 if mean is not None:
                     text += f" The plain mean keeps {mean.worst.mean:.1f} %."
                 sentences.append(text)
         return sentences
 
     def _failed(self, name: str) -> bool:
-        """Whether runs of an audited rule or attack failed: what is left is neither a worst case nor an average."""
-        return name in self.inspections and self.inspections[name].failed_in_play is not None
+        """Return whether runs of an audited rule or attack failed: the others give no worst case and no average."""
+        return name in self.inspections and self.inspections[name].run_failure is not None
 
-    def _on_unranked(self) -> list[str]:
-        """Say of each audited rule or attack that has no place why it has none."""
+    def _unranked_sentences(self) -> list[str]:
+        """Return the reason for each audited rule or attack that has no rank."""
         sentences = []
         for name, inspection in self.inspections.items():
             if self._failed(name):
-                sentences.append(f"{name} is not ranked: runs of it failed. {inspection.trouble}")
+                sentences.append(f"{name} is not ranked: runs of it failed. {inspection.reason}")
             elif inspection.kind == "rule" and name in self.table.unmoved:
-                sentences.append(
-                    f"{name} is not ranked: in no round did it give a finite aggregate, so no model moved."
-                )
+                sentences.append(f"{name} is not ranked: it gave a finite aggregate in no round, so no model moved.")
         return sentences
 
-    def _on_attacks(self) -> list[str]:
-        ranked = [offence for offence in self.offences if not self._failed(offence.attack)]
+    def _attack_sentences(self) -> list[str]:
+        """Return a sentence on each ranked attack."""
+        ranked = [each for each in self.attack_standings if not self._failed(each.attack)]
         sentences = []
-        for offence in ranked:
-            if offence.audited:
-                place = 1 + sum(other.average_damage > offence.average_damage for other in ranked)
-                text = f"{offence.attack} costs our rules {offence.average_damage:.1f} points on average"
-                text += f", {offence.rule} most ({offence.damage:.1f})."
-                ours = [other for other in ranked if not other.audited]
-                if ours:
-                    rank = f" It takes place {place} of {count(len(ranked), 'attack')}"
-                    text += f"{rank}; the worst of ours is {ours[0].attack} with {ours[0].average_damage:.1f} points."
+        for each in ranked:
+            if each.audited:
+                text = f"{each.attack} costs the built-in rules {each.average_damage:.1f} points on average"
+                text += f", {each.rule} most ({each.damage:.1f})."
+                builtin = [other for other in ranked if not other.audited]
+                if builtin:
+                    rank = 1 + sum(other.average_damage > each.average_damage for other in ranked)
+                    text += f" It ranks {rank} of {count(len(ranked), 'attack')}; the most harmful built-in attack is "
+                    text += f"{builtin[0].attack} with {builtin[0].average_damage:.1f} points."
                 sentences.append(text)
         return sentences
 
     @property
     def sheets(self) -> list[AuditSheet]:
-        """The rules, and the attacks where one is audited, as texts."""
+        """Return the tables of the rules and, if an attack is audited, of the attacks."""
         least = "" if self.least_kappa is None else f" (no rule can guarantee a kappa below {self.least_kappa:.2f})"
-        rules = [(self.audits("rule", each.rule), _texts(each)) for each in self.standings]
-        made = [AuditSheet(f"Rules, best worst case first{least}", RULE_HEAD, rules)]
-        if any(each.audited for each in self.offences):
+        rules = [(self.is_audited("rule", each.rule), _texts(each)) for each in self.standings]
+        sheets = [AuditSheet(f"Rules, best worst case first{least}", RULE_HEAD, rules)]
+        if any(each.audited for each in self.attack_standings):
             attacks = [
-                (each.audited, [each.attack, _one(each.average_damage), _one(each.damage), each.rule])
-                for each in self.offences
+                (each.audited, [each.attack, _one_decimal(each.average_damage), _one_decimal(each.damage), each.rule])
+                for each in self.attack_standings
             ]
-            made.append(AuditSheet("Attacks, the most harmful to our rules first", ATTACK_HEAD, attacks))
-        return made
+            sheets.append(AuditSheet("Attacks, the most harmful to the built-in rules first", ATTACK_HEAD, attacks))
+        return sheets
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for other programs."""
+        """Return the content of audit.json."""
         return {
             "federation": self.table.federation,
             "findings": {
-                name: {**asdict(one), "failure": one.trouble or None} for name, one in self.inspections.items()
+                name: {**asdict(each), "failure": each.reason or None} for name, each in self.inspections.items()
             },
-            "rules": [{"audited": self.audits("rule", each.rule), **_numbers(each)} for each in self.standings],
-            "attacks": [asdict(offence) for offence in self.offences],
+            "rules": [{"audited": self.is_audited("rule", each.rule), **_numbers(each)} for each in self.standings],
+            "attacks": [asdict(each) for each in self.attack_standings],
             "least_kappa": self.least_kappa,
             "verdict": self.verdict,
         }
 
 
 def _numbers(standing: Standing) -> dict[str, Any]:
-    """Return a rule's line of audit.json; kappa is the largest over attacks, under kappa_attack."""
+    """Return a rule's entry in audit.json; kappa is the largest over attacks, under kappa_attack."""
     usual = standing.usual
     return {
         "rule": standing.rule,
@@ -196,20 +198,20 @@ def _numbers(standing: Standing) -> dict[str, Any]:
 
 
 def _texts(standing: Standing) -> list[str]:
-    """Return a rule's line of the table: what `RULE_HEAD` names, as text."""
+    """Return a rule's line of the table, a text for each entry of `RULE_HEAD`."""
     line = _numbers(standing)
     share = None if line["share"] is None else 100 * line["share"]
     return [
         line["rule"],
         f"{line['usual']:.1f}",
         line["attack"],
-        *(_one(line[key]) for key in ("left", "damage", "average_damage")),
+        *(_one_decimal(line[key]) for key in ("left", "damage", "average_damage")),
         "–" if line["kappa"] is None else f"{line['kappa']:.2f}",
         line["kappa_attack"],
         *("–" if value is None else f"{value:.1f}" for value in (share, line["shut_out"], line["cost"])),
     ]
 
 
-def _one(value: float) -> str:
-    """One decimal, and no minus before 0.0."""
+def _one_decimal(value: float) -> str:
+    """Return a number with one decimal; zero has no minus."""
     return f"{round(value, 1) + 0.0:.1f}"

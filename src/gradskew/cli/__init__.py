@@ -23,9 +23,9 @@ from .skew import skew
 @click.version_option(package_name="gradskew")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Measure how far Byzantine clients can bend a federated model.
+    """Measure how much Byzantine clients can harm a federated model.
 
-    Every attack against every robust aggregation rule, on heterogeneous data, in simulation.
+    Runs every attack against every robust aggregation rule, on heterogeneous data, in simulation.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -36,7 +36,7 @@ for command in (bench, audit, paper, skew, report, list_, doctor, completion):
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line; what the user got wrong is one line on standard error and exit status 2."""
+    """Run the command line; report a user's error in one line on standard error, with exit status 2."""
     try:
         sys.exit(cli.main(arguments, prog_name="gradskew", standalone_mode=False) or 0)
     except click.ClickException as error:

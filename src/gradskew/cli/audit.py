@@ -1,4 +1,4 @@
-"""`gradskew audit`: a rule or an attack of somebody else, checked, played, and set beside ours."""
+"""`gradskew audit`: check a user's rule or attack, run it, and compare it with the built-in ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..core.errors import check, check_number, warn
-from .completion import several
+from ..core.errors import MethodError, check, check_number, warn
+from .completion import complete_list
 from .options import SEEDS, execution, federation
 from .publishing import publish
 from .sweeping import choose_workers, run_sweep, stoppable
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--rule", "rules", multiple=True, help="The rule: package.module:name, nnm+package.module:name or such.")
-@click.option("--attack", "attacks", multiple=True, help="The attack: package.module:name.")
+@click.option("--rule", "rules", multiple=True, help="A rule: package.module:name, or nnm+package.module:name.")
+@click.option("--attack", "attacks", multiple=True, help="An attack: package.module:name.")
 @click.option(
     "--against",
-    shell_complete=several("aggregator"),
-    help="Rules of ours that stand beside it, comma-separated. Default: all.",
+    shell_complete=complete_list("aggregator"),
+    help="Built-in rules to compare with, comma-separated. Default: all.",
 )
 @click.option(
-    "--under", shell_complete=several("attack"), help="Attacks of ours that are played, comma-separated. Default: all."
+    "--under", shell_complete=complete_list("attack"), help="Built-in attacks to run, comma-separated. Default: all."
 )
-@click.option("--limit", type=float, default=30.0, show_default=True, help="Seconds that a check may take.")
+@click.option("--limit", type=float, default=30.0, show_default=True, help="Time limit of a check, in seconds.")
 @SEEDS
 @federation
 @execution
@@ -46,15 +46,15 @@ def audit(
     workers: int | None,
     **options: Any,
 ) -> None:
-    """Audit a rule or an attack that gradskew has never seen.
+    """Audit your own rule or attack.
 
     --rule and --attack name functions, objects or classes, on torch or NumPy, such as my_rules:trimmed or
-    byzfl:TrMean(f=10); either may be given several times. Each is first checked on small matrices, in a process of its
-    own. Then every attack is played against every rule, and what is audited stands beside ours: on the screen, in
-    report.html and in audit.json. What cannot be played is one line, and the rest goes on.
+    byzfl:TrMean(f=10); either may be given several times. Each is first checked on small matrices, in a separate
+    process. Then every attack is run against every rule, and yours are compared with the built-in ones: on the screen,
+    in report.html and in audit.json. A rule or attack that cannot be run is reported in one line; the others are run.
     """
-    from ..aggregators import names as our_rules
-    from ..attacks import names as our_attacks
+    from ..aggregators import names as all_rules
+    from ..attacks import names as all_attacks
     from ..audit.screen import show_audit, show_inspections
     from ..audit.standing import Audit
     from ..core.grammar import split_list
@@ -63,103 +63,101 @@ def audit(
     from ..runs.settings import make_runs
     from ..runs.sweeps import FailedRuns
 
-    asked = {kind: _listed(kind, texts) for kind, texts in (("rule", rules), ("attack", attacks))}
-    check(any(asked.values()), "name what to audit: --rule package.module:name, or --attack package.module:name")
+    audited = {kind: _split(kind, texts) for kind, texts in (("rule", rules), ("attack", attacks))}
+    check(any(audited.values()), "name what to audit: --rule package.module:name, or --attack package.module:name")
     check_number("limit", limit, above=0, at_most=86_400)
-    company = our_rules() if against is None else split_list(against, "against")
-    sent = ["none", *(our_attacks() if under is None else split_list(under, "under"))]
+    builtin_rules = all_rules() if against is None else split_list(against, "against")
+    builtin_attacks = ["none", *(all_attacks() if under is None else split_list(under, "under"))]
 
     chosen = choose_workers(options, workers)
-    _check_attacked([*sent, *asked["attack"]])
+    _check_attacked([*builtin_attacks, *audited["attack"]])
 
-    def make(judges: Sequence[str], senders: Sequence[str]) -> list[Run]:
-        lists = {"aggregators": ",".join(dict.fromkeys(judges)), "attacks": ",".join(dict.fromkeys(senders))}
-        return make_runs({**options, **lists})
+    def make(rule_names: Sequence[str], attack_names: Sequence[str]) -> list[Run]:
+        names = {"aggregators": rule_names, "attacks": attack_names}
+        return make_runs({**options, **{key: ",".join(dict.fromkeys(texts)) for key, texts in names.items()}})
 
     with stoppable():
-        inspected, costs = _inspect(asked, company, make(company, sent)[0], limit, options["preset"])
-    show_inspections(inspected.values())
-    for name, failed in inspected.items():
-        if failed.failure is not None:
-            asked[failed.kind].remove(failed.name)
-            warn(f"gradskew: the {failed.kind} {name} is not played: {failed.trouble}")
-    if not any(asked.values()):
+        run = make(builtin_rules, builtin_attacks)[0]
+        inspections, costs = _inspect(audited, builtin_rules, run, limit, options["preset"])
+    show_inspections(inspections.values())
+    for name, inspection in inspections.items():
+        if inspection.failure is not None:
+            audited[inspection.kind].remove(inspection.name)
+            warn(f"gradskew: the {inspection.kind} {name} is not run: {inspection.reason}")
+    if not any(audited.values()):
         click.get_current_context().exit(2)
-    _check_attacked([*sent, *asked["attack"]])
-    runs = make([*asked["rule"], *company], [*sent, *asked["attack"]])
+    _check_attacked([*builtin_attacks, *audited["attack"]])
+    runs = make([*audited["rule"], *builtin_rules], [*builtin_attacks, *audited["attack"]])
     swept = run_sweep(runs[0].source.name, runs, out, chosen)
-    others = _note(swept.failures, inspected)
+    other_failures = _add_failures(swept.failures, inspections)
     if swept.records:
-        found = Audit(Table(swept.records), inspected, costs)
-        show_audit(found, [*found.verdict, *remarks(found.table), swept.summary])
+        result = Audit(Table(swept.records), inspections, costs)
+        show_audit(result, [*result.verdict, *remarks(result.table), swept.summary])
         with swept.published():
-            click.echo(f"{', '.join(publish([found.table], out, out, found))}: in {out}.")
-    for name, failed in inspected.items():
-        if failed.failed_in_play:
-            warn(f"gradskew: the {failed.kind} {name} failed in play: {failed.trouble}")
-    if others:
-        raise FailedRuns(others)
+            click.echo(f"{', '.join(publish([result.table], out, out, result))}: in {out}.")
+    for name, inspection in inspections.items():
+        if inspection.run_failure:
+            warn(f"gradskew: the {inspection.kind} {name} failed in its runs: {inspection.reason}")
+    if other_failures:
+        raise FailedRuns(other_failures)
     if swept.failure is not None and not swept.failures:
         raise swept.failure
-    if any(inspection.trouble for inspection in inspected.values()):
+    if any(inspection.reason for inspection in inspections.values()):
         click.get_current_context().exit(2)
 
 
 def _check_attacked(attacks: Sequence[str]) -> None:
-    """An audit without an attack would say nothing."""
-    check(set(attacks) > {"none"}, "at least one attack is wanted beside none: in --under, or --attack")
+    """Raise InputError unless an attack other than none is named."""
+    check(set(attacks) > {"none"}, "give at least one attack other than none, in --under or --attack")
 
 
-def _note(failures: Failures, inspected: Mapping[str, Inspection]) -> Failures:
-    """Add to what was found on a rule or an attack that runs of it failed; returns the failures of others.
+def _add_failures(failures: Failures, inspections: Mapping[str, Inspection]) -> Failures:
+    """Add the failures of runs to the inspections of their rules and attacks; return those of runs without any.
 
-    Where both of a run are audited, it is held against the one that the error names, or else against both.
+    A run with an audited rule and an audited attack counts against the one that raised the error, or else both.
     """
-    from ..audit import BAD, PLAY, Finding
+    from ..audit import BAD, RUN, Finding
     from ..runs.sweeps import FailedRuns
 
-    blamed: dict[str, list[tuple[Run, Exception]]] = {}
+    by_name: dict[str, list[tuple[Run, Exception]]] = {}
     for run, error in failures:
-        both = {"attack": run.attack.name, "rule": run.aggregator.name}
-        audited = [name for kind, name in both.items() if name in inspected and inspected[name].kind == kind]
-        said = str(error).removeprefix("the attack ")
-        named = [
-            name for name in audited if said.startswith(tuple(name.rpartition("+")[2] + end for end in (" ", "'s ")))
-        ]
-        for name in named or audited or [""]:
-            blamed.setdefault(name, []).append((run, error))
-    others = blamed.pop("", [])
-    for name, failed in blamed.items():
-        inspected[name].findings.append(Finding(PLAY, BAD, f"{FailedRuns.describe(failed)}."))
+        names = {"attack": run.attack.name, "rule": run.aggregator.name}
+        audited = {k: name for k, name in names.items() if name in inspections and inspections[name].kind == k}
+        kind = error.kind if isinstance(error, MethodError) else ""
+        for name in [audited[kind]] if kind in audited else [*audited.values()] or [""]:
+            by_name.setdefault(name, []).append((run, error))
+    others = by_name.pop("", [])
+    for name, of_name in by_name.items():
+        inspections[name].findings.append(Finding(RUN, BAD, f"{FailedRuns.describe(of_name)}."))
     return others
 
 
-def _listed(kind: str, texts: Sequence[str]) -> list[str]:
-    """The names in an option that may be given several times, each with several names."""
+def _split(kind: str, texts: Sequence[str]) -> list[str]:
+    """Return the names in an option that may be given several times, each with several names."""
     from ..core.grammar import split_list
 
     return list(dict.fromkeys(name for text in texts for name in split_list(text, kind)))
 
 
 def _inspect(
-    asked: dict[str, list[str]], company: Sequence[str], run: Run, limit: float, preset: str | None
+    audited: dict[str, list[str]], builtin_rules: Sequence[str], run: Run, limit: float, preset: str | None
 ) -> tuple[dict[str, Inspection], dict[str, float | None]]:
-    """Check what is asked for, and measure the cost of all rules; by the names that the table will have."""
+    """Return the inspections of the audited rules and attacks and the costs of all rules, by name in the table."""
     from .. import aggregators, attacks
-    from ..audit import COST, Task, inspect, tasks_of
-    from ..audit.screen import checking
+    from ..audit import COST, Task, inspect, list_tasks
+    from ..audit.screen import show_current_check
     from ..runs.settings import COMMON
 
     n, preset = run.num_sampled, preset or COMMON["preset"]
     f = -(-run.num_byzantine * n // run.clients)
-    tasks = [task for kind, names in asked.items() for name in names for task in tasks_of(kind, name)]
-    tasks += [Task("rule", name, COST) for name in company if name not in asked["rule"]]
-    with checking() as tell:
-        found = inspect(tasks, n=n, f=f, limit=limit, preset=preset, tell=tell)
+    tasks = [task for kind, names in audited.items() for name in names for task in list_tasks(kind, name)]
+    tasks += [Task("rule", name, COST) for name in builtin_rules if name not in audited["rule"]]
+    with show_current_check() as on_check:
+        inspections = inspect(tasks, n=n, f=f, limit=limit, preset=preset, on_check=on_check).values()
     makers = {"rule": aggregators.make, "attack": attacks.make}
-    named = {
-        one.name if one.failure is not None else makers[one.kind](one.name, preset=preset).name: one
-        for one in found.values()
+    by_name = {
+        each.name if each.failure is not None else makers[each.kind](each.name, preset=preset).name: each
+        for each in inspections
     }
-    costs = {name: one.cost for name, one in named.items() if one.kind == "rule"}
-    return {name: one for name, one in named.items() if one.name in asked[one.kind]}, costs
+    costs = {name: each.cost for name, each in by_name.items() if each.kind == "rule"}
+    return {name: each for name, each in by_name.items() if each.name in audited[each.kind]}, costs

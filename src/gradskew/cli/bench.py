@@ -1,4 +1,4 @@
-"""`gradskew bench`: every attack against every rule."""
+"""`gradskew bench`: run every attack against every rule."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from .completion import several
+from .completion import complete_list
 from .options import SEEDS, SHARD, execution, federation
 from .publishing import publish
 from .sweeping import choose_workers, run_sweep
 
 
 def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Use the file's settings as defaults: the command line overrides them."""
+    """Take the settings of a TOML file as defaults of the command's options."""
     if value is not None:
         from ..runs.settings import read_config
 
@@ -28,11 +28,13 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 )
 @federation
 @click.option(
-    "--attacks", shell_complete=several("attack"), help="Comma-separated, such as none,lie(z=1.0),strike. Default: all."
+    "--attacks",
+    shell_complete=complete_list("attack"),
+    help="Comma-separated, such as none,lie(z=1.0),strike. Default: all.",
 )
 @click.option(
     "--aggregators",
-    shell_complete=several("aggregator"),
+    shell_complete=complete_list("aggregator"),
     help="Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum. Default: all rules.",
 )
 @SEEDS
@@ -42,7 +44,7 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
     """Run every attack against every rule; print the table, write report.html, results.csv, table.md and more.
 
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
-    line overrides it. Runs that are stored in --out already are not run again.
+    line overrides it. Runs that --out already holds are not run again.
     """
     from ..report.table import Table
     from ..report.terminal import show

@@ -1,4 +1,4 @@
-"""What the shell completes: names, in lists and behind mixings too, without waiting for torch."""
+"""Complete names in the shell, also in lists and after mixings, without importing torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..core.presets import PRESETS
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of a kind, without importing what they name."""
+    """Return the names of a kind, without importing the classes."""
     from .. import aggregators, attacks, data, models
     from ..paper.catalogue import EXPERIMENTS, SCALES
 
@@ -39,27 +39,25 @@ SHELLS = {
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-def one(kind: str) -> Complete:
-    """Completes one name."""
+def complete_name(kind: str) -> Complete:
+    """Return a function that completes one name."""
     return lambda ctx, param, typed: _items(name for name in names(kind) if name.startswith(typed))
 
 
-def several(kind: str) -> Complete:
-    """Completes the last entry of a comma-separated list; a rule may stand behind mixings, joined by `+`."""
+def complete_list(kind: str) -> Complete:
+    """Return a function that completes the last entry of a comma-separated list; a rule may follow mixings and `+`."""
 
     def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
         before, last = split_last(typed, ",")
-        given, known = before.split(","), names(kind)
+        listed, known = before.split(","), names(kind)
         if kind != "aggregator":
-            return _items(before + name for name in known if name not in given and name.startswith(last))
-        mixed, stage = split_last(last, "+")
-        rules = [name for name in known if mixed + name not in given]
-        offered = [name for name in (*rules, *(f"{mixing}+" for mixing in names("mixing"))) if name.startswith(stage)]
-        if len(offered) == 1 and offered[0].endswith(
-            "+"
-        ):  # alone, it would end the word: show what can stand behind it
-            offered = [offered[0] + rule for rule in known]
-        return _items(before + mixed + name for name in offered)
+            return _items(before + name for name in known if name not in listed and name.startswith(last))
+        mixings, stage = split_last(last, "+")
+        rules = [name for name in known if mixings + name not in listed]
+        matches = [name for name in (*rules, *(f"{mixing}+" for mixing in names("mixing"))) if name.startswith(stage)]
+        if len(matches) == 1 and matches[0].endswith("+"):  # the shell would end the word after a single mixing
+            matches = [matches[0] + rule for rule in known]
+        return _items(before + mixings + name for name in matches)
 
     return complete
 
@@ -73,10 +71,10 @@ def _items(values: Iterable[str]) -> list[CompletionItem]:
 def completion(shell: str) -> None:
     """Print the script that completes commands, options and names in SHELL.
 
-    bash and zsh: add eval "$(gradskew completion SHELL)" to ~/.bashrc or ~/.zshrc. fish: write what is printed to
+    bash and zsh: add eval "$(gradskew completion SHELL)" to ~/.bashrc or ~/.zshrc. fish: write the script to
     ~/.config/fish/completions/gradskew.fish.
     """
-    made = get_completion_class(shell)
-    assert made is not None  # click brings these three
-    script = made(click.get_current_context().find_root().command, {}, "gradskew", "_GRADSKEW_COMPLETE").source()
+    cls = get_completion_class(shell)
+    assert cls is not None  # click has these three
+    script = cls(click.get_current_context().find_root().command, {}, "gradskew", "_GRADSKEW_COMPLETE").source()
     click.echo(f"# To install: {SHELLS[shell]}\n{script}")

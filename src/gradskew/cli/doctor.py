@@ -1,4 +1,4 @@
-"""`gradskew doctor`: what is installed, what the machine gives, what is missing for which command."""
+"""`gradskew doctor`: report the installed packages, the machine, and what each command still needs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from ..core.errors import InputError
 from ..core.importing import one_line, time_limit
 from .options import OUT
 
-PATIENCE = 60.0  # seconds that the import of a package may take
-# What every command needs, and what some need beside it.
-ALWAYS = "torch numpy safetensors msgspec pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich"
+IMPORT_LIMIT = 60.0  # seconds
+# The packages of every command, and the further ones of some commands.
+ALWAYS = "torch numpy msgspec safetensors pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich"
 ALWAYS += " lazy_loader"
 COMMANDS = {
     **dict.fromkeys(("bench", "paper", "skew", "report", "audit"), ""),
@@ -42,15 +42,15 @@ COMMANDS = {
     "--engine ray": "ray",
     "--download": "pyarrow huggingface_hub",
 }
-EXTRAS = "flwr ray huggingface_hub"  # may be missing
+EXTRAS = "flwr ray huggingface_hub"  # optional
 PACKAGES = f"{ALWAYS} numba pyarrow {EXTRAS}".split()
-# The module to import, where its name is another. Our own part of Flower checks the versions that it can use.
+# The modules whose names are not the packages'. Our Flower interface checks the version of flwr.
 MODULES = {"pillow": "PIL.Image", "scikit-learn": "sklearn", "flwr": "gradskew.flower.interface"}
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of the page; good: nothing needs to be mended. details: the same as data, for `--json`."""
+    """One line of the output. good: nothing needs repair. details: more values, for `--json`."""
 
     topic: str
     name: str
@@ -61,11 +61,11 @@ class Fact:
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(out: Path, as_json: bool) -> None:
-    """Show what is installed, what the machine gives, and what is missing for which command.
+    """Show the installed packages, the machine, and what each command still needs.
 
-    Nothing is changed and nothing is downloaded. Exit status 0 if `gradskew bench` can run, else 1.
+    Changes and downloads nothing. Exit status 0 if `gradskew bench` can run, else 1.
     """
     facts = examine(out)
     if as_json:
@@ -83,51 +83,51 @@ def doctor(out: Path, as_json: bool) -> None:
 
 
 def examine(out: Path) -> list[Fact]:
-    """Return all facts, topic by topic; out: the folder for the results. Imports every package: a few seconds."""
+    """Return all facts, sorted by topic. out: the folder for the results. Imports every package in a few seconds."""
     if error := torch_error():
-        sys.modules["torch"] = None  # type: ignore[assignment]  # importing it raises now, and ends no process
+        sys.modules["torch"] = None  # type: ignore[assignment]  # an import raises now, and does not kill this process
     packages = [package(name, error if name == "torch" else "") for name in PACKAGES]
     results = folder("results", out)
-    facts = [*system(), *tried("torch", devices), *tried("torch", kernels), *tried("data", data)]
+    facts = [*system(), *collect("torch", devices), *collect("torch", kernels), *collect("data", data)]
     return [*facts, results, *packages, *commands(packages, results.good)]
 
 
 def torch_error() -> str:
-    """Import torch in a process of its own, which a wrong build may kill; return what is wrong, "" if nothing."""
+    """Import torch in a separate process, which a wrong build may kill; return the error, "" if none."""
     command = [sys.executable, "-P", "-c", "import torch"]
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_LIMIT, check=False)
     except subprocess.TimeoutExpired:
-        return f"its import does not end within {PATIENCE:.0f} s"
-    if ended.returncode < 0:
-        return f"kills its process: {signal.Signals(-ended.returncode).name}"
-    lines = ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"]
-    return f"broken: {lines[-1][:200]}" if ended.returncode else ""
+        return f"its import does not end within {IMPORT_LIMIT:.0f} s"
+    if process.returncode < 0:
+        return f"kills its process: {signal.Signals(-process.returncode).name}"
+    lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
+    return f"broken: {lines[-1][:200]}" if process.returncode else ""
 
 
-def tried(topic: str, look: Callable[[], Iterator[Fact]]) -> list[Fact]:
-    """Return the facts that a function yields, or the error that it raises as a fact."""
+def collect(topic: str, examiner: Callable[[], Iterator[Fact]]) -> list[Fact]:
+    """Return the facts that a function yields; if it raises, the error as a fact."""
     try:
-        return list(look())
-    except Exception as error:  # whatever a broken library raises
-        return [Fact(topic, look.__name__, f"broken: {one_line(error)}", False)]
+        return list(examiner())
+    except Exception as error:  # a broken library may raise anything
+        return [Fact(topic, examiner.__name__, f"broken: {one_line(error)}", False)]
 
 
 def system() -> Iterator[Fact]:
     """Yield Python, the package, the platform, cores and memory."""
-    used = machine.memory()
-    size = f"{_gb(used.total)}, {_gb(used.free)} of it free" if used else "unknown on this system"
+    memory = machine.memory()
+    size = f"{_gb(memory.total)}, {_gb(memory.free)} of it free" if memory else "unknown on this system"
     yield Fact("system", "python", f"{platform.python_version()}, {sys.executable}")
     with suppress(importlib.metadata.PackageNotFoundError):
         version = importlib.metadata.version("gradskew")
         yield Fact("system", "gradskew", f"{version}, {Path(__file__).parents[1]}", details={"version": version})
     yield Fact("system", "platform", f"{platform.system()} {platform.release()}, {platform.machine()}")
     yield Fact("system", "cores", str(machine.cores()), details={"cores": machine.cores()})
-    yield Fact("system", "memory", size, details=used._asdict() if used else {})
+    yield Fact("system", "memory", size, details=memory._asdict() if memory else {})
 
 
 def devices() -> Iterator[Fact]:
-    """Yield torch's threads and the GPUs that it can use, or why there is none."""
+    """Yield torch's threads and usable GPUs, or why it can use none."""
     import torch
 
     threads, built = torch.get_num_threads(), torch.version.cuda
@@ -141,27 +141,27 @@ def devices() -> Iterator[Fact]:
 
 
 def kernels() -> Iterator[Fact]:
-    """Compile a kernel, or load it, compare its result with one by hand, and yield where compiled code is kept."""
+    """Compile or load a kernel, check its result, and yield the folder of compiled code."""
     import torch
 
     from ..core import kernels
 
     (square,) = kernels.squared_distances_to(torch.tensor([[3.0, 4.0]]), torch.zeros(2)).tolist()
     compiled: Any = kernels._squares
-    kept = compiled.stats.cache_path
-    text = f"compiled, kept in {kept}" if kept else "compiled anew in each process: set NUMBA_CACHE_DIR to a folder"
+    cache = compiled.stats.cache_path
+    text = f"compiled, kept in {cache}" if cache else "compiled anew in each process: set NUMBA_CACHE_DIR to a folder"
     text = text if square == 25 else f"wrong: the squared length of (3, 4) is not {square}"
-    yield Fact("torch", "kernels", text, square == 25, {"kept": kept})
+    yield Fact("torch", "kernels", text, square == 25, {"kept": cache})
 
 
 def data() -> Iterator[Fact]:
-    """Yield where the files of data sets are, which have been decoded, and whether they can be kept."""
+    """Yield the folder of each data set, the decoded ones, and whether the cache can be written."""
     from ..data import FashionMNIST, cache
 
     yield Fact("data", "digits", "embedded")
-    usual = FashionMNIST.default_folder
-    exists = usual.is_dir() and FashionMNIST().find(usual) is not None
-    yield Fact("data", FashionMNIST.key, str(usual) if exists else f"not in {usual}: --data names its folder")
+    default = FashionMNIST.default_folder
+    exists = default.is_dir() and FashionMNIST().find(default) is not None
+    yield Fact("data", FashionMNIST.key, str(default) if exists else f"not in {default}: --data names its folder")
     names = set()
     for path in cache.root().glob(f"*/{cache.ABOUT}"):
         with suppress(OSError, ValueError, LookupError, TypeError):  # a damaged entry
@@ -171,22 +171,21 @@ def data() -> Iterator[Fact]:
 
 
 def folder(name: str, path: Path) -> Fact:
-    """Return whether files can be written to a folder, or to one made there, and what is free on its disk."""
+    """Return as a fact whether a folder can be made or written to, and the free bytes of its disk."""
     existing = next(each for each in (path, *path.absolute().parents) if os.path.exists(each))
     try:
         with tempfile.TemporaryFile(dir=existing):
             free = shutil.disk_usage(existing).free
     except OSError as error:
-        return Fact(
-            "folders", name, f"{path}: cannot be written ({error.strerror or error})", False, {"path": str(path)}
-        )
+        text = f"{path}: cannot be written ({error.strerror or error})"
+        return Fact("folders", name, text, False, {"path": str(path)})
     return Fact("folders", name, f"{path}: {_gb(free)} free", details={"path": str(path), "free": free})
 
 
 def package(name: str, error: str = "") -> Fact:
-    """Import a package; return its version, or what is wrong and how to install it. error: known to be wrong."""
-    needed, option, version = requirement(name), "", None
-    oldest = re.search(r">=\s*([\d.]+)", needed)
+    """Import a package; return its version, or its error and how to install it. error: a known one."""
+    required, option, version = requirement(name), "", None
+    oldest = re.search(r">=\s*([\d.]+)", required)
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -197,13 +196,13 @@ def package(name: str, error: str = "") -> Fact:
         elif error := error or import_error(MODULES.get(name, name)):
             option = "--force-reinstall "
     if error and "pip install" not in error:
-        error += f": {shlex.quote(sys.executable)} -m pip install {option}{shlex.quote(needed)}"
+        error += f": {shlex.quote(sys.executable)} -m pip install {option}{shlex.quote(required)}"
     good = not error or (version is None and name in EXTRAS.split())
     return Fact("packages", name, error or str(version), good, {"version": version, "usable": not error})
 
 
 def requirement(name: str) -> str:
-    """Return the requirement of a package in our own metadata, such as `numba>=0.60`; else its name alone."""
+    """Return the requirement of a package in our metadata, such as `numba>=0.60`; its name if it has none."""
     with suppress(importlib.metadata.PackageNotFoundError):
         for line in importlib.metadata.requires("gradskew") or ():
             if re.split(r"[^\w-]", line)[0] == name:
@@ -212,13 +211,13 @@ def requirement(name: str) -> str:
 
 
 def import_error(module: str) -> str:
-    """Import a module, whatever it prints or raises; return what is wrong, "" if nothing."""
-    quiet = io.StringIO()
+    """Import a module without output; return the error, "" if none."""
+    discarded = io.StringIO()
     try:
         with (
-            time_limit(PATIENCE),
-            redirect_stdout(quiet),
-            redirect_stderr(quiet),
+            time_limit(IMPORT_LIMIT),
+            redirect_stdout(discarded),
+            redirect_stderr(discarded),
             warnings.catch_warnings(action="ignore"),
         ):
             importlib.import_module(module)
@@ -230,7 +229,7 @@ def import_error(module: str) -> str:
 
 
 def commands(packages: Sequence[Fact], can_write: bool) -> Iterator[Fact]:
-    """Yield for each command whether it can run, or what it needs. Without an extra, nothing is wrong."""
+    """Yield for each command whether it can run, or what it needs. A missing optional package is no error."""
     missing = {fact.name for fact in packages if not fact.details["usable"]}
     bad = {fact.name for fact in packages if not fact.good}
     for name, more in COMMANDS.items():

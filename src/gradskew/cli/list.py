@@ -1,4 +1,4 @@
-"""`gradskew list`: every name, with its options and its paper."""
+"""`gradskew list`: print every name with its options and its paper."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def list_() -> None:
 
 
 def _line(cls: type[Named]) -> str:
-    """Return what a method is, its paper and its options in one line."""
+    """Return one line on a method: the first line of its docstring, its paper and its options."""
     from ..core.names import options
 
     fields = ", ".join(f"{field.name}={field.default}" for field in options(cls) if field.repr)
@@ -51,13 +51,13 @@ def _line(cls: type[Named]) -> str:
 
 
 def _registered(catalogue: Catalogue[Any], name: str, path: str) -> str:
-    """Return one line on what a package registered, or on why it cannot be used."""
+    """Return one line on a method that a package registers, or on why it cannot be used."""
     import inspect
 
     from ..core.importing import import_object
 
     if name in catalogue:
-        return f"not used: ours has this name too [{path}]"
+        return f"not used: a built-in has this name [{path}]"
     try:
         lines = (inspect.getdoc(import_object(path, catalogue.kind)) or "registered by a package").splitlines()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The options that several commands have in common; those of a run are its fields."""
+"""Options that several commands share; the options of a run come from its fields."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import click
 from ..core.options import options_of, type_name
 from ..federation.optimizer import SGD
 from ..federation.options import Options
-from .completion import one
+from .completion import complete_name
 
 OUT = "gradskew-results"
 
 
 class CountOrShare(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """A whole number, or a share below 1."""
+    """Convert a whole number, or a share below 1."""
 
     name = "number"
 
@@ -32,7 +32,7 @@ class CountOrShare(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 class Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """I/N: the I-th of N parts, I from 1 to N."""
+    """Convert I/N, the I-th of N parts with I from 1 to N, to (I, N)."""
 
     name = "I/N"
 
@@ -50,62 +50,71 @@ class Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
-TYPES: dict[str, Any] = {"int": int, "float": float}  # of a field; what else it is comes as text
+TYPES: dict[str, Any] = {"int": int, "float": float}  # of a field; every other one is read as text
 
 
 def _click_options(group: str, *classes: Any) -> dict[str, Decorator]:
-    """Return the command line's options for the fields of a group, by name."""
-    made: dict[str, Decorator] = {}
+    """Return the click options for the fields of a group, by field name."""
+    decorators: dict[str, Decorator] = {}
     for field, known in options_of(*classes):
         if known.help and known.group == group:
             flag = f"--{field.name.replace('_', '-')}"
             if type_name(field) == "bool":
-                made[field.name] = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=known.help)
+                decorators[field.name] = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=known.help)
             else:
                 kind = CountOrShare() if field.name == "byzantine" else TYPES.get(type_name(field))
-                made[field.name] = click.option(flag, type=kind, help=known.help)
-    return made
+                decorators[field.name] = click.option(flag, type=kind, help=known.help)
+    return decorators
 
 
 DATASET = click.option(
     "--dataset",
-    shell_complete=one("dataset"),
-    help="digits (embedded, the default), another that `gradskew list` names, or package.module:name.",
+    shell_complete=complete_name("dataset"),
+    help="digits (embedded, the default), another name in `gradskew list`, or package.module:name.",
 )
 FILES = (
     click.option("--data", type=click.Path(path_type=Path), help="Folder with the data set's files."),
     click.option("--download", is_flag=True, default=None, help="Fetch the files from the Hugging Face hub."),
 )
 SEEDS = click.option(
-    "--seeds", help="How many seeds (3 means 0,1,2), or a comma-separated list of them. Default 1; paper: by scale."
+    "--seeds",
+    help="Number of seeds (3 means 0,1,2), or a comma-separated list. Default: 1; for `gradskew paper`: by scale.",
 )
 SHARD = click.option(
-    "--shard", type=Shard(), default=(1, 1), help="I/N: of the grid's runs, the I-th of N parts, for N jobs."
+    "--shard", type=Shard(), default=(1, 1), help="I/N: run the I-th of N parts of the grid, for N jobs."
 )
 FEDERATION: tuple[Decorator, ...] = (
     DATASET,
     *FILES,
     click.option(
         "--partition",
-        shell_complete=one("partition"),
+        shell_complete=complete_name("partition"),
         help="dirichlet, iid, writer or package.module:name. Default: by data set.",
     ),
-    click.option("--beta", type=float, help="Concentration of the Dirichlet partition; small is skewed. Default 0.5."),
-    click.option("--min-samples", type=int, help="Fewest images of a client. Default 2 on digits, else 10."),
     click.option(
-        "--preset", shell_complete=one("preset"), help="Whose settings: paper (default), strike-authors or byzfl."
+        "--beta",
+        type=float,
+        help="Concentration of the Dirichlet partition: the smaller, the more skewed. Default 0.5.",
+    ),
+    click.option("--min-samples", type=int, help="Minimum number of images per client. Default: 2 on digits, else 10."),
+    click.option(
+        "--preset",
+        shell_complete=complete_name("preset"),
+        help="Published settings: paper (default), strike-authors or byzfl.",
     ),
     click.option(
         "--model",
-        shell_complete=one("model"),
-        help="Such as mlp(hidden=100), cnn, alexnet, package.module:function. Default: by data set.",
+        shell_complete=complete_name("model"),
+        help="For example mlp(hidden=100), cnn, alexnet, package.module:function. Default: by data set.",
     ),
     *_click_options("federation", Options, SGD).values(),
 )
 EXECUTION: tuple[Decorator, ...] = (
     *_click_options("execution", Options).values(),
-    click.option("--address", help="Of a Ray cluster: host:port, or auto (default): the one that runs here."),
-    click.option("--workers", type=click.IntRange(min=1), help="Processes. Default: cores // threads."),
+    click.option(
+        "--address", help="Address of a Ray cluster: host:port, or auto (default) for the one on this machine."
+    ),
+    click.option("--workers", type=click.IntRange(min=1), help="Number of processes. Default: cores // threads."),
     click.option(
         "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results."
     ),
@@ -113,17 +122,17 @@ EXECUTION: tuple[Decorator, ...] = (
 
 
 def federation(command: Command) -> Command:
-    """Add the options on what is simulated, but for attacks, rules and seeds."""
+    """Add the options of the simulated federation, without attacks, rules and seeds."""
     return _with(FEDERATION, command)
 
 
 def execution(command: Command) -> Command:
-    """Add the options on how and where runs are executed."""
+    """Add the options of the execution: device, workers, output folder."""
     return _with(EXECUTION, command)
 
 
 def files(command: Command) -> Command:
-    """Add the options on where the data set's files are."""
+    """Add the options that locate the data set's files."""
     return _with(FILES, command)
 
 

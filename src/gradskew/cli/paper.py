@@ -1,4 +1,4 @@
-"""`gradskew paper`: the paper's tables and figures, beside its own."""
+"""`gradskew paper`: rerun the STRIKE paper's tables and figures, and compare with its printed values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import check
-from .completion import one, several
+from .completion import complete_list, complete_name
 from .options import SEEDS, SHARD, execution, files
 from .publishing import report_html
 from .sweeping import Swept, choose_workers, run_sweep
@@ -23,35 +23,35 @@ Contents = dict[str, str | bytes]  # of files, by their names
 
 
 @click.command()
-@click.argument("experiment", shell_complete=one("experiment"))
+@click.argument("experiment", shell_complete=complete_name("experiment"))
 @click.option(
     "--dataset",
-    shell_complete=one("dataset"),
-    help="As `gradskew list` names them. Default: the one that the paper shows.",
+    shell_complete=complete_name("dataset"),
+    help="A name in `gradskew list`. Default: the data set in the paper.",
 )
 @files
 @click.option(
     "--scale",
-    shell_complete=one("scale"),
+    shell_complete=complete_name("scale"),
     default="small",
     show_default=True,
-    help="small (for two cores) or paper (the authors').",
+    help="small (for two cores) or paper (the authors' scale).",
 )
 @click.option(
     "--attacks",
-    shell_complete=several("attack"),
-    help="Some of the attacks, or others. Figures 1 and 2: the one whose rows are drawn, or none.",
+    shell_complete=complete_list("attack"),
+    help="Replace the attacks of the paper. Figures 1 and 2 take one, or none.",
 )
-@click.option("--aggregators", shell_complete=several("aggregator"), help="Some of the rules, or others.")
+@click.option("--aggregators", shell_complete=complete_list("aggregator"), help="Replace the rules of the paper.")
 @click.option("--rounds", type=int, help="Communication rounds. Default: by scale.")
 @SEEDS
 @execution
 @SHARD
 def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
-    """Play a table or figure of the paper and set it beside the paper's own.
+    """Run a table or figure of the paper and compare it with the printed one.
 
-    EXPERIMENT is table1, table2, figure1, figure2, figure4, figure7 or figure8. Runs that are stored in --out already
-    are not run again.
+    EXPERIMENT is table1, table2, figure1, figure2, figure4, figure7 or figure8. Runs that --out already holds are not
+    run again.
     """
     from ..core.files import write
     from ..paper.catalogue import EXPERIMENTS
@@ -61,12 +61,13 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tu
     planned = plan(experiment, scale=scale, **options)
     pictured, source = EXPERIMENTS[experiment].pictured > 0, planned[0].run.source
     runs = [place.run for place in planned]
-    alone = len({run.seed for run in runs}) == len(runs)
-    check(alone or not pictured, f"{experiment} shows one attack and one rule: see --attacks and --aggregators")
+    one_each = len({run.seed for run in runs}) == len(runs)
+    check(one_each or not pictured, f"{experiment} shows one attack and one rule: see --attacks and --aggregators")
     swept = run_sweep(f"{experiment} on {source.name}, scale {scale}", runs, out, chosen, shard=shard, estimate=True)
     if swept.records:
+        # The files of a part of the runs have other names, and do not replace those of all runs.
         whole = is_whole(experiment, scale, runs, data=options["data"], download=options["download"])
-        stem = f"{experiment}-{source.key}-{scale}{'' if whole else '-part'}"  # a part never replaces the whole
+        stem = f"{experiment}-{source.key}-{scale}{'' if whole else '-part'}"
         contents = (_pictures if pictured else _tables)(experiment, planned, swept, stem, out)
         with swept.published():
             for name, content in contents.items():
@@ -77,34 +78,34 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tu
 
 
 def _tables(experiment: str, planned: Sequence[Planned], swept: Swept, stem: str, out: Path) -> Contents:
-    """Show the accuracies beside the paper's; return the files."""
+    """Show the accuracies beside the paper's; return the contents of the files by name."""
     from ..paper.catalogue import EXPERIMENTS
     from ..paper.charts import chart
     from ..paper.experiments import grouped, notes, sheets
     from ..paper.screen import show_sheets
     from ..paper.sheets import caption, markdown
-    from ..report.export import plain, results_csv
+    from ..report.export import escape_markdown, results_csv
     from ..report.table import Table
 
     shown, run = EXPERIMENTS[experiment], planned[0].run
-    made = sheets(experiment, planned, swept.records)
-    groups, legend = grouped(planned, swept.records), caption(made, run.source.key)
+    laid_out = sheets(experiment, planned, swept.records)
+    groups, legend = grouped(planned, swept.records), caption(laid_out, run.source.key)
     tables, remarks = [Table(group) for group in groups], notes(groups)
     federations = [f"{table.federation}." for table in tables]
-    text = [f"# {shown.title}", *map(plain, federations), f"{legend} Bold: our lowest of the column."]
-    text += [*(markdown(sheet).rstrip() for sheet in made), *map(plain, remarks)]
+    text = [f"# {shown.title}", *map(escape_markdown, federations), f"{legend} Bold: our lowest of the column."]
+    text += [*(markdown(sheet).rstrip() for sheet in laid_out), *map(escape_markdown, remarks)]
     contents: Contents = {f"{stem}.csv": results_csv(swept.records), f"{stem}.md": "\n\n".join(text) + "\n"}
     if shown.chart:
         title = f"{shown.title}\n{_setting(run)}"
-        drawn = chart(made, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
+        drawn = chart(laid_out, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
         contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
     contents["report.html"] = report_html(tables, out, f"{shown.title}, {run.source.name}")
-    show_sheets(made, legend, [*remarks, swept.summary])
+    show_sheets(laid_out, legend, [*remarks, swept.summary])
     return contents
 
 
 def _pictures(experiment: str, planned: Sequence[Planned], swept: Swept, stem: str, out: Path) -> Contents:
-    """Return the files of Figure 1 or 2: for each seed the stored pictures of its run."""
+    """Return the contents of Figure 1's or 2's files by name: each seed's stored embeddings, drawn."""
     from ..paper.catalogue import EXPERIMENTS
     from ..report.figures import lle_figure
     from ..runs.store import Store
@@ -115,7 +116,8 @@ def _pictures(experiment: str, planned: Sequence[Planned], swept: Swept, stem: s
         drawn = [replace(each, aggregate=None) for each in store.pictures(run.digest) if each.method == "lle"]
         path = out / "runs" / run.digest
         check(
-            len(drawn) > 0, f"no pictures in {path}: its updates are too alike, or they are lost: remove it, and again"
+            len(drawn) > 0,
+            f"no pictures in {path}: its updates are too similar, or the file is lost: remove the folder and run again",
         )
         title = f"{shown.title}\n{_setting(run)}, {run.partition.name}; seed {run.seed}"
         other = "" if attack in shown.attacks.values() else f"-{run.attack.key}"
@@ -126,7 +128,7 @@ def _pictures(experiment: str, planned: Sequence[Planned], swept: Swept, stem: s
 
 
 def _setting(run: Run) -> str:
-    """What was simulated, but for what a chart shows itself: the partition, attacks, rules and seeds."""
+    """Return a line on the federation, without what a chart shows: partition, attacks, rules and seeds."""
     from ..report.table import count
 
     federation = f"{count(run.clients, 'client')}, {run.num_byzantine} Byzantine; {count(run.rounds, 'round')}"

@@ -1,4 +1,4 @@
-"""What records are written as, for people to read: CSV, Markdown, LaTeX, a picture and the page."""
+"""Write the files of tables: report.html, CSV, Markdown, LaTeX and the heatmap."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, audit: Audit | None = None) -> list[str]:
-    """Write the tables' files to `out`; returns their names.
+    """Write the files of the tables to `out`; return their names.
 
-    stores: the folder or folders whose runs they are made of. audit: of the one table, if there was one.
+    stores: the folder or folders that hold the runs. audit: the audit of a single table, if any.
     """
     from ..core.files import write
     from ..report.export import latex, markdown, results_csv
@@ -40,7 +40,7 @@ def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, a
 def report_html(
     tables: Sequence[Table], stores: Path | Sequence[Path], title: str = "", audit: Audit | None = None
 ) -> str:
-    """The page on the tables; title: if not that of their data sets."""
+    """Return report.html. title: replaces the default, which names the data sets."""
     from ..report.page import page
     from ..runs.store import Store
     from .replay import command

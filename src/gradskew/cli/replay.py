@@ -1,4 +1,4 @@
-"""From the specs in records back to the command line that plays them."""
+"""Build the command line that runs stored records again, from their specs."""
 
 from __future__ import annotations
 
@@ -6,29 +6,28 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .. import aggregators
 from ..aggregators import MIXINGS, RULES, UserRule
 from ..attacks import ATTACKS, UserAttack
-from ..core.errors import InputError, unknown
-from ..core.grammar import parse, parse_one
+from ..core.errors import InputError, check
+from ..core.grammar import parse, parse_one, split_last
 from ..core.options import options_of
 from ..core.presets import PRESETS
 from ..data import SOURCES, FileSource
 from ..federation.optimizer import SGD
 from ..federation.options import Options
-from ..models import MODELS
+from ..models import MODELS, UserModel
 from ..report.table import with_options
 from ..runs.record import Record
 from ..runs.settings import COMMON
 
-ALWAYS = ("clients", "sampled", "byzantine", "rounds", "epochs", "batch", "lr", "momentum")  # differ by data set
+ALWAYS = ("clients", "sampled", "byzantine", "rounds", "epochs", "batch", "lr", "momentum")  # defaults by data set
 
 
 def command(records: Sequence[Record]) -> str | None:
-    """The `gradskew bench` line that plays these records of one federation again, from their specs alone.
+    """Return the `gradskew bench` line that runs these records of one federation again, from their specs alone.
 
-    It runs the smallest grid of attacks, rules and seeds that holds them all. FOLDER is where the data are. None where
-    no line has these runs: for attacks, rules and networks given as Python objects.
+    It runs the smallest grid of attacks, rules and seeds that contains them all; FOLDER stands for the folder of the
+    data. None if an attack, a rule or a network was given as a Python object: a command line cannot name it.
     """
     spec = records[0].spec
     try:
@@ -58,25 +57,25 @@ def command(records: Sequence[Record]) -> str | None:
 
 
 def _preset(records: Sequence[Record]) -> str | None:
-    """The preset under which the names mean what they meant; None if an attack or rule has no name at all.
+    """Return the preset under which the recorded names give the recorded methods; None if no preset does.
 
-    Whatever a record says, nobody's code is imported for it.
+    A record may come from anybody, so no user's code is imported.
     """
     federation = {key: records[0].spec[key] for key in ("redraw_knowledge", "buffers")}
     plain = {key: getattr(Options, key) for key in federation}
-    made = {(r.spec["attack_name"], r.spec["aggregator_name"]): r.spec for r in records}
+    specs = {(r.spec["attack_name"], r.spec["aggregator_name"]): r.spec for r in records}
     for preset in PRESETS:
         try:
-            names = {(_attack(spec, preset), _rule(spec, preset)) for spec in made.values()}
-        except (InputError, TypeError):  # or options that this version does not know
+            names = {(_attack(spec, preset), _rule(spec, preset)) for spec in specs.values()}
+        except (InputError, TypeError):  # of unknown names, or of options that this version does not have
             return None
-        if names == made.keys() and {**plain, **Options.presets.get(preset, {})} == federation:
+        if names == specs.keys() and {**plain, **Options.presets.get(preset, {})} == federation:
             return preset
     return None
 
 
 def _attack(spec: Mapping[str, Any], preset: str) -> str:
-    """The name of what the attack's name means under a preset; a user's stays as it is."""
+    """Return the full name of the attack under a preset; a user's attack keeps its name."""
     name: str = spec["attack_name"]
     if spec["attack"]["name"] == UserAttack.key:
         return name
@@ -84,47 +83,41 @@ def _attack(spec: Mapping[str, Any], preset: str) -> str:
 
 
 def _rule(spec: Mapping[str, Any], preset: str) -> str:
-    """The same of the rule, whose mixings a preset may change before a user's rule too."""
-    name, stage = spec["aggregator_name"], spec["aggregator"]
+    """Return the full name of the rule and its mixings under a preset; a user's rule keeps its name."""
+    stage = spec["aggregator"]
     while "rule" in stage:
         stage = stage["rule"]
-    if stage["name"] != UserRule.key:
-        return _ours(name, preset)
-    fields = {key: value for key, value in stage.items() if key != "name" and value != "auto"}  # torch, if that worked
-    if "called" in fields:  # as records were written before
-        fields["alias"] = fields.pop("called")
-    own = UserRule(**fields).name
-    return _ours(name.removesuffix(own) + "mean", preset).removesuffix("mean") + own
-
-
-def _ours(name: str, preset: str) -> str:
-    """The name of what a pipeline of ours means under a preset."""
-    for key, _ in parse(name):
-        if key not in [*RULES, *MIXINGS]:
-            raise unknown("aggregator", key, [*RULES, *MIXINGS])
-    return aggregators.make(name, preset=preset).name
+    *mixings, last = parse(spec["aggregator_name"])
+    if stage["name"] == UserRule.key:
+        check(last[0] in (stage.get("path"), stage.get("alias"), stage.get("called")), "the name is of another rule")
+        own = split_last(spec["aggregator_name"], "+")[1]
+    else:
+        own = RULES.make_own(*last, preset=preset).name
+    return "+".join([*(MIXINGS.make_own(*mixing, preset=preset).name for mixing in mixings), own])
 
 
 def _model(spec: Mapping[str, Any]) -> str | None:
-    """The model as it is written; a user's by the path of its function, the only code of a user without a colon."""
+    """Return the model's name with its options; None for a user's model whose path the spec does not show."""
     model = spec["model"]
     if model["name"] in MODELS:
         return with_options(model)
-    code = [name for name in spec.get("user_code", {}) if "." in name and ":" not in name]
-    if model["name"] != "user" or len(code) != 1:
+    # `user_code` lists methods as package.module:name, functions and classes as package.module.name.
+    functions = [name for name in spec.get("user_code", {}) if "." in name and ":" not in name]
+    if model["name"] != UserModel.key or len(functions) != 1:
         return None
-    module, _, function = code[0].rpartition(".")
+    module, _, function = functions[0].rpartition(".")
     return f"{module}:{function}" + ("(vectorised=True)" if model.get("vectorised") else "")
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    """`3` for 0, 1 and 2; else the list, with a comma at its end if it has one entry."""
+    """Return the value of --seeds: `3` for 0, 1 and 2, else the list; a single seed ends with a comma."""
     if list(seeds) == list(range(len(seeds))):
         return str(len(seeds))
     return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
 
 
 def _lens(spec: Mapping[str, Any]) -> list[str]:
+    """Return the options of the lens and of its pictures."""
     if "lens" not in spec:
         return ["--no-lens"]
     return ["--pictures", ",".join(map(str, spec["pictures"])) or "none"] if "pictures" in spec else []

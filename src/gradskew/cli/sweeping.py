@@ -1,4 +1,4 @@
-"""What the commands that run sweeps have in common: the workers, the progress, the failures."""
+"""Run the sweep of a command: choose the workers, show the progress, collect the failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Swept:
-    """The stored records of a sweep, a sentence on the work, its first error if there is one, and all failed runs."""
+    """The records of a sweep, a sentence on the work done, its first error if any, and all failed runs."""
 
     records: list[Record]
     summary: str
@@ -31,7 +31,7 @@ class Swept:
 
     @contextmanager
     def published(self) -> Iterator[None]:
-        """Inside, files are written. Where that fails and runs have failed too, report both."""
+        """Guard the writing of files: if it fails after failed runs, warn, so that both are reported."""
         try:
             yield
         except OSError as error:
@@ -41,18 +41,20 @@ class Swept:
 
 
 def choose_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
-    """Return the number of processes, or the Ray cluster that --engine names; the way to train stays in the options."""
+    """Return the number of processes, or the Ray cluster of --engine; leave the training engine in the options."""
     address, engine = options.pop("address"), options["engine"]
     named = [] if engine is None else split_list(engine, "engine")
     training = [name for name in named if name != "ray"]
-    check(len(training) <= 1, f"--engine takes one way to train, and ray or not: {engine!r} names {len(training)}")
+    check(
+        len(training) <= 1, f"--engine takes one training engine, with or without ray: {engine!r} has {len(training)}"
+    )
     options["engine"] = training[0] if training else None
     if "ray" not in named:
-        check(address is None, "--address is of a Ray cluster: it belongs to --engine ray")
+        check(address is None, "--address needs --engine ray")
         return workers
     from ..runs.ray import Cluster
 
-    check(workers is None, "--workers is of this machine; on a cluster, Ray decides how many runs it executes at once")
+    check(workers is None, "--workers does not apply to --engine ray: Ray decides how many runs are executed at once")
     return Cluster("auto" if address is None else address)
 
 
@@ -65,10 +67,10 @@ def run_sweep(
     shard: tuple[int, int] = (1, 1),
     estimate: bool = False,
 ) -> Swept:
-    """Execute the runs that `out` lacks, with a live line; Ctrl-C says how to go on and ends the program.
+    """Execute the runs that `out` lacks, with a progress line; Ctrl-C prints how to resume and ends the program.
 
-    shard: (I, N) for the I-th of N parts of the runs; the records are those of all runs that are stored. estimate:
-    first measure a round of a missing run, and say how long all will take.
+    shard: (I, N) for the I-th of N parts of the runs; the records are those of all stored runs. estimate: first measure
+    a round of a missing run, and print how long all will take.
     """
     from ..core.machine import cores
     from ..report.table import count
@@ -84,20 +86,20 @@ def run_sweep(
     if parts > 1:
         task = f"{task}, shard {number}/{parts} of {count(len(runs), 'run')}"
 
-    def begin(left: Sequence[Run]) -> None:
-        announce(task, mine, len(left), f", {where} -> {out}")
+    def on_begin(missing: Sequence[Run]) -> None:
+        print_task(task, mine, len(missing), f", {where} -> {out}")
         if isinstance(workers, Cluster):  # Ray decides how many it executes at once
-            announce_memory(left, None)
+            print_memory(missing, None)
             return
-        announce_memory(left, min(workers, len(left)))
+        print_memory(missing, min(workers, len(missing)))
         if estimate:
-            announce_time(left, workers)
+            print_time(missing, workers)
 
     line, failure = ProgressLine(), None
     with stoppable(out):
         try:
             with line:
-                records = sweep(mine, out, workers=workers, on_begin=begin, on_progress=line)
+                records = sweep(mine, out, workers=workers, on_begin=on_begin, on_progress=line)
         except InputError as error:
             failure = error
         if failure is not None or parts > 1:
@@ -106,17 +108,17 @@ def run_sweep(
     return Swept(records, line.summary(len(records), len(failures)), failure, failures)
 
 
-def announce(task: str, runs: Sequence[Run], left: int, how: str) -> None:
-    """Print how many runs a task has, and how many of them are stored already."""
+def print_task(task: str, runs: Sequence[Run], missing: int, suffix: str) -> None:
+    """Print the number of a task's runs, and of those that are stored already."""
     from ..report.table import count
 
     rounds = f" of {count(runs[0].rounds, 'round')}" if runs else ""
-    already = f", {len(runs) - left} stored already" if left < len(runs) else ""
-    warn(f"{task}: {count(len(runs), 'run')}{rounds}{already}{how}")
+    already = f", {len(runs) - missing} stored already" if missing < len(runs) else ""
+    warn(f"{task}: {count(len(runs), 'run')}{rounds}{already}{suffix}")
 
 
-def announce_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
-    """Print how much memory the runs will take; nothing if there is none. workers: None means on other machines."""
+def print_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
+    """Print how much memory the runs will take, if there are any. workers: None means on other machines."""
     from ..federation.memory import summary
 
     if runs:
@@ -125,13 +127,13 @@ def announce_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
 
 @contextmanager
 def stoppable(out: Path | None = None) -> Iterator[None]:
-    """Ctrl-C, or a scheduler's SIGTERM, ends the program, and says how to go on from what is in `out`."""
+    """Exit with status 130 on Ctrl-C or a scheduler's SIGTERM, and print how to resume from `out`."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
-        kept = f" What is done is kept in {out}: the same command goes on from there."
-        warn(f"Stopped.{'' if out is None else kept}")
+        resume = f" Completed rounds are kept in {out}: the same command resumes from there."
+        warn(f"Stopped.{'' if out is None else resume}")
         sys.exit(130)
     except SystemExit as error:
         raise InputError(f"a rule, an attack or a network ends the program ({one_line(error)})") from error
@@ -139,8 +141,8 @@ def stoppable(out: Path | None = None) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def announce_time(runs: Sequence[Run], workers: int = 1) -> None:
-    """Print how long the runs will take; nothing if there is none, or if the first fails: the sweep reports that."""
+def print_time(runs: Sequence[Run], workers: int = 1) -> None:
+    """Print how long the runs will take, if there are any; an error of the first run is left to the sweep."""
     from ..report.terminal import duration
     from ..runs.sweeps import estimated_seconds
 

@@ -5,14 +5,33 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
 
 class InputError(ValueError):
     """An error that the user can correct. The command line prints it as one line and exits with status 2."""
+
+
+class MethodError(InputError):
+    """An error that a rule or an attack raises. kind: `rule` or `attack`."""
+
+    def __init__(self, message: str, kind: str = ""):  # pickle restores `kind` after the call
+        super().__init__(message)
+        self.kind = kind
+
+
+@contextmanager
+def raised_by(kind: str) -> Iterator[None]:
+    """Raise an InputError of the body as a MethodError of this kind; one that has a kind keeps it."""
+    try:
+        yield
+    except MethodError:
+        raise
+    except InputError as error:
+        raise MethodError(str(error), kind) from error
 
 
 def warn(line: str) -> None:

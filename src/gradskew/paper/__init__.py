@@ -1,1 +1,1 @@
-"""The STRIKE paper (Liu et al., AAAI 2025): its tables and figures, and ours beside them."""
+"""Reproduce the tables and figures of the STRIKE paper (Liu et al., AAAI 2025)."""

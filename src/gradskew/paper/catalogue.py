@@ -1,4 +1,4 @@
-"""The paper's experiments as tables, at the authors' scale and at one for two cores. Imports nothing heavy."""
+"""The paper's experiments, at the authors' scale and at a small one for two cores. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ BETAS = (0.1, 0.2, 0.5, 0.7, 0.9)
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A table or figure: attacks against rules, under one partition or several; names as written, and as printed.
+    """A table or figure: attacks against rules, under one partition or several, with the paper's labels by name.
 
-    dataset: where the paper shows it, or our choice where its text does not say (Figure 8). federation: options of
-    `bench` that differ from Table 1's. chart: how accuracies are drawn, as `points`, as `lines` over the columns or
-    over the `rows`; empty: as a table only. pictured: of how many rounds the updates are drawn in the plane instead.
+    dataset: the paper's, or our choice where the paper gives none (Figure 8). federation: options of `bench` that
+    differ from Table 1's. chart: `points`, `lines` over the columns, or lines over the `rows`; empty for a table only.
+    pictured: the number of rounds whose updates are drawn in the plane, instead of accuracies.
     """
 
     title: str
@@ -91,7 +91,7 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     ),
 }
 
-# The authors' released settings (docs/semantics.md); other data sets are not in the paper.
+# The authors' released settings (docs/semantics.md), for the data sets of the paper.
 IMAGES = {"rounds": 200, "epochs": 1, "batch": 128, "lr": 0.1, "momentum": 0.9, "seeds": "3"}
 AUTHORS: Mapping[str, Mapping[str, Any]] = {
     "cifar10": {**IMAGES, "model": "alexnet"},
@@ -107,7 +107,7 @@ AUTHORS: Mapping[str, Mapping[str, Any]] = {
         "evaluate_every": 10,
     },
 }
-# What two cores can play: fewer and smaller images. The federation of each is the recipe in its own file.
+# Data sets for two cores: fewer and smaller images. Each federation is the data set's recipe.
 SMALL = {
     "cifar10": "cifar10(train_size=10000,test_size=2000)",
     "imagenet12": "imagenet12(size=32,train_size=10000)",

@@ -1,4 +1,4 @@
-"""The paper's experiments: their runs, and where the accuracies of these are printed."""
+"""Plan the runs of the paper's experiments, and lay out their records as the paper's tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .sheets import Sheet, published
 
 @dataclass(frozen=True)
 class Planned:
-    """A run, and where its accuracy is printed."""
+    """A run, and the sheet, row and column of its accuracy."""
 
     run: Run
     sheet: str
@@ -33,14 +33,14 @@ class Planned:
 
 
 def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
-    """Return the runs of a table or figure. given: options of `bench`, over the scale's; None is not given."""
+    """Return the runs of a table or figure. given: options of `bench` that replace the scale's, unless None."""
     if name not in EXPERIMENTS:
         raise unknown("experiment", name, EXPERIMENTS)
     check_choice("scale", scale, SCALES)
     experiment = EXPERIMENTS[name]
     chosen = {key: value for key, value in given.items() if value is not None}
-    free = not experiment.pictured or ("pictures" not in chosen and chosen.get("lens") is not False)
-    check(free, f"{name} shows rounds that its seed draws: --pictures and --no-lens are for tables")
+    allowed = not experiment.pictured or ("pictures" not in chosen and chosen.get("lens") is not False)
+    check(allowed, f"{name} draws its rounds from the seed: --pictures and --no-lens do not apply")
     written = str(chosen.get("dataset", experiment.dataset))
     key, options = parse_one(written, "dataset")
     settings = {
@@ -53,8 +53,8 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
         **chosen,
         "dataset": written if options or scale == "paper" else SMALL.get(key, key),
     }
-    rows = _printed(experiment.attacks, attacks.make)
-    columns = _printed(experiment.aggregators, aggregators.make)
+    rows = _labels(experiment.attacks, attacks.make)
+    columns = _labels(experiment.aggregators, aggregators.make)
     planned = []
     for text, label in experiment.partitions.items() or [(None, "")]:
         for run in make_runs({**settings, "partition": text}):
@@ -66,57 +66,58 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
 
 
 def _pictured(run: Run, count: int) -> Run:
-    """Return the run up to the last of the rounds that its seed draws, which are pictured."""
-    rounds = rounds_of(run.seed, run.rounds, count)
+    """Return the run with pictures of `count` rounds drawn by its seed, up to the last of these."""
+    rounds = draw_rounds(run.seed, run.rounds, count)
     byzantine = 0 if isinstance(run.attack, attacks.NoAttack) else run.byzantine
     return replace(run, byzantine=byzantine, rounds=rounds[-1] + 1, lens=True, pictures=tuple(rounds))
 
 
-def rounds_of(seed: int, rounds: int, count: int) -> list[int]:
-    """Return the rounds that the seed draws, `count` of them or all if fewer, in rising order.
+def draw_rounds(seed: int, rounds: int, count: int) -> list[int]:
+    """Draw `count` of the rounds, or all if fewer; return them in rising order.
 
-    >>> rounds_of(0, rounds=4, count=6)
+    >>> draw_rounds(0, rounds=4, count=6)
     [0, 1, 2, 3]
     """
     return sorted(torch.randperm(rounds, generator=generator(seed, "figure rounds"))[:count].tolist())
 
 
 def is_whole(name: str, scale: str, runs: Sequence[Run], **files: Any) -> bool:
-    """Return whether these are all runs that the experiment has at this scale. files: where the data are."""
-    usual = plan(name, scale=scale, dataset=runs[0].source.key, **files)
-    first, pictured = runs[0], EXPERIMENTS[name].pictured > 0  # else neither the lens nor pictures matter
-    alike = [p.run if pictured else replace(p.run, lens=first.lens, pictures=first.pictures) for p in usual]
+    """Return whether these are all runs of the experiment at this scale. files: the location of the data."""
+    whole = plan(name, scale=scale, dataset=runs[0].source.key, **files)
+    first, pictured = runs[0], EXPERIMENTS[name].pictured > 0  # in a table, lens and pictures do not matter
+    alike = [p.run if pictured else replace(p.run, lens=first.lens, pictures=first.pictures) for p in whole]
     return {run.digest for run in alike} <= {run.digest for run in runs}
 
 
 def _scaled(dataset: str, scale: str) -> Mapping[str, Any]:
+    """Return the settings of a data set at a scale."""
     if scale == "small":
         source = SOURCES.find(dataset)
         return {} if source is None else source.recipe
     known = ", ".join(AUTHORS)
-    check(dataset in AUTHORS, f"the paper has no {dataset}: --scale paper knows {known}; use --scale small")
+    check(dataset in AUTHORS, f"{dataset} is not in the paper: --scale paper has {known}; use --scale small")
     return AUTHORS[dataset]
 
 
-def _printed(names: Mapping[str, str], make: Any) -> dict[str, str]:
-    """Return what the paper prints for each object, by the name of the object."""
+def _labels(names: Mapping[str, str], make: Any) -> dict[str, str]:
+    """Return the paper's labels of attacks or rules, by their full names."""
     return {make(name, preset=PRESET).name: label for name, label in names.items()}
 
 
 def sheets(name: str, planned: Sequence[Planned], records: Sequence[Record]) -> list[Sheet]:
-    """Return the tables of these records as the paper has them, with its own figures where it prints them."""
+    """Return the records laid out as the paper's tables, beside the accuracies that the paper prints."""
     experiment, by_digest = EXPERIMENTS[name], {record.digest: record for record in records}
     cells: dict[str, dict[tuple[str, str], list[Record]]] = {}
     for place in planned:
         cell = cells.setdefault(place.sheet, {}).setdefault((place.row, place.column), [])
         cell += [by_digest[place.run.digest]] if place.run.digest in by_digest else []
     paper = published(name, planned[0].run.source.key)
-    made = [Sheet(title, experiment.rows_are, experiment.columns_are, of, paper) for title, of in cells.items()]
-    return [sheet for sheet in made if sheet.cells]
+    all_sheets = [Sheet(title, experiment.rows_are, experiment.columns_are, of, paper) for title, of in cells.items()]
+    return [sheet for sheet in all_sheets if sheet.cells]
 
 
 def grouped(planned: Sequence[Planned], records: Sequence[Record]) -> list[list[Record]]:
-    """Return the records by partition: those of one group make a `report.Table`."""
+    """Return the records in groups of one partition, each for a `report.Table`."""
     by_digest = {record.digest: record for record in records}
     groups: dict[str, dict[str, Record]] = {}
     for run in (place.run for place in planned):
@@ -126,7 +127,7 @@ def grouped(planned: Sequence[Planned], records: Sequence[Record]) -> list[list[
 
 
 def notes(groups: Sequence[Sequence[Record]]) -> list[str]:
-    """Return remarks on the runs, each with the partitions that it is true of, if not of all."""
+    """Return remarks on the runs, each after its partitions, if it does not hold for all."""
     where: dict[str, list[str]] = {}
     for group in groups:
         for remark in remarks(Table(group)):

@@ -1,4 +1,4 @@
-"""Print tables beside the paper's."""
+"""Print the tables beside the paper's."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rich.text import Text
 from ..report.terminal import console
 from .sheets import Sheet, conclusions
 
-WIDE = 140  # columns of a terminal in which our accuracy and the paper's stand side by side
+WIDE = 140  # columns of a terminal from which our accuracy and the paper's share a line
 
 
 def show_sheets(sheets: Sequence[Sheet], caption: str, sentences: Sequence[str]) -> None:
-    """Print the caption, the sheets, the lowest of each column underlined, what they say, and the sentences."""
+    """Print the caption, the sheets with the lowest of each column underlined, their conclusions, and the sentences."""
     screen = console()
     screen.print(f"\n{caption}")
     for sheet in sheets:
@@ -25,9 +25,9 @@ def show_sheets(sheets: Sequence[Sheet], caption: str, sentences: Sequence[str])
         grid.add_column(Text(sheet.rows_are), no_wrap=True)
         for column in sheet.columns:
             grid.add_column(Text(column), justify="right", overflow="fold")
-        between = "\n/ " if screen.width < WIDE else " / "
+        separator = "\n/ " if screen.width < WIDE else " / "
         for row, line in sheet.lines():
-            texts = [(text.replace(" / ", between), lowest) for text, lowest in line]
+            texts = [(text.replace(" / ", separator), lowest) for text, lowest in line]
             grid.add_row(Text(row), *(Text(text, "bold underline" if lowest else "") for text, lowest in texts))
         screen.print(grid)
         for sentence in conclusions(sheet):

@@ -1,4 +1,4 @@
-"""Accuracies laid out as the paper prints them, beside its own figures."""
+"""Lay out accuracies as the paper's tables, beside the accuracies that the paper prints."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from importlib import resources
 from statistics import fmean
 
 from ..federation.schema import LAST
-from ..report.export import grid, plain
+from ..report.export import escape_markdown, grid
 from ..report.standing import Cell
 from ..report.table import count
 from ..runs.record import Record
+from .catalogue import ATTACKS
 
 DATASETS = {"cifar10": "CIFAR-10", "imagenet12": "ImageNet-12", "imagenette": "ImageNet-12", "femnist": "FEMNIST"}
-STRIKE, UNATTACKED = "STRIKE", "none"
+STRIKE, UNATTACKED = ATTACKS["strike"], "none"
 
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Figure:
-    """An accuracy that the paper prints, in percent; std: None where it prints none."""
+class Printed:
+    """An accuracy in percent that the paper prints; std: None where it prints none."""
 
     mean: float
     std: float | None
@@ -33,30 +34,30 @@ class Figure:
         return f"{self.mean:.1f}" if self.std is None else f"{self.mean:.1f} ±{self.std:.1f}"
 
 
-def published(table: str, dataset: str) -> dict[Key, Figure]:
-    """What the paper prints for (attack, rule) in this table; Imagenette stands in for its ImageNet-12."""
+def published(table: str, dataset: str) -> dict[Key, Printed]:
+    """Return the paper's accuracies of a table by (attack, rule); for Imagenette, those of its ImageNet-12."""
     text = resources.files(__package__).joinpath("published.csv").read_text(encoding="utf-8")
-    figures = {}
+    accuracies = {}
     for line in csv.DictReader(text.splitlines()):
         if (line["table"], line["dataset"]) == (table, DATASETS.get(dataset)):
             rule = " + ".join(filter(None, (line["mixing"], line["aggregator"])))
             std = float(line["accuracy_std"]) if line["accuracy_std"] else None
-            figures[line["attack"], rule] = Figure(float(line["accuracy_mean"]), std)
-    return figures
+            accuracies[line["attack"], rule] = Printed(float(line["accuracy_mean"]), std)
+    return accuracies
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One table: records by (row, column), none where they are missing, and the paper's figures.
+    """One table: records by (row, column), empty where missing, and the paper's accuracies.
 
-    rows_are, columns_are: what they list.
+    rows_are, columns_are: the headings, such as `attack` and `rule`.
     """
 
     title: str
     rows_are: str
     columns_are: str
     records: Mapping[Key, Sequence[Record]]
-    paper: Mapping[Key, Figure]
+    paper: Mapping[Key, Printed]
 
     @cached_property
     def cells(self) -> dict[Key, Cell]:
@@ -71,32 +72,34 @@ class Sheet:
         return list(dict.fromkeys(column for _, column in self.records))
 
     def ours(self, column: str) -> dict[str, float]:
-        """Our accuracies in a column by row, the attacked ones only."""
+        """Return our accuracies in a column by row, without the row of no attack."""
         rows = [row for row in self.rows if row != UNATTACKED and (row, column) in self.cells]
         return {row: self.cells[row, column].mean for row in rows}
 
     def theirs(self, column: str) -> dict[str, float]:
-        """The paper's accuracies in a column, in those rows that we have too."""
+        """Return the paper's accuracies in a column by row, for our rows."""
         return {row: self.paper[row, column].mean for row in self.ours(column) if (row, column) in self.paper}
 
     def lines(self) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
-        """Row by row the text of each cell, `43.2 / 42.9 ±2.0` (ours / the paper's), and whether ours is the lowest of
-        its column; then the rank of STRIKE in each column, where 1 is the lowest."""
+        """Yield each row's name and cells: a text `43.2 / 42.9 ±2.0` (ours / the paper's), whether ours is the lowest.
+
+        The last row has the rank of STRIKE in each column, where 1 is the lowest.
+        """
         for row in self.rows:
             line = []
             for column in self.columns:
-                found = (self.cells.get((row, column)), self.paper.get((row, column)))
+                both = (self.cells.get((row, column)), self.paper.get((row, column)))
                 ours = self.ours(column)
                 lowest = len(ours) > 1 and ours.get(row) == min(ours.values())
-                line.append((" / ".join(figure.text for figure in found if figure), lowest))
+                line.append((" / ".join(each.text for each in both if each), lowest))
             yield row, line
-        ranks = [(ranked(self.ours(column)), ranked(self.theirs(column))) for column in self.columns]
+        ranks = [(rank(self.ours(column)), rank(self.theirs(column))) for column in self.columns]
         if any(ours for ours, _ in ranks):
-            yield "rank of STRIKE", [(" / ".join(filter(None, both)), False) for both in ranks]
+            yield "rank of STRIKE", [(" / ".join(filter(None, pair)), False) for pair in ranks]
 
     def order(self, column: str) -> float | None:
-        """Kendall's tau between our order of the rows and the paper's; None where either has none."""
-        from scipy.stats import kendalltau  # half a second, and only here
+        """Return Kendall's tau between our order of the rows and the paper's; None where either is constant."""
+        from scipy.stats import kendalltau  # takes half a second
 
         theirs = self.theirs(column)
         ours = [self.ours(column)[row] for row in theirs]
@@ -105,27 +108,27 @@ class Sheet:
         return float(kendalltau(ours, list(theirs.values())).statistic)
 
 
-def ranked(values: Mapping[str, float]) -> str:
-    """The rank of STRIKE: `2 of 7` where one value is lower; equal values share it. Empty if there is no other."""
+def rank(values: Mapping[str, float]) -> str:
+    """Return the rank of STRIKE: `2 of 7` where one value is lower; equal values share it. Empty without others."""
     if STRIKE not in values or len(values) < 2:
         return ""
     return f"{1 + sum(value < values[STRIKE] for value in values.values())} of {len(values)}"
 
 
 def conclusions(sheet: Sheet) -> list[str]:
-    """In how many columns STRIKE is lowest, here and in the paper, and how alike the two orders of attacks are."""
+    """Return sentences on the columns in which STRIKE is lowest, and on the correlation of the orders of attacks."""
     lines = []
     for where, values in (("here", sheet.ours), ("in the paper", sheet.theirs)):
+        columns = {column: rows for column in sheet.columns if STRIKE in (rows := values(column)) and len(rows) > 1}
         others = {
-            column: dict(found) for column in sheet.columns if STRIKE in (found := values(column)) and len(found) > 1
+            column: min(value for row, value in rows.items() if row != STRIKE) for column, rows in columns.items()
         }
-        strike = {column: found.pop(STRIKE) for column, found in others.items()}
-        lowest = [column for column, found in others.items() if strike[column] < min(found.values())]
-        level = [column for column, found in others.items() if strike[column] == min(found.values())]
-        if others:
-            named = f" ({', '.join(lowest)})" if 0 < len(lowest) < len(others) else ""
+        lowest = [column for column, rows in columns.items() if rows[STRIKE] < others[column]]
+        level = [column for column, rows in columns.items() if rows[STRIKE] == others[column]]
+        if columns:
+            named = f" ({', '.join(lowest)})" if 0 < len(lowest) < len(columns) else ""
             same = f", level with the lowest in {len(level)} ({', '.join(level)})" if level else ""
-            lines.append(f"STRIKE is lowest in {len(lowest)} of {count(len(others), 'column')} {where}{named}{same}.")
+            lines.append(f"STRIKE is lowest in {len(lowest)} of {count(len(columns), 'column')} {where}{named}{same}.")
     orders = {column: tau for column in sheet.columns if (tau := sheet.order(column)) is not None}
     if orders:
         each = ", ".join(f"{column} {tau:+.2f}" for column, tau in orders.items())
@@ -138,14 +141,14 @@ def conclusions(sheet: Sheet) -> list[str]:
 
 
 def caption(sheets: Sequence[Sheet], dataset: str) -> str:
-    """What the numbers of these sheets are; dataset: by its key."""
+    """Return the caption of the sheets. dataset: its key."""
     beside = f"; ours / the paper's on {DATASETS[dataset]}" if any(sheet.paper for sheet in sheets) else ""
     spread = "± standard deviation over seeds (ours divided by their count)"
     return f"Test accuracy in %, mean of the last rounds (at most {LAST}), {spread}{beside}; rank 1 is the lowest."
 
 
 def markdown(sheet: Sheet) -> str:
-    """The sheet as a Markdown table, our lowest accuracy of each column in bold, and its conclusions."""
+    """Return the sheet as a Markdown table, our lowest accuracy of each column in bold, and its conclusions."""
     head = [f"{sheet.rows_are} \\ {sheet.columns_are}", *sheet.columns]
-    title = [f"### {plain(sheet.title)}", ""] if sheet.title else []
-    return "\n".join([*title, *grid(head, sheet.lines()), "", *map(plain, conclusions(sheet)), ""])
+    title = [f"### {escape_markdown(sheet.title)}", ""] if sheet.title else []
+    return "\n".join([*title, *grid(head, sheet.lines()), "", *map(escape_markdown, conclusions(sheet)), ""])

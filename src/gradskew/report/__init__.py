@@ -1,4 +1,4 @@
-"""What records say: tables, the lens, figures, exports and the page."""
+"""Report records: tables, the lens, figures, exports and the page."""
 
 from __future__ import annotations
 

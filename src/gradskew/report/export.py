@@ -1,4 +1,4 @@
-"""Tables of records as CSV, Markdown and LaTeX."""
+"""Export tables of records as CSV, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pear
 
 
 def results_csv(records: Iterable[Record]) -> str:
-    """Return a CSV with one row per run; what the lens measured is a mean over rounds, of `kappa_max` the largest."""
+    """Return a CSV with one row per run; the lens's columns are means over rounds, `kappa_max` is the maximum."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS + EXTRA + LENS)
@@ -28,9 +28,9 @@ def results_csv(records: Iterable[Record]) -> str:
         lens = Lens(record)
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
         rows.writerow(
-            [*map(inert, (spec["dataset"], spec["attack_name"], spec["aggregator_name"])), spec["seed"]]
+            [*map(disarm, (spec["dataset"], spec["attack_name"], spec["aggregator_name"])), spec["seed"]]
             + [f"{record.accuracy:.4f}", f"{record.best_accuracy:.4f}", record.params_sha256]
-            + [inert(with_options(spec["partition"]))]
+            + [disarm(with_options(spec["partition"]))]
             + ["" if value is None else f"{value:.6g}" for value in (share, distance)]
             + [sum(metrics["rejected"] for metrics in record.rounds)]
             + [sum(metrics["clamped"] for metrics in record.rounds)]
@@ -40,17 +40,17 @@ def results_csv(records: Iterable[Record]) -> str:
     return text.getvalue()
 
 
-def inert(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula: an apostrophe stands before what looks like one.
+def disarm(text: str) -> str:
+    """Return text with an apostrophe before it if a spreadsheet would take it for a formula.
 
-    >>> inert("=1+2"), inert("median")
+    >>> disarm("=1+2"), disarm("median")
     ("'=1+2", 'median')
     """
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _lens_value(lens: Lens, name: str) -> str:
-    """Return the mean of a series over rounds, of kappa_max the last; empty without the lens."""
+    """Return the mean of a series over rounds, or the last kappa_max; empty without the lens."""
     values = [value for value in lens.series(name) if value is not None]
     if not values:
         return ""
@@ -58,7 +58,7 @@ def _lens_value(lens: Lens, name: str) -> str:
 
 
 def markdown(table: Table) -> str:
-    """Return the accuracy table in Markdown, the lowest of each rule in bold, and the verdict."""
+    """Return the accuracy table in Markdown, with each rule's lowest accuracy in bold, and the verdict."""
     rows = []
     for attack in table.attacks:
         cells = [(rule, table.cells.get((attack, rule))) for rule in table.rules]
@@ -69,32 +69,34 @@ def markdown(table: Table) -> str:
         f"Test accuracy in %, mean of the last rounds (at most {LAST}), ± standard deviation over seeds (divided by"
     )
     caption += " their count); bold: the worst attack on the rule."
-    return "\n".join([caption, plain(table.federation) + ".", "", *lines, "", *map(plain, verdict(table)), ""])
+    return "\n".join(
+        [caption, escape_markdown(table.federation) + ".", "", *lines, "", *map(escape_markdown, verdict(table)), ""]
+    )
 
 
 def latex(table: Table, number: int = 1) -> str:
-    r"""Return the accuracy table for LaTeX with the package booktabs, the lowest of each rule in bold, as papers do.
+    r"""Return the accuracy table in LaTeX for the package booktabs, with each rule's lowest accuracy in bold.
 
-    number: in the label, `tab:gradskew-1`.
+    number: the last part of the label, `tab:gradskew-1`.
     """
     lines = [r"\begin{table}", r"\centering", r"\begin{tabular}{l" + "r" * len(table.rules) + "}", r"\toprule"]
-    lines += [" & ".join(["attack", *map(escaped, table.rules)]) + r" \\", r"\midrule"]
+    lines += [" & ".join(["attack", *map(escape_latex, table.rules)]) + r" \\", r"\midrule"]
     for attack in table.attacks:
-        row = [escaped(attack)]
+        row = [escape_latex(attack)]
         for rule in table.rules:
             cell = table.cells.get((attack, rule))
             text = "" if cell is None else cell.text.replace("±", r"$\pm$\,")
             row.append(rf"\textbf{{{text}}}" if table.worst_attacks.get(rule) == attack else text)
         lines.append(" & ".join(row) + r" \\")
-    caption = f"Test accuracy in %, mean of the last rounds (at most {LAST}); bold: the best attack on the rule. "
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escaped(caption + table.federation)}.}}"]
+    caption = f"Test accuracy in %, mean of the last rounds (at most {LAST}); bold: the worst attack on the rule. "
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape_latex(caption + table.federation)}.}}"]
     return "\n".join([*lines, rf"\label{{tab:gradskew-{number}}}", r"\end{table}", ""])
 
 
-def escaped(text: str) -> str:
-    r"""Return text that LaTeX prints as it is.
+def escape_latex(text: str) -> str:
+    r"""Return text escaped for LaTeX.
 
-    >>> print(escaped("50%_{x}"))
+    >>> print(escape_latex("50%_{x}"))
     50\%\_\{x\}
     """
     words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
@@ -104,14 +106,14 @@ def escaped(text: str) -> str:
 
 
 def grid(head: Sequence[str], rows: Iterable[tuple[str, Sequence[tuple[str, bool]]]]) -> list[str]:
-    """Return the lines of a Markdown table: each row has a name, and cells that are a text and whether it is bold."""
-    lines = ["| " + " | ".join(map(plain, head)) + " |", "|" + "---|" * len(head)]
+    """Return the lines of a Markdown table. rows: a name and cells (text, whether bold)."""
+    lines = ["| " + " | ".join(map(escape_markdown, head)) + " |", "|" + "---|" * len(head)]
     for name, line in rows:
         cells = [f"**{text}**" if bold else text for text, bold in line]
-        lines.append("| " + " | ".join([plain(name), *cells]) + " |")
+        lines.append("| " + " | ".join([escape_markdown(name), *cells]) + " |")
     return lines
 
 
-def plain(text: str) -> str:
-    """Return text that Markdown shows as it is."""
+def escape_markdown(text: str) -> str:
+    """Return text escaped for Markdown."""
     return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", text)

@@ -1,4 +1,4 @@
-"""Figures as PDF and PNG: the heatmap of a table; rows in the plane as in Figures 1 and 2 of Liu et al., AAAI 2025."""
+"""Draw figures as PDF and PNG: a table's heatmap, and embedded rows as in Figures 1 and 2 of Liu et al., AAAI 2025."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from ..core.errors import check, check_number
 from ..skew import Picture
 from .table import Panel, Table
 
-# From blue over pale yellow to red: told apart by the colour-blind, and light enough for black numbers on it.
+# Blue to pale yellow to red: distinct to the colour-blind, and light enough for black numbers.
 DPI, MOST = 150, 10_000  # dots per inch; pixels a side
 SHADES = [colormaps["RdYlBu_r"](0.16 + 0.68 * step / 16) for step in range(17)]
 BLUE, GREY, GREEN, PINK, ORANGE = "#1f5fa8", "#66758c", "#1a9641", "#d6006c", "#c25100"
 FONT = 7.5  # points
-COLUMN, PAGE = 3.4, 7.0  # inches: the printed width of one column of text, and of two
+COLUMN, PAGE = 3.4, 7.0  # inches: the width of one column of text, and of two
 
 
 def shade(harm: float) -> str:
-    """The colour of a level of harm, 0 to 1, as #rrggbb."""
+    """Return the colour of a level of harm, 0 to 1, as #rrggbb."""
     return to_hex(SHADES[round(16 * min(1.0, max(0.0, harm)))])
 
 
 def heatmap(table: Table) -> bytes:
-    """A PNG of the table's panels: accuracy, the Byzantine rows' share of the weights, how far they push."""
+    """Return a PNG of the table's panels: accuracy, Byzantine share of the weights, distance of the aggregate."""
     panels = table.panels()
     width, height = 2.0 + 0.95 * len(table.rules), 1.0 + 0.36 * len(table.attacks)
     figure = Figure(figsize=(max(8.0, width), len(panels) * height + 0.4), layout="constrained")
     figure.suptitle(table.federation, fontsize=8, parse_math=False, wrap=True)
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):
-        _paint(axis, panel, table.attacks, table.rules)
+        _draw_panel(axis, panel, table.attacks, table.rules)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name may hold any letter
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name may have any letter
         figure.savefig(buffer, dpi=min(DPI, *(MOST / side for side in figure.get_size_inches())), format="png")
     return buffer.getvalue()
 
 
-def _paint(axes: Any, panel: Panel, attacks: Sequence[str], rules: Sequence[str]) -> None:
-    """Draw a panel; a rule or cell without an entry stays white."""
+def _draw_panel(axes: Any, panel: Panel, attacks: Sequence[str], rules: Sequence[str]) -> None:
+    """Draw a panel of the heatmap; a cell without an entry stays white."""
     harm = [[panel.entries.get((attack, rule), ("", math.nan))[1] for rule in rules] for attack in attacks]
     colours = LinearSegmentedColormap.from_list("harm", SHADES)
     axes.imshow(harm, cmap=colours, vmin=0, vmax=1, aspect="auto")
@@ -71,13 +71,13 @@ def lle_figure(
     names: Sequence[str] | None = None,
     sender: str = "STRIKE's",
 ) -> dict[str, bytes]:
-    """The figure as `pdf` and as `png`, to be printed at its own width: a panel for each picture, so many in a row.
+    """Return the figure as `pdf` and `png`, with a panel for each picture, for print at its own width.
 
-    names: what stands above the panels, if not the rounds. sender: whose the Byzantine rows are.
-    The kinds of points differ in shape as well as in colour. The axes have no scale, since an embedding has none. The
-    same pictures give the same bytes.
+    columns: panels in a row. names: the titles of the panels, by default the rounds. sender: the name of the attacker.
+    The kinds of points differ in shape and in colour. The axes have no scale, since an embedding has none. The same
+    pictures give the same bytes.
     """
-    check(len(pictures) > 0, "there is no picture to draw")
+    check(len(pictures) > 0, "a figure needs at least one picture")
     check_number("columns", columns, at_least=1, whole=True)
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
@@ -86,8 +86,8 @@ def lle_figure(
         figure = Figure(figsize=(width, rows * width / columns + 0.6), layout="constrained")
         figure.suptitle(title, fontsize=FONT + 1, parse_math=False, wrap=True)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        above = names or [f"round {picture.round}" for picture in pictures]
-        drawn = [paint(*panel, sender) for panel in zip(axes, pictures, above, strict=False)]
+        titles = names or [f"round {picture.round}" for picture in pictures]
+        drawn = [draw_picture(*panel, sender) for panel in zip(axes, pictures, titles, strict=False)]
         for axis in axes[len(pictures) :]:
             axis.set_visible(False)
         ncols = 2 if columns < 3 else 4
@@ -96,8 +96,8 @@ def lle_figure(
         return {"pdf": _save(figure, "pdf", {"CreationDate": None}), "png": _save(figure, "png", {"Software": None})}
 
 
-def paint(axes: Any, picture: Picture, name: str, sender: str) -> list[Any]:
-    """Draw a panel; returns what stands in the legend."""
+def draw_picture(axes: Any, picture: Picture, title: str, sender: str) -> list[Any]:
+    """Draw the points of an embedding; return the handles for the legend."""
     honest, mask = np.array(picture.honest), np.array(picture.skewed)
     rows = [
         (honest[mask], "skewed honest updates", {"s": 20, "c": BLUE, "edgecolors": "white", "linewidths": 0.5}),
@@ -108,8 +108,8 @@ def paint(axes: Any, picture: Picture, name: str, sender: str) -> list[Any]:
         rows += [(picture.byzantine, f"{sender} updates", {"s": 40, "c": PINK, "marker": "x", "linewidths": 1.6})]
     if picture.aggregate:
         style = {"s": 45, "c": "none", "marker": "D", "edgecolors": ORANGE, "linewidths": 1.4}
-        rows += [(picture.aggregate, "what the rule made of them", style)]
-    axes.set_title(name, fontsize=FONT, parse_math=False)
+        rows += [(picture.aggregate, "aggregate of the rule", style)]
+    axes.set_title(title, fontsize=FONT, parse_math=False)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.margins(0.08)

@@ -1,4 +1,4 @@
-"""The cells of a table, and how a rule stands in them: for table, verdict, audit, page and exports alike."""
+"""Summarize the cells of a table and of each rule, for table, verdict, audit, page and exports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .lens import Lens
 
 @dataclass(frozen=True)
 class Cell:
-    """One attack against one rule, over seeds. Standard deviations divide by the count."""
+    """The records of one attack against one rule, over seeds. Standard deviations divide by the count."""
 
     records: Sequence[Record]
 
@@ -32,7 +32,7 @@ class Cell:
 
     @property
     def moved(self) -> bool:
-        """Whether an aggregate was finite, so that the model moved, in any round."""
+        """Return whether the model moved, since an aggregate was finite, in any round."""
         return any(metrics["stepped"] for record in self.records for metrics in record.rounds)
 
     @cached_property
@@ -50,17 +50,17 @@ class Cell:
         return [value for value in values if value is not None and math.isfinite(value)]
 
     def lens_average(self, name: str) -> float | None:
-        """Return the mean of a series of the lens over the rounds and seeds that have it; None without one."""
+        """Return the mean of a series of the lens over rounds and seeds; None where no round has it."""
         values = self.series(name)
         return fmean(values) if values else None
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A rule without an attack and under attack; accuracies in %, damage in points against the same rule without one.
+    """A rule without an attack and under attacks: accuracies in %, damage in points below the accuracy without one.
 
-    usual: its cell without an attack, if that was run. attacked: its other cells by attack, one at least. cost: its
-    time as a multiple of the mean's, where it was measured.
+    usual: the cell without an attack, if it was run. attacked: the other cells by attack, at least one. cost: the time
+    as a multiple of the mean's, if measured.
     """
 
     rule: str
@@ -70,7 +70,7 @@ class Standing:
 
     @cached_property
     def attack(self) -> str:
-        """The attack that leaves the rule the lowest accuracy."""
+        """Return the attack of lowest accuracy."""
         return min(self.attacked, key=lambda attack: self.attacked[attack].mean)
 
     @property
@@ -88,7 +88,7 @@ class Standing:
 
     @property
     def is_hurt(self) -> bool:
-        """Whether the worst attack leaves less than no attack does, as far as that is known."""
+        """Return whether the worst attack lowers the accuracy; True if the accuracy without an attack is unknown."""
         return self.damage is None or self.damage > 0
 
     @property
@@ -97,7 +97,7 @@ class Standing:
 
     @property
     def average_std(self) -> float:
-        """The standard deviation over seeds of the average over attacks, divided by the count."""
+        """Return the standard deviation over seeds of the average over attacks."""
         by_seed: dict[int, list[float]] = {}
         for cell in self.attacked.values():
             for record in cell.records:
@@ -106,7 +106,7 @@ class Standing:
 
     @property
     def average_text(self) -> str:
-        """The average as a cell prints its own."""
+        """Return the average as text: `43.2`, or `43.2 ±1.5` for several seeds."""
         many = len(self.worst.records) > 1
         return f"{self.average:.1f} ±{self.average_std:.1f}" if many else f"{self.average:.1f}"
 
@@ -116,7 +116,7 @@ class Standing:
 
     @cached_property
     def kappas(self) -> dict[str, float]:
-        """The mean empirical kappa under each attack, the largest first."""
+        """Return the mean empirical kappa under each attack, largest first."""
         known = {
             attack: kappa for attack, cell in self.attacked.items() if (kappa := cell.lens_average("kappa")) is not None
         }
@@ -124,10 +124,10 @@ class Standing:
 
     @property
     def share(self) -> float | None:
-        """The Byzantine rows' share of the weight under the worst attack; None for a rule without weights."""
+        """Return the Byzantine rows' share of the weight under the worst attack; None without weights."""
         return self.worst.average("byzantine_share")
 
     @property
     def shut_out(self) -> float | None:
-        """The number of honest rows shut out in a round under the worst attack; None for a rule without weights."""
+        """Return the mean number of honest rows shut out per round under the worst attack; None without weights."""
         return self.worst.lens_average("shut_out")

@@ -1,4 +1,4 @@
-"""The table of the accuracies of records, and the views of it. Reads records only."""
+"""Tabulate the accuracies of records by attack and rule. Reads records only."""
 
 from __future__ import annotations
 
@@ -14,20 +14,14 @@ from ..core.names import canonical
 from ..runs.record import Record
 from .standing import Cell, Standing
 
-CELL = (
-    "attack",
-    "attack_name",
-    "aggregator",
-    "aggregator_name",
-    "seed",
-    "user_code",
-)  # what cells of a table differ in
-LEAST_SCALE = 10.0  # points of accuracy that the colours span at least
+# The fields of a spec in which the records of one table may differ.
+CELL = ("attack", "attack_name", "aggregator", "aggregator_name", "seed", "user_code")
+LEAST_SCALE = 10.0  # the least span of the colours, in points of accuracy
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One view of the table: for some of its rules, a text per cell and how harmful it is, from 0 to 1."""
+    """One view of the table, for the rules that have it. entries: by (attack, rule), a text and its harm, 0 to 1."""
 
     title: str
     rules: Sequence[str]
@@ -35,22 +29,20 @@ class Panel:
 
 
 class Table:
-    """Attacks down, rules across, in the order in which the records name them.
+    """The cells of (attack, rule), both in the order of the records.
 
-    Raises InputError for no record, and for records of different federations.
+    Raises InputError without records, and for records of different federations.
     """
 
     def __init__(self, records: Iterable[Record]):
         self.records = list({record.digest: record for record in records}.values())
-        check(len(self.records) > 0, "there is no record to make a table of")
+        check(len(self.records) > 0, "a table needs at least one record")
         federations = [{key: value for key, value in r.spec.items() if key not in CELL} for r in self.records]
         for other in federations:
             differing = [key for key in other if other[key] != federations[0].get(key)]
-            check(
-                not differing, f"records of different federations do not make one table: {', '.join(differing)} differ"
-            )
+            check(not differing, f"a table needs records of one federation: {', '.join(differing)} differ")
         sizes = {record.num_classes for record in self.records} - {None}
-        check(len(sizes) < 2, "records of one data set differ in its number of classes")
+        check(len(sizes) < 2, "records of one data set differ in the number of classes")
         cells: dict[tuple[str, str], list[Record]] = {}
         for record in self.records:
             cells.setdefault((record.spec["attack_name"], record.spec["aggregator_name"]), []).append(record)
@@ -64,27 +56,27 @@ class Table:
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
-        """How each rule that was attacked stands, in the order of the rules."""
+        """Return the standing of each rule that was attacked, in the order of the rules."""
         columns = {rule: self.column(rule) for rule in self.rules}
-        made = {rule: Standing(rule, cells.pop("none", None), cells) for rule, cells in columns.items()}
-        return {rule: standing for rule, standing in made.items() if standing.attacked}
+        standings = {rule: Standing(rule, cells.pop("none", None), cells) for rule, cells in columns.items()}
+        return {rule: standing for rule, standing in standings.items() if standing.attacked}
 
     @cached_property
     def ranked(self) -> list[Standing]:
-        """How the rules that a verdict may judge stand, best worst case first."""
-        judged = [self.standings[rule] for rule in self.defences if rule in self.standings]
-        return sorted(judged, key=lambda standing: -standing.worst.mean)
+        """Return the standings of the defences, best worst case first."""
+        attacked = [self.standings[rule] for rule in self.defences if rule in self.standings]
+        return sorted(attacked, key=lambda standing: -standing.worst.mean)
 
     @cached_property
     def worst_attacks(self) -> dict[str, str]:
-        """For each rule the attack that leaves it the lowest accuracy, if that is below the unattacked one."""
+        """Return each rule's attack of lowest accuracy, if that is below its accuracy without an attack."""
         return {rule: standing.attack for rule, standing in self.standings.items() if standing.is_hurt}
 
     @cached_property
     def idle(self) -> dict[str, str]:
-        """Why a rule was no more than the mean in all of its runs, in a sentence, for each such rule."""
-        found = {rule: self._idle(rule) for rule in self.rules}
-        return {rule: sentence for rule, sentence in found.items() if sentence}
+        """Return a sentence on each rule that equalled the mean in all of its runs."""
+        sentences = {rule: self._idle(rule) for rule in self.rules}
+        return {rule: sentence for rule, sentence in sentences.items() if sentence}
 
     def _idle(self, rule: str) -> str:
         method = RULES.classes.get(rule.rpartition("+")[2].partition("(")[0])
@@ -93,23 +85,28 @@ class Table:
 
     @cached_property
     def unmoved(self) -> list[str]:
-        """The rules that never gave a finite aggregate, so that no model of theirs moved."""
+        """Return the rules that never gave a finite aggregate, so that the model never moved."""
         return [rule for rule in self.rules if not any(cell.moved for cell in self.column(rule).values())]
 
     @cached_property
+    def baseline(self) -> str | None:
+        """Return the rule that is no defence, the plain mean; None if it was not run."""
+        return next((rule for rule in self.rules if (cls := RULES.classes.get(rule)) and cls.baseline), None)
+
+    @cached_property
     def defences(self) -> list[str]:
-        """The rules that a verdict may judge: not the mean, nor one that was no more, or that never moved the model."""
-        return [rule for rule in self.rules if rule != "mean" and rule not in self.idle and rule not in self.unmoved]
+        """Return the rules that a verdict may judge: not the baseline, nor the idle and unmoved ones."""
+        return [rule for rule in self.rules if rule not in (self.baseline, *self.idle, *self.unmoved)]
 
     @cached_property
     def honest(self) -> list[Record]:
-        """The runs that show the skew: without attack under the plain mean if possible, else the next best."""
-        key = min(self.cells, key=lambda key: (key[0] != "none", key[1] != "mean"))
+        """Return the runs from which the skew is read: without an attack, under the plain mean, as far as possible."""
+        key = min(self.cells, key=lambda key: (key[0] != "none", key[1] != self.baseline))
         return list(self.cells[key].records)
 
     @cached_property
     def federation(self) -> str:
-        """One line on what was simulated."""
+        """Return one line on the simulated federation."""
         spec = self.records[0].spec
         sampled = "" if spec["sampled"] == spec["clients"] else f", {spec['sampled']} a round"
         known = "" if spec["knowledge"] == 1 else f", attacker knows {100 * spec['knowledge']:g} % of the honest"
@@ -123,12 +120,12 @@ class Table:
 
     @property
     def expected_share(self) -> float:
-        """The Byzantine clients' part of all clients, in percent."""
+        """Return the Byzantine clients' share of all clients, in percent."""
         spec = self.records[0].spec
         return float(100 * spec["byzantine"] / spec["clients"])
 
     def panels(self) -> list[Panel]:
-        """Return three views: accuracy, the Byzantine share of the weights, how far the aggregate was pushed."""
+        """Return three views: accuracy, Byzantine share of the weights, distance from the honest mean."""
         reference = max(cell.mean for cell in self.cells.values())
         scale = max(LEAST_SCALE, *(reference - cell.mean for cell in self.cells.values()))
         spread = (
@@ -142,21 +139,21 @@ class Table:
             f"Byzantine rows' share of the weights in % ({self.expected_share:.0f} % of the clients are Byzantine)",
             lambda key: self._share(self.cells[key]),
         )
-        pushed = self._panel(
+        distance = self._panel(
             "Distance of the aggregate from the honest mean, as a multiple of the same rule's without attack",
-            lambda key: self._pushed(*key),
+            lambda key: self._distance(*key),
         )
-        return [panel for panel in (accuracy, share, pushed) if panel.rules]
+        return [panel for panel in (accuracy, share, distance) if panel.rules]
 
     def _panel(self, title: str, entry: Callable[[tuple[str, str]], tuple[str, float] | None]) -> Panel:
-        entries = {key: made for key in self.cells if (made := entry(key)) is not None}
+        entries = {key: view for key in self.cells if (view := entry(key)) is not None}
         return Panel(title, [rule for rule in self.rules if any(rule == other for _, other in entries)], entries)
 
     def _share(self, cell: Cell) -> tuple[str, float] | None:
         share = cell.average("byzantine_share")
         return None if share is None else (f"{100 * share:.0f}", 50 * share / (self.expected_share or 50))
 
-    def _pushed(self, attack: str, rule: str) -> tuple[str, float] | None:
+    def _distance(self, attack: str, rule: str) -> tuple[str, float] | None:
         distance = self.cells[attack, rule].average("distance")
         usual = self.cells["none", rule].average("distance") if ("none", rule) in self.cells else None
         if distance is None or not usual:
@@ -165,16 +162,16 @@ class Table:
 
 
 def federations(records: Iterable[Record]) -> list[Table]:
-    """Return a table for each federation among the records: attacks and rules in the order of `gradskew list`."""
-    ordered = sorted(records, key=lambda record: (_place(record.spec), record.spec["seed"]))
+    """Return a table for each federation of the records, with attacks and rules in the order of `gradskew list`."""
+    ordered = sorted(records, key=lambda record: (_sort_key(record.spec), record.spec["seed"]))
     groups: dict[str, list[Record]] = {}
     for record in ordered:
         groups.setdefault(canonical({k: v for k, v in record.spec.items() if k not in CELL}), []).append(record)
     return sorted(map(Table, groups.values()), key=lambda table: table.federation)
 
 
-def _place(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Return the key that sorts cells: by attack, then by the stages of the rule, rules without a mixing first."""
+def _sort_key(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """Return the sort key of a record: by attack, then by the rule's stages, rules without a mixing first."""
     stages: list[str] = []
     attack, rule = spec["attack"]["name"], spec["aggregator"]
     while "mixing" in rule:
@@ -185,16 +182,16 @@ def _place(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int,
 
 
 def _rank(name: str, known: list[str]) -> tuple[int, str]:
-    """Return the index among the known names, and the name; a user's own come last."""
+    """Return the index among the known names, and the name; a user's names come last."""
     return (known.index(name) if name in known else len(known), name)
 
 
 def count(number: int, noun: str) -> str:
-    """Return a number with its noun: 1 round, 2 rounds."""
+    """Return a number with its noun in singular or plural: 1 round, 2 rounds."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def with_options(part: dict[str, Any]) -> str:
-    """Return a model or partition as it is written: mlp(hidden=32)."""
+    """Return the name of a model or partition with its options: mlp(hidden=32)."""
     options = ",".join(f"{name}={value}" for name, value in part.items() if name != "name")
     return f"{part['name']}({options})" if options else str(part["name"])

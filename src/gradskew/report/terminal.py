@@ -1,4 +1,4 @@
-"""What the terminal shows: a live line while runs are played, then the tables in colour."""
+"""Print to the terminal: a progress line during runs, then tables in colour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .table import Panel, Table, count
 
 
 def show(table: Table, sentences: Sequence[str]) -> None:
-    """Print what was simulated, the panels of the table and the sentences."""
+    """Print the federation, the panels of the table and the sentences."""
     screen = console()
     screen.print(table.federation)
     for panel in table.panels():
@@ -33,8 +33,8 @@ def show(table: Table, sentences: Sequence[str]) -> None:
 
 
 def _grid(table: Table, panel: Panel) -> Grid:
-    """A panel in colour; the worst attack on each rule is underlined."""
-    from .figures import shade  # matplotlib, when there is a table at last
+    """Return a panel in colour, with the worst attack on each rule underlined."""
+    from .figures import shade  # imports matplotlib, late
 
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
     grid.add_column("attack", no_wrap=True)
@@ -51,7 +51,7 @@ def _grid(table: Table, panel: Panel) -> Grid:
 
 
 def console() -> Console:
-    """Return the console that tables are printed on; a file or a pipe is 200 columns wide."""
+    """Return the console for tables; 200 columns wide for a file or a pipe."""
     screen = Console(highlight=False, markup=False)
     if not screen.is_terminal:
         screen.width = 200
@@ -59,7 +59,7 @@ def console() -> Console:
 
 
 def show_skew(values: Sequence[tuple[Measure, Estimate]], sentences: Sequence[str]) -> None:
-    """Print the numbers on the honest updates beside those of the references, and the sentences."""
+    """Print the measures of the honest updates beside those of the references, and the sentences."""
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
     grid.add_column("skew of the honest updates", no_wrap=True)
     for name in ("here", "even data (IID)", "Dirichlet(0.1)"):
@@ -73,23 +73,23 @@ def show_skew(values: Sequence[tuple[Measure, Estimate]], sentences: Sequence[st
 
 
 def show_trials(trials: Sequence[Trial]) -> None:
-    """Print what each rule made of the updates under each attack, on average over seeds."""
+    """Print the results of each rule under each attack, as means over seeds."""
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
     grid.add_column("rule", overflow="fold")
     grid.add_column("attack", overflow="fold")
-    for name in ("kappa", "proven bound", "Byzantine weight", "of them chosen", "honest shut out", "told f"):
+    for name in ("kappa", "proven bound", "Byzantine weight", "of them selected", "honest shut out", "f of the rule"):
         grid.add_column(name, justify="right")
     cells: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         cells.setdefault((trial.aggregator, trial.attack), []).append(trial)
     rules = list(dict.fromkeys(trial.aggregator for trial in trials))
-    for (rule, attack), found in sorted(cells.items(), key=lambda item: rules.index(item[0][0])):
-        kappas = [trial.kappa for trial in found if trial.kappa is not None]
+    for (rule, attack), of_cell in sorted(cells.items(), key=lambda item: rules.index(item[0][0])):
+        kappas = [trial.kappa for trial in of_cell if trial.kappa is not None]
         spread = f" ±{pstdev(kappas):.2f}" if len(kappas) > 1 else ""
-        bound = found[0].kappa_bound
+        bound = of_cell[0].kappa_bound
         texts = [f"{fmean(kappas):.2f}{spread}" if kappas else "–", "–" if bound is None else f"{float(bound):.2f}"]
-        texts += [_mean([t.byzantine_share for t in found], "%"), _mean([t.selected for t in found], "%")]
-        texts += [_mean([None if t.shut_out is None else len(t.shut_out) for t in found]), str(found[0].f)]
+        texts += [_mean([t.byzantine_share for t in of_cell], "%"), _mean([t.selected for t in of_cell], "%")]
+        texts += [_mean([None if t.shut_out is None else len(t.shut_out) for t in of_cell]), str(of_cell[0].f)]
         grid.add_row(Text(rule), Text(attack), *texts)
     screen = console()
     screen.print(grid)
@@ -97,13 +97,13 @@ def show_trials(trials: Sequence[Trial]) -> None:
 
 
 def _mean(values: Sequence[float | None], unit: str = "") -> str:
-    """The mean of the values that there are; a share in percent."""
+    """Return the mean of the values that are not None; with a unit, of shares in percent."""
     known = [value for value in values if value is not None]
     return "–" if not known else f"{100 * fmean(known):.0f} %" if unit else f"{fmean(known):.1f}".removesuffix(".0")
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: 40 s, 12 min, 3.5 h.
+    """Return a time in a readable unit: 40 s, 12 min, 3.5 h.
 
     >>> duration(40), duration(725), duration(12600)
     ('40 s', '12 min', '3.5 h')
@@ -114,16 +114,16 @@ def duration(seconds: float) -> str:
 
 
 class ProgressLine:
-    """A live line on the terminal, or a line now and then elsewhere: runs done, rounds per second, time left."""
+    """Progress of runs, rounds per second and time left: a live line on a terminal, else a line every EVERY seconds."""
 
-    EVERY = 10.0  # seconds between lines where there is no terminal
+    EVERY = 10.0  # seconds
 
     def __init__(self) -> None:
         console = Console(stderr=True)
         self.live = console.is_terminal
         self.bar = Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
         self.task = self.bar.add_task("starting", total=None)
-        self.started = self.said = perf_counter()
+        self.started = self.printed = perf_counter()
         self.last = Progress(0, 0, 0, 0)
 
     def __enter__(self) -> ProgressLine:
@@ -142,12 +142,12 @@ class ProgressLine:
         text = f"{progress.done}/{progress.runs} runs, {rate:.3g} rounds/s, {left}"
         if self.live:
             self.bar.update(self.task, completed=progress.rounds_done, total=progress.rounds, description=text)
-        elif now - self.said > self.EVERY:
-            self.said = now
+        elif now - self.printed > self.EVERY:
+            self.printed = now
             warn(text)
 
     def summary(self, runs: int, failed: int = 0) -> str:
-        """What was done, in one sentence, of `runs` that the table holds, where others `failed`."""
+        """Return a sentence on the work done. runs: of the table. failed: of others."""
         done, seconds = self.last.done - failed, perf_counter() - self.started
         rate = f" ({self.last.rounds_done / seconds:.3g} rounds/s)" if self.last.done else ""
         lost = f", {failed} failed" if failed else ""

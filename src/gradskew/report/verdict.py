@@ -1,4 +1,4 @@
-"""What a table shows, in sentences: a verdict on attacks and rules, and remarks on the runs."""
+"""Describe a table in sentences: a verdict on attacks and rules, and remarks on the runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .table import Table, count
 
 
 def advice(ranked: Sequence[Standing]) -> str:
-    """Name the rule of the best worst case, and those that differ from it by less than the spread over seeds; or ''."""
+    """Return a sentence on the rule of the best worst case and the rules within its spread; "" if all are equal."""
     if len(ranked) < 2 or ranked[0].worst.mean == ranked[-1].worst.mean:
         return ""
     best = ranked[0]
@@ -20,8 +20,8 @@ def advice(ranked: Sequence[Standing]) -> str:
         for standing in ranked[1:]
         if best.worst.mean - standing.worst.mean < max(best.worst.std, standing.worst.std)
     ]
-    tied = f"; {' and '.join(level)} cannot be told from it by these seeds" if level else ""
-    return f"If you must pick one for a federation like this, take {best.rule}{tied}."
+    tied = f"; within its spread over seeds: {', '.join(level)}" if level else ""
+    return f"Recommended for a federation like this: {best.rule}{tied}."
 
 
 def verdict(table: Table) -> list[str]:
@@ -45,12 +45,12 @@ def verdict(table: Table) -> list[str]:
         )
         lines.append(f"Best on average over the attacks: {best}. Worst: {last}.")
     if lines and len({record.spec["seed"] for record in table.records}) == 1:
-        lines.append("One seed: differences of a few points may be chance; --seeds 5 tells more.")
+        lines.append("One seed: differences of a few points may be chance; run --seeds 5.")
     return lines
 
 
 def _lost(standing: Standing) -> str:
-    """Describe the points lost under the worst attack, else the accuracy left, and attacks within its spread."""
+    """Return the points lost under the worst attack, else the accuracy, and the attacks within its spread."""
     worst = standing.worst
     lost = f"{worst.text} %" if standing.usual is None else f"{worst.mean - standing.usual.mean:+.1f}"
     level = [
@@ -62,28 +62,30 @@ def _lost(standing: Standing) -> str:
 
 
 def remarks(table: Table) -> list[str]:
-    """Return what a reader should know about the runs, each sentence once."""
-    made: dict[str, None] = {}
+    """Return remarks on idle methods, skipped rounds and rejected rows, each sentence once."""
+    sentences: list[str] = []
     for rule in table.rules:
         if rule in table.idle:
-            made[table.idle[rule]] = None
+            sentences.append(table.idle[rule])
         if rule in table.unmoved:
-            made[f"{rule} never moved the model: no aggregate was finite, so it is not judged."] = None
+            sentences.append(f"{rule} never moved the model: no aggregate was finite, so it is not judged.")
     for attack in table.attacks:
-        played = [m["attack"]["called"] for r in table.records if r.spec["attack_name"] == attack for m in r.rounds]
-        if attack != "none" and (idle := played.count(False)):
-            why = "no Byzantine row, or no honest row that it knows"
-            made[f"{attack} was not played in {idle} of {count(len(played), 'round')}: {why}."] = None
+        called = [m["attack"]["called"] for r in table.records if r.spec["attack_name"] == attack for m in r.rounds]
+        if attack != "none" and (idle := called.count(False)):
+            why = "no Byzantine row, or no known honest row"
+            sentences.append(f"{attack} was not run in {idle} of {count(len(called), 'round')}: {why}.")
     for record in table.records:
         spec, rounds = record.spec, record.rounds
         cell = f"{spec['attack_name']} against {spec['aggregator_name']}, seed {spec['seed']}"
         if rejected := sum(metrics["rejected"] for metrics in rounds):
-            made[f"{cell}: {count(rejected, 'row')} not finite, rejected."] = None
+            sentences.append(f"{cell}: {count(rejected, 'row')} not finite, rejected.")
         if skipped := sum(not metrics["stepped"] for metrics in rounds):
-            made[f"{cell}: the model stayed as it was in {count(skipped, 'round')}."] = None
+            sentences.append(f"{cell}: the model stayed as it was in {count(skipped, 'round')}.")
         if any(metrics["clamped"] for metrics in rounds):
-            made[f"{spec['aggregator_name']} was told a smaller f than there were Byzantine rows: its bound."] = None
+            sentences.append(
+                f"{spec['aggregator_name']} got its largest possible f, which is below the number of Byzantine rows."
+            )
         method = ATTACKS.classes.get(spec["attack_name"].partition("(")[0])
         if method and (sentence := method.idle(spec["attack_name"], [metrics["attack"] for metrics in rounds])):
-            made[sentence] = None
-    return list(made)
+            sentences.append(sentence)
+    return list(dict.fromkeys(sentences))

@@ -82,7 +82,7 @@ def _of_the_clients(cell: Cell, usual: Cell | None) -> list[Figure]:
     clients = list(lens.shut_out_rates)
     if clients and any(lens.shut_out_rates.values()):
         place = {client: row for row, client in enumerate(clients)}
-        shut_out = [(t, each["shut_out"]) for t, each in zip(lens.rounds, lens.seen, strict=True)]
+        shut_out = [(t, each["shut_out"]) for t, each in zip(lens.rounds, lens.measured, strict=True)]
         marked = [(place[client], t) for t, clients_out in shut_out for client in clients_out]
         rounds = cell.records[0].spec["rounds"]
         chart = svg.shading("Honest clients shut out, client by round", len(clients), rounds, marked)
