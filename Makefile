@@ -14,7 +14,7 @@ bench: $(VENV)/.installed  ## Every attack against every rule on the embedded di
 	$(BIN)/gradskew bench
 
 test: $(VENV)/.installed-dev lint  ## Linters, then the tests that start few processes (under 4 minutes on two cores)
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not ray and not release"
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not ray and not release and not slow"
 
 test-all: $(VENV)/.installed-dev lint  ## Linters, then all tests (under 12 minutes on two cores)
 	$(BIN)/python -m pytest -n auto --dist loadgroup --hypothesis-profile thorough

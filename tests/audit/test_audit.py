@@ -147,6 +147,7 @@ def test_a_tiny_audit(call, tmp_path) -> None:
     assert "9 runs of 2 rounds, 9 stored already" in err
 
 
+@pytest.mark.processes
 def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
     bad = "foreign:exits,foreign:wrong_shape,missing_module:rule,foreign:raises,unknown"
     code, out, err = call("--rule", bad, "--rule", "foreign:mean", "--limit", "20")
@@ -193,6 +194,7 @@ def test_an_error_in_a_worker_keeps_the_kind_of_method_that_raised_it() -> None:
         assert pickle.loads(pickle.dumps(caught.value)).kind == kind
 
 
+@pytest.mark.processes
 def test_a_failure_is_held_against_who_raised_it(call) -> None:
     code, _, err = call("--rule", "foreign:narrow", "--attack", "foreign:mirrored")
     assert code == 2
@@ -209,6 +211,7 @@ def test_a_rule_of_which_runs_failed_has_no_place() -> None:
     assert said == "own:attack is not ranked: runs of it failed. own:attack against mean: y."
 
 
+@pytest.mark.processes
 def test_a_rule_that_never_moved_a_model_has_no_place(call) -> None:
     code, out, _ = call("--rule", "foreign:nan_if_wide")
     assert code == 0

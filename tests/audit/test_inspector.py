@@ -123,6 +123,7 @@ def test_what_ends_its_process_is_a_finding_and_the_rest_goes_on() -> None:
     assert checked[-1] == Task("rule", "median", "cost")
 
 
+@pytest.mark.processes
 def test_what_hangs_is_a_finding_and_the_rest_goes_on() -> None:
     tasks = [*list_tasks("rule", "foreign:sleeps"), Task("rule", "median", "cost")]
     found = inspect(tasks, n=12, f=3, limit=1)

@@ -473,6 +473,7 @@ def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tm
 LONG = ["--rounds", "30", "--seeds", "200", "--workers", "2"]
 
 
+@pytest.mark.processes
 def test_ctrl_c_keeps_finished_runs_and_says_how_to_go_on(tmp_path):
     process = start(tmp_path, *LONG)
     try:

@@ -160,6 +160,7 @@ def test_with_everything_broken(fake):
     assert lines["  click"]
 
 
+@pytest.mark.processes
 def test_a_bench_runs_without_numba_and_pyarrow(fake, tmp_path):
     fake("numba", "raise ImportError")
     (tmp_path / "pyarrow.py").write_text("raise ImportError")

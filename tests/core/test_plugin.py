@@ -304,6 +304,7 @@ def test_what_an_object_may_remember(state):
     assert aggregators.make("foreign:Momentum").is_valid_state(state, 2)
 
 
+@pytest.mark.processes
 def test_a_bench_goes_on_where_a_rule_fails(tmp_path: Path):
     bad = replace(BASE, aggregator=aggregators.make("foreign:raises"))
     slow = replace(BASE, aggregator=aggregators.make("foreign:sleeps(limit=0.2)"))
@@ -315,6 +316,7 @@ def test_a_bench_goes_on_where_a_rule_fails(tmp_path: Path):
         assert (out / "runs" / good.digest / "record.json").is_file()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["foreign:make_scaled(factor=0.5)", "foreign:first", "foreign:Momentum"])
 def test_worker_processes_import_what_cannot_be_pickled(name: str, tmp_path: Path):
     runs = [replace(BASE, aggregator=aggregators.make(name), seed=seed) for seed in (0, 1)]

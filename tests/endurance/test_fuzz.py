@@ -8,8 +8,11 @@ import pytest
 
 from gradskew.core.errors import InputError
 
+SLOW = ("stores", "folders")
+TARGETS = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in fuzz.TARGETS]
 
-@pytest.mark.parametrize("name", fuzz.TARGETS)
+
+@pytest.mark.parametrize("name", TARGETS)
 def test_hostile_input_is_refused_or_sound(name: str, tmp_path: Path) -> None:
     target = fuzz.TARGETS[name]
     tally = fuzz.play(name, 0, range(target.brief), tmp_path)

@@ -72,9 +72,9 @@ def test_the_name_makes_it_again() -> None:
             "cannot import the model 'missing_nets:net' (package.module:function): ModuleNotFoundError",
         ),
         ("own.nets:net", "cannot import the model 'own.nets:net' (package.module:function): AttributeError: "),
-        ("own.nets:", "cannot import the model 'own.nets:'"),
-        (":net", "cannot import the model ':net'"),
-        (".nets:net", "cannot import the model '.nets:net'"),
+        ("own.nets:", "cannot read 'own.nets:'"),
+        (":net", "cannot read ':net'"),
+        (".nets:net", "cannot read '.nets:net'"),
         ("unreadable_net:net", "cannot import the model 'unreadable_net:net' (package.module:function): SyntaxError"),
         ("raising_net:net", "OSError: no weights here"),
         ("quitting_net:net", "cannot import the model 'quitting_net:net' (package.module:function): SystemExit"),
@@ -83,7 +83,7 @@ def test_the_name_makes_it_again() -> None:
         ("own.nets:Nets.small(vectorised=2)", "own.nets:Nets.small: vectorised must be one of False, True, not 2"),
         ("own.nets:Nets.small(width=2)", "unknown option of own.nets:Nets.small 'width'; known: vectorised"),
         ("own.nets:Nets.small(2)", "are written name=value"),
-        ("own.nets:Nets.small(", "cannot read"),
+        ("own.nets:Nets.small(", "are written name=value"),
     ],
 )
 def test_wrong_paths_are_one_line(folder: Path, path: str, message: str) -> None:

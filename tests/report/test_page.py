@@ -96,6 +96,7 @@ def test_a_store_without_timings_and_pictures_is_enough(folder: Path, table: Tab
     assert "strike against median" in report_html([table], tmp_path)
 
 
+@pytest.mark.slow
 def test_nine_by_eight_by_three_is_under_five_megabytes(folder: Path, table: Table, tmp_path: Path) -> None:
     """A record of 60 rounds and 50 clients is made of one of 3 rounds and 12: each round drawn out to 50 clients."""
     store = Store(folder)

@@ -473,6 +473,7 @@ def test_no_name_is_an_argument_in_latex():
     assert [line for line in lines if line.endswith(r"\\")][1:] == [r"{[}2cm{]} & 50.0 \\", r"{*} & \textbf{40.0} \\"]
 
 
+@pytest.mark.slow
 def test_a_table_of_hundreds_of_rules_still_makes_a_picture():
     """Matplotlib draws no picture of 65,536 pixels or more a side; at 150 dots per inch, 500 rules would be that."""
     rules = [record("none", f"rule{number}", 50.0) for number in range(500)]

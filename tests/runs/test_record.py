@@ -360,12 +360,17 @@ CHANGES = {
     "evaluate_every": [3],
     "lens": [False],
     "pictures": [(), (1,)],
+    "root_examples": [3],
 }
 
 
 def test_every_setting_has_a_part_in_the_digest():
     missing = {field.name for field in fields(Run)} - set(CHANGES)
-    assert missing == {"source", "device"}  # the source: test_bench; a device: only where there is another
+    assert missing == {
+        "source",
+        "device",
+        "server",
+    }  # test_sweeps, test_reproducible; a device: only where there is one
     runs = [RUN, *[replace(RUN, **{key: value}) for key, values in CHANGES.items() for value in values]]
     assert len({run.digest for run in runs}) == len(runs)
 
