@@ -190,6 +190,45 @@ class Tries(Attack):
         return Forgery(value.expand(view.f, -1), {"off": float((value - exact).norm() / exact.norm())})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Overflows(Tiny):
+    """Training images that overflow float32, but for the clients' first ones; the root data has some of them."""
+
+    key: ClassVar[str] = "overflows"
+    overflow: int | None = 6
+
+
+@pytest.mark.parametrize("none_trusted", ["zero", "uniform"])
+def test_a_servers_update_that_is_not_finite_is_zero_and_noted(none_trusted: str) -> None:
+    rule, sgd = FLTrust(none_trusted=none_trusted), replace(BASE.sgd, clip=None)
+    run = replace(BASE, source=Overflows(), partition=gs.IID(), aggregator=rule, sgd=sgd)
+    federation = Federation(run)
+    before = federation.params.clone()
+    metrics = federation.round(0)
+    assert metrics["rule"] == {"trusted": 0, "reference": "zero or not finite"} or metrics["rows"] == 0
+    assert torch.equal(federation.params, before)
+    assert metrics["byzantine_share"] is None
+    assert gs.Record.of(simulate(run)).to_json()
+
+
+def test_a_round_given_to_mixed_rows_leaves_them_mixed() -> None:
+    rows = Rows(ROWS)
+    gram = rows.gram
+    mixed = rows.mix(torch.tensor([[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]))
+    again = Rows.of(mixed, ROUND)
+    assert (again.n, again.round, mixed.round.reference) == (2, ROUND, None)
+    same(gs.aggregators.make("mean")(again, 0), ROWS.mean(0))
+    assert Rows.of(rows, ROUND).gram is gram, "nothing is computed again"
+
+
+def test_rules_that_do_not_need_it_do_not_pay_for_the_servers_training() -> None:
+    assert replace(BASE, aggregator=FLTrust()).trains_reference
+    run = replace(BASE, partition=gs.IID())
+    assert not run.trains_reference
+    federation = Federation(run)
+    assert (federation.updates(list(range(6)), 0)[2], len(federation.root), len(federation.matrix)) == (None, 12, 6)
+
+
 def test_an_attacker_who_tries_the_rule_has_the_honest_mean_for_the_servers_update() -> None:
     result = simulate(replace(BASE, partition=gs.IID(), aggregator=FLTrust(), attack=Tries()))
     assert [metrics["attack"]["off"] < 1e-5 for metrics in result.rounds] == [True, True]

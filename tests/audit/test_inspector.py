@@ -130,3 +130,10 @@ def test_what_hangs_is_a_finding_and_the_rest_goes_on() -> None:
     assert found["rule", "foreign:sleeps"].failure.sentence == "No answer within 1 s."
     assert len(found["rule", "foreign:sleeps"].findings) == 1
     assert found["rule", "median"].cost > 0
+
+
+@pytest.mark.parametrize("name", ["fltrust", "nnm+fltrust"])
+def test_a_rule_that_needs_a_round_is_given_one(name):
+    subject = RuleSubject(aggregators.make(name), 12, 2)
+    verdicts = {check: RULE_CHECKS[check](subject)[0] for check in ("answer", "finite", "order", "a row of NaN")}
+    assert verdicts == {"answer": GOOD, "finite": GOOD, "order": GOOD, "a row of NaN": ODD}

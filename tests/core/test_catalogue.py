@@ -54,7 +54,7 @@ class Sprocket(Between):
 
 @dataclass(frozen=True, kw_only=True)
 class Cam(Gadget):
-    key: ClassVar[str] = "cam"
+    key = "cam"
 """
 
 

@@ -486,3 +486,11 @@ def test_a_table_of_hundreds_of_rules_still_makes_a_picture():
 def test_a_note_z_of_a_users_attack_may_be_anything():
     for z in ("high", None, [1], True):
         assert remarks(Table([record("mine", "mean", 50.0, attack={"called": True, "z": z})])) == []
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_setting_that_one_record_lacks_is_another_federation(swapped):
+    plain = record("none", "mean", 90.0)
+    other = replace(record("lie", "mean", 80.0), spec={**record("lie", "mean", 80.0).spec, "root_examples": 20})
+    with pytest.raises(InputError, match="root_examples differ"):
+        Table([other, plain] if swapped else [plain, other])

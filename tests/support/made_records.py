@@ -42,6 +42,8 @@ def record(attack, rule, accuracy, /, *, seed=0, **changes):
     """Return a record of one round; of several rounds if accuracy is a list."""
     accuracies = accuracy if isinstance(accuracy, list) else [accuracy]
     spec = {**SPEC, "attack_name": attack, "aggregator_name": rule, "seed": seed, "rounds": len(accuracies)}
+    keys = {"attack": attack.partition("(")[0], "aggregator": rule.rpartition("+")[2].partition("(")[0]}
+    spec |= {kind: {"name": key} for kind, key in keys.items()}
     return Record(spec, [one_round(each, **changes) for each in accuracies], f"sha of {attack} {rule} {seed}")
 
 

@@ -33,7 +33,8 @@ class Outcome:
     def share(self, count: int) -> float | None:
         """Return the share of the absolute weight on the first `count` rows; None without weights, or if all are 0."""
         weights = None if self.weights is None else self.weights.abs()
-        return float(weights[:count].sum() / weights.sum()) if weights is not None and weights.sum() > 0 else None
+        known = weights is not None and 0 < float(weights.sum()) < math.inf
+        return float(weights[:count].sum() / weights.sum()) if weights is not None and known else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,8 @@ class Aggregator(Stateful, ABC):
         if outcome.weights is None:
             return outcome
         check_shape(f"{self.name}'s weights", outcome.weights, rows.n)
+        if rows.mixing is not None:  # equality is known of base rows only
+            return outcome
         return replace(outcome, weights=share_ties(outcome.weights, rows.equal))
 
     def __init_subclass__(cls) -> None:

@@ -32,8 +32,8 @@ MIXINGS: Catalogue[Mixing] = Catalogue("mixing", __package__, "Mixing", register
 
 
 def names() -> list[str]:
-    """Return the names of all rules that need nothing besides the rows; mixings are not listed."""
-    return [key for key, cls in RULES.classes.items() if not cls.needs]
+    """Return the names of all rules that need no root data; mixings are not listed."""
+    return [key for key, cls in RULES.classes.items() if "reference" not in cls.needs]
 
 
 def make(name: str, *, preset: str = "paper") -> Aggregator:

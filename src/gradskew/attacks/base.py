@@ -125,8 +125,11 @@ class Attack(Stateful, ABC):
         new CPU generator with seed 0. Raises InputError for rows of a wrong shape or type, for non-finite rows, and if
         `forge` changes the honest rows or returns another shape.
         """
-        n = check_inputs(honest.updates if isinstance(honest, Rows) else honest, own, n)
+        check_inputs(honest.updates if isinstance(honest, Rows) else honest, own)
         rows = Rows.of(honest)
+        known = rows.n + len(own)
+        n = known if n is None else n
+        check_number("n", n, at_least=known, whole=True)
         before = version(rows.updates)
         view = View(rows, Rows.of(own), n, generator or torch.Generator().manual_seed(0), context)
         forgery = self.forge(view)
@@ -153,15 +156,10 @@ class Collusion(Attack):
         """Return the forged row (d,) and notes, from the known honest rows (h, d), for f Byzantine clients of n."""
 
 
-def check_inputs(honest: Tensor, own: Tensor, n: int | None) -> int:
-    """Check the rows honest (h, d) and own (f, d); return n, the number of clients in the round."""
+def check_inputs(honest: Tensor, own: Tensor) -> None:
+    """Check the rows honest (h, d) and own (f, d)."""
     check_rows("honest", honest)
     check_rows("own", own)
     check(honest.shape[1] == own.shape[1], f"honest has {honest.shape[1]} columns, own has {own.shape[1]}")
     kinds = [str(rows.dtype).removeprefix("torch.") for rows in (honest, own)]
     check(kinds[0] == kinds[1], f"honest is {kinds[0]}, own is {kinds[1]}: both must be of one type")
-    known = len(honest) + len(own)
-    if n is None:
-        return known
-    check_number("n", n, at_least=known, whole=True)
-    return n

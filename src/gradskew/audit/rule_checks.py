@@ -6,11 +6,13 @@ import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator, Mean, UserRule
 from ..aggregators.base import check_shape
 from ..core.plugin import bind_arguments
+from ..core.round import Layer, Round
 from .checks import (
     BAD,
     COLUMNS,
@@ -49,7 +51,10 @@ class RuleSubject(Subject):
 
     def call_in_place(self, rows: Tensor, f: int | None = None, method: Aggregator | None = None) -> Tensor:
         rule, f = method or self.fresh(), self.f if f is None else f
-        aggregate: Tensor = rule.call(rows, {"f": f}, seed=0) if isinstance(rule, UserRule) else rule(rows, f)
+        if isinstance(rule, UserRule):
+            aggregate: Tensor = rule.call(rows, {"f": f}, seed=0)
+        else:
+            aggregate = rule(rows, f, round=made_round(rows) if rule.needs else None)
         check_shape(f"{self.method.name} must return the aggregate (d,): it", aggregate, rows.shape[1])
         return aggregate
 
@@ -60,6 +65,14 @@ class RuleSubject(Subject):
             return True
         args, named = bind_arguments(copy.deepcopy(self.method).target, None, {"f": self.f})
         return len(args) > 1 or "f" in named
+
+
+def made_round(rows: Tensor) -> Round:
+    """Return a round that has all of its parts; the mean of the rows (n, d) is the server's own update."""
+    n, d = rows.shape
+    layers = {"weight": Layer(slice(0, d), (d,))}
+    examples, params = torch.ones(n, dtype=torch.int64), torch.zeros(d)
+    return Round(clients=range(n), examples=examples, params=params, layers=layers, reference=rows.mean(0))
 
 
 def answer(subject: RuleSubject) -> Answer:

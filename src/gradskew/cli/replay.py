@@ -12,7 +12,7 @@ from ..core.errors import InputError, check
 from ..core.grammar import parse, parse_one, split_last
 from ..core.options import options_of
 from ..core.presets import PRESETS
-from ..data import SOURCES, FileSource
+from ..data import PARTITIONS, SOURCES, FileSource
 from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..models import MODELS, UserModel
@@ -36,7 +36,9 @@ def command(records: Sequence[Record]) -> str | None:
         return None
     preset = _preset(records)
     model = _model(spec)
-    if source is None or preset is None or model is None or spec["sgd"]["clip"] is None or "server" in spec:
+    if source is None or preset is None or model is None or spec["partition"]["name"] not in PARTITIONS:
+        return None
+    if spec["sgd"]["clip"] is None or "server" in spec:
         return None
     given: dict[str, Any] = {"dataset": spec["dataset"]}
     if issubclass(source, FileSource):

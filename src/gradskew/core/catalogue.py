@@ -60,9 +60,13 @@ def read_classes(room: str) -> Sequence[ClassText]:
 
 def _attributes(node: ast.ClassDef) -> dict[str, Any]:
     """Return those of the class attributes `key` and `aliases` that the class defines."""
-    lines = [line for line in node.body if isinstance(line, ast.AnnAssign) and line.value is not None]
-    values = {ast.unparse(line.target): line.value for line in lines}
-    return {name: ast.literal_eval(values[name]) for name in ("key", "aliases") if name in values}  # type: ignore[arg-type]
+    values: dict[str, ast.expr] = {}
+    for line in node.body:
+        if isinstance(line, ast.AnnAssign) and line.value is not None:
+            values[ast.unparse(line.target)] = line.value
+        elif isinstance(line, ast.Assign):
+            values |= {ast.unparse(target): line.value for target in line.targets}
+    return {name: ast.literal_eval(values[name]) for name in ("key", "aliases") if name in values}
 
 
 class Catalogue(Generic[T]):

@@ -109,7 +109,9 @@ def field_value(part: Any, field: dataclasses.Field[Any]) -> Any:
 def field_default(field: dataclasses.Field[Any]) -> Any:
     """Return the default of a field, as `field_value` returns its value; MISSING for a field without one."""
     value = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
-    return describe(value) if isinstance(value, Named) else value
+    if isinstance(value, Named):
+        return describe(value)
+    return str(value) if type(value) is float and not math.isfinite(value) else value
 
 
 def options(cls: type) -> list[dataclasses.Field[Any]]:

@@ -7,6 +7,7 @@ an offset that all rows share and that is much larger than their spread would ca
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -47,10 +48,14 @@ class Rows:
 
     @classmethod
     def of(cls, updates: Tensor | Rows, round: Round | None = None) -> Rows:
-        """Return the rows of a matrix (n, d); `Rows` are returned as they are, or as new ones if a round is given."""
-        if isinstance(updates, Rows) and round is None:
+        """Return the rows of a matrix (n, d); `Rows` as they are, or with another round and all that is computed."""
+        if not isinstance(updates, Rows):
+            return cls(updates.detach(), round=round)
+        if round is None:
             return updates
-        return cls(updates.updates if isinstance(updates, Rows) else updates.detach(), round=round)
+        rows = copy.copy(updates)
+        rows.round = round
+        return rows
 
     def once(self, compute: Callable[[Rows], Tensor]) -> Tensor:
         """Return `compute(self)`, computed at the first call and cached."""
@@ -107,6 +112,10 @@ class Rows:
         """Return the rows on some coordinates: (n, len(index)) float64."""
         chosen = self.updates[:, index.to(self.updates.device)].double()
         return chosen if self.mixing is None else self.mixing @ chosen
+
+    def mean(self, dtype: torch.dtype | None = None) -> Tensor:
+        """Return the mean of the rows (d,), in their type by default."""
+        return self.combine(torch.full((self.n,), 1 / self.n, dtype=torch.float64), dtype=dtype)
 
     def combine(self, weights: Tensor, centre: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the weighted sum of the rows, or of row - centre: (d,), in the type of the rows; weights (n,)."""

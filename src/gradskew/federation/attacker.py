@@ -75,8 +75,7 @@ def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tens
     rule = copy.deepcopy(rule)
     if not rule.needs:
         return rule
-    weights = torch.full((rows.n,), 1 / rows.n, dtype=torch.float64)
-    known = replace(round, reference=None if round.reference is None else rows.combine(weights))
+    known = replace(round, reference=None if round.reference is None else rows.mean())
 
     def call(updates: Tensor | Rows, f: int, *, generator: torch.Generator | None = None) -> Tensor:
         return rule(updates, f, generator=generator, round=known)

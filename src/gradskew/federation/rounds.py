@@ -99,7 +99,7 @@ class Federation:
         self.params = self.flat.read_params()
         self.flat.bind(self.params)
         self.buffers = self.flat.read_buffers()
-        trained, width = run.num_sampled + bool(run.root_examples), self.flat.d + self.aggregated * self.flat.b
+        trained, width = run.num_sampled + run.trains_reference, self.flat.d + self.aggregated * self.flat.b
         self.matrix = self.params.new_empty(trained, width)
         engine = resolve(run.engine, run.model, run.device)
         alone = self.flat.has_batch_norm or self.flat.has_dropout
@@ -139,17 +139,18 @@ class Federation:
         measures: dict[str, Any] | None = None
         if clients:
             rows = Rows(updates, round=replace(round, clients=clients, examples=self.examples(clients)))
-            mean = rows_mean(honest)
             outcome = self.rule.explain(rows, rule_f, generator=generator(run.seed, "rule", number))
             metrics["byzantine_share"] = outcome.share(byzantine)
             metrics["rule"] = dict(outcome.notes)
             metrics["clamped"] |= metrics["rule"].pop("clamped", False)
+            if reference is not None and not reference.any():
+                metrics["rule"]["reference"] = "zero or not finite"
 
             # Step 4: the server steps, unless the aggregate is not finite.
             if outcome.value.isfinite().all():
                 self.step(outcome.value, buffers)
                 metrics["stepped"] = True
-                metrics["distance"] = None if mean is None else _distance(outcome.value, mean)
+                metrics["distance"] = _distance(outcome.value, honest.mean()) if honest.n else None
 
             # Step 5: the lens measures the round.
             if run.lens and honest.n:
@@ -214,17 +215,20 @@ class Federation:
         """Train the clients, and the server on its root data.
 
         Returns the rows w^t - w_i^{t+1} (n, d), the clients' buffers after training (n, b), and the server's own update
-        (d,), or None without root data.
+        (d,): zeros if it is not finite, None without root data or for a rule that does not need it.
         """
         n, d = len(clients), self.flat.d
         shards = [self.shard(client) for client in clients]
-        if len(self.root):
+        if self.run.trains_reference:
             shards.append(Shard(self.run.clients, self.root, self.labels[self.root]))
         with float32_products(self.run.device, tf32=self.run.precision == "tf32"):
             buffers = self.train(self.training, self.params, shards, round, self.matrix[:, :d])
         if self.aggregated:
             self.matrix[:, d:] = self.buffers - buffers
-        return self.matrix[:n], buffers[:n], self.matrix[n] if len(self.root) else None
+        reference = self.matrix[n] if self.run.trains_reference else None
+        if reference is not None and not reference.isfinite().all():
+            reference.zero_()
+        return self.matrix[:n], buffers[:n], reference
 
     def shard(self, client: int) -> Shard:
         """Return a client's data; the labels of a Byzantine client are those of the attack."""
@@ -265,11 +269,6 @@ class Federation:
         if len(self.parts) * classes > MOST_COUNTS:
             return None
         return [self.labels[index].bincount(minlength=classes).tolist() for index in self.parts]
-
-
-def rows_mean(rows: Rows) -> Tensor | None:
-    """Return the mean of the rows (d,); None for no rows."""
-    return rows.combine(torch.full((rows.n,), 1 / rows.n, dtype=torch.float64)) if rows.n else None
 
 
 def _distance(a: Tensor, b: Tensor) -> float:

@@ -16,6 +16,7 @@ from ..core.errors import InputError, ceil_share, check, check_choice, check_num
 from ..core.names import canonical, describe
 from ..core.options import check_options, digest_options
 from ..core.randomness import torch_seed
+from ..core.round import Round
 from ..data import Digits, Source
 from ..data.partition import Dirichlet, Partition
 from ..models import MLP, Model, initial, num_parameters
@@ -55,9 +56,8 @@ class Run(Options):
         possible = self.precision != "tf32" or torch.device(self.device).type == "cuda"
         check(possible, "precision = tf32 needs a CUDA device; a CPU has float32 and bf16")
         resolve(self.engine, self.model, self.device)
-        lacking = "reference" in self.aggregator.needs and not self.root_examples
-        message = f"{self.aggregator.name} needs the server's own update: root_examples = 100 gives it the data"
-        check(not lacking, message)
+        if not self.root_examples:
+            Round().check_has(self.aggregator.needs & {"reference"}, self.aggregator.name)
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
         for round in self.pictures or ():
             check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)
@@ -79,12 +79,17 @@ class Run(Options):
         return frozenset(usual if self.pictures is None else self.pictures) if self.lens else frozenset()
 
     @property
+    def trains_reference(self) -> bool:
+        """Whether the server trains on its root data in each round, as the rule needs its update."""
+        return self.root_examples > 0 and "reference" in self.aggregator.needs
+
+    @property
     def num_together(self) -> int:
         """The number of clients of a round whose rows are trained at once, for the digest; `num_sampled` for `loop`."""
         if resolve(self.engine, self.model, self.device) == "loop":
             return self.num_sampled
         data = self.source.load()
-        trained = self.num_sampled + bool(self.root_examples)
+        trained = self.num_sampled + self.trains_reference
         return num_together(trained, num_parameters(self.model, data.shape, data.num_classes))
 
     @cached_property

@@ -39,8 +39,7 @@ class Scene:
 
     def honest_mean(self) -> Tensor:
         """Return the mean of the honest rows: (d,) float64."""
-        weights = torch.full((self.honest.n,), 1 / self.honest.n, dtype=torch.float64)
-        return self.honest.combine(weights, dtype=torch.float64)
+        return self.honest.mean(torch.float64)
 
 
 @dataclass

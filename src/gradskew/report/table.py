@@ -39,7 +39,8 @@ class Table:
         check(len(self.records) > 0, "a table needs at least one record")
         federations = [{key: value for key, value in r.spec.items() if key not in CELL} for r in self.records]
         for other in federations:
-            differing = [key for key in other if other[key] != federations[0].get(key)]
+            first = federations[0]
+            differing = [key for key in {**first, **other} if first.get(key) != other.get(key)]
             check(not differing, f"a table needs records of one federation: {', '.join(differing)} differ")
         sizes = {record.num_classes for record in self.records} - {None}
         check(len(sizes) < 2, "records of one data set differ in the number of classes")
@@ -79,8 +80,11 @@ class Table:
         return {rule: sentence for rule, sentence in sentences.items() if sentence}
 
     def _idle(self, rule: str) -> str:
-        method = RULES.classes.get(rule.rpartition("+")[2].partition("(")[0])
         records = [record for cell in self.column(rule).values() for record in cell.records]
+        stage = records[0].spec["aggregator"]
+        while "mixing" in stage:
+            stage = stage["rule"]
+        method = RULES.find(stage["name"])
         return method.idle(rule, [metrics["rule"] for record in records for metrics in record.rounds]) if method else ""
 
     @cached_property
@@ -91,7 +95,7 @@ class Table:
     @cached_property
     def baseline(self) -> str | None:
         """Return the rule that is no defence, the plain mean; None if it was not run."""
-        return next((rule for rule in self.rules if (cls := RULES.classes.get(rule)) and cls.baseline), None)
+        return next((rule for rule in self.rules if (cls := RULES.find(rule)) and cls.baseline), None)
 
     @cached_property
     def defences(self) -> list[str]:

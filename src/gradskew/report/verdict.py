@@ -85,7 +85,7 @@ def remarks(table: Table) -> list[str]:
             sentences.append(
                 f"{spec['aggregator_name']} got its largest possible f, which is below the number of Byzantine rows."
             )
-        method = ATTACKS.classes.get(spec["attack_name"].partition("(")[0])
+        method = ATTACKS.find(spec["attack"]["name"])
         if method and (sentence := method.idle(spec["attack_name"], [metrics["attack"] for metrics in rounds])):
             sentences.append(sentence)
     return list(dict.fromkeys(sentences))

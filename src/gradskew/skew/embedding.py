@@ -134,7 +134,7 @@ def embed(honest: Tensor, forged: Tensor | None = None, *, neighbours: int = NEI
     check_rows("honest", honest)
     updates = honest
     if forged is not None:
-        check_inputs(honest, forged, None)
+        check_inputs(honest, forged)
         updates = torch.cat([honest, forged])
     h = len(honest)
     unit = torch.eye(len(updates), dtype=torch.float64)

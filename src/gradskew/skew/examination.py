@@ -144,7 +144,7 @@ def _trial(attack: str, rule: Aggregator, rows: Rows, honest: Rows, f: int, seed
     """Return the trial of a rule on the rows, and its aggregate (d,), or None if that is not finite."""
     n, byzantine, rule_f = rows.n, rows.n - honest.n, min(f, rule.max_f(rows.n))
     outcome = rule.explain(rows, rule_f, generator=generator(seed, "rule", 0))
-    mean = honest.combine(torch.full((honest.n,), 1 / honest.n, dtype=torch.float64))
+    mean = honest.mean()
     good = bool(outcome.value.isfinite().all())
     distance = float(torch.linalg.vector_norm(outcome.value.double() - mean.double())) if good else None
     bound = rule.kappa_bound(n, rule_f) if rule_f == byzantine else None
