@@ -46,7 +46,7 @@ chaos: $(VENV)/.installed-dev  ## Kill sweeps 200 times; compare with undisturbe
 power: $(VENV)/.installed-dev  ## Cut the power of a disk 50 times, as root on Linux; go on from each cut (10 minutes)
 	$(BIN)/python tests/endurance/power.py --cuts 25
 
-wheel: $(VENV)/.installed-dev  ## Build dist/, and play a tiny bench with the wheel alone in a fresh environment
+wheel: $(VENV)/.installed-dev  ## Build dist/, and run a tiny bench with the wheel alone in a fresh environment
 	rm -rf dist $(WHEEL)
 	$(BIN)/python -m build
 	$(PYTHON) -m venv $(WHEEL)

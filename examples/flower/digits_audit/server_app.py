@@ -1,4 +1,4 @@
-"""The server: a strategy, and one line that lets a red team play against it."""
+"""The server: a strategy, and one line that attacks the federation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = ServerApp()
 
 
 def make_strategy(name: str, rule: str, byzantine: float, nodes: int) -> Strategy:
-    """One of Flower's strategies by its name in small letters, told how many clients may be Byzantine."""
+    """One of Flower's strategies by its name in small letters, with the number of clients that may be Byzantine."""
     f = round(byzantine * nodes)
     common = {"fraction_evaluate": 0.5, "min_available_nodes": nodes}
     if rule:

@@ -33,7 +33,8 @@ class Round:
 
     number: counted from 0. clients: the client ids of the rows, in order. examples: the number of training examples
     that each client claims (n,). params: the model w^t (d,). layers: the parameter tensors by name. reference: the
-    server's own update w^t - w_0^{t+1} (d,), trained on its root data as a client trains on its own.
+    server's own update w^t - w_0^{t+1} (d,), trained on its root data as a client trains on its own. With
+    `buffers=aggregated` rows and reference are longer than params and layers, by the buffers.
     """
 
     number: int = 0

@@ -128,7 +128,7 @@ class Source(Named, ABC):
     """A data set that can be loaded. Equal sources share one Dataset per process."""
 
     min_samples: ClassVar[int] = 10  # per client, under a Dirichlet partition
-    partition: ClassVar[str] = "dirichlet"  # unless told otherwise
+    partition: ClassVar[str] = "dirichlet"  # the default
     recipe: ClassVar[Mapping[str, Any]] = {}  # the options of `bench` that fit it; chosen by unattacked runs alone
 
     @abstractmethod

@@ -10,6 +10,7 @@ from typing import Any
 from ..aggregators import MIXINGS, RULES
 from ..attacks import ATTACKS
 from ..core.errors import check
+from ..core.grammar import format_value
 from ..core.names import canonical
 from ..runs.record import Record
 from .standing import Cell, Standing
@@ -196,6 +197,7 @@ def count(number: int, noun: str) -> str:
 
 
 def with_options(part: dict[str, Any]) -> str:
-    """Return the name of a model or partition with its options: mlp(hidden=32)."""
-    options = ",".join(f"{name}={value}" for name, value in part.items() if name != "name")
+    """Return the name of a model or partition with its options, as it is written: mlp(hidden=32)."""
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items()}
+    options = ",".join(f"{name}={format_value(value)}" for name, value in values.items() if name != "name")
     return f"{part['name']}({options})" if options else str(part["name"])

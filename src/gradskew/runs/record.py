@@ -77,10 +77,7 @@ class Record:
         body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(map(plain, self.rounds))}
         if self.class_counts is not None:
             body["class_counts"] = self.class_counts
-        before, after = (
-            canonical(body)[:-1],
-            canonical({"spec": self.spec})[1:],
-        )  # "sha256" comes between them in sorted order
+        before, after = canonical(body)[:-1], canonical({"spec": self.spec})[1:]  # "sha256" sorts between them
         return f'{before},"sha256":"{_sha256(f"{before},{after}")}",{after}\n'
 
     @classmethod

@@ -113,9 +113,8 @@ def _sweep(
         if left:
             workers.check()
     else:
-        workers = max(
-            1, min(workers, len(unique))
-        )  # not len(left): a last run that is killed must not end this process
+        # Not by len(left): a last run that is killed must not end this process.
+        workers = max(1, min(workers, len(unique)))
         check_fits(left, min(workers, max(1, len(left))))
     on_begin(left)
     done = rounds = 0

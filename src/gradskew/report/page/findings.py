@@ -125,7 +125,7 @@ def _weights(table: Table, standing: Standing) -> Iterable[str]:
     elif ratio < 0.9:
         yield f"It gave the Byzantine clients less than their share: {got}."
     elif ratio <= 1.3:
-        yield f"It could not tell the Byzantine clients from honest ones: {got}."
+        yield f"It did not distinguish the Byzantine clients from honest ones: {got}."
     else:
         yield f"It trusted the Byzantine clients more than the honest ones: {got}."
     if shut_out is not None and shut_out >= 0.5:
