@@ -58,6 +58,37 @@ def test_in_an_audit(name: str) -> None:
     assert subject(subject.rows).shape == (2, 64)
 
 
+def test_an_attack_on_training_and_one_on_rows_combine() -> None:
+    """Minus the row that training on flipped labels gives."""
+    both, flipped, plain = (Federation(run_under(name)) for name in ("labelflip+bitflip", "labelflip", "none"))
+    metrics = both.round(0)
+    flipped.round(0)
+    plain.round(0)
+    assert (both.attacker.attack.name, metrics["attack"]["called"]) == ("labelflip+bitflip", True)
+    assert torch.equal(both.matrix[:2], -flipped.matrix[:2])
+    assert not torch.equal(flipped.matrix[:2], plain.matrix[:2])
+    digests = {run_under(name).digest for name in ("labelflip+bitflip", "labelflip", "bitflip", "labelflip+lie(z=1.0)")}
+    assert len(digests) == 4
+
+
+def test_what_a_combined_attack_remembers_is_kept() -> None:
+    attack = gs.attacks.make("labelflip+mimic(warmup=2)")
+    attack.begin(3)
+    attack.observe(make_rows(6, 5, 0, "gauss", seed=1))
+    again = gs.attacks.make(attack.name)
+    again.load_state_dict(attack.state_dict())
+    assert again.is_valid_state(attack.state_dict(), 5)
+    assert torch.equal(again.state_dict()["z"], attack.state_dict()["z"])
+
+
+@pytest.mark.parametrize("name", ["lie+labelflip", "lie+ipm", "labelflip+labelflip", "none+lie"])
+def test_attacks_that_do_not_combine_are_one_line(name: str) -> None:
+    with pytest.raises(gs.InputError, match="an attack on training, such as labelflip, comes first"):
+        gs.attacks.make(name)
+    with pytest.raises(gs.InputError, match="an attack is one name, or two joined by"):
+        gs.attacks.make(f"{name}+lie")
+
+
 def test_a_matrix_without_the_attackers_own_rows_refuses_an_attack_that_reads_them() -> None:
     rows = make_rows(12, 30, 0, "gauss", seed=4)
     for name in gs.attacks.names():

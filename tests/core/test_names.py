@@ -222,7 +222,11 @@ def test_nothing_is_evaluated(tmp_path):
         (aggregators.make, "nnm", "stands before a rule"),
         (aggregators.make, "median+nnm", "stands before a rule"),
         (aggregators.make, "median+mean", "median is a rule and stands last"),
-        (attacks.make, "lie+ipm", "lie and ipm cannot be combined: an attack is one name, not several"),
+        (
+            attacks.make,
+            "lie+ipm",
+            "lie+ipm: an attack on training, such as labelflip, comes first, then one on rows, such as lie",
+        ),
         (models.make, "linear+mlp", "a model is one name, not several"),
         (aggregators.make, "krum(m=2)", r"krum is multikrum with m=1: it takes no other m"),
         (aggregators.make, "krum(n=2)", "unknown option of krum 'n'"),

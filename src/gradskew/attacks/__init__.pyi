@@ -1,5 +1,6 @@
 from .base import Attack as Attack
 from .base import Collusion as Collusion
+from .base import Combined as Combined
 from .base import Context as Context
 from .base import Forgery as Forgery
 from .base import View as View

@@ -156,6 +156,54 @@ class Collusion(Attack):
         """Return the forged row (d,) and notes, from the known honest rows (h, d), for f Byzantine clients of n."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Combined(Attack):
+    """An attack on the training of the Byzantine clients (data), and another on what they send (model)."""
+
+    key: ClassVar[str] = "combined"
+    data: Attack
+    model: Attack
+
+    def __post_init__(self) -> None:
+        good = self.data.relabels() and not self.model.relabels()
+        check(
+            good, f"{self.name}: an attack on training, such as labelflip, comes first, then one on rows, such as lie"
+        )
+
+    @property
+    def needs(self) -> str:  # type: ignore[override]
+        return self.model.needs
+
+    @property
+    def name(self) -> str:
+        return f"{self.data.name}+{self.model.name}"
+
+    def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
+        return self.data.relabel(labels, num_classes)
+
+    def forge(self, view: View) -> Forgery:
+        return self.model.forge(view)
+
+    def begin(self, seed: int) -> None:
+        self.data.begin(seed)
+        self.model.begin(seed)
+
+    def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
+        self.model.observe(honest, clients=clients)
+
+    def reset(self) -> None:
+        self.model.reset()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.model.state_dict()
+
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
+        return self.model.is_valid_state(state, d)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state)
+
+
 def check_inputs(honest: Tensor, own: Tensor) -> None:
     """Check the rows honest (h, d) and own (f, d)."""
     check_rows("honest", honest)

@@ -39,16 +39,20 @@ def make(name: str, *, preset: str = "paper") -> Attack:
 
     `package.module:attack` is the path of a user's function, object or class. Other installed packages add names by
     entry points of `gradskew.attacks`. preset: `paper`, `strike-authors` or `byzfl`; options in the name override it.
-    Raises InputError for an unknown name or option and suggests the nearest one, and for several names joined by `+`.
+    `labelflip+bitflip` combines an attack on the Byzantine clients' training with one on what they send. Raises
+    InputError for an unknown name or option and suggests the nearest one.
 
     >>> make("strike(nu=0.5)")
     STRIKE(nu=0.5, middle='midpoint', max_alpha=None, few='one')
     """
     stages = parse(name)
-    joined = " and ".join(key for key, _ in stages)
-    check(len(stages) == 1, f"{joined} cannot be combined: an attack is one name, not several")
-    key, given = stages[0]
-    return ATTACKS.make(key, given, preset=preset)
+    check(len(stages) < 3, f"an attack is one name, or two joined by '+', not {len(stages)}: {name[:80]!r}")
+    parts = [ATTACKS.make(key, given, preset=preset) for key, given in stages]
+    if len(parts) == 1:
+        return parts[0]
+    from .base import Combined
+
+    return Combined(data=parts[0], model=parts[1])
 
 
 MAKERS["Attack"] = lambda text, preset: make(text, preset=preset)

@@ -79,9 +79,10 @@ def _preset(records: Sequence[Record]) -> str | None:
 def _attack(spec: Mapping[str, Any], preset: str) -> str:
     """Return the full name of the attack under a preset; a user's attack keeps its name."""
     name: str = spec["attack_name"]
-    if spec["attack"]["name"] == UserAttack.key:
+    attack = spec["attack"]
+    if UserAttack.key in (part.get("name") for part in (attack, attack.get("data", {}), attack.get("model", {}))):
         return name
-    return ATTACKS.make_own(*parse_one(name, "attack"), preset=preset).name
+    return "+".join(ATTACKS.make_own(*part, preset=preset).name for part in parse(name))
 
 
 def _rule(spec: Mapping[str, Any], preset: str) -> str:

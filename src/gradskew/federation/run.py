@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..aggregators import Aggregator, Mean
-from ..attacks import Attack, NoAttack
+from ..attacks import Attack, Combined, NoAttack
 from ..core.errors import InputError, ceil_share, check, check_choice, check_number
 from ..core.names import canonical, describe
 from ..core.options import check_options, digest_options
@@ -153,7 +153,9 @@ class Run(Options):
 
     def _parts(self) -> list[Any]:
         factory = getattr(self.model, "factory", None)
-        parts = [self.source, self.partition, self.model, factory, self.attack, *_stages(self.aggregator), self.server]
+        attack = self.attack
+        attacks = [attack.data, attack.model] if isinstance(attack, Combined) else [attack]
+        parts = [self.source, self.partition, self.model, factory, *attacks, *_stages(self.aggregator), self.server]
         return [part for part in parts if part is not None]
 
 
