@@ -225,7 +225,7 @@ def test_nothing_is_evaluated(tmp_path):
         (
             attacks.make,
             "lie+ipm",
-            "lie+ipm: an attack on training, such as labelflip, comes first, then one on rows, such as lie",
+            r"^lie\+ipm: an attack on training, such as labelflip, comes first, then one on rows",
         ),
         (models.make, "linear+mlp", "a model is one name, not several"),
         (aggregators.make, "krum(m=2)", r"krum is multikrum with m=1: it takes no other m"),
