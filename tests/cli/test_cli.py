@@ -482,7 +482,7 @@ def test_ctrl_c_keeps_finished_runs_and_says_how_to_go_on(tmp_path):
         _, err = process.communicate(timeout=300)
         assert process.returncode == 130
         assert "Traceback" not in err
-        assert "the same command goes on" in err.splitlines()[-1]
+        assert "the same command resumes from there" in err.splitlines()[-1]
         until(lambda: not group(process.pid))
     finally:
         process.kill()
@@ -499,7 +499,7 @@ def test_ctrl_c_while_workers_start_shows_no_traceback(tmp_path):
         _, err = process.communicate(timeout=300)
         assert process.returncode == 130
         assert "Traceback" not in err
-        assert "the same command goes on" in err.splitlines()[-1]
+        assert "the same command resumes from there" in err.splitlines()[-1]
         until(lambda: not group(process.pid))
     finally:
         process.kill()

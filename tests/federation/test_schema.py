@@ -217,5 +217,5 @@ def test_records_of_one_data_set_agree_on_its_classes(content: dict) -> None:
         metrics["lens"]["classes"].pop()
     records = [Record.from_json(sealed(each)) for each in (content, fewer)]
     assert [record.num_classes for record in records] == [3, 2]
-    with pytest.raises(InputError, match="differ in its number of classes"):
+    with pytest.raises(InputError, match="differ in the number of classes"):
         Table(records)

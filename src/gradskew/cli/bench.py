@@ -59,7 +59,7 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
         show(table, [*verdict(table), *remarks(table), swept.summary])
         with swept.published():
             click.echo(f"{', '.join(publish([table], out, out))}: in {out}.")
-    else:
+    elif swept.failure is None:  # a shard without runs
         click.echo(swept.summary)
     if swept.failure is not None:
         raise swept.failure
