@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from chaos import chaos
 
-GRID = "bench --clients 6 --byzantine 1 --rounds 60 --model linear --attacks mimic,lie --aggregators cclip,nnm+rfa"
+GRID = "bench --clients 6 --byzantine 1 --rounds 60 --model linear --attacks mimic --aggregators cclip,nnm+rfa"
+KILLS = 2
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("workers", [(1,), (2,), (1, 1)], ids=str)
+@pytest.mark.parametrize("workers", [(2,), (1, 1)], ids=str)
 def test_killed_at_random_instants_it_ends_with_the_same_records(workers: tuple[int, ...], tmp_path: Path) -> None:
-    toll = chaos(tmp_path, 4, 0, workers, GRID)
+    toll = chaos(tmp_path, KILLS, 0, workers, GRID)
     assert toll.wrong == 0, toll
-    assert toll.kills.total() >= 4
+    assert toll.kills.total() >= KILLS
     assert toll.begun > toll.runs, toll
