@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test test-all lint format docs benchmarks crosschecks chaos power fuzz wheel clean
+.PHONY: help bench test test-all test-ray test-rest lint format docs benchmarks crosschecks chaos power fuzz wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -16,8 +16,14 @@ bench: $(VENV)/.installed  ## Every attack against every rule on the embedded di
 test: $(VENV)/.installed-dev lint  ## Linters, then the tests that start few processes (under 4 minutes on two cores)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not ray and not release and not slow"
 
-test-all: $(VENV)/.installed-dev lint  ## Linters, then all tests (under 12 minutes on two cores)
-	$(BIN)/python -m pytest -n auto --dist loadgroup --hypothesis-profile thorough
+test-all: $(VENV)/.installed-dev lint  ## Linters, then all tests; those of Ray, which wait a lot, beside the others
+	$(MAKE) -j2 -O test-ray test-rest
+
+test-ray: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m ray
+
+test-rest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not ray" --hypothesis-profile thorough
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy
 	$(BIN)/ruff check

@@ -97,7 +97,7 @@ def test_hyperparameters_out_of_range(name):
         ("lie(s=1)", "unknown option of lie 's'"),
         ("strike(maxalpha=1)", "did you mean 'max_alpha'"),
         ("none(z=1)", "known: none"),
-        ("lie+strike", "one name, not several"),
+        ("lie+strike", "an attack on training, such as labelflip, comes first"),
         ("lie(z=1,z=2)", "given twice"),
         ("lie(1)", "written name=value"),
         ("lie(z=" + "1" * 600 + ")", "more than 500 characters"),
