@@ -11,7 +11,7 @@ import time
 from statistics import median
 
 from gradskew import MLP, AlexNet, Run, aggregators, attacks, simulate
-from gradskew.federation.rounds import Result
+from gradskew.federation.simulation import Result
 from gradskew.federation.snapshot import Snapshot
 from gradskew.models import Model, initial
 from gradskew.runs.execution import INTERVAL, Checkpointer

@@ -22,8 +22,9 @@ from gradskew.cli.replay import command
 from gradskew.core.errors import InputError
 from gradskew.core.importing import registered, time_limit
 from gradskew.federation.optimizer import SGD
-from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.rounds import Federation
 from gradskew.federation.run import Run
+from gradskew.federation.simulation import simulate
 from gradskew.federation.snapshot import Snapshot
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store

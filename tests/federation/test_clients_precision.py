@@ -16,8 +16,9 @@ from gradskew.core.numerics import deterministic, float32_products
 from gradskew.federation.clients import ENGINES, Shard
 from gradskew.federation.evaluation import evaluate
 from gradskew.federation.optimizer import SGD
-from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.rounds import Federation
 from gradskew.federation.run import Run, check_device
+from gradskew.federation.simulation import simulate
 from gradskew.models import CNN, MLP, Linear, Model, ResNet18, UserModel
 
 BASE = Run(

@@ -22,9 +22,10 @@ from gradskew.data import Dataset, Split, partition
 from gradskew.data.partition import IID, ByWriter, Dirichlet
 from gradskew.federation import clients, memory
 from gradskew.federation.optimizer import SGD
-from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.rounds import Federation
 from gradskew.federation.rows_in_place import keep_finite, move_to_front
 from gradskew.federation.run import Run
+from gradskew.federation.simulation import simulate
 from gradskew.models import MLP, Linear, UserModel, num_parameters
 from gradskew.runs.sweeps import sweep
 

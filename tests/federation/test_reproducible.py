@@ -27,9 +27,9 @@ from gradskew.core.randomness import derive, drawing, generator, numpy_generator
 from gradskew.data import Digits, FashionMNIST
 from gradskew.data.partition import IID, Dirichlet
 from gradskew.federation.optimizer import SGD
-from gradskew.federation.rounds import simulate
 from gradskew.federation.run import Run
 from gradskew.federation.server import FedAvg
+from gradskew.federation.simulation import simulate
 from gradskew.models import CNN, MLP, Linear, UserModel
 
 BASE = Run(source=Tiny(), partition=IID(), model=MLP(hidden=4), clients=8, sampled=6, byzantine=2, rounds=2)

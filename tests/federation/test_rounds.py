@@ -21,8 +21,9 @@ from gradskew.data.partition import IID
 from gradskew.federation.clients import Shard, Training
 from gradskew.federation.evaluation import evaluate
 from gradskew.federation.optimizer import SGD
-from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.rounds import Federation
 from gradskew.federation.run import Run
+from gradskew.federation.simulation import simulate
 from gradskew.models import Linear, UserModel, initial
 from gradskew.report.export import results_csv
 from gradskew.report.table import Table

@@ -10,8 +10,8 @@ from tiny import Cuts, Tiny, frozen
 
 from gradskew import models
 from gradskew.core.errors import InputError
-from gradskew.federation.rounds import simulate
 from gradskew.federation.run import Run
+from gradskew.federation.simulation import simulate
 from gradskew.models import UserModel
 from gradskew.runs.sweeps import sweep
 

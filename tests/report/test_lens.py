@@ -17,8 +17,9 @@ from gradskew.core.rows import Rows
 from gradskew.data.partition import IID
 from gradskew.federation.evaluation import evaluate
 from gradskew.federation.optimizer import SGD
-from gradskew.federation.rounds import Federation, simulate
+from gradskew.federation.rounds import Federation
 from gradskew.federation.run import Run
+from gradskew.federation.simulation import simulate
 from gradskew.models import Linear
 from gradskew.report.lens import Lens
 from gradskew.runs.record import Record

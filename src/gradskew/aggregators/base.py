@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number, raised_by
+from ..core.method import DelegatesState, Method
 from ..core.names import Named
 from ..core.round import Round
 from ..core.rows import Rows, check_rows, version
-from ..core.state import Stateful
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,21 @@ class Outcome:
 
     def share(self, count: int) -> float | None:
         """Return the share of the absolute weight on the first `count` rows; None without weights, or if all are 0."""
-        weights = None if self.weights is None else self.weights.abs()
-        known = weights is not None and 0 < float(weights.sum()) < math.inf
-        return float(weights[:count].sum() / weights.sum()) if weights is not None and known else None
+        if self.weights is None:
+            return None
+        weights = self.weights.abs()
+        total = weights.sum()
+        return float(weights[:count].sum() / total) if 0 < float(total) < math.inf else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aggregator(Stateful, ABC):
+class Aggregator(Method):
     """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output.
 
     A subclass implements `outcome`. needs: the fields of `Round` that the rule requires. baseline: True for no defence.
     """
 
+    implements: ClassVar[str] = "outcome"
     needs: ClassVar[frozenset[str]] = frozenset()
     baseline: ClassVar[bool] = False
 
@@ -93,18 +96,6 @@ class Aggregator(Stateful, ABC):
         if rows.mixing is not None:  # equality is known of base rows only
             return outcome
         return replace(outcome, weights=share_ties(outcome.weights, rows.equal))
-
-    def __init_subclass__(cls) -> None:
-        """Raise TypeError for a subclass that overrides a final method: the checks would not run for it."""
-        super().__init_subclass__()
-        for name in ("__call__", "explain"):
-            if name in vars(cls):
-                raise TypeError(f"{cls.__qualname__} must override outcome, not {name}")
-
-    @classmethod
-    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
-        """Return a warning if the notes of all rounds show that the rule had no effect; else an empty string."""
-        return ""
 
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
@@ -167,7 +158,7 @@ class Mixing(Named, ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mixed(Aggregator):
+class Mixed(DelegatesState, Aggregator):
     """A pipeline: a mixing, then a rule, which may itself be a pipeline."""
 
     key: ClassVar[str] = "mixed"
@@ -178,6 +169,10 @@ class Mixed(Aggregator):
         lost = () if self.mixing.keeps_rows else sorted(self.needs & {"clients", "examples"})
         message = f"{self.rule.name} needs {' and '.join(lost)}, and {self.mixing.name} mixes the rows of clients"
         check(not lost, message)
+
+    @property
+    def stateful(self) -> Aggregator:
+        return self.rule
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -206,18 +201,6 @@ class Mixed(Aggregator):
 
     def observe(self, aggregate: Tensor) -> None:
         self.rule.observe(aggregate)
-
-    def reset(self) -> None:
-        self.rule.reset()
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.rule.state_dict()
-
-    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        return self.rule.is_valid_state(state, d)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.rule.load_state_dict(state)
 
 
 def check_shape(name: str, vector: Tensor, length: int) -> None:

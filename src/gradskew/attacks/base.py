@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number, raised_by
+from ..core.method import DelegatesState, Method
 from ..core.rows import Rows, check_rows, version
-from ..core.state import Stateful
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +59,13 @@ class Forgery:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attack(Stateful, ABC):
+class Attack(Method):
     """Forges the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     """
 
+    implements: ClassVar[str] = "forge"
     needs: ClassVar[str] = "honest"
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
@@ -82,13 +83,6 @@ class Attack(Stateful, ABC):
     def begin(self, seed: int) -> None:
         """Set the run's seed before the first round, for an attack with a random start."""
 
-    def __init_subclass__(cls) -> None:
-        """Raise TypeError for a subclass that overrides a final method: the checks would not run for it."""
-        super().__init_subclass__()
-        for name in ("__call__", "explain"):
-            if name in vars(cls):
-                raise TypeError(f"{cls.__qualname__} must override forge, not {name}")
-
     @final
     def __call__(
         self,
@@ -101,11 +95,6 @@ class Attack(Stateful, ABC):
     ) -> Tensor:
         """Return the forged rows (f, d). See `explain`."""
         return self.explain(honest, own, n=n, generator=generator, context=context).rows
-
-    @classmethod
-    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
-        """Return a warning if the notes of all rounds show that the attack had no effect; else an empty string."""
-        return ""
 
     @final
     @raised_by("attack")
@@ -157,7 +146,7 @@ class Collusion(Attack):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Combined(Attack):
+class Combined(DelegatesState, Attack):
     """An attack on the training of the Byzantine clients (data), and another on what they send (model)."""
 
     key: ClassVar[str] = "combined"
@@ -169,6 +158,10 @@ class Combined(Attack):
         check(
             good, f"{self.name}: an attack on training, such as labelflip, comes first, then one on rows, such as lie"
         )
+
+    @property
+    def stateful(self) -> Attack:
+        return self.model
 
     @property
     def needs(self) -> str:  # type: ignore[override]
@@ -190,18 +183,6 @@ class Combined(Attack):
 
     def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
         self.model.observe(honest, clients=clients)
-
-    def reset(self) -> None:
-        self.model.reset()
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.model.state_dict()
-
-    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        return self.model.is_valid_state(state, d)
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state)
 
 
 def check_inputs(honest: Tensor, own: Tensor) -> None:

@@ -1,7 +1,7 @@
 from .optimizer import SGD as SGD
 from .rounds import Federation as Federation
-from .rounds import Result as Result
-from .rounds import simulate as simulate
 from .run import Run as Run
+from .simulation import Result as Result
+from .simulation import simulate as simulate
 
 __all__: list[str]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,13 +16,10 @@ from ..core.randomness import generator, torch_seed
 from ..core.round import Round
 from ..core.rows import Rows
 from ..models import initial
-from ..skew import Picture
 from .attacker import Attacker
 from .clients import ENGINES, Shard, Training, resolve
-from .computing import computing
 from .evaluation import Evaluation, evaluate
 from .lens import RoundLens
-from .memory import check_fits
 from .root_data import deal
 from .rows_in_place import keep_finite
 from .run import Run
@@ -31,54 +27,6 @@ from .schema import LAST
 from .snapshot import Snapshot, Unfit
 
 MOST_COUNTS = 1 << 18  # largest number of class counts, clients times classes, in a record
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of a run: its metrics of each round, and the final parameters (d,) and buffers (b,).
-
-    With the lens also class_counts, the number of images of each class of each client (None above 2^18 numbers), and
-    pictures.
-    """
-
-    run: Run
-    rounds: list[dict[str, Any]]
-    params: Tensor
-    buffers: Tensor
-    class_counts: list[list[int]] | None = None
-    pictures: Sequence[Picture] = ()
-
-    @property
-    def params_sha256(self) -> str:
-        """SHA-256 of the final parameters and buffers."""
-        return hashlib.sha256(self.params.cpu().numpy().tobytes() + self.buffers.numpy().tobytes()).hexdigest()
-
-
-def simulate(
-    run: Run,
-    *,
-    on_round: Callable[[dict[str, Any]], None] = lambda metrics: None,
-    start: Snapshot | None = None,
-    on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
-) -> Result:
-    """Execute a run and return its result; after each round call `on_snapshot`, then `on_round` with the metrics.
-
-    start: a snapshot to continue from; `on_round` is called for its rounds first. Raises Unfit for a snapshot that is
-    not of this run, and InputError if memory is too small. The result depends on the run alone: not on the snapshot,
-    nor on the global random state, which is not changed.
-    """
-    with computing(run):
-        check_fits([run])
-        federation = Federation(run)
-        rounds = [] if start is None else federation.restore(start)
-        for metrics in rounds:
-            on_round(metrics)
-        for round in range(len(rounds), run.rounds):
-            rounds.append(federation.round(round))
-            on_snapshot(federation.snapshot(rounds))
-            on_round(rounds[-1])
-        last = federation.params.clone(), federation.flat.read_buffers()
-        return Result(run, rounds, *last, federation.class_counts() if run.lens else None, federation.lens.pictures)
 
 
 class Federation:
@@ -113,8 +61,7 @@ class Federation:
 
         # Step 1: local training, also on the server's root data. Rows that are not finite are removed.
         updates, buffers, reference = self.updates(clients, number)
-        expected = -(-run.num_byzantine * run.num_sampled // run.clients)
-        f = expected if run.told == "expected" else self.count_byzantine(clients)
+        f = self.expected_f if run.told == "expected" else self.count_byzantine(clients)
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
         # Step 2: the attack replaces the Byzantine rows, which come first. Again rows that are not finite are removed.
@@ -194,6 +141,11 @@ class Federation:
             owner.load_state_dict(state)
         self.lens.pictures = list(snapshot.pictures)
         return list(snapshot.rounds)
+
+    @property
+    def expected_f(self) -> int:
+        """The expected number of Byzantine clients in a round, rounded up."""
+        return -(-self.run.num_byzantine * self.run.num_sampled // self.run.clients)
 
     def count_byzantine(self, clients: list[int]) -> int:
         """Return how many of the clients are Byzantine: those with the lowest ids."""

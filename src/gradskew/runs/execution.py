@@ -13,8 +13,8 @@ from typing import Any
 from ..core.errors import warn
 from ..core.importing import one_line
 from ..core.machine import reset_peak
-from ..federation.rounds import simulate
 from ..federation.run import Run
+from ..federation.simulation import simulate
 from ..federation.snapshot import Snapshot, Unfit
 from .store import Store
 

@@ -13,7 +13,7 @@ from ..federation.metrics import Metrics, plain
 from ..federation.schema import LAST, check_record
 
 if TYPE_CHECKING:
-    from ..federation.rounds import Result
+    from ..federation.simulation import Result
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from ..core.files import is_sha256, make_folder, read, write
 from ..core.machine import peak
 from ..core.names import canonical
 from ..federation.memory import estimate
-from ..federation.rounds import Result
 from ..federation.run import Run
 from ..federation.schema import TIMING
+from ..federation.simulation import Result
 from ..federation.snapshot import Snapshot
 from ..skew import Picture
 from .lock import locked

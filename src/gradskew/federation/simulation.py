@@ -1,0 +1,65 @@
+"""Execute one run from its first round, or from a snapshot, to its result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..skew import Picture
+from .computing import computing
+from .memory import check_fits
+from .rounds import Federation
+from .run import Run
+from .snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of a run: its metrics of each round, and the final parameters (d,) and buffers (b,).
+
+    With the lens also class_counts, the number of images of each class of each client (None above 2^18 numbers), and
+    pictures.
+    """
+
+    run: Run
+    rounds: list[dict[str, Any]]
+    params: Tensor
+    buffers: Tensor
+    class_counts: list[list[int]] | None = None
+    pictures: Sequence[Picture] = ()
+
+    @property
+    def params_sha256(self) -> str:
+        """SHA-256 of the final parameters and buffers."""
+        return hashlib.sha256(self.params.cpu().numpy().tobytes() + self.buffers.numpy().tobytes()).hexdigest()
+
+
+def simulate(
+    run: Run,
+    *,
+    on_round: Callable[[dict[str, Any]], None] = lambda metrics: None,
+    start: Snapshot | None = None,
+    on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
+) -> Result:
+    """Execute a run and return its result; after each round call `on_snapshot`, then `on_round` with the metrics.
+
+    start: a snapshot to continue from; `on_round` is called for its rounds first. Raises Unfit for a snapshot that is
+    not of this run, and InputError if memory is too small. The result depends on the run alone: not on the snapshot,
+    nor on the global random state, which is not changed.
+    """
+    with computing(run):
+        check_fits([run])
+        federation = Federation(run)
+        rounds = [] if start is None else federation.restore(start)
+        for metrics in rounds:
+            on_round(metrics)
+        for round in range(len(rounds), run.rounds):
+            rounds.append(federation.round(round))
+            on_snapshot(federation.snapshot(rounds))
+            on_round(rounds[-1])
+        last = federation.params.clone(), federation.flat.read_buffers()
+        return Result(run, rounds, *last, federation.class_counts() if run.lens else None, federation.lens.pictures)
