@@ -243,7 +243,8 @@ def test_replies_that_cannot_be_used_go_on_to_the_strategy(tmp_path, caplog):
 
 @pytest.mark.parametrize(("byzantine", "why"), [(0, "0 of 20"), (20, "20 of 20")])
 def test_without_byzantine_or_honest_replies_the_round_goes_on(byzantine, why, tmp_path):
-    red = team(tmp_path, FedAvg(), "strike", byzantine, reference=False)
+    red = team(tmp_path, FedAvg(), "strike", reference=False)
+    red.chosen = frozenset(NODES[:byzantine])
     assert play(red).arrays["w"].data == play(FedAvg()).arrays["w"].data
     attack = {"called": False, "why": f"{why} usable replies are of Byzantine clients"}
     assert [seen["attack"] for seen in red.journal.trainings[0].rounds] == [attack] * 3
@@ -318,6 +319,8 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
         ({"attack": "stirke"}, "did you mean 'strike'"),
         ({"attack": 3}, "attack must be a name or an Attack, not 3"),
         ({"byzantine": -0.1}, "byzantine must be at least 0"),
+        ({"byzantine": 0}, "byzantine must be above 0: without a Byzantine client there is no attack; attack='none'"),
+        ({"byzantine": 0.0}, "byzantine must be above 0"),
         ({"byzantine": 2.5}, "byzantine must be a whole number, or a share below 1"),
         ({"byzantine": 1.0}, "byzantine must be a whole number, or a share below 1"),
         ({"rules": "mean"}, "rules must be a list of names"),
@@ -471,10 +474,10 @@ def test_the_step_of_a_server_optimizer_is_no_push(make, tmp_path):
 
 
 def test_an_attack_that_was_never_applied_is_all_that_the_report_says(tmp_path):
-    red = team(tmp_path, byzantine=0)
+    red = team(tmp_path, byzantine=20)
     play(red)
     verdict = Findings(red.journal.settings, red.journal.trainings).verdict
-    assert verdict == ["strike was applied in no round: 0 of 20 usable replies are of Byzantine clients."]
+    assert verdict == ["strike was applied in no round: 20 of 20 usable replies are of Byzantine clients."]
 
 
 def test_a_folder_that_vanishes_does_not_end_the_training(tmp_path, caplog):

@@ -322,6 +322,10 @@ def test_wrappers_stand_around_each_other_in_one_order_only(tmp_path):
     [
         ({"rule": "multikurm", "f": 1}, "did you mean 'multikrum'"),
         ({"rule": 3, "f": 1}, "rule must be a name or an Aggregator, not 3"),
+        (
+            {},
+            r"Robust needs f: how many Byzantine clients the rule assumes, such as f=2, or their share, such as f=0\.2",
+        ),
         ({"f": -1}, "f must be at least 0"),
         ({"f": 1.5}, r"f must be a whole number, or a share below 1, not 1\.5"),
         ({"f": 1.0}, r"f must be a whole number, or a share below 1, not 1\.0"),

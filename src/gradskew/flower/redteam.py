@@ -18,13 +18,13 @@ from ..core.randomness import generator
 from ..core.round import Round
 from ..core.rows import Rows, finite_rows
 from ..skew import pictures
-from .interface import VERSION, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
+from .interface import VERSION, Array, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
 from .journal import Journal
 from .measure import Meter, Scene
 from .robust import Robust, base_of, name_of
-from .rows import STATISTICS, Received, arrays_of, printable, receive
+from .rows import STATISTICS, Layout, Received, arrays_of, printable, receive
 from .training import Training
-from .wrapper import Wrapper
+from .wrapper import Wrapper, plain
 
 RULES = ("mean", "median", "rbtm", "multikrum", "rfa", "aksel", "dnc", "nnm+median", "nnm+multikrum", "nnm+rfa")
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]
@@ -61,7 +61,10 @@ class RedTeam(Wrapper):
         check(isinstance(self.attack, Attack), f"attack must be a name or an Attack, not {self.attack!r}")
         flips = self.attack.relabels()
         check(not flips, f"{self.attack.name} needs training on flipped labels: a server has no part in the training")
+        byzantine, seed = plain(byzantine), plain(seed)
         check_count_or_share("byzantine", byzantine)
+        nobody = "byzantine must be above 0: without a Byzantine client there is no attack; attack='none' only measures"
+        check(byzantine > 0 or self.attack.key == "none", nobody)
         check(not isinstance(rules, str), "rules must be a list of names")
         self.rules = [aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule) for rule in rules]
         check_number("seed", seed, at_least=0, whole=True)
@@ -161,14 +164,15 @@ class RedTeam(Wrapper):
         scene = Scene(server_round, received.rows, received.nodes, byzantine)
         self.log_rejected(received.rejected, "is not measured")
         # Step 2: forge rows, and let the strategy aggregate the replies that carry them.
-        forgery, why = self._forge(scene)
-        sent = replies if forgery is None else self._replaced(replies, received, forgery)
+        forgery, forged, why = self._forge(scene, received.layout)
+        sent = self._replaced(replies, received, forged)
         arrays, metrics = self.strategy.aggregate_train(server_round, sent)
         # Step 3: measure the round and keep it.
         called: dict[str, Any] = {"called": forgery is not None, **({"why": why} if why else {})}
         kept = {"round": server_round - 1, "rejected": {str(node): why for node, why in received.rejected.items()}}
         kept |= {"attack": called | (dict(forgery.notes) if forgery else {}), "metrics": {}}
-        kept |= self._measured(scene, forgery, arrays)
+        step = None if arrays is None else received.layout.step(arrays)
+        kept |= self._measured(scene, forgery, step)
         self.training.rounds.append(kept)
         self.training.add(server_round, "train", metrics)
         self.journal.write()
@@ -188,42 +192,41 @@ class RedTeam(Wrapper):
 
         return evaluate
 
-    def _forge(self, scene: Scene) -> tuple[Forgery | None, str]:
-        """Replace the Byzantine rows by forged ones. Returns the forgery; or None, and why there is none."""
+    def _forge(self, scene: Scene, layout: Layout) -> tuple[Forgery | None, list[dict[str, Array]], str]:
+        """Replace the Byzantine rows by forged ones. Returns the forgery, the arrays of each row, why there is none."""
         if self.current.key == "none":
-            return None, ""
+            return None, [], ""
         n, byzantine = len(scene.rows), scene.byzantine
         if not 0 < byzantine < n:
-            return None, f"{byzantine} of {n} usable replies are of Byzantine clients"
+            return None, [], f"{byzantine} of {n} usable replies are of Byzantine clients"
         own, clients, number = scene.rows[:byzantine], scene.nodes[byzantine:], scene.number - 1
         try:
             self.current.observe(scene.honest.updates, clients=clients)
-            params = self.layout.params()
-            context = Context(round=number, params=params, rule=_no_rule, clients=clients, f=byzantine)
+            context = Context(round=number, params=layout.params(), rule=_no_rule, clients=clients, f=byzantine)
             rng = generator(self.seed, "attack", scene.number)
             forgery = self.current.explain(scene.honest, own, n=n, generator=rng, context=context)
             check(bool(finite_rows(forgery.rows).all()), f"{self.current.name} gave rows that are not finite")
+            equal = forgery.rows.stride(0) == 0
+            forged = [layout.forged(row) for row in forgery.rows[: 1 if equal else byzantine]]
         except Exception as error:  # a user's own attack may fail in any way: the training goes on
             log.warning("RedTeam: round %d goes on without the attack: %s", scene.number, error)
-            return None, str(error)
+            return None, [], str(error)
         scene.rows[:byzantine] = forgery.rows
-        return forgery, ""
+        return forgery, forged * byzantine if equal else forged, ""
 
-    def _replaced(self, replies: Sequence[Message], received: Received, forgery: Forgery) -> list[Message]:
+    @staticmethod
+    def _replaced(replies: Sequence[Message], received: Received, forged: Sequence[dict[str, Array]]) -> list[Message]:
         """Return the replies in the order in which they came, with forged arrays in the Byzantine ones."""
         changed: dict[int, Message] = {}
-        arrays, equal = self.layout.forged(forgery.rows[0]), forgery.rows.stride(0) == 0
-        for reply, row in zip(received.replies, forgery.rows, strict=False):
-            arrays = arrays if equal else self.layout.forged(row)
-            changed[id(reply)] = self.with_arrays(reply, ArrayRecord({**arrays_of(reply), **arrays}))
+        for reply, arrays in zip(received.replies, forged, strict=False):
+            changed[id(reply)] = Wrapper.with_arrays(reply, ArrayRecord({**arrays_of(reply), **arrays}))
         return [changed.get(id(reply), reply) for reply in replies]
 
-    def _measured(self, scene: Scene, forgery: Forgery | None, arrays: ArrayRecord | None) -> dict[str, Any]:
+    def _measured(self, scene: Scene, forgery: Forgery | None, step: Tensor | None) -> dict[str, Any]:
         """Return the measures of the round as a JSON object, with pictures in the first round that was attacked."""
         n, byzantine = len(scene.rows), scene.byzantine
         if byzantine == n:
             return {"rows": n, "byzantine_rows": byzantine, "byzantine_share": None, "lens": None, "rules": {}}
-        step = None if arrays is None else self.layout.step(arrays)
         weights = self.strategy.weights_of(scene.nodes) if isinstance(self.strategy, Robust) else None
         measures, skew = self.meter.measure(scene, step, weights)
         if forgery and not any("pictures" in each for each in self.training.rounds):

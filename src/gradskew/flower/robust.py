@@ -20,7 +20,7 @@ from ..core.round import Round
 from ..core.rows import Rows
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import STATISTICS, Received, receive, record
-from .wrapper import Wrapper
+from .wrapper import Wrapper, plain
 
 # Flower's strategies that do something else with the clients' models than to average them. They are known by name only:
 # all inherit from FedAvg or wrap a strategy, and no attribute says it. A trial would not show it either: given equal
@@ -53,7 +53,7 @@ class Robust(Wrapper):
         strategy: Strategy,
         rule: str | Aggregator = "nnm+multikrum",
         *,
-        f: float,
+        f: float | None = None,
         weighted: bool = False,
         statistics: Sequence[str] = STATISTICS,
         seed: int = 0,
@@ -67,6 +67,9 @@ class Robust(Wrapper):
         check(isinstance(self.rule, Aggregator), f"rule must be a name or an Aggregator, not {self.rule!r}")
         Round(clients=()).check_has(self.rule.needs, self.rule.name)
         self.rule.reset()
+        told = "how many Byzantine clients the rule assumes, such as f=2, or their share, such as f=0.2"
+        check(f is not None, f"Robust needs f: {told}")
+        f, seed = plain(f), plain(seed)
         check_count_or_share("f", f)
         check(not weighted or weighs(self.rule), f"{self.rule.name} does not average rows: it cannot be weighted")
         check_number("seed", seed, at_least=0, whole=True)
@@ -80,6 +83,11 @@ class Robust(Wrapper):
         """Return the result of the strategy's own step, from the robust model instead of the average."""
         replies = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
         received = receive(self.layout, replies, self._refusal(replies))
+        asked, known = received.layout.names, self.layout.names
+        self.log_once("keep the server's value: the replies do not have them", known - asked)
+        self.log_once("are left aside: the model does not have them", asked - known)
+        other = set(self.layout.trained).intersection(asked).difference(received.layout.trained)
+        self.log_once("keep the server's value: the replies have other than floating numbers there", other)
         self.log_rejected(received.rejected, "is left out")
         n = len(received.replies)
         f = self.f if isinstance(self.f, int) else ceil_share(self.f, len(replies))
@@ -138,12 +146,20 @@ class Robust(Wrapper):
     def _step(
         self, server_round: int, received: Received, outcome: Outcome
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Let the strategy average replies that all have the robust model: in float64, their average is exact."""
-        after = self.layout.after(outcome.value, received.statistics.double().mean(0))
-        model = record({name: array.astype(np.float64) for name, array in after.items()})
+        """Let the strategy average replies that all have the robust model: in float64, their average is exact.
+
+        It gets all arrays, so that one which saves its model saves a whole one. Of its step only the trained ones are
+        taken: a server optimizer would step statistics too, and turn infinity into NaN.
+        """
+        layout = received.layout
+        after = layout.after(outcome.value, received.statistics.mean(0))
+        model = record(
+            {name: each.astype(np.float64) if each.dtype.kind == "f" else each for name, each in after.items()}
+        )
         equal = [self.with_arrays(reply, model) for reply in received.replies]
-        arrays, metrics = self.strategy.aggregate_train(server_round, equal)
-        return None if arrays is None else self.layout.restored(arrays), metrics
+        with np.errstate(all="ignore"):
+            arrays, metrics = self.strategy.aggregate_train(server_round, equal)
+        return None if arrays is None else layout.stepped(after, arrays), metrics
 
     def _refusal(self, replies: Sequence[Message]) -> Callable[[RecordDict], str | None]:
         """Return a function of a content: why the strategy cannot average it with the others, or None."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import copy
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,17 +25,45 @@ Numbers = NDArray[Any]
 class Layout:
     """The round's model, as a row (d,) of trained parameters and a row (b,) of batch norm's statistics.
 
-    statistics: the last parts of the names of arrays that are no parameters. Arrays of other than floating numbers are
-    in neither row: the model keeps its own. kept: the names of the statistics.
+    statistics: the last parts of the names of arrays that are no parameters. fixed: the names of arrays that no client
+    trains, see `fixed_of`. These are in neither row: the model keeps its own. kept: the names of the statistics.
     """
 
-    def __init__(self, model: ArrayRecord, statistics: Sequence[str] = STATISTICS):
+    def __init__(self, model: ArrayRecord, statistics: Sequence[str] = STATISTICS, fixed: Container[str] = ()):
         self.model = {name: array.numpy() for name, array in model.items()}
-        floating = [name for name, array in self.model.items() if array.dtype.kind == "f"]
+        self.names = frozenset(self.model)
+        floating = [name for name, array in self.model.items() if array.dtype.kind == "f" and name not in fixed]
         self.kept = [name for name in floating if name.rpartition(".")[2] in statistics]
         self.trained = [name for name in floating if name not in self.kept]
-        check(bool(self.trained), f"the model has no trained array, but {', '.join(self.model) or 'none at all'}")
-        self.d, self.b = (sum(self.model[name].size for name in names) for names in (self.trained, self.kept))
+        check(self.d > 0, f"the model has no trained array, but {', '.join(self.model) or 'none at all'}")
+
+    @property
+    def d(self) -> int:
+        return sum(self.model[name].size for name in self.trained)
+
+    @property
+    def b(self) -> int:
+        return sum(self.model[name].size for name in self.kept)
+
+    def asked(self, replies: Iterable[ArrayRecord]) -> Layout:
+        """Return the layout of the arrays that most of the replies have: the model keeps its own of all others.
+
+        Clients may keep batch norm, or all but a head, to themselves, and may send more than the model has. Trained are
+        those that most of these replies have as floating numbers: averaging turns a counter into one on the server.
+        """
+        replies = list(replies)
+        forms = Counter(frozenset(arrays) for arrays in replies)
+        sent = [names for names in forms if any(self.model[name].size for name in self.trained if name in names)]
+        layout = copy.copy(self)
+        layout.names = max(
+            sent, key=lambda names: (forms[names], len(names & self.names), sorted(names)), default=self.names
+        )
+        same = [arrays for arrays in replies if layout.names == set(arrays)]
+        trained = [name for name in self.trained if name in layout.names]
+        often = [name for name in trained if 2 * sum(_floating(each[name]) for each in same) >= len(same)]
+        layout.trained = often or trained
+        layout.kept = [name for name in self.kept if name in layout.names]
+        return layout
 
     def params(self) -> Tensor:
         """Return the model's trained arrays as one vector (d,)."""
@@ -44,17 +74,17 @@ class Layout:
 
     def read(self, arrays: ArrayRecord, row: Tensor, statistics: Tensor) -> str | None:
         """Write model sent - model received into row (d,), and the statistics (b,). Returns why it cannot, or None."""
-        if set(arrays) != set(self.model):
-            names = sorted(set(arrays) ^ set(self.model))
-            return f"another architecture: it differs in {_some(names)}"
+        if self.names != set(arrays):
+            return f"another architecture: it differs in {some(sorted(self.names ^ set(arrays)))}"
         try:
             received = {name: arrays[name].numpy() for name in (*self.trained, *self.kept)}
         except Exception as error:  # bytes from outside: whatever is wrong with them, they are no array
             return f"an array that cannot be read ({type(error).__name__})"
         wrong = [name for name, array in received.items() if array.shape != self.model[name].shape]
         if wrong:
-            return f"arrays of another shape: {_some(wrong)}"
-        if not all(array.dtype.kind == "f" for array in received.values()):
+            return f"arrays of another shape: {some(wrong)}"
+        floating = all(received[name].dtype.kind == "f" for name in self.trained)
+        if not floating or not all(received[name].dtype.kind in "fiub" for name in self.kept):
             return "arrays of other than floating numbers"
         with np.errstate(all="ignore"):  # what overflows is not finite: checked below
             for target, name, part in _parts(row, self.trained, self.model):
@@ -65,9 +95,10 @@ class Layout:
         return None if finite else "NaN or infinity"
 
     def step(self, arrays: ArrayRecord) -> Tensor | None:
-        """Return model - arrays (d,), None if the arrays are not finite or of another architecture."""
-        step, statistics = torch.empty(self.d), torch.empty(self.b)
-        return step if self.read(arrays, step, statistics) is None else None
+        """Return model - arrays (d,), None if the trained ones are missing, of another shape or not finite."""
+        step, alone = torch.empty(self.d), copy.copy(self)
+        alone.names, alone.kept = frozenset(arrays), []
+        return step if alone.read(arrays, step, torch.empty(0)) is None else None
 
     def after(self, aggregate: Tensor, statistics: Tensor) -> dict[str, Numbers]:
         """Return the model after the step w - aggregate, with these statistics; a variance is never below 0."""
@@ -75,27 +106,39 @@ class Layout:
         for source, name, part in _parts(aggregate, self.trained, self.model):
             before = self.model[name]
             step = source[part].astype(np.float64).reshape(before.shape)
-            model[name] = np.asarray(before - step, before.dtype)  # NumPy makes an array () a scalar
+            model[name] = _valid(name, np.asarray(before - step, before.dtype))  # NumPy makes an array () a scalar
         for source, name, part in _parts(statistics, self.kept, self.model):
             before = self.model[name]
-            model[name] = source[part].reshape(before.shape).astype(before.dtype)
-        return {name: array.clip(min=0) if name.endswith("running_var") else array for name, array in model.items()}
+            model[name] = _valid(name, source[part].reshape(before.shape).astype(before.dtype))
+        return model
 
     def forged(self, row: Tensor) -> dict[str, Array]:
-        """Return the trained arrays of a client that sends this row (d,)."""
+        """Return the trained arrays of a client that sends this row (d,). InputError if their type is too narrow."""
         arrays = {}
         for source, name, part in _parts(row, self.trained, self.model):
             before = self.model[name]
-            arrays[name] = Array(np.asarray(before - source[part].reshape(before.shape), before.dtype))
+            with np.errstate(over="ignore"):
+                array = np.asarray(before - source[part].reshape(before.shape), before.dtype)
+            check(bool(np.isfinite(array).all()), f"a forged row is beyond {before.dtype}, the type of {name!r}")
+            arrays[name] = Array(array)
         return arrays
 
-    def restored(self, arrays: ArrayRecord) -> ArrayRecord:
-        """Return the arrays in the model's types, and the model's own where these are not of floating numbers."""
+    def stepped(self, after: Mapping[str, Numbers], arrays: ArrayRecord) -> ArrayRecord:
+        """Return the strategy's arrays with the trained ones in the model's types, and all others as in `after`."""
         made = {name: array.numpy() for name, array in arrays.items()}
         for name in made.keys() & self.model.keys():
-            before = self.model[name]
-            made[name] = made[name].astype(before.dtype) if before.dtype.kind == "f" else before
+            trained = name in self.trained
+            made[name] = _valid(name, made[name].astype(self.model[name].dtype)) if trained else after[name]
         return record(made)
+
+
+def fixed_of(model: ArrayRecord) -> frozenset[str]:
+    """Return the names of the arrays that no client trains, from the model before the first round: integers and masks.
+
+    Later, averaging makes floating numbers of integers, and infinity means that the training diverged.
+    """
+    arrays = ((name, array.numpy()) for name, array in model.items())
+    return frozenset(name for name, array in arrays if array.dtype.kind != "f" or not np.isfinite(array).all())
 
 
 def record(arrays: Mapping[str, Numbers]) -> ArrayRecord:
@@ -105,11 +148,12 @@ def record(arrays: Mapping[str, Numbers]) -> ArrayRecord:
 
 @dataclass(frozen=True)
 class Received:
-    """The usable replies of a round, their rows (n, d) and statistics (n, b).
+    """The usable replies of a round, their rows (n, d) and statistics (n, b) float64.
 
-    rejected: by node, why its reply cannot be used.
+    layout: of what was asked of the replies. rejected: by node, why its reply cannot be used.
     """
 
+    layout: Layout
     replies: Sequence[Message]
     rows: Tensor
     statistics: Tensor
@@ -125,7 +169,9 @@ def receive(
 ) -> Received:
     """Read the replies, in their order, into one matrix. refuse: returns why a content is not wanted, or None."""
     replies = list(replies)
-    rows, statistics = torch.empty(len(replies), layout.d), torch.empty(len(replies), layout.b)
+    layout = layout.asked(arrays_of(reply) for reply in replies if _unusable(reply) is None)
+    rows = torch.empty(len(replies), layout.d)
+    statistics = torch.empty(len(replies), layout.b, dtype=torch.float64)
     good: list[Message] = []
     rejected: dict[int, str] = {}
     for reply in replies:
@@ -135,7 +181,7 @@ def receive(
             good.append(reply)
         else:
             rejected[reply.metadata.src_node_id] = reason[:LONGEST]
-    return Received(good, rows[: len(good)], statistics[: len(good)], rejected)
+    return Received(layout, good, rows[: len(good)], statistics[: len(good)], rejected)
 
 
 def arrays_of(reply: Message) -> ArrayRecord:
@@ -174,5 +220,18 @@ def _wide(array: Numbers) -> np.dtype[Any]:
     return np.promote_types(array.dtype, np.float32)
 
 
-def _some(names: Sequence[str]) -> str:
+def _floating(array: Array) -> bool:
+    """Return whether an array says that it is of floating numbers."""
+    try:
+        return np.dtype(array.dtype).kind == "f"
+    except TypeError:
+        return False
+
+
+def _valid(name: str, array: Numbers) -> Numbers:
+    """Return the array, without negative numbers if it is a variance."""
+    return np.asarray(array.clip(min=0)) if name.endswith("running_var") else array
+
+
+def some(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

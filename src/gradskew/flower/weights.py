@@ -21,8 +21,7 @@ def recover_weights(aggregate: Tensor, rows: Rows) -> Tensor | None:
     n = rows.n
     if rows.d < COLUMNS * n:
         return None
-    even = torch.full((n,), 1 / n, dtype=torch.float64)
-    mean = rows.combine(even, dtype=torch.float64)
+    mean = rows.mean(torch.float64)
     offset = aggregate.double() - mean
     gram = rows.gram - rows.gram.mean(0)
     gram = gram - gram.mean(1, keepdim=True)

@@ -6,20 +6,27 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..core.errors import InputError, check
 from .interface import ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, RecordDict, Strategy, log
-from .rows import STATISTICS, Layout
+from .rows import STATISTICS, Layout, fixed_of, some
 
 
 class Wrapper(Strategy):
     """Delegates to a strategy, and keeps the layout of the model that each round sends."""
 
     def __init__(self, strategy: Strategy, statistics: Sequence[str] = STATISTICS):
+        given = strategy if isinstance(strategy, type) else type(strategy)
+        older = any(each.__module__.startswith("flwr.server.strategy") for each in given.__mro__)
+        check(not older, f"{given.__name__} is of flwr.server.strategy; take the one of flwr.serverapp.strategy")
         check(isinstance(strategy, Strategy), f"strategy must be a Flower strategy, not {type(strategy).__name__}")
         wrong = isinstance(statistics, str) or not all(isinstance(name, str) for name in statistics)
         check(not wrong, "statistics must be a list of names")
         self.strategy, self.statistics = strategy, tuple(statistics)
         self._layout: Layout | None = None
+        self._fixed: frozenset[str] | None = None
+        self._logged: set[str] = set()
         if type(strategy).start is not Strategy.start and not isinstance(strategy, Wrapper):
             wrapper = type(self).__name__
             log.warning("%s: %s has a start of its own; Flower's is used", wrapper, type(strategy).__name__)
@@ -41,7 +48,11 @@ class Wrapper(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the strategy's own messages."""
-        self._layout = Layout(arrays, self.statistics)
+        if server_round == 1 or self._fixed is None:
+            self._fixed = fixed_of(arrays)
+            odd = [name for name in self._fixed if arrays[name].numpy().dtype.kind not in "biu"]
+            self.log_once("keep the server's value: they have other than finite real numbers", odd)
+        self._layout = Layout(arrays, self.statistics, self._fixed)
         return list(self.strategy.configure_train(server_round, arrays, config, grid))
 
     def configure_evaluate(
@@ -58,6 +69,13 @@ class Wrapper(Strategy):
         """Log the strategy's own summary."""
         self.strategy.summary()
 
+    def log_once(self, what: str, names: Iterable[str]) -> None:
+        """Log one line on arrays, if there are any and the line was not logged before."""
+        line = f"arrays that {what}: {some(sorted(names))}"
+        if names and line not in self._logged:
+            self._logged.add(line)
+            log.warning("%s: %s", type(self).__name__, line)
+
     def log_rejected(self, rejected: Mapping[int, str], consequence: str) -> None:
         """Log one line for each reply that cannot be used: its node, the consequence, and the reason."""
         for node, reason in rejected.items():
@@ -70,3 +88,14 @@ class Wrapper(Strategy):
         changed = copy.copy(reply)
         changed.content = RecordDict({**reply.content, key: arrays})
         return changed
+
+
+def plain(number: Any) -> Any:
+    """Return a NumPy number as the Python number that is written alike; anything else as it is.
+
+    >>> plain(np.int64(2)), plain(np.float32(0.2))
+    (2, 0.2)
+    """
+    if isinstance(number, np.floating):
+        return float(str(number))  # float(np.float32(0.2)) is more than 0.2
+    return int(number) if isinstance(number, np.integer) else number
