@@ -349,7 +349,7 @@ def test_a_server_that_dies_leaves_what_was_seen(tmp_path):
 
 
 def test_the_report_says_what_it_costs_and_what_would_have_held(tmp_path):
-    """The server's metric falls by one a round under the attack, and stays 80 without: 78 over the last five of six."""
+    """The server's metric falls by one a round under the attack, and stays 80 without: 76 in the last of five."""
     attacked = iter(range(100))
     red = team(tmp_path)
     config = ConfigRecord({"lr": 0.1})
@@ -361,7 +361,7 @@ def test_the_report_says_what_it_costs_and_what_would_have_held(tmp_path):
     play(red, rounds=5, evaluate_fn=evaluate, train_config=config)
     assert dict(config) == {"lr": 0.1}
     text = (tmp_path / "report.html").read_text()
-    assert "strike takes accuracy, measured by the server, from 80 to 78." in text
+    assert "strike takes accuracy, measured by the server, from 80 to 76." in text
     assert "4 of 20 clients count as Byzantine; 5 rounds." in text
     kappas = {}
     for rule in red.rules:
@@ -401,7 +401,7 @@ def test_a_training_that_ends_in_its_first_round_has_a_report(tmp_path):
 
 
 def test_an_unfinished_training_is_compared_over_the_rounds_that_it_has(tmp_path):
-    """Without the attack the metric is 1, 2, 3, 4, under it 0; it dies after two rounds: 1.5 to 0, not 2.5 to 0."""
+    """Without the attack the metric is 9, 8, 7, 6, under it 0; it dies after two rounds: 8 to 0, not 6 to 0."""
     red = team(tmp_path, rules=())
 
     def train(node, arrays, round):
@@ -410,12 +410,12 @@ def test_an_unfinished_training_is_compared_over_the_rounds_that_it_has(tmp_path
         return trained(node, arrays, round)
 
     def evaluate(server_round, arrays):
-        return MetricRecord({"accuracy": float(server_round) if red.training.attack == "none" else 0.0})
+        return MetricRecord({"accuracy": 10.0 - server_round if red.training.attack == "none" else 0.0})
 
     with pytest.raises(KeyboardInterrupt):
         play(red, rounds=4, train=train, evaluate_fn=evaluate)
     text = (tmp_path / "report.html").read_text()
-    assert "strike takes accuracy, measured by the server, from 1.5 to 0." in text
+    assert "strike takes accuracy, measured by the server, from 8 to 0." in text
     assert "it has 2 of 4 rounds, and is compared with as many without attack." in text
 
 
@@ -427,22 +427,22 @@ def measured(round, accuracy, kappa, called):
 
 
 def test_the_tables_of_the_section_by_hand_and_hostile_names_are_only_text():
-    """Accuracy (60 + 80) / 2 to (50 + 30) / 2; kappa 0.5 and 1 under the attack; 1 of 5 replies is Byzantine."""
+    """Accuracy 70 to 30 in the last round; kappa 0.5 and 1 under the attack; 1 of 5 replies is Byzantine."""
     hostile = "<img src=x onerror=alert(1)>"
     settings = {"strategy": hostile, "attack": "lie", "byzantine": 1, "seed": 0, "base": "FedAvg", "rounds": 2}
     settings |= {"nodes": [1, 2, 3, 4, 5], "chosen": [2]}
-    alone = Training("none", rounds=[measured(0, 60.0, 0.25, False), measured(1, 80.0, 0.25, False)])
+    alone = Training("none", rounds=[measured(0, 80.0, 0.25, False), measured(1, 70.0, 0.25, False)])
     attacked = Training("lie", rounds=[measured(0, 50.0, 0.5, True), measured(1, 30.0, 1.0, True)], ended=hostile)
     section = FlowerSection(settings, [alone, attacked])
     assert section.costs.head == ["metric", "measured by", "without attack", "under lie", "difference"]
-    assert section.costs.rows == [["accuracy", "the server", "70", "40", "-30"]]
+    assert section.costs.rows == [["accuracy", "the server", "70", "30", "-40"]]
     assert section.rules.rows == [["median", "0.75", "1", "0.25", "–", "–"]]
     assert section.even == "20"
-    assert FlowerSection(settings, [attacked]).costs.rows == [["accuracy", "the server", "40"]]
+    assert FlowerSection(settings, [attacked]).costs.rows == [["accuracy", "the server", "30"]]
     text = report(settings, [alone, attacked])
     assert "<img" not in text
     assert text.count("&lt;img src=x onerror=alert(1)&gt;") == 4  # title, heading, remark, settings
-    assert "lie takes accuracy, measured by the server, from 70 to 40." in text
+    assert "lie takes accuracy, measured by the server, from 70 to 30." in text
 
 
 class Clipped(FedAvg):

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..report.table import count
+from ..runs.curve import still_rises
 from .training import Training
 
 SOURCES = {"server": "the server", "clients": "the clients", "train": "the clients, while training"}
@@ -116,13 +117,31 @@ class Findings:
 
     @property
     def _cost(self) -> str | None:
-        """The change of the metric that counts: an accuracy if there is one, the server's first."""
+        """The cost in the metric that counts, an accuracy if there is one, the server's first; or why none is read."""
         metrics = sorted(self.attacked.metrics(), key=lambda each: ("acc" not in each[1], list(SOURCES).index(each[0])))
         if not metrics or self.reference is None:
             return None
         source, name = metrics[0]
         before, after = (training.final(source, name) for training in (self.reference, self.attacked))
-        return f"{self.attack} takes {name}, measured by {SOURCES[source]}, from {number(before)} to {number(after)}."
+        measured = f"{name}, measured by {SOURCES[source]},"
+        if self.still_improves(source, name):
+            way = "falls" if is_loss(name) else "rises"
+            ends = f"{number(before)} without attack, {number(after)} {self.under}"
+            return f"{measured} still {way} at the end: {ends}. No cost is read off it: train for more rounds."
+        return f"{self.attack} takes {measured} from {number(before)} to {number(after)}."
+
+    def still_improves(self, source: str, name: str) -> bool:
+        """Return whether a metric still gets better at the end of a training, with the attack or without."""
+        return any(self._improves(training, source, name) for training in (self.reference, self.attacked) if training)
+
+    def _improves(self, training: Training, source: str, name: str) -> bool:
+        """Return whether a metric still rises, or a loss falls, in percent of its largest value in all trainings."""
+        largest = max((abs(value) for each in self.trainings for value in each.series(source, name)[1]), default=0)
+        rounds, values = training.series(source, name)
+        if not values or not 0 < largest < math.inf:
+            return False
+        percent = 100 / largest * (-1 if is_loss(name) else 1)
+        return still_rises(rounds, [percent * value for value in values])
 
     @property
     def remarks(self) -> list[str]:
@@ -152,6 +171,11 @@ class Findings:
     @staticmethod
     def _kappa(training: Training | None, rule: str | None = None) -> float | None:
         return None if training is None else training.mean(rule, "kappa")
+
+
+def is_loss(name: str) -> bool:
+    """Return whether less of a metric is better, by its name."""
+    return "loss" in name.lower()
 
 
 def number(value: float | None) -> str:

@@ -12,7 +12,7 @@ from ..report.page import render
 from ..report.page.parts import Figure, Series, Sheet, by_round, of_lenses
 from ..report.page.skew import HonestSkew
 from ..skew import Picture
-from .findings import SOURCES, Findings, number
+from .findings import SOURCES, Findings, is_loss, number
 from .training import Training
 
 LEAD = "What an attack would do to this Flower federation, and which aggregation rule would have held."
@@ -32,15 +32,16 @@ class FlowerSection(Findings):
 
     @property
     def costs(self) -> Sheet:
-        """Each metric at the end; with a reference also without the attack, and the difference."""
+        """Each metric at the end; with a reference also without the attack, and the difference if neither improves."""
         if self.reference is None:
-            rows = [[name, SOURCES[kind], number(self.attacked.final(kind, name))] for kind, name in self._metrics]
+            rows = [[name, SOURCES[source], self._end(self.attacked, source, name)] for source, name in self._metrics]
             return Sheet(["metric", "measured by", self.under], rows)
         rows = []
         for source, name in self._metrics:
             before, after = (training.final(source, name) for training in (self.reference, self.attacked))
-            change = "–" if before is None or after is None else f"{after - before:+.3g}"
-            rows.append([name, SOURCES[source], number(before), number(after), change])
+            change = None if before is None or after is None or self.still_improves(source, name) else after - before
+            ends = (self._end(training, source, name) for training in (self.reference, self.attacked))
+            rows.append([name, SOURCES[source], *ends, "–" if change is None else f"{change:+.3g}"])
         return Sheet(["metric", "measured by", "without attack", self.under, "difference"], rows)
 
     @property
@@ -50,7 +51,9 @@ class FlowerSection(Findings):
         for source, name in self._metrics:
             attacked, *other = (self._series(training, source, name) for training in reversed(self.trainings))
             chart = by_round(f"{name} by round", [attacked], other[0] if other else None)
-            drawn.append((chart, f"{name}, measured by {SOURCES[source]}.{grey}"))
+            way = "falls" if is_loss(name) else "rises"
+            improves = f" It still {way} at the end." if self.still_improves(source, name) else ""
+            drawn.append((chart, f"{name}, measured by {SOURCES[source]}.{improves}{grey}"))
         alone = self.trainings[0].lens if self.reference else None
         drawn += of_lenses([(self.attacked.attack, self.attacked.lens)], alone)
         return [(chart, caption) for chart, caption in drawn if chart]
@@ -92,6 +95,11 @@ class FlowerSection(Findings):
     @property
     def _metrics(self) -> list[tuple[str, str]]:
         return self.attacked.metrics()
+
+    def _end(self, training: Training, source: str, name: str) -> str:
+        """Return a metric at the end as text, with an arrow if it still gets better."""
+        arrow = " ↓" if is_loss(name) else " ↑"
+        return number(training.final(source, name)) + arrow * self._improves(training, source, name)
 
     @staticmethod
     def _series(training: Training, source: str, name: str) -> Series:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-from ..federation.schema import LAST
 from ..report.lens import Lens
+from ..runs.curve import last_rounds
 from ..runs.record import Record
 from .interface import MetricRecord
 
@@ -62,9 +62,11 @@ class Training:
         return [number for number, _ in known], [value for _, value in known]
 
     def final(self, source: str, name: str) -> float | None:
-        """Return a metric at the end: the mean of the last rounds that have it, five at most."""
-        values = self.series(source, name)[1][-LAST:]
-        return fmean(values) if values else None
+        """Return a metric at the end: its mean over the last min(5, ceil(rounds / 5)) rounds, or its last value."""
+        rounds, values = self.series(source, name)
+        first = len(self.rounds) - last_rounds(len(self.rounds))
+        late = [value for number, value in zip(rounds, values, strict=True) if number >= first] or values[-1:]
+        return fmean(late) if late else None
 
     def rules(self) -> list[str]:
         """Return the names of the rules that were tried."""
