@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ for profile, examples in {"brief": 10, "thorough": 25}.items():
         profile, max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
 settings.load_profile("brief")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -29,6 +31,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADSKEW_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """Chromium, without a network."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'gradskew[dev]'")
+    if not CHROMIUM:
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 @pytest.fixture

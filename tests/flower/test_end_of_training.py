@@ -80,3 +80,17 @@ def test_a_curve_without_a_scale_does_not_rise(values):
     section = findings(values, values)
     assert isinstance(section, Findings)
     assert "still" not in section.verdict[0]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_long_names_do_not_make_the_page_wider_than_its_window(browser, width, tmp_path):
+    long = "a_name_that_is_longer_than_a_phone_is_wide_and_has_no_space_in_it_anywhere"
+    section = findings(FLAT, RISES, long)
+    section.trainings[1].ended = "RuntimeError: " + "x" * 180
+    path = tmp_path / "report.html"
+    path.write_text(report({**section.settings, "strategy": long, "base": long}, section.trainings))
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()

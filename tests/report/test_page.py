@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +18,6 @@ from gradskew.runs.record import Record
 from gradskew.runs.store import Store
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&{{7*7}}"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome") or ""
 
 
 def renamed(record: Record, **spec: str) -> Record:
@@ -131,17 +128,6 @@ def test_nine_by_eight_by_three_is_under_five_megabytes(folder: Path, table: Tab
 
 
 # In a browser; by default one of these tests starts it
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'gradskew[dev]'")
-    if not CHROMIUM:
-        pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
