@@ -251,6 +251,15 @@ def test_a_variance_that_the_rule_aggregates_is_not_stepped_below_zero():
     assert arrays["bn.running_var"].numpy().min() >= 0
 
 
+@pytest.mark.parametrize("name", ["bn.running_var", "bn/moving_variance"])
+def test_a_variance_that_a_client_sends_below_zero_is_averaged_and_not_set_below_zero(name):
+    """(-9 + 7 x 1) / 8 = -1/4, and (-1 + 7 x 1) / 8 = 3/4."""
+    sent = np.array([[-9.0, -1.0]] + [[1.0, 1.0]] * 7, "f")
+    robust = Robust(FedAvg(), "median", f=1, statistics=(name.split(".")[-1],))
+    arrays = play(robust, {"w": [0.0], name: [1.0, 1.0]}, lambda n, *_: reply(n, {"w": [1.0], name: sent[n - 1]}), 1)
+    assert numbers(arrays) == {"w": [1.0], name: [0.0, 0.75]}
+
+
 # FedBN: clients keep arrays to themselves.
 
 PARTS = {"w": np.zeros(90, "f"), "bn.weight": np.ones(3, "f"), "bn.running_mean": np.zeros(3, "f")}
@@ -314,6 +323,15 @@ def test_a_forged_row_that_the_type_cannot_hold_is_not_sent(tmp_path):
     why = "a forged row is beyond float16, the type of 'w'"
     assert team.journal.trainings[0].rounds[0]["attack"] == {"called": False, "why": why}
     assert numbers(arrays)["w"] == [1.0] * 90
+
+
+def test_replies_in_which_all_is_integers_train_nothing():
+    """There is nothing else to train: they are no counters, but replies that cannot be used."""
+    robust = Robust(FedAvg(), "median", f=0)
+    model = {"w": [1.0], "empty": np.zeros((0, 4), "f")}
+    sent = {"w": np.array([3]), "empty": np.zeros((0, 4), "f")}
+    assert play(robust, model, lambda node, *_: reply(node, sent), 1).keys() == set()
+    assert set(robust.rounds[0]["rejected"].values()) == {"arrays of other than floating numbers"}
 
 
 def test_a_record_of_another_name_is_taken():

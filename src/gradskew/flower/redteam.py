@@ -89,7 +89,7 @@ class RedTeam(Wrapper):
     ) -> Result:
         """Train without the attack, then with it; return the result of the first training."""
         self.journal.trainings.clear()
-        self.journal.settings["rounds"] = num_rounds
+        self.journal.settings["rounds"] = plain(num_rounds)
         results = []
         evaluate = None if evaluate_fn is None else self._recording(evaluate_fn)
         try:

@@ -159,7 +159,7 @@ class Robust(Wrapper):
         equal = [self.with_arrays(reply, model) for reply in received.replies]
         with np.errstate(all="ignore"):
             arrays, metrics = self.strategy.aggregate_train(server_round, equal)
-        return None if arrays is None else layout.stepped(after, arrays), metrics
+        return None if arrays is None else layout.stepped(arrays, after), metrics
 
     def _refusal(self, replies: Sequence[Message]) -> Callable[[RecordDict], str | None]:
         """Return a function of a content: why the strategy cannot average it with the others, or None."""

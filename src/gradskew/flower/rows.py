@@ -18,6 +18,7 @@ from ..core.rows import finite_rows
 from .interface import Array, ArrayRecord, Message, RecordDict
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm, as torch names them
+VARIANCES = ("running_var", "moving_var", "moving_variance")  # never below 0; the last are of Keras
 LONGEST = 200  # characters of a reason, which may quote a client
 Numbers = NDArray[Any]
 
@@ -54,14 +55,13 @@ class Layout:
         replies = list(replies)
         forms = Counter(frozenset(arrays) for arrays in replies)
         sent = [names for names in forms if any(self.model[name].size for name in self.trained if name in names)]
-        layout = copy.copy(self)
-        layout.names = max(
-            sent, key=lambda names: (forms[names], len(names & self.names), sorted(names)), default=self.names
-        )
+        layout, order = copy.copy(self), lambda names: (forms[names], len(names & self.names), sorted(names))
+        layout.names = max(sent, key=order, default=self.names)
         same = [arrays for arrays in replies if layout.names == set(arrays)]
         trained = [name for name in self.trained if name in layout.names]
-        often = [name for name in trained if 2 * sum(_floating(each[name]) for each in same) >= len(same)]
-        layout.trained = often or trained
+        layout.trained = [name for name in trained if 2 * sum(_floating(each[name]) for each in same) >= len(same)]
+        if layout.d == 0:
+            layout.trained = trained
         layout.kept = [name for name in self.kept if name in layout.names]
         return layout
 
@@ -123,12 +123,12 @@ class Layout:
             arrays[name] = Array(array)
         return arrays
 
-    def stepped(self, after: Mapping[str, Numbers], arrays: ArrayRecord) -> ArrayRecord:
-        """Return the strategy's arrays with the trained ones in the model's types, and all others as in `after`."""
+    def stepped(self, arrays: ArrayRecord, after: Mapping[str, Numbers]) -> ArrayRecord:
+        """Return the arrays of a strategy: trained ones in the model's types, the model's others as in `after`."""
         made = {name: array.numpy() for name, array in arrays.items()}
-        for name in made.keys() & self.model.keys():
-            trained = name in self.trained
-            made[name] = _valid(name, made[name].astype(self.model[name].dtype)) if trained else after[name]
+        made |= {name: after[name] for name in made.keys() & after.keys()}
+        for name in arrays.keys() & set(self.trained):
+            made[name] = _valid(name, arrays[name].numpy().astype(self.model[name].dtype))
         return record(made)
 
 
@@ -230,7 +230,7 @@ def _floating(array: Array) -> bool:
 
 def _valid(name: str, array: Numbers) -> Numbers:
     """Return the array, without negative numbers if it is a variance."""
-    return np.asarray(array.clip(min=0)) if name.endswith("running_var") else array
+    return np.asarray(array.clip(min=0)) if name.endswith(VARIANCES) else array
 
 
 def some(names: Sequence[str]) -> str:
