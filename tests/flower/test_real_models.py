@@ -135,6 +135,22 @@ def test_a_network_of_torch_trains_under_the_mean_as_under_fedavg_and_keeps_its_
             np.testing.assert_allclose(found[name].numpy(), wanted[name].numpy(), rtol=1e-3, atol=1e-5, err_msg=name)
 
 
+def test_a_network_of_torch_under_a_server_optimizer_has_the_mean_of_its_clients_statistics():
+    sent = {}
+
+    def train(node, arrays, round):
+        sent[node] = trained_net(node, arrays, round)
+        return sent[node]
+
+    torch.manual_seed(0)
+    strategy = Robust(FedAdam(fraction_evaluate=0.0, eta=0.1), "mean", f=0)
+    found = play(strategy, ArrayRecord(Net().state_dict()), train, rounds=8)
+    for name in ("norm.running_mean", "norm.running_var"):
+        wanted = np.mean([each.content["arrays"][name].numpy().astype("f8") for each in sent.values()], axis=0)
+        np.testing.assert_allclose(found[name].numpy(), wanted, rtol=1e-6, err_msg=name)
+    assert all(np.isfinite(array.numpy()).all() for name, array in found.items() if name != "mask")
+
+
 # Buffers that are no statistics.
 
 FIXED = {

@@ -19,7 +19,7 @@ from ..core.randomness import generator
 from ..core.round import Round
 from ..core.rows import Rows
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
-from .rows import STATISTICS, Received, receive, record
+from .rows import STATISTICS, Layout, Received, receive, record
 from .wrapper import Wrapper, plain
 
 # Flower's strategies that do something else with the clients' models than to average them. They are known by name only:
@@ -37,8 +37,8 @@ class Robust(Wrapper):
 
     The rule aggregates differences, model sent - model received, one row for each client, unweighted. The strategy is
     then given replies that all carry the robust model, whatever their weights: its server step, its metrics and all
-    else stay as they are. Replies that cannot be used are logged and left out. Arrays keep their types; arrays of
-    integers keep their values.
+    else stay as they are. Replies that cannot be used are logged and left out. Arrays keep their types. What no client
+    trains (integers, masks, arrays that most replies do not have) keeps the server's value.
 
     f: how many Byzantine clients the rule assumes, or their share of a round's replies, rounded up; if the replies of a
     round are too few for the rule to tolerate so many, the most that it tolerates. weighted: multiply the weights that
@@ -83,11 +83,7 @@ class Robust(Wrapper):
         """Return the result of the strategy's own step, from the robust model instead of the average."""
         replies = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
         received = receive(self.layout, replies, self._refusal(replies))
-        asked, known = received.layout.names, self.layout.names
-        self.log_once("keep the server's value: the replies do not have them", known - asked)
-        self.log_once("are left aside: the model does not have them", asked - known)
-        other = set(self.layout.trained).intersection(asked).difference(received.layout.trained)
-        self.log_once("keep the server's value: the replies have other than floating numbers there", other)
+        self._log_asked(received.layout)
         self.log_rejected(received.rejected, "is left out")
         n = len(received.replies)
         f = self.f if isinstance(self.f, int) else ceil_share(self.f, len(replies))
@@ -106,6 +102,14 @@ class Robust(Wrapper):
         weights = None if outcome.weights is None else dict(zip(received.nodes, outcome.weights.tolist(), strict=True))
         self.rounds[-1] |= {"weights": weights, "rule": dict(outcome.notes)}
         return self._step(server_round, received, outcome)
+
+    def _log_asked(self, asked: Layout) -> None:
+        """Log once in what the arrays of most replies differ from the model's."""
+        model = self.layout
+        self.log_once("keep the server's value: the replies do not have them", model.names - asked.names)
+        self.log_once("are left aside: the model does not have them", asked.names - model.names)
+        integers = asked.names.intersection(model.trained).difference(asked.trained)
+        self.log_once("keep the server's value: the replies have other than floating numbers there", integers)
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Return the strategy's own metrics, of the replies whose metrics can be averaged."""
