@@ -68,11 +68,12 @@ def test_the_cost_is_read_off_curves_that_have_settled_or_fall(attacked):
     assert "↑" not in str(section.costs.rows)
 
 
-def test_a_loss_gets_better_by_falling():
+@pytest.mark.parametrize("name", ["eval_loss", "RMSE", "test-error"])
+def test_a_loss_gets_better_by_falling(name):
     falls, rises = [2.0, 1.5, 1.1, 0.8, 0.6, 0.5], [0.5, 0.6, 0.8, 1.1, 1.5, 2.0]
-    assert "eval_loss, measured by the server, still falls at the end" in findings(falls, rises, "eval_loss").verdict[0]
-    assert findings(falls, rises, "eval_loss").costs.rows[0][2:] == ["0.55 ↓", "1.75", "–"]
-    assert "lie takes eval_loss" in findings(rises, rises, "eval_loss").verdict[0]
+    assert f"{name}, measured by the server, still falls at the end" in findings(falls, rises, name).verdict[0]
+    assert findings(falls, rises, name).costs.rows[0][2:] == ["0.55 ↓", "1.75", "–"]
+    assert f"lie takes {name}" in findings(rises, rises, name).verdict[0]
 
 
 @pytest.mark.parametrize("values", [[0.0] * 6, [float("nan")] * 6, [1.0, float("inf")] * 3])

@@ -13,6 +13,7 @@ from ..runs.curve import still_rises
 from .training import Training
 
 SOURCES = {"server": "the server", "clients": "the clients", "train": "the clients, while training"}
+LOSSES = ("loss", "error", "perplexity", "mse", "mae")  # in the name of a metric of which less is better
 MEAN = "mean"  # is no defence, and never advised
 NO_BETTER = 0.9  # of the strategy's kappa: a rule with more is no better than the strategy
 OWN_STEP = 0.5  # of the kappa under attack: a strategy with more of it without attack moves by a step of its own
@@ -175,7 +176,7 @@ class Findings:
 
 def is_loss(name: str) -> bool:
     """Return whether less of a metric is better, by its name."""
-    return "loss" in name.lower()
+    return any(word in name.lower() for word in LOSSES)
 
 
 def number(value: float | None) -> str:

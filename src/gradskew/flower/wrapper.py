@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class Wrapper(Strategy):
         """Log the strategy's own summary."""
         self.strategy.summary()
 
-    def log_once(self, what: str, names: Iterable[str]) -> None:
+    def log_once(self, what: str, names: Collection[str]) -> None:
         """Log one line on arrays, if there are any and the line was not logged before."""
         line = f"arrays that {what}: {some(sorted(names))}"
         if names and line not in self._logged:
