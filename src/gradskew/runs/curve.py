@@ -23,6 +23,16 @@ def last_rounds(rounds: int) -> int:
     return min(LAST, -(-rounds // 5))
 
 
+def describe_end(rounds: int) -> str:
+    """Return over which rounds the reported accuracy is averaged, as text.
+
+    >>> describe_end(60), describe_end(5)
+    ('mean of the last 5 of 60 rounds', 'after the last of 5 rounds')
+    """
+    last, of = last_rounds(rounds), "1 round" if rounds == 1 else f"{rounds} rounds"
+    return f"after the last of {of}" if last == 1 else f"mean of the last {last} of {of}"
+
+
 def at_end(values: Sequence[float], rounds: int) -> float:
     """Return the mean of the values of the last min(5, ceil(rounds / 5)) rounds, each of which has one.
 
@@ -38,7 +48,7 @@ def still_rises(rounds: Sequence[int], values: Sequence[float]) -> bool:
     third of the rounds, at least five (all if there are fewer). Its slope b must exceed 10 / R points a round for R
     rounds, and 0 beyond the scatter round the line: b > t s / sqrt(sum (x - mean x)^2), where s^2 is the sum of squared
     residuals over m - 2 and t the 95 % quantile of Student's distribution with m - 2 degrees of freedom. Two values
-    have no scatter: the slope alone decides. One value does not rise.
+    have no scatter: the slope alone decides. Fewer do not rise.
 
     >>> still_rises(range(6), [20.0, 40.0, 55.0, 68.0, 76.0, 83.0])
     True
@@ -47,13 +57,15 @@ def still_rises(rounds: Sequence[int], values: Sequence[float]) -> bool:
     """
     from scipy.special import stdtrit  # takes a quarter of a second
 
+    if len(rounds) < 2:
+        return False
     total = rounds[-1] + 1
     late = sum(number >= total - total / 3 for number in rounds)
     m = min(len(rounds), max(FEWEST, late))
     x, y = np.array(rounds[-m:], dtype=float), np.array(values[-m:])
     x, y = x - x.mean(), y - y.mean()
-    slope = float(x @ y / (x @ x)) if m > 1 else 0.0
-    if slope * total <= 10 * SLIGHT:
-        return False
-    scatter = np.sqrt(np.square(y - slope * x).sum() / (m - 2) / (x @ x)) if m > 2 else 0.0
-    return bool(m == 2 or slope > stdtrit(m - 2, CONFIDENCE) * scatter)
+    slope = x @ y / (x @ x)
+    if slope * total <= 10 * SLIGHT or m == 2:
+        return bool(slope * total > 10 * SLIGHT)
+    scatter = np.sqrt(np.square(y - slope * x).sum() / (m - 2) / (x @ x))
+    return bool(slope > stdtrit(m - 2, CONFIDENCE) * scatter)
