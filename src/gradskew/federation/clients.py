@@ -19,7 +19,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ..core.errors import check, check_choice
 from ..core.randomness import drawing, generator, torch_seed
 from ..data import Dataset
-from ..models import Flat, Model, stacked
+from ..models import Flat, Model, check_scores, stacked
 from .loss import loss_gradient, mean_loss
 from .optimizer import SGD
 
@@ -64,14 +64,14 @@ class Training:
 
 
 def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], round: int, updates: Tensor) -> Tensor:
-    """Train the clients one after another: write updates (n, d), return their floating-point buffers (n, b).
+    """Train the clients one after another: write updates (n, d), return what they send of their buffers (n, b).
 
     A module that draws (dropout) uses a generator seeded by round and client.
     """
     flat, dataset, sgd, seed = training.flat, training.dataset, training.sgd, training.seed
     start = flat.read_buffers()
     after = start.repeat(len(shards), 1)
-    others = [buffer.clone() for buffer in flat.other_buffers]
+    before, others = ([buffer.clone() for buffer in listed] for listed in (flat.buffers, flat.other_buffers))
     grads, momentum = torch.empty_like(params), torch.empty_like(params)
     flat.module.train()
     for shard, row, buffers in zip(shards, updates, after, strict=True):
@@ -88,9 +88,10 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
                     grads.zero_()
                     with training.casting():
                         scores = flat.module(dataset.inputs(dataset.train.inputs[chosen]))
+                    check_scores("the model", scores, (len(chosen), dataset.num_classes))
                     mean_loss(scores, wanted).backward()
                     sgd.step(row[None], grads[None], momentum[None])
-        buffers.copy_(flat.read_buffers())
+        buffers.copy_(flat.sent_buffers(before))
     flat.bind(params)
     flat.write_buffers(start, others)
     torch.sub(params, updates, out=updates)
@@ -98,7 +99,7 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
 
 
 def train_batched(training: Training, params: Tensor, shards: Sequence[Shard], round: int, updates: Tensor) -> Tensor:
-    """Train all clients as one computation: write updates (n, d), return their unchanged buffers (n, b).
+    """Train all clients as one computation: write updates (n, d), return what they send of unchanged buffers (n, b).
 
     Clients are ranked by size, the largest first, so that those with a batch left are always the first rows, with
     falling batch sizes. Clients whose batch sizes differ much are computed separately (`_groups`), so that padding at
@@ -115,7 +116,7 @@ def train_batched(training: Training, params: Tensor, shards: Sequence[Shard], r
         trained = _train_rows(training, params, [shards[i] for i in ranked[rows]], rows, batches, round)
         for row, i in zip(trained, ranked[rows], strict=True):
             torch.sub(params, row, out=updates[i])
-    return training.flat.read_buffers().repeat(n, 1)
+    return training.flat.sent_buffers(training.flat.buffers).repeat(n, 1)
 
 
 def num_together(n: int, d: int) -> int:

@@ -18,6 +18,7 @@ from ..core.presets import check_preset
 from ..data import partition
 from ..federation.computing import computing
 from ..federation.memory import check_fits
+from ..federation.network import make_network
 from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..federation.root_data import deal, hold_out
@@ -93,7 +94,7 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     if base.device == "cpu":
         check_fits([base])
     with computing(base):
-        models.initial(base.model, images.shape, images.num_classes, base.seed)
+        make_network(base, images.to(base.device))
     return grid(base, attacks=methods, aggregators=rules, seeds=seeds)
 
 
