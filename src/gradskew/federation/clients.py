@@ -7,9 +7,8 @@ train in place, in the rows of one matrix.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +21,7 @@ from ..data import Dataset
 from ..models import Flat, Model, check_scores, stacked
 from .loss import loss_gradient, mean_loss
 from .optimizer import SGD
+from .precision import precision_of
 
 WHOLE = 1 << 26  # entries of the updates up to which the batched engine trains all clients of a round at once
 PART = 1 << 24  # entries of each matrix, such as the gradients, of the clients trained at once, beyond that
@@ -51,16 +51,9 @@ class Training:
     seed: int
     precision: str = "float32"
 
-    def casting(self) -> AbstractContextManager[Any]:
-        """Return the context for a forward pass, which sets its types and those of its backward pass."""
-        if self.precision != "bf16":
-            return nullcontext()
-        device = self.dataset.train.inputs.device.type
-        return torch.autocast(device, torch.bfloat16, cache_enabled=False)  # a cache would keep old weights
-
-    def cast(self, tensor: Tensor) -> Tensor:
-        """Return an input of `vmap` in the type of the passes: autocast misses convolutions in `vmap` on a CPU."""
-        return tensor.bfloat16() if self.precision == "bf16" else tensor
+    def casting(self, *, together: bool = False) -> AbstractContextManager[None]:
+        """Return the context for a forward pass, of one client or of many, which sets the types of its computations."""
+        return precision_of(self.precision, self.dataset.train.inputs.device.type, together=together)
 
 
 def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], round: int, updates: Tensor) -> Tensor:
@@ -152,8 +145,8 @@ def _train_rows(
             weights = (torch.arange(columns.stop - columns.start, device=params.device) < count) / count
             inputs = dataset.inputs(dataset.train.inputs[index[group, columns]])
             tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
-            with training.casting():
-                scores = forward([training.cast(tensor) for tensor in tensors], training.cast(inputs)).float()
+            with training.casting(together=True):
+                scores = forward(tensors, inputs).float()
             slopes = loss_gradient(scores, labels[group, columns], weights)
             gradients = torch.autograd.grad(scores, tensors, slopes, allow_unused=True, materialize_grads=True)
             for view, gradient in zip(flat.views(grads[group]), gradients, strict=True):
