@@ -52,7 +52,8 @@ class AttackSubject(Subject):
         own = gaussian(f, rows.shape[1], draw=1)
         if not isinstance(attack, UserAttack):
             attack.observe(rows, clients=range(len(rows)))
-            return attack(rows, own)
+            forged: Tensor = attack(rows, own)
+            return forged
         forged = attack.call(rows, {"f": f, "own": own}, seed=0)
         wanted, got = f"(d,) or (f, d) = {tuple(own.shape)}", tuple(forged.shape)
         check(got in ((own.shape[1],), tuple(own.shape)), f"{attack.name} must return {wanted}, not {got}")
