@@ -80,7 +80,7 @@ def test_rows_of_numpy_give_numpy(case: Any) -> None:
             assert np.array_equal(found.value, wanted.value.numpy())
             assert (found.weights is None) == (wanted.weights is None)
             assert found.weights is None or np.array_equal(found.weights, wanted.weights.numpy())
-            assert found.share(2) == wanted.share(2)
+            assert found.share(2) == pytest.approx(wanted.share(2))
             json.dumps(dict(found.notes))
             rule.observe(found.value)
             twin.observe(wanted.value)
