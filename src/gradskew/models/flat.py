@@ -182,11 +182,12 @@ def initial(
 
 def check_scores(name: str, scores: Any, shape: tuple[int, ...]) -> None:
     """Raise InputError unless these are the scores of a batch, of this shape. name: of the model, for the message."""
-    if isinstance(scores, Tensor) and scores.shape == shape and scores.is_floating_point():
+    numbers = isinstance(scores, Tensor) and scores.is_floating_point()
+    if numbers and scores.shape == shape:
         return
-    got = f"{tuple(scores.shape)} of {scores.dtype}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
-    wanted = f"its forward must return the scores alone, {shape} of floating-point numbers"
-    raise InputError(f"{name} gives {got} for {shape[-2]} inputs: {wanted}")
+    got = tuple(scores.shape) if numbers else getattr(scores, "dtype", f"a {type(scores).__name__}")
+    wanted = shape if numbers else f"floating-point scores alone, {shape}"
+    raise InputError(f"{name} gives {got} for {shape[-2]} inputs, not {wanted}")
 
 
 @lru_cache(maxsize=64)
