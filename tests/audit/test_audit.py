@@ -211,6 +211,13 @@ def test_a_rule_of_which_runs_failed_has_no_place() -> None:
     assert said == "own:attack is not ranked: runs of it failed. own:attack against mean: y."
 
 
+def test_a_rule_that_is_the_mean_has_no_place(tmp_path) -> None:
+    table = made(tmp_path, rules="foreign:mean,mean,median", seeds=1)
+    assert table.defences == ["median"]
+    said = Audit(table, {"foreign:mean": Inspection("rule", "foreign:mean", FINDINGS)}).verdict
+    assert said == ["foreign:mean is not ranked: it was the mean in all of its runs."]
+
+
 @pytest.mark.processes
 def test_a_rule_that_never_moved_a_model_has_no_place(call) -> None:
     code, out, _ = call("--rule", "foreign:nan_if_wide")

@@ -38,9 +38,9 @@ def read_matrix(path: Path | str) -> Tensor:
 
     path: a `.npy` file (n, d); a `.safetensors` file with one tensor (n, d); or a folder with one file per client,
     which is one row: a `.npy` of any shape, flattened, or a `.safetensors` with all its tensors flattened, in the order
-    of their names. Clients are sorted by file name, client2 before client10. float16 and bfloat16 become float32; tensors
-    of whole numbers in a `.safetensors`, such as batch norm's counters, are left out. Files are mapped read-only and
-    never changed. Raises InputError for anything else.
+    of their names. Clients are sorted by file name, client2 before client10. float16 and bfloat16 become float32;
+    tensors of whole numbers in a `.safetensors`, such as batch norm's counters, are left out. Files are mapped
+    read-only and never changed. Raises InputError for anything else.
     """
     path = Path(path)
     if path.is_dir():
