@@ -304,6 +304,13 @@ def test_check_number(value, limits, good):
             check_number("x", value, **limits)
 
 
+def test_a_share_of_float32_is_the_decimal_that_was_written():
+    for percent in range(1, 100):
+        assert ceil_share(float(np.float32(percent / 100)), 100) == percent
+    assert ceil_share(1e-9, 10) == 1
+    assert ceil_share(0.1 + 1e-7, 10) == 2
+
+
 def test_check_choice_tells_true_from_one():
     check_choice("x", True, (False, True))
     for value in (1, "True", None, [], {}):

@@ -259,5 +259,7 @@ def test_whole_numbers_of_any_type_are_labels(kind):
         split = Split(np.array([[1, 2**24]] * 3), given, np.array([0, 1, 0]))
         assert split.labels.dtype == torch.int64
         assert split.labels.tolist() == [2, 0, 1]
-        dataset = Dataset(split, split, 3)
+        dataset = Dataset(split, split, np.int64(3), scale=1, shift=np.float64(0))
+        assert (type(dataset.num_classes), dataset.scale.dtype) == (int, torch.float32)
+        assert dataset.digest == Dataset(split, split, 3).digest
         assert dataset.inputs(dataset.train.inputs)[0].tolist() == [1, 2**24]

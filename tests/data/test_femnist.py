@@ -172,6 +172,7 @@ def change_label(value):
         (change_pixel(1.5), "images with values outside 0 to 1"),
         (change_pixel(-0.1), "images with values outside 0 to 1"),
         (change_pixel(float("nan")), "images with values outside 0 to 1"),
+        (change_pixel(0.501), "values that are not a byte / 255"),
         (change_pixel("black"), "images or labels that are not numbers"),
         (change_pixel("0.5"), "images or labels that are not numbers"),
         (change_pixel(None), "images or labels that are not numbers"),

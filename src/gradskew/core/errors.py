@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
+ROUNDING = Fraction(1, 2**24)  # of a float32, relative
+
 
 class InputError(ValueError):
     """An error that the user can correct. The command line prints it as one line and exits with status 2."""
@@ -112,7 +114,10 @@ def out_of_memory(error: Exception) -> bool:
 def ceil_share(share: float, count: int) -> int:
     """Return `share * count` rounded up, with the share as the decimal that was written: 0.07 of 100 is 7, not 8.
 
-    >>> ceil_share(0.07, 100), ceil_share(0.2, 51)
-    (7, 11)
+    The share may have been rounded to float32, as 0.2 to 0.20000000298023224.
+
+    >>> ceil_share(0.07, 100), ceil_share(0.2, 51), ceil_share(0.20000000298023224, 50)
+    (7, 11, 10)
     """
-    return math.ceil(Fraction(str(share)) * count)
+    exact, short = Fraction(str(share)), Fraction(f"{share:.7g}")
+    return math.ceil((short if abs(short - exact) <= exact * ROUNDING else exact) * count)

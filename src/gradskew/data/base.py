@@ -73,7 +73,10 @@ class Dataset:
     shift: Tensor = field(default_factory=lambda: torch.tensor(0.0))
 
     def __post_init__(self) -> None:
-        check_number("num_classes", self.num_classes, at_least=2, whole=True)
+        object.__setattr__(self, "num_classes", check_number("num_classes", self.num_classes, at_least=2, whole=True))
+        for part in ("scale", "shift"):
+            if not isinstance(getattr(self, part), Tensor):
+                object.__setattr__(self, part, torch.as_tensor(getattr(self, part), dtype=torch.float32))
         for name, split in (("training", self.train), ("test", self.test)):
             good = split.labels.ndim == 1 and split.labels.dtype == torch.int64
             got = f"{str(split.labels.dtype).removeprefix('torch.')} of shape {tuple(split.labels.shape)}"

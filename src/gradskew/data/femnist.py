@@ -17,6 +17,7 @@ from .images import Format
 from .parquet import ParquetTable
 
 PIXELS = 28 * 28
+NEAR = 0.01  # of a byte: the rounding of decimals in LEAF's files
 PARQUET = ParquetTable(images="image", labels="character", writers="writer_id", format=Format(size=28, colour=False))
 
 
@@ -98,4 +99,6 @@ def _images(data: Any, place: str) -> tuple[Array, Array]:
         raise InputError(wrong)
     inside = bool(((values >= 0) & (values <= 1)).all())
     check(inside, f"{place} has images with values outside 0 to 1")
+    whole_bytes = bool((np.abs(255 * values - np.rint(255 * values)) < NEAR).all())
+    check(whole_bytes, f"{place} has images with values that are not a byte / 255, as LEAF's are")
     return np.rint(255 * values).astype(np.uint8).reshape(-1, 28, 28), whole
