@@ -162,7 +162,7 @@ def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
         "gradskew: the rule foreign:raises is not run: foreign:raises raised RuntimeError: not today",
         next(line for line in lines if "unknown aggregator 'unknown'" in line),
     ]
-    assert "foreign:mean keeps" in out
+    assert "foreign:mean is not ranked: it was the mean in all of its runs" in out
     assert json.loads((tmp_path / "audit.json").read_text())["findings"].keys() >= set(bad.split(","))
 
 
@@ -209,6 +209,13 @@ def test_a_rule_of_which_runs_failed_has_no_place() -> None:
     failed = Inspection("attack", "own:attack", [Finding("run", BAD, "own:attack against mean: y.")])
     (_, said) = Audit(TABLE, {**INSPECTED, "own:attack": failed}).verdict
     assert said == "own:attack is not ranked: runs of it failed. own:attack against mean: y."
+
+
+def test_a_rule_that_is_the_mean_has_no_place(tmp_path) -> None:
+    table = made(tmp_path, rules="foreign:mean,mean,median", seeds=1)
+    assert table.defences == ["median"]
+    said = Audit(table, {"foreign:mean": Inspection("rule", "foreign:mean", FINDINGS)}).verdict
+    assert said == ["foreign:mean is not ranked: it was the mean in all of its runs."]
 
 
 @pytest.mark.processes

@@ -335,7 +335,7 @@ def test_a_network_of_other_outputs_is_one_line(tiny, tmp_path, monkeypatch):
     )
     monkeypatch.syspath_prepend(tmp_path)
     error = tiny("--model", "nets_of_five:net").error()
-    assert "the model nets_of_five:net gives (2, 5) for two inputs, not (2, 10)" in error
+    assert "the model nets_of_five:net gives (2, 5) for 2 inputs, not (2, 10)" in error
 
 
 def test_precision_is_a_setting(tiny):

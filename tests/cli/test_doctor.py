@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import numba
@@ -15,6 +16,7 @@ from command import COMMAND
 
 from gradskew.cli import main
 from gradskew.core import kernels
+from gradskew.core.importing import pip_install
 
 doctor = sys.modules["gradskew.cli.doctor"]
 Fact, package, folder = doctor.Fact, doctor.package, doctor.folder
@@ -105,6 +107,20 @@ def test_missing_and_old_packages(fake, monkeypatch):
     fake("fakepackage", "")
     install = f"{sys.executable} -m pip install 'fakepackage[all]>=10.2'"
     assert package("fakepackage").text == f"9.9 is older than 10.2: {install}"
+
+
+@pytest.mark.parametrize(
+    ("system", "python", "wanted"),
+    [
+        ("posix", "/opt/my python/bin/python", "'/opt/my python/bin/python' -m pip install 'gradskew[hub]>=1'"),
+        ("nt", r"C:\my python\python.exe", r'"C:\my python\python.exe" -m pip install "gradskew[hub]>=1"'),
+        ("nt", r"C:\python.exe", r'C:\python.exe -m pip install "gradskew[hub]>=1"'),
+    ],
+)
+def test_commands_are_quoted_for_the_shell(monkeypatch, system, python, wanted):
+    monkeypatch.setattr("gradskew.core.importing.os", types.SimpleNamespace(name=system))
+    monkeypatch.setattr(sys, "executable", python)
+    assert pip_install("gradskew[hub]>=1") == wanted
 
 
 def test_a_flower_that_is_too_new_gets_advice_of_its_own(monkeypatch):

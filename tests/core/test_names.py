@@ -3,6 +3,7 @@
 import warnings
 from contextlib import suppress
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -270,6 +271,13 @@ def test_split_list_undoes_a_join(words):
     [
         (1, {}, True),
         (1.5, {}, True),
+        (np.int64(1), {"whole": True}, True),
+        (np.array(1), {"whole": True}, True),
+        (np.float16(0.5), {"below": 1}, True),
+        (np.float32("nan"), {}, False),
+        (np.float64(1), {"whole": True}, False),
+        (np.bool_(True), {}, False),
+        (np.array([1]), {}, False),
         (-1e308, {}, True),
         (True, {}, False),
         ("1", {}, False),
@@ -288,10 +296,19 @@ def test_split_list_undoes_a_join(words):
 )
 def test_check_number(value, limits, good):
     if good:
-        check_number("x", value, **limits)
+        found = check_number("x", value, **limits)
+        assert type(found) in (int, float)
+        assert found == value
     else:
         with pytest.raises(InputError, match="x must be "):
             check_number("x", value, **limits)
+
+
+def test_a_share_of_float32_is_the_decimal_that_was_written():
+    for percent in range(1, 100):
+        assert ceil_share(float(np.float32(percent / 100)), 100) == percent
+    assert ceil_share(1e-9, 10) == 1
+    assert ceil_share(0.1 + 1e-7, 10) == 2
 
 
 def test_check_choice_tells_true_from_one():

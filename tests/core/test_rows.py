@@ -12,7 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from gradskew import attacks as att
 from gradskew.attacks.rays import Ray, largest_step
 from gradskew.core import rows as geometry
-from gradskew.core.rows import Rows, finite_rows
+from gradskew.core.given import finite_rows
+from gradskew.core.rows import Rows
 
 
 def relative_error(value, exact):

@@ -131,7 +131,7 @@ def test_bytes_are_never_taken_for_addresses(tmp_path):
     assert "is not a Python batch" in done.stderr
 
 
-@pytest.mark.parametrize("kind", ["<i8", ">i4", "|i1"])
+@pytest.mark.parametrize("kind", ["<i8", ">i4", "|i1", "|u1", ">u2"])
 def test_labels_may_be_an_array(tmp_path, kind):
     write_python(tmp_path, lambda data, labels: python3(np.asfortranarray(data), np.array(labels, kind)))
     dataset = CIFAR10(folder=tmp_path).load()

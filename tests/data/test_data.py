@@ -3,6 +3,7 @@
 import gzip
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from idx_files import IMAGES, idx, write_fashion
@@ -108,6 +109,16 @@ def test_a_folder_in_place_of_an_idx_file(tmp_path):
         read_idx(tmp_path, "x", 3)
 
 
+@pytest.mark.parametrize("inside", ["raw", "FashionMNIST/raw"])
+def test_the_folder_of_torchvision(tmp_path, inside):
+    write_fashion(tmp_path / inside)
+    assert FashionMNIST(folder=tmp_path).load().digest == FashionMNIST(folder=tmp_path / inside).load().digest
+    (tmp_path / inside / "train-labels-idx1-ubyte.gz").unlink(missing_ok=True)
+    (tmp_path / inside / "train-labels-idx1-ubyte").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=rf"train-labels-idx1-ubyte.gz is missing in '.*{inside}'"):
+        FashionMNIST(folder=tmp_path).layout()
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("kind", [str, type(DEBIAN_FASHION)])
 def test_fashion_mnist_from_any_folder(tmp_path, packed, kind):
@@ -201,7 +212,15 @@ def test_the_digest_covers_everything_that_a_run_sees():
         ({"test": Split(torch.zeros(1, 2), torch.tensor([-1]))}, "test labels run from -1 to -1"),
         ({"test": Split(torch.zeros(2, 2), torch.tensor([0]))}, "test part has 2 inputs and 1 labels"),
         ({"test": Split(torch.zeros(1, 3), torch.tensor([0]))}, r"shape \(2,\), test inputs \(3,\)"),
-        ({"test": Split(torch.zeros(1, 2), torch.tensor([0.0]))}, "int64 .* not float32"),
+        ({"test": Split(torch.zeros(1, 2), torch.tensor([0.5]))}, "whole numbers .* not float32"),
+        ({"test": Split(torch.zeros(1, 2), torch.tensor([torch.nan]))}, "whole numbers .* not float32"),
+        ({"test": Split(torch.zeros(1, 2), torch.tensor([1j]))}, "whole numbers .* not complex64"),
+        ({"test": Split(torch.zeros(1, 2).cfloat(), torch.tensor([0]))}, "test inputs are complex"),
+        (
+            {"test": Split(torch.tensor([[0, 1e39]], dtype=torch.float64), torch.tensor([0]))},
+            "some that float32 does not have",
+        ),
+        ({"test": Split(torch.tensor([[0, 2**24 + 1]]), torch.tensor([0]))}, r"float32 changes those beyond 2\^24"),
         ({"test": Split(torch.zeros(1, 2), torch.tensor([[0]]))}, r"not int64 of shape \(1, 1\)"),
         ({"test": Split(torch.zeros(1, 2), torch.tensor(0))}, r"not int64 of shape \(\)"),
         ({"train": Split(torch.zeros(1, 0), torch.tensor([0]))}, "no entries"),
@@ -230,3 +249,17 @@ def test_names_of_sources(tmp_path):
         data.make("digits", folder=tmp_path)
     with pytest.raises(InputError, match="did you mean 'digits'"):
         data.make("digit")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16, np.int32, np.uint8, np.int64])
+def test_whole_numbers_of_any_type_are_labels(kind):
+    """NumPy arrays become tensors; 2^24 is the largest token that float32 has."""
+    labels = np.array([2, 0, 1], kind)
+    for given in (labels, torch.from_numpy(labels)):
+        split = Split(np.array([[1, 2**24]] * 3), given, np.array([0, 1, 0]))
+        assert split.labels.dtype == torch.int64
+        assert split.labels.tolist() == [2, 0, 1]
+        dataset = Dataset(split, split, np.int64(3), scale=1, shift=np.float64(0))
+        assert (type(dataset.num_classes), dataset.scale.dtype) == (int, torch.float32)
+        assert dataset.digest == Dataset(split, split, 3).digest
+        assert dataset.inputs(dataset.train.inputs)[0].tolist() == [1, 2**24]

@@ -41,6 +41,11 @@ def test_leaf_files_are_read(leaf, inside):
     assert dataset.train.writers.dtype == torch.int64
 
 
+def test_labels_may_be_floats(tmp_path):
+    write_leaf(tmp_path / "train" / "a.json", {"f0": {**rows(9, 2), "y": [50.0, 61.0]}})
+    assert FEMNIST(folder=tmp_path).load().test.labels.tolist() == [61]
+
+
 def test_hidden_files_are_not_read(leaf):
     (leaf / "data" / "train" / "._a.json").write_bytes(b"\0\5\x16\7 what a Mac notes of a file")
     assert values(FEMNIST(folder=leaf).load().train) == TRAIN
@@ -154,7 +159,7 @@ def change_label(value):
         (edit(lambda content: row(content).pop("y")), "the writer 'f2' in .* has no lists x and y"),
         (edit(lambda content: row(content).update(x=None)), "the writer 'f2' in .* has no lists x and y"),
         (edit(lambda content: content["user_data"].update(f2=[])), "the writer 'f2' in .* has no lists x and y"),
-        (edit(lambda content: content["user_data"].pop("f1")), "is not LEAF's: it needs"),
+        (edit(lambda content: content["user_data"].pop("f1")), "a.json' has 1 of .* users without data: f1"),
         (edit(lambda content: content["users"].append("f1")), "a.json' names a user twice"),
         (edit(lambda content: long_id(content)), "a.json' has a writer whose id has 201 characters: at most 200"),
         (edit(lambda content: content.pop("users")), "is not LEAF's: it needs"),
@@ -167,6 +172,7 @@ def change_label(value):
         (change_pixel(1.5), "images with values outside 0 to 1"),
         (change_pixel(-0.1), "images with values outside 0 to 1"),
         (change_pixel(float("nan")), "images with values outside 0 to 1"),
+        (change_pixel(0.501), "values that are not a byte / 255"),
         (change_pixel("black"), "images or labels that are not numbers"),
         (change_pixel("0.5"), "images or labels that are not numbers"),
         (change_pixel(None), "images or labels that are not numbers"),

@@ -24,6 +24,14 @@ def test_a_folder_tree_is_read(tmp_path, test, suffix):
             assert abs(image.double() - (20 * label + more)).max() <= 1  # what JPEG does to a plain image
 
 
+def test_the_folder_above_an_archive(tmp_path):
+    write_tree(tmp_path / "imagenette2-320")
+    assert Imagenette(folder=tmp_path, size=4).load().train.labels.tolist() == list(range(10))
+    write_tree(tmp_path / "imagenette2-160")
+    with pytest.raises(InputError, match="has imagenette2-160, imagenette2-320: name one of them"):
+        Imagenette(folder=tmp_path).layout()
+
+
 def test_images_are_in_the_order_of_classes_then_names(tmp_path):
     write_tree(tmp_path, suffix=".png")
     home = tmp_path / "train" / CLASSES[3]

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gradskew.core.errors import InputError
 from gradskew.core.numerics import deterministic, float32_products
+from gradskew.data import Dataset, Source, Split
 from gradskew.federation.clients import ENGINES, Shard
 from gradskew.federation.evaluation import evaluate
 from gradskew.federation.optimizer import SGD
@@ -233,3 +234,57 @@ def test_which_options_need_less(
     assert str(caught.value).startswith("out of memory on cpu: ")
     assert [hint for hint in hints if hint not in str(caught.value)] == []
     assert str(caught.value).count(",") == len(hints) - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words(Source):
+    """48 texts of two tokens from 0 to 4095, of which bfloat16 has few; as whole numbers, or as 1 + token / 4096."""
+
+    key: ClassVar[str] = "words"
+    whole: bool = True
+
+    def read(self) -> Dataset:
+        tokens = torch.randint(4096, (60, 2), generator=torch.Generator().manual_seed(0))
+        inputs = tokens if self.whole else 1 + tokens / 4096
+        labels = tokens.sum(1) % 3
+        return Dataset(Split(inputs[:48], labels[:48]), Split(inputs[48:], labels[48:]), 3)
+
+
+class Bag(nn.Module):
+    """The mean of the embeddings of a text's tokens, and a linear layer."""
+
+    def __init__(self, whole: bool):
+        super().__init__()
+        self.whole, self.embedding, self.linear = whole, nn.Embedding(4096, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.embedding((x if self.whole else (x - 1) * 4096).long() % 4096).mean(1))
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "fractions"])
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_setting_trains_the_same_tokens(engine: str, precision: str, whole: bool) -> None:
+    """The embeddings that a client's update changes are those of its tokens."""
+    source = Words(whole=whole)
+    model = UserModel(factory=lambda shape, num_classes: Bag(whole), vectorised=True)
+    run = replace(BASE, source=source, model=model, engine=engine, precision=precision, sgd=SGD(weight_decay=0))
+    tokens = Words().load().train.inputs
+    for row, part in zip(first_updates(run), Federation(run).parts, strict=True):
+        changed = row[: 4 * 4096].view(4096, 4).any(1).nonzero()[:, 0]
+        assert changed.tolist() == tokens[part].unique().tolist()
+
+
+def convolution_after_norm(shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """A network whose convolution gets float32 under autocast, and which starts with what takes one type only."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8)), nn.PReLU(), nn.GroupNorm(1, 1), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 3)
+    )
+
+
+def test_both_engines_round_in_the_same_places() -> None:
+    model = UserModel(factory=convolution_after_norm, vectorised=True)
+    run = replace(BASE, model=model, precision="bf16", sgd=SGD(batch=100, lr=0.05))
+    loop, batched = (first_updates(replace(run, engine=engine)) for engine in ("loop", "batched"))
+    assert far(batched, loop) < 0.02
+    assert far(loop, first_updates(replace(run, precision="float32"))) > 2**-10

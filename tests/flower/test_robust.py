@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shlex
 import subprocess
 import sys
 from importlib import metadata
@@ -364,7 +365,8 @@ def test_options_of_the_strategy_show_through():
         robust.fraction_trian  # noqa: B018
 
 
-MISSING = "needs flwr 1.21 or newer (tried up to 1.42), which is not installed: pip install 'gradskew[flower]'"
+INSTALL = f"{shlex.quote(sys.executable)} -m pip install 'gradskew[flower]'"
+MISSING = f"needs flwr 1.21 or newer (tried up to 1.42), which is not installed: {INSTALL}"
 
 
 def test_flower_is_missing(monkeypatch):
@@ -401,7 +403,9 @@ def test_flower_is_too_new():
 
     check_strategy(Strategy, "1.42.0")
     for changed in (More, Another):
-        with pytest.raises(InputError, match=r"flwr 9.0 has another Strategy interface: pip install 'flwr<=1.42'"):
+        with pytest.raises(
+            InputError, match=r"flwr 9.0 has another Strategy interface: .* -m pip install 'flwr<=1.42'"
+        ):
             check_strategy(changed, "9.0")
 
 

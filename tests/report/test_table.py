@@ -275,6 +275,23 @@ def test_a_clipping_rule_that_never_clips_is_not_judged():
     assert "cclip (-70.0)" in " ".join(verdict(table))
 
 
+def test_a_rule_that_is_the_mean_is_not_judged():
+    """Equal accuracies alone may be chance: the first aggregate tells."""
+    values = {"none": [80.0, 90.0], "lie": [60.0, 20.0]}
+    runs = [record(attack, "mean", value, distance=1.0) for attack, value in values.items()]
+    twin = [record(attack, "own:rule", value, distance=1.00001) for attack, value in values.items()]
+    table = Table([*runs, *twin, *(record(attack, "rfa", value, distance=1.0) for attack, value in values.items())])
+    assert table.defences == []
+    said = "own:rule gave the accuracy of mean in every round of every run: it is no defence here."
+    assert said in remarks(table)
+    chance = [record(attack, "own:rule", value, distance=1.1) for attack, value in values.items()]
+    better = record("strike", "own:rule", [60.0, 21.0], distance=1.0)
+    for others in (chance, [*twin, better], twin[:1] + chance[1:]):
+        more = [record("strike", "mean", [60.0, 20.0], distance=1.0)]
+        assert Table([*runs, *more, *others]).defences == ["own:rule"]
+    assert Table(twin).defences == ["own:rule"], "without the mean, nobody knows"
+
+
 def test_an_attack_that_was_never_played_is_remarked():
     silent = record("strike", "rfa", [1.0, 1.0, 1.0], attack={"called": False})
     assert remarks(Table([silent])) == [

@@ -126,10 +126,13 @@ def test_kept_rows_are_a_new_matrix() -> None:
 
 
 def test_rows_of_another_type_are_refused_and_rows_with_a_gradient_are_read() -> None:
-    half = ROWS.half()
-    half[0, 0] = torch.nan  # a row to leave out
+    whole = ROWS.long()
     with pytest.raises(InputError, match="float32 or float64"):
-        skew.examine(half)
+        skew.examine(whole)
     tracked = ROWS.clone().requires_grad_()
-    found = [skew.examine(rows, *make("strike,none", "median"), 3).to_json() for rows in (ROWS, tracked)]
-    assert found[0] == found[1]
+    same = (ROWS, tracked, ROWS.numpy())
+    found = [skew.examine(rows, *make("strike,none", "median"), np.int64(3)).to_json() for rows in same]
+    assert found[0] == found[1] == found[2]
+    half = ROWS.half()
+    half[0, 0] = torch.nan
+    assert skew.examine(half).left_out == [0]

@@ -48,6 +48,19 @@ def test_16_bit_floats_become_float32(kind: torch.dtype, tmp_path: Path) -> None
         assert torch.equal(read_matrix(tmp_path / "rows.npy"), rows.float())
 
 
+def test_counters_are_left_out(tmp_path: Path) -> None:
+    """A model with batch norm: its statistics are floats, its counters and masks no part of an update."""
+    (tmp_path / "clients").mkdir()
+    for number, row in enumerate(ROWS):
+        counters = {"bn.num_batches_tracked": np.array(number), "mask": np.array([True]), "steps": np.uint8([3])}
+        save_file({"w": row[:3], "bn.mean": row[3:], **counters}, tmp_path / "clients" / f"{number}.safetensors")
+    read = read_matrix(tmp_path / "clients")
+    assert read.dtype == torch.float32
+    assert np.array_equal(read.numpy(), ROWS[:, [3, 0, 1, 2]]), "in the order of the names: bn.mean, w"
+    save_file({"updates": ROWS, "round": np.array(7)}, tmp_path / "rows.safetensors")
+    assert np.array_equal(read_matrix(tmp_path / "rows.safetensors").numpy(), ROWS)
+
+
 def test_fortran_order_and_odd_offsets_are_read_right(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", np.asfortranarray(ROWS))
     assert (read_matrix(tmp_path / "rows.npy").numpy() == ROWS).all()
@@ -122,7 +135,7 @@ def wrong(folder: Path) -> dict[str, str]:
         "text.npy": "damaged, or not what",
         "two.safetensors": r"holds 2 tensors \('a', 'b'",
         "nothing.safetensors": "no tensor",
-        "ints.safetensors": "holds I64",
+        "ints.safetensors": "holds no tensor of floating-point numbers",
         "cut.safetensors": "damaged, or not what",
         "huge.safetensors": "damaged, or not what",
         "rows.pt": "run code",

@@ -19,7 +19,7 @@ IMAGES = np.arange(5 * 2 * 3, dtype=np.uint8).reshape(5, 2, 3)
 
 def write_fashion(folder, *, images=IMAGES, labels=(0, 1, 2, 3, 9), packed=True):
     """Write four IDX files under the names of Fashion-MNIST."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for part in ("train", "t10k"):
         for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
             content = idx(array)

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number, raised_by
+from ..core.given import as_kind, check_rows, version
 from ..core.method import DelegatesState, Method
 from ..core.names import Named
 from ..core.round import Round
-from ..core.rows import Rows, check_rows, version
+from ..core.rows import Given, Rows
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Outcome:
         """Return the share of the absolute weight on the first `count` rows; None without weights, or if all are 0."""
         if self.weights is None:
             return None
-        weights = self.weights.abs()
+        weights = abs(self.weights)
         total = weights.sum()
         return float(weights[:count].sum() / total) if 0 < float(total) < math.inf else None
 
@@ -53,12 +54,12 @@ class Aggregator(Method):
     @final
     def __call__(
         self,
-        updates: Tensor | Rows,
+        updates: Given,
         f: int,
         *,
         generator: torch.Generator | None = None,
         round: Round | None = None,
-    ) -> Tensor:
+    ) -> Any:
         """Return the aggregate (d,) of updates (n, d), at most f of them Byzantine. See `explain`."""
         return self.explain(updates, f, generator=generator, round=round).value
 
@@ -66,7 +67,7 @@ class Aggregator(Method):
     @raised_by("rule")
     def explain(
         self,
-        updates: Tensor | Rows,
+        updates: Given,
         f: int,
         *,
         generator: torch.Generator | None = None,
@@ -74,15 +75,16 @@ class Aggregator(Method):
     ) -> Outcome:
         """Return the aggregate (d,), the weights of the rows (n,) and notes.
 
-        updates: a matrix (n, d), or `Rows`, which cache what is computed on them. f: the largest number of Byzantine
+        updates: a matrix (n, d) of torch or NumPy, or `Rows`, which cache what is computed on them. The aggregate is of
+        the same kind and type; float16 and bfloat16 are computed in float32. f: the largest number of Byzantine
         rows. generator: for rules that draw; None means a new CPU generator with seed 0. round: what the server knows
         besides the rows. Bitwise equal rows get equal weights. Raises InputError for f above `max_f(n)`, for a wrong
         shape, for non-finite rows, and for a round without a field in `needs`.
         """
-        matrix = updates.updates if isinstance(updates, Rows) else updates
+        rows = Rows.of(updates, round, name="updates")
+        matrix = rows.updates
         check_rows("updates", matrix)
-        check_number("f", f, at_least=0, whole=True)
-        rows = Rows.of(updates, round)
+        f = check_number("f", f, at_least=0, whole=True)
         bound = self.max_f(rows.n)
         check(f <= bound, f"{self.name} tolerates at most f = {bound} of n = {rows.n} rows, not {f}")
         rows.round.check_has(self.needs, self.name)
@@ -90,12 +92,13 @@ class Aggregator(Method):
         outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
         check(version(matrix) == before, f"{self.name} changed the rows: it must copy them")
         check_shape(f"{self.name}'s aggregate", outcome.value, rows.d)
-        if outcome.weights is None:
-            return outcome
-        check_shape(f"{self.name}'s weights", outcome.weights, rows.n)
-        if rows.mixing is not None:  # equality is known of base rows only
-            return outcome
-        return replace(outcome, weights=share_ties(outcome.weights, rows.equal))
+        weights = outcome.weights
+        if weights is not None:
+            check_shape(f"{self.name}'s weights", weights, rows.n)
+            if rows.mixing is None:  # equality is known of base rows only
+                weights = share_ties(weights, rows.equal)
+        weights = weights if weights is None else as_kind(weights, updates)
+        return replace(outcome, value=as_kind(outcome.value, updates, keep_type=True), weights=weights)
 
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:

@@ -59,4 +59,4 @@ class CClip(Aggregator):
         return state.keys() <= {"centre"} and all(is_row(centre, d) for centre in state.values())
 
     def observe(self, aggregate: Tensor) -> None:
-        self._state["centre"] = aggregate.detach().clone()
+        self._state["centre"] = torch.as_tensor(aggregate).detach().clone()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number, raised_by
+from ..core.given import as_kind, check_rows, version
 from ..core.method import DelegatesState, Method
-from ..core.rows import Rows, check_rows, version
+from ..core.rows import Given, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ class Attack(Method):
         """Return whether the attack changes the labels in training, so that it cannot run on given rows alone."""
         return cls.relabel is not Attack.relabel
 
-    def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
+    def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
         """Update the state with the known honest rows (h, d) and their client ids, once a round before the call."""
 
     def begin(self, seed: int) -> None:
@@ -86,13 +87,13 @@ class Attack(Method):
     @final
     def __call__(
         self,
-        honest: Tensor | Rows,
-        own: Tensor,
+        honest: Given,
+        own: Given,
         *,
         n: int | None = None,
         generator: torch.Generator | None = None,
         context: Context | None = None,
-    ) -> Tensor:
+    ) -> Any:
         """Return the forged rows (f, d). See `explain`."""
         return self.explain(honest, own, n=n, generator=generator, context=context).rows
 
@@ -100,8 +101,8 @@ class Attack(Method):
     @raised_by("attack")
     def explain(
         self,
-        honest: Tensor | Rows,
-        own: Tensor,
+        honest: Given,
+        own: Given,
         *,
         n: int | None = None,
         generator: torch.Generator | None = None,
@@ -110,22 +111,21 @@ class Attack(Method):
         """Return the forged rows (f, d) and notes; equal rows may be one expanded row, which is read-only.
 
         honest: the honest rows that the attacker knows (h, d). own: the rows from the Byzantine clients' own training
-        (f, d). n: the number of clients in the round; None means h + f. generator: for attacks that draw; None means a
-        new CPU generator with seed 0. Raises InputError for rows of a wrong shape or type, for non-finite rows, and if
-        `forge` changes the honest rows or returns another shape.
+        (f, d), of the same type, float16 to float64; of torch or of NumPy, as the forged rows are then. n: the number
+        of clients in the round; None means h + f. generator: for attacks that draw; None means a new CPU generator with
+        seed 0. Raises InputError for rows of a wrong shape or type, for non-finite rows, and if `forge` changes the
+        honest rows or returns another shape.
         """
-        check_inputs(honest.updates if isinstance(honest, Rows) else honest, own)
-        rows = Rows.of(honest)
-        known = rows.n + len(own)
-        n = known if n is None else n
-        check_number("n", n, at_least=known, whole=True)
+        rows, others = check_inputs(honest, own)
+        known = rows.n + others.n
+        n = known if n is None else check_number("n", n, at_least=known, whole=True)
         before = version(rows.updates)
-        view = View(rows, Rows.of(own), n, generator or torch.Generator().manual_seed(0), context)
+        view = View(rows, others, n, generator or torch.Generator().manual_seed(0), context)
         forgery = self.forge(view)
         check(version(rows.updates) == before, f"the attack {self.name} changed the honest rows: it must copy them")
-        wanted, got = tuple(own.shape), tuple(forgery.rows.shape)
+        wanted, got = tuple(others.updates.shape), tuple(forgery.rows.shape)
         check(got == wanted, f"the attack {self.name} gave rows of shape {got}, not {wanted}")
-        return forgery
+        return replace(forgery, rows=as_kind(forgery.rows, own, keep_type=True))
 
     @abstractmethod
     def forge(self, view: View) -> Forgery:
@@ -181,14 +181,21 @@ class Combined(DelegatesState, Attack):
         self.data.begin(seed)
         self.model.begin(seed)
 
-    def observe(self, honest: Tensor, *, clients: Sequence[int] | None = None) -> None:
+    def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
         self.model.observe(honest, clients=clients)
 
 
-def check_inputs(honest: Tensor, own: Tensor) -> None:
-    """Check the rows honest (h, d) and own (f, d)."""
-    check_rows("honest", honest)
-    check_rows("own", own)
-    check(honest.shape[1] == own.shape[1], f"honest has {honest.shape[1]} columns, own has {own.shape[1]}")
-    kinds = [str(rows.dtype).removeprefix("torch.") for rows in (honest, own)]
+def check_inputs(honest: Given, own: Given) -> tuple[Rows, Rows]:
+    """Return the rows honest (h, d) and own (f, d); InputError unless they can be the arguments of an attack."""
+    rows, others = Rows.of(honest, name="honest"), Rows.of(own, name="own")
+    check_rows("honest", rows.updates)
+    check_rows("own", others.updates)
+    check(rows.d == others.d, f"honest has {rows.d} columns, own has {others.d}")
+    kinds = [str(each.dtype).removeprefix("torch.") for each in (_matrix(honest), _matrix(own))]
     check(kinds[0] == kinds[1], f"honest is {kinds[0]}, own is {kinds[1]}: both must be of one type")
+    return rows, others
+
+
+def _matrix(rows: Given) -> Any:
+    """Return the matrix of `Rows`; a matrix as it is."""
+    return rows.updates if isinstance(rows, Rows) else rows

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
-from ..aggregators import Mean
 from ..attacks import Attack, UserAttack
 from ..core.errors import check
 from .checks import (
@@ -15,16 +15,15 @@ from .checks import (
     COLUMNS,
     GOOD,
     ODD,
-    WIDE,
     Answer,
     Subject,
     attempt,
+    check_cost,
+    check_input,
     check_memory,
     check_repeatable,
     describe_arguments,
     gaussian,
-    keeps_input,
-    ratio,
     succeed,
 )
 
@@ -33,6 +32,8 @@ from .checks import (
 class AttackSubject(Subject):
     """An attack and its federation. rows: the honest rows (n - f, d)."""
 
+    input: ClassVar[str] = "the honest rows"
+    remembers: ClassVar[str] = "its rows depend on earlier rounds"
     method: Attack
 
     def __post_init__(self) -> None:
@@ -52,7 +53,8 @@ class AttackSubject(Subject):
         own = gaussian(f, rows.shape[1], draw=1)
         if not isinstance(attack, UserAttack):
             attack.observe(rows, clients=range(len(rows)))
-            return attack(rows, own)
+            forged: Tensor = attack(rows, own)
+            return forged
         forged = attack.call(rows, {"f": f, "own": own}, seed=0)
         wanted, got = f"(d,) or (f, d) = {tuple(own.shape)}", tuple(forged.shape)
         check(got in ((own.shape[1],), tuple(own.shape)), f"{attack.name} must return {wanted}, not {got}")
@@ -73,16 +75,6 @@ def finite(subject: AttackSubject) -> Answer:
     return BAD, "Its rows have NaN or Inf: they are removed before the rule, and have no effect."
 
 
-def memory(subject: AttackSubject) -> Answer:
-    return check_memory(subject, "its rows depend on earlier rounds")
-
-
-def unchanged(subject: AttackSubject) -> Answer:
-    if keeps_input(subject):
-        return GOOD, "It does not change the honest rows."
-    return BAD, "It changes the honest rows. gradskew gives it copies."
-
-
 def one_honest(subject: AttackSubject) -> Answer:
     result = attempt(lambda: subject(subject.rows[:1]))
     if isinstance(result, str):
@@ -96,20 +88,13 @@ def one_byzantine(subject: AttackSubject) -> Answer:
     return (ODD, f"f = 1: {result}") if isinstance(result, str) else (GOOD, "f = 1 works.")
 
 
-def cost(subject: AttackSubject) -> Answer:
-    n, d = WIDE
-    honest, mean, attack = gaussian(n, d), Mean(), subject.fresh()
-    factor = ratio(lambda: subject.call_in_place(honest, method=attack), lambda: mean(honest, 0))
-    return GOOD, f"It takes {factor:.3g} times as long as the built-in mean on {n} rows of {d:,}.", factor
-
-
 CHECKS: dict[str, Callable[[AttackSubject], Answer]] = {
     "answer": answer,
     "finite": finite,
     "repeated": check_repeatable,
-    "memory": memory,
-    "input": unchanged,
+    "memory": check_memory,
+    "input": check_input,
     "one honest row": one_honest,
     "f = 1": one_byzantine,
-    "cost": cost,
+    "cost": check_cost,
 }

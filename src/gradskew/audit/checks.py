@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from types import FunctionType
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from ..aggregators import Mean
 from ..core.errors import InputError
 from ..core.importing import one_line
 from ..core.plugin import Plugin
@@ -75,8 +76,13 @@ def succeed(call: Callable[[], Tensor]) -> Tensor:
 
 @dataclass(frozen=True)
 class Subject(ABC):
-    """A rule or an attack and its federation: n rows, f of them Byzantine."""
+    """A rule or an attack and its federation: n rows, f of them Byzantine.
 
+    input, remembers: for the findings: what it is given, and what depends on earlier calls if it keeps state.
+    """
+
+    input: ClassVar[str]
+    remembers: ClassVar[str]
     method: Any
     n: int
     f: int
@@ -85,6 +91,10 @@ class Subject(ABC):
     @abstractmethod
     def rows(self) -> Tensor:
         """Return new rows for a call."""
+
+    def f_of(self, n: int) -> int:
+        """Return the number of Byzantine rows of a matrix of n rows."""
+        return self.f
 
     def fresh(self) -> Any:
         """Return a copy of the method without state."""
@@ -107,8 +117,7 @@ def check_repeatable(subject: Subject) -> Answer:
     return BAD, UNREPEATABLE
 
 
-def check_memory(subject: Subject, what: str) -> Answer:
-    """Check whether a call changes the result of later ones. what: the dependence, for the sentence."""
+def check_memory(subject: Subject) -> Answer:
     method, rows = subject.fresh(), subject.rows
     first = subject(rows, method=method)
     subject(gaussian(len(rows), draw=2), method=method)
@@ -118,14 +127,24 @@ def check_memory(subject: Subject, what: str) -> Answer:
         return BAD, UNREPEATABLE
     if isinstance(getattr(method, "target", None), FunctionType):
         return BAD, UNSAVED
-    return ODD, f"It keeps state: {what}. Each run starts without it."
+    return ODD, f"It keeps state: {subject.remembers}. Each run starts without it."
 
 
-def keeps_input(subject: Subject) -> bool:
-    """Return whether a call leaves its input unchanged."""
+def check_input(subject: Subject) -> Answer:
     rows = subject.rows
     subject.call_in_place(rows)
-    return torch.equal(rows, subject.rows)
+    if torch.equal(rows, subject.rows):
+        return GOOD, f"It does not change {subject.input}."
+    return BAD, f"It changes {subject.input}. gradskew gives it a copy; whoever needs them again must do so too."
+
+
+def check_cost(subject: Subject) -> Answer:
+    if isinstance(subject.method, Mean):
+        return GOOD, "It is the built-in mean, the unit of the costs.", 1.0
+    n, d = WIDE
+    rows, mean, method, f = gaussian(n, d), Mean(), subject.fresh(), subject.f_of(n)
+    factor = ratio(lambda: subject.call_in_place(rows, f, method), lambda: mean(rows, 0))
+    return GOOD, f"It takes {factor:.3g} times as long as the built-in mean on {n} rows of {d:,}.", factor
 
 
 def describe_arguments(method: object) -> str:

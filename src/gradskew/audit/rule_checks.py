@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ..aggregators import Aggregator, Mean, UserRule
+from ..aggregators import Aggregator, UserRule
 from ..aggregators.base import check_shape
 from ..core.plugin import bind_arguments
 from ..core.round import Layer, Round
@@ -18,17 +19,16 @@ from .checks import (
     COLUMNS,
     GOOD,
     ODD,
-    WIDE,
     Answer,
     Subject,
     attempt,
+    check_cost,
+    check_input,
     check_memory,
     check_repeatable,
     close,
     describe_arguments,
     gaussian,
-    keeps_input,
-    ratio,
     succeed,
 )
 
@@ -40,6 +40,8 @@ FAR = 1e3  # in units of the rows' spread: a result farther from their mean is u
 class RuleSubject(Subject):
     """A rule and its federation. rows: (n, d)."""
 
+    input: ClassVar[str] = "its rows"
+    remembers: ClassVar[str] = "its result depends on earlier calls"
     method: Aggregator
 
     def __post_init__(self) -> None:
@@ -48,6 +50,9 @@ class RuleSubject(Subject):
     @property
     def rows(self) -> Tensor:
         return gaussian(self.n)
+
+    def f_of(self, n: int) -> int:
+        return min(max(1, round(n * self.f / self.n)), self.method.max_f(n))
 
     def call_in_place(self, rows: Tensor, f: int | None = None, method: Aggregator | None = None) -> Tensor:
         rule, f = method or self.fresh(), self.f if f is None else f
@@ -98,16 +103,6 @@ def own_f(subject: RuleSubject) -> Answer:
     if own == subject.f:
         return GOOD, f"It is set to f = {own}, which is the federation's."
     return ODD, f"It is set to f = {own}, and this federation has f = {subject.f}: build it with (f={subject.f})."
-
-
-def memory(subject: RuleSubject) -> Answer:
-    return check_memory(subject, "its result depends on earlier calls")
-
-
-def unchanged(subject: RuleSubject) -> Answer:
-    if keeps_input(subject):
-        return GOOD, "It does not change its input."
-    return BAD, "It changes its input. gradskew gives it a copy; a server that reuses its rows must do so too."
 
 
 def order(subject: RuleSubject) -> Answer:
@@ -209,23 +204,13 @@ def huge(subject: RuleSubject) -> Answer:
     return GOOD, f"{f} rows of 1e30 move the result by {distance:.2g} times the spread of the others."
 
 
-def cost(subject: RuleSubject) -> Answer:
-    if isinstance(subject.method, Mean):
-        return GOOD, "It is the built-in mean, the unit of the costs.", 1.0
-    n, d = WIDE
-    rows, mean, rule = gaussian(n, d), Mean(), subject.fresh()
-    f = min(max(1, round(n * subject.f / subject.n)), subject.method.max_f(n))
-    factor = ratio(lambda: subject.call_in_place(rows, f, rule), lambda: mean(rows, f))
-    return GOOD, f"It takes {factor:.3g} times as long as the built-in mean on {n} rows of {d:,}.", factor
-
-
 CHECKS: dict[str, Callable[[RuleSubject], Answer]] = {
     "answer": answer,
     "finite": finite,
     "its own f": own_f,
     "repeated": check_repeatable,
-    "memory": memory,
-    "input": unchanged,
+    "memory": check_memory,
+    "input": check_input,
     "order": order,
     "equal rows": equal_rows,
     "shifted": translation,
@@ -236,5 +221,5 @@ CHECKS: dict[str, Callable[[RuleSubject], Answer]] = {
     "a row of NaN": non_finite(float("nan"), "NaN"),
     "a row of Inf": non_finite(float("inf"), "Inf"),
     "huge rows": huge,
-    "cost": cost,
+    "cost": check_cost,
 }

@@ -133,6 +133,8 @@ class Audit:
                 sentences.append(f"{name} is not ranked: runs of it failed. {inspection.reason}")
             elif inspection.kind == "rule" and name in self.table.unmoved:
                 sentences.append(f"{name} is not ranked: it gave a finite aggregate in no round, so no model moved.")
+            elif inspection.kind == "rule" and name in self.table.idle:
+                sentences.append(f"{name} is not ranked: it was the mean in all of its runs.")
         return sentences
 
     def _attack_sentences(self) -> list[str]:

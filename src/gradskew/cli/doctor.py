@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -27,7 +26,7 @@ import click
 
 from ..core import machine
 from ..core.errors import InputError
-from ..core.importing import one_line, time_limit
+from ..core.importing import one_line, pip_install, time_limit
 from .options import OUT
 
 IMPORT_LIMIT = 60.0  # seconds
@@ -184,7 +183,7 @@ def folder(name: str, path: Path) -> Fact:
 
 def package(name: str, error: str = "") -> Fact:
     """Import a package; return its version, or its error and how to install it. error: a known one."""
-    required, option, version = requirement(name), "", None
+    required, options, version = requirement(name), [], None
     oldest = re.search(r">=\s*([\d.]+)", required)
     try:
         version = importlib.metadata.version(name)
@@ -194,9 +193,9 @@ def package(name: str, error: str = "") -> Fact:
         if not error and oldest and _numbers(version) < _numbers(oldest[1]):
             error = f"{version} is older than {oldest[1]}"
         elif error := error or import_error(MODULES.get(name, name)):
-            option = "--force-reinstall "
+            options = ["--force-reinstall"]
     if error and "pip install" not in error:
-        error += f": {shlex.quote(sys.executable)} -m pip install {option}{shlex.quote(required)}"
+        error += f": {pip_install(required, *options)}"
     good = not error or (version is None and name in EXTRAS.split())
     return Fact("packages", name, error or str(version), good, {"version": version, "usable": not error})
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..core.errors import check, warn
+from ..core.importing import shell_command
 from .options import OUT
 from .publishing import publish
 
@@ -32,7 +33,8 @@ def report(folders: Sequence[Path], out: Path | None) -> None:
         check(folder.is_dir(), f"no folder {str(folder)!r}: name the --out of the runs")
     tables = federations(_records(folders))
     names = ", ".join(repr(str(folder)) for folder in folders)
-    check(bool(tables), f"no runs in {names}: `gradskew bench --out {folders[0]}` makes some")
+    bench = shell_command("gradskew", "bench", "--out", str(folders[0]))
+    check(bool(tables), f"no runs in {names}: `{bench}` makes some")
     written = publish(tables, folders, out or folders[0])
     runs = count(sum(len(table.records) for table in tables), "run")
     click.echo(f"{runs} of {count(len(tables), 'federation')}. {', '.join(written)}: in {out or folders[0]}.")

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
 
+ROUNDING = Fraction(1, 2**24)  # of a float32, relative
+
 
 class InputError(ValueError):
     """An error that the user can correct. The command line prints it as one line and exits with status 2."""
@@ -47,6 +49,13 @@ def check(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def plain(value: Any) -> Any:
+    """Return a scalar of NumPy or torch as Python's own, also in a tuple; other values as they are."""
+    if type(value) is tuple:
+        return tuple(map(plain, value))
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
 def check_number(
     name: str,
     value: Any,
@@ -56,8 +65,12 @@ def check_number(
     at_most: float = math.inf,
     below: float = math.inf,
     whole: bool = False,
-) -> None:
-    """Raise InputError unless value is a finite number within the bounds, and whole if asked; a bool is none."""
+) -> Any:
+    """Return the value as Python's own number; InputError unless it is finite, within the bounds, and whole if asked.
+
+    A bool is no number; NumPy's numbers are.
+    """
+    value = plain(value)
     kind = "a whole number" if whole else "a number"
     good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     largest = math.inf if whole else sys.float_info.max
@@ -66,18 +79,20 @@ def check_number(
     wanted = " and ".join(f"{word} {bound}" for bound, word in bounds if math.isfinite(bound))
     inside = at_least <= value <= at_most and above < value < below
     check(inside, f"{name} must be {wanted}, not {value!r}")
+    return value
 
 
-def check_count_or_share(name: str, value: Any) -> None:
-    """Raise InputError unless value is a count, a whole number from 0 on, or a share, a float from 0 to below 1."""
+def check_count_or_share(name: str, value: Any) -> Any:
+    """Return the value as Python's own number; InputError unless it is a count, 0, 1, ..., or a share below 1."""
+    value = plain(value)
     good = (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and value < 1)
     check(good, f"{name} must be a whole number, or a share below 1, not {value!r}")
-    check_number(name, value, at_least=0)
+    return check_number(name, value, at_least=0)
 
 
 def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     """Raise InputError unless value is one of the choices, of the same type (True is not 1)."""
-    choices = list(choices)
+    choices, value = list(choices), plain(value)
     good = any(value == choice and type(value) is type(choice) for choice in choices)
     check(good, f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
@@ -99,7 +114,10 @@ def out_of_memory(error: Exception) -> bool:
 def ceil_share(share: float, count: int) -> int:
     """Return `share * count` rounded up, with the share as the decimal that was written: 0.07 of 100 is 7, not 8.
 
-    >>> ceil_share(0.07, 100), ceil_share(0.2, 51)
-    (7, 11)
+    The share may have been rounded to float32, as 0.2 to 0.20000000298023224.
+
+    >>> ceil_share(0.07, 100), ceil_share(0.2, 51), ceil_share(0.20000000298023224, 50)
+    (7, 11, 10)
     """
-    return math.ceil(Fraction(str(share)) * count)
+    exact, short = Fraction(str(share)), Fraction(f"{share:.7g}")
+    return math.ceil((short if abs(short - exact) <= exact * ROUNDING else exact) * count)

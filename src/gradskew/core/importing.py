@@ -6,6 +6,8 @@ import importlib
 import importlib.metadata
 import operator
 import os
+import re
+import shlex
 import signal
 import sys
 import threading
@@ -73,6 +75,18 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 class _Expired(BaseException):
     """Raised in the block of `time_limit` by the signal handler."""
+
+
+def shell_command(*words: str) -> str:
+    """Return a command as text for the shell of this system: words with spaces or signs are quoted."""
+    if os.name != "nt":
+        return shlex.join(words)
+    return " ".join(f'"{word}"' if re.search(r"[^\w.:\\/-]", word) else word for word in words)
+
+
+def pip_install(requirement: str, *options: str) -> str:
+    """Return the command that installs a package for the Python that runs now."""
+    return shell_command(sys.executable, "-m", "pip", "install", *options, requirement)
 
 
 def one_line(error: BaseException) -> str:

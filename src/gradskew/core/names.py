@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import json
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from .errors import check
+from .errors import check, plain
 from .grammar import format_value
 
 # The options that each method had when the first results were stored: they are always part of the digest. This table
@@ -43,7 +44,29 @@ FIRST: Mapping[str, frozenset[str]] = {
 }
 
 
-class Named:
+class Fields:
+    """Base class of dataclasses whose fields are numbers and words: NumPy's become Python's before `__post_init__`."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = vars(cls).get("__post_init__")
+        if own is not None:
+
+            @functools.wraps(own)
+            def first_plain(self: Any) -> None:
+                Fields.__post_init__(self)
+                own(self)
+
+            cls.__post_init__ = first_plain  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if plain(value) is not value:
+                object.__setattr__(self, field.name, plain(value))
+
+
+class Named(Fields):
     """Base class of methods with a name: frozen dataclasses whose fields are the hyperparameters.
 
     key: the name, lower case with underscores. source: the paper, for `gradskew list`. presets: the options that each

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from .errors import check
@@ -43,6 +45,11 @@ class Round:
     params: Tensor | None = None
     layers: Mapping[str, Layer] | None = None
     reference: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("examples", "params", "reference"):
+            if isinstance(getattr(self, name), np.ndarray):
+                object.__setattr__(self, name, torch.from_numpy(getattr(self, name)))
 
     def check_has(self, needs: Iterable[str], name: str) -> None:
         """Raise InputError unless the round has all parts that the rule `name` needs."""

@@ -11,15 +11,17 @@ import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import check
+from .given import as_tensor
 from .round import Round
 
+Given: TypeAlias = "Tensor | np.ndarray[Any, Any] | Rows"
 BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
-LARGEST = 1e140  # exclusive bound on float64 entries
 WIDE = 1 << 24  # entries of a matrix from which on the compiled kernels are used
 SAMPLE = 256  # columns of the sample that selects a central row
 CLOSE = 1e-7  # squared distances below this share of the squared norms are recomputed from differences
@@ -47,10 +49,13 @@ class Rows:
         self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
 
     @classmethod
-    def of(cls, updates: Tensor | Rows, round: Round | None = None) -> Rows:
-        """Return the rows of a matrix (n, d); `Rows` as they are, or with another round and all that is computed."""
+    def of(cls, updates: Given, round: Round | None = None, *, name: str = "rows") -> Rows:
+        """Return the rows of a matrix (n, d); `Rows` as they are, or with another round and all that is computed.
+
+        name: of the matrix, for the message of an InputError.
+        """
         if not isinstance(updates, Rows):
-            return cls(updates.detach(), round=round)
+            return cls(as_tensor(name, updates), round=round)
         if round is None:
             return updates
         rows = copy.copy(updates)
@@ -242,36 +247,6 @@ def wide(updates: Tensor) -> bool:
     """
     plain = updates.device.type == "cpu" and updates.dtype == torch.float32 and updates.is_contiguous()
     return plain and updates.numel() >= WIDE
-
-
-def version(updates: Tensor) -> int:
-    """Return how often a tensor was changed in place; 0 for an inference tensor, which has no counter."""
-    return 0 if updates.is_inference() else updates._version
-
-
-def finite_rows(updates: Tensor) -> Tensor:
-    """Return which rows have finite entries only: (n,) bool."""
-    good = updates.detach().sum(1).isfinite()  # a finite sum has finite terms; a sum may overflow
-    for i in (~good).nonzero()[:, 0].tolist():
-        good[i] = updates[i].isfinite().all()
-    return good
-
-
-def check_rows(name: str, rows: Tensor) -> None:
-    """Raise InputError unless rows is a finite float32 or float64 matrix (n, d), n, d >= 1. name: for the message.
-
-    float64 entries must be below 1e140, so that sums of their squares are finite.
-    """
-    check(isinstance(rows, Tensor), f"{name} must be a torch tensor, not {type(rows).__name__}")
-    good = rows.ndim == 2 and rows.numel() > 0
-    check(good, f"{name} must have the shape (n, d) with n, d >= 1, not {tuple(rows.shape)}")
-    good = rows.dtype in (torch.float32, torch.float64)
-    check(good, f"{name} must be float32 or float64, not {str(rows.dtype).removeprefix('torch.')}")
-    bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
-    first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
-    check(not bad, f"{name}: {first}: remove them first")
-    fits = rows.dtype == torch.float32 or max(map(abs, map(float, rows.detach().aminmax()))) < LARGEST
-    check(fits, f"{name} has entries of {LARGEST:g} or more, whose squares are too large for float64")
 
 
 def _squared_distances(gram: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ from ..core.names import Named
 
 Array = np.ndarray[Any, Any]
 
+LARGEST_WHOLE = 1 << 24  # up to which float32 has every whole number
+LARGEST_LABEL = 1 << 53  # in a float
 MAX_TEST_BATCH = 1000  # inputs of a batch in a test
 MAX_TEST_ENTRIES = 1 << 25  # entries of all the inputs of such a batch
 
@@ -27,13 +29,24 @@ MAX_TEST_ENTRIES = 1 << 25  # entries of all the inputs of such a batch
 class Split:
     """The training or the test part of a data set.
 
-    inputs: (N, *shape), as they are stored, of any dtype. labels: (N,) int64. writers: (N,) int64, the writer of each
-    input as an index into the sorted ids; None if the writers are unknown.
+    inputs: (N, *shape), as they are stored, of any dtype. labels: (N,) whole numbers of any type, kept as int64.
+    writers: (N,) int64, the writer of each input as an index into the sorted ids; None if the writers are unknown.
+    NumPy arrays become tensors.
     """
 
     inputs: Tensor
     labels: Tensor
     writers: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "labels", "writers"):
+            values = getattr(self, name)
+            if isinstance(values, np.ndarray):
+                object.__setattr__(self, name, torch.from_numpy(np.ascontiguousarray(values)))
+        if self.labels.dtype != torch.int64 and not self.labels.is_complex():
+            numbers = whole_numbers(self.labels.double().cpu().numpy())
+            if numbers is not None:
+                object.__setattr__(self, "labels", torch.from_numpy(numbers).to(self.labels.device))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,7 +62,8 @@ class Dataset:
     """Training and test inputs with labels 0, ..., num_classes - 1.
 
     Networks get `scale * input + shift` in float32; scale and shift are broadcast over the shape of an input. Inputs
-    that are stored as bytes stay bytes until then. Raises InputError if the parts do not fit together.
+    that are stored as bytes stay bytes until then. Raises InputError if the parts do not fit together, and for whole
+    numbers beyond 2^24, such as tokens, that float32 would change.
     """
 
     train: Split
@@ -59,11 +73,14 @@ class Dataset:
     shift: Tensor = field(default_factory=lambda: torch.tensor(0.0))
 
     def __post_init__(self) -> None:
-        check_number("num_classes", self.num_classes, at_least=2, whole=True)
+        object.__setattr__(self, "num_classes", check_number("num_classes", self.num_classes, at_least=2, whole=True))
+        for part in ("scale", "shift"):
+            if not isinstance(getattr(self, part), Tensor):
+                object.__setattr__(self, part, torch.as_tensor(getattr(self, part), dtype=torch.float32))
         for name, split in (("training", self.train), ("test", self.test)):
             good = split.labels.ndim == 1 and split.labels.dtype == torch.int64
             got = f"{str(split.labels.dtype).removeprefix('torch.')} of shape {tuple(split.labels.shape)}"
-            check(good, f"the {name} labels must be int64 of shape (N,), not {got}")
+            check(good, f"the {name} labels must be whole numbers of shape (N,), not {got}")
             check(len(split) > 0, f"the {name} part of the data set is empty")
             same = len(split.inputs) == len(split.labels)
             check(same, f"the {name} part has {len(split.inputs)} inputs and {len(split.labels)} labels")
@@ -75,8 +92,7 @@ class Dataset:
                 good = split.writers.dtype == torch.int64 and split.writers.shape == split.labels.shape
                 check(good, f"the {name} writers must be int64 of shape {tuple(split.labels.shape)}, one per input")
                 check(int(split.writers.min()) >= 0, f"the {name} writers must be numbered from 0")
-            if split.inputs.is_floating_point():
-                check(bool(split.inputs.isfinite().all()), f"the {name} inputs have non-finite entries")
+            _check_inputs(name, split.inputs)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -115,6 +131,32 @@ class Dataset:
             total.update(f"{array.dtype.str} {array.shape}".encode())
             total.update(array.data)
         return total.hexdigest()
+
+
+def whole_numbers(values: Array) -> Array | None:
+    """Return whole numbers of any type, also floats such as 3.0, as int64; None if a value is not whole.
+
+    >>> whole_numbers(np.array([3.0, 7.0])), whole_numbers(np.array([0.5]))
+    (array([3, 7]), None)
+    """
+    if values.dtype.kind in "ib":
+        return values.astype(np.int64)
+    good = values.dtype.kind in "uf" and bool((np.abs(values) <= LARGEST_LABEL).all())
+    return values.astype(np.int64) if good and (np.rint(values) == values).all() else None
+
+
+def _check_inputs(name: str, inputs: Tensor) -> None:
+    """Raise InputError unless float32 has the inputs of the part `name`: finite numbers, whole ones unchanged."""
+    check(not inputs.is_complex(), f"the {name} inputs are complex: store real and imaginary parts as numbers")
+    if inputs.is_floating_point():
+        largest = torch.finfo(torch.float32).max
+        fits = inputs.isfinite().all() and (inputs.dtype != torch.float64 or inputs.abs().max() <= largest)
+        check(bool(fits), f"the {name} inputs have non-finite entries, or some that float32 does not have")
+    elif inputs.dtype.itemsize >= 4:
+        low, high = (int(value) for value in inputs.to(torch.int64).aminmax())
+        exact = -LARGEST_WHOLE <= low <= high <= LARGEST_WHOLE
+        wrong = f"the {name} inputs are whole numbers from {low} to {high}, and float32 changes those beyond 2^24"
+        check(exact, f"{wrong}: number tokens from 0, or store measurements as float32")
 
 
 def check_labels(name: str, low: int, high: int, num_classes: int) -> None:

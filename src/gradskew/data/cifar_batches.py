@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import InputError, check
-from .base import Array
+from .base import Array, whole_numbers
 from .file_source import Layout, Part
 
 NAMES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -63,10 +63,10 @@ def read_python(path: Path) -> tuple[Array, Array]:
             raise InputError(f"{str(path)!r}: {error}") from None
         except Exception:  # a pickle is a program: it may fail in any way
             raise wrong from None
-    good = data.dtype == np.uint8 and labels.dtype.kind == "i"
-    if not (good and labels.shape == data.shape[:1] and data.shape[1:] == (ROW,)):
+    whole = whole_numbers(labels)
+    if whole is None or data.dtype != np.uint8 or whole.shape != data.shape[:1] or data.shape[1:] != (ROW,):
         raise wrong
-    return data.reshape(SHAPE), labels.astype(np.int64)
+    return data.reshape(SHAPE), whole
 
 
 class _DType:

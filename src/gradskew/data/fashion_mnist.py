@@ -28,6 +28,8 @@ IMAGES, LABELS = "{}-images-idx3-ubyte", "{}-labels-idx1-ubyte"
 class FashionMNIST(FileSource):
     """60,000 + 10,000 images of clothes in 10 classes, 28 x 28: the four IDX files (gzipped or not), or parquet.
 
+    The IDX files may also be in `FashionMNIST/raw` below the folder, where torchvision puts them.
+
     train_size, test_size: use only so many images, always the same random ones; None means all.
     """
 
@@ -54,10 +56,12 @@ class FashionMNIST(FileSource):
 
     def find(self, folder: Path) -> Layout | None:
         names = [name.format(part) for part in ("train", "t10k") for name in (IMAGES, LABELS)]
-        if not any(_existing(folder, name) for name in names):
+        homes = (folder, folder / "raw", folder / "FashionMNIST" / "raw")
+        home = next((home for home in homes if any(_existing(home, name) for name in names)), None)
+        if home is None:
             return PARQUET.find(folder)
-        files = [_idx_file(folder, name) for name in names]
-        return Layout(folder, files, lambda: (_part(folder, "train"), _part(folder, "t10k")))
+        files = [_idx_file(home, name) for name in names]
+        return Layout(home, files, lambda: (_part(home, "train"), _part(home, "t10k")))
 
 
 def _part(folder: Path, name: str) -> Part:

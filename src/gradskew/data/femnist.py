@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core.errors import InputError, check
-from .base import Array
+from .base import Array, whole_numbers
 from .file_source import PHOTOS, FileSource, Layout, Part, id_array
 from .images import Format
 from .parquet import ParquetTable
 
 PIXELS = 28 * 28
+NEAR = 0.01  # of a byte: the rounding of decimals in LEAF's files
 PARQUET = ParquetTable(images="image", labels="character", writers="writer_id", format=Format(size=28, colour=False))
 
 
@@ -63,11 +64,15 @@ def _writers(path: Path) -> Iterator[tuple[str, Array, Array]]:
     """Yield each writer's id, images (k, 28, 28) uint8 and labels (k,) int64."""
     try:
         content = json.loads(path.read_bytes())
-        users = [(str(user), content["user_data"][user]) for user in content["users"]]
+        users, data_of = content["users"], content["user_data"]
+        absent = [str(user) for user in users if user not in data_of]
+        users = [(str(user), data_of.get(user)) for user in users]
     except (ValueError, RecursionError):
         raise InputError(f"{str(path)!r} is not JSON: is the download complete?") from None
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, AttributeError):
         raise InputError(f"{str(path)!r} is not LEAF's: it needs `users` and `user_data` of each") from None
+    without = f"{len(absent)} of {len(users)} users without data"
+    check(not absent, f"{str(path)!r} has {without}: {', '.join(absent[:3])}{', ...' if absent[3:] else ''}")
     check(len(id_array([user for user, _ in users], path)) == len(dict(users)), f"{str(path)!r} names a user twice")
     for user, data in users:
         yield user, *_images(data, f"the writer {user!r} in {str(path)!r}")
@@ -89,7 +94,11 @@ def _images(data: Any, place: str) -> tuple[Array, Array]:
         values, labels = np.array(rows), np.array(given)
     except ValueError:  # lists inside
         raise InputError(wrong) from None
-    check(values.dtype.kind in "fi" and labels.dtype.kind == "i" and values.ndim == 2 and labels.ndim == 1, wrong)
+    whole = whole_numbers(labels)
+    if values.dtype.kind not in "fi" or values.ndim != 2 or whole is None or whole.ndim != 1:
+        raise InputError(wrong)
     inside = bool(((values >= 0) & (values <= 1)).all())
     check(inside, f"{place} has images with values outside 0 to 1")
-    return np.rint(255 * values).astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.int64)
+    whole_bytes = bool((np.abs(255 * values - np.rint(255 * values)) < NEAR).all())
+    check(whole_bytes, f"{place} has images with values that are not a byte / 255, as LEAF's are")
+    return np.rint(255 * values).astype(np.uint8).reshape(-1, 28, 28), whole

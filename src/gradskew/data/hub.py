@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core.errors import InputError
+from ..core.importing import pip_install
 
 
 def fetch(name: str) -> Path:
@@ -15,7 +16,7 @@ def fetch(name: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise InputError("a download needs the package huggingface_hub: pip install 'gradskew[hub]'") from None
+        raise InputError(f"a download needs the package huggingface_hub: {pip_install('gradskew[hub]')}") from None
     owner, repository, *subfolders = name.split("/")
     pattern = "/".join([*subfolders, "*.parquet"])
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..core.errors import check_number
+from ..core.errors import check, check_number
 from . import image_tree
 from .file_source import PHOTOS, FileSource, Layout
 from .images import Format
@@ -22,6 +22,7 @@ class Subset(FileSource, ABC):
     mean: ClassVar[tuple[float, ...]] = (0.485, 0.456, 0.406)
     std: ClassVar[tuple[float, ...]] = (0.229, 0.224, 0.225)
     recipe: ClassVar[Mapping[str, Any]] = PHOTOS
+    archive: ClassVar[str] = ""  # the names of the folders that its archives unpack to
     size: int = 224
 
     def __post_init__(self) -> None:
@@ -31,7 +32,15 @@ class Subset(FileSource, ABC):
     def find(self, folder: Path) -> Layout | None:
         format = Format(size=self.size, crop=True)
         table = ParquetTable(images="image", labels="label", test=("validation", "val", "test"), format=format)
-        return image_tree.find(folder, self.num_classes, format) or table.find(folder)
+        unpacked = (
+            sorted(path for path in folder.glob(self.archive) if (path / "train").is_dir()) if self.archive else []
+        )
+        here = image_tree.find(folder, self.num_classes, format)
+        if here is None and unpacked:
+            names = ", ".join(path.name for path in unpacked)
+            check(len(unpacked) == 1, f"{str(folder)!r} has {names}: name one of them")
+            return image_tree.find(unpacked[0], self.num_classes, format)
+        return here or table.find(folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +72,7 @@ class Imagenette(Subset):
     source: ClassVar[str] = "Howard, fast.ai 2019"
     num_classes: ClassVar[int] = 10
     hub: ClassVar[str] = "frgfm/imagenette/320px"
+    archive: ClassVar[str] = "imagenette2*"
     advice: ClassVar[str] = (
         "Unpack imagenette2-320.tgz from https://github.com/fastai/imagenette, or take the parquet files of "
         "frgfm/imagenette (320px) on the Hugging Face hub, and name their folder with --data; or use --download"

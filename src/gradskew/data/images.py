@@ -23,6 +23,16 @@ CHUNK = 64  # images that a thread decodes at a time
 MAX_ASPECT = 100  # longer side / shorter side; resizing a narrower image would take gigabytes
 
 
+# By mode, the one on the way to colour or grey. Other modes have numbers whose white is unknown.
+BYTES = {mode: mode for mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")}
+BYTES |= {"La": "LA", "RGBa": "RGBA"}
+SIXTEEN_BITS = {  # (format, mode) of images with 16 bits a value, whose white is 65535
+    *((kind, mode) for kind in ("PNG", "TIFF", "JPEG2000") for mode in ("I;16", "I;16B", "I;16L", "I;16N")),
+    *(("PNG", "I"), ("PPM", "I")),
+}
+BITS, PHOTOMETRIC = 258, 262  # tags of TIFF
+
+
 @dataclass(frozen=True)
 class EncodedImage:
     """An encoded image: its bytes, or the file that holds them. place: what an error message calls it."""
@@ -50,9 +60,14 @@ class Format:
         content = encoded.content
         try:
             with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
-                image = opened.convert("RGB" if self.colour else "L")
+                kind, scaled = f"a {opened.format} of mode {opened.mode}", of_bytes(opened)
+                image = scaled and scaled.convert("RGB" if self.colour else "L")
         except Exception:  # of any type: Pillow's decoders do not agree on one for damaged files
             raise InputError(f"{encoded.place} does not decode: it is damaged, or not an image") from None
+        if image is None:
+            raise InputError(
+                f"{encoded.place} is {kind}: nothing says which number is white; store 8 or 16 bits a value"
+            )
         if self.crop:
             wide = max(image.size) <= MAX_ASPECT * min(image.size)
             check(wide, f"{encoded.place} is too narrow to crop it to a square: {image.width} x {image.height} pixels")
@@ -93,3 +108,21 @@ class Format:
         finally:
             pool.shutdown(cancel_futures=True)
         return images
+
+
+def of_bytes(opened: Image.Image) -> Image.Image | None:
+    """Return an image with 8 bits a value, which colours or greys follow from; None if its white is unknown.
+
+    16 bits are scaled: round(value * 255 / 65535). Pillow itself reads 16 bits of colour as their upper 8 bits.
+    Transparency is left out: a pixel has its stored colour.
+    """
+    from PIL import Image
+
+    if opened.mode in BYTES:
+        return opened.convert(BYTES[opened.mode])
+    tags = getattr(opened, "tag_v2", {BITS: (16,), PHOTOMETRIC: 1})
+    known = (opened.format, opened.mode) in SIXTEEN_BITS and tags.get(BITS) == (16,) and tags.get(PHOTOMETRIC) == 1
+    if not known:
+        return None
+    values = np.asarray(opened).astype(np.int64)
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import InputError, check
-from .base import Array
+from .base import Array, whole_numbers
 from .file_source import Layout, Part, id_array
 from .images import EncodedImage, Format
 
@@ -119,15 +119,19 @@ def _opened(path: Path) -> Iterator[ParquetFile]:
 
 def _values(file: ParquetFile, name: str, path: Path, *, kind: str) -> Array:
     """Read a whole column (N,); InputError if a row has no value. kind: `integer` or `string`."""
-    import pyarrow.types
+    from pyarrow import types
 
-    given = _type(file, name, path)
-    good = getattr(pyarrow.types, f"is_{kind}")(given) or (kind == "string" and pyarrow.types.is_large_string(given))
-    wrong = f"the column {name!r} of {str(path)!r} must have one {kind} per row"
-    check(good, wrong)
+    given, wrong = _type(file, name, path), f"the column {name!r} of {str(path)!r} must have one {kind} per row"
+    numbers = types.is_integer(given) or types.is_floating(given)
+    check(numbers if kind == "integer" else types.is_string(given) or types.is_large_string(given), wrong)
     column = file.read([name], use_threads=False).column(0)
     check(column.null_count == 0, wrong)
-    return column.cast("int64").to_numpy() if kind == "integer" else id_array(column.to_pylist(), path)
+    if kind == "string":
+        return id_array(column.to_pylist(), path)
+    whole = whole_numbers(column.to_numpy())
+    if whole is None:
+        raise InputError(wrong)
+    return whole
 
 
 def _check_images(file: ParquetFile, name: str, path: Path) -> None:

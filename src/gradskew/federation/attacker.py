@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -77,7 +78,7 @@ def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tens
         return rule
     known = replace(round, reference=None if round.reference is None else rows.mean())
 
-    def call(updates: Tensor | Rows, f: int, *, generator: torch.Generator | None = None) -> Tensor:
+    def call(updates: Tensor | Rows, f: int, *, generator: torch.Generator | None = None) -> Any:
         return rule(updates, f, generator=generator, round=known)
 
     return call

@@ -7,9 +7,8 @@ train in place, in the rows of one matrix.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,9 +18,10 @@ from torch.nn.utils.rnn import pad_sequence
 from ..core.errors import check, check_choice
 from ..core.randomness import drawing, generator, torch_seed
 from ..data import Dataset
-from ..models import Flat, Model, stacked
+from ..models import Flat, Model, check_scores, stacked
 from .loss import loss_gradient, mean_loss
 from .optimizer import SGD
+from .precision import precision_of
 
 WHOLE = 1 << 26  # entries of the updates up to which the batched engine trains all clients of a round at once
 PART = 1 << 24  # entries of each matrix, such as the gradients, of the clients trained at once, beyond that
@@ -51,27 +51,20 @@ class Training:
     seed: int
     precision: str = "float32"
 
-    def casting(self) -> AbstractContextManager[Any]:
-        """Return the context for a forward pass, which sets its types and those of its backward pass."""
-        if self.precision != "bf16":
-            return nullcontext()
-        device = self.dataset.train.inputs.device.type
-        return torch.autocast(device, torch.bfloat16, cache_enabled=False)  # a cache would keep old weights
-
-    def cast(self, tensor: Tensor) -> Tensor:
-        """Return an input of `vmap` in the type of the passes: autocast misses convolutions in `vmap` on a CPU."""
-        return tensor.bfloat16() if self.precision == "bf16" else tensor
+    def casting(self, *, together: bool = False) -> AbstractContextManager[None]:
+        """Return the context for a forward pass, of one client or of many, which sets the types of its computations."""
+        return precision_of(self.precision, self.dataset.train.inputs.device.type, together=together)
 
 
 def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], round: int, updates: Tensor) -> Tensor:
-    """Train the clients one after another: write updates (n, d), return their floating-point buffers (n, b).
+    """Train the clients one after another: write updates (n, d), return what they send of their buffers (n, b).
 
     A module that draws (dropout) uses a generator seeded by round and client.
     """
     flat, dataset, sgd, seed = training.flat, training.dataset, training.sgd, training.seed
     start = flat.read_buffers()
     after = start.repeat(len(shards), 1)
-    others = [buffer.clone() for buffer in flat.other_buffers]
+    before, others = ([buffer.clone() for buffer in listed] for listed in (flat.buffers, flat.other_buffers))
     grads, momentum = torch.empty_like(params), torch.empty_like(params)
     flat.module.train()
     for shard, row, buffers in zip(shards, updates, after, strict=True):
@@ -88,9 +81,10 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
                     grads.zero_()
                     with training.casting():
                         scores = flat.module(dataset.inputs(dataset.train.inputs[chosen]))
+                    check_scores("the model", scores, (len(chosen), dataset.num_classes))
                     mean_loss(scores, wanted).backward()
                     sgd.step(row[None], grads[None], momentum[None])
-        buffers.copy_(flat.read_buffers())
+        buffers.copy_(flat.sent_buffers(before))
     flat.bind(params)
     flat.write_buffers(start, others)
     torch.sub(params, updates, out=updates)
@@ -98,7 +92,7 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
 
 
 def train_batched(training: Training, params: Tensor, shards: Sequence[Shard], round: int, updates: Tensor) -> Tensor:
-    """Train all clients as one computation: write updates (n, d), return their unchanged buffers (n, b).
+    """Train all clients as one computation: write updates (n, d), return what they send of unchanged buffers (n, b).
 
     Clients are ranked by size, the largest first, so that those with a batch left are always the first rows, with
     falling batch sizes. Clients whose batch sizes differ much are computed separately (`_groups`), so that padding at
@@ -115,7 +109,7 @@ def train_batched(training: Training, params: Tensor, shards: Sequence[Shard], r
         trained = _train_rows(training, params, [shards[i] for i in ranked[rows]], rows, batches, round)
         for row, i in zip(trained, ranked[rows], strict=True):
             torch.sub(params, row, out=updates[i])
-    return training.flat.read_buffers().repeat(n, 1)
+    return training.flat.sent_buffers(training.flat.buffers).repeat(n, 1)
 
 
 def num_together(n: int, d: int) -> int:
@@ -151,8 +145,8 @@ def _train_rows(
             weights = (torch.arange(columns.stop - columns.start, device=params.device) < count) / count
             inputs = dataset.inputs(dataset.train.inputs[index[group, columns]])
             tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
-            with training.casting():
-                scores = forward([training.cast(tensor) for tensor in tensors], training.cast(inputs)).float()
+            with training.casting(together=True):
+                scores = forward(tensors, inputs).float()
             slopes = loss_gradient(scores, labels[group, columns], weights)
             gradients = torch.autograd.grad(scores, tensors, slopes, allow_unused=True, materialize_grads=True)
             for view, gradient in zip(flat.views(grads[group]), gradients, strict=True):

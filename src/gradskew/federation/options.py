@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..core.names import Fields
 from ..core.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(Fields):
     """What a run depends on besides data, model, attack, rule and local training.
 
     clients: N in all. sampled: the number of clients in a round (None: all). byzantine: a count, or a share of all

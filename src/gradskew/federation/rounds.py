@@ -10,16 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.errors import check
 from ..core.numerics import float32_products
-from ..core.randomness import generator, torch_seed
+from ..core.randomness import generator
 from ..core.round import Round
 from ..core.rows import Rows
-from ..models import initial
 from .attacker import Attacker
 from .clients import ENGINES, Shard, Training, resolve
 from .evaluation import Evaluation, evaluate
 from .lens import RoundLens
+from .network import make_network
 from .root_data import deal
 from .rows_in_place import keep_finite
 from .run import Run
@@ -42,17 +41,12 @@ class Federation:
         self.rule.reset()
         self.server.reset()
         self.aggregated = run.buffers == "aggregated"
-        shape, classes = self.dataset.shape, self.dataset.num_classes
-        self.flat = initial(run.model, shape, classes, torch_seed(run.seed, "model"), self.aggregated, run.device)
+        self.flat = make_network(run, self.dataset)
         self.params = self.flat.read_params()
         self.flat.bind(self.params)
-        self.buffers = self.flat.read_buffers()
         trained, width = run.num_sampled + run.trains_reference, self.flat.d + self.aggregated * self.flat.b
         self.matrix = self.params.new_empty(trained, width)
-        engine = resolve(run.engine, run.model, run.device)
-        alone = self.flat.has_batch_norm or self.flat.has_dropout
-        check(engine == "loop" or not alone, f"the model {run.model.name} has batch norm or dropout: use engine = loop")
-        self.train = ENGINES[engine]
+        self.train = ENGINES[resolve(run.engine, run.model, run.device)]
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
 
     def round(self, number: int) -> dict[str, Any]:
@@ -114,7 +108,7 @@ class Federation:
         return Snapshot(
             rounds=list(rounds),
             params=self.params.clone(),
-            buffers=self.buffers,
+            buffers=self.flat.read_buffers(),
             others=[other.detach().clone() for other in self.flat.other_buffers],
             attack=self.attacker.attack.state_dict(),
             rule=self.rule.state_dict(),
@@ -136,7 +130,6 @@ class Federation:
                 raise Unfit(f"it has a state that {owner.name} cannot have")
         self.params.copy_(snapshot.params)
         self.flat.write_buffers(snapshot.buffers, snapshot.others)
-        self.buffers = self.flat.read_buffers()
         for owner, state in states:
             owner.load_state_dict(state)
         self.lens.pictures = list(snapshot.pictures)
@@ -166,8 +159,8 @@ class Federation:
     def updates(self, clients: list[int], round: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Train the clients, and the server on its root data.
 
-        Returns the rows w^t - w_i^{t+1} (n, d), the clients' buffers after training (n, b), and the server's own update
-        (d,): zeros if it is not finite, None without root data or for a rule that does not need it.
+        Returns the rows w^t - w_i^{t+1} (n, d), what the clients send of their buffers (n, b), and the server's own
+        update (d,): zeros if it is not finite, None without root data or for a rule that does not need it.
         """
         n, d = len(clients), self.flat.d
         shards = [self.shard(client) for client in clients]
@@ -176,7 +169,7 @@ class Federation:
         with float32_products(self.run.device, tf32=self.run.precision == "tf32"):
             buffers = self.train(self.training, self.params, shards, round, self.matrix[:, :d])
         if self.aggregated:
-            self.matrix[:, d:] = self.buffers - buffers
+            self.matrix[:, d:] = buffers
         reference = self.matrix[n] if self.run.trains_reference else None
         if reference is not None and not reference.isfinite().all():
             reference.zero_()
@@ -209,10 +202,10 @@ class Federation:
         """Step the model and the rule's state; set the buffers from the aggregate, or to the mean of the clients'."""
         d = self.flat.d
         self.server.step(self.params, aggregate[:d])
-        if self.flat.b:
-            after = self.buffers - aggregate[d:].cpu() if self.aggregated else buffers.double().mean(0).float()
-            self.flat.write_buffers(after)
-            self.buffers = self.flat.read_buffers()
+        if self.aggregated:
+            self.flat.step_buffers(aggregate[d:])
+        else:
+            self.flat.write_buffers(buffers.double().mean(0).float())
         self.rule.observe(aggregate)
 
     def class_counts(self) -> list[list[int]] | None:

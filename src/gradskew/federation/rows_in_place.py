@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-from ..core.rows import finite_rows
+from ..core.given import finite_rows
 
 
 def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[Tensor, Tensor, list[int]]:

@@ -148,6 +148,7 @@ class Run(Options):
         tensors = [*flat.module.parameters(), *flat.module.buffers()]
         total = hashlib.sha256(str(flat.module).encode())
         for tensor in tensors:
+            tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor
             total.update(tensor.detach().cpu().double().numpy().tobytes())
         return total.hexdigest()
 

@@ -7,6 +7,7 @@ import logging
 from importlib import metadata
 
 from ..core.errors import InputError, check
+from ..core.importing import pip_install
 
 OLDEST = "1.21"  # the first with flwr.serverapp.strategy
 NEWEST = "1.42"  # the last one tried
@@ -29,7 +30,7 @@ def check_strategy(strategy: type, version: str) -> None:
 
     abstract: frozenset[str] = getattr(strategy, "__abstractmethods__", frozenset())
     good = abstract == frozenset(METHODS) and all(parameters(name) == called for name, called in CALLED.items())
-    check(good, f"{WANTED}; flwr {version} has another Strategy interface: pip install 'flwr<={NEWEST}'")
+    check(good, f"{WANTED}; flwr {version} has another Strategy interface: {pip_install(f'flwr<={NEWEST}')}")
 
 
 def check_installed() -> str:
@@ -37,7 +38,7 @@ def check_installed() -> str:
     try:
         version = metadata.version("flwr")
     except metadata.PackageNotFoundError:
-        raise InputError(f"{WANTED}, which is not installed: pip install 'gradskew[flower]'") from None
+        raise InputError(f"{WANTED}, which is not installed: {pip_install('gradskew[flower]')}") from None
     try:
         from flwr.serverapp.strategy import Strategy
     except ImportError:

@@ -14,9 +14,10 @@ from .. import aggregators, attacks
 from ..aggregators import Aggregator
 from ..attacks import Attack, Context, Forgery
 from ..core.errors import InputError, ceil_share, check, check_count_or_share, check_number
+from ..core.given import finite_rows
 from ..core.randomness import generator
 from ..core.round import Round
-from ..core.rows import Rows, finite_rows
+from ..core.rows import Rows
 from ..skew import pictures
 from .interface import VERSION, Array, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
 from .journal import Journal

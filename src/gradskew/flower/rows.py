@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.errors import check
-from ..core.rows import finite_rows
+from ..core.given import finite_rows
 from .interface import Array, ArrayRecord, Message, RecordDict
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm, as torch names them

@@ -7,10 +7,12 @@ from .convolutional import FemnistCNN as FemnistCNN
 from .dense import MLP as MLP
 from .dense import Linear as Linear
 from .flat import Flat as Flat
+from .flat import check_scores as check_scores
 from .flat import initial as initial
 from .flat import num_parameters as num_parameters
-from .flat import stacked as stacked
 from .resnet import ResNet18 as ResNet18
+from .stacking import check_stacks as check_stacks
+from .stacking import stacked as stacked
 from .user import UserModel as UserModel
 
 __all__: list[str]

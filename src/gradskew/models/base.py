@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ..core.errors import check
 from ..core.names import Named
@@ -37,6 +38,15 @@ def image_size(key: str, shape: tuple[int, ...], *, least: int) -> tuple[int, in
 def with_channel(shape: tuple[int, ...]) -> nn.Module:
     """Return the first layer of a convolutional network, which gives grey images (H, W) a channel."""
     return nn.Identity() if len(shape) == 3 else nn.Unflatten(1, (1, shape[0]))
+
+
+def materialised(module: nn.Module, shape: tuple[int, ...]) -> nn.Module:
+    """Return a network whose lazy modules have their parameters, by a pass over two inputs of zeros if it has any."""
+    if any(map(is_lazy, [*module.parameters(), *module.buffers()])):
+        module.eval()
+        with torch.no_grad():
+            module(torch.zeros(2, *shape))
+    return module
 
 
 class ChannelsLast(nn.Module):

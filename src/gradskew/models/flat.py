@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from ..core.errors import InputError, check, out_of_memory
 from ..core.randomness import drawing
 from ..core.round import Layer
-from .base import Model
+from .base import Model, materialised
+
+LARGEST_STEP = 2.0**62  # of an integer buffer
 
 
 class Flat:
     """A module whose d trainable parameters are views into one flat vector (d,), in the module's order.
 
-    Its floating-point buffers (batch norm's statistics) are read and written as a second, small vector (b,). Integer
-    buffers are part of it only if `all_buffers`, and buffers with non-finite entries, which are masks, never.
+    Its floating-point buffers (batch norm's statistics) are read and written as a second, small vector (b,) float32.
+    Integer and complex buffers, these as two numbers an entry, are part of it only if `all_buffers`; buffers with
+    entries that are not finite in float32, which are masks, never. What nothing changes keeps its bits in any type.
     """
 
     def __init__(self, module: nn.Module, all_buffers: bool = False):
@@ -35,16 +38,28 @@ class Flat:
         self.shapes = [p.shape for _, p in self.trainable]
         self.sizes = [p.numel() for _, p in self.trainable]
         self.d = sum(self.sizes)
+        check(self.d > 0, "the model has no trainable parameter")
         buffers = dict(module.named_buffers())
-        included = {
-            name: x for name, x in buffers.items() if (all_buffers or x.is_floating_point()) and x.isfinite().all()
-        }
-        self.other_buffers = [buffer for name, buffer in buffers.items() if name not in included]
-        self.buffers = list(included.values())
-        self.is_variance = [name.endswith("running_var") for name in included]
-        self.b = sum(buffer.numel() for buffer in self.buffers)
+        finite = [name for name, buffer in buffers.items() if _numbers(buffer).float().isfinite().all()]
+        self.masks = {name: buffer.clone() for name, buffer in buffers.items() if name not in finite}
+        self.included = [name for name in finite if all_buffers or buffers[name].is_floating_point()]
+        self.others = [  # of which the vector has nothing, or rounded numbers
+            name for name in buffers if name not in self.included or _numbers(buffers[name]).dtype != torch.float32
+        ]
+        self.all_buffers = all_buffers
+        self.b = sum(_numbers(buffer).numel() for buffer in self.buffers)
         self.has_batch_norm = any(isinstance(part, _BatchNorm) for part in module.modules())
         self.has_dropout = any(isinstance(part, _DropoutNd) for part in module.modules())
+
+    @property
+    def buffers(self) -> list[Tensor]:
+        """The buffers that the vector (b,) has; a forward pass may put new tensors in their place."""
+        return [self.module.get_buffer(name).detach() for name in self.included]
+
+    @property
+    def other_buffers(self) -> list[Tensor]:
+        """The buffers that the vector (b,) has not, or only rounded; complex ones as two numbers an entry."""
+        return [_real(self.module.get_buffer(name).detach()) for name in self.others]
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -58,7 +73,7 @@ class Flat:
     def views(self, flat: Tensor) -> list[Tensor]:
         """Return a view of each parameter, (..., *shape), into a tensor (..., d)."""
         parts = flat.split(self.sizes, dim=-1)
-        return [part.view(*flat.shape[:-1], *shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        return [part.view((*flat.shape[:-1], *shape)) for part, shape in zip(parts, self.shapes, strict=True)]
 
     def bind(self, params: Tensor, grads: Tensor | None = None) -> None:
         """Make the module's parameters, and their gradients if given, views into flat vectors (d,)."""
@@ -74,51 +89,72 @@ class Flat:
 
     def read_buffers(self) -> Tensor:
         """Return a copy of the buffers: (b,) float32, on the CPU."""
-        return torch.cat([torch.empty(0), *[buffer.flatten().float().cpu() for buffer in self.buffers]])
+        return torch.cat([torch.empty(0), *[_numbers(buffer).flatten().float().cpu() for buffer in self.buffers]])
+
+    def sent_buffers(self, before: Sequence[Tensor]) -> Tensor:
+        """Return what a client sends of its buffers: (b,) float32, on the CPU.
+
+        Their values; with `all_buffers`, where they are part of its row, their changes `before - now`. before: copies
+        of `buffers` from before the training. InputError if a mask has changed, which nobody could average.
+        """
+        for name, then in self.masks.items():
+            same = torch.allclose(self.module.get_buffer(name), then, rtol=0, atol=0, equal_nan=True)
+            check(
+                same, f"the buffer {name} is not finite at first and changes in training: start it with finite numbers"
+            )
+        if not self.all_buffers:
+            return self.read_buffers()
+        changes = [_numbers(then) - _numbers(now) for then, now in zip(before, self.buffers, strict=True)]
+        return torch.cat([torch.empty(0), *[change.flatten().float().cpu() for change in changes]])
 
     def write_buffers(self, values: Tensor, others: Sequence[Tensor] = ()) -> None:
         """Set the buffers from a vector (b,), with variances at least 0 and integer buffers rounded.
 
-        others: the values of the buffers that are not part of the vector.
+        An entry that the vector has as it is keeps its bits. others: the values of `other_buffers`.
         """
+        for buffer, part, is_variance in self._parts(values):
+            part = part.clamp(min=0) if is_variance else part
+            now = _numbers(buffer)
+            part = part if now.is_floating_point() else part.round()
+            _set(buffer, part if now.dtype == torch.float32 else torch.where(part == now.float(), now, part))
         for buffer, other in zip(self.other_buffers, others, strict=False):
             buffer.copy_(other)
-        parts = values.split([buffer.numel() for buffer in self.buffers])
-        for buffer, part, is_variance in zip(self.buffers, parts, self.is_variance, strict=True):
-            part = part.clamp(min=0) if is_variance else part
-            buffer.copy_((part if buffer.is_floating_point() else part.round()).view(buffer.shape))
 
-
-def stacked(flat: Flat) -> Callable[[Sequence[Tensor], Tensor], Tensor]:
-    """Return a function that computes the scores of k clients at once.
-
-    It takes the parameters, each (k, *its shape), and inputs (k, batch, *shape), and returns (k, batch, classes). By
-    `torch.func.vmap`; for a chain of linear layers by `baddbmm`: the same products, a third of the overhead.
-    """
-    layers = list(flat.module) if isinstance(flat.module, nn.Sequential) else []
-    all_trainable = len(flat.trainable) == len(list(flat.module.parameters()))
-    if not (layers and all_trainable and all(map(_is_dense, layers))):
-        names = [name for name, _ in flat.trainable]
-        return vmap(lambda tensors, x: functional_call(flat.module, dict(zip(names, tensors, strict=True)), (x,)))
-
-    def forward(tensors: Sequence[Tensor], inputs: Tensor) -> Tensor:
-        remaining = iter(tensors)
-        for layer in layers:
-            if isinstance(layer, nn.Linear):
-                weight, bias = next(remaining), next(remaining)
-                inputs = torch.baddbmm(bias.unsqueeze(1), inputs, weight.transpose(1, 2))
+    def step_buffers(self, aggregate: Tensor) -> None:
+        """Subtract an aggregate of changes (b,), with variances at least 0 and integers rounded, half to even."""
+        for buffer, change, is_variance in self._parts(aggregate):
+            now = _numbers(buffer)
+            if now.is_floating_point():
+                after = now - change
+                _set(buffer, after.clamp(min=0) if is_variance else after)
             else:
-                inputs = inputs.relu() if isinstance(layer, nn.ReLU) else inputs.flatten(2)
-        return inputs
+                odd = now % 2
+                step = (odd - change.double()).round().clamp(-LARGEST_STEP, LARGEST_STEP)
+                _set(buffer, now - odd + step.long())
 
-    return forward
+    def _parts(self, vector: Tensor) -> Iterator[tuple[Tensor, Tensor, bool]]:
+        """Yield each buffer, its part of a vector (b,) in the shape of its numbers, and whether it is a variance."""
+        parts = vector.split([_numbers(buffer).numel() for buffer in self.buffers])
+        for name, buffer, part in zip(self.included, self.buffers, parts, strict=True):
+            yield buffer, part.to(buffer.device).view(_numbers(buffer).shape), name.endswith("running_var")
 
 
-def _is_dense(layer: nn.Module) -> bool:
-    """Return whether `stacked` can write out a layer: of exactly these types, not of subclasses."""
-    if type(layer) is nn.Linear:
-        return layer.bias is not None
-    return type(layer) is nn.ReLU or (type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1))
+def _numbers(buffer: Tensor) -> Tensor:
+    """Return the entries of a buffer as int64, float32 or float64; a complex entry as two."""
+    numbers = _real(buffer)
+    if not numbers.is_floating_point():
+        return numbers.long()
+    return numbers if numbers.dtype == torch.float64 else numbers.float()
+
+
+def _real(buffer: Tensor) -> Tensor:
+    """Return a buffer itself; of a complex one, a view of its real and imaginary parts."""
+    return torch.view_as_real(buffer) if buffer.is_complex() else buffer
+
+
+def _set(buffer: Tensor, numbers: Tensor) -> None:
+    """Set the entries of a buffer from numbers in the form of `_numbers`."""
+    _real(buffer).copy_(numbers)
 
 
 def initial(
@@ -130,7 +166,7 @@ def initial(
     """
     try:
         with drawing(seed):
-            module = model.build(shape, num_classes)
+            module = materialised(model.build(shape, num_classes), shape)
         flat = Flat(module.to(device), all_buffers)
         module.eval()
         with torch.no_grad():
@@ -140,10 +176,18 @@ def initial(
             raise
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise InputError(f"the model {model.name} fails on inputs of shape {shape}: {reason}") from error
-    good = isinstance(scores, Tensor) and scores.shape == (2, num_classes)
-    got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-    check(good, f"the model {model.name} gives {got} for two inputs, not (2, {num_classes})")
+    check_scores(f"the model {model.name}", scores, (2, num_classes))
     return flat
+
+
+def check_scores(name: str, scores: Any, shape: tuple[int, ...]) -> None:
+    """Raise InputError unless these are the scores of a batch, of this shape. name: of the model, for the message."""
+    numbers = isinstance(scores, Tensor) and scores.is_floating_point()
+    if numbers and scores.shape == shape:
+        return
+    got = tuple(scores.shape) if numbers else getattr(scores, "dtype", f"a {type(scores).__name__}")
+    wanted = shape if numbers else f"floating-point scores alone, {shape}"
+    raise InputError(f"{name} gives {got} for {shape[-2]} inputs, not {wanted}")
 
 
 @lru_cache(maxsize=64)
@@ -151,7 +195,7 @@ def num_parameters(model: Model, shape: tuple[int, ...], num_classes: int) -> in
     """Return the number d of trainable parameters; 0 if the network cannot be built. Built-in models take no memory."""
     try:
         with drawing(0), torch.device("meta"):
-            module = model.build(shape, num_classes)
+            module = materialised(model.build(shape, num_classes), shape)
         return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     except Exception:  # `initial` will say why
         return 0

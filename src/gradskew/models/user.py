@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.errors import InputError, check, check_choice, unknown
 from ..core.importing import import_object
 from ..core.names import options
-from .base import Model
+from .base import Model, materialised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,12 @@ class UserModel(Model):
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)
         check(isinstance(module, nn.Module), f"{self.name} returned a {type(module).__name__}, not an nn.Module")
-        return copy.deepcopy(module)  # a factory may return the same module at every call, and training changes it
+        materialised(module, shape)  # lazy buffers have no copy
+        hooked = [name for name, parameter in module.named_parameters() if parameter._backward_hooks]
+        check(not hooked, f"{self.name}: a copy of the module has no hook on {', '.join(hooked[:1])}: use module hooks")
+        computed = [value for part in module.modules() for value in vars(part).values() if isinstance(value, Tensor)]
+        memo = {id(value): value.detach().clone() for value in computed if not value.is_leaf}  # of the old weight norm
+        return copy.deepcopy(module, memo)  # a factory may return the same module at every call; training changes it
 
 
 def load(path: str, given: Mapping[str, Any]) -> Model:

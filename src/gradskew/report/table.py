@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,7 +77,7 @@ class Table:
 
     @cached_property
     def idle(self) -> dict[str, str]:
-        """Return a sentence on each rule that equalled the mean in all of its runs."""
+        """Return a sentence on each rule that was the mean in all of its runs."""
         sentences = {rule: self._idle(rule) for rule in self.rules}
         return {rule: sentence for rule, sentence in sentences.items() if sentence}
 
@@ -86,7 +87,20 @@ class Table:
         while "mixing" in stage:
             stage = stage["rule"]
         method = RULES.find(stage["name"])
-        return method.idle(rule, [metrics["rule"] for record in records for metrics in record.rounds]) if method else ""
+        notes = [metrics["rule"] for record in records for metrics in record.rounds]
+        sentence = method.idle(rule, notes) if method else ""
+        if not sentence and rule != self.baseline and all(map(self._equals_baseline, records)):
+            return f"{rule} gave the accuracy of {self.baseline} in every round of every run: it is no defence here."
+        return sentence
+
+    def _equals_baseline(self, record: Record) -> bool:
+        """Return whether a run is that of the plain mean: all accuracies, and the first aggregate up to rounding."""
+        cell = self.cells.get((record.spec["attack_name"], self.baseline or ""))
+        same = [other for other in cell.records if other.spec["seed"] == record.spec["seed"]] if cell else []
+        if not same or record.accuracies != same[0].accuracies:
+            return False
+        first, mean = record.rounds[0]["distance"], same[0].rounds[0]["distance"]
+        return None not in (first, mean) and math.isclose(first, mean, rel_tol=1e-4, abs_tol=1e-6)
 
     @cached_property
     def unmoved(self) -> list[str]:

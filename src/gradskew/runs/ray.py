@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from ..core.errors import InputError, check
+from ..core.importing import pip_install
 from ..data import from_arrays, to_arrays
 from ..federation.memory import estimate
 from ..federation.run import Run
@@ -82,7 +83,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise InputError(f"--engine ray needs Ray ({error}): pip install 'gradskew[ray]'") from None
+        raise InputError(f"--engine ray needs Ray ({error}): {pip_install('gradskew[ray]')}") from None
     return ray
 
 

@@ -18,6 +18,7 @@ from ..core.presets import check_preset
 from ..data import partition
 from ..federation.computing import computing
 from ..federation.memory import check_fits
+from ..federation.network import make_network
 from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..federation.root_data import deal, hold_out
@@ -93,8 +94,20 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     if base.device == "cpu":
         check_fits([base])
     with computing(base):
-        models.initial(base.model, images.shape, images.num_classes, base.seed)
+        make_network(base, images.to(base.device))
+    if base.num_sampled == base.clients:  # else the number of Byzantine rows varies, and the rule's f is clamped
+        _check_tolerated(rules, base.num_byzantine, base.clients)
     return grid(base, attacks=methods, aggregators=rules, seeds=seeds)
+
+
+def _check_tolerated(rules: Iterable[Aggregator], f: int, n: int) -> None:
+    """Raise InputError for the first rule that does not tolerate f Byzantine rows of n. A rule without defence does."""
+    for rule in rules:
+        bound = n if rule.baseline else rule.max_f(n)
+        check(
+            f <= bound,
+            f"byzantine: {rule.name} tolerates at most {bound} of {n} clients, not {f}; leave it out or try fewer",
+        )
 
 
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:

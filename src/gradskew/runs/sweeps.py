@@ -92,7 +92,7 @@ def sweep(
     Raises FailedRuns, from the first error, if runs fail, after all others have finished.
     """
     if not isinstance(workers, Cluster):
-        check_number("workers", workers, at_least=1, whole=True)
+        workers = check_number("workers", workers, at_least=1, whole=True)
     with _one_sweep:
         return _sweep(runs, Store(out), workers, on_begin, on_progress)
 

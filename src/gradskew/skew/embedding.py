@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ..attacks.base import check_inputs
 from ..core.errors import InputError, check, check_choice, check_number
+from ..core.given import as_tensor, check_rows
 from ..core.numerics import fixed_threads
-from ..core.rows import Rows, check_rows
+from ..core.rows import Given, Rows
 from .statistics import Floats
 
 NEIGHBOURS = 5  # scikit-learn's default
@@ -126,17 +127,16 @@ def _squared_distances(rows: Rows, byzantine: int, aggregate: Tensor | None) -> 
 
 
 @fixed_threads(1)
-def embed(honest: Tensor, forged: Tensor | None = None, *, neighbours: int = NEIGHBOURS) -> Floats:
+def embed(honest: Given, forged: Given | None = None, *, neighbours: int = NEIGHBOURS) -> Floats:
     """Embed honest rows (h, d), their mean and forged rows (f, d), in this order, by `lle`: (h + 1 + f, 2).
 
     InputError if fewer than neighbours + 1 of them are distinct.
     """
-    check_rows("honest", honest)
-    updates = honest
+    updates = as_tensor("honest", honest)
+    check_rows("honest", updates)
+    h = len(updates)
     if forged is not None:
-        check_inputs(honest, forged)
-        updates = torch.cat([honest, forged])
-    h = len(honest)
+        updates = torch.cat([rows.updates for rows in check_inputs(honest, forged)])
     unit = torch.eye(len(updates), dtype=torch.float64)
     rows = Rows(updates).mix(torch.cat([unit[:h], unit[:h].mean(0, keepdim=True), unit[h:]]))
     return lle(rows.squared_distances.cpu().numpy(), neighbours)

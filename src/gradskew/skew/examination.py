@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ..aggregators import Aggregator
 from ..attacks import Attack, NoAttack
-from ..core.errors import check, check_number
+from ..core.errors import check, check_number, plain
+from ..core.given import as_tensor, check_rows, finite_rows
 from ..core.randomness import generator
-from ..core.rows import Rows, check_rows, finite_rows
+from ..core.rows import Given, Rows
 from .embedding import Picture, pictures
 from .matrices import kept, with_front
 from .measures import Skew, measure
@@ -77,7 +78,7 @@ class Examination:
 
 
 def examine(
-    rows: Tensor,
+    rows: Given,
     attacks: Sequence[Attack] = (),
     rules: Sequence[Aggregator] = (),
     f: int | None = None,
@@ -93,16 +94,17 @@ def examine(
     largest f that it tolerates. Raises InputError for an attack that acts in training (labelflip), and without replace
     for an attack that needs rows of its own.
     """
-    good = isinstance(rows, Tensor) and rows.ndim == 2 and rows.dtype in (torch.float32, torch.float64)
+    rows, seeds = as_tensor("rows", rows), [plain(seed) for seed in seeds]
+    good = rows.ndim == 2 and rows.dtype in (torch.float32, torch.float64)
     check(good, "rows must be a matrix (n, d) of float32 or float64")
-    rows, total = rows.detach(), len(rows)
+    total = len(rows)
     finite = finite_rows(rows).cpu()
     left_out = (~finite).nonzero()[:, 0].tolist()
     check(len(left_out) < total, f"all {total} rows have an entry that is not finite")
     rows = kept(rows, finite) if left_out else rows
     check_rows("rows", rows)
     n = len(rows)
-    f = n // 5 if f is None else f
+    f = n // 5 if f is None else plain(f)
     forging = [attack for attack in attacks if attack.key != NoAttack.key]
     check_number("f", f, at_least=0, at_most=n if forging and not replace else n - 1, whole=True)
     for attack in forging:

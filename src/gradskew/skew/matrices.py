@@ -28,6 +28,7 @@ IN_MEMORY = 1 << 30  # bytes: a new matrix that is larger is a mapped temporary 
 STRIP = 1 << 24  # entries that are copied at a time
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle", ".npz", ".joblib")
 SAFETENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+WHOLE = ("I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # counters and masks, which are no updates
 
 Array = NDArray[Any]
 
@@ -37,8 +38,9 @@ def read_matrix(path: Path | str) -> Tensor:
 
     path: a `.npy` file (n, d); a `.safetensors` file with one tensor (n, d); or a folder with one file per client,
     which is one row: a `.npy` of any shape, flattened, or a `.safetensors` with all its tensors flattened, in the order
-    of their names. Clients are sorted by file name, client2 before client10. float16 and bfloat16 become float32. Files
-    are mapped read-only and never changed. Raises InputError for anything else.
+    of their names. Clients are sorted by file name, client2 before client10. float16 and bfloat16 become float32;
+    tensors of whole numbers in a `.safetensors`, such as batch norm's counters, are left out. Files are mapped
+    read-only and never changed. Raises InputError for anything else.
     """
     path = Path(path)
     if path.is_dir():
@@ -185,10 +187,12 @@ def _safetensors(path: Path) -> dict[str, Array]:
     parts = {}
     for name in names:
         kind, (start, end) = header[name]["dtype"], header[name]["data_offsets"]
+        if kind in WHOLE:
+            continue
         check(kind in SAFETENSORS, f"{name!r} in {str(path)!r} holds {kind}: floating-point numbers are wanted")
         shape = tuple(header[name]["shape"])
         empty = start == end
         options = {"offset": 8 + length + start, "shape": shape, "dtype": SAFETENSORS[kind]}
         parts[name] = np.empty(shape, SAFETENSORS[kind]) if empty else np.asarray(np.memmap(path, mode="r", **options))
-    check(bool(parts), f"{str(path)!r} holds no tensor")
+    check(bool(parts), f"{str(path)!r} holds no tensor of floating-point numbers")
     return parts

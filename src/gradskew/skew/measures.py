@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..attacks.strike import num_skewed, towards_median
 from ..core.errors import check, check_number
-from ..core.rows import Rows, check_rows
+from ..core.given import as_tensor, check_rows
+from ..core.rows import Given, Rows
 from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
 
 # Of each measure that is a statistic of projections: the field of `Skew` that has them, and the statistic.
@@ -102,19 +103,17 @@ class Skew:
         return torch.tensor(projections, dtype=torch.float64).numpy()
 
 
-def measure(honest: Tensor, f: int | None = None, *, n: int | None = None) -> Skew:
-    """Measure the skew of honest rows (h, d), float32 or float64. InputError for other rows, n < h or f >= n.
+def measure(honest: Given, f: int | None = None, *, n: int | None = None) -> Skew:
+    """Measure the skew of honest rows (h, d), of torch or NumPy. InputError for other rows, n < h or f >= n.
 
     n: the number of clients in the round, by default h. f: the number of Byzantine clients among them, by default
     n // 5, as in the STRIKE paper's experiments. |S| is h (n - 2 f) // (n - f): three quarters of the rows if h = n and
     a fifth is Byzantine.
     """
-    check_rows("honest", honest)
-    n = len(honest) if n is None else n
-    check_number("n", n, at_least=len(honest), whole=True)
-    f = n // 5 if f is None else f
-    check_number("f", f, at_least=0, below=n, whole=True)
-    rows = Rows(honest.detach())
+    rows = Rows.of(honest, name="honest")
+    check_rows("honest", rows.updates)
+    n = rows.n if n is None else check_number("n", n, at_least=rows.n, whole=True)
+    f = n // 5 if f is None else check_number("f", f, at_least=0, below=n, whole=True)
     return skew_of(rows, rows.gram, rows.squared_distances, f, n)
 
 
@@ -185,16 +184,15 @@ def kappa(distance: float | None, spread: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def empirical_kappa(aggregate: Tensor, honest: Tensor) -> float | None:
+def empirical_kappa(aggregate: Given, honest: Given) -> float | None:
     """Return the empirical kappa of an aggregate (d,), given the honest rows (h, d); see `kappa`."""
-    check_rows("honest", honest)
-    good = aggregate.shape == honest.shape[1:]
-    check(good, f"the aggregate must have the shape ({honest.shape[1]},), not {tuple(aggregate.shape)}")
-    rows = Rows(honest.detach())
+    rows, vector = Rows.of(honest, name="honest"), as_tensor("the aggregate", aggregate)
+    check_rows("honest", rows.updates)
+    check(vector.shape == (rows.d,), f"the aggregate must have the shape ({rows.d},), not {tuple(vector.shape)}")
     weights = torch.full((rows.n,), 1 / rows.n, dtype=torch.float64)
     mean = rows.combine(weights, dtype=torch.float64)
-    variance = float(rows.squared_distances_to_mean(weights.to(honest.device)).mean())
-    distance = float(torch.linalg.vector_norm(aggregate.detach().double() - mean))
+    variance = float(rows.squared_distances_to_mean(weights.to(mean.device)).mean())
+    distance = float(torch.linalg.vector_norm(vector.double() - mean))
     return kappa(distance if math.isfinite(distance) else None, math.sqrt(variance))
 
 

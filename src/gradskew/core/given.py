@@ -1,0 +1,72 @@
+"""Rows as users give them: of torch or NumPy, checked, and results of the same kind."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import check
+
+HALVES = (torch.float16, torch.bfloat16)
+LARGEST = 1e140  # exclusive bound on float64 entries
+
+
+def as_tensor(name: str, values: Any) -> Tensor:
+    """Return a tensor or a NumPy array as a detached tensor, float16 and bfloat16 as float32. name: for the message.
+
+    A float32 or float64 array shares its memory. InputError for what is neither.
+    """
+    if isinstance(values, np.ndarray):
+        check(values.dtype.char in "efd", f"{name} must be float32 or float64, not {values.dtype}: convert them first")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            values = torch.from_numpy(np.ascontiguousarray(values, values.dtype.newbyteorder("=")))
+    check(isinstance(values, Tensor), f"{name} must be a torch tensor or a NumPy array, not {type(values).__name__}")
+    tensor: Tensor = values.detach()
+    return tensor.float() if tensor.dtype in HALVES else tensor
+
+
+def as_kind(result: Tensor, rows: Any, *, keep_type: bool = False) -> Any:
+    """Return a result as a NumPy array if the rows are one, else as it is.
+
+    keep_type: if the rows are float16 or bfloat16, so is the result.
+    """
+    if isinstance(rows, np.ndarray):
+        array = np.ascontiguousarray(result.cpu().numpy())
+        return array.astype(np.float16) if keep_type and rows.dtype.char == "e" else array
+    return result.to(rows.dtype) if keep_type and isinstance(rows, Tensor) and rows.dtype in HALVES else result
+
+
+def check_rows(name: str, rows: Tensor) -> None:
+    """Raise InputError unless rows is a finite float32 or float64 matrix (n, d), n, d >= 1. name: for the message.
+
+    float64 entries must be below 1e140, so that sums of their squares are finite.
+    """
+    check(isinstance(rows, Tensor), f"{name} must be a torch tensor, not {type(rows).__name__}")
+    good = rows.ndim == 2 and rows.numel() > 0
+    check(good, f"{name} must have the shape (n, d) with n, d >= 1, not {tuple(rows.shape)}")
+    good = rows.dtype in (torch.float32, torch.float64)
+    kind = str(rows.dtype).removeprefix("torch.")
+    check(good, f"{name} must be float32 or float64, not {kind}: convert them first")
+    bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
+    first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
+    check(not bad, f"{name}: {first}: remove them first")
+    fits = rows.dtype == torch.float32 or max(map(abs, map(float, rows.detach().aminmax()))) < LARGEST
+    check(fits, f"{name} has entries of {LARGEST:g} or more, whose squares are too large for float64")
+
+
+def finite_rows(updates: Tensor) -> Tensor:
+    """Return which rows have finite entries only: (n,) bool."""
+    good = updates.detach().sum(1).isfinite()  # a finite sum has finite terms; a sum may overflow
+    for i in (~good).nonzero()[:, 0].tolist():
+        good[i] = updates[i].isfinite().all()
+    return good
+
+
+def version(updates: Tensor) -> int:
+    """Return how often a tensor was changed in place; 0 for an inference tensor, which has no counter."""
+    return 0 if updates.is_inference() else updates._version

@@ -1,0 +1,18 @@
+"""The network of a run before the first round."""
+
+from __future__ import annotations
+
+from ..core.randomness import torch_seed
+from ..data import Dataset
+from ..models import Flat, check_stacks, initial
+from .clients import resolve
+from .run import Run
+
+
+def make_network(run: Run, dataset: Dataset) -> Flat:
+    """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run."""
+    shape, classes = dataset.shape, dataset.num_classes
+    flat = initial(run.model, shape, classes, torch_seed(run.seed, "model"), run.buffers == "aggregated", run.device)
+    if resolve(run.engine, run.model, run.device) == "batched":
+        check_stacks(flat, run.model.name, shape, classes)
+    return flat
