@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean, stdev
 
 os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "FLWR_TELEMETRY_ENABLED": "0"}
 sys.path.insert(0, str(Path(__file__).parent.parent / "examples" / "flower"))
@@ -98,7 +98,7 @@ def play(seed: int, rounds: int, names: list[str]) -> list[dict]:
 
 
 def table(cells: list[dict]) -> str:
-    """Accuracy and kappa of each strategy under each attack: mean over seeds, ± their standard deviation."""
+    """Accuracy and kappa of each strategy under each attack: mean over seeds, ± their sample standard deviation."""
     lines = ["| strategy | " + " | ".join(f"{a}: accuracy | kappa" for a in ATTACKS) + " | Byzantine weight, STRIKE |"]
     lines.append("|---" * (2 * len(ATTACKS) + 2) + "|")
     for name in dict.fromkeys(cell["strategy"] for cell in cells):
@@ -106,7 +106,7 @@ def table(cells: list[dict]) -> str:
         for attack in ATTACKS:
             here = [cell for cell in cells if (cell["strategy"], cell["attack"]) == (name, attack)]
             accuracies, kappas = ([cell[key] for cell in here] for key in ("accuracy", "kappa"))
-            row += [f"{fmean(accuracies):.1f} ±{pstdev(accuracies):.1f}", f"{fmean(kappas):.2f}"]
+            row += [f"{fmean(accuracies):.1f} ±{stdev(accuracies):.1f}", f"{fmean(kappas):.2f}"]
         shares = [cell["byzantine_share"] for cell in here if cell["byzantine_share"] is not None]
         row.append(f"{100 * fmean(shares):.0f} %" if shares else "per coordinate")
         lines.append("| " + " | ".join(row) + " |")

@@ -59,7 +59,7 @@ def audit(
     from ..audit.standing import Audit
     from ..core.grammar import split_list
     from ..report.table import Table
-    from ..report.verdict import remarks
+    from ..report.verdict import remarks, statements
     from ..runs.settings import make_runs
     from ..runs.sweeps import FailedRuns
 
@@ -92,7 +92,8 @@ def audit(
     other_failures = _add_failures(swept.failures, inspections)
     if swept.records:
         result = Audit(Table(swept.records), inspections, costs)
-        show_audit(result, [*result.verdict, *remarks(result.table), swept.summary])
+        sentences = [*result.verdict, *statements(result.table), *remarks(result.table), swept.summary]
+        show_audit(result, sentences)
         with swept.published():
             click.echo(f"{', '.join(publish([result.table], out, out, result))}: in {out}.")
     for name, inspection in inspections.items():

@@ -48,7 +48,7 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
     """
     from ..report.table import Table
     from ..report.terminal import show
-    from ..report.verdict import remarks, verdict
+    from ..report.verdict import remarks, statements
     from ..runs.settings import make_runs
 
     chosen = choose_workers(options, workers)
@@ -56,7 +56,7 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
     swept = run_sweep(runs[0].source.name, runs, out, chosen, shard=shard)
     if swept.records:
         table = Table(swept.records)
-        show(table, [*verdict(table), *remarks(table), swept.summary])
+        show(table, [*statements(table), *remarks(table), swept.summary])
         with swept.published():
             click.echo(f"{', '.join(publish([table], out, out))}: in {out}.")
     elif swept.failure is None:  # a shard without runs

@@ -46,7 +46,7 @@ def _records(folders: Sequence[Path]) -> list[Record]:
     for folder in folders:
         for record in Store(folder).all():
             first = records.setdefault(record.digest, record)
-            if first is not record and first.to_json() != record.to_json():
+            if first is not record and not first.agrees(record):
                 differ = f"{record.digest[:12]} in {folder} differs from the same run in an earlier folder"
                 warn(f"gradskew: {differ} (another kind of processor?): the earlier one is used")
     return list(records.values())

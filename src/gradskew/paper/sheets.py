@@ -143,8 +143,9 @@ def conclusions(sheet: Sheet) -> list[str]:
 def caption(sheets: Sequence[Sheet], dataset: str) -> str:
     """Return the caption of the sheets. dataset: its key."""
     beside = f"; ours / the paper's on {DATASETS[dataset]}" if any(sheet.paper for sheet in sheets) else ""
-    spread = "± standard deviation over seeds (ours divided by their count)"
-    return f"Test accuracy in %, mean of the last rounds (at most {LAST}), {spread}{beside}; rank 1 is the lowest."
+    spread = "± standard deviation over seeds (ours: sample, n - 1)"
+    end = f"mean of the last rounds (a fifth of all, at most {LAST})"
+    return f"Test accuracy in %, {end}, {spread}{beside}; rank 1 is the lowest."
 
 
 def markdown(sheet: Sheet) -> str:

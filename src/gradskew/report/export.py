@@ -8,14 +8,18 @@ import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from ..federation.schema import LAST
+from ..runs.curve import describe_end
 from ..runs.record import Record
 from .lens import Lens
+from .standing import Cell
 from .table import Table, with_options
-from .verdict import verdict
+from .verdict import statements
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
-EXTRA = ("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest")
+EXTRA = (
+    *("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest"),
+    *("still_rises", "test_size"),
+)
 LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 
 
@@ -35,6 +39,7 @@ def results_csv(records: Iterable[Record]) -> str:
             + [sum(metrics["rejected"] for metrics in record.rounds)]
             + [sum(metrics["clamped"] for metrics in record.rounds)]
             + [sum(not metrics["stepped"] for metrics in record.rounds), record.digest]
+            + [int(Cell([record]).rises), "" if record.test_size is None else record.test_size]
             + [_lens_value(lens, name) for name in LENS]
         )
     return text.getvalue()
@@ -65,13 +70,23 @@ def markdown(table: Table) -> str:
         line = [(cell.text, table.worst_attacks.get(rule) == attack) if cell else ("", False) for rule, cell in cells]
         rows.append((attack, line))
     lines = grid(["attack", *table.rules], rows)
-    caption = (
-        f"Test accuracy in %, mean of the last rounds (at most {LAST}), ± standard deviation over seeds (divided by"
-    )
-    caption += " their count); bold: the worst attack on the rule."
     return "\n".join(
-        [caption, escape_markdown(table.federation) + ".", "", *lines, "", *map(escape_markdown, verdict(table)), ""]
+        [
+            f"{_caption(table)}.",
+            escape_markdown(table.federation) + ".",
+            "",
+            *lines,
+            "",
+            *map(escape_markdown, statements(table)),
+            "",
+        ]
     )
+
+
+def _caption(table: Table) -> str:
+    """Return what the accuracies of a table are, and its marks."""
+    accuracy = f"Test accuracy in %, {describe_end(table.records[0].spec['rounds'])}{table.legend}"
+    return f"{accuracy}; bold: the worst attack on the rule, which leaves it the lowest accuracy"
 
 
 def latex(table: Table, number: int = 1) -> str:
@@ -88,8 +103,8 @@ def latex(table: Table, number: int = 1) -> str:
             text = "" if cell is None else cell.text.replace("±", r"$\pm$\,")
             row.append(rf"\textbf{{{text}}}" if table.worst_attacks.get(rule) == attack else text)
         lines.append(" & ".join(row) + r" \\")
-    caption = f"Test accuracy in %, mean of the last rounds (at most {LAST}); bold: the worst attack on the rule. "
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape_latex(caption + table.federation)}.}}"]
+    caption = f"{_caption(table)}. {table.federation}."
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape_latex(caption)}}}"]
     return "\n".join([*lines, rf"\label{{tab:gradskew-{number}}}", r"\end{table}", ""])
 
 
