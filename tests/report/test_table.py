@@ -9,13 +9,16 @@ from dataclasses import replace
 import pytest
 from made_records import one_round, record
 
+from gradskew.aggregators import MIXINGS, RULES
+from gradskew.attacks import ATTACKS
 from gradskew.core.errors import InputError
 from gradskew.report import terminal
 from gradskew.report.export import latex, markdown, results_csv
-from gradskew.report.figures import heatmap, shade
+from gradskew.report.figures import column_heatmap, heatmap, shade
 from gradskew.report.standing import Cell
 from gradskew.report.table import Table, federations
 from gradskew.report.terminal import ProgressLine, show
+from gradskew.report.titles import title
 from gradskew.report.verdict import advice, remarks, scope, statements, verdict
 from gradskew.runs.record import Record
 
@@ -374,6 +377,11 @@ def test_every_table_is_shown_everywhere(records, capsys):
         image = heatmap(table)
     assert image.startswith(b"\x89PNG\r\n\x1a\n")
     assert heatmap(table) == image
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        document = column_heatmap(table)
+    assert document.startswith(b"%PDF")
+    assert column_heatmap(table) == document
     show(table, verdict(table))
     shown = capsys.readouterr().out
     for cell in table.cells.values():
@@ -425,10 +433,23 @@ def test_hostile_names_are_only_text(name, capsys):
     row = list(csv.DictReader(io.StringIO(results_csv(records))))[1]
     shown = {"=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0"}.get(name, name)  # else a spreadsheet would compute it
     assert (row["attack"], row["aggregator"], row["accuracy"]) == (shown, shown, "50.0000")
+    assert column_heatmap(table).startswith(b"%PDF")
     assert heatmap(table).startswith(b"\x89PNG")  # and no remark on letters that its font lacks
     show(table, verdict(table))
     assert name in capsys.readouterr().out.replace("\n", "")
     assert isinstance(markdown(table), str)
+
+
+def test_the_heatmap_for_print_is_as_wide_as_a_column_and_has_text_that_can_be_read():
+    """In points: a column of 3.4 inches is 245; twelve rules with their options need more."""
+
+    def width(records):
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", column_heatmap(Table(records)))
+        return float(box.group(1))
+
+    assert width(RECORDS) == pytest.approx(72 * 3.4, abs=0.1)
+    assert width([record("none", rule, 50.0) for rule in RULES]) == pytest.approx(72 * 3.4, abs=0.1)
+    assert width(TABLES["many"]) > 72 * 3.4
 
 
 def test_colours_grow_with_harm_and_stay_in_range():
@@ -462,10 +483,36 @@ def test_the_progress_line_is_readable_for_slow_rounds(capsys, monkeypatch):
 def test_latex_by_hand():
     lines = latex(Table(RECORDS)).splitlines()
     assert r"attack & mean & median \\" in lines
-    assert r"none & 90.0 & 86.0 \\" in lines
-    assert r"lie & \textbf{50.0} & 70.0 \\" in lines
-    assert r"strike & 60.0 & \textbf{40.0} \\" in lines
+    assert r"no attack & 90.0 & 86.0 \\" in lines
+    assert r"LIE & \textbf{50.0} & 70.0 \\" in lines
+    assert r"STRIKE & 60.0 & \textbf{40.0} \\" in lines
     assert lines.count(r"\toprule") == lines.count(r"\midrule") == lines.count(r"\bottomrule") == 1
+
+
+def test_latex_says_what_its_marks_mean_and_has_a_label_for_each_federation():
+    """Two seeds of six rounds each: the mean of the last two; the run under lie still rises by ten points a round."""
+    records = [record("none", "nnm+multikrum", [90.0] * 6, seed=seed) for seed in (0, 1)]
+    records += [record("lie", "nnm+multikrum", [10.0 * x + seed for x in range(3, 9)], seed=seed) for seed in (0, 1)]
+    text = latex(Table(records))
+    assert r"attack & NNM + Multi-Krum \\" in text
+    assert r"LIE & \textbf{75.5 $\pm$\,0.7$\uparrow$} \\" in text
+    (caption,) = [line for line in text.splitlines() if line.startswith(r"\caption")]
+    assert r"mean of the last 2 of 6 rounds, $\pm$ sample standard deviation over seeds, $\uparrow$ still" in caption
+    assert "bold: the worst attack on the rule, which leaves it the lowest accuracy." in caption
+    labels = {re.search(r"\\label{(.*?)}", latex(Table(each))).group(1) for each in (records, records[:1], RECORDS)}
+    assert len(labels) == 2  # more runs of a federation leave its label
+
+
+def test_every_method_has_a_name_for_print():
+    written = {key: title(key) for key in (*RULES, *MIXINGS, *ATTACKS)}
+    assert all(RULES.find(key).title for key in RULES)
+    assert all(MIXINGS.find(key).title for key in MIXINGS)
+    assert all(ATTACKS.find(key).title for key in ATTACKS)
+    assert (written["strike"], written["multikrum"], written["rbtm"]) == ("STRIKE", "Multi-Krum", "trimmed mean")
+    assert title("bucketing(s=3)+rfa(nu=0.1)") == "Bucketing (s=3) + RFA (nu=0.1)"
+    assert title("labelflip+bitflip") == "label flip + bit flip"
+    for own in ("my_rules:best(f=2)", "own", "a+b", "$x$", "x)", "(", ""):
+        assert title(own).replace(" ", "") == own
 
 
 def test_latex_prints_any_name():

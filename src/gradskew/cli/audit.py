@@ -11,7 +11,7 @@ import click
 from ..core.errors import MethodError, check, check_number, warn
 from .completion import complete_list
 from .options import SEEDS, execution, federation
-from .publishing import publish
+from .publishing import publish, tables_of
 from .sweeping import choose_workers, run_sweep, stoppable
 
 if TYPE_CHECKING:
@@ -92,10 +92,11 @@ def audit(
     other_failures = _add_failures(swept.failures, inspections)
     if swept.records:
         result = Audit(Table(swept.records), inspections, costs)
-        sentences = [*result.verdict, *statements(result.table), *remarks(result.table), swept.summary]
-        show_audit(result, sentences)
+        tables = tables_of([out], swept.records)
+        said = [*result.verdict, *statements(result.table), *remarks(result.table)]
+        show_audit(result, [*said, *swept.summaries(tables, out)])
         with swept.published():
-            click.echo(f"{', '.join(publish([result.table], out, out, result))}: in {out}.")
+            click.echo(f"{', '.join(publish(tables, out, out, result))}: in {out}.")
     for name, inspection in inspections.items():
         if inspection.run_failure:
             warn(f"gradskew: the {inspection.kind} {name} failed in its runs: {inspection.reason}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -11,8 +12,9 @@ from statistics import fmean
 from ..runs.curve import describe_end
 from ..runs.record import Record
 from .lens import Lens
-from .standing import Cell
-from .table import Table, with_options
+from .standing import RISING, Cell
+from .table import Table, federation_key, with_options
+from .titles import title
 from .verdict import statements
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
@@ -89,23 +91,24 @@ def _caption(table: Table) -> str:
     return f"{accuracy}; bold: the worst attack on the rule, which leaves it the lowest accuracy"
 
 
-def latex(table: Table, number: int = 1) -> str:
+def latex(table: Table) -> str:
     r"""Return the accuracy table in LaTeX for the package booktabs, with each rule's lowest accuracy in bold.
 
-    number: the last part of the label, `tab:gradskew-1`.
+    Names are those of papers. The label, such as `tab:gradskew-1a2b3c4d`, depends on the federation's settings alone.
     """
     lines = [r"\begin{table}", r"\centering", r"\begin{tabular}{l" + "r" * len(table.rules) + "}", r"\toprule"]
-    lines += [" & ".join(["attack", *map(escape_latex, table.rules)]) + r" \\", r"\midrule"]
+    lines += [" & ".join(["attack", *(escape_latex(title(rule)) for rule in table.rules)]) + r" \\", r"\midrule"]
     for attack in table.attacks:
-        row = [escape_latex(attack)]
+        row = [escape_latex(title(attack))]
         for rule in table.rules:
             cell = table.cells.get((attack, rule))
-            text = "" if cell is None else cell.text.replace("±", r"$\pm$\,")
+            text = "" if cell is None else escape_latex(cell.text).replace(r"$\pm$", r"$\pm$\,")
             row.append(rf"\textbf{{{text}}}" if table.worst_attacks.get(rule) == attack else text)
         lines.append(" & ".join(row) + r" \\")
     caption = f"{_caption(table)}. {table.federation}."
     lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape_latex(caption)}}}"]
-    return "\n".join([*lines, rf"\label{{tab:gradskew-{number}}}", r"\end{table}", ""])
+    label = hashlib.sha256(federation_key(table.records[0].spec).encode()).hexdigest()[:8]
+    return "\n".join([*lines, rf"\label{{tab:gradskew-{label}}}", r"\end{table}", ""])
 
 
 def escape_latex(text: str) -> str:
@@ -115,6 +118,7 @@ def escape_latex(text: str) -> str:
     50\%\_\{x\}
     """
     words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    words[RISING] = r"$\uparrow$"
     words |= {char: f"\\{char}" for char in "&%$#_{}"}
     words |= {char: f"{{{char}}}" for char in "[]*"}  # at the start of a row they would be arguments of the line break
     return "".join(words.get(char, char) for char in " ".join(text.split()))

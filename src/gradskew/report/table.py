@@ -175,8 +175,13 @@ def federations(records: Iterable[Record]) -> list[Table]:
     ordered = sorted(records, key=lambda record: (_sort_key(record.spec), record.spec["seed"]))
     groups: dict[str, list[Record]] = {}
     for record in ordered:
-        groups.setdefault(canonical({k: v for k, v in record.spec.items() if k not in CELL}), []).append(record)
+        groups.setdefault(federation_key(record.spec), []).append(record)
     return sorted(map(Table, groups.values()), key=lambda table: table.federation)
+
+
+def federation_key(spec: dict[str, Any]) -> str:
+    """Return the settings in which the records of one table agree, as text."""
+    return canonical({key: value for key, value in spec.items() if key not in CELL})
 
 
 def _sort_key(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
