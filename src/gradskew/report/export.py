@@ -19,8 +19,8 @@ from .verdict import statements
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = (
-    *("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest"),
-    *("still_rises", "test_size"),
+    *("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds"),
+    *("still_rises", "test_size", "digest"),
 )
 LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 
@@ -40,8 +40,8 @@ def results_csv(records: Iterable[Record]) -> str:
             + ["" if value is None else f"{value:.6g}" for value in (share, distance)]
             + [sum(metrics["rejected"] for metrics in record.rounds)]
             + [sum(metrics["clamped"] for metrics in record.rounds)]
-            + [sum(not metrics["stepped"] for metrics in record.rounds), record.digest]
-            + [int(Cell([record]).rises), "" if record.test_size is None else record.test_size]
+            + [sum(not metrics["stepped"] for metrics in record.rounds), int(Cell([record]).rises)]
+            + ["" if record.test_size is None else record.test_size, record.digest]
             + [_lens_value(lens, name) for name in LENS]
         )
     return text.getvalue()
