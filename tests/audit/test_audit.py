@@ -6,10 +6,11 @@ import pickle
 import pytest
 import torch
 from made_records import made, record
+from rich.console import Console
 
 from gradskew.aggregators import make as make_rule
 from gradskew.attacks import make as make_attack
-from gradskew.audit import BAD, GOOD, Finding, Inspection
+from gradskew.audit import BAD, GOOD, Finding, Inspection, screen
 from gradskew.audit.standing import Audit
 from gradskew.cli import main
 from gradskew.cli.publishing import report_html
@@ -284,6 +285,41 @@ def test_the_lines_of_the_tables() -> None:
     assert [line for _, line in sent.lines] == [["lie", "32.0", "60.0", "mean"], ["own:attack", "6.0", "10.0", "mean"]]
     (alone,) = Audit(TABLE, {"own:rule": INSPECTED["own:rule"]}).sheets
     assert alone.head == rules.head
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_every_word_and_number_is_whole_at_any_width(width, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(screen, "console", lambda: Console(width=width, highlight=False, markup=False))
+    screen.show_audit(AUDIT, [])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= width
+    words = shown.split()
+    for sheet in AUDIT.sheets:
+        for text in [*sheet.head, *(text for _, texts in sheet.lines for text in texts)]:
+            assert all(word in words for word in text.split())
+    heads = [line for line in shown.splitlines() if line.split()[:1] == ["rule"]]
+    assert len(heads) == {60: 3, 80: 2, 120: 1, 200: 1}[width]  # one above the other, each with the names of the rules
+
+
+def test_no_cost_is_read_off_a_curve_that_still_rises() -> None:
+    """lie under own:rule climbs by ten points a round to 70; the rule keeps what it has, and its points are a dash."""
+    rising = record("lie", "own:rule", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
+    flat = [record("none", rule, [90.0] * 6) for rule in ("own:rule", "median")]
+    audit = Audit(Table([*flat, rising, record("lie", "median", [80.0] * 6)]), INSPECTED)
+    (said,) = [line for line in audit.verdict if "keeps" in line]
+    assert said.startswith("own:rule keeps 65.0 % under lie; no cost is read off, since accuracy still rises")
+    own = next(line for audited, line in audit.sheets[0].lines if audited)
+    assert own[3:6] == ["65.0", "–", "–"]
+    assert json.loads(json.dumps(audit.to_json()))["rules"][1]["damage"] is None
+
+
+def test_a_rank_names_the_rules_that_are_level() -> None:
+    """Three seeds: median is 1 to 1.2 points above own:rule in each, rfa between one below and three above."""
+    values = {"own:rule": (70.0, 75.0, 80.0), "median": (71.0, 76.2, 81.1), "rfa": (73.0, 74.0, 82.0)}
+    records = [record("lie", rule, value, seed=s) for rule, of in values.items() for s, value in enumerate(of)]
+    records += [record("none", rule, 90.0, seed=seed) for rule in values for seed in range(3)]
+    (said,) = [line for line in Audit(Table(records), INSPECTED).verdict if "keeps" in line]
+    assert "ranks 3 of 3 (level with rfa);" in said
 
 
 def test_the_page_says_it_all_and_nothing_in_it_runs(tmp_path) -> None:

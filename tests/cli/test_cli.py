@@ -70,7 +70,7 @@ def test_a_tiny_bench(tiny, tmp_path):
     ]
     assert all(0 <= float(row["accuracy"]) <= float(row["best_accuracy"]) <= 100 for row in rows(out))
     assert all(len(row["params_sha256"]) == 64 for row in rows(out))
-    made = ["heatmap.png", "report.html", "results.csv", "runs", "table.md", "table.tex"]
+    made = ["heatmap.pdf", "heatmap.png", "report.html", "results.csv", "runs", "table.md", "table.tex"]
     assert sorted(path.name for path in out.iterdir()) == made
     assert "nnm+median" in outcome.out
     assert "Traceback" not in outcome.err
@@ -466,7 +466,7 @@ def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tm
     for name in ("results.csv", "table.md", "table.tex"):
         assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
     belongs = {"record.json", "timing.json", "pictures.json", "results.csv", "table.md", "table.tex", "heatmap.png"}
-    belongs |= {"report.html", "lock"}
+    belongs |= {"report.html", "lock", "heatmap.pdf"}
     assert {path.name for path in (tmp_path / "there").rglob("*") if path.is_file()} == belongs
 
 

@@ -60,10 +60,10 @@ def test_a_missing_cell_leaves_a_gap_at_its_own_place(drawn) -> None:
 
 
 def test_bars_span_a_standard_deviation_over_seeds(drawn) -> None:
-    """Accuracies 0 and 2: mean 1, and a deviation of 1 by their count."""
+    """Accuracies 0 and 2: mean 1, and a sample standard deviation of the root of 2."""
     (axes,) = drawn(sheet(rows="a", columns="x", seeds=2)).axes
     ((low, high),) = [segment[:, 1] for segment in axes.containers[0].lines[2][0].get_segments()]
-    assert (low, high) == (0.0, 2.0)
+    assert (low, high) == pytest.approx((1 - 2**0.5, 1 + 2**0.5))
 
 
 def test_strike_stands_out_and_series_differ_in_their_markers(drawn) -> None:

@@ -59,7 +59,7 @@ def test_a_cell_shows_ours_and_the_papers() -> None:
         {("LIE", "A"): Printed(57.89, 0.22), ("STRIKE", "A"): Printed(42.9, None)},
     )
     assert list(both.lines()) == [
-        ("LIE", [("42.0 ±2.0 / 57.9 ±0.2", False)]),
+        ("LIE", [("42.0 ±2.8 / 57.9 ±0.2", False)]),
         ("STRIKE", [("30.0 / 42.9", True)]),
         ("rank of STRIKE", [("1 of 2 / 1 of 2", False)]),
     ]

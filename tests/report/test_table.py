@@ -9,14 +9,17 @@ from dataclasses import replace
 import pytest
 from made_records import one_round, record
 
+from gradskew.aggregators import MIXINGS, RULES
+from gradskew.attacks import ATTACKS
 from gradskew.core.errors import InputError
 from gradskew.report import terminal
 from gradskew.report.export import latex, markdown, results_csv
-from gradskew.report.figures import heatmap, shade
+from gradskew.report.figures import column_heatmap, heatmap, shade
 from gradskew.report.standing import Cell
 from gradskew.report.table import Table, federations
 from gradskew.report.terminal import ProgressLine, show
-from gradskew.report.verdict import advice, remarks, verdict
+from gradskew.report.titles import title
+from gradskew.report.verdict import advice, remarks, scope, statements, verdict
 from gradskew.runs.record import Record
 
 RECORDS = [
@@ -44,8 +47,8 @@ def federation_of(**changes):
 def test_mean_and_std_over_seeds_by_hand():
     cell = Cell([record("lie", "mean", accuracy, seed=seed) for seed, accuracy in enumerate([10.0, 20.0, 60.0])])
     assert cell.mean == 30.0
-    assert cell.std == pytest.approx((1400 / 3) ** 0.5)  # deviations -20, -10, 30; divided by the count
-    assert cell.text == "30.0 ±21.6"
+    assert cell.std == pytest.approx(700**0.5)  # deviations -20, -10, 30: 1400, divided by n - 1
+    assert cell.text == "30.0 ±26.5"
     assert Cell(cell.records[:1]).text == "10.0"
     assert Cell(cell.records[:1]).std == 0
 
@@ -157,7 +160,7 @@ def test_markdown_by_hand():
 
 def test_seeds_share_a_cell():
     records = [*RECORDS, record("lie", "mean", 40.0, seed=1)]
-    assert rows_of(markdown(Table(records)))[2][1] == "**45.0 ±5.0**"
+    assert rows_of(markdown(Table(records)))[2][1] == "**45.0 ±7.1**"
     assert "2 seeds" in Table(records).federation
 
 
@@ -170,7 +173,7 @@ def test_csv_columns_and_values_by_hand():
     assert "\r" not in text
     lie, none = csv.DictReader(io.StringIO(text))
     assert [lie["dataset"], lie["attack"], lie["aggregator"], lie["seed"]] == ["digits", "lie", "median", "7"]
-    assert float(lie["accuracy"]) == 20.2  # (0 + 10 + 20 + 30 + 41) / 5: the last five of six
+    assert float(lie["accuracy"]) == 35.5  # (30 + 41) / 2: the last two of six
     assert float(lie["best_accuracy"]) == 95.0
     assert lie["params_sha256"] == "sha of lie median 7"
     assert float(lie["byzantine_share"]) == pytest.approx((0.75 + 5 * 0.25) / 6, rel=1e-5)
@@ -181,8 +184,8 @@ def test_csv_columns_and_values_by_hand():
     assert [none["rejected"], none["clamped_rounds"], none["skipped_rounds"]] == ["0", "0", "0"]
 
 
-@pytest.mark.parametrize(("rounds", "accuracy"), [(1, 1.0), (4, 2.5), (5, 3.0), (6, 4.0), (8, 6.0)])
-def test_accuracy_is_the_mean_of_the_last_five_rounds_or_fewer(rounds, accuracy):
+@pytest.mark.parametrize(("rounds", "accuracy"), [(1, 1.0), (5, 5.0), (6, 5.5), (11, 10.0), (60, 58.0)])
+def test_accuracy_is_the_mean_of_the_last_fifth_of_the_rounds_five_at_most(rounds, accuracy):
     made = record("lie", "mean", [float(each) for each in range(1, rounds + 1)])
     assert float(next(csv.DictReader(io.StringIO(results_csv([made]))))["accuracy"]) == accuracy
 
@@ -200,12 +203,12 @@ def test_the_verdict_judges_by_hand():
 
 
 def test_the_average_over_attacks_has_a_spread_over_seeds():
-    """rfa ends at 80 and 60, mean 70, with the one seed, at 90 and 80, mean 85, with the other: 77.5 ± 7.5."""
+    """rfa ends at 80 and 60, mean 70, with the one seed, at 90 and 80, mean 85, with the other: 77.5 ± 15 / sqrt(2)."""
     values = {0: {"lie": 80.0, "strike": 60.0}, 1: {"lie": 90.0, "strike": 80.0}}
     records = [record(attack, "rfa", value, seed=s) for s, row in values.items() for attack, value in row.items()]
     (standing,) = Table(records).ranked
     assert (standing.attack, standing.worst.mean) == ("strike", 70.0)
-    assert standing.average_text == "77.5 ±7.5"
+    assert standing.average_text == "77.5 ±10.6"
 
 
 def test_advice_names_the_best_worst_case_and_who_cannot_be_told_from_it():
@@ -218,8 +221,19 @@ def test_advice_names_the_best_worst_case_and_who_cannot_be_told_from_it():
         return advice(Table(rules(**worst)).ranked)
 
     assert said(rfa=[80.0, 82.0], dnc=[60.0, 61.0]).endswith("this: rfa.")
-    assert said(rfa=[80.0, 84.0], dnc=[79.0, 82.0]).endswith("this: rfa; within its spread over seeds: dnc.")
+    assert said(rfa=[80.0, 84.0], dnc=[79.0, 82.0]) == (
+        "In its worst case rfa leads; level with it: dnc; more seeds may tell them apart."
+    )
+    many = {"rfa": [80.0, 84.0, 81.0], "dnc": [79.0, 84.5, 80.0], "aksel": [10.0, 14.2, 10.9]}
+    assert said(**many) == "Recommended for a federation like this: rfa; level with it: dnc."
     assert said(rfa=[80.0], dnc=[80.0]) == said(rfa=[80.0]) == ""
+
+
+def test_one_seed_gives_a_leader_and_never_a_recommendation():
+    records = [record("strike", rule, accuracy) for rule, accuracy in (("rfa", 90.0), ("dnc", 20.0))]
+    said = statements(Table(records))
+    assert said[0] == "In its worst case rfa leads; one seed cannot tell it from the others."
+    assert not any(word in " ".join(said) for word in ("Recommended", "Take", "take"))
 
 
 def test_the_verdict_calls_no_attack_the_worst_that_is_not_below_none():
@@ -251,11 +265,11 @@ def test_the_verdict_warns_of_one_seed_only():
 
 
 def test_the_verdict_names_rivals_within_the_spread():
-    """lie: 40 and 60, so 50 ±10. strike at 55 is within 10 of it, ipm at 60 is not; nor is `none` a rival."""
-    values = {"none": (55.0, 55.0), "lie": (40.0, 60.0), "strike": (55.0, 55.0), "ipm": (60.0, 60.0)}
+    """By seed, strike is 15 above lie and 5 below it, ipm 10 and 30 above, `none` 20 and 20 above."""
+    values = {"none": (60.0, 80.0), "lie": (40.0, 60.0), "strike": (55.0, 55.0), "ipm": (50.0, 90.0)}
     records = [record(a, "rfa", value, seed=seed) for a in values for seed, value in enumerate(values[a])]
     assert verdict(Table(records)) == [
-        "lie is the worst attack on 1 of 1 rule: rfa (-5.0, within the spread of strike)."
+        "lie is the worst attack on 1 of 1 rule: rfa (-20.0, level with strike and ipm)."
     ]
 
 
@@ -290,6 +304,34 @@ def test_a_rule_that_is_the_mean_is_not_judged():
         more = [record("strike", "mean", [60.0, 20.0], distance=1.0)]
         assert Table([*runs, *more, *others]).defences == ["own:rule"]
     assert Table(twin).defences == ["own:rule"], "without the mean, nobody knows"
+
+
+def test_a_curve_that_still_rises_is_marked_and_costs_nothing():
+    """Six rounds without attack are flat at 90; under lie they climb to 83, by ten a round."""
+    climbing = [33.0, 43.0, 53.0, 63.0, 73.0, 83.0]
+    records = [record("none", "rfa", [90.0] * 6), record("lie", "rfa", climbing), record("ipm", "rfa", [70.0] * 6)]
+    table = Table(records)
+    assert [cell.text for cell in table.cells.values()] == ["90.0", "78.0↑", "70.0"]
+    standing = table.standings["rfa"]
+    assert (standing.damage_by("lie"), standing.damage_by("ipm"), standing.average_damage) == (None, 20.0, None)
+    assert "Accuracy still rises at the end (↑) in 1 of 3 cells: no cost is read off; run more rounds." in remarks(
+        table
+    )
+    assert "↑ still rising at the end" in table.panels()[0].title
+    assert [row["still_rises"] for row in csv.DictReader(io.StringIO(results_csv(records)))] == ["0", "1", "0"]
+    (said,) = verdict(Table(records[:2]))[:1]
+    assert said == "lie is the worst attack on 1 of 1 rule: rfa (78.0↑ %)."
+
+
+def test_the_scope_says_what_the_verdict_rests_on():
+    records = [replace(each, test_size=360) for each in RECORDS]
+    (said,) = scope(Table(records))
+    assert said.startswith("Tested on 360 images. Attacks played: lie, strike. Known and not played: bitflip, ")
+    assert not {"none", "lie", "strike"} & set(said.partition("not played: ")[2].rstrip(".").split(", "))
+    assert scope(Table(RECORDS))[0].startswith("Number of test images: not in these records.")
+    assert statements(Table(RECORDS[:2])) == ["No attack was played: there is no verdict."]
+    few = scope(Table(records[:-1]))
+    assert few[1:] == ["Not every rule met all 2 attacks, and its worst case is of those that it met: median 1."]
 
 
 def test_an_attack_that_was_never_played_is_remarked():
@@ -352,6 +394,11 @@ def test_every_table_is_shown_everywhere(records, capsys):
         image = heatmap(table)
     assert image.startswith(b"\x89PNG\r\n\x1a\n")
     assert heatmap(table) == image
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        document = column_heatmap(table)
+    assert document.startswith(b"%PDF")
+    assert column_heatmap(table) == document
     show(table, verdict(table))
     shown = capsys.readouterr().out
     for cell in table.cells.values():
@@ -403,10 +450,23 @@ def test_hostile_names_are_only_text(name, capsys):
     row = list(csv.DictReader(io.StringIO(results_csv(records))))[1]
     shown = {"=cmd|' /C calc'!A0": "'=cmd|' /C calc'!A0"}.get(name, name)  # else a spreadsheet would compute it
     assert (row["attack"], row["aggregator"], row["accuracy"]) == (shown, shown, "50.0000")
+    assert column_heatmap(table).startswith(b"%PDF")
     assert heatmap(table).startswith(b"\x89PNG")  # and no remark on letters that its font lacks
     show(table, verdict(table))
     assert name in capsys.readouterr().out.replace("\n", "")
     assert isinstance(markdown(table), str)
+
+
+def test_the_heatmap_for_print_is_as_wide_as_a_column_and_has_text_that_can_be_read():
+    """In points: a column of 3.4 inches is 245; twelve rules with their options need more."""
+
+    def width(records):
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", column_heatmap(Table(records)))
+        return float(box.group(1))
+
+    assert width(RECORDS) == pytest.approx(72 * 3.4, abs=0.1)
+    assert width([record("none", rule, 50.0) for rule in RULES]) == pytest.approx(72 * 3.4, abs=0.1)
+    assert width(TABLES["many"]) > 72 * 3.4
 
 
 def test_colours_grow_with_harm_and_stay_in_range():
@@ -440,10 +500,36 @@ def test_the_progress_line_is_readable_for_slow_rounds(capsys, monkeypatch):
 def test_latex_by_hand():
     lines = latex(Table(RECORDS)).splitlines()
     assert r"attack & mean & median \\" in lines
-    assert r"none & 90.0 & 86.0 \\" in lines
-    assert r"lie & \textbf{50.0} & 70.0 \\" in lines
-    assert r"strike & 60.0 & \textbf{40.0} \\" in lines
+    assert r"no attack & 90.0 & 86.0 \\" in lines
+    assert r"LIE & \textbf{50.0} & 70.0 \\" in lines
+    assert r"STRIKE & 60.0 & \textbf{40.0} \\" in lines
     assert lines.count(r"\toprule") == lines.count(r"\midrule") == lines.count(r"\bottomrule") == 1
+
+
+def test_latex_says_what_its_marks_mean_and_has_a_label_for_each_federation():
+    """Two seeds of six rounds each: the mean of the last two; the run under lie still rises by ten points a round."""
+    records = [record("none", "nnm+multikrum", [90.0] * 6, seed=seed) for seed in (0, 1)]
+    records += [record("lie", "nnm+multikrum", [10.0 * x + seed for x in range(3, 9)], seed=seed) for seed in (0, 1)]
+    text = latex(Table(records))
+    assert r"attack & NNM + Multi-Krum \\" in text
+    assert r"LIE & \textbf{75.5 $\pm$\,0.7$\uparrow$} \\" in text
+    (caption,) = [line for line in text.splitlines() if line.startswith(r"\caption")]
+    assert r"mean of the last 2 of 6 rounds, $\pm$ sample standard deviation over seeds, $\uparrow$ still" in caption
+    assert "bold: the worst attack on the rule, which leaves it the lowest accuracy." in caption
+    labels = {re.search(r"\\label{(.*?)}", latex(Table(each))).group(1) for each in (records, records[:1], RECORDS)}
+    assert len(labels) == 2  # more runs of a federation leave its label
+
+
+def test_every_method_has_a_name_for_print():
+    written = {key: title(key) for key in (*RULES, *MIXINGS, *ATTACKS)}
+    assert all(RULES.find(key).title for key in RULES)
+    assert all(MIXINGS.find(key).title for key in MIXINGS)
+    assert all(ATTACKS.find(key).title for key in ATTACKS)
+    assert (written["strike"], written["multikrum"], written["rbtm"]) == ("STRIKE", "Multi-Krum", "trimmed mean")
+    assert title("bucketing(s=3)+rfa(nu=0.1)") == "Bucketing (s=3) + RFA (nu=0.1)"
+    assert title("labelflip+bitflip") == "label flip + bit flip"
+    for own in ("my_rules:best(f=2)", "own", "a+b", "$x$", "x)", "(", ""):
+        assert title(own).replace(" ", "") == own
 
 
 def test_latex_prints_any_name():

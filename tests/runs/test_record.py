@@ -89,16 +89,35 @@ def test_timing_stands_apart(store, result):
     assert not {"seconds", "finished", "out", "workers", "folder", "data"} & set(RUN.content)
 
 
-def test_accuracy_is_the_mean_of_the_last_five_rounds():
+def test_accuracy_is_the_mean_of_the_last_fifth_of_the_rounds_five_at_most():
     def record(*accuracies):
         return Record({}, [{"accuracy": accuracy, "share": None} for accuracy in accuracies], "")
 
     long = record(90.0, 0.0, 10.0, 20.0, 30.0, 40.0)
-    assert (long.accuracy, long.best_accuracy) == (20.0, 90.0)
-    assert record(10.0, 40.0).accuracy == 25.0
-    assert record(7.0).accuracy == 7.0
+    assert (long.accuracy, long.best_accuracy) == (35.0, 90.0)  # the last 2 of 6
+    assert record(10.0, 40.0).accuracy == 40.0
+    assert record(*map(float, range(60))).accuracy == 57.0  # 55 to 59
+    rare = record(*[None] * 9, 50.0, *[None] * 7, 60.0, 70.0, 80.0)  # 20 rounds, tests in 4 of them: the last 4 count
+    assert rare.accuracy == 65.0
     assert long.average("accuracy") == pytest.approx(190 / 6)
     assert long.average("share") is None
+
+
+def test_a_record_says_on_how_many_images_it_was_tested(store, result, capsys):
+    """Records of earlier versions do not: they stay readable, and agree with later ones of the same bits."""
+    saved = store.save(result, 1.5)
+    assert (saved.test_size, store.load(RUN.digest).test_size) == (360, 360)
+    older = replace(saved, test_size=None)
+    assert "test_size" not in older.to_json()
+    assert Record.from_json(older.to_json()) == older
+    assert older.agrees(saved)
+    assert not older.agrees(replace(saved, params_sha256="0" * 64))
+    path_of(store).write_text(older.to_json())
+    assert store.save(result, 1.5) == older
+    assert capsys.readouterr().err == ""
+    for wrong in (0, -1, 2.5, "360"):
+        with pytest.raises(ValueError, match="test_size"):
+            Record.from_json(replace(saved, test_size=wrong).to_json())
 
 
 def flip(text):

@@ -25,6 +25,7 @@ class Aksel(WeightedRule):
     """
 
     key: ClassVar[str] = "aksel"
+    title: ClassVar[str] = "Aksel"
     source: ClassVar[str] = "Boussetta et al., OPODIS 2020"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"middle": "upper"}}
     middle: str = "midpoint"

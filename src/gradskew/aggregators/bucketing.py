@@ -23,6 +23,7 @@ class Bucketing(Mixing):
     """
 
     key: ClassVar[str] = "bucketing"
+    title: ClassVar[str] = "Bucketing"
     source: ClassVar[str] = "Karimireddy et al., ICLR 2022"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"told_f": "f/s"}}
     s: int = 2

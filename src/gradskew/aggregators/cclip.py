@@ -27,6 +27,7 @@ class CClip(Aggregator):
     """
 
     key: ClassVar[str] = "cclip"
+    title: ClassVar[str] = "CClip"
     source: ClassVar[str] = "Karimireddy et al., ICML 2021"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"tau": 100.0}}
     tau: float = 10.0

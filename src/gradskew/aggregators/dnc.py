@@ -25,6 +25,7 @@ class DnC(WeightedRule):
     """
 
     key: ClassVar[str] = "dnc"
+    title: ClassVar[str] = "DnC"
     source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
     iterations: int = 1
     b: int = 1000

@@ -30,6 +30,7 @@ class FLTrust(WeightedRule):
     """
 
     key: ClassVar[str] = "fltrust"
+    title: ClassVar[str] = "FLTrust"
     source: ClassVar[str] = "Cao et al., NDSS 2021"
     needs: ClassVar[frozenset[str]] = frozenset({"reference"})
     none_trusted: str = "zero"

@@ -20,6 +20,7 @@ class Mean(WeightedRule):
     """
 
     key: ClassVar[str] = "mean"
+    title: ClassVar[str] = "mean"
     baseline: ClassVar[bool] = True
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
 

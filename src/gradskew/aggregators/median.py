@@ -23,6 +23,7 @@ class Median(Aggregator):
     """
 
     key: ClassVar[str] = "median"
+    title: ClassVar[str] = "median"
     source: ClassVar[str] = "Yin et al., ICML 2018"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"middle": "upper"}}
     middle: str = "midpoint"

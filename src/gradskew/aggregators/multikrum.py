@@ -29,6 +29,7 @@ class MultiKrum(WeightedRule):
     """
 
     key: ClassVar[str] = "multikrum"
+    title: ClassVar[str] = "Multi-Krum"
     source: ClassVar[str] = "Blanchard et al., NeurIPS 2017"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"neighbours": "n-f-1"}}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"krum": {"m": 1}}

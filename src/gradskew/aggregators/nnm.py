@@ -22,6 +22,7 @@ class NNM(Mixing):
     """
 
     key: ClassVar[str] = "nnm"
+    title: ClassVar[str] = "NNM"
     source: ClassVar[str] = "Allouah et al., AISTATS 2023"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"itself": False}}
     itself: bool = True

@@ -21,6 +21,7 @@ class RBTM(Aggregator):
     """
 
     key: ClassVar[str] = "rbtm"
+    title: ClassVar[str] = "trimmed mean"
     source: ClassVar[str] = "El-Mhamdi et al., NeurIPS 2021"
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:

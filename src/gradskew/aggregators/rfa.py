@@ -26,6 +26,7 @@ class RFA(WeightedRule):
     """
 
     key: ClassVar[str] = "rfa"
+    title: ClassVar[str] = "RFA"
     source: ClassVar[str] = "Pillutla et al., 2019 (IEEE TSP 2022)"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"start": "zero", "steps": 3, "nu": 0.1}}
     start: str = "mean"

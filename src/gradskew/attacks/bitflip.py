@@ -16,6 +16,7 @@ class BitFlip(Attack):
     """
 
     key: ClassVar[str] = "bitflip"
+    title: ClassVar[str] = "bit flip"
     source: ClassVar[str] = "Allen-Zhu et al., ICLR 2021"
     needs: ClassVar[str] = "own"
 

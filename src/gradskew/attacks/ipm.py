@@ -21,6 +21,7 @@ class IPM(Collusion):
     """
 
     key: ClassVar[str] = "ipm"
+    title: ClassVar[str] = "IPM"
     source: ClassVar[str] = "Xie et al., UAI 2020"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"epsilon": 2.0}}
     epsilon: float = 0.1

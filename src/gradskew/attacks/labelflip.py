@@ -20,6 +20,7 @@ class LabelFlip(Attack):
     """
 
     key: ClassVar[str] = "labelflip"
+    title: ClassVar[str] = "label flip"
     source: ClassVar[str] = "Tolpegin et al., ESORICS 2020"
     needs: ClassVar[str] = "own"
 

@@ -26,6 +26,7 @@ class LIE(Collusion):
     """
 
     key: ClassVar[str] = "lie"
+    title: ClassVar[str] = "LIE"
     source: ClassVar[str] = "Baruch et al., NeurIPS 2019"
     z: float | None = 1.5
     sign: int = 1

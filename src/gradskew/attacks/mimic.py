@@ -27,6 +27,7 @@ class Mimic(Attack):
     """
 
     key: ClassVar[str] = "mimic"
+    title: ClassVar[str] = "Mimic"
     source: ClassVar[str] = "Karimireddy et al., ICLR 2022"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"variant": "strike-authors"}}
     warmup: int = 10

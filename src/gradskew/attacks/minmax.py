@@ -54,6 +54,7 @@ class MinMax(Perturbation):
     """
 
     key: ClassVar[str] = "minmax"
+    title: ClassVar[str] = "MinMax"
 
     def largest_gamma(self, ray: Ray, distances: Tensor) -> float:
         diameter = distances.max()

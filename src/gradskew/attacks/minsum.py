@@ -23,6 +23,7 @@ class MinSum(Perturbation):
     """
 
     key: ClassVar[str] = "minsum"
+    title: ClassVar[str] = "MinSum"
     bound: str = "largest"
 
     def __post_init__(self) -> None:

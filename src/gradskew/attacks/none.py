@@ -16,6 +16,7 @@ class NoAttack(Attack):
     """
 
     key: ClassVar[str] = "none"
+    title: ClassVar[str] = "no attack"
     needs: ClassVar[str] = "own"
 
     def forge(self, view: View) -> Forgery:

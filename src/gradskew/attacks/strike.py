@@ -27,6 +27,7 @@ class STRIKE(Collusion):
     """
 
     key: ClassVar[str] = "strike"
+    title: ClassVar[str] = "STRIKE"
     source: ClassVar[str] = "Liu et al., AAAI 2025, Section 6"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "strike-authors": {"middle": "upper", "max_alpha": 10.0, "few": "extrapolate"}

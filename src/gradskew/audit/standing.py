@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from ..aggregators import least_kappa
-from ..report.standing import Standing
+from ..report.standing import RISING, Standing, level_rules
 from ..report.table import Table, count
 from .inspector import Inspection
 
@@ -108,13 +108,10 @@ class Audit:
         sentences = []
         for each in judged:
             if self.is_audited("rule", each.rule):
-                numbers = _numbers(each)
-                worst = f"{numbers['left']:.1f} % under {each.attack}, {numbers['damage']:.1f} points below its own"
-                text = f"{each.rule} keeps {worst} {numbers['usual']:.1f} % without an attack"
-                text += f"; over all attacks it loses {numbers['average_damage']:.1f} points on average."
+                text = f"{each.rule} keeps {each.worst.mean:.1f} % under {each.attack}{_lost(each)}."
                 if builtin:
                     rank = 1 + sum(other.worst.mean > each.worst.mean for other in judged)
-                    text += f" By its worst case it ranks {rank} of {len(judged)}"
+                    text += f" By its worst case it ranks {rank} of {len(judged)}{_level(each, judged)}"
                     text += f"; the best built-in rule is {builtin[0].rule} with {builtin[0].worst.mean:.1f} %."
                 if mean is not None:
                     text += f" The plain mean keeps {mean.worst.mean:.1f} %."
@@ -135,6 +132,11 @@ class Audit:
                 sentences.append(f"{name} is not ranked: it gave a finite aggregate in no round, so no model moved.")
             elif inspection.kind == "rule" and name in self.table.idle:
                 sentences.append(f"{name} is not ranked: it was the mean in all of its runs.")
+        ranked = [each.attack for each in self.attack_standings]
+        for name, inspection in self.inspections.items():
+            if inspection.kind == "attack" and name in self.table.attacks and name not in ranked:
+                why = "no built-in rule was also run without an attack to the end of its learning curve"
+                sentences.append(f"{name} is not ranked: {why}.")
         return sentences
 
     def _attack_sentences(self) -> list[str]:
@@ -181,6 +183,22 @@ class Audit:
         }
 
 
+def _lost(standing: Standing) -> str:
+    """Return the points that a rule loses, as the end of a sentence; why they are unknown, if they are."""
+    if standing.damage is None or standing.usual is None:
+        return f"; no cost is read off, since accuracy still rises at the end ({RISING})"
+    text = f", {standing.damage:.1f} points below its own {standing.usual.mean:.1f} % without an attack"
+    average = standing.average_damage
+    return text if average is None else f"{text}; over all attacks it loses {average:.1f} points on average"
+
+
+def _level(standing: Standing, judged: Sequence[Standing]) -> str:
+    """Return the rules level with one, in brackets; "" with one seed, which tells no two apart."""
+    first = [standing, *(other for other in judged if other is not standing)]
+    names = level_rules(first) if len(standing.worst.by_seed) > 1 else []
+    return f" (level with {', '.join(names)})" if names else ""
+
+
 def _numbers(standing: Standing) -> dict[str, Any]:
     """Return a rule's entry in audit.json; kappa is the largest over attacks, under kappa_attack."""
     usual = standing.usual
@@ -214,6 +232,6 @@ def _texts(standing: Standing) -> list[str]:
     ]
 
 
-def _one_decimal(value: float) -> str:
-    """Return a number with one decimal; zero has no minus."""
-    return f"{round(value, 1) + 0.0:.1f}"
+def _one_decimal(value: float | None) -> str:
+    """Return a number with one decimal, a dash for None; zero has no minus."""
+    return "–" if value is None else f"{round(value, 1) + 0.0:.1f}"

@@ -11,7 +11,7 @@ import click
 from ..core.errors import MethodError, check, check_number, warn
 from .completion import complete_list
 from .options import SEEDS, execution, federation
-from .publishing import publish
+from .publishing import publish, tables_of
 from .sweeping import choose_workers, run_sweep, stoppable
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def audit(
     from ..audit.standing import Audit
     from ..core.grammar import split_list
     from ..report.table import Table
-    from ..report.verdict import remarks
+    from ..report.verdict import remarks, statements
     from ..runs.settings import make_runs
     from ..runs.sweeps import FailedRuns
 
@@ -92,9 +92,11 @@ def audit(
     other_failures = _add_failures(swept.failures, inspections)
     if swept.records:
         result = Audit(Table(swept.records), inspections, costs)
-        show_audit(result, [*result.verdict, *remarks(result.table), swept.summary])
+        tables = tables_of([out], swept.records)
+        said = [*result.verdict, *statements(result.table), *remarks(result.table)]
+        show_audit(result, [*said, *swept.summaries(tables, out)])
         with swept.published():
-            click.echo(f"{', '.join(publish([result.table], out, out, result))}: in {out}.")
+            click.echo(f"{', '.join(publish(tables, out, out, result))}: in {out}.")
     for name, inspection in inspections.items():
         if inspection.run_failure:
             warn(f"gradskew: the {inspection.kind} {name} failed in its runs: {inspection.reason}")

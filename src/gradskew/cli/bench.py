@@ -9,7 +9,7 @@ import click
 
 from .completion import complete_list
 from .options import SEEDS, SHARD, execution, federation
-from .publishing import publish
+from .publishing import publish, tables_of
 from .sweeping import choose_workers, run_sweep
 
 
@@ -44,21 +44,21 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
     """Run every attack against every rule; print the table, write report.html, results.csv, table.md and more.
 
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
-    line overrides it. Runs that --out already holds are not run again.
+    line overrides it. Runs that --out already holds are not run again, and the tables have all runs that it holds.
     """
-    from ..report.table import Table
     from ..report.terminal import show
-    from ..report.verdict import remarks, verdict
+    from ..report.verdict import remarks, statements
     from ..runs.settings import make_runs
 
     chosen = choose_workers(options, workers)
     runs = make_runs(options)
     swept = run_sweep(runs[0].source.name, runs, out, chosen, shard=shard)
     if swept.records:
-        table = Table(swept.records)
-        show(table, [*verdict(table), *remarks(table), swept.summary])
+        tables = tables_of([out], swept.records)
+        table = swept.table(tables)
+        show(table, [*statements(table), *remarks(table), *swept.summaries(tables, out)])
         with swept.published():
-            click.echo(f"{', '.join(publish([table], out, out))}: in {out}.")
+            click.echo(f"{', '.join(publish(tables, out, out))}: in {out}.")
     elif swept.failure is None:  # a shard without runs
         click.echo(swept.summary)
     if swept.failure is not None:

@@ -1,34 +1,85 @@
-"""Write the files of tables: report.html, CSV, Markdown, LaTeX and the heatmap."""
+"""Write the files of a folder's runs: report.html, CSV, Markdown, LaTeX and the heatmaps."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..core.errors import warn
 
 if TYPE_CHECKING:
     from ..audit.standing import Audit
     from ..report.table import Table
+    from ..runs.record import Record
+
+
+def tables_of(folders: Sequence[Path], made: Sequence[Record] = ()) -> list[Table]:
+    """Return a table of each federation of which the folders hold runs, with all of these runs.
+
+    made: the records of this command, newer than all others. A run in several folders counts once; if its records
+    differ, the first is used and a line says so. Runs of an earlier version of a user's code are left out, with a line.
+    """
+    from ..report.table import federations
+    from ..runs.store import Store
+
+    records = {record.digest: record for record in made}
+    finished = dict.fromkeys(records, "~")  # after any date
+    for folder in folders:
+        store = Store(folder)
+        for record in store.all():
+            first = records.setdefault(record.digest, record)
+            if first is record:
+                finished[record.digest] = str(store.timing(record.digest).get("finished", ""))
+            elif not first.agrees(record):
+                differ = f"{record.digest[:12]} in {folder} differs from the same run in an earlier folder"
+                warn(f"gradskew: {differ} (another kind of processor?): the earlier one is used")
+    return federations(_newest(records, finished))
+
+
+def _newest(records: Mapping[str, Record], finished: Mapping[str, str]) -> list[Record]:
+    """Return the records without those of an earlier version of a user's code, for each federation.
+
+    finished: when each run ended, as text in the order of time.
+    """
+    from ..report.table import count, federation_key
+
+    versions: dict[tuple[str, str], str] = {}
+    for digest in sorted(records, key=lambda digest: finished[digest]):
+        spec = records[digest].spec
+        versions |= {(federation_key(spec), name): code for name, code in spec.get("user_code", {}).items()}
+    kept: list[Record] = []
+    old: dict[str, None] = {}
+    for record in records.values():
+        code = record.spec.get("user_code", {})
+        changed = [name for name in code if code[name] != versions[federation_key(record.spec), name]]
+        old |= dict.fromkeys(changed)
+        kept += [] if changed else [record]
+    if old:
+        left = f"{count(len(records) - len(kept), 'run')} of an earlier version of {', '.join(old)}"
+        warn(f"gradskew: {left} left out of the tables: the file was changed since")
+    return kept
 
 
 def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, audit: Audit | None = None) -> list[str]:
     """Write the files of the tables to `out`; return their names.
 
-    stores: the folder or folders that hold the runs. audit: the audit of a single table, if any.
+    stores: the folder or folders that hold the runs. audit: of runs in one of the tables, if any.
     """
     from ..core.files import write
     from ..report.export import latex, markdown, results_csv
-    from ..report.figures import heatmap
+    from ..report.figures import column_heatmap, heatmap
 
     contents: dict[str, str | bytes] = {
         "report.html": report_html(tables, stores, audit=audit),
         "results.csv": results_csv(record for table in tables for record in table.records),
         "table.md": "\n".join(map(markdown, tables)),
-        "table.tex": "\n".join(latex(table, number) for number, table in enumerate(tables, 1)),
+        "table.tex": "\n".join(map(latex, tables)),
     }
-    if len(tables) == 1:
-        contents["heatmap.png"] = heatmap(tables[0])
+    for number, table in enumerate(tables, 1):
+        stem = "heatmap" if number == 1 else f"heatmap-{number}"
+        contents |= {f"{stem}.png": heatmap(table), f"{stem}.pdf": column_heatmap(table)}
     if audit is not None:
         contents["audit.json"] = json.dumps(audit.to_json(), indent=1, sort_keys=True) + "\n"
     out.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from ..core.errors import check
 from .completion import complete_list
 from .options import SEEDS, execution, federation
-from .publishing import publish
+from .publishing import publish, tables_of
 from .sweeping import choose_workers, run_sweep
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _simulate(
     from ..report.lens import Lens, Overview
     from ..report.table import Table
     from ..report.terminal import show_skew
-    from ..report.verdict import verdict
+    from ..report.verdict import statements
     from ..runs.settings import make_runs
     from ..runs.store import Store
     from ..skew.references import reading
@@ -131,7 +131,9 @@ def _simulate(
         click.echo(f"{table.federation}.")
         spec = table.honest[0].spec
         basis = f"{overview.supposed}; means over the rounds of {spec['aggregator_name']} under {spec['attack_name']}."
-        sentences = [reading(overview.values), basis, *(verdict(table) if attacks else []), swept.summary]
+        tables = tables_of([out], swept.records)
+        said = statements(swept.table(tables)) if attacks else []
+        sentences = [reading(overview.values), basis, *said, *swept.summaries(tables, out)]
         show_skew(overview.values, sentences)
         last = table.records[-1]
         pictures = Store(out).pictures(last.digest)
@@ -139,7 +141,7 @@ def _simulate(
         content = {"spec": spec, "skew": {measure.key: asdict(value) for measure, value in overview.values}}
         cell = f"{last.spec['attack_name']} against {last.spec['aggregator_name']}, seed {last.spec['seed']}"
         with swept.published():
-            _write(out, content, pictures, names, f"{table.federation}\n{cell}", publish([table], out, out))
+            _write(out, content, pictures, names, f"{table.federation}\n{cell}", publish(tables, out, out))
     if swept.failure is not None:
         raise swept.failure
 

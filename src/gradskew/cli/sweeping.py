@@ -16,6 +16,7 @@ from ..core.importing import one_line
 
 if TYPE_CHECKING:
     from ..federation.run import Run
+    from ..report.table import Table
     from ..runs.ray import Cluster
     from ..runs.record import Record
 
@@ -28,6 +29,20 @@ class Swept:
     summary: str
     failure: InputError | None
     failures: Sequence[tuple[Run, Exception]] = ()
+
+    def table(self, tables: Sequence[Table]) -> Table:
+        """Return the table of this sweep's federation, of the tables of all runs in its folder."""
+        digest = self.records[0].digest
+        return next(table for table in tables if any(record.digest == digest for record in table.records))
+
+    def summaries(self, tables: Sequence[Table], out: Path) -> list[str]:
+        """Return sentences on the work done, and on what the tables of all runs in `out` have beside it."""
+        from ..report.table import count
+
+        more, others = len(self.table(tables).records) - len(self.records), len(tables) - 1
+        beside = [f"{count(more, 'run')} of this federation"] if more else []
+        beside += [count(others, "other federation")] if others else []
+        return [self.summary, *([f"Beside these runs, {out} holds {' and '.join(beside)}."] if beside else [])]
 
     @contextmanager
     def published(self) -> Iterator[None]:

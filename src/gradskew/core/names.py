@@ -69,12 +69,14 @@ class Fields:
 class Named(Fields):
     """Base class of methods with a name: frozen dataclasses whose fields are the hyperparameters.
 
-    key: the name, lower case with underscores. source: the paper, for `gradskew list`. presets: the options that each
+    key: the name, lower case with underscores. title: the name as papers write it, for tables in print; empty: the key.
+    source: the paper, for `gradskew list`. presets: the options that each
     preset changes. aliases: other names, with the options that they stand for. `key` and `aliases` must be literals:
     a catalogue parses them without importing the file.
     """
 
     key: ClassVar[str]
+    title: ClassVar[str] = ""
     source: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 from ..core.errors import InputError, check
 from .metrics import LARGEST, LEAST, LensMetrics, Positive, Round, Sha256, Share, Whole
 
-LAST = 5  # number of last rounds over which the reported accuracy is averaged
+LAST = 5  # number of last rounds, at most, over which the reported accuracy is averaged; all of them are tested
 LENS = 1  # version of the lens: increases when what it measures changes
 SEMANTICS = 1  # version of definitions and arithmetic: increases when one changes, so that no old record matches
 
@@ -136,13 +136,14 @@ def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> list[Round]:
     return [_round(number, metrics, spec) for number, metrics in enumerate(rounds)]
 
 
-def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any) -> list[Round]:
+def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any, test_size: Any = None) -> list[Round]:
     """Return the rounds, typed; raise InputError unless they can be the record of a finished run."""
     check_spec(spec)
     made = check_rounds(rounds, spec)
     check(len(made) == spec["rounds"], f"it has {len(made)} of {spec['rounds']} rounds")
     check(made[-1].accuracy is not None, "its last round has no accuracy")
     _typed("params_sha256", params_sha256, Sha256)
+    _typed("test_size", test_size, Positive | None)
     counts = _typed("class_counts", class_counts, list[list[Whole]] | None)
     check(counts is None or len(counts) == spec["clients"], "its class counts are not one list of counts a client")
     sizes = {len(of_client) for of_client in counts or ()}

@@ -22,7 +22,7 @@ class Result:
     """The result of a run: its metrics of each round, and the final parameters (d,) and buffers (b,).
 
     With the lens also class_counts, the number of images of each class of each client (None above 2^18 numbers), and
-    pictures.
+    pictures. test_size: the number of test inputs.
     """
 
     run: Run
@@ -31,6 +31,7 @@ class Result:
     buffers: Tensor
     class_counts: list[list[int]] | None = None
     pictures: Sequence[Picture] = ()
+    test_size: int | None = None
 
     @property
     def params_sha256(self) -> str:
@@ -61,5 +62,12 @@ def simulate(
             rounds.append(federation.round(round))
             on_snapshot(federation.snapshot(rounds))
             on_round(rounds[-1])
-        last = federation.params.clone(), federation.flat.read_buffers()
-        return Result(run, rounds, *last, federation.class_counts() if run.lens else None, federation.lens.pictures)
+        return Result(
+            run,
+            rounds,
+            federation.params.clone(),
+            federation.flat.read_buffers(),
+            federation.class_counts() if run.lens else None,
+            federation.lens.pictures,
+            len(federation.dataset.test),
+        )

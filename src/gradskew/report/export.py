@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from ..federation.schema import LAST
+from ..runs.curve import describe_end
 from ..runs.record import Record
 from .lens import Lens
-from .table import Table, with_options
-from .verdict import verdict
+from .standing import RISING, Cell
+from .table import Table, federation_key, with_options
+from .titles import title
+from .verdict import statements
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
-EXTRA = ("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds", "digest")
+EXTRA = (
+    *("partition", "byzantine_share", "distance", "rejected", "clamped_rounds", "skipped_rounds"),
+    *("still_rises", "test_size", "digest"),
+)
 LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 
 
@@ -34,7 +40,8 @@ def results_csv(records: Iterable[Record]) -> str:
             + ["" if value is None else f"{value:.6g}" for value in (share, distance)]
             + [sum(metrics["rejected"] for metrics in record.rounds)]
             + [sum(metrics["clamped"] for metrics in record.rounds)]
-            + [sum(not metrics["stepped"] for metrics in record.rounds), record.digest]
+            + [sum(not metrics["stepped"] for metrics in record.rounds), int(Cell([record]).rises)]
+            + ["" if record.test_size is None else record.test_size, record.digest]
             + [_lens_value(lens, name) for name in LENS]
         )
     return text.getvalue()
@@ -65,32 +72,43 @@ def markdown(table: Table) -> str:
         line = [(cell.text, table.worst_attacks.get(rule) == attack) if cell else ("", False) for rule, cell in cells]
         rows.append((attack, line))
     lines = grid(["attack", *table.rules], rows)
-    caption = (
-        f"Test accuracy in %, mean of the last rounds (at most {LAST}), ± standard deviation over seeds (divided by"
-    )
-    caption += " their count); bold: the worst attack on the rule."
     return "\n".join(
-        [caption, escape_markdown(table.federation) + ".", "", *lines, "", *map(escape_markdown, verdict(table)), ""]
+        [
+            f"{_caption(table)}.",
+            escape_markdown(table.federation) + ".",
+            "",
+            *lines,
+            "",
+            *map(escape_markdown, statements(table)),
+            "",
+        ]
     )
 
 
-def latex(table: Table, number: int = 1) -> str:
+def _caption(table: Table) -> str:
+    """Return what the accuracies of a table are, and its marks."""
+    accuracy = f"Test accuracy in %, {describe_end(table.records[0].spec['rounds'])}{table.legend}"
+    return f"{accuracy}; bold: the worst attack on the rule, which leaves it the lowest accuracy"
+
+
+def latex(table: Table) -> str:
     r"""Return the accuracy table in LaTeX for the package booktabs, with each rule's lowest accuracy in bold.
 
-    number: the last part of the label, `tab:gradskew-1`.
+    Names are those of papers. The label, such as `tab:gradskew-1a2b3c4d`, depends on the federation's settings alone.
     """
     lines = [r"\begin{table}", r"\centering", r"\begin{tabular}{l" + "r" * len(table.rules) + "}", r"\toprule"]
-    lines += [" & ".join(["attack", *map(escape_latex, table.rules)]) + r" \\", r"\midrule"]
+    lines += [" & ".join(["attack", *(escape_latex(title(rule)) for rule in table.rules)]) + r" \\", r"\midrule"]
     for attack in table.attacks:
-        row = [escape_latex(attack)]
+        row = [escape_latex(title(attack))]
         for rule in table.rules:
             cell = table.cells.get((attack, rule))
-            text = "" if cell is None else cell.text.replace("±", r"$\pm$\,")
+            text = "" if cell is None else escape_latex(cell.text).replace(r"$\pm$", r"$\pm$\,")
             row.append(rf"\textbf{{{text}}}" if table.worst_attacks.get(rule) == attack else text)
         lines.append(" & ".join(row) + r" \\")
-    caption = f"Test accuracy in %, mean of the last rounds (at most {LAST}); bold: the worst attack on the rule. "
-    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape_latex(caption + table.federation)}.}}"]
-    return "\n".join([*lines, rf"\label{{tab:gradskew-{number}}}", r"\end{table}", ""])
+    caption = f"{_caption(table)}. {table.federation}."
+    lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape_latex(caption)}}}"]
+    label = hashlib.sha256(federation_key(table.records[0].spec).encode()).hexdigest()[:8]
+    return "\n".join([*lines, rf"\label{{tab:gradskew-{label}}}", r"\end{table}", ""])
 
 
 def escape_latex(text: str) -> str:
@@ -100,6 +118,7 @@ def escape_latex(text: str) -> str:
     50\%\_\{x\}
     """
     words = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    words[RISING] = r"$\uparrow$"
     words |= {char: f"\\{char}" for char in "&%$#_{}"}
     words |= {char: f"{{{char}}}" for char in "[]*"}  # at the start of a row they would be arguments of the line break
     return "".join(words.get(char, char) for char in " ".join(text.split()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 
 from ..core.errors import check, check_number
 from ..skew import Picture
-from .table import Panel, Table
+from .standing import RISING
+from .table import Table
+from .titles import title
 
 # Blue to pale yellow to red: distinct to the colour-blind, and light enough for black numbers.
 DPI, MOST = 150, 10_000  # dots per inch; pixels a side
@@ -37,30 +39,53 @@ def heatmap(table: Table) -> bytes:
     figure = Figure(figsize=(max(8.0, width), len(panels) * height + 0.4), layout="constrained")
     figure.suptitle(table.federation, fontsize=8, parse_math=False, wrap=True)
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    turned: dict[str, Any] = {"rotation": 20, "ha": "right"} if sum(map(len, table.rules)) > 90 else {}
     for axis, panel in zip(axes, panels, strict=True):
-        _draw_panel(axis, panel, table.attacks, table.rules)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name may have any letter
-        figure.savefig(buffer, dpi=min(DPI, *(MOST / side for side in figure.get_size_inches())), format="png")
-    return buffer.getvalue()
+        _draw_panel(axis, panel.entries, table.attacks, table.rules, 9)
+        axis.set_xticks(range(len(table.rules)), table.rules, parse_math=False, **turned)
+        axis.set_yticks(range(len(table.attacks)), table.attacks, parse_math=False)
+        axis.set_title(panel.title, fontsize=10, loc="left")
+    return _save(figure, "png", {"Software": None}, min(DPI, *(MOST / side for side in figure.get_size_inches())))
 
 
-def _draw_panel(axes: Any, panel: Panel, attacks: Sequence[str], rules: Sequence[str]) -> None:
-    """Draw a panel of the heatmap; a cell without an entry stays white."""
-    harm = [[panel.entries.get((attack, rule), ("", math.nan))[1] for rule in rules] for attack in attacks]
+def column_heatmap(table: Table) -> bytes:
+    """Return a PDF of the mean accuracies, in text of 7 points, 5 at least, for one column of print.
+
+    A table of more rules than fit gets a wider figure. The same table gives the same bytes.
+    """
+    cells, shades = table.cells.items(), table.panels()[0].entries
+    entries = {key: (f"{cell.mean:.1f}{RISING * cell.rises}", shades[key][1]) for key, cell in cells}
+    attacks, rules = list(map(title, table.attacks)), list(map(title, table.rules))
+    beside, below = (0.06 * max(map(len, names)) for names in (attacks, rules))  # inches of a name
+    size = min(7.0, max(5.0, 25 * (COLUMN - beside) / len(rules)))
+    width, height = beside + size * len(rules) / 25, 0.4 + below + 0.022 * size * len(attacks)
+    with rc_context({"font.size": size, "pdf.fonttype": 42}):
+        figure = Figure(figsize=(max(COLUMN, width), height), layout="constrained")
+        axes = figure.subplots()
+        _draw_panel(axes, entries, table.attacks, table.rules, size)
+        turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        axes.set_xticks(range(len(rules)), rules, parse_math=False, **turned)
+        axes.set_yticks(range(len(attacks)), attacks, parse_math=False)
+        return _save(figure, "pdf", {"CreationDate": None})
+
+
+def _draw_panel(
+    axes: Any,
+    entries: Mapping[tuple[str, str], tuple[str, float]],
+    attacks: Sequence[str],
+    rules: Sequence[str],
+    size: float,
+) -> None:
+    """Draw a panel of a heatmap, with text of a size in points; a cell without an entry stays white."""
+    harm = [[entries.get((attack, rule), ("", math.nan))[1] for rule in rules] for attack in attacks]
     colours = LinearSegmentedColormap.from_list("harm", SHADES)
     axes.imshow(harm, cmap=colours, vmin=0, vmax=1, aspect="auto")
-    turned = {"rotation": 20, "ha": "right"} if sum(map(len, rules)) > 90 else {}
-    axes.set_xticks(range(len(rules)), rules, parse_math=False, **turned)
-    axes.set_yticks(range(len(attacks)), attacks, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(panel.title, fontsize=10, loc="left")
     for i, attack in enumerate(attacks):
         for j, rule in enumerate(rules):
-            text = panel.entries.get((attack, rule), ("–", 0))[0]
-            axes.text(j, i, text, ha="center", va="center", fontsize=9)
+            text = entries.get((attack, rule), ("–", 0))[0]
+            axes.text(j, i, text, ha="center", va="center", fontsize=size)
 
 
 def lle_figure(
@@ -117,7 +142,9 @@ def draw_picture(axes: Any, picture: Picture, title: str, sender: str) -> list[A
     return [axes.scatter(*points.T, label=label, **style) for points, label, style in kinds]
 
 
-def _save(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+def _save(figure: Figure, kind: str, metadata: dict[str, None], dpi: float = 300) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=300, metadata=metadata)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name may have any letter
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()

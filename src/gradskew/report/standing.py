@@ -6,15 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import fmean, pstdev
+from statistics import fmean, stdev
 
+from ..runs.curve import still_rises
 from ..runs.record import Record
+from .comparison import Column, half_width, level_with
 from .lens import Lens
+
+RISING = "↑"  # behind an accuracy whose curve still rises
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The records of one attack against one rule, over seeds. Standard deviations divide by the count."""
+    """The records of one attack against one rule, over seeds: accuracies in %."""
 
     records: Sequence[Record]
 
@@ -24,11 +28,36 @@ class Cell:
 
     @cached_property
     def std(self) -> float:
-        return pstdev(record.accuracy for record in self.records)
+        """Return the sample standard deviation over seeds (n - 1); 0 with one."""
+        return spread([record.accuracy for record in self.records])
+
+    @cached_property
+    def by_seed(self) -> dict[int, float]:
+        """Return the accuracy of each seed."""
+        seeds = dict.fromkeys(record.spec["seed"] for record in self.records)
+        return {seed: fmean(r.accuracy for r in self.records if r.spec["seed"] == seed) for seed in seeds}
+
+    @property
+    def test_size(self) -> int | None:
+        """Return the number of test inputs; None if no record says it."""
+        return next((record.test_size for record in self.records if record.test_size is not None), None)
+
+    @cached_property
+    def half_width(self) -> float | None:
+        """Return half the width of the 95 % interval of the mean, in points: see `comparison.half_width`."""
+        return half_width(self.by_seed, self.test_size)
+
+    @cached_property
+    def rises(self) -> bool:
+        """Return whether the curve, the mean over seeds, still rises at its end: see `runs.curve.still_rises`."""
+        rounds = [i for i, metrics in enumerate(self.records[0].rounds) if metrics.get("accuracy") is not None]
+        curves = zip(*(record.accuracies for record in self.records), strict=True)
+        return still_rises(rounds, [fmean(values) for values in curves])
 
     @property
     def text(self) -> str:
-        return f"{self.mean:.1f}" if len(self.records) == 1 else f"{self.mean:.1f} ±{self.std:.1f}"
+        """Return the mean, the standard deviation over several seeds, and a mark if the curve still rises, as text."""
+        return accuracy_text([record.accuracy for record in self.records]) + RISING * self.rises
 
     @property
     def moved(self) -> bool:
@@ -60,7 +89,7 @@ class Standing:
     """A rule without an attack and under attacks: accuracies in %, damage in points below the accuracy without one.
 
     usual: the cell without an attack, if it was run. attacked: the other cells by attack, at least one. cost: the time
-    as a multiple of the mean's, if measured.
+    as a multiple of the mean's, if measured. No damage is read off a curve that still rises.
     """
 
     rule: str
@@ -78,9 +107,11 @@ class Standing:
         return self.attacked[self.attack]
 
     def damage_by(self, attack: str) -> float | None:
-        """Return the points that an attack costs; None where one of the two cells is missing."""
+        """Return the points that an attack costs; None where one of the two cells is missing or still rises."""
         cell = self.attacked.get(attack)
-        return None if self.usual is None or cell is None else self.usual.mean - cell.mean
+        if self.usual is None or cell is None or self.usual.rises or cell.rises:
+            return None
+        return self.usual.mean - cell.mean
 
     @property
     def damage(self) -> float | None:
@@ -89,30 +120,43 @@ class Standing:
     @property
     def is_hurt(self) -> bool:
         """Return whether the worst attack lowers the accuracy; True if the accuracy without an attack is unknown."""
-        return self.damage is None or self.damage > 0
+        return self.usual is None or self.worst.mean < self.usual.mean
+
+    @property
+    def half_width(self) -> float | None:
+        """Return half the width of the 95 % interval of the worst case, in points; None if nothing is known of it."""
+        return self.worst.half_width
+
+    @property
+    def columns(self) -> list[Column]:
+        """Return the accuracies under each attack, by seed."""
+        return [cell.by_seed for cell in self.attacked.values()]
+
+    @property
+    def test_size(self) -> int | None:
+        """Return the number of test inputs; None if no record says it."""
+        return next((size for cell in self.attacked.values() if (size := cell.test_size) is not None), None)
 
     @property
     def average(self) -> float:
         return fmean(cell.mean for cell in self.attacked.values())
 
-    @property
-    def average_std(self) -> float:
-        """Return the standard deviation over seeds of the average over attacks."""
-        by_seed: dict[int, list[float]] = {}
-        for cell in self.attacked.values():
-            for record in cell.records:
-                by_seed.setdefault(record.spec["seed"], []).append(record.accuracy)
-        return pstdev(fmean(accuracies) for accuracies in by_seed.values())
+    @cached_property
+    def average_by_seed(self) -> dict[int, float]:
+        """Return the average over attacks for each seed that has all of them."""
+        seeds = [seed for seed in self.columns[0] if all(seed in column for column in self.columns)]
+        return {seed: fmean(column[seed] for column in self.columns) for seed in seeds}
 
     @property
     def average_text(self) -> str:
-        """Return the average as text: `43.2`, or `43.2 ±1.5` for several seeds."""
-        many = len(self.worst.records) > 1
-        return f"{self.average:.1f} ±{self.average_std:.1f}" if many else f"{self.average:.1f}"
+        """Return the average as text: `43.2`, or `43.2 ±1.5` with the standard deviation over several seeds."""
+        return accuracy_text(list(self.average_by_seed.values()) or [self.average])
 
     @property
     def average_damage(self) -> float | None:
-        return None if self.usual is None else fmean(self.usual.mean - cell.mean for cell in self.attacked.values())
+        """Return the points that the attacks cost on average; None if the points of one of them are unknown."""
+        damages = [damage for attack in self.attacked if (damage := self.damage_by(attack)) is not None]
+        return fmean(damages) if len(damages) == len(self.attacked) else None
 
     @cached_property
     def kappas(self) -> dict[str, float]:
@@ -131,3 +175,23 @@ class Standing:
     def shut_out(self) -> float | None:
         """Return the mean number of honest rows shut out per round under the worst attack; None without weights."""
         return self.worst.lens_average("shut_out")
+
+
+def level_rules(ranked: Sequence[Standing]) -> list[str]:
+    """Return the rules whose worst case cannot be told from that of the first: see `comparison.level_with`."""
+    columns = {standing.rule: standing.columns for standing in ranked}
+    return level_with(ranked[0].rule, columns, ranked[0].test_size)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Return the sample standard deviation (n - 1); 0 for one value."""
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def accuracy_text(values: Sequence[float]) -> str:
+    """Return the mean with one decimal, and the sample standard deviation of several values.
+
+    >>> accuracy_text([40.0, 42.0, 47.0]), accuracy_text([43.24])
+    ('43.0 ±3.6', '43.2')
+    """
+    return f"{fmean(values):.1f}" + (f" ±{spread(values):.1f}" if len(values) > 1 else "")

@@ -14,7 +14,7 @@ from ..core.errors import check
 from ..core.grammar import format_value
 from ..core.names import canonical
 from ..runs.record import Record
-from .standing import Cell, Standing
+from .standing import RISING, Cell, Standing
 
 # The fields of a spec in which the records of one table may differ.
 CELL = ("attack", "attack_name", "aggregator", "aggregator_name", "seed", "user_code")
@@ -143,15 +143,19 @@ class Table:
         spec = self.records[0].spec
         return float(100 * spec["byzantine"] / spec["clients"])
 
+    @property
+    def legend(self) -> str:
+        """Return what the marks of an accuracy mean, as far as the table has them."""
+        cells = self.cells.values()
+        spread = ", ± sample standard deviation over seeds" if any(len(cell.by_seed) > 1 for cell in cells) else ""
+        return spread + (f", {RISING} still rising at the end" if any(cell.rises for cell in cells) else "")
+
     def panels(self) -> list[Panel]:
         """Return three views: accuracy, Byzantine share of the weights, distance from the honest mean."""
         reference = max(cell.mean for cell in self.cells.values())
         scale = max(LEAST_SCALE, *(reference - cell.mean for cell in self.cells.values()))
-        spread = (
-            "" if all(len(cell.records) == 1 for cell in self.cells.values()) else ", ± standard deviation over seeds"
-        )
         accuracy = self._panel(
-            f"Test accuracy in %{spread}: the redder, the lower",
+            f"Test accuracy in %{self.legend}: the redder, the lower",
             lambda key: (self.cells[key].text, (reference - self.cells[key].mean) / scale),
         )
         share = self._panel(
@@ -185,8 +189,13 @@ def federations(records: Iterable[Record]) -> list[Table]:
     ordered = sorted(records, key=lambda record: (_sort_key(record.spec), record.spec["seed"]))
     groups: dict[str, list[Record]] = {}
     for record in ordered:
-        groups.setdefault(canonical({k: v for k, v in record.spec.items() if k not in CELL}), []).append(record)
+        groups.setdefault(federation_key(record.spec), []).append(record)
     return sorted(map(Table, groups.values()), key=lambda table: table.federation)
+
+
+def federation_key(spec: dict[str, Any]) -> str:
+    """Return the settings in which the records of one table agree, as text."""
+    return canonical({key: value for key, value in spec.items() if key not in CELL})
 
 
 def _sort_key(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:

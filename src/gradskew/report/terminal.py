@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean, pstdev
+from statistics import fmean, stdev
 from time import perf_counter
 
 from rich import box
@@ -85,7 +85,7 @@ def show_trials(trials: Sequence[Trial]) -> None:
     rules = list(dict.fromkeys(trial.aggregator for trial in trials))
     for (rule, attack), of_cell in sorted(cells.items(), key=lambda item: rules.index(item[0][0])):
         kappas = [trial.kappa for trial in of_cell if trial.kappa is not None]
-        spread = f" ±{pstdev(kappas):.2f}" if len(kappas) > 1 else ""
+        spread = f" ±{stdev(kappas):.2f}" if len(kappas) > 1 else ""
         bound = of_cell[0].kappa_bound
         texts = [f"{fmean(kappas):.2f}{spread}" if kappas else "–", "–" if bound is None else f"{float(bound):.2f}"]
         texts += [_mean([t.byzantine_share for t in of_cell], "%"), _mean([t.selected for t in of_cell], "%")]
@@ -94,6 +94,8 @@ def show_trials(trials: Sequence[Trial]) -> None:
     screen = console()
     screen.print(grid)
     screen.print("kappa: squared distance of the result from the honest mean, over the honest mean squared distance.")
+    if len({trial.seed for trial in trials}) > 1:
+        screen.print("±: sample standard deviation over seeds.")
 
 
 def _mean(values: Sequence[float | None], unit: str = "") -> str:

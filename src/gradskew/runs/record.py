@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.names import canonical
 from ..federation.metrics import Metrics, plain
-from ..federation.schema import LAST, check_record
+from ..federation.schema import check_record
+from .curve import at_end
 
 if TYPE_CHECKING:
     from ..federation.simulation import Result
@@ -21,18 +22,19 @@ class Record:
     """A finished run: the content of its spec, the metrics of each round, the SHA-256 of the final parameters.
 
     rounds: the metrics of each round by name, read-only. class_counts: the number of images of each class, for each
-    client; None without the lens.
+    client; None without the lens. test_size: the number of test inputs; None in records of earlier versions.
     """
 
     spec: dict[str, Any]
     rounds: Sequence[Metrics]
     params_sha256: str
     class_counts: list[list[int]] | None = None
+    test_size: int | None = None
 
     @classmethod
     def of(cls, result: Result) -> Record:
         """Return the record of a finished run."""
-        return cls(result.run.content, result.rounds, result.params_sha256, result.class_counts)
+        return cls(result.run.content, result.rounds, result.params_sha256, result.class_counts, result.test_size)
 
     @property
     def digest(self) -> str:
@@ -46,9 +48,8 @@ class Record:
 
     @property
     def accuracy(self) -> float:
-        """The mean test accuracy over the last min(5, rounds) rounds, in percent."""
-        last = self.accuracies[-LAST:]
-        return sum(last) / len(last)
+        """The mean test accuracy over the last min(5, ceil(rounds / 5)) rounds, in percent."""
+        return at_end(self.accuracies, len(self.rounds))
 
     @property
     def best_accuracy(self) -> float:
@@ -72,12 +73,20 @@ class Record:
         values = (metrics.get(metric) for metrics in self.rounds)
         return [value for value in values if isinstance(value, int | float)]
 
+    def agrees(self, other: Record) -> bool:
+        """Return whether two records have the same bits; the test size, which older records lack, does not count."""
+        first, second = (replace(record, test_size=None).to_json() for record in (self, other))
+        return first == second
+
     def to_json(self) -> str:
         """Return the text of record.json: the same record always gives the same bytes."""
         body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(map(plain, self.rounds))}
         if self.class_counts is not None:
             body["class_counts"] = self.class_counts
-        before, after = canonical(body)[:-1], canonical({"spec": self.spec})[1:]  # "sha256" sorts between them
+        tail: dict[str, Any] = {"spec": self.spec}
+        if self.test_size is not None:
+            tail["test_size"] = self.test_size
+        before, after = canonical(body)[:-1], canonical(tail)[1:]  # "sha256" sorts between them
         return f'{before},"sha256":"{_sha256(f"{before},{after}")}",{after}\n'
 
     @classmethod
@@ -89,10 +98,11 @@ class Record:
             if checksum != _sha256(canonical(body)):
                 raise ValueError("its checksum does not match")
             spec, params_sha256, class_counts = body["spec"], body["params_sha256"], body.get("class_counts")
-            rounds = check_record(spec, body["rounds"], params_sha256, class_counts)
+            test_size = body.get("test_size")
+            rounds = check_record(spec, body["rounds"], params_sha256, class_counts, test_size)
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error!r}") from None
-        return cls(spec, rounds, params_sha256, class_counts)
+        return cls(spec, rounds, params_sha256, class_counts, test_size)
 
 
 def _sha256(text: str) -> str:

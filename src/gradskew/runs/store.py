@@ -102,7 +102,7 @@ class Store:
             first = self.load(digest)
         if first is None:
             raise InputError(f"{str(folder / RECORD)!r} is in the way of the record: remove it")
-        if first.to_json() != files[RECORD]:
+        if not first.agrees(record):
             write(folder / SECOND, files[RECORD])
             differ = f"{folder} was run twice, with different results (on another kind of processor?)"
             warn(f"gradskew: {differ}: the first stays, the second is in {SECOND}")

@@ -15,7 +15,7 @@ from ..export import latex, markdown, results_csv
 from ..lens import Lens
 from ..standing import Cell
 from ..table import CELL, Panel, Table, count, with_options
-from ..verdict import advice, remarks, verdict
+from ..verdict import remarks, statements
 from .cells import Opened, open_cell
 from .findings import Comparison, Finding, comparison, findings, hardest_attack
 from .skew import HonestSkew
@@ -49,7 +49,7 @@ class Section:
 
     @property
     def verdict(self) -> list[str]:
-        return [*filter(None, [advice(self.table.ranked)]), *verdict(self.table)]
+        return statements(self.table)
 
     @property
     def remarks(self) -> list[str]:

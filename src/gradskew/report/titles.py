@@ -1,0 +1,20 @@
+"""Names of rules and attacks as papers write them, for print."""
+
+from __future__ import annotations
+
+from ..aggregators import MIXINGS, RULES
+from ..attacks import ATTACKS
+from ..core.grammar import split_last
+
+
+def title(name: str) -> str:
+    """Return the name of a rule or an attack as papers write it, with its options; a user's own stays as it is.
+
+    >>> title("nnm+multikrum(m=3)"), title("none"), title("my_rules:best")
+    ('NNM + Multi-Krum (m=3)', 'no attack', 'my_rules:best')
+    """
+    before, last = split_last(name, "+")
+    key, parenthesis, options = last.partition("(")
+    known = next((cls for room in (RULES, MIXINGS, ATTACKS) if (cls := room.find(key))), None)
+    written = last if known is None else f"{known.title or key} {parenthesis}{options}".strip()
+    return f"{title(before[:-1])} + {written}" if before else written

@@ -1,0 +1,104 @@
+"""The files of a folder tell of all its runs, whichever command wrote them last."""
+
+import csv
+import json
+import sys
+
+import pytest
+from command import TINY
+
+FILES = ("results.csv", "table.md", "table.tex", "report.html", "heatmap.png", "heatmap.pdf")
+
+
+@pytest.fixture
+def bench(call, tmp_path):
+    def run(*arguments):
+        outcome = call("bench", *TINY.split(), "--out", tmp_path / "out", *arguments)
+        assert outcome.code == 0, outcome.err
+        return outcome
+
+    return run
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def cells(folder):
+    with (folder / "results.csv").open() as file:
+        return {(row["attack"], row["aggregator"], row["seed"]) for row in csv.DictReader(file)}
+
+
+def test_a_smaller_bench_leaves_the_files_of_a_larger_one(bench, tmp_path):
+    bench("--aggregators", "mean,median", "--seeds", "2")
+    before = files(tmp_path / "out")
+    assert set(before) == set(FILES)
+    small = bench("--attacks", "lie", "--aggregators", "median", "--seeds", "1")
+    assert files(tmp_path / "out") == before
+    assert len(cells(tmp_path / "out")) == 8
+    assert f"Beside these runs, {tmp_path / 'out'} holds 7 runs of this federation." in small.out
+    assert "mean" in small.out.split("attack", 1)[1]  # the tables of the screen are those of the files
+
+
+def test_a_bench_adds_to_the_tables(bench, tmp_path):
+    bench("--aggregators", "mean")
+    bench("--aggregators", "median", "--seeds", "1,")
+    rules = {(rule, seed) for _, rule, seed in cells(tmp_path / "out")}
+    assert rules == {("mean", "0"), ("median", "1")}
+    assert (tmp_path / "out" / "table.md").read_text().count("| attack | mean | median |") == 1
+
+
+def test_another_federation_has_tables_of_its_own_beside_the_first(bench, call, tmp_path):
+    out = tmp_path / "out"
+    bench("--beta", "0.5")
+    first = (out / "table.tex").read_text()
+    said = bench("--beta", "0.9").out
+    assert "beta=0.9" in said
+    assert "beta=0.5" not in said
+    assert f"Beside these runs, {out} holds 1 other federation." in said
+    assert first in (out / "table.tex").read_text()
+    assert (out / "report.html").read_text().count('class="federation"') == 2
+    assert {"heatmap.png", "heatmap-2.png", "heatmap-2.pdf"} <= set(files(out))
+    written = files(out)
+    assert call("report", out).code == 0
+    assert files(out) == written
+
+
+def test_without_an_attack_there_is_no_verdict(bench, tmp_path):
+    said = bench("--attacks", "none", "--aggregators", "mean,median").out
+    assert "No attack was played: there is no verdict." in said
+    assert "No attack was played: there is no verdict." in (tmp_path / "out" / "report.html").read_text()
+    for word in ("Recommended", "leads", "Best in"):
+        assert word not in said
+
+
+def test_the_screen_says_what_the_page_says(bench, tmp_path):
+    said = bench("--aggregators", "mean,median", "--seeds", "2").out
+    lines = (tmp_path / "out" / "table.md").read_text().splitlines()
+    (scope,) = [line for line in lines if line.startswith("Tested on")]
+    assert scope.startswith("Tested on 360 images. Attacks played: lie. Known and not played: bitflip,")
+    assert scope in said
+    assert scope in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_runs_of_an_earlier_version_of_a_rule_are_left_out_with_a_line(bench, call, tmp_path, monkeypatch):
+    """One cell never mixes two versions of a user's file."""
+    file = tmp_path / "edited_rules.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    file.write_text("def rule(updates, f):\n    return updates.mean(0)\n")
+    bench("--aggregators", "mean,edited_rules:rule")
+    monkeypatch.delitem(sys.modules, "edited_rules")
+    for timing in tmp_path.glob("out/runs/*/timing.json"):  # two benches may end in the same second
+        timing.write_text(json.dumps({**json.loads(timing.read_text()), "finished": "2020-01-01T00:00:00Z"}))
+    file.write_text("def rule(updates, f):\n    return updates.median(0).values\n")
+    edited = bench("--aggregators", "edited_rules:rule")
+    old = "2 runs of an earlier version of edited_rules:rule"
+    line = f"gradskew: {old} left out of the tables: the file was changed since"
+    assert line in edited.err.splitlines()
+    assert len(cells(tmp_path / "out")) == 4
+    with (tmp_path / "out" / "results.csv").open() as file:
+        assert sum(row["aggregator"] == "edited_rules:rule" for row in csv.DictReader(file)) == 2
+    written = files(tmp_path / "out")
+    again = call("report", tmp_path / "out")
+    assert line in again.err.splitlines()
+    assert files(tmp_path / "out") == written
