@@ -53,7 +53,8 @@ class RuleCase:
 
     permutation: the order of rows does not matter. translation, scale: f(x + c) = f(x) + c, f(c x) = c f(x) for c > 0.
     fixed: identical rows give that row. hull: never outside all rows' range. honest: per coordinate within the honest
-    rows' range, whatever the others send. far: equal rows of 1e30 leave it within the honest range.
+    rows' range, whatever the others send. far: equal rows of 1e30 leave it within the honest range. most: rows at most,
+    for a search that grows with their number.
     """
 
     name: str
@@ -64,6 +65,7 @@ class RuleCase:
     hull: bool = True
     honest: bool = False
     far: bool = False
+    most: int = 60
 
     @property
     def rule(self):
@@ -115,6 +117,26 @@ RULES = [
     RuleCase("fltrust", translation=False, scale=False, fixed=False, hull=False),
     RuleCase("fltrust(none_trusted=uniform)", translation=False, scale=False, fixed=False, hull=False),
     RuleCase("nnm+fltrust", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("meamed", far=True),
+    RuleCase("meamed(middle=upper)", far=True),
+    RuleCase("meamed(centre=trimmed)", far=True),
+    RuleCase("cge", translation=False, far=True),
+    RuleCase("mda", permutation=False, far=True),
+    RuleCase("mda(ties=spread)", far=True, most=12),
+    RuleCase("monna", permutation=False, far=True),
+    RuleCase("monna(pivot=0)", permutation=False),
+    RuleCase("monna(pivot=reference)", translation=False, scale=False, far=True),
+    RuleCase("caf", far=True),
+    RuleCase("smea", far=True, most=12),
+    RuleCase("smea(search=greedy)", far=True),
+    RuleCase("clipping+mean", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("clipping(c=median)+multikrum", translation=False, hull=False),
+    RuleCase("clipping(c=mean)+median", translation=False, hull=False),
+    RuleCase("arc+rbtm", translation=False, hull=False),
+    RuleCase("arc+multikrum", translation=False, hull=False),
+    RuleCase("nnm+arc+rfa", translation=False, hull=False),
+    RuleCase("bucketing+clipping(c=1)+caf", permutation=False, translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("nnm+meamed", far=True),
     RuleCase("nnm+mean"),
     RuleCase("nnm+multikrum", far=True),
     RuleCase("nnm+median", far=True),
@@ -204,9 +226,9 @@ def make_rows(n, d, f, kind, seed):
 
 
 @st.composite
-def inputs(draw, bound, least_n=3, least_f=0):
+def inputs(draw, bound, least_n=3, least_f=0, most_n=60):
     """Draw rows (n, d) and f, with n from 3 to 60 and f up to bound(n)."""
-    n = draw(st.integers(least_n, 60))
+    n = draw(st.integers(least_n, most_n))
     f = draw(st.integers(least_f, max(least_f, bound(n))))
     d = draw(st.one_of(st.integers(1, 8), st.integers(9, 300)))
     return make_rows(n, d, f, draw(st.sampled_from(KINDS)), draw(st.integers(0, 2**32 - 1))), f

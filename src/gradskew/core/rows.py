@@ -23,15 +23,17 @@ LARGEST = 1e140  # exclusive bound on float64 entries
 WIDE = 1 << 24  # entries of a matrix from which on the compiled kernels are used
 SAMPLE = 256  # columns of the sample that selects a central row
 CLOSE = 1e-7  # squared distances below this share of the squared norms are recomputed from differences
+NO_WEIGHT = 1e-12  # of the origin in a mixture: rounding of a sum of weights
 OFF_CENTRE = 1e4  # a row whose median squared distance exceeds the least one by this factor is no centre
 
 
 class Rows:
     """The n rows of a (base, d) matrix, or n mixtures of them; mixtures are never materialised.
 
-    mixing: an (n, base) matrix whose rows sum to 1. All quantities of mixtures follow from those of the base rows, so a
-    pipeline of any depth computes pairwise distances once. round: what the server knows besides the rows. Results are
-    cached on the object, for all rules, attacks and measures that share it.
+    mixing: an (n, base) matrix. What a row of it lacks to a sum of 1 is the weight of the origin. All quantities of
+    mixtures follow from those of the base rows and the origin, so a pipeline of any depth computes pairwise distances
+    once. round: what the server knows besides the rows. Results are cached on the object, for all rules, attacks and
+    measures that share it.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class Rows:
         return self.updates.shape[1]
 
     def mix(self, matrix: Tensor, *, keeps_rows: bool = False) -> Rows:
-        """Return the m rows `matrix @ self`, lazily; matrix is (m, n).
+        """Return the m rows `matrix @ self`, lazily; matrix is (m, n), and what a row lacks to 1 lies on the origin.
 
         keeps_rows: mixed row i belongs to client i; else the round of the result has no client ids and example counts.
         """
@@ -171,19 +173,84 @@ class Rows:
     @property
     def has_gram(self) -> bool:
         """Whether the Gram matrix is computed already."""
-        return "gram" in vars(self)
+        return "_centred" in vars(self)
 
     @cached_property
     def gram(self) -> Tensor:
         """Inner products of the rows around a central base row: (n, n) float64."""
-        if self.mixing is not None:
+        if self.mixing is None:
+            return self._centred[0]
+        if self._origin is None:
             return self.mixing @ self.base.gram @ self.mixing.T
+        return self._extended @ self.base.gram_with_origin @ self._extended.T
+
+    @cached_property
+    def _centred(self) -> tuple[Tensor, int]:
+        """The inner products of the base rows around a central one, and the index of that row."""
         centre = _central_row(self.updates)
         gram = self._gram_around(centre)
         medians = _squared_distances(gram).median(1).values
         central = int(medians.argmin())
         # A row may be central on the sample and huge elsewhere: centred on it, the others would lose their digits.
-        return gram if medians[centre] <= OFF_CENTRE * medians[central] else self._gram_around(central)
+        if medians[centre] > OFF_CENTRE * medians[central]:
+            gram, centre = self._gram_around(central), central
+        return gram, centre
+
+    @cached_property
+    def _origin(self) -> Tensor | None:
+        """The weight of the origin in each mixture (n,); None if there is none."""
+        if self.mixing is None:
+            return None
+        weights = 1 - self.mixing.sum(1)
+        return weights if bool((weights.abs() > NO_WEIGHT).any()) else None
+
+    @property
+    def _extended(self) -> Tensor:
+        """The mixing matrix with a last column for the origin: (n, base + 1)."""
+        assert self.mixing is not None
+        origin = self.mixing.new_zeros(self.n) if self._origin is None else self._origin
+        return torch.cat([self.mixing, origin[:, None]], 1)
+
+    @cached_property
+    def gram_with_origin(self) -> Tensor:
+        """Inner products of the base rows and, last, the origin, around the same row as `gram`: (n + 1, n + 1).
+
+        The origin is one more base row: <g_i - g_k, 0 - g_k> = <g_k, g_k> - <g_i, g_k>, g_k the central row.
+        """
+        gram, centre = self._centred
+        products = self._products_with_centre
+        column = torch.cat([products[centre] - products, products[centre, None]])
+        return torch.cat([torch.cat([gram, column[None, :-1]]), column[:, None]], 1)
+
+    @cached_property
+    def _products_with_centre(self) -> Tensor:
+        """The inner products of the base rows with the central one: (n,)."""
+        return self.projections(self.updates[self._centred[1]])
+
+    @cached_property
+    def norms(self) -> Tensor:
+        """The norms of the rows: (n,) float64. Of a matrix from one pass, of mixtures from `origin_gram`."""
+        if self.mixing is None:
+            return self.squared_distances_to(self.updates.new_zeros(self.d)).sqrt()
+        return self.origin_gram.diagonal().clamp(min=0).sqrt()
+
+    @cached_property
+    def origin_gram(self) -> Tensor:
+        """Inner products of the rows: (n, n) float64. From `gram` and one more pass."""
+        if self.mixing is not None:
+            return self.mixing @ self.base.origin_gram @ self.mixing.T
+        gram, centre = self._centred
+        products = self._products_with_centre
+        inner = gram + (products[:, None] + products - products[centre])
+        inner.diagonal().copy_(self.norms.square())
+        return inner
+
+    @cached_property
+    def cosines(self) -> Tensor:
+        """The cosines of the angles between the rows: (n, n) float64; 0 for a row of zeros."""
+        norms = self.origin_gram.diagonal().clamp(min=0).sqrt()
+        scale = torch.where(norms > 0, 1 / norms, 0.0)
+        return (self.origin_gram * scale[:, None] * scale).clamp_(-1, 1)
 
     def _gram_around(self, centre: int) -> Tensor:
         if wide(self.updates):
@@ -211,8 +278,13 @@ class Rows:
     def _from_differences(self, pairs: Tensor) -> Tensor:
         """Return the squared distances of pairs (k, 2) of rows, without the cancellation in the Gram matrix: (k,)."""
         if self.mixing is not None:
-            difference = self.mixing[pairs[:, 0]] - self.mixing[pairs[:, 1]]
-            squares = -0.5 * ((difference @ self.base.squared_distances) * difference).sum(1)
+            mixing, distances = self.mixing, self.base.squared_distances
+            if self._origin is not None:
+                mixing, squares = self._extended, self.base.norms.square()
+                squares = torch.cat([squares, squares.new_zeros(1)])
+                distances = torch.cat([torch.cat([distances, squares[None, :-1]]), squares[:, None]], 1)
+            difference = mixing[pairs[:, 0]] - mixing[pairs[:, 1]]
+            squares = -0.5 * ((difference @ distances) * difference).sum(1)
             return squares.clamp_(min=0)
         leader = self.equal.to(pairs.device)[pairs]
         total = torch.zeros(len(pairs), dtype=torch.float64, device=pairs.device)
