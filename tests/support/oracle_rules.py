@@ -1,12 +1,15 @@
 """The oracle of further rules of the field, straight from their definitions, in NumPy float64: see oracle.py."""
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
 from oracle import Array, Indices, Middle, as_rows, average, lowest, median, rbtm, squared_distances, squared_norms
+from sklearn.cluster import KMeans, MeanShift, estimate_bandwidth
 
 
 def norms(rows: ArrayLike) -> Array:
@@ -124,3 +127,213 @@ def monna_selection(rows: ArrayLike, f: int, pivot: int) -> Indices:
 def cge(rows: ArrayLike, f: int) -> Array:
     """The average of the n - f rows of least norm (Gupta 2020)."""
     return average(rows, lowest(norms(rows), len(as_rows(rows)) - f))
+
+
+def krum_scores(rows: ArrayLike, f: int) -> Array:
+    """Sums of squared distances to the max(1, n - f - 2) nearest other rows."""
+    distances = squared_distances(rows)
+    count = max(1, len(distances) - f - 2)
+    return np.array([np.sort(np.delete(row, i))[:count].sum() for i, row in enumerate(distances)])
+
+
+def taken_one_by_one(rows: ArrayLike, f: int, count: int, scores_of: Callable[[Array], Array]) -> tuple[Indices, bool]:
+    """The rows of least score, taken one by one, and whether the least was clear each time."""
+    rows = as_rows(rows)
+    remaining, taken, clear = list(range(len(rows))), [], True
+    for _ in range(count):
+        scores = scores_of(rows[remaining])
+        order = np.argsort(scores, kind="stable")
+        clear &= len(order) == 1 or bool(scores[order[1]] > scores[order[0]] * (1 + 1e-6))
+        taken.append(remaining.pop(int(order[0])))
+    return np.array(sorted(taken)), clear
+
+
+def one_by_one_scores(rows: Array, f: int) -> Array:
+    """Krum's scores with the row itself among the n - f - 2 nearest (the NDSS 2021 code)."""
+    count = max(0, len(rows) - f - 2)
+    return np.array([np.sort(row)[:count].sum() for row in squared_distances(rows)])
+
+
+def cosines(rows: ArrayLike) -> Array:
+    """Cosines of the angles between rows, 0 with a row of zeros, shape (n, n)."""
+    rows = as_rows(rows)
+    lengths = norms(rows)
+    units = rows / np.where(lengths > 0, lengths, 1)[:, None]
+    return units @ units.T
+
+
+def component(distances: Array, least: float) -> set[int]:
+    """The largest set of rows that pairs with a distance up to `least` connect."""
+    groups = [{i} for i in range(len(distances))]
+    for i, j in zip(*np.nonzero(distances <= least), strict=True):
+        joined = [group for group in groups if i in group or j in group]
+        groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+    return max(groups, key=len)
+
+
+def majority(distances: Array, noise: float) -> tuple[set[int], set[int]]:
+    """The component of more than n / 2 rows at the least distance that has one, and that up to `noise` more (FLAME)."""
+    n = len(distances)
+    least = next(least for least in np.unique(distances) if 2 * len(component(distances, least)) > n)
+    return component(distances, least), component(distances, least + noise)
+
+
+def factors(rows: ArrayLike, radius: float) -> Array:
+    """min(1, radius / |g|) of each row."""
+    return np.array([1.0 if norm <= radius else radius / norm for norm in norms(rows)])
+
+
+def foolsgold(similarities: Array) -> Array:
+    """FoolsGold's weights u (n,) from the cosines of the summed rows (Fung 2020)."""
+    similarities = similarities - np.diag(np.diag(similarities))
+    largest = np.maximum(0, similarities.max(axis=1))
+    pardoned = similarities.copy()
+    for i in range(len(largest)):
+        for j in range(len(largest)):
+            if largest[i] < largest[j]:
+                pardoned[i, j] *= largest[i] / largest[j]
+    alone = 1 - np.maximum(0, pardoned.max(axis=1))
+    alone[alone < 1e-11] = 0
+    if not alone.any():
+        return alone
+    x = np.minimum(alone / alone.max(), 0.99)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.where(x > 0, np.clip(np.log(x / (1 - x)) + 0.5, 0, 1), 0))
+
+
+def deviations(values: ArrayLike) -> Array:
+    """Distances from the median in standard deviations, 0 if these are 0 up to rounding."""
+    values = np.asarray(values, dtype=np.float64)
+    std = values.std()
+    return np.abs(values - np.median(values)) / std if std > 1e-12 * np.abs(values).max() else np.zeros(len(values))
+
+
+def largest_entries(row: Array, count: int) -> Array:
+    """Which entries are the `count` largest by absolute value, the lower index first on ties."""
+    chosen = np.zeros(len(row), dtype=bool)
+    chosen[np.argsort(-np.abs(row), kind="stable")[:count]] = True
+    return chosen
+
+
+def floor_share(share: float, count: int) -> int:
+    """The share of a count, as a decimal number, rounded down."""
+    return int(Decimal(str(share)) * count)
+
+
+def rlr(rows: ArrayLike, f: int, theta: float | None, vote: bool, scale: float | None) -> Array:
+    """The mean, against its sign where the signs disagree; or the vote (Ozdayi 2021, Bernstein 2019)."""
+    rows = as_rows(rows)
+    signs = np.sign(rows).sum(axis=0)
+    if vote:
+        return np.asarray(np.sign(signs) * (np.abs(rows).mean() if scale is None else scale))
+    return np.asarray(rows.mean(axis=0) * np.where(np.abs(signs) < (2 * f if theta is None else theta), -1, 1))
+
+
+def fedseca(rows: ArrayLike, gamma: float) -> Array:
+    """Sign election, clipping, clamping and thinning (FedSECA)."""
+    rows = as_rows(rows)
+    n, d = rows.shape
+    signs = np.sign(rows)
+    votes = np.maximum(0, np.sign(signs @ signs.T).sum(axis=1) / n)
+    elected = np.sign((votes[:, None] * signs).sum(axis=0))
+    clipped = factors(rows, float(np.median(norms(rows))))[:, None] * rows
+    limits = np.median(np.abs(clipped), axis=0)
+    clamped = np.clip(clipped, -limits, limits)
+    kept = np.array([largest_entries(row, d - floor_share(gamma, d)) for row in rows])
+    result = np.zeros(d)
+    for k in range(d):
+        entries = [y for y, keep in zip(clamped[:, k], kept[:, k], strict=True) if keep and y != 0]
+        entries = [y for y in entries if elected[k] == 0 or np.sign(y) == elected[k]]
+        result[k] = np.mean(entries) if entries else 0.0
+    return result
+
+
+def alignins(rows: ArrayLike, params: ArrayLike, sparsity: float) -> tuple[Array, Array]:
+    """The deviations of the sign agreement and of the cosine with the model, shape (n,) each (AlignIns)."""
+    rows, model = as_rows(rows), np.asarray(params, dtype=np.float64)
+    d, size = rows.shape[1], float(np.linalg.norm(model))
+    elected = np.sign(np.sign(rows).sum(axis=0))
+    count = max(1, floor_share(sparsity, d))
+    agreement = [(np.sign(row) == elected)[largest_entries(row, count)].mean() for row in rows]
+    lengths = norms(rows)
+    direction = np.divide(rows @ model, lengths * size, out=np.zeros(len(rows)), where=lengths * size > 0)
+    return deviations(agreement), deviations(direction)
+
+
+def lasa(
+    rows: ArrayLike, layers: Sequence[tuple[int, int, bool]], sparsity: float, bounds: tuple[float, float], dense: bool
+) -> tuple[Array, bool]:
+    """The aggregate layer by layer, and whether no deviation was close to its bound (Xu 2025).
+
+    layers: first column, end, and whether it is a weight tensor. bounds: lambda_n and lambda_s.
+    """
+    rows = as_rows(rows)
+    clipped = factors(rows, float(np.median(norms(rows))))[:, None] * rows
+    weights = np.concatenate([np.arange(start, stop) for start, stop, thinned in layers if thinned])
+    thin = clipped.copy()
+    count = len(weights) - math.ceil(Decimal(str(sparsity)) * len(weights))
+    for source, target in zip(rows, thin, strict=True):
+        target[weights[~largest_entries(source[weights], count)]] = 0
+    result, clear = np.zeros(rows.shape[1]), True
+    for start, stop, _ in layers:
+        part = thin[:, start:stop]
+        signs, nonzero = np.sign(part).sum(axis=1), (part != 0).sum(axis=1)
+        balance = np.where(nonzero > 0, (1 + (1 - sparsity) * signs / np.maximum(nonzero, 1)) / 2, 0.5)
+        far = [deviations(np.sqrt((part**2).sum(axis=1))), deviations(balance)]
+        clear &= all(bool((np.abs(each - bound) > 1e-9).all()) for each, bound in zip(far, bounds, strict=True))
+        passed = (far[0] < bounds[0]) & (far[1] < bounds[1])
+        passed = passed if passed.any() else np.ones(len(rows), dtype=bool)
+        result[start:stop] = (clipped[:, start:stop] if dense else part)[passed].mean(axis=0)
+    return result, clear
+
+
+def clusters(rows: ArrayLike, linkage: str) -> tuple[set[int], bool]:
+    """The larger of two agglomerative clusters by cosine distance, and whether each merge was clear (Li 2023)."""
+    zero = norms(rows) == 0
+    distances = np.where(zero[:, None] | zero, 2.0, 1 - cosines(rows))
+    groups, clear = [{i} for i in range(len(distances))], True
+    between = {"average": np.mean, "single": np.min}[linkage]
+    while len(groups) > 2:
+        pairs = [
+            (float(between(distances[np.ix_(sorted(a), sorted(b))])), i, j)
+            for i, a in enumerate(groups)
+            for j, b in enumerate(groups)
+            if i < j
+        ]
+        pairs.sort()
+        clear &= len(pairs) == 1 or pairs[1][0] - pairs[0][0] > 1e-9
+        _, i, j = pairs[0]
+        groups[i] |= groups.pop(j)
+    return max(groups, key=lambda group: (len(group), -min(group))), clear
+
+
+def gas_scores(rows: ArrayLike, groups: Sequence[ArrayLike], base: Callable[[Array], Array]) -> Array:
+    """The summed distances to the base rule's aggregates on groups of columns (Liu 2023)."""
+    rows = as_rows(rows)
+    parts = [rows[:, np.asarray(group, dtype=np.intp)] for group in groups]
+    return np.sum([norms(part - base(part)) for part in parts], axis=0)
+
+
+def signguard(rows: ArrayLike, columns: ArrayLike, low: float, high: float, cluster: str) -> tuple[Array, Array]:
+    """Which rows have a usual norm, and which are in the largest cluster by their shares of signs (Xu 2022)."""
+    rows = as_rows(rows)
+    lengths = norms(rows)
+    middle = float(np.median(lengths))
+    signs = np.sign(rows[:, np.asarray(columns, dtype=np.intp)])
+    shares = np.stack([(signs == sign).mean(axis=1) for sign in (1, 0, -1)], axis=1)
+    if cluster == "meanshift":
+        shares = shares / np.where(shares.max(axis=0) > 0, shares.max(axis=0), 1)
+        width = estimate_bandwidth(shares, quantile=0.5)
+        with warnings.catch_warnings(action="ignore"):
+            labels = (
+                MeanShift(bandwidth=width, bin_seeding=True, cluster_all=False).fit(shares).labels_
+                if width > 0
+                else np.unique(shares, axis=0, return_inverse=True)[1].ravel()
+            )
+    elif len(np.unique(shares, axis=0)) > 1:
+        labels = KMeans(2, n_init=10, random_state=0).fit(shares).labels_
+    else:
+        labels = np.zeros(len(shares), dtype=int)
+    counts = {int(label): int((labels == label).sum()) for label in labels if label >= 0}
+    first = next((label for label in labels if label >= 0 and counts[label] == max(counts.values())), None)
+    return (lengths >= low * middle) & (lengths <= high * middle), np.asarray(labels == first if counts else labels < 0)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.rows import Rows
 from .base import Mixing
-from .clipping import clip_matrix
+from .clipping import clip_factors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class ARC(Mixing):
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
         clipped = 2 * f * (rows.n - f) // rows.n
-        return clip_matrix(rows.norms, rows.norms.sort(descending=True).values[clipped])
+        return clip_factors(rows.norms, rows.norms.sort(descending=True).values[clipped]).diag()
 
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
         """Return rule_kappa + 2 f / (n - 2 f) (Allouah et al. 2025; the constant is not verified)."""

@@ -101,8 +101,12 @@ class Aggregator(Method):
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         """Return the outcome for checked arguments; behind a mixing, the rows are mixed rows."""
 
-    def observe(self, aggregate: Tensor) -> None:
-        """Update the state with the aggregate (d,) of a round, once, after the server's step."""
+    def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
+        """Update the state with the aggregate (d,) and the rows of a round, once, after the server's step."""
+
+    def least(self, n: int, f: int) -> int | None:
+        """Return the least number of rows with a positive weight, for a rule that selects rows; None for another."""
+        return None
 
     def max_f(self, n: int) -> int:
         """Return the largest f that the rule tolerates among n rows: by default n > 2 f. f = 0 is always allowed."""
@@ -141,8 +145,12 @@ class Mixing(Named, ABC):
         """Return the mixing matrix (m, n), float64, whose rows sum to 1."""
 
     def size(self, n: int) -> int:
-        """Return m, the number of mixed rows."""
+        """Return m, the number of mixed rows, or the most where it depends on the rows."""
         return n
+
+    def least(self, n: int, f: int) -> int:
+        """Return the least number of mixed rows."""
+        return self.size(n)
 
     def mixed_f(self, f: int) -> int:
         """Return the number of mixed rows that count as Byzantine if f rows are."""
@@ -184,23 +192,25 @@ class Mixed(DelegatesState, Aggregator):
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         matrix = self.mixing.matrix(rows, f, generator)
-        rule_f = self.mixing.rule_f(rows.n, f, self.rule)
-        inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), rule_f, generator)
+        rule_f = min(self.mixing.rule_f(rows.n, f, self.rule), self.rule.max_f(len(matrix)))
+        mixed = rows.mixed[self] = rows.mix(matrix, keeps_rows=self.mixing.keeps_rows)
+        inner = self.rule.outcome(mixed, rule_f, generator)
         weights = None if inner.weights is None else inner.weights @ matrix
         clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
         return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped})
 
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""
-        m, bound = self.mixing.size(n), max(0, (n - 1) // 2)
-        return next(f for f in range(bound, -1, -1) if self.mixing.rule_f(n, f, self.rule) <= self.rule.max_f(m))
+        mixing, rule = self.mixing, self.rule
+        bound = max(0, (n - 1) // 2)
+        return next(f for f in range(bound, -1, -1) if mixing.rule_f(n, f, rule) <= rule.max_f(mixing.least(n, f)))
 
     def kappa_bound(self, n: int, f: int) -> float | None:
         rule_kappa = self.rule.kappa_bound(self.mixing.size(n), self.mixing.rule_f(n, f, self.rule))
         return None if rule_kappa is None else self.mixing.kappa_bound(n, f, rule_kappa)
 
-    def observe(self, aggregate: Tensor) -> None:
-        self.rule.observe(aggregate)
+    def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
+        self.rule.observe(aggregate, rows=None if rows is None else rows.mixed.get(self))
 
 
 def check_shape(name: str, vector: Tensor, length: int) -> None:

@@ -27,6 +27,9 @@ class CGE(WeightedRule):
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         return uniform(rows.n, lowest(rows.norms, rows.n - f)), {}
 
+    def least(self, n: int, f: int) -> int | None:
+        return n - f
+
     def kappa_bound(self, n: int, f: int) -> float:
         """Return 0 for f = 0, else infinity: f rows shorter than equal honest ones replace f of these."""
         return math.inf if f else 0.0

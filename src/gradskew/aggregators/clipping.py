@@ -42,13 +42,13 @@ class Clipping(Mixing):
             radius = rows.norms.quantile(0.5)
         else:
             radius = rows.norms.new_tensor(self.c)
-        return clip_matrix(rows.norms, radius)
+        return clip_factors(rows.norms, radius).diag()
 
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
         """Return infinity: equal honest rows longer than a fixed c are moved, without any Byzantine row."""
         return math.inf
 
 
-def clip_matrix(norms: Tensor, radius: Tensor) -> Tensor:
-    """Return the diagonal matrix (n, n) that clips rows with these norms (n,) to a radius ()."""
-    return torch.where(norms > radius, radius / norms, 1.0).diag()
+def clip_factors(norms: Tensor, radius: Tensor) -> Tensor:
+    """Return the factors min(1, radius / norm) (n,) that clip rows with these norms (n,) to a radius ()."""
+    return torch.where(norms > radius, radius / norms, 1.0)

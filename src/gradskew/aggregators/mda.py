@@ -52,6 +52,9 @@ class MDA(WeightedRule):
         notes = {"diameter": math.sqrt(diameter), "steps": steps.count}
         return uniform(rows.n, torch.tensor(chosen, device=rows.updates.device)), notes
 
+    def least(self, n: int, f: int) -> int | None:
+        return n - f
+
     def kappa_bound(self, n: int, f: int) -> float:
         """Return (f sqrt(2 / h) + sqrt(f / (n - 2 f)))^2, h = n - f; see docs/semantics.md."""
         return (f * math.sqrt(2 / (n - f)) + math.sqrt(f / (n - 2 * f))) ** 2

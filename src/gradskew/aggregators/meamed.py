@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -27,6 +28,7 @@ class MeaMed(Aggregator):
 
     key: ClassVar[str] = "meamed"
     source: ClassVar[str] = "Xie et al., 2018"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzpy": {"middle": "lower"}}
     centre: str = "median"
     middle: str = "midpoint"
 

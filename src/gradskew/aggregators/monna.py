@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ class MoNNA(WeightedRule):
 
     key: ClassVar[str] = "monna"
     source: ClassVar[str] = "Farhadkhani et al., ICML 2023"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {"byzfl": {"pivot": 0}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"pivot": 0}, "byzpy": {"pivot": 0}}
     pivot: int | str = -1
 
     def __post_init__(self) -> None:
@@ -52,6 +53,9 @@ class MoNNA(WeightedRule):
         one = torch.zeros(rows.n, dtype=torch.float64)
         one[self.pivot] = 1
         return rows.combine(one)
+
+    def least(self, n: int, f: int) -> int | None:
+        return n - f
 
     def kappa_bound(self, n: int, f: int) -> float:
         """Return infinity for f > 0: the trusted row may be Byzantine. docs/semantics.md has the bound if it is not."""

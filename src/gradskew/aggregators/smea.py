@@ -53,6 +53,13 @@ class SMEA(WeightedRule):
         notes = {"exact": self.search == "exact"}
         return uniform(rows.n, torch.tensor(chosen, device=rows.updates.device)), notes
 
+    def least(self, n: int, f: int) -> int | None:
+        return n - f
+
+    def kappa_bound(self, n: int, f: int) -> float | None:
+        """Return 4 f / (n - 2 f), see docs/semantics.md; None for the greedy search."""
+        return 4 * f / (n - 2 * f) if self.search == "exact" else None
+
     def _exact(self, gram: Tensor, f: int, known: Sequence[int]) -> list[int]:
         """Return the best subset. known: any subset; rows whose distance excludes a better one are never together.
 

@@ -103,3 +103,12 @@ def ceil_share(share: float, count: int) -> int:
     (7, 11)
     """
     return math.ceil(Fraction(str(share)) * count)
+
+
+def floor_share(share: float, count: int) -> int:
+    """Return `share * count` rounded down, with the share as the decimal that was written: 0.29 of 100 is 29, not 28.
+
+    >>> floor_share(0.29, 100)
+    29
+    """
+    return math.floor(Fraction(str(share)) * count)

@@ -8,7 +8,7 @@ an offset that all rows share and that is much larger than their spread would ca
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from functools import cached_property
 
@@ -23,6 +23,7 @@ LARGEST = 1e140  # exclusive bound on float64 entries
 WIDE = 1 << 24  # entries of a matrix from which on the compiled kernels are used
 SAMPLE = 256  # columns of the sample that selects a central row
 CLOSE = 1e-7  # squared distances below this share of the squared norms are recomputed from differences
+OFF_ORIGIN = 1e4  # a row that is longer than another by this factor is no centre for inner products about the origin
 NO_WEIGHT = 1e-12  # of the origin in a mixture: rounding of a sum of weights
 OFF_CENTRE = 1e4  # a row whose median squared distance exceeds the least one by this factor is no centre
 
@@ -47,6 +48,7 @@ class Rows:
         self.updates, self.mixing, self._base = updates, mixing, base
         self.round = Round() if round is None else round
         self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
+        self.mixed: dict[Hashable, Rows] = {}  # by pipeline: the mixtures that its rule was called with
 
     @classmethod
     def of(cls, updates: Tensor | Rows, round: Round | None = None) -> Rows:
@@ -81,11 +83,13 @@ class Rows:
     def mix(self, matrix: Tensor, *, keeps_rows: bool = False) -> Rows:
         """Return the m rows `matrix @ self`, lazily; matrix is (m, n), and what a row lacks to 1 lies on the origin.
 
-        keeps_rows: mixed row i belongs to client i; else the round of the result has no client ids and example counts.
+        keeps_rows: each mixed row belongs to the client of its largest weight; else the round of the result has no
+        client ids and no example counts.
         """
         matrix = matrix.to(self.updates.device, torch.float64)
         mixing = matrix if self.mixing is None else matrix @ self.mixing
-        round = self.round if keeps_rows else replace(self.round, clients=None, examples=None)
+        owners = matrix.abs().argmax(1).tolist() if keeps_rows else None
+        round = replace(self.round, **self.round.of_rows(owners))
         return Rows(self.updates, round=round, mixing=mixing, base=self.base)
 
     def blocks(self, dtype: torch.dtype = torch.float64) -> Iterator[tuple[slice, Tensor]]:
@@ -109,6 +113,11 @@ class Rows:
         for part, block in self.blocks():
             rows[:, part] = block[order]
         return rows
+
+    def part(self, columns: slice) -> Tensor:
+        """Return a copy of the rows on consecutive columns: (n, columns), in the type of the base rows."""
+        part = self.updates[:, columns]
+        return part.clone() if self.mixing is None else (self.mixing @ part.double()).to(part.dtype)
 
     def columns(self, index: Tensor) -> Tensor:
         """Return the rows on some coordinates: (n, len(index)) float64."""
@@ -240,8 +249,14 @@ class Rows:
         if self.mixing is not None:
             return self.mixing @ self.base.origin_gram @ self.mixing.T
         gram, centre = self._centred
-        products = self._products_with_centre
-        inner = gram + (products[:, None] + products - products[centre])
+        least = self.norms.where(self.norms > 0, torch.inf).min()
+        if self.norms[centre] > OFF_ORIGIN * least:  # around a long row the products of short ones lose their digits
+            inner = self._gram_around(None)
+        else:
+            products = self._products_with_centre
+            inner = gram + (products[:, None] + products - products[centre])
+        zero = self.norms == 0
+        inner.masked_fill_(zero[:, None] | zero, 0.0)
         inner.diagonal().copy_(self.norms.square())
         return inner
 
@@ -252,14 +267,15 @@ class Rows:
         scale = torch.where(norms > 0, 1 / norms, 0.0)
         return (self.origin_gram * scale[:, None] * scale).clamp_(-1, 1)
 
-    def _gram_around(self, centre: int) -> Tensor:
-        if wide(self.updates):
+    def _gram_around(self, centre: int | None) -> Tensor:
+        """Return the inner products of the base rows around one of them, or around the origin: (n, n)."""
+        if wide(self.updates) and centre is not None:
             from . import kernels
 
             return kernels.gram(self.updates, centre)
         total = torch.zeros(self.n, self.n, dtype=torch.float64, device=self.updates.device)
         for _, block in self.blocks():
-            block = block - block[centre]
+            block = block if centre is None else block - block[centre]
             total.addmm_(block, block.T)
         return (total + total.T) / 2
 
