@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -96,6 +97,13 @@ class Aggregator(Method):
         if rows.mixing is not None:  # equality is known of base rows only
             return outcome
         return replace(outcome, weights=share_ties(outcome.weights, rows.equal))
+
+    def __init_subclass__(cls) -> None:
+        """Let an `observe` that takes the aggregate alone, as in earlier versions, be called with the rows, too."""
+        super().__init_subclass__()
+        own = vars(cls).get("observe")
+        if own is not None and "rows" not in inspect.signature(own).parameters:
+            cls.observe = lambda self, aggregate, *, rows=None: own(self, aggregate)  # type: ignore[method-assign]
 
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
@@ -193,8 +201,8 @@ class Mixed(DelegatesState, Aggregator):
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         matrix = self.mixing.matrix(rows, f, generator)
         rule_f = min(self.mixing.rule_f(rows.n, f, self.rule), self.rule.max_f(len(matrix)))
-        mixed = rows.mixed[self] = rows.mix(matrix, keeps_rows=self.mixing.keeps_rows)
-        inner = self.rule.outcome(mixed, rule_f, generator)
+        rows.mixings[self] = matrix
+        inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), rule_f, generator)
         weights = None if inner.weights is None else inner.weights @ matrix
         clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
         return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped})
@@ -210,7 +218,14 @@ class Mixed(DelegatesState, Aggregator):
         return None if rule_kappa is None else self.mixing.kappa_bound(n, f, rule_kappa)
 
     def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
-        self.rule.observe(aggregate, rows=None if rows is None else rows.mixed.get(self))
+        matrix = None if rows is None else rows.mixings.get(self)
+        mixed = None if rows is None or matrix is None else rows.mix(matrix, keeps_rows=self.mixing.keeps_rows)
+        self.rule.observe(aggregate, rows=mixed)
+
+
+def check_rule(name: str, rule: Any) -> None:
+    """Raise InputError unless an option is a rule."""
+    check(isinstance(rule, Aggregator), f"{name} must be a rule, not {rule!r}")
 
 
 def check_shape(name: str, vector: Tensor, length: int) -> None:

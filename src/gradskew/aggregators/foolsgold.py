@@ -51,7 +51,7 @@ class FoolsGold(WeightedRule):
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
-        return frozenset(["clients"] * self.memory + ["layers"] * (self.features == "output"))
+        return frozenset(({"clients"} if self.memory else set()) | ({"layers"} if self.features == "output" else set()))
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         weights = trust(self._cosines(rows))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.rows import Rows
-from .base import Aggregator, WeightedRule, lowest, uniform
+from .base import Aggregator, WeightedRule, check_rule, lowest, uniform
 from .multikrum import MultiKrum
 
 
@@ -33,6 +33,7 @@ class GAS(WeightedRule):
     p: int = 1000
 
     def __post_init__(self) -> None:
+        check_rule("base", self.base)
         check_number("p", self.p, at_least=1, whole=True)
         check(not self.base.needs, f"base must need nothing besides the rows: {self.base.name} does")
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.errors import check
 from ..core.rows import Rows
-from .base import Aggregator, Mixing
+from .base import Aggregator, Mixing, check_rule
 from .multikrum import MultiKrum
 
 
@@ -32,6 +32,7 @@ class Keep(Mixing):
     rule: Aggregator = field(default_factory=MultiKrum)
 
     def __post_init__(self) -> None:
+        check_rule("rule", self.rule)
         selects = self.rule.least(1, 0) is not None
         check(selects, f"rule must select rows, as multikrum, cge, mda or dnc do: {self.rule.name} does not")
 

@@ -48,7 +48,7 @@ class Rows:
         self.updates, self.mixing, self._base = updates, mixing, base
         self.round = Round() if round is None else round
         self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
-        self.mixed: dict[Hashable, Rows] = {}  # by pipeline: the mixtures that its rule was called with
+        self.mixings: dict[Hashable, Tensor] = {}  # by pipeline: the mixing matrix of its last call
 
     @classmethod
     def of(cls, updates: Tensor | Rows, round: Round | None = None) -> Rows:
