@@ -38,7 +38,7 @@ docs: $(VENV)/.installed-dev  ## The documentation as a site, in site/; every wa
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 fuzz: $(VENV)/.installed-dev  ## Hostile input to everything that reads, over 100,000 cases (a quarter of an hour)
-	$(BIN)/python tests/endurance/fuzz.py
+	PYTHONPATH=tests/support $(BIN)/python tests/endurance/fuzz.py
 
 benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain PyTorch
 	$(BIN)/python benchmarks/bench.py

@@ -248,4 +248,4 @@ def test_writers_that_lose_all_images_to_the_server_are_no_clients() -> None:
 
 
 def test_the_mean_needs_nothing() -> None:
-    assert Mean.needs == frozenset()
+    assert Mean().needs == frozenset()

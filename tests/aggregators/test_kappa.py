@@ -14,10 +14,29 @@ from gradskew import aggregators
 BY_HAND = [
     ("mean", 25, 4, math.inf),
     ("mean", 25, 0, 0),
-    ("median", 50, 10, 64 / 9),  # 4 (4/3)^2
-    ("median", 50, 0, 4),
-    ("rbtm", 50, 10, 8 / 3),  # 6 (1/3) (4/3)
+    ("median", 50, 10, 24 / 16),  # k = 24: 24 / (50 - 10 - 24)
+    ("median", 51, 10, 25 / 16),
+    ("median(middle=lower)", 50, 10, 50 / 30),
+    ("median(middle=upper)", 51, 10, 25 / 16),
+    ("median", 50, 0, 24 / 26),
+    ("rbtm", 50, 10, 1 / 3),  # 10 / (50 - 20)
     ("rbtm", 50, 0, 0),
+    ("rbtm(share=0.3)", 50, 10, 15 / 25),  # k = 15
+    ("rbtm(share=0.1)", 50, 10, math.inf),
+    ("rbtm(tails=clamp)", 50, 10, None),
+    ("meamed", 50, 10, (1 + 0.5 * math.sqrt(1.5)) ** 2),  # f / h = 1/4: 2 sqrt(1/4) + 2 (1/4) sqrt(3/2)
+    ("meamed(centre=trimmed)", 50, 10, (1 + 0.5 * math.sqrt(1 / 3)) ** 2),
+    ("aksel(select=n-f)", 50, 10, (1 + 0.5 * math.sqrt(1.5)) ** 2),
+    ("aksel", 50, 10, (math.sqrt(1.5) + math.sqrt(40 / 25 * 2.5)) ** 2),
+    ("mda", 50, 10, (10 * math.sqrt(2 / 40) + math.sqrt(1 / 3)) ** 2),
+    ("smea", 50, 10, 4 / 3),
+    ("smea(search=greedy)", 50, 10, None),
+    ("bulyan", 50, 10, (math.sqrt(35 / 5) + 40 / math.sqrt(50)) ** 2),  # beta = 10, theta = 30, m = 15 - 10 = 5
+    ("bulyan", 50, 0, 0),
+    ("arc+rbtm", 50, 10, 1),  # 1/3 + 20/30
+    ("clipping+rbtm", 50, 0, math.inf),
+    ("cge", 50, 10, math.inf),
+    ("caf", 50, 10, None),
     ("multikrum", 25, 4, 121 / 84),  # q = 16: 4/21 (1 + (5 + 2) / 4)^2
     ("multikrum(neighbours=n-f-1)", 9, 4, 4 / 5 * 36),  # q = 1: 4/5 (1 + (3 + 2) / 1)^2 = 28.8, below 5.83 * 5 = 29.1
     ("multikrum(neighbours=n-f-1)", 101, 50, 51 * (3 + 2 * math.sqrt(2))),  # q = 1: 297, below 322
@@ -25,7 +44,7 @@ BY_HAND = [
     ("multikrum(m=1)", 25, 4, 21 / 16 * (3 + 2 * math.sqrt(2))),
     ("multikrum(m=22)", 25, 4, math.inf),
     ("multikrum(m=1)", 25, 0, 25 / 24 * (3 + 2 * math.sqrt(2))),
-    ("nnm+rbtm", 50, 10, 22 / 3),  # 8 * 10/40 (8/3 + 1)
+    ("nnm+rbtm", 50, 10, 8 / 3),  # 8 * 10/40 (1/3 + 1)
     ("nnm+mean", 50, 10, math.inf),
     ("nnm+nnm+median", 50, 0, 0),
     ("nnm(itself=False)+rbtm", 50, 10, None),
@@ -50,6 +69,17 @@ BOUNDED = [
     "median(middle=lower)",
     "median(middle=upper)",
     "rbtm",
+    "rbtm(share=0.4)",
+    "meamed",
+    "meamed(centre=trimmed)",
+    "aksel",
+    "aksel(select=n-f)",
+    "mda",
+    "mda(ties=spread)",
+    "smea",
+    "bulyan",
+    "bulyan(select=once)",
+    "arc+rbtm",
     "multikrum",
     "multikrum(neighbours=n-f-1)",
     "multikrum(m=1)",

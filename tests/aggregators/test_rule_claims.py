@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from cases import RULES, ids, make_rows, rows_of
+from cases import RULES, RuleCase, ids, make_rows, rows_of
 
 from gradskew import InputError
 from gradskew import aggregators as agg
@@ -123,14 +123,20 @@ def test_no_byzantine_row_is_legal_for_any_number_of_rows(case):
         assert case.rule(make_rows(n, 3, 0, "gauss", seed=n), 0).isfinite().all()
 
 
-@pytest.mark.parametrize(
-    "name", [*(name for name in agg.names() if name != "fltrust"), "nnm+median", "nnm+multikrum", "bucketing+multikrum"]
-)
+BOUNDS = {  # the largest f for n rows; for all others n > 2f, also for buckets, which clamp
+    "multikrum": lambda n: (n - 3) // 2,
+    "nnm+multikrum": lambda n: (n - 3) // 2,
+    "bulyan": lambda n: (n - 3) // 4,
+    "foolsgold": lambda n: n - 1,
+}
+PIPELINES = ["nnm+median", "nnm+multikrum", "bucketing+multikrum", "keep+median"]
+
+
+@pytest.mark.parametrize("name", [*agg.names(), *PIPELINES])
 def test_the_bound_on_f(name):
-    """multikrum: n > 2f + 2; the others, and buckets, which clamp: n > 2f."""
-    rule, least = agg.make(name), 3 if name in ("multikrum", "nnm+multikrum") else 1
+    rule = RuleCase(name).rule
     for n in (1, 2, 3, 4, 5, 10, 11):
-        bound = max(0, (n - least) // 2)
+        bound = max(0, BOUNDS.get(name, lambda n: (n - 1) // 2)(n))
         assert rule.max_f(n) == bound
         rows = make_rows(n, 2, 0, "gauss", seed=n)
         assert rule(rows, bound).isfinite().all()
@@ -211,7 +217,7 @@ def test_hyperparameters_out_of_range(name):
         ("mulitkrum", "unknown aggregator 'mulitkrum'; did you mean 'multikrum'"),
         ("nmn+median", "unknown mixing 'nmn'; did you mean 'nnm'"),
         ("median(midle=upper)", "unknown option of median 'midle'; did you mean 'middle'"),
-        ("mean(x=1)", "unknown option of mean 'x'; known: none"),
+        ("cge(x=1)", "unknown option of cge 'x'; known: none"),
         ("nnm", "nnm is a mixing and stands before a rule"),
         ("median+rfa", "median is a rule and stands last"),
         ("rfa(nu=1,nu=2)", "given twice"),

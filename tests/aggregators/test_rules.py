@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from cases import make_rows, rows_of
+from cases import known, make_rows, rows_of
 
 from gradskew import aggregators as agg
+from gradskew.core.rows import Rows
 
 
 def call(name, rows, f=0):
@@ -194,10 +195,10 @@ def test_state_round_trip(name):
 
 
 @pytest.mark.parametrize("name", [*agg.names(), *(f"{mixing}+multikrum" for mixing in agg.MIXINGS)])
-def test_only_cclip_has_state(name):
-    rule = agg.make(name)
-    rule.observe(torch.ones(3))
-    assert bool(rule.state_dict()) is (name == "cclip")
+def test_which_rules_have_a_state(name):
+    rule, rows = agg.make(name), Rows(torch.ones(4, 3), round=known(4, 3))
+    rule.observe(torch.ones(3), rows=rows)
+    assert bool(rule.state_dict()) is (name in ("cclip", "foolsgold", "clippedclustering"))
 
 
 def test_presets():

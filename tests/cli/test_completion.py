@@ -50,9 +50,9 @@ def test_the_other_names_are_those_that_the_commands_take():
         ("bench --attacks lie,l", ["lie,labelflip"]),  # no name twice
         ("bench --attacks lie(z=1.0,li", []),  # inside parentheses there are options, no names
         ("bench --attacks lie(z=1.0),st", ["lie(z=1.0),strike"]),
-        ("bench --aggregators r", ["rbtm", "rfa"]),
-        ("bench --aggregators mean,nnm+r", ["mean,nnm+rbtm", "mean,nnm+rfa"]),
-        ("bench --aggregators rfa,r", ["rfa,rbtm"]),
+        ("bench --aggregators r", ["rbtm", "rfa", "rlr"]),
+        ("bench --aggregators mean,nnm+rf", ["mean,nnm+rfa"]),
+        ("bench --aggregators rfa,r", ["rfa,rbtm", "rfa,rlr"]),
         ("bench --aggregators bucketing(s=2)+nnm+dn", ["bucketing(s=2)+nnm+dnc"]),
         ("bench --dataset ima", ["imagenet12", "imagenette"]),
         ("bench --partition w", ["writer"]),
@@ -71,7 +71,7 @@ def test_completes(line, wanted):
 
 
 def test_a_new_entry_is_a_rule_or_begins_with_a_mixing():
-    wanted = [f"nnm+rfa,{name}" for name in (*RULES, "bucketing+", "nnm+")]
+    wanted = [f"nnm+rfa,{name}" for name in (*RULES, *(f"{mixing}+" for mixing in MIXINGS))]
     assert completed("bench --aggregators nnm+rfa,") == wanted
 
 

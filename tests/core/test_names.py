@@ -219,7 +219,7 @@ def test_nothing_is_evaluated(tmp_path):
         (aggregators.make, "medain", "did you mean 'median'"),
         (aggregators.make, "bucketting+mean", "did you mean 'bucketing'"),
         (aggregators.make, "median(midle=lower)", "did you mean 'middle'"),
-        (aggregators.make, "mean(s=1)", "known: none"),
+        (aggregators.make, "cge(s=1)", "known: none"),
         (aggregators.make, "nnm", "stands before a rule"),
         (aggregators.make, "median+nnm", "stands before a rule"),
         (aggregators.make, "median+mean", "median is a rule and stands last"),

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gradskew import aggregators as agg
 from gradskew import attacks as att
-from gradskew.core.round import Round
+from gradskew.core.round import Layer, Round
 
 TOLERANCE = {"spread": 1e-4, "ulp": 2.0**-23, "relative": 1e-5, "score": 1e-5}
 
@@ -53,7 +53,8 @@ class RuleCase:
 
     permutation: the order of rows does not matter. translation, scale: f(x + c) = f(x) + c, f(c x) = c f(x) for c > 0.
     fixed: identical rows give that row. hull: never outside all rows' range. honest: per coordinate within the honest
-    rows' range, whatever the others send. far: equal rows of 1e30 leave it within the honest range.
+    rows' range, whatever the others send. far: equal rows of 1e30 leave it within the honest range. most: rows at most,
+    for a search that grows with their number.
     """
 
     name: str
@@ -64,6 +65,7 @@ class RuleCase:
     hull: bool = True
     honest: bool = False
     far: bool = False
+    most: int = 60
 
     @property
     def rule(self):
@@ -73,7 +75,7 @@ class RuleCase:
 
 @dataclass(frozen=True, kw_only=True)
 class Informed(agg.Aggregator):
-    """A rule that is given a round in every call: the same reference for rows of one width."""
+    """A rule that is given a round in every call: the same one for rows of one shape."""
 
     rule: agg.Aggregator
 
@@ -82,11 +84,27 @@ class Informed(agg.Aggregator):
         return self.rule.name
 
     def outcome(self, rows, f, generator):
-        rows.round = Round(reference=reference(rows.d).to(rows.updates))
+        rows.round = known(rows.n, rows.d, rows.updates.dtype)
         return self.rule.outcome(rows, f, generator)
 
     def max_f(self, n):
         return self.rule.max_f(n)
+
+
+def known(n, d, dtype=torch.float32):
+    """Return a round of n clients, of a model with two weight tensors and a bias; the output layer has 8 columns."""
+    cuts = [max(0, d - 8), max(1, d - 1), d]
+    shapes = {"first": (1, cuts[0]), "output": (1, cuts[1] - cuts[0]), "bias": (d - cuts[1],)}
+    starts = [0, *cuts[:-1]]
+    layers = {name: Layer(slice(a, b), shapes[name]) for name, a, b in zip(shapes, starts, cuts, strict=True)}
+    own = reference(d).to(dtype)
+    return Round(
+        clients=range(n),
+        examples=1 + torch.arange(n) % 3,
+        params=own.flip(0),
+        layers={name: layer for name, layer in layers.items() if layer.columns.stop > layer.columns.start},
+        reference=own,
+    )
 
 
 def reference(d):
@@ -115,6 +133,57 @@ RULES = [
     RuleCase("fltrust", translation=False, scale=False, fixed=False, hull=False),
     RuleCase("fltrust(none_trusted=uniform)", translation=False, scale=False, fixed=False, hull=False),
     RuleCase("nnm+fltrust", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("meamed", far=True),
+    RuleCase("meamed(middle=upper)", far=True),
+    RuleCase("meamed(centre=trimmed)", far=True),
+    RuleCase("cge", translation=False, far=True),
+    RuleCase("mda", permutation=False, far=True),
+    RuleCase("mda(ties=spread)", far=True, most=12),
+    RuleCase("monna", permutation=False, far=True),
+    RuleCase("monna(pivot=0)", permutation=False),
+    RuleCase("monna(pivot=reference)", translation=False, scale=False, far=True),
+    RuleCase("caf", far=True),
+    RuleCase("smea", far=True, most=12),
+    RuleCase("smea(search=greedy)", far=True),
+    RuleCase("bulyan", permutation=False, honest=True, far=True),
+    RuleCase("bulyan(select=once)", honest=True, far=True),
+    RuleCase("signguard", permutation=False, translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("signguard(share=1)", translation=False, fixed=False, hull=False),
+    RuleCase("signguard(share=1,cluster=kmeans,draw=random)", translation=False, hull=False),
+    RuleCase("flame(noise=0)", translation=False, scale=False, hull=False),
+    RuleCase("flame(of=updates,noise=0)", translation=False, hull=False),
+    RuleCase("foolsgold", translation=False, fixed=False, hull=False),
+    RuleCase("foolsgold(features=output,scale=n)", translation=False, fixed=False, hull=False),
+    RuleCase("lasa", translation=False, hull=False),
+    RuleCase("lasa(average=sparse)", translation=False, fixed=False, hull=False),
+    RuleCase("gas", permutation=True, far=True),
+    RuleCase("gas(base=median,p=30)", far=True),
+    RuleCase("clippedclustering", translation=False, scale=False, hull=False),
+    RuleCase("clippedclustering(agg=median,linkage=single)", translation=False, scale=False, hull=False),
+    RuleCase("rlr", translation=False, hull=False),
+    RuleCase("rlr(vote=True)", translation=False, fixed=False, hull=False),
+    RuleCase("fedseca", translation=False, fixed=False, hull=False),
+    RuleCase("alignins", translation=False, scale=False, hull=False),
+    RuleCase("keep+median", far=True),
+    RuleCase("keep(rule=aksel)+meamed", far=True),
+    RuleCase("foundation+rbtm"),
+    RuleCase("foundation(m=1)+median"),
+    RuleCase("multikrum(select=one-by-one)", permutation=False, far=True),
+    RuleCase("rfa(start=median,steps=30,tol=1e-6)", scale=False),
+    RuleCase("cclip(start=mean,tau=1)", scale=False),
+    RuleCase("cclip(start=median,tau=1,steps=2)", scale=False),
+    RuleCase("rbtm(share=0.2)"),
+    RuleCase("rbtm(tails=clamp)", honest=True, far=True),
+    RuleCase("mean(weights=examples)", permutation=False),
+    RuleCase("bucketing(shuffle=False)+median", permutation=False),
+    RuleCase("clipping+mean", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("clipping(c=median)+multikrum", translation=False, hull=False),
+    RuleCase("clipping(c=mean)+median", translation=False, hull=False),
+    RuleCase("arc+rbtm", translation=False, hull=False),
+    RuleCase("arc+multikrum", translation=False, hull=False),
+    RuleCase("nnm+arc+rfa", translation=False, hull=False),
+    RuleCase("bucketing+clipping(c=1)+caf", permutation=False, translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("nnm+meamed", far=True),
     RuleCase("nnm+mean"),
     RuleCase("nnm+multikrum", far=True),
     RuleCase("nnm+median", far=True),
@@ -204,9 +273,9 @@ def make_rows(n, d, f, kind, seed):
 
 
 @st.composite
-def inputs(draw, bound, least_n=3, least_f=0):
+def inputs(draw, bound, least_n=3, least_f=0, most_n=60):
     """Draw rows (n, d) and f, with n from 3 to 60 and f up to bound(n)."""
-    n = draw(st.integers(least_n, 60))
+    n = draw(st.integers(least_n, most_n))
     f = draw(st.integers(least_f, max(least_f, bound(n))))
     d = draw(st.one_of(st.integers(1, 8), st.integers(9, 300)))
     return make_rows(n, d, f, draw(st.sampled_from(KINDS)), draw(st.integers(0, 2**32 - 1))), f

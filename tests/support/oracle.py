@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Middle = Literal["midpoint", "lower", "upper"]
-Start = Literal["mean", "zero"]
+Start = Literal["mean", "zero", "median"]
 Select = Literal["median", "n-f"]
 Bound = Literal["largest", "smallest"]
 Perturbation = Literal["std", "unit", "sign"]
@@ -106,7 +106,7 @@ def rfa_weights(rows: ArrayLike, point: ArrayLike, nu: float = 1e-7) -> Array:
 def rfa(rows: ArrayLike, f: int = 0, start: Start = "mean", steps: int = 8, nu: float = 1e-7) -> Array:
     """The geometric median after `steps` of smoothed Weiszfeld: v <- sum_j w_j x_j (Pillutla 2019)."""
     rows = as_rows(rows, f)
-    point = {"mean": mean(rows), "zero": np.zeros(rows.shape[1])}[start]
+    point = {"mean": mean(rows), "zero": np.zeros(rows.shape[1]), "median": median(rows)}[start]
     for _ in range(steps):
         point = (rfa_weights(rows, point, nu)[:, None] * rows).sum(axis=0)
     return point

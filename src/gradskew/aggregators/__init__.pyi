@@ -1,4 +1,6 @@
 from .aksel import Aksel as Aksel
+from .alignins import AlignIns as AlignIns
+from .arc import ARC as ARC
 from .base import Aggregator as Aggregator
 from .base import Mixed as Mixed
 from .base import Mixing as Mixing
@@ -6,19 +8,38 @@ from .base import Outcome as Outcome
 from .base import WeightedRule as WeightedRule
 from .base import least_kappa as least_kappa
 from .bucketing import Bucketing as Bucketing
+from .bulyan import Bulyan as Bulyan
+from .caf import CAF as CAF
 from .catalogue import MIXINGS as MIXINGS
+from .catalogue import PAPER as PAPER
 from .catalogue import RULES as RULES
 from .catalogue import make as make
 from .catalogue import names as names
 from .cclip import CClip as CClip
+from .cge import CGE as CGE
+from .clippedclustering import ClippedClustering as ClippedClustering
+from .clipping import Clipping as Clipping
 from .dnc import DnC as DnC
+from .fedseca import FedSECA as FedSECA
+from .flame import Flame as Flame
 from .fltrust import FLTrust as FLTrust
+from .foolsgold import FoolsGold as FoolsGold
+from .foundation import Foundation as Foundation
+from .gas import GAS as GAS
+from .keep import Keep as Keep
+from .lasa import LASA as LASA
+from .mda import MDA as MDA
+from .meamed import MeaMed as MeaMed
 from .mean import Mean as Mean
 from .median import Median as Median
+from .monna import MoNNA as MoNNA
 from .multikrum import MultiKrum as MultiKrum
 from .nnm import NNM as NNM
 from .rbtm import RBTM as RBTM
 from .rfa import RFA as RFA
+from .rlr import RLR as RLR
+from .signguard import SignGuard as SignGuard
+from .smea import SMEA as SMEA
 from .user import UserRule as UserRule
 
 __all__: list[str]

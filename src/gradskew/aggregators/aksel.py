@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from ..core import columns
 from ..core.errors import check_choice
 from ..core.rows import Rows
 from .base import WeightedRule, lowest, uniform
+from .kappa import nearest_to_centre, of_median
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,3 +45,13 @@ class Aksel(WeightedRule):
         else:
             kept = (distances <= distances.median()).nonzero()[:, 0]  # torch's median is the lower one
         return uniform(rows.n, kept), {"kept": len(kept)}
+
+    def kappa_bound(self, n: int, f: int) -> float:
+        """Return the bounds of docs/semantics.md, from that of the median."""
+        centre = of_median(n, f, self.middle)
+        if self.select == "n-f":
+            return nearest_to_centre(n, f, centre)
+        return (math.sqrt(centre) + math.sqrt((n - f) / ((n + 1) // 2) * (1 + centre))) ** 2
+
+    def least(self, n: int, f: int) -> int | None:
+        return n - f if self.select == "n-f" else (n + 1) // 2

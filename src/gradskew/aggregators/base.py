@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -100,12 +101,23 @@ class Aggregator(Method):
         weights = weights if weights is None else as_kind(weights, updates)
         return replace(outcome, value=as_kind(outcome.value, updates, keep_type=True), weights=weights)
 
+    def __init_subclass__(cls) -> None:
+        """Let an `observe` that takes the aggregate alone, as in earlier versions, be called with the rows, too."""
+        super().__init_subclass__()
+        own = vars(cls).get("observe")
+        if own is not None and "rows" not in inspect.signature(own).parameters:
+            cls.observe = lambda self, aggregate, *, rows=None: own(self, aggregate)  # type: ignore[method-assign]
+
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         """Return the outcome for checked arguments; behind a mixing, the rows are mixed rows."""
 
-    def observe(self, aggregate: Tensor) -> None:
-        """Update the state with the aggregate (d,) of a round, once, after the server's step."""
+    def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
+        """Update the state with the aggregate (d,) and the rows of a round, once, after the server's step."""
+
+    def least(self, n: int, f: int) -> int | None:
+        """Return the least number of rows with a positive weight, for a rule that selects rows; None for another."""
+        return None
 
     def max_f(self, n: int) -> int:
         """Return the largest f that the rule tolerates among n rows: by default n > 2 f. f = 0 is always allowed."""
@@ -144,8 +156,12 @@ class Mixing(Named, ABC):
         """Return the mixing matrix (m, n), float64, whose rows sum to 1."""
 
     def size(self, n: int) -> int:
-        """Return m, the number of mixed rows."""
+        """Return m, the number of mixed rows, or the most where it depends on the rows."""
         return n
+
+    def least(self, n: int, f: int) -> int:
+        """Return the least number of mixed rows."""
+        return self.size(n)
 
     def mixed_f(self, f: int) -> int:
         """Return the number of mixed rows that count as Byzantine if f rows are."""
@@ -187,7 +203,8 @@ class Mixed(DelegatesState, Aggregator):
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         matrix = self.mixing.matrix(rows, f, generator)
-        rule_f = self.mixing.rule_f(rows.n, f, self.rule)
+        rule_f = min(self.mixing.rule_f(rows.n, f, self.rule), self.rule.max_f(len(matrix)))
+        rows.mixings[self] = matrix
         inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), rule_f, generator)
         weights = None if inner.weights is None else inner.weights @ matrix
         clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
@@ -195,15 +212,23 @@ class Mixed(DelegatesState, Aggregator):
 
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""
-        m, bound = self.mixing.size(n), max(0, (n - 1) // 2)
-        return next(f for f in range(bound, -1, -1) if self.mixing.rule_f(n, f, self.rule) <= self.rule.max_f(m))
+        mixing, rule = self.mixing, self.rule
+        bound = max(0, (n - 1) // 2)
+        return next(f for f in range(bound, -1, -1) if mixing.rule_f(n, f, rule) <= rule.max_f(mixing.least(n, f)))
 
     def kappa_bound(self, n: int, f: int) -> float | None:
         rule_kappa = self.rule.kappa_bound(self.mixing.size(n), self.mixing.rule_f(n, f, self.rule))
         return None if rule_kappa is None else self.mixing.kappa_bound(n, f, rule_kappa)
 
-    def observe(self, aggregate: Tensor) -> None:
-        self.rule.observe(aggregate)
+    def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
+        matrix = None if rows is None else rows.mixings.get(self)
+        mixed = None if rows is None or matrix is None else rows.mix(matrix, keeps_rows=self.mixing.keeps_rows)
+        self.rule.observe(aggregate, rows=mixed)
+
+
+def check_rule(name: str, rule: Any) -> None:
+    """Raise InputError unless an option is a rule."""
+    check(isinstance(rule, Aggregator), f"{name} must be a rule, not {rule!r}")
 
 
 def check_shape(name: str, vector: Tensor, length: int) -> None:

@@ -18,6 +18,8 @@ class Bucketing(Mixing):
 
     The rows are permuted at random and cut into m = ceil(n / s) buckets; the last one may be smaller.
 
+    shuffle: False cuts the rows in the order in which they are given.
+
     told_f: the f' that the rule behind is called with. `f`: min(f, max_f(m)), as each Byzantine row may be in another
     bucket. `f/s`: ceil(f / s), the fewest buckets that can hold f rows (the STRIKE authors' scripts).
     """
@@ -25,16 +27,21 @@ class Bucketing(Mixing):
     key: ClassVar[str] = "bucketing"
     title: ClassVar[str] = "Bucketing"
     source: ClassVar[str] = "Karimireddy et al., ICLR 2022"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"told_f": "f/s"}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "strike-authors": {"told_f": "f/s"},
+        "byzfl": {"s": 1},
+    }
     s: int = 2
     told_f: str = "f"
+    shuffle: bool = True
 
     def __post_init__(self) -> None:
         check_number("s", self.s, at_least=1, whole=True)
         check_choice("told_f", self.told_f, ("f", "f/s"))
+        check_choice("shuffle", self.shuffle, (True, False))
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
-        order = torch.randperm(rows.n, generator=generator)
+        order = torch.randperm(rows.n, generator=generator) if self.shuffle else torch.arange(rows.n)
         matrix = torch.zeros(self.size(rows.n), rows.n, dtype=torch.float64)
         for bucket, members in enumerate(order.split(self.s)):
             matrix[bucket, members] = 1 / len(members)

@@ -12,7 +12,7 @@ from ..core.grammar import parse
 if TYPE_CHECKING:
     from .base import Aggregator, Mixing
 
-FIRST = ("mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc")  # of the paper, and the mean
+PAPER = ("mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc")
 
 
 def _load(path: str, given: Mapping[str, Any], alias: str) -> Aggregator:
@@ -25,7 +25,7 @@ def _load(path: str, given: Mapping[str, Any], alias: str) -> Aggregator:
     return rule
 
 
-RULES: Catalogue[Aggregator] = Catalogue("aggregator", __package__, "Aggregator", first=FIRST, wrap=_load)
+RULES: Catalogue[Aggregator] = Catalogue("aggregator", __package__, "Aggregator", first=PAPER, wrap=_load)
 """All rules by name."""
 MIXINGS: Catalogue[Mixing] = Catalogue("mixing", __package__, "Mixing", registered_as="aggregator")
 """All mixings by name."""
@@ -33,7 +33,7 @@ MIXINGS: Catalogue[Mixing] = Catalogue("mixing", __package__, "Mixing", register
 
 def names() -> list[str]:
     """Return the names of all rules that need no root data; mixings are not listed."""
-    return [key for key, cls in RULES.classes.items() if "reference" not in cls.needs]
+    return [key for key, cls in RULES.classes.items() if "reference" not in cls().needs]
 
 
 def make(name: str, *, preset: str = "paper") -> Aggregator:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..core.errors import check_number
+from ..core import columns
+from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
 from ..core.state import is_row
 from .base import Aggregator, Outcome
@@ -19,8 +20,9 @@ class CClip(Aggregator):
 
     v <- v + mean_i (g_i - v) min(1, tau / |g_i - v|), `steps` times, from the last observed aggregate (0 at first).
 
-    tau: radius, in the units of the updates. The weights of the rows sum to at most 1; the rest is the weight of the
-    previous aggregate.
+    tau: radius, in the units of the updates. start: the first v, `previous` for the last aggregate, `zero`, `mean` or
+    `median` (coordinate-wise) of the rows. The weights of the rows sum to at most 1; the rest is the weight of the
+    first v.
 
     >>> CClip(tau=1.0)(torch.tensor([[0.5], [-10.0], [10.0], [10.0]]), f=1)
     tensor([0.3750])
@@ -29,18 +31,24 @@ class CClip(Aggregator):
     key: ClassVar[str] = "cclip"
     title: ClassVar[str] = "CClip"
     source: ClassVar[str] = "Karimireddy et al., ICML 2021"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"tau": 100.0}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "byzfl": {"tau": 100.0},
+        "byzpy": {"start": "mean", "steps": 10},
+    }
     tau: float = 10.0
     steps: int = 1
+    start: str = "previous"
 
     def __post_init__(self) -> None:
         check_number("tau", self.tau, above=0)
         check_number("steps", self.steps, at_least=1, whole=True)
+        check_choice("start", self.start, ("previous", "zero", "mean", "median"))
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
-        start = self._state.get("centre")
-        centre = rows.updates.new_zeros(rows.d) if start is None else start.to(rows.updates)
+        centre = self._start(rows)
         weights = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
+        if self.start == "mean":
+            weights += 1 / rows.n
         clipped = 0
         for _ in range(self.steps):
             distances = rows.squared_distances_to(centre).sqrt()
@@ -51,6 +59,15 @@ class CClip(Aggregator):
             clipped += int((distances > self.tau).sum())
         return Outcome(centre, weights, {"clipped": clipped})
 
+    def _start(self, rows: Rows) -> Tensor:
+        """Return the first centre (d,)."""
+        if self.start == "mean":
+            return rows.mean()
+        if self.start == "median":
+            return columns.median(rows)
+        start = self._state.get("centre")
+        return rows.updates.new_zeros(rows.d) if start is None else start.to(rows.updates)
+
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
         unclipped = all(note.get("clipped") == 0 for note in notes)
@@ -59,5 +76,6 @@ class CClip(Aggregator):
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         return state.keys() <= {"centre"} and all(is_row(centre, d) for centre in state.values())
 
-    def observe(self, aggregate: Tensor) -> None:
-        self._state["centre"] = torch.as_tensor(aggregate).detach().clone()
+    def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
+        if self.start == "previous":
+            self._state["centre"] = torch.as_tensor(aggregate).detach().clone()

@@ -68,6 +68,9 @@ class DnC(WeightedRule):
             drawn = list(dict.fromkeys(drawn + torch.randint(d, (self.b,), generator=generator).tolist()))
         return torch.tensor(drawn[: self.b])
 
+    def least(self, n: int, f: int) -> int | None:
+        return n - self.iterations * self.dropped(f)
+
     def max_f(self, n: int) -> int:
         """Return the largest f with n > 2 f for which fewer than n rows are dropped in all."""
         return next((f for f in range(super().max_f(n), 0, -1) if self.iterations * self.dropped(f) < n), 0)

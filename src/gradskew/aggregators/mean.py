@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from ..core.errors import check, check_choice
 from ..core.rows import Rows
-from .base import WeightedRule
+from .base import WeightedRule, check_shape
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mean(WeightedRule):
     """Average all rows: no defence, and the baseline for damage.
+
+    weights: `equal`, or `examples`, the number of training examples that each client claims.
 
     >>> Mean()(torch.tensor([[0.0], [1.0], [5.0]]), f=0)
     tensor([2.])
@@ -23,10 +27,26 @@ class Mean(WeightedRule):
     title: ClassVar[str] = "mean"
     baseline: ClassVar[bool] = True
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"flower": {"weights": "examples"}}
+    weights: str = "equal"
+
+    def __post_init__(self) -> None:
+        check_choice("weights", self.weights, ("equal", "examples"))
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"examples"} if self.weights == "examples" else ())
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+        if self.weights == "examples":
+            assert rows.round.examples is not None
+            check_shape("the example counts", rows.round.examples, rows.n)
+            examples = rows.round.examples.to(rows.updates.device, torch.float64)
+            good = bool((examples >= 0).all()) and 0 < float(examples.sum()) < math.inf
+            check(good, "the example counts must be at least 0, and one of them above 0")
+            return examples / examples.sum(), {}
         return torch.full((rows.n,), 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}
 
     def kappa_bound(self, n: int, f: int) -> float:
-        """Return 0 for f = 0, else infinity: one Byzantine row moves the mean to any point."""
-        return math.inf if f else 0.0
+        """Return 0 for f = 0 and equal weights, else infinity: one Byzantine row moves the mean to any point."""
+        return math.inf if f or self.weights == "examples" else 0.0

@@ -10,6 +10,7 @@ from ..core import columns
 from ..core.errors import check_choice
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
+from .kappa import of_median
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,10 @@ class Median(Aggregator):
     key: ClassVar[str] = "median"
     title: ClassVar[str] = "median"
     source: ClassVar[str] = "Yin et al., ICML 2018"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"middle": "upper"}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "strike-authors": {"middle": "upper"},
+        "byzpy": {"middle": "lower"},
+    }
     middle: str = "midpoint"
 
     def __post_init__(self) -> None:
@@ -35,5 +39,8 @@ class Median(Aggregator):
         return Outcome(columns.median(rows, self.middle))
 
     def kappa_bound(self, n: int, f: int) -> float:
-        """Return 4 (1 + f / (n - 2 f))^2 (Allouah et al. 2023, Table 1), which holds for every choice of `middle`."""
-        return 4 * (1 + f / (n - 2 * f)) ** 2
+        """Return k / (n - f - k), k = floor((n - 1) / 2); n / (n - 2 f) for an even n and `lower` or `upper`.
+
+        Own proof: docs/semantics.md.
+        """
+        return of_median(n, f, self.middle)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..core.errors import check_choice, check_number
+from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule, lowest, uniform
 
@@ -22,7 +22,8 @@ class MultiKrum(WeightedRule):
     score_i = sum of the squared distances from row i to its n - f - 2 nearest other rows. Ties go to the lower index.
 
     m: the number of averaged rows, at most n; None means n - f, and 1 is Krum. neighbours: `n-f-2`, or `n-f-1` as in
-    ByzFL.
+    ByzFL. select: `once`, or `one-by-one` as in the NDSS 2021 code: the best row is taken away and the n' others are
+    scored again, each by its n' - f - 3 nearest others, until 2 f + 2 are left, so that n - 2 f - 2 rows are averaged.
 
     >>> MultiKrum(m=1)(torch.tensor([[9.0], [0.0], [1.0], [2.0]]), f=0)
     tensor([1.])
@@ -31,30 +32,60 @@ class MultiKrum(WeightedRule):
     key: ClassVar[str] = "multikrum"
     title: ClassVar[str] = "Multi-Krum"
     source: ClassVar[str] = "Blanchard et al., NeurIPS 2017"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"neighbours": "n-f-1"}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "byzfl": {"neighbours": "n-f-1"},
+        "byzpy": {"neighbours": "n-f-1"},
+    }
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"krum": {"m": 1}}
     m: int | None = None
     neighbours: str = "n-f-2"
+    select: str = "once"
 
     def __post_init__(self) -> None:
         check_choice("neighbours", self.neighbours, NEIGHBOURS)
+        check_choice("select", self.select, ("once", "one-by-one"))
+        alone = self.select == "once" or (self.m is None and self.neighbours == "n-f-2")
+        check(alone, "select must be once if m or neighbours is given")
         if self.m is not None:
             check_number("m", self.m, at_least=1, whole=True)
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        count = rows.n - f if self.m is None else min(self.m, rows.n)
+        count = self._count(rows.n, f)
+        if self.select == "one-by-one":
+            return uniform(rows.n, self._one_by_one(rows.squared_distances, f)), {"averaged": count}
         others = rows.squared_distances.clone().fill_diagonal_(math.inf).sort(1).values
         scores = others[:, : max(0, rows.n - f - NEIGHBOURS[self.neighbours])].sum(1)
         return uniform(rows.n, lowest(scores, count)), {"averaged": count}
 
-    def kappa_bound(self, n: int, f: int) -> float:
+    def least(self, n: int, f: int) -> int | None:
+        return self._count(n, f)
+
+    def _count(self, n: int, f: int) -> int:
+        """Return the number of averaged rows."""
+        if self.select == "one-by-one":
+            return max(1, n - 2 * f - 2)
+        return n - f if self.m is None else min(self.m, n)
+
+    def _one_by_one(self, distances: Tensor, f: int) -> Tensor:
+        """Return the indices of the rows that are taken one by one. distances: squared, (n, n)."""
+        remaining = list(range(len(distances)))
+        chosen = []
+        for _ in range(self._count(len(distances), f)):
+            count = max(0, len(remaining) - f - 2)  # the nearest rows, the row itself included
+            scores = distances[remaining][:, remaining].sort(1).values[:, :count].sum(1)
+            chosen.append(remaining.pop(int(lowest(scores, 1))))
+        return torch.tensor(sorted(chosen), device=distances.device)
+
+    def kappa_bound(self, n: int, f: int) -> float | None:
         """Return the least of the bounds that docs/semantics.md proves.
 
         (1 + sqrt(2))^2 (n - f) / q for m <= n - f; f / (n - f) (1 + (sqrt(n) + sqrt(f)) / sqrt(q))^2 for m = n - f;
         infinity for m > n - f, which includes a Byzantine row. q is the least number of honest rows among the nearest
-        of a row, itself included if it is honest: n - 2 f - 1, or n - 2 f with `n-f-1` neighbours.
+        of a row, itself included if it is honest: n - 2 f - 1, or n - 2 f with `n-f-1` neighbours. None for one-by-one.
         """
-        averaged = n - f if self.m is None else min(self.m, n)
+        if self.select == "one-by-one":
+            return None
+        averaged = self._count(n, f)
         q = n - 2 * f + 1 - NEIGHBOURS[self.neighbours]
         if averaged > n - f:
             return math.inf
@@ -64,5 +95,5 @@ class MultiKrum(WeightedRule):
         return min(few, f / (n - f) * (1 + (math.sqrt(n) + math.sqrt(f)) / math.sqrt(q)) ** 2) if f else 0.0
 
     def max_f(self, n: int) -> int:
-        """Return the largest f with n > 2 f + 2 (Blanchard et al. 2017, Proposition 1)."""
-        return max(0, (n - 3) // 2)
+        """Return the largest f with n > 2 f + 2 (Blanchard et al. 2017, Proposition 1), n > 2 f for `n-f-1`."""
+        return max(0, (n - 3) // 2) if self.neighbours == "n-f-2" else super().max_f(n)

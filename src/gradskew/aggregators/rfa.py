@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..core import columns
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule
@@ -18,7 +19,8 @@ class RFA(WeightedRule):
 
     v <- sum_i w_i g_i / sum_i w_i with w_i = 1 / max(nu, |g_i - v|), `steps` times.
 
-    start: the first v, `mean` or `zero` (ByzFL, with 3 steps and nu = 0.1). The number of steps is fixed, so huge rows
+    start: the first v, `mean`, `median` (coordinate-wise, as in ByzPy) or `zero` (as in ByzFL, with 3 steps and
+    nu = 0.1). tol: stop once a step moves v by at most tol; None means never. After a fixed number of steps huge rows
     keep their influence: f rows of 1e30 still move the result after 8 steps.
 
     >>> RFA()(torch.tensor([[0.0], [0.0], [3.0]]), f=1)  # converges to 0
@@ -28,23 +30,35 @@ class RFA(WeightedRule):
     key: ClassVar[str] = "rfa"
     title: ClassVar[str] = "RFA"
     source: ClassVar[str] = "Pillutla et al., 2019 (IEEE TSP 2022)"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"start": "zero", "steps": 3, "nu": 0.1}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "byzfl": {"start": "zero", "steps": 3, "nu": 0.1},
+        "byzpy": {"start": "median", "steps": 256, "tol": 1e-6, "nu": 1e-12},
+    }
     start: str = "mean"
     steps: int = 8
     nu: float = 1e-7
+    tol: float | None = None
 
     def __post_init__(self) -> None:
-        check_choice("start", self.start, ("mean", "zero"))
+        check_choice("start", self.start, ("mean", "zero", "median"))
         check_number("steps", self.steps, at_least=1, whole=True)
         check_number("nu", self.nu, above=0)
+        if self.tol is not None:
+            check_number("tol", self.tol, at_least=0)
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         weights = torch.full((rows.n,), 1 / rows.n, dtype=torch.float64, device=rows.updates.device)
         for step in range(self.steps):
             if step == 0 and self.start == "zero":
                 squares = rows.squared_distances_to(rows.updates.new_zeros(rows.d))
+            elif step == 0 and self.start == "median":
+                squares = rows.squared_distances_to(columns.median(rows, dtype=torch.float64))
             else:
                 squares = rows.squared_distances_to_mean(weights)
-            weights = 1 / squares.sqrt().clamp(min=self.nu)
+            before, weights = weights, 1 / squares.sqrt().clamp(min=self.nu)
             weights /= weights.sum()
-        return weights, {}
+            if self.tol is not None and (step or self.start == "mean"):
+                moved = weights - before
+                if float(moved @ rows.gram @ moved) <= self.tol**2:
+                    break
+        return weights, {} if self.tol is None else {"steps": step + 1}

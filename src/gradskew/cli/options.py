@@ -100,7 +100,7 @@ FEDERATION: tuple[Decorator, ...] = (
     click.option(
         "--preset",
         shell_complete=complete_name("preset"),
-        help="Published settings: paper (default), strike-authors or byzfl.",
+        help="Published settings: paper (default), strike-authors, byzfl, byzpy or flower.",
     ),
     click.option(
         "--model",

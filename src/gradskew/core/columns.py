@@ -48,6 +48,36 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
     return value
 
 
+def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = "midpoint") -> Tensor:
+    """Return the mean of the `count` entries of each column that are nearest to its centre: (d,).
+
+    The centre is the median, or the mean without the `trim` largest and smallest entries if `trim` is given. Entries at
+    exactly the largest distance that counts share the remaining places equally: neither the order of the rows nor their
+    sign matters. In a sorted column the nearest entries are consecutive, so that distance is the least over all windows
+    of `count` entries of the larger distance of a window's two ends.
+    """
+    check_choice("middle", middle, MIDDLES)
+    n = rows.n
+    low, high = (n - 1) // 2, n // 2
+    first, last = {"midpoint": (low, high), "lower": (low, low), "upper": (high, high)}[middle]
+    first, last = (first, last + 1) if trim is None else (trim, n - trim)
+    value = rows.updates.new_empty(rows.d)
+    if wide(rows.updates):
+        from . import kernels
+
+        kernels.nearest_mean(rows.updates, rows.mixing, comparisons(n, 0, n), first, last, count, value)
+        return value
+    for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
+        block = sort_rows(block).double()
+        centre = block[first:last].mean(0)
+        radius = torch.maximum(centre - block[: n - count + 1], block[count - 1 :] - centre).amin(0)
+        distances = (block - centre).abs_()
+        inside, edge = distances < radius, distances == radius
+        places = (count - inside.sum(0)) / edge.sum(0)
+        value[part] = ((inside * block).sum(0) + places * (edge * block).sum(0)) / count
+    return value
+
+
 @lru_cache(maxsize=64)
 def comparisons(n: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the comparisons of the sorting network that the sorted rows first, ..., last - 1 depend on, in order.

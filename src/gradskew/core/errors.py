@@ -119,5 +119,19 @@ def ceil_share(share: float, count: int) -> int:
     >>> ceil_share(0.07, 100), ceil_share(0.2, 51), ceil_share(0.20000000298023224, 50)
     (7, 11, 10)
     """
+    return math.ceil(_decimal(share) * count)
+
+
+def floor_share(share: float, count: int) -> int:
+    """Return `share * count` rounded down, with the share as the decimal that was written: 0.29 of 100 is 29, not 28.
+
+    >>> floor_share(0.29, 100)
+    29
+    """
+    return math.floor(_decimal(share) * count)
+
+
+def _decimal(share: float) -> Fraction:
+    """Return a share as the decimal number that was written, also if it was rounded to float32 since."""
     exact, short = Fraction(str(share)), Fraction(f"{share:.7g}")
-    return math.ceil((short if abs(short - exact) <= exact * ROUNDING else exact) * count)
+    return short if abs(short - exact) <= exact * ROUNDING else exact

@@ -64,6 +64,28 @@ def sorted_mean(
     list(parts)
 
 
+def nearest_mean(
+    updates: Tensor,
+    mixing: Tensor | None,
+    comparisons: tuple[np.ndarray, np.ndarray],
+    first: int,
+    last: int,
+    count: int,
+    value: Tensor,
+) -> None:
+    """Write the mean of the `count` entries of each column nearest to its centre to value (d,); see columns.py.
+
+    The centre is the mean of the sorted entries first, ..., last - 1. mixing, comparisons: as in `sorted_mean`.
+    """
+    rows, out, (low, high) = updates.numpy(), value.numpy(), comparisons
+    factors = np.empty((0, 0)) if mixing is None else np.ascontiguousarray(mixing.numpy())
+    empty = (rows if mixing is None else out)[:0].ravel()
+    parts = _over_columns(
+        len(out), CHUNK, lambda a, b: _nearest_mean(rows, a, factors, empty, low, high, first, last, count, out[a:b])
+    )
+    list(parts)
+
+
 def _over_columns(d: int, step: int, work: Callable[[int, int], Any]) -> Iterator[Any]:
     """Yield the results of work(start, stop) on chunks of columns, in order, from as many threads as torch uses.
 
@@ -154,36 +176,76 @@ def _combine(rows, begin, weights, out):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def _sort_strip(rows, begin, width, mixing, low, high, source, total, strip):  # type: ignore[no-untyped-def]
+    """Write `width` columns of the rows, or of their mixtures, to strip (n, STRIP), each column sorted."""
+    for i in range(len(rows)):
+        part = rows[i, begin : begin + width]
+        if len(mixing):
+            source[i, :width] = part
+        else:
+            strip[i, :width] = part
+    for i in range(len(mixing)):
+        total[:] = 0.0
+        for j in range(len(rows)):
+            if mixing[i, j] != 0.0:
+                weight, row = mixing[i, j], source[j]
+                for k in range(STRIP):
+                    total[k] += weight * row[k]
+        strip[i, :] = total
+    for step in range(len(low)):
+        a, b = strip[low[step]], strip[high[step]]
+        for k in range(STRIP):
+            x, y = a[k], b[k]
+            a[k], b[k] = min(x, y), max(x, y)
+
+
+@_compiled
 def _sorted_mean(rows, begin, mixing, kind, low, high, first, last, out):  # type: ignore[no-untyped-def]
     n = len(mixing) if len(mixing) else len(rows)
     strip, total = np.zeros((n, STRIP), kind.dtype), np.zeros(STRIP)
     source = np.zeros((len(rows), STRIP))
     for start in range(0, len(out), STRIP):
         target = out[start : start + STRIP]
-        width = len(target)
-        for i in range(len(rows)):
-            part = rows[i, begin + start : begin + start + width]
-            if len(mixing):
-                source[i, :width] = part
-            else:
-                strip[i, :width] = part
-        for i in range(len(mixing)):
-            total[:] = 0.0
-            for j in range(len(rows)):
-                if mixing[i, j] != 0.0:
-                    weight, row = mixing[i, j], source[j]
-                    for k in range(STRIP):
-                        total[k] += weight * row[k]
-            strip[i, :] = total
-        for step in range(len(low)):
-            a, b = strip[low[step]], strip[high[step]]
-            for k in range(STRIP):
-                x, y = a[k], b[k]
-                a[k], b[k] = min(x, y), max(x, y)
+        _sort_strip(rows, begin + start, len(target), mixing, low, high, source, total, strip)
         total[:] = 0.0
         for i in range(first, last):
             row = strip[i]
             for k in range(STRIP):
                 total[k] += row[k]
-        for k in range(width):
+        for k in range(len(target)):
             target[k] = total[k] / (last - first)
+
+
+@_compiled
+def _nearest_mean(rows, begin, mixing, kind, low, high, first, last, count, out):  # type: ignore[no-untyped-def]
+    n = len(mixing) if len(mixing) else len(rows)
+    strip, total, source = np.zeros((n, STRIP), kind.dtype), np.zeros(STRIP), np.zeros((len(rows), STRIP))
+    centre, radius, edge = np.zeros(STRIP), np.zeros(STRIP), np.zeros(STRIP)
+    inside, tied = np.zeros(STRIP), np.zeros(STRIP)
+    for start in range(0, len(out), STRIP):
+        target = out[start : start + STRIP]
+        _sort_strip(rows, begin + start, len(target), mixing, low, high, source, total, strip)
+        centre[:] = 0.0
+        for i in range(first, last):
+            row = strip[i]
+            for k in range(STRIP):
+                centre[k] += row[k]
+        for k in range(STRIP):
+            centre[k] /= last - first
+        radius[:] = np.inf
+        for i in range(n - count + 1):
+            a, b = strip[i], strip[i + count - 1]
+            for k in range(STRIP):
+                radius[k] = min(radius[k], max(centre[k] - a[k], b[k] - centre[k]))
+        total[:], edge[:], inside[:], tied[:] = 0.0, 0.0, 0.0, 0.0
+        for i in range(n):
+            row = strip[i]
+            for k in range(STRIP):
+                distance = abs(row[k] - centre[k])
+                nearer, same = distance < radius[k], distance == radius[k]
+                inside[k] += nearer
+                tied[k] += same
+                total[k] += row[k] if nearer else 0.0
+                edge[k] += row[k] if same else 0.0
+        for k in range(len(target)):
+            target[k] = (total[k] + (count - inside[k]) / tied[k] * edge[k]) / count

@@ -10,6 +10,8 @@ PRESETS: Mapping[str, str] = {
     "paper": "each definition follows its own paper",
     "strike-authors": "what the STRIKE authors' released scripts do, for reproducing their tables",
     "byzfl": "what ByzFL does, for comparing with it",
+    "byzpy": "what ByzPy does",
+    "flower": "what Flower's robust strategies do",
 }
 
 

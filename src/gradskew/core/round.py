@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,32 @@ class Round:
             if isinstance(getattr(self, name), np.ndarray):
                 object.__setattr__(self, name, torch.from_numpy(getattr(self, name)))
 
+    def of_rows(self, index: Sequence[int] | None) -> dict[str, Any]:
+        """Return the client ids and the example counts of some rows; None for mixtures of rows."""
+        clients = None if index is None or self.clients is None else [self.clients[i] for i in index]
+        examples = None if index is None or self.examples is None else self.examples[list(index)]
+        return {"clients": clients, "examples": examples}
+
     def check_has(self, needs: Iterable[str], name: str) -> None:
         """Raise InputError unless the round has all parts that the rule `name` needs."""
         for part in sorted(needs):
             check(getattr(self, part) is not None, f"{name} needs {PARTS[part]}; there is none here")
+
+
+def output_columns(round: Round, d: int) -> slice:
+    """Return the columns of the output layer in rows (n, d): the last tensor of two or more dimensions, and its bias.
+
+    Raises InputError if the layers do not fit into the rows.
+    """
+    layers = check_layers(round, d)
+    first = next((layer for layer in reversed(layers) if len(layer.shape) > 1), layers[0])
+    return slice(first.columns.start, layers[-1].columns.stop)
+
+
+def check_layers(round: Round, d: int) -> list[Layer]:
+    """Return the layers in the order of their columns; InputError unless they follow each other within d columns."""
+    layers = sorted((round.layers or {}).values(), key=lambda layer: layer.columns.start)
+    starts, stops = [layer.columns.start for layer in layers], [layer.columns.stop for layer in layers]
+    good = bool(layers) and starts == [0, *stops[:-1]] and stops[-1] <= d
+    check(good, f"the layers must follow each other from column 0 on and end within {d} columns")
+    return layers

@@ -8,7 +8,7 @@ an offset that all rows share and that is much larger than their spread would ca
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -18,22 +18,21 @@ import torch
 from torch import Tensor
 
 from .given import as_tensor
+from .inner_products import SAMPLE, InnerProducts
 from .round import Round
 
 Given: TypeAlias = "Tensor | np.ndarray[Any, Any] | Rows"
 BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
 WIDE = 1 << 24  # entries of a matrix from which on the compiled kernels are used
-SAMPLE = 256  # columns of the sample that selects a central row
-CLOSE = 1e-7  # squared distances below this share of the squared norms are recomputed from differences
-OFF_CENTRE = 1e4  # a row whose median squared distance exceeds the least one by this factor is no centre
 
 
-class Rows:
+class Rows(InnerProducts):
     """The n rows of a (base, d) matrix, or n mixtures of them; mixtures are never materialised.
 
-    mixing: an (n, base) matrix whose rows sum to 1. All quantities of mixtures follow from those of the base rows, so a
-    pipeline of any depth computes pairwise distances once. round: what the server knows besides the rows. Results are
-    cached on the object, for all rules, attacks and measures that share it.
+    mixing: an (n, base) matrix. What a row of it lacks to a sum of 1 is the weight of the origin. All quantities of
+    mixtures follow from those of the base rows and the origin, so a pipeline of any depth computes pairwise distances
+    once. round: what the server knows besides the rows. Results are cached on the object, for all rules, attacks and
+    measures that share it.
     """
 
     def __init__(
@@ -47,6 +46,7 @@ class Rows:
         self.updates, self.mixing, self._base = updates, mixing, base
         self.round = Round() if round is None else round
         self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
+        self.mixings: dict[Hashable, Tensor] = {}  # by pipeline: the mixing matrix of its last call
 
     @classmethod
     def of(cls, updates: Given, round: Round | None = None, *, name: str = "rows") -> Rows:
@@ -74,6 +74,11 @@ class Rows:
         return self if self._base is None else self._base  # a reference to itself would keep the matrix in memory
 
     @property
+    def is_wide(self) -> bool:
+        """Whether the compiled kernels take the base rows."""
+        return wide(self.updates)
+
+    @property
     def n(self) -> int:
         return len(self.updates) if self.mixing is None else len(self.mixing)
 
@@ -82,13 +87,15 @@ class Rows:
         return self.updates.shape[1]
 
     def mix(self, matrix: Tensor, *, keeps_rows: bool = False) -> Rows:
-        """Return the m rows `matrix @ self`, lazily; matrix is (m, n).
+        """Return the m rows `matrix @ self`, lazily; matrix is (m, n), and what a row lacks to 1 lies on the origin.
 
-        keeps_rows: mixed row i belongs to client i; else the round of the result has no client ids and example counts.
+        keeps_rows: each mixed row belongs to the client of its largest weight; else the round of the result has no
+        client ids and no example counts.
         """
         matrix = matrix.to(self.updates.device, torch.float64)
         mixing = matrix if self.mixing is None else matrix @ self.mixing
-        round = self.round if keeps_rows else replace(self.round, clients=None, examples=None)
+        owners = matrix.abs().argmax(1).tolist() if keeps_rows else None
+        round = replace(self.round, **self.round.of_rows(owners))
         return Rows(self.updates, round=round, mixing=mixing, base=self.base)
 
     def blocks(self, dtype: torch.dtype = torch.float64) -> Iterator[tuple[slice, Tensor]]:
@@ -113,6 +120,11 @@ class Rows:
             rows[:, part] = block[order]
         return rows
 
+    def part(self, columns: slice) -> Tensor:
+        """Return a copy of the rows on consecutive columns: (n, columns), in the type of the base rows."""
+        part = self.updates[:, columns]
+        return part.clone() if self.mixing is None else (self.mixing @ part.double()).to(part.dtype)
+
     def columns(self, index: Tensor) -> Tensor:
         """Return the rows on some coordinates: (n, len(index)) float64."""
         chosen = self.updates[:, index.to(self.updates.device)].double()
@@ -128,7 +140,7 @@ class Rows:
         if self.mixing is not None:
             weights = weights @ self.mixing
         value = self.updates.new_empty(self.d, dtype=dtype)
-        if centre is None and wide(self.updates):
+        if centre is None and self.is_wide:
             from . import kernels
 
             kernels.combine(self.updates, weights, value)
@@ -139,7 +151,7 @@ class Rows:
 
     def squared_distances_to(self, centre: Tensor) -> Tensor:
         """Return the squared distances of the rows to a vector (d,): (n,) float64. No Gram matrix is needed."""
-        if self.mixing is None and wide(self.updates):
+        if self.mixing is None and self.is_wide:
             from . import kernels
 
             return kernels.squared_distances_to(self.updates, centre)
@@ -173,72 +185,6 @@ class Rows:
                 leaders[sample.tobytes()].append(i)
         return torch.tensor(first)
 
-    @property
-    def has_gram(self) -> bool:
-        """Whether the Gram matrix is computed already."""
-        return "gram" in vars(self)
-
-    @cached_property
-    def gram(self) -> Tensor:
-        """Inner products of the rows around a central base row: (n, n) float64."""
-        if self.mixing is not None:
-            return self.mixing @ self.base.gram @ self.mixing.T
-        centre = _central_row(self.updates)
-        gram = self._gram_around(centre)
-        medians = _squared_distances(gram).median(1).values
-        central = int(medians.argmin())
-        # A row may be central on the sample and huge elsewhere: centred on it, the others would lose their digits.
-        return gram if medians[centre] <= OFF_CENTRE * medians[central] else self._gram_around(central)
-
-    def _gram_around(self, centre: int) -> Tensor:
-        if wide(self.updates):
-            from . import kernels
-
-            return kernels.gram(self.updates, centre)
-        total = torch.zeros(self.n, self.n, dtype=torch.float64, device=self.updates.device)
-        for _, block in self.blocks():
-            block = block - block[centre]
-            total.addmm_(block, block.T)
-        return (total + total.T) / 2
-
-    @cached_property
-    def squared_distances(self) -> Tensor:
-        """Squared distances between the rows: (n, n) float64, zero diagonal."""
-        norms = self.gram.diagonal()
-        distances = _squared_distances(self.gram)
-        close = (distances < CLOSE * (norms[:, None] + norms)).triu(1).nonzero()
-        if len(close):
-            exact = self._from_differences(close)
-            distances[close[:, 0], close[:, 1]] = exact
-            distances[close[:, 1], close[:, 0]] = exact
-        return distances.fill_diagonal_(0)
-
-    def _from_differences(self, pairs: Tensor) -> Tensor:
-        """Return the squared distances of pairs (k, 2) of rows, without the cancellation in the Gram matrix: (k,)."""
-        if self.mixing is not None:
-            difference = self.mixing[pairs[:, 0]] - self.mixing[pairs[:, 1]]
-            squares = -0.5 * ((difference @ self.base.squared_distances) * difference).sum(1)
-            return squares.clamp_(min=0)
-        leader = self.equal.to(pairs.device)[pairs]
-        total = torch.zeros(len(pairs), dtype=torch.float64, device=pairs.device)
-        differing = (leader[:, 0] != leader[:, 1]).nonzero()[:, 0]
-        distinct, back = leader[differing].unique(dim=0, return_inverse=True)
-        exact = torch.zeros(len(distinct), dtype=torch.float64, device=pairs.device)
-        if len(distinct):
-            for _, block in self.blocks():
-                for k, (i, j) in enumerate(distinct.tolist()):
-                    exact[k] += (block[i] - block[j]).square_().sum()
-        total[differing] = exact[back]
-        return total
-
-    def squared_distances_to_mean(self, weights: Tensor) -> Tensor:
-        """Return the squared distances of the rows to their weighted mean: (n,) float64; weights (n,) sum to 1.
-
-        From inner products, whose terms cancel less than those of pairwise distances if a row is huge.
-        """
-        products = self.gram @ weights
-        return (self.gram.diagonal() - 2 * products + weights @ products).clamp_(min=0)
-
 
 def wide(updates: Tensor) -> bool:
     """Return whether the compiled kernels take this matrix: large, float32, contiguous, on the CPU.
@@ -247,18 +193,3 @@ def wide(updates: Tensor) -> bool:
     """
     plain = updates.device.type == "cpu" and updates.dtype == torch.float32 and updates.is_contiguous()
     return plain and updates.numel() >= WIDE
-
-
-def _squared_distances(gram: Tensor) -> Tensor:
-    """Return the squared distances (n, n) from inner products (n, n); close pairs lose digits by cancellation."""
-    norms = gram.diagonal()
-    return (norms[:, None] + norms - 2 * gram).clamp_(min=0)
-
-
-def _central_row(updates: Tensor) -> int:
-    """Return the index of the row with the least median distance to the others, on a strided sample of columns.
-
-    Not a mean: huge rows would move it, and rows of zeros would move the mean of the rows with small norms.
-    """
-    sample = updates[:, :: max(1, updates.shape[1] // SAMPLE)].double()
-    return int(torch.cdist(sample, sample).median(1).values.argmin())

@@ -89,7 +89,7 @@ class Federation:
 
             # Step 4: the server steps, unless the aggregate is not finite.
             if outcome.value.isfinite().all():
-                self.step(outcome.value, buffers)
+                self.step(outcome.value, buffers, rows)
                 metrics["stepped"] = True
                 metrics["distance"] = _distance(outcome.value, honest.mean()) if honest.n else None
 
@@ -198,7 +198,7 @@ class Federation:
         """Return how many training images each client has: (n,)."""
         return torch.tensor([len(self.parts[client]) for client in clients], dtype=torch.int64)
 
-    def step(self, aggregate: Tensor, buffers: Tensor) -> None:
+    def step(self, aggregate: Tensor, buffers: Tensor, rows: Rows) -> None:
         """Step the model and the rule's state; set the buffers from the aggregate, or to the mean of the clients'."""
         d = self.flat.d
         self.server.step(self.params, aggregate[:d])
@@ -206,7 +206,7 @@ class Federation:
             self.flat.step_buffers(aggregate[d:])
         else:
             self.flat.write_buffers(buffers.double().mean(0).float())
-        self.rule.observe(aggregate)
+        self.rule.observe(aggregate, rows=rows)
 
     def class_counts(self) -> list[list[int]] | None:
         """Return the number of images of each class, for each client; None above MOST_COUNTS numbers."""

@@ -130,9 +130,10 @@ class Robust(Wrapper):
         rng = generator(self.seed, "rule", server_round)
         try:
             round = Round(number=server_round - 1, clients=received.nodes)
-            outcome = self._weighted(received, self.rule.explain(received.rows, f, generator=rng, round=round))
+            rows = Rows(received.rows, round=round)
+            outcome = self._weighted(received, self.rule.explain(rows, f, generator=rng))
             check(bool(outcome.value.isfinite().all()), "the aggregate is not finite")
-            self.rule.observe(outcome.value)
+            self.rule.observe(outcome.value, rows=rows)
         except Exception as error:  # a user's own rule may fail in any way: the training goes on
             log.warning(
                 "Robust: %s failed in round %d, the model stays as it is: %s", self.rule.name, server_round, error

@@ -34,7 +34,7 @@ COMMON: Mapping[str, Any] = {
     "dataset": "digits",
     "model": "mlp",
     "attacks": ",".join(attacks.names()),
-    "aggregators": ",".join(aggregators.names()),
+    "aggregators": ",".join(aggregators.PAPER),
     "preset": "paper",
     "seeds": "1",
 }

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..core.rows import Rows
+from .base import Mixing
+from .clipping import clip_factors
+
+
+@dataclass(frozen=True, kw_only=True)
+class ARC(Mixing):
+    """Adaptive robust clipping: clip the k longest rows to the norm of the next one.
+
+    k = floor(2 f (n - f) / n), in whole numbers; C = the (k + 1)-th largest norm; g_i <- g_i min(1, C / |g_i|). With
+    f = 0 no row is clipped. The rule behind is called with the same f.
+
+    >>> rows = torch.tensor([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0], [6.0, 8.0]])
+    >>> ARC().matrix(Rows(rows), 1, torch.Generator()).diagonal().tolist()  # k = 1, C = 5
+    [1.0, 1.0, 1.0, 0.5]
+    """
+
+    key: ClassVar[str] = "arc"
+    title: ClassVar[str] = "ARC"
+    source: ClassVar[str] = "Allouah et al., ICLR 2025"
+    keeps_rows: ClassVar[bool] = True
+
+    def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
+        clipped = 2 * f * (rows.n - f) // rows.n
+        return clip_factors(rows.norms, rows.norms.sort(descending=True).values[clipped]).diag()
+
+    def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
+        """Return rule_kappa + 2 f / (n - 2 f) (Allouah et al. 2025; the constant is not verified)."""
+        return rule_kappa + 2 * f / (n - 2 * f)

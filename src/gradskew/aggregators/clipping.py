@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..core.errors import check, check_number
+from ..core.rows import Rows
+from .base import Mixing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clipping(Mixing):
+    """Clip the norms of the rows (norm bounding): g_i <- g_i min(1, c / |g_i|). A row of zeros stays.
+
+    c: the radius, in the units of the updates, or `median` or `mean`, that of the n norms (the midpoint median). The
+    rule behind is called with the same f.
+
+    >>> rows = torch.tensor([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0], [6.0, 8.0]])
+    >>> Clipping(c="median").matrix(Rows(rows), 1, torch.Generator()).diagonal().tolist()  # norms 5, 1, 0, 10
+    [0.6, 1.0, 1.0, 0.3]
+    """
+
+    key: ClassVar[str] = "clipping"
+    title: ClassVar[str] = "clipping"
+    source: ClassVar[str] = "Sun et al., 2019"
+    keeps_rows: ClassVar[bool] = True
+    c: float | str = 2.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.c, str):
+            check(self.c in ("median", "mean"), f"c must be a number, median or mean, not {self.c!r}")
+        else:
+            check_number("c", self.c, above=0)
+
+    def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
+        if self.c == "mean":
+            radius = rows.norms.mean()
+        elif self.c == "median":
+            radius = rows.norms.quantile(0.5)
+        else:
+            radius = rows.norms.new_tensor(self.c)
+        return clip_factors(rows.norms, radius).diag()
+
+    def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
+        """Return infinity: equal honest rows longer than a fixed c are moved, without any Byzantine row."""
+        return math.inf
+
+
+def clip_factors(norms: Tensor, radius: Tensor) -> Tensor:
+    """Return the factors min(1, radius / norm) (n,) that clip rows with these norms (n,) to a radius ()."""
+    return torch.where(norms > radius, radius / norms, 1.0)

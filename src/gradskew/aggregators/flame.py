@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ..core.errors import check_choice, check_number
+from ..core.rows import Rows
+from .base import Aggregator, Outcome, check_shape
+from .clipping import clip_factors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flame(Aggregator):
+    """Average the rows of the majority cluster by cosine distance, clipped to the median norm, and add noise.
+
+    d_ij = 1 - cos(W_i, W_j), W_i = w^t - g_i the local models. t is the least distance for which the pairs with
+    d_ij <= t connect more than n / 2 rows; S is that component. M is the median of all n norms |g_i|. The aggregate is
+    the mean over S of g_i min(1, M / |g_i|), plus Gaussian noise of standard deviation noise * M in each coordinate.
+    This S is the cluster of HDBSCAN with min_cluster_size = n // 2 + 1 and min_samples = 1.
+
+    of: `models`, or `updates`, where d_ij = 1 - cos(g_i, g_j) and the model is not needed. noise: lambda of the paper;
+    0 for none.
+
+    >>> rows = torch.tensor([[1.0, 0.0], [2.0, 0.2], [1.0, 0.1], [0.0, 5.0]])
+    >>> Flame(of="updates", noise=0.0)(rows, f=1)
+    tensor([1.1667, 0.0833])
+    """
+
+    key: ClassVar[str] = "flame"
+    title: ClassVar[str] = "FLAME"
+    source: ClassVar[str] = "Nguyen et al., USENIX Security 2022"
+    of: str = "models"
+    noise: float = 0.001
+
+    def __post_init__(self) -> None:
+        check_choice("of", self.of, ("models", "updates"))
+        check_number("noise", self.noise, at_least=0)
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"params"} if self.of == "models" else ())
+
+    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        inner = rows.origin_gram
+        if self.of == "models":
+            params = rows.round.params
+            assert params is not None
+            check_shape("the model", params, rows.d)
+            along = rows.projections(params)
+            inner = inner + (params.double() @ params.double() - along[:, None] - along)
+        chosen = majority(cosine_distances(inner))
+        radius = rows.norms.quantile(0.5)
+        weights = torch.zeros_like(rows.norms)
+        weights[chosen] = clip_factors(rows.norms, radius)[chosen] / len(chosen)
+        value = rows.combine(weights)
+        if self.noise:
+            value += self.noise * float(radius) * torch.randn(rows.d, generator=generator).to(value)
+        return Outcome(value, weights, {"kept": len(chosen)})
+
+    def least(self, n: int, f: int) -> int | None:
+        """Return n // 2 + 1."""
+        return n // 2 + 1
+
+    def kappa_bound(self, n: int, f: int) -> float:
+        """Return infinity: shorter Byzantine rows in the direction of equal honest ones lower the median norm."""
+        return math.inf
+
+
+def cosine_distances(inner: Tensor) -> Tensor:
+    """Return 1 - cos between rows with these inner products (n, n); the cosine with a row of zeros is 0."""
+    norms = inner.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(norms > 0, 1 / norms, 0.0)
+    return (1 - inner * scale[:, None] * scale).clamp_(min=0)
+
+
+def majority(distances: Tensor) -> Tensor:
+    """Return the indices of the first connected component of more than n / 2 rows as pairs join by distance (n, n)."""
+    n = len(distances)
+    first, second = torch.triu_indices(n, n, 1)
+    lengths = distances.cpu()[first, second]
+    order = lengths.argsort(stable=True)
+    component = list(range(n))
+    members = {i: [i] for i in range(n)}
+    largest, reached = 0, math.inf
+    for pair in order.tolist():
+        if len(members[largest]) * 2 > n and lengths[pair] > reached:
+            break
+        a, b = component[int(first[pair])], component[int(second[pair])]
+        if a != b:
+            for i in members[b]:
+                component[i] = a
+            members[a] += members.pop(b)
+            if b == largest or len(members[a]) > len(members[largest]):
+                largest = a
+        reached = float(lengths[pair])
+    return torch.tensor(sorted(members[largest]), device=distances.device)

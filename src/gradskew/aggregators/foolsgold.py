@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..core.errors import check_choice
+from ..core.round import output_columns
+from ..core.rows import Rows
+from .base import WeightedRule
+
+LARGEST = 0.99  # of a weight before the logit
+ALIKE = 1e-12  # a cosine that is closer to 1 is 1 up to rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoolsGold(WeightedRule):
+    """Weigh down the rows of clients whose summed updates point the same way.
+
+    A_i = sum of client i's rows so far, this round included. c_ij = cos(A_i, A_j), c_ii = 0; v_i = max(0, max_j c_ij);
+    p_ij = c_ij min(1, v_i / v_j) where v_i < v_j, else c_ij; a_i = 1 - max(0, max_j p_ij), divided by the largest a;
+    x_i = min(a_i, 0.99); u_i = ln(x_i / (1 - x_i)) + 1/2 cut to [0, 1], 0 for x_i = 0. The aggregate is
+    sum u_i g_i / sum u_i; 0 if all u_i are 0. f is not used.
+
+    features: `all` columns, or those of the `output` layer, the last weight tensor and what follows it. memory: False
+    compares the rows of this round only. scale: `weights` divides by sum u_i, `n` by n, `sum` by 1.
+
+    Equal rows, which STRIKE, LIE, IPM, MinMax and MinSum send, get the weight 0; a small random change of each row is
+    enough to avoid that.
+
+    >>> from gradskew.core.round import Round
+    >>> rows = torch.tensor([[3.0, 4.0], [3.0, 4.0], [1.0, 0.0], [0.0, 1.0]])
+    >>> FoolsGold()(rows, f=1, round=Round(clients=range(4)))
+    tensor([0.5710, 0.4290])
+    """
+
+    key: ClassVar[str] = "foolsgold"
+    title: ClassVar[str] = "FoolsGold"
+    source: ClassVar[str] = "Fung, Yoon and Beschastnikh, RAID 2020"
+    features: str = "all"
+    memory: bool = True
+    scale: str = "weights"
+
+    def __post_init__(self) -> None:
+        check_choice("features", self.features, ("all", "output"))
+        check_choice("memory", self.memory, (True, False))
+        check_choice("scale", self.scale, ("weights", "n", "sum"))
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset(({"clients"} if self.memory else set()) | ({"layers"} if self.features == "output" else set()))
+
+    def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+        weights = trust(self._cosines(rows))
+        total = {"weights": float(weights.sum()), "n": rows.n, "sum": 1}[self.scale] or 1
+        return (weights / total).to(rows.updates.device), {"trusted": int((weights > 0).sum())}
+
+    def _cosines(self, rows: Rows) -> Tensor:
+        """Return the cosines between the summed features of the clients: (n, n)."""
+        if self.features == "all" and not self._state:
+            return rows.cosines.cpu()
+        features = self._features(rows)
+        if self._state:
+            known = {client: k for k, client in enumerate(self._state["clients"].tolist())}
+            for i, client in enumerate(rows.round.clients or ()):
+                if client in known:
+                    features[i] += self._state["sums"][known[client]].to(features)
+        return Rows(features).cosines.cpu()
+
+    def _features(self, rows: Rows) -> Tensor:
+        """Return a copy of the compared columns of the rows: (n, features)."""
+        return rows.part(slice(None) if self.features == "all" else output_columns(rows.round, rows.d))
+
+    def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
+        if not self.memory or rows is None or rows.round.clients is None:
+            return
+        features = self._features(rows)
+        sums = {int(c): s for c, s in zip(self._state.get("clients", ()), self._state.get("sums", ()), strict=True)}
+        for client, row in zip(rows.round.clients, features, strict=True):
+            sums[client] = sums[client] + row if client in sums else row
+        self._state["clients"] = torch.tensor(sorted(sums), dtype=torch.int64)
+        self._state["sums"] = torch.stack([sums[client] for client in sorted(sums)])
+
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
+        if not state:
+            return True
+        if state.keys() != {"clients", "sums"} or not all(isinstance(value, Tensor) for value in state.values()):
+            return False
+        clients, sums = state["clients"], state["sums"]
+        return bool(sums.ndim == 2 and 0 < sums.shape[1] <= d and clients.shape == sums.shape[:1])
+
+    def max_f(self, n: int) -> int:
+        """Return n - 1: the rule relies on directions, not on a majority."""
+        return n - 1
+
+    def kappa_bound(self, n: int, f: int) -> float:
+        """Return infinity: equal honest rows get the weight 0."""
+        return math.inf
+
+
+def trust(cosines: Tensor) -> Tensor:
+    """Return the weights u_i (n,) from the cosines c_ij (n, n)."""
+    cosines = cosines.clone().fill_diagonal_(0)
+    largest = cosines.amax(1).clamp(min=0)
+    pardon = torch.where(largest[:, None] < largest, largest[:, None] / largest, 1.0)
+    alone = 1 - (cosines * pardon).amax(1).clamp(min=0)
+    alone = torch.where(alone < ALIKE, 0.0, alone)
+    if not alone.any():
+        return alone
+    x = (alone / alone.max()).clamp(max=LARGEST)
+    return ((x / (1 - x)).log() + 0.5).clamp(0, 1)

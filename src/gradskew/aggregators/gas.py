@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..core.errors import check, check_number
+from ..core.rows import Rows
+from .base import Aggregator, WeightedRule, check_rule, lowest, uniform
+from .multikrum import MultiKrum
+
+
+@dataclass(frozen=True, kw_only=True)
+class GAS(WeightedRule):
+    """Gradient splitting: average the n - f rows that are nearest to a base rule's aggregates on groups of columns.
+
+    The columns are dealt at random into p groups of ceil(d / p); score_i = the sum over the groups of the distance of
+    row i, on the group, to the aggregate of the base rule. Ties go to the lower index. The base rule is called with
+    min(f, the most that it tolerates).
+
+    base: a rule. p: at most d.
+
+    >>> from gradskew.aggregators import Median
+    >>> GAS(base=Median())(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 9.0]]), f=1)
+    tensor([0.3333, 0.3333])
+    """
+
+    key: ClassVar[str] = "gas"
+    title: ClassVar[str] = "GAS"
+    source: ClassVar[str] = "Liu et al., ICML 2023"
+    base: Aggregator = field(default_factory=MultiKrum)
+    p: int = 1000
+
+    def __post_init__(self) -> None:
+        check_rule("base", self.base)
+        check_number("p", self.p, at_least=1, whole=True)
+        check(not self.base.needs, f"base must need nothing besides the rows: {self.base.name} does")
+
+    def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
+        scores = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
+        base_f = min(f, self.base.max_f(rows.n))
+        for group in torch.randperm(rows.d, generator=generator).split(-(-rows.d // self.p)):
+            part = Rows(rows.columns(group))
+            aggregate = self.base.outcome(part, base_f, generator).value
+            scores += part.squared_distances_to(aggregate).sqrt()
+        return uniform(rows.n, lowest(scores, rows.n - f)), {f"f of {self.base.name}": base_f}
+
+    def least(self, n: int, f: int) -> int | None:
+        return n - f

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from ..core.errors import check_choice, check_number
+from ..core.rows import Rows
+from .base import Aggregator, Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLR(Aggregator):
+    """Robust learning rate: average the rows, with the opposite sign in the columns in which they disagree.
+
+    In column k the aggregate is mean_k, or -mean_k where |sum_i sign(g_ik)| < theta.
+
+    theta: None means 2 f, so that f = 0 gives the mean. vote: the majority's sign times `scale` in each column (signSGD
+    with majority vote, Bernstein et al. 2019). scale: None means the mean absolute entry of all rows.
+
+    >>> rows = torch.tensor([[1.0, -1.0, 2.0], [2.0, -1.0, 1.0], [3.0, 1.0, -1.0], [1.0, -5.0, 0.0]])
+    >>> RLR(theta=3)(rows, f=1)
+    tensor([ 1.7500,  1.5000, -0.5000])
+    """
+
+    key: ClassVar[str] = "rlr"
+    title: ClassVar[str] = "RLR"
+    source: ClassVar[str] = "Ozdayi, Kantarcioglu and Gel, AAAI 2021"
+    theta: float | None = None
+    vote: bool = False
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.theta is not None:
+            check_number("theta", self.theta, at_least=0)
+        check_choice("vote", self.vote, (True, False))
+        if self.scale is not None:
+            check_number("scale", self.scale, above=0)
+
+    def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        theta = 2 * f if self.theta is None else self.theta
+        value, total, flipped = rows.updates.new_empty(rows.d), 0.0, 0
+        for part, block in rows.blocks():
+            signs = block.sign().sum(0)
+            if self.vote:
+                value[part] = signs.sign()
+                total += float(block.abs().mean(0).sum())
+            else:
+                against = signs.abs() < theta
+                value[part] = block.mean(0) * torch.where(against, -1.0, 1.0)
+                flipped += int(against.sum())
+        if not self.vote:
+            return Outcome(value, None, {"flipped": flipped / rows.d})
+        return Outcome(value * (total / rows.d if self.scale is None else self.scale))
+
+    def kappa_bound(self, n: int, f: int) -> float:
+        """Return infinity: the aggregate may have the opposite sign of equal honest rows."""
+        return math.inf if f or self.vote or self.theta else 0.0

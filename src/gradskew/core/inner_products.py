@@ -1,0 +1,214 @@
+"""Inner products, norms and distances of rows and of mixtures of rows, from one Gram matrix.
+
+The Gram matrix is centred on an actual, central row: an offset that all rows share and that is much larger than their
+spread would cancel the digits of the differences. The origin is one more row.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+SAMPLE = 256  # columns of the sample that selects a central row
+CLOSE = 1e-7  # squared distances below this share of the squared norms are recomputed from differences
+OFF_CENTRE = 1e4  # a row whose median squared distance exceeds the least one by this factor is no centre
+OFF_ORIGIN = 1e4  # a row that is longer than another by this factor is no centre for inner products about the origin
+NO_WEIGHT = 1e-12  # of the origin in a mixture: rounding of a sum of weights
+
+
+class InnerProducts(ABC):
+    """The part of `Rows` that is computed from inner products; all results are cached."""
+
+    updates: Tensor
+    mixing: Tensor | None
+
+    @property
+    @abstractmethod
+    def base(self) -> InnerProducts: ...
+
+    @property
+    @abstractmethod
+    def n(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def d(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def is_wide(self) -> bool: ...
+
+    @property
+    @abstractmethod
+    def equal(self) -> Tensor: ...
+
+    @abstractmethod
+    def blocks(self) -> Iterator[tuple[slice, Tensor]]: ...
+
+    @abstractmethod
+    def projections(self, vector: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def squared_distances_to(self, centre: Tensor) -> Tensor: ...
+
+    @property
+    def has_gram(self) -> bool:
+        """Whether the Gram matrix is computed already."""
+        return "_centred" in vars(self)
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """Inner products of the rows around a central base row: (n, n) float64."""
+        if self.mixing is None:
+            return self._centred[0]
+        if self._origin is None:
+            return self.mixing @ self.base.gram @ self.mixing.T
+        return self._extended @ self.base.gram_with_origin @ self._extended.T
+
+    @cached_property
+    def _centred(self) -> tuple[Tensor, int]:
+        """The inner products of the base rows around a central one, and the index of that row."""
+        centre = _central_row(self.updates)
+        gram = self._gram_around(centre)
+        medians = _squared_distances(gram).median(1).values
+        central = int(medians.argmin())
+        # A row may be central on the sample and huge elsewhere: centred on it, the others would lose their digits.
+        if medians[centre] > OFF_CENTRE * medians[central]:
+            gram, centre = self._gram_around(central), central
+        return gram, centre
+
+    @cached_property
+    def _origin(self) -> Tensor | None:
+        """The weight of the origin in each mixture (n,); None if there is none."""
+        if self.mixing is None:
+            return None
+        weights = 1 - self.mixing.sum(1)
+        return weights if bool((weights.abs() > NO_WEIGHT).any()) else None
+
+    @property
+    def _extended(self) -> Tensor:
+        """The mixing matrix with a last column for the origin: (n, base + 1)."""
+        assert self.mixing is not None
+        origin = self.mixing.new_zeros(self.n) if self._origin is None else self._origin
+        return torch.cat([self.mixing, origin[:, None]], 1)
+
+    @cached_property
+    def gram_with_origin(self) -> Tensor:
+        """Inner products of the base rows and, last, the origin, around the same row as `gram`: (n + 1, n + 1).
+
+        The origin is one more base row: <g_i - g_k, 0 - g_k> = <g_k, g_k> - <g_i, g_k>, g_k the central row.
+        """
+        gram, centre = self._centred
+        products = self._products_with_centre
+        column = torch.cat([products[centre] - products, products[centre, None]])
+        return torch.cat([torch.cat([gram, column[None, :-1]]), column[:, None]], 1)
+
+    @cached_property
+    def _products_with_centre(self) -> Tensor:
+        """The inner products of the base rows with the central one: (n,)."""
+        return self.projections(self.updates[self._centred[1]])
+
+    @cached_property
+    def norms(self) -> Tensor:
+        """The norms of the rows: (n,) float64. Of a matrix from one pass, of mixtures from `origin_gram`."""
+        if self.mixing is None:
+            return self.squared_distances_to(self.updates.new_zeros(self.d)).sqrt()
+        return self.origin_gram.diagonal().clamp(min=0).sqrt()
+
+    @cached_property
+    def origin_gram(self) -> Tensor:
+        """Inner products of the rows: (n, n) float64. From `gram` and one more pass."""
+        if self.mixing is not None:
+            return self.mixing @ self.base.origin_gram @ self.mixing.T
+        gram, centre = self._centred
+        least = self.norms.where(self.norms > 0, torch.inf).min()
+        if self.norms[centre] > OFF_ORIGIN * least:  # around a long row the products of short ones lose their digits
+            inner = self._gram_around(None)
+        else:
+            products = self._products_with_centre
+            inner = gram + (products[:, None] + products - products[centre])
+        zero = self.norms == 0
+        inner.masked_fill_(zero[:, None] | zero, 0.0)
+        inner.diagonal().copy_(self.norms.square())
+        return inner
+
+    @cached_property
+    def cosines(self) -> Tensor:
+        """The cosines of the angles between the rows: (n, n) float64; 0 for a row of zeros."""
+        norms = self.origin_gram.diagonal().clamp(min=0).sqrt()
+        scale = torch.where(norms > 0, 1 / norms, 0.0)
+        return (self.origin_gram * scale[:, None] * scale).clamp_(-1, 1)
+
+    def _gram_around(self, centre: int | None) -> Tensor:
+        """Return the inner products of the base rows around one of them, or around the origin: (n, n)."""
+        if self.is_wide and centre is not None:
+            from . import kernels
+
+            return kernels.gram(self.updates, centre)
+        total = torch.zeros(self.n, self.n, dtype=torch.float64, device=self.updates.device)
+        for _, block in self.blocks():
+            block = block if centre is None else block - block[centre]
+            total.addmm_(block, block.T)
+        return (total + total.T) / 2
+
+    @cached_property
+    def squared_distances(self) -> Tensor:
+        """Squared distances between the rows: (n, n) float64, zero diagonal."""
+        norms = self.gram.diagonal()
+        distances = _squared_distances(self.gram)
+        close = (distances < CLOSE * (norms[:, None] + norms)).triu(1).nonzero()
+        if len(close):
+            exact = self._from_differences(close)
+            distances[close[:, 0], close[:, 1]] = exact
+            distances[close[:, 1], close[:, 0]] = exact
+        return distances.fill_diagonal_(0)
+
+    def _from_differences(self, pairs: Tensor) -> Tensor:
+        """Return the squared distances of pairs (k, 2) of rows, without the cancellation in the Gram matrix: (k,)."""
+        if self.mixing is not None:
+            mixing, distances = self.mixing, self.base.squared_distances
+            if self._origin is not None:
+                mixing, squares = self._extended, self.base.norms.square()
+                squares = torch.cat([squares, squares.new_zeros(1)])
+                distances = torch.cat([torch.cat([distances, squares[None, :-1]]), squares[:, None]], 1)
+            difference = mixing[pairs[:, 0]] - mixing[pairs[:, 1]]
+            squares = -0.5 * ((difference @ distances) * difference).sum(1)
+            return squares.clamp_(min=0)
+        leader = self.equal.to(pairs.device)[pairs]
+        total = torch.zeros(len(pairs), dtype=torch.float64, device=pairs.device)
+        differing = (leader[:, 0] != leader[:, 1]).nonzero()[:, 0]
+        distinct, back = leader[differing].unique(dim=0, return_inverse=True)
+        exact = torch.zeros(len(distinct), dtype=torch.float64, device=pairs.device)
+        if len(distinct):
+            for _, block in self.blocks():
+                for k, (i, j) in enumerate(distinct.tolist()):
+                    exact[k] += (block[i] - block[j]).square_().sum()
+        total[differing] = exact[back]
+        return total
+
+    def squared_distances_to_mean(self, weights: Tensor) -> Tensor:
+        """Return the squared distances of the rows to their weighted mean: (n,) float64; weights (n,) sum to 1.
+
+        From inner products, whose terms cancel less than those of pairwise distances if a row is huge.
+        """
+        products = self.gram @ weights
+        return (self.gram.diagonal() - 2 * products + weights @ products).clamp_(min=0)
+
+
+def _squared_distances(gram: Tensor) -> Tensor:
+    """Return the squared distances (n, n) from inner products (n, n); close pairs lose digits by cancellation."""
+    norms = gram.diagonal()
+    return (norms[:, None] + norms - 2 * gram).clamp_(min=0)
+
+
+def _central_row(updates: Tensor) -> int:
+    """Return the index of the row with the least median distance to the others, on a strided sample of columns.
+
+    Not a mean: huge rows would move it, and rows of zeros would move the mean of the rows with small norms.
+    """
+    sample = updates[:, :: max(1, updates.shape[1] // SAMPLE)].double()
+    return int(torch.cdist(sample, sample).median(1).values.argmin())

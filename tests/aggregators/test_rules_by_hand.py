@@ -1,0 +1,248 @@
+"""Rules of the field on rows that can be followed by hand, and their edges."""
+
+import math
+
+import pytest
+import torch
+from cases import known, make_rows, rows_of
+from tiny import same
+
+from gradskew import InputError
+from gradskew import aggregators as agg
+from gradskew.aggregators import SMEA, FoolsGold, Mixed
+from gradskew.core.round import Layer, Round
+from gradskew.core.rows import Rows
+
+SQUARE = rows_of((3, 4), (0, 1), (0, 0), (6, 8))  # norms 5, 1, 0, 10
+FAN = rows_of((1, 0), (2, 0.2), (1, 0.1), (0, 5))
+KITE = rows_of((0, 0), (2, 0), (1, 1.2), (1, -1.2), (50, 50))
+FIVE = rows_of((3, 4), (1, 1), (2, 1), (1, 4), (4, 2))
+SIGNS = rows_of((1, 2, 3, -4), (2, 1, 2, -1), (1, -1, 4, -2), (-8, -8, -8, 8))
+PAIRS = rows_of((3, 4), (3, 4), (1, 0), (0, 1))
+VOTES = rows_of((1, -1, 2), (2, -1, 1), (3, 1, -1), (1, -5, 0))
+
+BY_HAND = [
+    # the nearest n - f entries to the median: of 0, 1, 2, 4 around 2, the mean 1.75
+    ("meamed", rows_of(0, 1, 2, 4, 100), 1, 1.75),
+    # 0 and 2 are as near to 1: half of each, (1 + (0 + 2) / 2) / 2
+    ("meamed", rows_of(0, 1, 2), 1, 1),
+    ("meamed", rows_of(0, 1, 4, 5, 7), 1, 4.25),
+    ("meamed(centre=trimmed)", rows_of(0, 1, 4, 5, 7), 1, 2.5),  # around (1 + 4 + 5) / 3
+    ("cge", rows_of((3, 0), (0, 1), (-2, 0), (0, -10)), 1, (1 / 3, 1 / 3)),
+    ("mda", KITE, 2, (1, 0.4)),  # {0, 1, 2} and {0, 1, 3} have the diameter 2
+    ("mda", KITE.flip(0), 2, (1, -0.4)),
+    ("mda(ties=spread)", KITE, 2, (1, 0.4)),
+    ("mda", FIVE, 2, (2, 3)),
+    ("mda", rows_of(7, 9), 0, 8),
+    ("monna(pivot=1)", rows_of(0, 1, 3, 10), 1, 4 / 3),
+    ("monna", rows_of(0, 1, 3, 10), 1, 14 / 3),  # the last row is trusted
+    ("caf", rows_of(0, 1, 2, 9), 1, 51 / 47),  # mu = 3, then c = (3/4, 8/9, 35/36, 0)
+    ("caf", rows_of(0, 1, 2, 9), 0, 3),
+    ("smea", FIVE, 2, (3, 7 / 3)),  # rows 0, 2, 4: the largest eigenvalue is 5/3
+    ("smea", rows_of(0, 1, 2, 9), 1, 1),
+    ("bulyan", rows_of(0, 1, 2, 3, 4, 5, 100), 1, 2),
+    ("bulyan", rows_of(0, 1, 3, 6.5, 7, 8, 100), 1, 4 / 3),  # 0, 1, 3, 6.5, 7 are taken
+    ("bulyan(select=once)", rows_of(0, 1, 3, 6.5, 7, 8, 100), 1, 43 / 6),  # 1, 3, 6.5, 7, 8
+    ("flame(of=updates,noise=0)", FAN, 1, (1.166667, 0.083333)),  # rows 0, 1, 2, cut to the length 1.507481
+    ("clippedclustering", FAN, 1, (1.166667, 0.083333)),
+    ("gas(base=median)", rows_of((0, 0), (1, 0), (0, 1), (0, 9)), 1, (1 / 3, 1 / 3)),  # scores 0.5, 1.5, 0.5, 8.5
+    ("rlr(theta=3)", VOTES, 1, (1.75, 1.5, -0.5)),  # sums of signs 4, -2, 1
+    ("rlr(vote=True)", VOTES, 1, (19 / 12, -19 / 12, 19 / 12)),
+    ("rlr(vote=True,scale=2)", VOTES, 1, (2, -2, 2)),
+    ("rlr", VOTES, 0, (1.75, -1.5, 0.5)),
+    ("fedseca(gamma=0.5)", SIGNS, 1, (1.5, 0, 2.442145, -2.135478)),  # rho = 0.5, 0.5, 0.5, 0
+    ("keep(rule=multikrum)+median", rows_of(0, 1, 2, 3, 100), 1, 1.5),
+    ("foundation(m=2)+rbtm", rows_of(0, 1, 2, 10), 1, 1.75),  # 0, 1, 2, 10, 2, 2 without 0 and 10
+    ("rbtm(share=0.4)", rows_of(0, 1, 2, 5, 100), 0, 2),  # two of five at each end
+    ("rbtm(tails=clamp)", rows_of(0, 1, 2, 6, 100), 1, 3.2),  # 1, 1, 2, 6, 6
+    ("bucketing(s=2,shuffle=False)+median", rows_of(0, 2, 10, 20, 3), 0, 3),  # means 1, 15, 3
+    ("cclip(start=mean,tau=1)", rows_of(0, 0, 6), 1, 5 / 3),  # around 2: -1, -1, 1
+    ("cclip(start=median,tau=1)", rows_of(0, 0, 6), 1, 1 / 3),  # around 0: 0, 0, 1
+    # one by one of 0, 1, 3, 7, 20, f = 1, the row itself among the n' - 3 nearest: 0 (score 1), then 3 of 1, 3, 7, 20
+    ("multikrum(select=one-by-one)", rows_of(0, 1, 3, 7, 20), 1, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "rows", "f", "wanted"), BY_HAND, ids=lambda value: str(value)[:40])
+def test_by_hand(name, rows, f, wanted):
+    wanted = torch.tensor(wanted, dtype=torch.float32).reshape(-1)
+    torch.testing.assert_close(agg.make(name)(rows, f), wanted, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mixing", "f", "wanted"),
+    [
+        ("clipping", 1, [(1.2, 1.6), (0, 1), (0, 0), (1.2, 1.6)]),
+        ("clipping(c=median)", 1, [(1.8, 2.4), (0, 1), (0, 0), (1.8, 2.4)]),  # 3
+        ("clipping(c=mean)", 1, [(2.4, 3.2), (0, 1), (0, 0), (2.4, 3.2)]),  # 4
+        ("arc", 1, [(3, 4), (0, 1), (0, 0), (3, 4)]),  # k = 1: to 5
+        ("arc", 0, [(3, 4), (0, 1), (0, 0), (6, 8)]),
+    ],
+)
+def test_clipped_rows(mixing, f, wanted):
+    rows = Rows(SQUARE)
+    matrix = agg.make(f"{mixing}+mean").mixing.matrix(rows, f, torch.Generator())
+    same(matrix @ SQUARE.double(), torch.tensor(wanted, dtype=torch.float64))
+
+
+def test_arc_clips_two_of_six_rows():
+    """n = 6, f = 2: k = 2 * 2 * 4 // 6 = 2: 1, ..., 6 become 1, 2, 3, 4, 4, 4, whose mean is 3."""
+    assert agg.make("arc+mean")(rows_of(1, 2, 3, 4, 5, 6), 2).item() == 3
+
+
+def test_flame_on_models_and_its_noise():
+    """The same cluster by the models w - g, w = (10, 0). The noise has the scale of the median norm, 1.507481."""
+    round = Round(params=torch.tensor([10.0, 0.0]))
+    same(agg.make("flame(noise=0)")(FAN, 1, round=round), torch.tensor([1.166667, 0.083333]), 1e-6)
+    wide = torch.cat([FAN, torch.zeros(4, 4000)], 1)
+    one, other = (
+        agg.make("flame(of=updates,noise=0.1)")(wide, 1, generator=torch.Generator().manual_seed(s)) for s in (0, 1)
+    )
+    assert one[2:].std().item() == pytest.approx(0.1507481, rel=0.05)
+    assert not torch.equal(one, other)
+    plain = agg.make("flame(of=updates,noise=0)")
+    same(plain(rows_of((1, 2)), 0), torch.tensor([1.0, 2.0]))
+    same(plain(rows_of((1, 0), (3, 0)), 0), torch.tensor([1.5, 0.0]))  # both, 3 cut to the median norm 2
+
+
+def test_signguard():
+    """S1: all but 20 a, which is too long. S2: all but e, whose signs are the other way."""
+    a, b = [1.0] * 7 + [-1.0] * 3, [2.0] * 6 + [-2.0] * 4
+    c, e = [1.0] * 6 + [-1.0] * 4, [-1.0] * 8 + [1.0] * 2
+    outcome = agg.make("signguard(share=1)").explain(rows_of(a, b, c, e, [20 * x for x in a]), 1)
+    same(outcome.value, torch.tensor([1.0] * 6 + [-1 / 3] + [-1.0] * 3))
+    assert outcome.notes == {"usual norm": 4, "alike": 4}
+    assert agg.make("signguard")(torch.ones(4, 5), 1).tolist() == [1.0] * 5  # equal rows are one cluster
+    assert agg.make("signguard")(torch.zeros(4, 5), 1).tolist() == [0.0] * 5
+
+
+def test_foolsgold_and_its_scales():
+    """u = 0, 0, 1, 0.751314."""
+    round = Round(clients=range(4))
+    u = 0.751314
+    for scale, total in (("weights", 1 + u), ("n", 4), ("sum", 1)):
+        value = FoolsGold(scale=scale)(PAIRS, 1, round=round)
+        same(value, torch.tensor([1 / total, u / total]), 1e-5)
+    nobody = FoolsGold().explain(rows_of((1, 1), (2, 2), (0.3, 0.3)), 0, round=Round(clients=range(3)))
+    assert nobody.value.tolist() == [0, 0]
+    assert nobody.notes == {"trusted": 0}
+
+
+def test_foolsgold_remembers_by_client():
+    """In round 2 clients 5 and 6 point to different sides, but their sums are still alike."""
+    rule = FoolsGold()
+    first = Rows(rows_of((9, 9), (9, 9)), round=Round(clients=[5, 6]))
+    rule.observe(torch.zeros(2), rows=first)
+    rows, round = rows_of((1, 0), (0, 1), (0, 1)), Round(clients=[6, 5, 1])
+    cosines = Rows(rows_of((10, 9), (9, 10), (0, 1))).cosines
+    alone = FoolsGold(memory=False)(rows, 0)
+    assert not torch.equal(rule(rows, 0, round=round), alone)
+    torch.testing.assert_close(rule._cosines(Rows(rows, round=round)), cosines)
+    other = FoolsGold()
+    assert other.is_valid_state(rule.state_dict(), 2)
+    other.load_state_dict(rule.state_dict())
+    assert torch.equal(other(rows, 0, round=round), rule(rows, 0, round=round))
+    assert not other.is_valid_state({"clients": torch.tensor([1])}, 2)
+    assert not other.is_valid_state(rule.state_dict(), 1)
+
+
+def test_foolsgold_behind_clipping_remembers_the_clipped_rows():
+    pipeline = agg.make("clipping(c=1)+foolsgold")
+    rows = Rows(rows_of((3, 4), (0, 2)), round=Round(clients=[0, 1]))
+    pipeline.explain(rows, 0)
+    pipeline.observe(torch.zeros(2), rows=rows)
+    same(pipeline.state_dict()["sums"], torch.tensor([[0.6, 0.8], [0.0, 1.0]]))
+
+
+def test_clippedclustering_remembers_the_norms():
+    """Norms 1, 1 of a past round make the median of all six 1: rows 0, 1, 2 are cut to it."""
+    rule = agg.make("clippedclustering")
+    rule.observe(torch.zeros(2), rows=Rows(rows_of((1, 0), (0, 1))))
+    norms = [1, 1, 1, math.hypot(2, 0.2), math.hypot(1, 0.1), 5]
+    radius = sum(sorted(norms)[2:4]) / 2
+    rows = [(1, 0), (2 * radius / norms[3], 0.2 * radius / norms[3]), (radius / norms[4], 0.1 * radius / norms[4])]
+    same(rule(FAN, 1), torch.tensor(rows).mean(0), 1e-6)
+    assert rule.is_valid_state(rule.state_dict(), 2)
+    assert not rule.is_valid_state({"norms": torch.tensor([-1.0])}, 2)
+
+
+def test_lasa():
+    """Norms sqrt 7 three times, and 6. Layer 1 keeps rows 0 and 1, layer 2 rows 0, 1 and 3."""
+    rows = rows_of((2, 1, 1, 1), (1, 2, 1, 1), (1, 1, 2, 1), (-3, -3, 3, 3))
+    layers = {"a": Layer(slice(0, 2), (2,)), "b": Layer(slice(2, 4), (2,))}
+    value = agg.make("lasa(sparsity=0)")(rows, 1, round=Round(layers=layers))
+    same(value, torch.tensor([1.5, 1.5, 1.107625, 1.107625]), 1e-6)
+    with pytest.raises(InputError, match="the layers end before column 5"):
+        agg.make("lasa")(torch.ones(3, 5), 0, round=Round(layers=layers))
+    with pytest.raises(InputError, match="must follow each other"):
+        agg.make("lasa")(torch.ones(3, 4), 0, round=Round(layers={"b": Layer(slice(2, 4), (2,))}))
+
+
+def test_alignins():
+    """w = (1, 1, 1, 1), s = 0.5: rows 0 and 2 are kept."""
+    round = Round(params=torch.ones(4))
+    value = agg.make("alignins(sparsity=0.5)")(SIGNS, 1, round=round)
+    same(value, torch.tensor([0.964087, 0.428174, 3.392262, -2.856349]), 1e-6)
+    nobody = agg.make("alignins(lambda_s=0)").explain(SIGNS, 1, round=round)
+    assert nobody.value.tolist() == [0] * 4
+    with pytest.raises(InputError, match=r"the model must have the shape \(4,\), not \(3,\)"):
+        agg.make("alignins")(SIGNS, 1, round=Round(params=torch.ones(3)))
+
+
+def test_the_mean_by_examples():
+    rows = rows_of(0, 1, 4)
+    outcome = agg.make("mean(weights=examples)").explain(rows, 0, round=Round(examples=torch.tensor([2, 1, 1])))
+    assert outcome.value.item() == 1.25
+    assert outcome.weights.tolist() == [0.5, 0.25, 0.25]
+    with pytest.raises(InputError, match="needs example counts"):
+        agg.make("mean(weights=examples)")(rows, 0)
+    with pytest.raises(InputError, match="one of them above 0"):
+        agg.make("mean(weights=examples)")(rows, 0, round=Round(examples=torch.zeros(3)))
+    with pytest.raises(InputError, match="needs examples, and bucketing mixes"):
+        agg.make("bucketing+mean(weights=examples)")
+
+
+def test_rfa_stops_at_its_tolerance():
+    rows = make_rows(11, 6, 0, "gauss", seed=3)
+    outcome = agg.make("rfa(start=median,steps=256,tol=1e-6)").explain(rows, 2)
+    assert 2 < outcome.notes["steps"] < 256
+    same(outcome.value, agg.make("rfa(steps=2000)")(rows, 2), 1e-4)
+
+
+def test_rows_that_are_kept_keep_their_clients():
+    rows = Rows(rows_of(0, 1, 100, 2, 3), round=known(5, 1))
+    mixing = agg.make("keep+median").mixing
+    kept = rows.mix(mixing.matrix(rows, 1, torch.Generator()), keeps_rows=True)
+    assert kept.round.clients == [0, 1, 3, 4]
+    assert kept.round.examples.tolist() == [1, 2, 1, 2]
+    outcome = Mixed(mixing=mixing, rule=FoolsGold()).explain(Rows(torch.eye(5), round=Round(clients=range(5))), 1)
+    assert outcome.weights.shape == (5,)
+
+
+def test_keep_wants_a_rule_that_selects():
+    with pytest.raises(InputError, match="keep: rule must select rows"):
+        agg.make("keep(rule=median)+median")
+
+
+def test_keep_tells_the_rule_behind_no_more_than_it_tolerates():
+    """krum keeps one row, of which the median tolerates none."""
+    assert agg.make("keep(rule=krum)+median").explain(rows_of(0, 1, 2, 3, 100), 1).notes["f of median"] == 0
+
+
+def test_an_exact_search_that_is_too_long_is_one_line():
+    rows = make_rows(50, 100, 0, "gauss", seed=0)
+    with pytest.raises(InputError, match=r"smea would search more than 200000 subsets.* use smea\(search=greedy\)"):
+        agg.make("smea")(rows, 10)
+    with pytest.raises(InputError, match="mda took 10 steps without an answer"):
+        agg.make("mda(limit=10)")(rows, 10)
+    assert SMEA(search="greedy").explain(rows, 10).notes == {"exact": False}
+
+
+def test_the_least_diameter_of_fifty_rows():
+    """Forty rows within 1 of each other, and ten that are at least 3 from all others: only the forty are left."""
+    close = torch.randn(40, 30, generator=torch.Generator().manual_seed(0))
+    close = 0.5 * close / close.norm(dim=1, keepdim=True)
+    far = 5 * torch.eye(10, 30)
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(1))
+    weights = agg.make("mda").explain(torch.cat([close, far])[order], 10).weights
+    assert set(order[weights > 0].tolist()) == set(range(40))
