@@ -136,3 +136,8 @@ def test_one_line_for_what_is_wrong(arguments, said, call, matrix, tmp_path, mon
     (tmp_path / "empty").mkdir()
     filled = [argument.format(rows=matrix, empty=tmp_path / "empty") for argument in arguments]
     assert said in call(*filled).error()
+
+
+def test_a_command_in_a_message_is_quoted(call, tmp_path):
+    (tmp_path / "my runs").mkdir()
+    assert f"`gradskew bench --out '{tmp_path}/my runs'` makes some" in call("report", tmp_path / "my runs").error()
