@@ -10,8 +10,9 @@ from importlib import resources
 from statistics import fmean
 
 from ..federation.schema import LAST
+from ..report.comparison import level_with
 from ..report.export import escape_markdown, grid
-from ..report.standing import Cell
+from ..report.standing import RISING, Cell
 from ..report.table import count
 from ..runs.record import Record
 from .catalogue import ATTACKS
@@ -97,6 +98,11 @@ class Sheet:
         if any(ours for ours, _ in ranks):
             yield "rank of STRIKE", [(" / ".join(filter(None, pair)), False) for pair in ranks]
 
+    def tells_apart(self, column: str) -> bool:
+        """Return whether STRIKE can be told apart from all other attacks in a column, by `comparison.level_with`."""
+        rows = {row: [self.cells[row, column].by_seed] for row in self.ours(column)}
+        return not level_with(STRIKE, rows, self.cells[STRIKE, column].test_size)
+
     def order(self, column: str) -> float | None:
         """Return Kendall's tau between our order of the rows and the paper's; None where either is constant."""
         from scipy.stats import kendalltau  # takes half a second
@@ -129,6 +135,9 @@ def conclusions(sheet: Sheet) -> list[str]:
             named = f" ({', '.join(lowest)})" if 0 < len(lowest) < len(columns) else ""
             same = f", level with the lowest in {len(level)} ({', '.join(level)})" if level else ""
             lines.append(f"STRIKE is lowest in {len(lowest)} of {count(len(columns), 'column')} {where}{named}{same}.")
+        apart = [column for column in lowest if where == "here" and sheet.tells_apart(column)]
+        if lowest and where == "here" and any(len(cell.by_seed) > 1 for cell in sheet.cells.values()):
+            lines.append(f"By paired differences it is told apart from all others in {len(apart)} of these.")
     orders = {column: tau for column in sheet.columns if (tau := sheet.order(column)) is not None}
     if orders:
         each = ", ".join(f"{column} {tau:+.2f}" for column, tau in orders.items())
@@ -145,7 +154,9 @@ def caption(sheets: Sequence[Sheet], dataset: str) -> str:
     beside = f"; ours / the paper's on {DATASETS[dataset]}" if any(sheet.paper for sheet in sheets) else ""
     spread = "± standard deviation over seeds (ours: sample, n - 1)"
     end = f"mean of the last rounds (a fifth of all, at most {LAST})"
-    return f"Test accuracy in %, {end}, {spread}{beside}; rank 1 is the lowest."
+    rising = any(cell.rises for sheet in sheets for cell in sheet.cells.values())
+    mark = f", {RISING} still rising at the end" if rising else ""
+    return f"Test accuracy in %, {end}, {spread}{mark}{beside}; rank 1 is the lowest."
 
 
 def markdown(sheet: Sheet) -> str:
