@@ -30,6 +30,7 @@ class CClip(Aggregator):
     title: ClassVar[str] = "CClip"
     source: ClassVar[str] = "Karimireddy et al., ICML 2021"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"tau": 100.0}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"centered_clipping": {}, "centred_clipping": {}}
     tau: float = 10.0
     steps: int = 1
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ class Mean(WeightedRule):
     title: ClassVar[str] = "mean"
     baseline: ClassVar[bool] = True
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fedavg": {}, "average": {}}
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         return torch.full((rows.n,), 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}

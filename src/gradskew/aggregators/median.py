@@ -26,6 +26,11 @@ class Median(Aggregator):
     title: ClassVar[str] = "median"
     source: ClassVar[str] = "Yin et al., ICML 2018"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"middle": "upper"}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cwmed": {},
+        "coordinate_median": {},
+        "coordinatewise_median": {},
+    }
     middle: str = "midpoint"
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -23,6 +24,7 @@ class RBTM(Aggregator):
     key: ClassVar[str] = "rbtm"
     title: ClassVar[str] = "trimmed mean"
     source: ClassVar[str] = "El-Mhamdi et al., NeurIPS 2021"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"trimmed_mean": {}, "trmean": {}, "cwtm": {}}
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         return Outcome(columns.sorted_mean(rows, f, rows.n - f))

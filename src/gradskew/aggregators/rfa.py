@@ -29,6 +29,7 @@ class RFA(WeightedRule):
     title: ClassVar[str] = "RFA"
     source: ClassVar[str] = "Pillutla et al., 2019 (IEEE TSP 2022)"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"start": "zero", "steps": 3, "nu": 0.1}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"geometric_median": {}, "geomed": {}}
     start: str = "mean"
     steps: int = 8
     nu: float = 1e-7

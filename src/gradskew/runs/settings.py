@@ -33,10 +33,23 @@ COMMON: Mapping[str, Any] = {
     "dataset": "digits",
     "model": "mlp",
     "attacks": ",".join(attacks.names()),
-    "aggregators": ",".join(aggregators.names()),
+    "rules": ",".join(aggregators.names()),
     "preset": "paper",
     "seeds": "1",
 }
+
+ALIASES: Mapping[str, str] = {"attack": "attacks", "rule": "rules", "aggregator": "rules", "aggregators": "rules"}
+
+
+def by_name(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings under their names, without those that are None; InputError where two aliases of one are given."""
+    settings: dict[str, Any] = {}
+    for key, value in given.items():
+        if value is not None:
+            name = ALIASES.get(key, key)
+            check(name not in settings, f"{name} is given twice: {key} is the same setting")
+            settings[name] = value
+    return settings
 
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
@@ -49,9 +62,9 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
         raise InputError(f"{str(path)!r} is not valid TOML: {error}") from None
     listed = list(known)
     for key in content:
-        if key not in listed:
+        if ALIASES.get(key, key) not in listed:
             raise unknown(f"key in {str(path)!r}:", key, listed)
-    return {key: _text(key, value) for key, value in content.items()}
+    return {key: _text(key, value) for key, value in by_name(content).items()}
 
 
 def _text(key: str, value: Any) -> str:
@@ -65,7 +78,7 @@ def _text(key: str, value: Any) -> str:
 
 def make_runs(given: Mapping[str, Any]) -> list[Run]:
     """Return the grid of runs for these options; an option that is missing or None has its default."""
-    chosen = {key: value for key, value in given.items() if value is not None}
+    chosen = by_name(given)
     dataset, folder = str(chosen.get("dataset", COMMON["dataset"])), chosen.get("data")
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
     options = {**COMMON, "partition": source.partition, **source.recipe, **chosen}
@@ -100,10 +113,10 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
     """Return the attacks, rules and seeds of the options; for an option that is missing or None, none, and seed 0."""
     options = {"preset": COMMON["preset"], "seeds": COMMON["seeds"]}
-    options |= {key: value for key, value in given.items() if value is not None}
+    options |= by_name(given)
     check_preset(options["preset"])
     methods = _objects("attacks", options, attacks.make)
-    return methods, _objects("aggregators", options, aggregators.make), _seeds(str(options["seeds"]))
+    return methods, _objects("rules", options, aggregators.make), _seeds(str(options["seeds"]))
 
 
 def _objects(key: str, options: Mapping[str, Any], make: Callable[..., T]) -> list[T]:
