@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .. import report
 from ..aggregators import MIXINGS, RULES
 from ..attacks import ATTACKS
 from ..core.errors import check
@@ -153,6 +154,29 @@ class Table:
             lambda key: self._distance(*key),
         )
         return [panel for panel in (accuracy, share, distance) if panel.rules]
+
+    @property
+    def verdict(self) -> str:
+        """Return the verdict on attacks and rules, one sentence a line."""
+        return "\n".join(report.verdict.verdict(self))
+
+    def to_csv(self) -> str:
+        """Return results.csv as text: one row per run."""
+        return report.export.results_csv(self.records)
+
+    def to_latex(self) -> str:
+        """Return the accuracies as a LaTeX table for the package booktabs."""
+        return report.export.latex(self)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with the rows and columns of results.csv; InputError without pandas."""
+        return report.notebook.to_pandas(self)
+
+    def __repr__(self) -> str:
+        return report.notebook.table_repr(self)
+
+    def _repr_html_(self) -> str:
+        return report.notebook.table_html(self)
 
     def _panel(self, title: str, entry: Callable[[tuple[str, str]], tuple[str, float] | None]) -> Panel:
         entries = {key: view for key in self.cells if (view := entry(key)) is not None}
