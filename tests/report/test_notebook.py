@@ -16,7 +16,7 @@ from gradskew.core.html import html_table
 from gradskew.report import benching, terminal
 from gradskew.report.export import latex, results_csv
 from gradskew.report.table import Table
-from gradskew.report.verdict import verdict
+from gradskew.report.verdict import statements
 from gradskew.runs.sweeps import Progress
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -74,7 +74,7 @@ def test_a_run_and_a_record_in_html_say_what_they_are(table):
 
 
 def test_the_exports_are_those_of_the_report(table):
-    assert table.verdict == "\n".join(verdict(table))
+    assert table.verdict == "\n".join(statements(table))
     assert table.to_csv() == results_csv(table.records)
     assert table.to_latex() == latex(table)
 
