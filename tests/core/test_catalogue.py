@@ -151,6 +151,12 @@ def test_names_that_papers_and_other_libraries_use_are_aliases(make, stands_for:
         assert make(name).name == stands_for
 
 
+def test_a_record_has_no_aliases() -> None:
+    """The name in a record is a name: a user's own rule of old may be called as an alias of today."""
+    assert RULES.find("rbtm") is not None
+    assert RULES.find("trimmed_mean") is None
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
 def test_no_two_methods_of_a_kind_have_names_alike(table: Catalogue) -> None:
     names = [*table, *table.aliases]

@@ -136,9 +136,8 @@ class Catalogue(Generic[T]):
         return _letters(str(name)) in self._known
 
     def find(self, name: str) -> type[T] | None:
-        """Import and return gradskew's own class of this name or alias; None for an unknown name."""
-        key, _ = self.resolve(name)
-        return self.texts[key].load() if key in self.texts else None
+        """Import and return gradskew's own class of this name, as records have it; None for any other name."""
+        return self.texts[name].load() if name in self.texts else None
 
     def registered(self) -> dict[str, str]:
         """Return the paths of the methods that installed packages register, by name."""
@@ -173,10 +172,10 @@ class Catalogue(Generic[T]):
         prefix, rest = split_prefix(name)
         if prefix:
             name, given = prefix, {**given, "rest": rest}
-        cls = self.find(name)
+        key, fixed = self.resolve(name)
+        cls = self.find(key)
         if cls is None:
             raise unknown(self.kind, name, [*self, *others], {alias: self.expansion(alias) for alias in self.aliases})
-        key, fixed = self.resolve(name)
         for option in fixed.keys() & given.keys():
             raise InputError(f"{name} is {key} with {option}={fixed[option]}: it takes no other {option}")
         return self._build(cls, name, {**fixed, **given}, preset, defaults or {})
