@@ -58,7 +58,7 @@ wheel: $(VENV)/.installed-dev  ## Build dist/, and run a tiny bench with the whe
 	$(PYTHON) -m venv $(WHEEL)
 	$(WHEEL)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
 	cd $(WHEEL) && bin/gradskew --version && bin/gradskew doctor
-	cd $(WHEEL) && bin/gradskew bench --rounds 2 --attacks none,strike --aggregators mean,median
+	cd $(WHEEL) && bin/gradskew bench --rounds 2 --attacks none,strike --rules mean,median
 
 clean:  ## Remove the virtual environments, dist/, the site and the default results
 	rm -rf $(VENV) $(PEERS) $(WHEEL) dist site gradskew-results

@@ -1,6 +1,6 @@
 """The reference values of skew: honest updates of unattacked runs under several partitions.
 
-    gradskew bench --attacks none --aggregators mean --partition P --seeds 5 --out DIR/...   # for each data set and P
+    gradskew bench --attacks none --rules mean --partition P --seeds 5 --out DIR/...   # for each data set and P
     python benchmarks/references.py DIR > src/gradskew/skew/references.csv
 
 Each line is one measure on one data set under one partition: the mean over rounds of each run, then the lowest, the

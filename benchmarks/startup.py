@@ -21,7 +21,7 @@ PUBLIC = "import gradskew; [getattr(gradskew, name) for name in gradskew.__all__
 COMMAND = "from gradskew.cli import main; main({})"
 COMPLETION = {
     "_GRADSKEW_COMPLETE": "bash_complete",
-    "COMP_WORDS": "gradskew bench --aggregators mean,nnm+",
+    "COMP_WORDS": "gradskew bench --rules mean,nnm+",
     "COMP_CWORD": "3",
 }
 # what, the code, the environment beside the usual

@@ -28,6 +28,7 @@ from .models import ResNet18 as ResNet18
 from .models import UserModel as UserModel
 from .report import Lens as Lens
 from .report import Table as Table
+from .report import bench as bench
 from .runs import Cluster as Cluster
 from .runs import Record as Record
 from .runs import Store as Store

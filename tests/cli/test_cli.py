@@ -166,6 +166,28 @@ def test_a_config_file(specs, tmp_path):
     assert (run.clients, run.num_byzantine, run.rounds, run.sgd.lr, run.partition.min_samples) == (6, 2, 3, 0.25, 4)
 
 
+@pytest.mark.parametrize("attacks", ["attacks", "attack"])
+@pytest.mark.parametrize("rules", ["rules", "rule", "aggregators", "aggregator"])
+def test_attacks_and_rules_have_one_meaning_under_all_their_names(specs, tmp_path, attacks, rules):
+    path = tmp_path / "bench.toml"
+    path.write_text(f'{attacks} = ["none", "alie"]\n{rules} = "trimmed-mean,krum"')
+    written = specs(path)
+    typed = specs(f"--{attacks}", "none,alie", f"--{rules}", "trimmed-mean,krum")
+    for runs in (written, typed):
+        cells = [(run.attack.name, run.aggregator.name) for run in runs]
+        assert cells == [(attack, rule) for attack in ("none", "lie") for rule in ("rbtm", "multikrum(m=1)")]
+    overridden = specs(path, "--rules", "median")
+    assert {run.aggregator.name for run in overridden} == {"median"}
+
+
+def test_a_setting_under_two_names_is_refused(call, tmp_path):
+    path = tmp_path / "bench.toml"
+    path.write_text('rules = "mean"\naggregators = "median"')
+    assert "rules is given twice: aggregators is the same setting" in call("bench", path).error()
+    outcome = call("bench", "--rules", "krum,multikrum(m=1)", "--attacks", "none")
+    assert "an entry is given twice in rules" in outcome.error()
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_command_line_overrides_the_file(specs, tmp_path, order):
     path = tmp_path / "bench.toml"
@@ -238,7 +260,7 @@ BAD = {
     "absurd threads": (f"--threads {10**9}", "threads must be at least 1 and at most"),
     "no attacks": ("--attacks=", "empty entry in attacks"),
     "comma": ("--attacks none,", "empty entry in attacks"),
-    "no aggregators": ("--aggregators=", "empty entry in aggregators"),
+    "no rules": ("--aggregators=", "empty entry in rules"),
     "attack twice": ("--attacks lie,lie", "given twice in attacks"),
     "attack twice in other words": ("--attacks lie,lie(z=1.5)", "given twice in attacks"),
     "no seeds": ("--seeds=", "empty entry in seeds"),

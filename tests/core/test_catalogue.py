@@ -16,7 +16,7 @@ from gradskew.core.catalogue import Catalogue
 from gradskew.core.errors import InputError
 from gradskew.core.names import options
 from gradskew.core.presets import PRESETS
-from gradskew.data import PARTITIONS, SOURCES, Digits, partition
+from gradskew.data import PARTITIONS, SOURCES, Digits, FashionMNIST, partition
 from gradskew.federation.options import Options
 from gradskew.models import MLP, MODELS, UserModel
 from gradskew.runs.settings import make_runs
@@ -121,8 +121,48 @@ def test_the_presets_of_a_run_are_options_of_it() -> None:
 def test_case_and_hyphens_do_not_matter() -> None:
     assert aggregators.make("NNM+MultiKrum(m=2)") == Mixed(mixing=NNM(), rule=MultiKrum(m=2))
     assert attacks.make("LabelFlip") == attacks.make("labelflip")
-    assert models.make("Femnist-CNN") == models.make("femnist_cnn")
+    assert models.make("Femnist-CNN") == models.make("FemnistCNN") == models.make("femnist_cnn")
     assert data.make("Digits") == Digits()
+    assert data.make("Fashion-MNIST") == data.make("FashionMNIST") == FashionMNIST()
+    assert aggregators.make("Multi-Krum") == aggregators.make("multi_krum") == MultiKrum()
+    assert attacks.make("Min-Max") == attacks.make("minmax")
+
+
+@pytest.mark.parametrize(
+    ("make", "stands_for", "typed"),
+    [
+        (aggregators.make, "multikrum(m=1)", "krum Krum"),
+        (aggregators.make, "rbtm", "trimmed_mean trimmed-mean TrimmedMean trmean TrMean cwtm"),
+        (aggregators.make, "rfa", "geometric_median GeometricMedian geomed"),
+        (aggregators.make, "median", "cwmed coordinate-median CoordinateMedian"),
+        (aggregators.make, "mean", "fedavg FedAvg average"),
+        (aggregators.make, "cclip", "centered-clipping CenteredClipping"),
+        (aggregators.make, "nnm+rbtm", "nearest-neighbor-mixing+trimmed-mean"),
+        (attacks.make, "lie", "alie ALIE a-little-is-enough"),
+        (attacks.make, "bitflip", "signflip sign-flip SignFlip SignFlipping"),
+        (attacks.make, "ipm", "inner-product-manipulation"),
+        (attacks.make, "labelflip+ipm", "label-flipping+InnerProductManipulation"),
+    ],
+)
+def test_names_that_papers_and_other_libraries_use_are_aliases(make, stands_for: str, typed: str) -> None:
+    """An alias is the same object, so it has the same name, digest and record."""
+    for name in typed.split():
+        assert make(name) == make(stands_for), name
+        assert make(name).name == stands_for
+
+
+def test_a_record_has_no_aliases() -> None:
+    """The name in a record is a name: a user's own rule of old may be called as an alias of today."""
+    assert RULES.find("rbtm") is not None
+    assert RULES.find("trimmed_mean") is None
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
+def test_no_two_methods_of_a_kind_have_names_alike(table: Catalogue) -> None:
+    names = [*table, *table.aliases]
+    assert len({name.lower().replace("_", "") for name in names}) == len(names)
+    kin = {"aggregator": MIXINGS, "mixing": RULES}.get(table.kind, ())
+    assert not any(name in kin for name in names)
 
 
 def test_an_alias_is_what_it_stands_for() -> None:

@@ -416,7 +416,7 @@ def test_a_record_says_its_command_without_importing_anything(module, tmp_path):
     module("raise SystemExit('imported')")
     text = command([record])
     assert text is not None
-    assert "--attacks foreign:mirrored --aggregators 'nnm(itself=False)+own:rule'" in text
+    assert "--attacks foreign:mirrored --rules 'nnm(itself=False)+own:rule'" in text
     assert "strike-authors" not in text
     assert "own" not in sys.modules
 

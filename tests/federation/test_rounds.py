@@ -641,10 +641,27 @@ def test_the_call_is_final(name: str, base: type) -> None:
         type("Loud", (base,), {name: lambda self, *args, **given: None})
 
 
-@pytest.mark.parametrize("key", ["attack", "aggregator", "model", "partition", "source", "sgd"])
-def test_a_name_is_no_object(key: str) -> None:
-    with pytest.raises(InputError, match=f"^{key} must be a .* object, not 'strike'") as caught:
-        replace(BASE, **{key: "strike"})
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"attack": "median"}, "unknown attack 'median'"),
+        ({"aggregator": "strike"}, "unknown aggregator 'strike'"),
+        ({"model": "strike"}, "unknown model 'strike'"),
+        ({"partition": "strike"}, "unknown partition 'strike'"),
+        ({"source": "strike"}, "unknown dataset 'strike'"),
+        ({"attack": 3}, "attack must be a name or an Attack, not 3"),
+        ({"aggregator": 3}, "rule must be a name or an Aggregator, not 3"),
+        ({"attack": Median()}, "attack must be a name or an Attack, not Median"),
+        ({"model": 3}, "factory must be a function of"),
+        ({"partition": 3}, "a partition is a name or a Partition, not 3"),
+        ({"source": 3}, "a dataset is a name or a Source, not 3"),
+        ({"sgd": "strike"}, "sgd must be a SGD object, not 'strike'"),
+    ],
+    ids=str,
+)
+def test_what_is_neither_a_name_nor_an_object_is_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=f"^{says}") as caught:
+        replace(BASE, **given)
     assert "\n" not in str(caught.value)
 
 

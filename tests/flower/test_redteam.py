@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import threading
@@ -514,3 +515,26 @@ def test_a_start_of_the_strategys_own_is_not_used_and_that_is_said(tmp_path, cap
 
     play(team(tmp_path, Mine(), "none"))
     assert "RedTeam: Mine has a start of its own; Flower's is used" in caplog.text
+
+
+def test_a_red_team_shows_itself_in_a_notebook(tmp_path):
+    red = team(tmp_path, FedAvg(), "alie")
+    assert repr(red) == "RedTeam(FedAvg under lie, byzantine=0.2)"
+    assert "No round has begun." in red._repr_html_()
+    play(red, rounds=2)
+    shown = red._repr_html_()
+    assert "<td>2</td>" in shown
+    assert all(
+        html.escape(sentence) in shown for sentence in Findings(red.journal.settings, red.journal.trainings).verdict
+    )
+
+
+def test_functions_are_taken_for_rules_and_attacks(tmp_path):
+    def push(honest):
+        return -3 * honest.mean(0)
+
+    red = team(tmp_path, Robust(FedAvg(), lambda rows: rows.median(0).values, f=4), push, rules=["krum", np.median])
+    assert red.attack.name.endswith("push")
+    assert [rule.name for rule in red.rules] == ["multikrum(m=1)", "numpy:median"]
+    play(red, rounds=1)
+    assert red.journal.trainings[1].rounds[0]["attack"]["called"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import html
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from made_records import made
@@ -163,6 +165,96 @@ def test_a_cell_opens_by_click_and_closes(opened) -> None:
 
 
 @pytest.mark.processes
+def test_several_cells_are_open_at_once(opened) -> None:
+    for column in (2, 3):
+        opened.click(f"table.heat tbody tr:nth-child(2) td:nth-child({column}) a")
+    assert names(opened, "article.run h3") == ["strike", "strike"]
+    assert len(opened.query_selector_all("table.heat a.open")) == 2
+    opened.click("article.run.open .close")
+    assert names(opened, "article.run h3") == ["strike"]
+    assert len(opened.query_selector_all("table.heat a.open")) == 1
+
+
+@pytest.mark.processes
+def test_the_first_screen_has_the_ranking_and_the_heatmap(opened) -> None:
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    for selector in (".ranking svg", "table.heat", "fieldset.views"):
+        box = opened.query_selector(selector).bounding_box()
+        assert box["y"] + box["height"] < 800
+    assert opened.query_selector(".verdict").bounding_box()["y"] > 800
+
+
+@pytest.mark.processes
+def test_the_mark_follows_the_view(opened) -> None:
+    marked = "table.heat span.worst"
+    for number in range(1, len(opened.query_selector_all("fieldset.views input")) + 1):
+        opened.check(f"fieldset.views label:nth-of-type({number}) input")
+        seen = [each.get_attribute("class") for each in opened.query_selector_all(marked) if each.is_visible()]
+        assert all(f"v{number - 1} " in each for each in seen)
+        assert len([each for each in opened.query_selector_all(".scale") if each.is_visible()]) == 1
+
+
+@pytest.mark.processes
+def test_one_chart_of_many_is_chosen(opened) -> None:
+    shown = ".choice:first-of-type svg"
+    before = [each.get_attribute("aria-label") for each in opened.query_selector_all(shown) if each.is_visible()]
+    assert before == ["Test accuracy of all rules under strike"]
+    opened.select_option(".choice:first-of-type select", label="none")
+    after = [each.get_attribute("aria-label") for each in opened.query_selector_all(shown) if each.is_visible()]
+    assert after == ["Test accuracy of all rules without an attack"]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_charts_are_saved_offline(opened, scheme: str, tmp_path: Path, table: Table) -> None:
+    """As SVG with the colours that it has on the page, and as CSV."""
+    opened.emulate_media(color_scheme=scheme)
+    opened.click("table.heat tbody tr:nth-child(2) td:nth-child(2) a")
+    saved = {}
+    for selector in (".ranking", ".heatmap", "article.run:target figure:first-child"):
+        for kind in ("SVG", "CSV"):
+            with opened.expect_download() as download:
+                opened.click(f"{selector} .save button:text-is('{kind}')")
+            path = tmp_path / download.value.suggested_filename
+            download.value.save_as(path)
+            saved[path.name] = path.read_text()
+    assert sorted(saved) == [
+        *("heatmap.csv", "heatmap.svg", "rules-by-their-worst-case.csv", "rules-by-their-worst-case.svg"),
+        *("strike-against-multikrum-test-accuracy-by-round.csv", "strike-against-multikrum-test-accuracy-by-round.svg"),
+    ]
+    for name, content in saved.items():
+        if name.endswith(".svg"):
+            root = ElementTree.fromstring(content)
+            assert root.tag == "{http://www.w3.org/2000/svg}svg"
+            assert "var(" not in content
+            assert "class=" not in content
+            assert len([each for each in root.iter() if each.tag.endswith("text")]) > 4
+    rows = list(csv.reader(saved["heatmap.csv"].splitlines()))
+    assert rows[0] == ["attack", *table.rules]
+    texts = {(row[0], rule): text for row in rows[1:] for rule, text in zip(table.rules, row[1:], strict=True)}
+    assert texts == {key: cell.text for key, cell in table.cells.items()}
+    curve = list(csv.reader(saved["strike-against-multikrum-test-accuracy-by-round.csv"].splitlines()))
+    first, second = table.cells["strike", "multikrum"].records
+    assert curve[0] == ["round", "without an attack", "seed 0", "seed 1"]
+    assert [float(row[2]) for row in curve[1:]] == pytest.approx(first.accuracies, rel=1e-5)
+    assert [float(row[3]) for row in curve[1:]] == pytest.approx(second.accuracies, rel=1e-5)
+
+
+@pytest.mark.processes
+def test_without_a_script_every_chart_is_there(browser, folder: Path, table: Table, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(report_html([table], folder))
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    drawn = [each for each in page.query_selector_all(".choice svg") if each.is_visible()]
+    assert len(drawn) == len(table.attacks) + len(table.rules)
+    page.click("table.heat tbody td a")
+    assert len([each for each in page.query_selector_all("article.run") if each.is_visible()]) == 1
+    context.close()
+
+
+@pytest.mark.processes
 def test_a_cell_opens_by_keyboard(opened) -> None:
     opened.focus("table.heat tbody td a")
     opened.keyboard.press("Enter")
@@ -202,10 +294,11 @@ def test_views_change_what_cells_show(opened) -> None:
 
 @pytest.mark.processes
 def test_a_phone_shows_it_without_scrolling_sideways(opened) -> None:
-    opened.set_viewport_size({"width": 375, "height": 700})
-    opened.click("table.heat tbody td a")
-    opened.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-    assert opened.evaluate("document.documentElement.scrollWidth") <= 375
+    for width in (375, 390):
+        opened.set_viewport_size({"width": width, "height": 700})
+        opened.click("table.heat tbody td a")
+        opened.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.processes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.catalogue import MAKERS, Catalogue
@@ -36,16 +36,26 @@ def names() -> list[str]:
     return [key for key, cls in RULES.classes.items() if "reference" not in cls().needs]
 
 
-def make(name: str, *, preset: str = "paper") -> Aggregator:
+def make(name: str | Aggregator | Callable[..., Any], *, preset: str = "paper", arrays: str = "torch") -> Aggregator:
     """Return the rule with this name: `median`, `nnm+rfa`, `bucketing(s=2)+multikrum`, `nnm+package.module:rule`.
 
     `package.module:rule` is the path of a user's function, object or class. Other installed packages add names by entry
     points of `gradskew.aggregators`. preset: `paper`, `strike-authors` or `byzfl`; options in the name override it.
     Raises InputError for an unknown name or option and suggests the nearest one.
 
+    A function of the rows, or an object that is called with them, is wrapped: see `UserRule`. arrays: `torch` or
+    `numpy`, the type of its arguments. One that was typed in a notebook stays in this process.
+
     >>> make("bucketing(s=3)+MultiKrum").name, make("krum").name
     ('bucketing(s=3)+multikrum', 'multikrum(m=1)')
     """
+    if not isinstance(name, str):
+        from ..core.plugin import wrap_object
+        from .base import Aggregator
+        from .user import UserRule
+
+        own: Aggregator = wrap_object(UserRule, Aggregator, name, arrays)
+        return own
     *mixings, (last, options) = parse(name)
     check(last not in MIXINGS, f"{last} is a mixing and stands before a rule, as in '{last}+mean'")
     rule = RULES.make(last, options, preset=preset)

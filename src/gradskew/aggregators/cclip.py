@@ -35,6 +35,7 @@ class CClip(Aggregator):
         "byzfl": {"tau": 100.0},
         "byzpy": {"start": "mean", "steps": 10},
     }
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"centered_clipping": {}, "centred_clipping": {}}
     tau: float = 10.0
     steps: int = 1
     start: str = "previous"

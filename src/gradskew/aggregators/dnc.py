@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,6 +28,7 @@ class DnC(WeightedRule):
     key: ClassVar[str] = "dnc"
     title: ClassVar[str] = "DnC"
     source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"divide_and_conquer": {}}
     iterations: int = 1
     b: int = 1000
     c: float = 1.0

@@ -28,6 +28,7 @@ class Mean(WeightedRule):
     baseline: ClassVar[bool] = True
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"flower": {"weights": "examples"}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fedavg": {}, "average": {}}
     weights: str = "equal"
 
     def __post_init__(self) -> None:

@@ -30,6 +30,11 @@ class Median(Aggregator):
         "strike-authors": {"middle": "upper"},
         "byzpy": {"middle": "lower"},
     }
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cwmed": {},
+        "coordinate_median": {},
+        "coordinatewise_median": {},
+    }
     middle: str = "midpoint"
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ class NNM(Mixing):
     title: ClassVar[str] = "NNM"
     source: ClassVar[str] = "Allouah et al., AISTATS 2023"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"itself": False}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"nearest_neighbor_mixing": {}, "nearest_neighbour_mixing": {}}
     itself: bool = True
 
     def __post_init__(self) -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -29,6 +30,7 @@ class RBTM(Aggregator):
     key: ClassVar[str] = "rbtm"
     title: ClassVar[str] = "trimmed mean"
     source: ClassVar[str] = "El-Mhamdi et al., NeurIPS 2021"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"trimmed_mean": {}, "trmean": {}, "cwtm": {}}
 
     share: float | None = None
     tails: str = "drop"

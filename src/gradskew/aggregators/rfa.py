@@ -34,6 +34,7 @@ class RFA(WeightedRule):
         "byzfl": {"start": "zero", "steps": 3, "nu": 0.1},
         "byzpy": {"start": "median", "steps": 256, "tol": 1e-6, "nu": 1e-12},
     }
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"geometric_median": {}, "geomed": {}}
     start: str = "mean"
     steps: int = 8
     nu: float = 1e-7

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .base import Attack, Forgery, View
 
@@ -18,6 +19,7 @@ class BitFlip(Attack):
     key: ClassVar[str] = "bitflip"
     title: ClassVar[str] = "bit flip"
     source: ClassVar[str] = "Allen-Zhu et al., ICLR 2021"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"signflip": {}, "sign_flipping": {}}
     needs: ClassVar[str] = "own"
 
     def forge(self, view: View) -> Forgery:

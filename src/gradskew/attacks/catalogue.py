@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.catalogue import MAKERS, Catalogue
@@ -34,7 +34,7 @@ def names() -> list[str]:
     return list(ATTACKS)
 
 
-def make(name: str, *, preset: str = "paper") -> Attack:
+def make(name: str | Attack | Callable[..., Any], *, preset: str = "paper", arrays: str = "torch") -> Attack:
     """Return the attack with this name: `strike`, `lie(z=1.0)`, `package.module:attack`.
 
     `package.module:attack` is the path of a user's function, object or class. Other installed packages add names by
@@ -42,9 +42,19 @@ def make(name: str, *, preset: str = "paper") -> Attack:
     `labelflip+bitflip` combines an attack on the Byzantine clients' training with one on what they send. Raises
     InputError for an unknown name or option and suggests the nearest one.
 
+    A function of the honest rows, or an object that is called with them, is wrapped: see `UserAttack`. arrays: `torch`
+    or `numpy`, the type of its arguments. One that was typed in a notebook stays in this process.
+
     >>> make("strike(nu=0.5)")
     STRIKE(nu=0.5, middle='midpoint', max_alpha=None, few='one')
     """
+    if not isinstance(name, str):
+        from ..core.plugin import wrap_object
+        from .base import Attack
+        from .user import UserAttack
+
+        attack: Attack = wrap_object(UserAttack, Attack, name, arrays)
+        return attack
     stages = parse(name)
     check(len(stages) < 3, f"an attack is one name, or two joined by '+', not {len(stages)}: {name[:80]!r}")
     parts = [ATTACKS.make(key, given, preset=preset) for key, given in stages]

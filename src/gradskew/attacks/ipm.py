@@ -24,6 +24,7 @@ class IPM(Collusion):
     title: ClassVar[str] = "IPM"
     source: ClassVar[str] = "Xie et al., UAI 2020"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"epsilon": 2.0}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"inner_product_manipulation": {}}
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:

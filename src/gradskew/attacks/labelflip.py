@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -22,6 +23,7 @@ class LabelFlip(Attack):
     key: ClassVar[str] = "labelflip"
     title: ClassVar[str] = "label flip"
     source: ClassVar[str] = "Tolpegin et al., ESORICS 2020"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"label_flipping": {}}
     needs: ClassVar[str] = "own"
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:

@@ -28,6 +28,7 @@ class LIE(Collusion):
     key: ClassVar[str] = "lie"
     title: ClassVar[str] = "LIE"
     source: ClassVar[str] = "Baruch et al., NeurIPS 2019"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"alie": {}, "little_is_enough": {}, "a_little_is_enough": {}}
     z: float | None = 1.5
     sign: int = 1
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from .base import Attack, Forgery, View
 
@@ -17,6 +18,7 @@ class NoAttack(Attack):
 
     key: ClassVar[str] = "none"
     title: ClassVar[str] = "no attack"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"no_attack": {}}
     needs: ClassVar[str] = "own"
 
     def forge(self, view: View) -> Forgery:

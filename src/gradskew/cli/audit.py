@@ -10,7 +10,7 @@ import click
 
 from ..core.errors import MethodError, check, check_number, warn
 from .completion import complete_list
-from .options import SEEDS, execution, federation
+from .options import SEEDS, execution, federation, methods
 from .publishing import publish, tables_of
 from .sweeping import choose_workers, run_sweep, stoppable
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--rule", "rules", multiple=True, help="A rule: package.module:name, or nnm+package.module:name.")
-@click.option("--attack", "attacks", multiple=True, help="An attack: package.module:name.")
+@methods("rule", "A rule: package.module:name, or nnm+package.module:name.", multiple=True)
+@methods("attack", "An attack: package.module:name.", multiple=True)
 @click.option(
     "--against",
     shell_complete=complete_list("aggregator"),
@@ -73,7 +73,7 @@ def audit(
     _check_attacked([*builtin_attacks, *audited["attack"]])
 
     def make(rule_names: Sequence[str], attack_names: Sequence[str]) -> list[Run]:
-        names = {"aggregators": rule_names, "attacks": attack_names}
+        names = {"rules": rule_names, "attacks": attack_names}
         return make_runs({**options, **{key: ",".join(dict.fromkeys(texts)) for key, texts in names.items()}})
 
     with stoppable():

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from .completion import complete_list
-from .options import SEEDS, SHARD, execution, federation
+from .options import SEEDS, SHARD, execution, federation, methods
 from .publishing import publish, tables_of
 from .sweeping import choose_workers, run_sweep
 
@@ -27,16 +26,8 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     "config", required=False, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_take_config
 )
 @federation
-@click.option(
-    "--attacks",
-    shell_complete=complete_list("attack"),
-    help="Comma-separated, such as none,lie(z=1.0),strike. Default: all.",
-)
-@click.option(
-    "--aggregators",
-    shell_complete=complete_list("aggregator"),
-    help="Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum. Default: all rules.",
-)
+@methods("attack", "Comma-separated, such as none,lie(z=1.0),strike. Default: all.")
+@methods("rule", "Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum. Default: all.")
 @SEEDS
 @execution
 @SHARD

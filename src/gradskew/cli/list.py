@@ -28,8 +28,8 @@ def list_() -> None:
         click.echo(click.style(f"{catalogue.kind}s", bold=True))
         for key, cls in catalogue.classes.items():
             click.echo(f"  {key:<14} {_line(cls)}")
-        for alias, (key, options) in catalogue.aliases.items():
-            click.echo(f"  {alias:<14} {key}({','.join(f'{option}={value}' for option, value in options.items())})")
+        for alias in catalogue.aliases:
+            click.echo(f"  {alias:<14} {catalogue.expansion(alias)}")
         if catalogue.registered_as == catalogue.kind:
             for name, path in catalogue.registered().items():
                 click.echo(f"  {name:<14} {_registered(catalogue, name, path)}")

@@ -11,7 +11,7 @@ import click
 from ..core.options import options_of, type_name
 from ..federation.optimizer import SGD
 from ..federation.options import Options
-from .completion import complete_name
+from .completion import complete_list, complete_name
 
 OUT = "gradskew-results"
 
@@ -76,6 +76,15 @@ FILES = (
     click.option("--data", type=click.Path(path_type=Path), help="Folder with the data set's files."),
     click.option("--download", is_flag=True, default=None, help="Fetch the files from the Hugging Face hub."),
 )
+
+
+def methods(kind: str, help: str, *, multiple: bool = False) -> Decorator:
+    """Return the option `attacks` or `rules`, with all names that it has. kind: `attack` or `rule`."""
+    words = {"attack": ("--attacks", "--attack"), "rule": ("--rules", "--rule", "--aggregators", "--aggregator")}
+    complete = complete_list("aggregator" if kind == "rule" else kind)
+    return click.option(*words[kind], f"{kind}s", multiple=multiple, shell_complete=complete, help=help)
+
+
 SEEDS = click.option(
     "--seeds",
     help="Number of seeds (3 means 0,1,2), or a comma-separated list. Default: 1; for `gradskew paper`: by scale.",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import check
-from .completion import complete_list, complete_name
-from .options import SEEDS, SHARD, execution, files
+from .completion import complete_name
+from .options import SEEDS, SHARD, execution, files, methods
 from .publishing import report_html
 from .sweeping import Swept, choose_workers, run_sweep
 
@@ -37,12 +37,8 @@ Contents = dict[str, str | bytes]  # of files, by their names
     show_default=True,
     help="small (for two cores) or paper (the authors' scale).",
 )
-@click.option(
-    "--attacks",
-    shell_complete=complete_list("attack"),
-    help="Replace the attacks of the paper. Figures 1 and 2 take one, or none.",
-)
-@click.option("--aggregators", shell_complete=complete_list("aggregator"), help="Replace the rules of the paper.")
+@methods("attack", "Replace the attacks of the paper. Figures 1 and 2 take one, or none.")
+@methods("rule", "Replace the rules of the paper.")
 @click.option("--rounds", type=int, help="Communication rounds. Default: by scale.")
 @SEEDS
 @execution
@@ -62,7 +58,7 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tu
     pictured, source = EXPERIMENTS[experiment].pictured > 0, planned[0].run.source
     runs = [place.run for place in planned]
     one_each = len({run.seed for run in runs}) == len(runs)
-    check(one_each or not pictured, f"{experiment} shows one attack and one rule: see --attacks and --aggregators")
+    check(one_each or not pictured, f"{experiment} shows one attack and one rule: see --attacks and --rules")
     swept = run_sweep(f"{experiment} on {source.name}, scale {scale}", runs, out, chosen, shard=shard, estimate=True)
     if swept.records:
         # The files of a part of the runs have other names, and do not replace those of all runs.

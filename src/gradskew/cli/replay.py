@@ -51,7 +51,7 @@ def command(records: Sequence[Record]) -> str | None:
         if known.help and known.digest != "apart" and field.name not in given and value != field.default:
             given[field.name] = value
     given |= {} if preset == COMMON["preset"] else {"preset": preset}
-    for option, key in (("attacks", "attack_name"), ("aggregators", "aggregator_name")):
+    for option, key in (("attacks", "attack_name"), ("rules", "aggregator_name")):
         given[option] = ",".join(dict.fromkeys(record.spec[key] for record in records))
     given["seeds"] = _seeds(sorted({record.spec["seed"] for record in records}))
     words = [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]

@@ -11,8 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ..core.errors import check
-from .completion import complete_list
-from .options import SEEDS, execution, federation
+from .options import SEEDS, execution, federation, methods
 from .publishing import publish, tables_of
 from .sweeping import choose_workers, run_sweep
 
@@ -21,21 +20,13 @@ if TYPE_CHECKING:
 
     from ..skew import Picture
 
-WITH_MATRIX = ("matrix", "attack", "aggregator", "f", "replace", "seeds", "preset", "out")  # the parameters that apply
+WITH_MATRIX = ("matrix", "attacks", "rules", "f", "replace", "seeds", "preset", "out")  # the parameters that apply
 
 
 @click.command()
 @click.argument("matrix", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--attack",
-    shell_complete=complete_list("attack"),
-    help="Attacks to try, comma-separated, such as strike,lie(z=1.0).",
-)
-@click.option(
-    "--aggregator",
-    shell_complete=complete_list("aggregator"),
-    help="Rules to attack, comma-separated, such as multikrum,nnm+rfa.",
-)
+@methods("attack", "Attacks to try, comma-separated, such as strike,lie(z=1.0).")
+@methods("rule", "Rules to attack, comma-separated, such as multikrum,nnm+rfa.")
 @click.option(
     "--f", type=int, help="With MATRIX: number of Byzantine rows. Default: a fifth of the rows, rounded down."
 )
@@ -48,8 +39,8 @@ def skew(
     ctx: click.Context,
     /,
     matrix: Path | None,
-    attack: str | None,
-    aggregator: str | None,
+    attacks: str | None,
+    rules: str | None,
     f: int | None,
     replace: bool,
     out: Path,
@@ -70,12 +61,12 @@ def skew(
     if matrix is not None:
         others = [name.replace("_", "-") for name in given if name not in WITH_MATRIX]
         check(not others, f"--{''.join(others[:1])} applies to a simulated federation, not to a matrix")
-        settings = {"attacks": attack, "aggregators": aggregator or ("mean" if attack else None)}
+        settings = {"attacks": attacks, "rules": rules or ("mean" if attacks else None)}
         settings |= {key: options[key] for key in ("seeds", "preset")}
         _examine(matrix, f, replace, out, settings)
     else:
         check(f is None and not replace, "--f and --replace apply to a matrix: a simulated federation has --byzantine")
-        _simulate(attack, aggregator, out, workers, options)
+        _simulate(attacks, rules, out, workers, options)
 
 
 def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: dict[str, Any]) -> None:
@@ -107,9 +98,7 @@ def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: di
     _write(out, {"matrix": str(matrix), **result.to_json()}, pictures, names, title)
 
 
-def _simulate(
-    attack: str | None, aggregator: str | None, out: Path, workers: int | None, options: dict[str, Any]
-) -> None:
+def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | None, options: dict[str, Any]) -> None:
     """Measure a simulated federation, averaged over its rounds."""
     from ..core.grammar import split_list
     from ..report.lens import Lens, Overview
@@ -121,9 +110,9 @@ def _simulate(
     from ..skew.references import reading
 
     check(options["lens"] is not False, "the lens measures the skew: remove --no-lens")
-    attacks = [name for name in split_list(attack or "none", "attack") if name != "none"]
+    tried = [name for name in split_list(attacks or "none", "attacks") if name != "none"]
     chosen = choose_workers(options, workers)
-    runs = make_runs({**options, "attacks": ",".join(["none", *attacks]), "aggregators": aggregator or "mean"})
+    runs = make_runs({**options, "attacks": ",".join(["none", *tried]), "rules": rules or "mean"})
     swept = run_sweep(runs[0].source.name, runs, out, chosen)
     if swept.records:
         table = Table(swept.records)
@@ -132,7 +121,7 @@ def _simulate(
         spec = table.honest[0].spec
         basis = f"{overview.supposed}; means over the rounds of {spec['aggregator_name']} under {spec['attack_name']}."
         tables = tables_of([out], swept.records)
-        said = statements(swept.table(tables)) if attacks else []
+        said = statements(swept.table(tables)) if tried else []
         sentences = [reading(overview.values), basis, *said, *swept.summaries(tables, out)]
         show_skew(overview.values, sentences)
         last = table.records[-1]

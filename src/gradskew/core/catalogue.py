@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 import lazy_loader
 
 from .errors import InputError, check, unknown
-from .grammar import parse_one, split_prefix
+from .grammar import format_value, parse_one, split_prefix
 from .importing import import_object, is_path, one_line, registered
 from .names import Named, options
 from .presets import check_preset
@@ -109,6 +109,21 @@ class Catalogue(Generic[T]):
         """The name and the options that each alias stands for."""
         return {alias: (key, text.aliases[alias]) for key, text in self.texts.items() for alias in text.aliases}
 
+    @cached_property
+    def _known(self) -> Mapping[str, str]:
+        """All names and aliases by their letters and digits: case, hyphens and underscores do not matter."""
+        return {_letters(name): name for name in (*self.aliases, *self.texts)}
+
+    def resolve(self, name: str) -> tuple[str, Mapping[str, Any]]:
+        """Return the name of a method and the options that a name or alias stands for; an unknown name as it is."""
+        known = self._known.get(_letters(name), name)
+        return self.aliases.get(known, (known, {}))
+
+    def expansion(self, alias: str) -> str:
+        """Return what an alias stands for, as it is written: `multikrum(m=1)`."""
+        key, given = self.aliases[alias]
+        return f"{key}({','.join(f'{option}={format_value(x)}' for option, x in given.items())})" if given else key
+
     @property
     def classes(self) -> dict[str, type[T]]:
         """All classes by name, imported."""
@@ -118,11 +133,10 @@ class Catalogue(Generic[T]):
         return iter(self.texts)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.texts or name in self.aliases
+        return _letters(str(name)) in self._known
 
     def find(self, name: str) -> type[T] | None:
-        """Import and return gradskew's own class of this name or alias; None for an unknown name."""
-        name = self.aliases[name][0] if name in self.aliases else name
+        """Import and return gradskew's own class of this name, as records have it; None for any other name."""
         return self.texts[name].load() if name in self.texts else None
 
     def registered(self) -> dict[str, str]:
@@ -158,10 +172,10 @@ class Catalogue(Generic[T]):
         prefix, rest = split_prefix(name)
         if prefix:
             name, given = prefix, {**given, "rest": rest}
-        cls = self.find(name)
+        key, fixed = self.resolve(name)
+        cls = self.find(key)
         if cls is None:
-            raise unknown(self.kind, name, [*self, *others])
-        key, fixed = self.aliases.get(name, (name, {}))
+            raise unknown(self.kind, name, [*self, *others], {alias: self.expansion(alias) for alias in self.aliases})
         for option in fixed.keys() & given.keys():
             raise InputError(f"{name} is {key} with {option}={fixed[option]}: it takes no other {option}")
         return self._build(cls, name, {**fixed, **given}, preset, defaults or {})
@@ -201,6 +215,10 @@ class Catalogue(Generic[T]):
             return cls(**chosen)
         except InputError as error:
             raise InputError(f"{name}: {error}") from None
+
+
+def _letters(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def attach(

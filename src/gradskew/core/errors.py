@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import Any
@@ -97,11 +97,15 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
     check(good, f"{name} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """Return the error for an unknown name; its message suggests the nearest known name and lists all."""
-    known = list(known)
-    near = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+def unknown(kind: str, name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> InputError:
+    """Return the error for an unknown name; its message suggests the nearest known name or alias and lists the names.
+
+    aliases: what each alias stands for.
+    """
+    known, meaning = list(known), aliases or {}
+    near = difflib.get_close_matches(str(name).lower(), [*known, *meaning], n=1, cutoff=0.5)
+    meant = f" ({meaning[near[0]]})" if near and near[0] in meaning else ""
+    hint = f"did you mean {near[0]!r}{meant}? " if near else ""
     return InputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import inspect
 import operator
 import os
 import re
@@ -40,6 +41,22 @@ def import_object(path: str, kind: str) -> Any:
             return operator.attrgetter(attribute)(importlib.import_module(name))
     except (Exception, SystemExit) as error:  # whatever a user's module raises
         raise InputError(f"cannot import the {kind} {path!r} (package.module:function): {one_line(error)}") from error
+
+
+def is_importable(item: Any) -> bool:
+    """Return whether the module of a class or function has this very object under its name."""
+    try:
+        return operator.attrgetter(item.__qualname__)(sys.modules.get(item.__module__)) is item
+    except AttributeError:
+        return False
+
+
+def in_session(item: Any) -> bool:
+    """Return whether a class or function was typed in a notebook or at a prompt, so that no file defines it."""
+    try:
+        return getattr(item, "__module__", "") == "__main__" and not os.path.exists(inspect.getfile(item))
+    except (OSError, TypeError):  # a class of a `__main__` without a file
+        return True
 
 
 def registered(kind: str) -> dict[str, str]:

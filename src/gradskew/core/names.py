@@ -70,8 +70,8 @@ class Named(Fields):
     """Base class of methods with a name: frozen dataclasses whose fields are the hyperparameters.
 
     key: the name, lower case with underscores. title: the name as papers write it, for tables in print; empty: the key.
-    source: the paper, for `gradskew list`. presets: the options that each
-    preset changes. aliases: other names, with the options that they stand for. `key` and `aliases` must be literals:
+    source: the paper, for `gradskew list`. presets: the options that each preset changes. aliases: other names, as
+    papers and other libraries write them, with the options that they stand for. `key` and `aliases` must be literals:
     a catalogue parses them without importing the file.
     """
 

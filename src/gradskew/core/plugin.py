@@ -17,7 +17,8 @@ from torch import Tensor
 
 from .errors import InputError, check, check_choice, check_number
 from .grammar import parse_one
-from .importing import LIMIT, import_object, is_path, one_line, time_limit
+from .importing import LIMIT, import_object, in_session, is_importable, is_path, one_line, time_limit
+from .names import Named
 from .randomness import drawing
 from .state import Stateful
 
@@ -32,7 +33,8 @@ class Plugin(Stateful):
 
     path: `package.module:name`. options: the options that it is built or called with, as text: `f=10,nu=0.1`. arrays:
     `torch` or `numpy`, the type of its arguments. limit: time limit of a call, in seconds. alias: the name that an
-    installed package registers for the path, if the user gave that name.
+    installed package registers for the path, if the user gave that name. function: the function or object itself, if
+    the path does not lead to it: then it stays in this process.
     """
 
     key: ClassVar[str] = "user"
@@ -43,6 +45,7 @@ class Plugin(Stateful):
     arrays: str = "torch"
     limit: float = field(default=LIMIT, repr=False)
     alias: str = ""
+    function: Any = field(default=None, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         check(is_path(self.path), f"a path is written package.module:name, not {self.path!r}")
@@ -61,13 +64,17 @@ class Plugin(Stateful):
         if "target" not in self._state:
             try:
                 with time_limit(self.limit):
-                    made = _build(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
-                    self._state["target"] = copy.deepcopy(made)  # the path may name one object of the module
+                    self._state["target"] = copy.deepcopy(self._made())  # the path may name one object of the module
             except InputError:
                 raise
             except (Exception, SystemExit) as error:
                 raise InputError(f"cannot make the {self.kind} {self.name}: {one_line(error)}") from error
         return self._state["target"]
+
+    def _made(self) -> Any:
+        if self.function is not None:
+            return self.function
+        return _build(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
 
     @property
     def code(self) -> Any:
@@ -102,6 +109,7 @@ class Plugin(Stateful):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields without the state, as a nested function cannot be pickled."""
+        check(self.function is None, f"{self.path} cannot be sent to another process: put it in a file and import it")
         return {**vars(self), "_state": {}}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -152,6 +160,25 @@ def load_plugin(wrapper: type[Plugin], base: type, path: str, given: Mapping[str
     check(callable(target), f"{path} is a {type(target).__name__}, not something that can be called")
     made.reset()  # each run builds an object of its own
     return made
+
+
+def wrap_object(wrapper: type[Plugin], base: type, thing: Any, arrays: str) -> Any:
+    """Return a user's object as it is if it is a `base`, and a function or other object in a `wrapper`.
+
+    A function or class that other processes can import is wrapped by its path, as if the user had given that. arrays:
+    the type of its arguments. Raises InputError for what can be neither.
+    """
+    if isinstance(thing, type) and issubclass(thing, base):
+        thing = thing()
+    if isinstance(thing, base):
+        return thing
+    wanted = f"{wrapper.kind} must be a name or an {base.__name__}"
+    check(callable(thing) and not isinstance(thing, Named), f"{wanted}, not {thing!r:.60}; a function is wrapped")
+    defined = thing if hasattr(thing, "__qualname__") else type(thing)
+    path = f"{defined.__module__}:{defined.__qualname__}"
+    if thing is defined and is_importable(thing) and not in_session(thing):
+        return load_plugin(wrapper, base, path, {} if arrays == "torch" else {"arrays": arrays})
+    return wrapper(path=path, function=thing() if isinstance(thing, type) else thing, arrays=arrays)
 
 
 def _build(thing: Any, options: Mapping[str, Any]) -> Any:

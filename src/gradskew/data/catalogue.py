@@ -21,13 +21,19 @@ PARTITIONS: Catalogue[Any] = Catalogue("partition", __package__, "Partition", fi
 """All partitions by name; `partition.make` makes one."""
 
 
-def make(name: str, *, folder: Path | None = None, download: bool = False) -> Source:
+def make(name: str | Source, *, folder: Path | None = None, download: bool = False) -> Source:
     """Return the data set with this name: `digits`, `cifar10(train_size=10000)`, `package.module:MySource(size=3)`.
 
-    folder: where its files are. download: get them from the Hugging Face hub, or use what was got before.
+    A data set that is an object is returned as it is. folder: where its files are. download: get them from the Hugging
+    Face hub, or use what was got before.
     """
+    from .base import Source
     from .file_source import FileSource
 
+    if not isinstance(name, str):
+        check(isinstance(name, Source), f"a dataset is a name or a Source, not {name!r:.60}")
+        check(folder is None and not download, "a data set that is an object has its own folder")
+        return name
     key, options = parse_one(name, "dataset")
     source = SOURCES.make(key, options, defaults={} if folder is None else {"folder": folder})
     if folder is not None or download:

@@ -164,11 +164,15 @@ def _writers(split: Split) -> np.ndarray:
     return split.writers.cpu().numpy()
 
 
-def make(name: str, **defaults: float) -> Partition:
+def make(name: str | Partition, **defaults: float) -> Partition:
     """Return the partition with this name: `iid`, `dirichlet(beta=0.1)`, `package.module:MyPartition(shards=2)`.
 
-    defaults: options that count where the name gives none, as far as the partition has them.
+    A partition that is an object is returned as it is. defaults: options that count where the name gives none, as far
+    as the partition has them.
     """
+    if not isinstance(name, str):
+        check(isinstance(name, Partition), f"a partition is a name or a Partition, not {name!r:.60}")
+        return name
     key, options = parse_one(name, "partition")
     made: Partition = PARTITIONS.make(key, options, defaults=defaults)
     return made

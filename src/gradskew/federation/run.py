@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
+from .. import aggregators, attacks, data, models
 from ..aggregators import Aggregator, Mean
 from ..attacks import Attack, Combined, NoAttack
 from ..core.errors import InputError, ceil_share, check, check_choice, check_number
-from ..core.names import canonical, describe
+from ..core.html import html_table
+from ..core.names import Named, canonical, describe
 from ..core.options import check_options, digest_options
 from ..core.randomness import torch_seed
 from ..core.round import Round
-from ..data import Digits, Source
+from ..data import Digits, Source, partition
 from ..data.partition import Dirichlet, Partition
 from ..models import MLP, Model, initial, num_parameters
 from .clients import num_together, resolve
-from .code_digest import check_unchanged, user_code
+from .code_digest import check_unchanged, session_code, user_code
 from .optimizer import SGD
 from .options import Options
 from .schema import LENS, SEMANTICS, check_spec
@@ -30,7 +33,10 @@ from .server import FedAvg, ServerOptimizer
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Options):
-    """The spec of a simulation: data, model, attack, rule, local and server optimisers, and the fields of `Options`."""
+    """The spec of a simulation: data, model, attack, rule, local and server optimisers, and the fields of `Options`.
+
+    Data, partition, model, attack and rule may be given by name, and the last three as functions: see `make` of each.
+    """
 
     source: Source = field(default_factory=Digits)
     partition: Partition = field(default_factory=lambda: Dirichlet(min_samples=Digits.min_samples))
@@ -41,11 +47,12 @@ class Run(Options):
     server: ServerOptimizer = field(default_factory=FedAvg)
 
     def __post_init__(self) -> None:
+        self._make_parts()
         kinds = {"source": Source, "partition": Partition, "model": Model, "attack": Attack, "aggregator": Aggregator}
         for name, kind in {**kinds, "sgd": SGD, "server": ServerOptimizer}.items():
             value = getattr(self, name)
             good = isinstance(value, kind)
-            check(good, f"{name} must be a {kind.__name__} object, not {value!r:.60} (names become objects by make)")
+            check(good, f"{name} must be a {kind.__name__} object, not {value!r:.60}")
         check_options(self)
         if self.sampled is not None:
             check_number("sampled", self.sampled, at_least=1, at_most=self.clients, whole=True)
@@ -61,6 +68,38 @@ class Run(Options):
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
         for round in self.pictures or ():
             check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)
+
+    def _make_parts(self) -> None:
+        """Replace names and functions by the objects that they stand for."""
+        makers: dict[str, Callable[[Any], Any]] = {
+            "source": data.make,
+            "partition": lambda name: partition.make(name, min_samples=self.source.min_samples),
+            "model": models.make,
+            "attack": attacks.make,
+            "aggregator": aggregators.make,
+        }
+        for name, make in makers.items():
+            object.__setattr__(self, name, make(getattr(self, name)))
+
+    def __repr__(self) -> str:
+        changed, default = [], Run()
+        for each in fields(self):
+            if (value := getattr(self, each.name)) != getattr(default, each.name):
+                named = isinstance(value, Named) and each.name not in ("sgd", "server")
+                changed.append(f"{each.name}={value.name if named else value!r}")
+        return f"Run({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        shown = {"data set": self.source.name, "partition": self.partition.name, "model": self.model.name}
+        shown |= {"attack": self.attack.name, "rule": self.aggregator.name, "clients": f"{self.clients}"}
+        shown |= {"of them Byzantine": f"{self.num_byzantine}", "in a round": f"{self.num_sampled}"}
+        shown |= {"rounds": f"{self.rounds}", "local training": repr(self.sgd), "seed": f"{self.seed}"}
+        return html_table("Run", list(shown.items()))
+
+    @cached_property
+    def session_code(self) -> list[str]:
+        """The names of the user's code that only this process has: it cannot be sent to another, nor found again."""
+        return session_code(*self._parts())
 
     @cached_property
     def num_byzantine(self) -> int:

@@ -33,6 +33,11 @@ class Result:
     pictures: Sequence[Picture] = ()
     test_size: int | None = None
 
+    def __repr__(self) -> str:
+        ended = next((m["accuracy"] for m in reversed(self.rounds) if m["accuracy"] is not None), None)
+        accuracy = "" if ended is None else f": {ended:.1f} % in the last test"
+        return f"Result({self.run.attack.name} against {self.run.aggregator.name}, {len(self.rounds)} rounds{accuracy})"
+
     @property
     def params_sha256(self) -> str:
         """SHA-256 of the final parameters and buffers."""

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from ..report.page import render
-from ..report.page.parts import Figure, Series, Sheet, by_round, of_lenses
+from ..report.page.parts import Figure, Series, Sheet, by_round, describe_plane, of_lenses
 from ..report.page.skew import HonestSkew
 from ..skew import Picture
 from .findings import SOURCES, Findings, is_loss, number
@@ -50,7 +50,7 @@ class FlowerSection(Findings):
         drawn: list[Figure] = []
         for source, name in self._metrics:
             attacked, *other = (self._series(training, source, name) for training in reversed(self.trainings))
-            chart = by_round(f"{name} by round", [attacked], other[0] if other else None)
+            chart = by_round(f"{name} by round", [attacked], other[0] if other else None, unit=name)
             way = "falls" if is_loss(name) else "rises"
             improves = f" It still {way} at the end." if self.still_improves(source, name) else ""
             drawn.append((chart, f"{name}, measured by {SOURCES[source]}.{improves}{grey}"))
@@ -82,7 +82,8 @@ class FlowerSection(Findings):
     @cached_property
     def skew(self) -> HonestSkew:
         drawn = [Picture.from_json(each) for round in self.attacked.rounds for each in round.get("pictures", ())]
-        picture = next(((each, self.under) for each in drawn if each.method == "lle"), None)
+        first = min(drawn, key=lambda each: each.method == "lle", default=None)
+        picture = None if first is None else (first, describe_plane(first, self.attack, self.settings["strategy"]))
         measured = self.trainings[0]
         return HonestSkew([measured.lens], f"the training {measured.under}", picture)
 

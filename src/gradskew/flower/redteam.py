@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from ..aggregators import Aggregator
 from ..attacks import Attack, Context, Forgery
 from ..core.errors import InputError, ceil_share, check, check_count_or_share, check_number
 from ..core.given import finite_rows
+from ..core.html import html_table
 from ..core.randomness import generator
 from ..core.round import Round
 from ..core.rows import Rows
 from ..skew import pictures
+from .findings import Findings
 from .interface import VERSION, Array, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
 from .journal import Journal
 from .measure import Meter, Scene
@@ -39,18 +42,19 @@ class RedTeam(Wrapper):
     changes, nothing leaves the server process, and the clients do not notice. `start` trains twice, first without the
     attack, and returns the result of that first training: the model to keep. The difference is the cost of the attack.
 
-    attack: a name such as "lie(z=1.0)", or an Attack. byzantine: how many clients, or their share, rounded up. rules:
-    which of ours to try on each round's replies. reference: whether to train without the attack first; if not, `start`
-    returns the attacked model. out: the folder of report.html and rounds.json. statistics: as in `Robust`.
+    attack: a name such as "lie(z=1.0)", an Attack or a function. byzantine: how many clients, or their share,
+    rounded up. rules: which of ours to try on each round's replies. reference: whether to train without the attack
+    first; if not, `start` returns the attacked model. out: the folder of report.html and rounds.json. statistics:
+    as in `Robust`.
     """
 
     def __init__(
         self,
         strategy: Strategy,
-        attack: str | Attack = "strike",
+        attack: str | Attack | Callable[..., Any] = "strike",
         byzantine: float = 0.2,
         *,
-        rules: Sequence[str | Aggregator] = RULES,
+        rules: Sequence[str | Aggregator | Callable[..., Any]] = RULES,
         reference: bool = True,
         out: Path | str = "gradskew-flower",
         statistics: Sequence[str] = STATISTICS,
@@ -58,8 +62,7 @@ class RedTeam(Wrapper):
     ):
         super().__init__(strategy, statistics)
         check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it wraps your strategy or Robust")
-        self.attack = attacks.make(attack) if isinstance(attack, str) else copy.deepcopy(attack)
-        check(isinstance(self.attack, Attack), f"attack must be a name or an Attack, not {self.attack!r}")
+        self.attack = copy.deepcopy(attacks.make(attack))
         flips = self.attack.relabels()
         check(not flips, f"{self.attack.name} needs training on flipped labels: a server has no part in the training")
         byzantine, seed = plain(byzantine), plain(seed)
@@ -67,7 +70,7 @@ class RedTeam(Wrapper):
         nobody = "byzantine must be above 0: without a Byzantine client there is no attack; attack='none' only measures"
         check(byzantine > 0 or self.attack.key == "none", nobody)
         check(not isinstance(rules, str), "rules must be a list of names")
-        self.rules = [aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule) for rule in rules]
+        self.rules = [copy.deepcopy(aggregators.make(rule)) for rule in rules]
         check_number("seed", seed, at_least=0, whole=True)
         for each in self.rules:
             Round(clients=()).check_has(each.needs, each.name)
@@ -239,6 +242,16 @@ class RedTeam(Wrapper):
         """Log the attack, and the strategy's own summary."""
         log.info("\t├──> RedTeam: attack = %s, byzantine = %s", self.current.name, self.byzantine)
         super().summary()
+
+    def __repr__(self) -> str:
+        return f"RedTeam({self.journal.settings['strategy']} under {self.attack.name}, byzantine={self.byzantine})"
+
+    def _repr_html_(self) -> str:
+        found = Findings(self.journal.settings, self.journal.trainings) if self.journal.trainings else None
+        rows = [(key, str(self.journal.settings[key])) for key in ("strategy", "attack", "byzantine", "seed")]
+        rows += [(f"rounds {training.under}", str(len(training.rounds))) for training in self.journal.trainings]
+        verdict = " ".join(found.verdict) if found else "No round has begun."
+        return f"{html_table('RedTeam', rows)}<p>{escape(verdict)}</p>"
 
 
 def _no_rule(*_: Any, **__: Any) -> Tensor:

@@ -51,7 +51,7 @@ class Robust(Wrapper):
     def __init__(
         self,
         strategy: Strategy,
-        rule: str | Aggregator = "nnm+multikrum",
+        rule: str | Aggregator | Callable[..., Any] = "nnm+multikrum",
         *,
         f: float | None = None,
         weighted: bool = False,
@@ -63,8 +63,7 @@ class Robust(Wrapper):
             averages(strategy),
             f"{type(strategy).__name__} does not average: Robust wants FedAvg or a strategy built on it",
         )
-        self.rule = aggregators.make(rule) if isinstance(rule, str) else copy.deepcopy(rule)
-        check(isinstance(self.rule, Aggregator), f"rule must be a name or an Aggregator, not {self.rule!r}")
+        self.rule = copy.deepcopy(aggregators.make(rule))
         Round(clients=()).check_has(self.rule.needs, self.rule.name)
         self.rule.reset()
         told = "how many Byzantine clients the rule assumes, such as f=2, or their share, such as f=0.2"

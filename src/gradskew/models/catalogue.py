@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.catalogue import Catalogue
@@ -25,6 +25,16 @@ MODELS: Catalogue[Model] = Catalogue("model", __package__, "Model", first=FIRST,
 """All models by name."""
 
 
-def make(name: str) -> Model:
-    """Return the model with this name: `mlp(hidden=(200,100))`, `resnet18(norm=group)`, `package.module:function`."""
+def make(name: str | Model | Callable[..., Any]) -> Model:
+    """Return the model with this name: `mlp(hidden=(200,100))`, `resnet18(norm=group)`, `package.module:function`.
+
+    A function of the shape of an input and the number of classes, which returns an `nn.Module`, is wrapped: see
+    `UserModel`.
+    """
+    if not isinstance(name, str):
+        from .base import Model
+        from .user import UserModel
+
+        made: Any = name() if isinstance(name, type) and issubclass(name, Model) else name
+        return made if isinstance(made, Model) else UserModel(factory=made)
     return MODELS.make(*parse_one(name, "model"))

@@ -17,7 +17,7 @@ from ..federation.run import Run
 from ..report.table import Table, with_options
 from ..report.verdict import remarks
 from ..runs.record import Record
-from ..runs.settings import make_runs
+from ..runs.settings import by_name, make_runs
 from .catalogue import AUTHORS, EXPERIMENTS, IMAGES, PRESET, SCALES, SMALL
 from .sheets import Sheet, published
 
@@ -38,15 +38,16 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
         raise unknown("experiment", name, EXPERIMENTS)
     check_choice("scale", scale, SCALES)
     experiment = EXPERIMENTS[name]
-    chosen = {key: value for key, value in given.items() if value is not None}
+    chosen = by_name(given)
     allowed = not experiment.pictured or ("pictures" not in chosen and chosen.get("lens") is not False)
     check(allowed, f"{name} draws its rounds from the seed: --pictures and --no-lens do not apply")
     written = str(chosen.get("dataset", experiment.dataset))
-    key, options = parse_one(written, "dataset")
+    typed, options = parse_one(written, "dataset")
+    key, _ = SOURCES.resolve(typed)
     settings = {
         "preset": PRESET,
         "attacks": ",".join(experiment.attacks),
-        "aggregators": ",".join(experiment.aggregators),
+        "rules": ",".join(experiment.aggregators),
         **_scaled(key, scale),
         **({"rounds": IMAGES["rounds"]} if experiment.pictured and scale == "paper" else {}),  # on FEMNIST too
         **experiment.federation,

@@ -1,3 +1,7 @@
+from . import export as export
+from . import notebook as notebook
+from . import verdict as verdict
+from .benching import bench as bench
 from .lens import Lens as Lens
 from .lens import Overview as Overview
 from .table import Table as Table

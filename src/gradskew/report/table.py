@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .. import report
 from ..aggregators import MIXINGS, RULES
 from ..attacks import ATTACKS
 from ..core.errors import check
@@ -23,11 +24,18 @@ LEAST_SCALE = 10.0  # the least span of the colours, in points of accuracy
 
 @dataclass(frozen=True)
 class Panel:
-    """One view of the table, for the rules that have it. entries: by (attack, rule), a text and its harm, 0 to 1."""
+    """One view of the table, for the rules that have it. entries: by (attack, rule), a text and its harm, 0 to 1.
+
+    name: in a word or two. ends: the values of harm 0 and 1, with their unit. cut: whether more harm looks like 1.
+    """
 
     title: str
     rules: Sequence[str]
     entries: dict[tuple[str, str], tuple[str, float]]
+    name: str = ""
+    ends: tuple[float, float] = (0.0, 1.0)
+    unit: str = ""
+    cut: bool = False
 
 
 class Table:
@@ -157,20 +165,54 @@ class Table:
         accuracy = self._panel(
             f"Test accuracy in %{self.legend}: the redder, the lower",
             lambda key: (self.cells[key].text, (reference - self.cells[key].mean) / scale),
+            name="accuracy",
+            ends=(reference, reference - scale),
+            unit=" %",
         )
         share = self._panel(
             f"Byzantine rows' share of the weights in % ({self.expected_share:.0f} % of the clients are Byzantine)",
             lambda key: self._share(self.cells[key]),
+            name="Byzantine weight",
+            ends=(0, 2 * (self.expected_share or 50)),
+            unit=" %",
+            cut=True,
         )
         distance = self._panel(
             "Distance of the aggregate from the honest mean, as a multiple of the same rule's without attack",
             lambda key: self._distance(*key),
+            name="distance",
+            ends=(0, 5),
+            cut=True,
         )
         return [panel for panel in (accuracy, share, distance) if panel.rules]
 
-    def _panel(self, title: str, entry: Callable[[tuple[str, str]], tuple[str, float] | None]) -> Panel:
+    @property
+    def verdict(self) -> str:
+        """Return what the table says of attacks and rules, one sentence a line."""
+        return "\n".join(report.verdict.statements(self))
+
+    def to_csv(self) -> str:
+        """Return results.csv as text: one row per run."""
+        return report.export.results_csv(self.records)
+
+    def to_latex(self) -> str:
+        """Return the accuracies as a LaTeX table for the package booktabs."""
+        return report.export.latex(self)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with the rows and columns of results.csv; InputError without pandas."""
+        return report.notebook.to_pandas(self)
+
+    def __repr__(self) -> str:
+        return report.notebook.table_repr(self)
+
+    def _repr_html_(self) -> str:
+        return report.notebook.table_html(self)
+
+    def _panel(self, title: str, entry: Callable[[tuple[str, str]], tuple[str, float] | None], **scale: Any) -> Panel:
         entries = {key: view for key in self.cells if (view := entry(key)) is not None}
-        return Panel(title, [rule for rule in self.rules if any(rule == other for _, other in entries)], entries)
+        rules = [rule for rule in self.rules if any(rule == other for _, other in entries)]
+        return Panel(title, rules, entries, **scale)
 
     def _share(self, cell: Cell) -> tuple[str, float] | None:
         share = cell.average("byzantine_share")

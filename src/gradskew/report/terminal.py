@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from time import perf_counter
@@ -116,13 +117,18 @@ def duration(seconds: float) -> str:
 
 
 class ProgressLine:
-    """Progress of runs, rounds per second and time left: a live line on a terminal, else a line every EVERY seconds."""
+    """Progress of runs, rounds per second and time left.
+
+    A live line on a terminal, a line that is overwritten in a notebook, else a line every EVERY seconds.
+    """
 
     EVERY = 10.0  # seconds
+    OFTEN = 0.2  # seconds between two texts in a notebook
+    WIDTH = 30  # characters of the bar in a notebook
 
     def __init__(self) -> None:
         console = Console(stderr=True)
-        self.live = console.is_terminal
+        self.live, self.notebook = console.is_terminal, console.is_jupyter
         self.bar = Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True)
         self.task = self.bar.add_task("starting", total=None)
         self.started = self.printed = perf_counter()
@@ -136,6 +142,8 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         if self.live:
             self.bar.stop()
+        elif self.notebook:
+            warn("")
 
     def __call__(self, progress: Progress) -> None:
         self.last, now = progress, perf_counter()
@@ -144,6 +152,12 @@ class ProgressLine:
         text = f"{progress.done}/{progress.runs} runs, {rate:.3g} rounds/s, {left}"
         if self.live:
             self.bar.update(self.task, completed=progress.rounds_done, total=progress.rounds, description=text)
+        elif self.notebook:
+            if now - self.printed > self.OFTEN or progress.rounds_done == progress.rounds:
+                self.printed = now
+                done = self.WIDTH * progress.rounds_done // max(1, progress.rounds)
+                bar = f"[{'█' * done}{'·' * (self.WIDTH - done)}] {text}"
+                print(f"\r{bar:<80}", end="", file=sys.stderr, flush=True)
         elif now - self.printed > self.EVERY:
             self.printed = now
             warn(text)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..core.html import html_table
 from ..core.names import canonical
 from ..federation.metrics import Metrics, plain
 from ..federation.schema import check_record
@@ -30,6 +31,24 @@ class Record:
     params_sha256: str
     class_counts: list[list[int]] | None = None
     test_size: int | None = None
+
+    def __repr__(self) -> str:
+        seed = f", seed {self.spec['seed']}" if "seed" in self.spec else ""
+        ends = f": {self.accuracy:.1f} %" if self.accuracies else ""
+        rounds = f"{len(self.rounds)} round{'' if len(self.rounds) == 1 else 's'}"
+        return f"Record({self._title}{seed}{ends} after {rounds})"
+
+    def _repr_html_(self) -> str:
+        shown = {"data set": self.spec["dataset"], "seed": self.spec["seed"], "rounds": len(self.rounds)}
+        shown |= {"accuracy at the end": f"{self.accuracy:.2f} %", "best accuracy": f"{self.best_accuracy:.2f} %"}
+        means = {"Byzantine share of the weight": "byzantine_share", "distance from the honest mean": "distance"}
+        values = {name: self.average(metric) for name, metric in means.items()}
+        shown |= {name: f"{value:.3g}" for name, value in values.items() if value is not None}
+        return html_table(f"Record of {self._title}", [(name, str(value)) for name, value in shown.items()])
+
+    @property
+    def _title(self) -> str:
+        return f"{self.spec.get('attack_name')} against {self.spec.get('aggregator_name')}"
 
     @classmethod
     def of(cls, result: Result) -> Record:

@@ -34,10 +34,23 @@ COMMON: Mapping[str, Any] = {
     "dataset": "digits",
     "model": "mlp",
     "attacks": ",".join(attacks.names()),
-    "aggregators": ",".join(aggregators.PAPER),
+    "rules": ",".join(aggregators.PAPER),
     "preset": "paper",
     "seeds": "1",
 }
+
+ALIASES: Mapping[str, str] = {"attack": "attacks", "rule": "rules", "aggregator": "rules", "aggregators": "rules"}
+
+
+def by_name(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings under their names, without those that are None; InputError where two aliases of one are given."""
+    settings: dict[str, Any] = {}
+    for key, value in given.items():
+        if value is not None:
+            name = ALIASES.get(key, key)
+            check(name not in settings, f"{name} is given twice: {key} is the same setting")
+            settings[name] = value
+    return settings
 
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
@@ -50,9 +63,9 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
         raise InputError(f"{str(path)!r} is not valid TOML: {error}") from None
     listed = list(known)
     for key in content:
-        if key not in listed:
+        if ALIASES.get(key, key) not in listed:
             raise unknown(f"key in {str(path)!r}:", key, listed)
-    return {key: _text(key, value) for key, value in content.items()}
+    return {key: _text(key, value) for key, value in by_name(content).items()}
 
 
 def _text(key: str, value: Any) -> str:
@@ -65,9 +78,13 @@ def _text(key: str, value: Any) -> str:
 
 
 def make_runs(given: Mapping[str, Any]) -> list[Run]:
-    """Return the grid of runs for these options; an option that is missing or None has its default."""
-    chosen = {key: value for key, value in given.items() if value is not None}
-    dataset, folder = str(chosen.get("dataset", COMMON["dataset"])), chosen.get("data")
+    """Return the grid of runs for these options; an option that is missing or None has its default.
+
+    Each value is the text of the command line, or what that stands for: a list, a number, an object, a function.
+    """
+    chosen = by_name(given)
+    dataset, folder = chosen.get("dataset", COMMON["dataset"]), chosen.get("data")
+    folder = None if folder is None else Path(folder)
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
     options = {**COMMON, "partition": source.partition, **source.recipe, **chosen}
     methods, rules, seeds = make_methods(options)
@@ -113,17 +130,22 @@ def _check_tolerated(rules: Iterable[Aggregator], f: int, n: int) -> None:
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
     """Return the attacks, rules and seeds of the options; for an option that is missing or None, none, and seed 0."""
     options = {"preset": COMMON["preset"], "seeds": COMMON["seeds"]}
-    options |= {key: value for key, value in given.items() if value is not None}
+    options |= by_name(given)
     check_preset(options["preset"])
     methods = _objects("attacks", options, attacks.make)
-    return methods, _objects("aggregators", options, aggregators.make), _seeds(str(options["seeds"]))
+    return methods, _objects("rules", options, aggregators.make), _seeds(options["seeds"])
 
 
-def _objects(key: str, options: Mapping[str, Any], make: Callable[..., T]) -> list[T]:
+def _objects(key: str, options: Mapping[str, Any], make: Callable[..., Any]) -> list[Any]:
+    """Return the objects of an option: a comma-separated list of names, one object or function, or a list of them."""
     if key not in options:
         return []
-    made = [make(name, preset=options["preset"]) for name in split_list(options[key], key)]
-    check(len(set(made)) == len(made), f"an entry is given twice in {key}: {options[key][:80]!r}")
+    given = options[key]
+    entries = split_list(given, key) if isinstance(given, str) else given
+    one = not isinstance(entries, Iterable)
+    made = [make(entry, preset=options["preset"]) for entry in ([entries] if one else entries)]
+    check(len(made) > 0, f"{key} is an empty list")
+    check(len({each.name for each in made}) == len(made), f"an entry is given twice in {key}: {str(given)[:80]!r}")
     return made
 
 
@@ -138,18 +160,22 @@ def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Par
     return made
 
 
-def _pictures(text: str | None) -> tuple[int, ...] | None:
+def _pictures(text: str | Iterable[int] | None) -> tuple[int, ...] | None:
     """Return the rounds in a text such as `0,30`, counted from 0; an empty tuple for `none`, None for None."""
     if text is None or text == "none":
         return None if text is None else ()
+    if not isinstance(text, str):
+        return tuple(text)
     parts = split_list(text, "pictures")
     good = all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts)
     check(good, f"pictures is none, or a comma-separated list of rounds, not {text!r}")
     return tuple(map(int, parts))
 
 
-def _seeds(text: str) -> list[int]:
+def _seeds(given: str | int | Iterable[int]) -> list[int]:
     """Return the seeds in a text: 0, 1, 2 for the count `3`; 0, 7 for the list `0,7`; 7 for the list `7,`."""
+    listed = [] if isinstance(given, str) or not isinstance(given, Iterable) else [*map(str, given)]
+    text = f"{','.join(listed)}," if listed else str(given)
     parts = split_list(text.removesuffix(","), "seeds")
     wrong = InputError(f"seeds is a count, or a comma-separated list of whole numbers, not {text!r}")
     if not all(part.isascii() and part.isdigit() and len(part) < 20 for part in parts):

@@ -16,12 +16,15 @@ from statistics import fmean, median
 from typing import Any
 
 from ..aggregators import Aggregator
+from ..aggregators import make as make_rule
 from ..attacks import Attack
-from ..core.errors import InputError, check, check_number
+from ..attacks import make as make_attack
+from ..core.errors import InputError, check, check_number, warn
 from ..federation.computing import computing
 from ..federation.memory import check_fits
 from ..federation.rounds import Federation
 from ..federation.run import Run
+from ..federation.simulation import simulate
 from .execution import Outcomes, Status, execute
 from .processes import run_in_processes
 from .ray import Cluster, run_on_cluster
@@ -64,14 +67,27 @@ OnProgress = Callable[[Progress], None]
 
 
 def grid(
-    base: Run, *, attacks: Iterable[Attack], aggregators: Iterable[Aggregator], seeds: Iterable[int] = (0,)
+    base: Run,
+    *,
+    attacks: Iterable[str | Attack | Callable[..., Any]],
+    rules: Iterable[str | Aggregator | Callable[..., Any]] | None = None,
+    seeds: Iterable[int] = (0,),
+    aggregators: Iterable[str | Aggregator | Callable[..., Any]] | None = None,
 ) -> list[Run]:
-    """Return a run for each combination of attack, rule and seed, equal to `base` in all else."""
-    rules, numbers = list(aggregators), [operator.index(seed) for seed in seeds]
+    """Return a run for each combination of attack, rule and seed, equal to `base` in all else.
+
+    Attacks and rules are names, objects or functions, as their `make` takes them. aggregators: an alias of `rules`.
+    """
+    check((rules is None) != (aggregators is None), "a grid takes rules, once: aggregators is the same")
+    rules = aggregators if rules is None else rules
+    for name, given in (("attacks", attacks), ("rules", rules)):
+        check(isinstance(given, Iterable) and not isinstance(given, str), f"{name} must be a list, not {given!r:.60}")
+    numbers = [operator.index(seed) for seed in seeds]
+    made_attacks, made_rules = list(map(make_attack, attacks)), list(map(make_rule, rules or ()))
     return [
         replace(base, attack=attack, aggregator=rule, seed=seed)
-        for attack in attacks
-        for rule in rules
+        for attack in made_attacks
+        for rule in made_rules
         for seed in numbers
     ]
 
@@ -89,7 +105,8 @@ def sweep(
     workers: a number of processes, or a Ray cluster. 1 computes in this process; more start other processes, so a
     script needs `if __name__ == "__main__"`. on_begin: is called once, with the runs that are not stored. on_progress:
     is called after each round or several times a second. A sweep in a second thread waits until the first has ended.
-    Raises FailedRuns, from the first error, if runs fail, after all others have finished.
+    Runs of functions that were typed in a notebook are executed in this process, and not stored. Raises FailedRuns,
+    from the first error, if runs fail, after all others have finished.
     """
     if not isinstance(workers, Cluster):
         workers = check_number("workers", workers, at_least=1, whole=True)
@@ -120,6 +137,7 @@ def _sweep(
     done = rounds = 0
     elsewhere: list[Run] = []  # stored by other processes since the sweep began
     failures: dict[str, Exception] = {}
+    unstored: dict[str, Record] = {}
 
     def on_rounds(count: int) -> None:
         nonlocal rounds
@@ -128,7 +146,7 @@ def _sweep(
         on_progress(Progress(done, len(left) - len(elsewhere), rounds, total))
 
     on_rounds(0)
-    with closing(_execute_all(left, store, workers, on_rounds)) as outcomes:
+    with closing(_execute_all(left, store, workers, on_rounds, unstored)) as outcomes:
         for run, outcome in outcomes:
             if isinstance(outcome, OSError) and outcome.errno in FULL:  # the other runs could not be stored either
                 raise InputError(f"{outcome}; make room: the same command goes on from the stored runs") from outcome
@@ -142,24 +160,56 @@ def _sweep(
     if failures:  # in the order of the runs, not of their ends
         failed = [(run, failures[run.digest]) for run in left if run.digest in failures]
         raise FailedRuns(failed) from failed[0][1]
-    records |= {record.digest: record for record in stored(left, store)}
+    records |= {record.digest: record for record in stored(left, store)} | unstored
     missing = len(unique) - len(records)
     check(not missing, f"{missing} records are gone from {store.runs}: run it again")
     return [records[run.digest] for run in runs]
 
 
 def _execute_all(
-    runs: Sequence[Run], store: Store, workers: int | Cluster, on_rounds: Callable[[int], None]
+    runs: Sequence[Run],
+    store: Store,
+    workers: int | Cluster,
+    on_rounds: Callable[[int], None],
+    unstored: dict[str, Record],
 ) -> Outcomes:
     """Execute runs in this process, in workers or on a cluster; yield each with its outcome when it has ended.
 
-    on_rounds: is called with the number of finished rounds of all runs.
+    on_rounds: is called with the number of finished rounds of all runs. unstored: takes the records of the runs with
+    code that only this process has, by digest; they come first.
     """
-    if isinstance(workers, Cluster):
-        return run_on_cluster(runs, store, workers, on_rounds)
-    if workers == 1 or not runs:
-        return _run_here(runs, store, on_rounds)
-    return run_in_processes(runs, store, workers, on_rounds)
+    own = [run for run in runs if run.session_code]
+    if own:
+        yield from _run_session(own, on_rounds, unstored)
+        runs, before = [run for run in runs if not run.session_code], sum(run.rounds for run in own)
+        yield from _execute_all(runs, store, workers, lambda count: on_rounds(before + count), unstored)
+    elif isinstance(workers, Cluster):
+        yield from run_on_cluster(runs, store, workers, on_rounds)
+    elif workers == 1 or not runs:
+        yield from _run_here(runs, store, on_rounds)
+    else:
+        yield from run_in_processes(runs, store, workers, on_rounds)
+
+
+def _run_session(runs: Sequence[Run], on_rounds: Callable[[int], None], unstored: dict[str, Record]) -> Outcomes:
+    """Execute runs with code that was typed in this session; no later process could find their records again."""
+    names = ", ".join(dict.fromkeys(name for run in runs for name in run.session_code))
+    why = "defined in this session alone, so run in this process and not stored"
+    warn(f"gradskew: {names}: {why}; from a file that can be imported, it could be sent to workers and resumed")
+    rounds = 0
+
+    def on_round(metrics: dict[str, Any]) -> None:
+        nonlocal rounds
+        rounds += 1
+        on_rounds(rounds)
+
+    for run in runs:
+        try:
+            unstored[run.digest] = Record.from_json(Record.of(simulate(run, on_round=on_round)).to_json())
+        except Exception as error:
+            yield run, error
+        else:
+            yield run, Status.DONE
 
 
 def _run_here(runs: Sequence[Run], store: Store, on_rounds: Callable[[int], None]) -> Outcomes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator
+from ..aggregators import make as make_rule
 from ..attacks import Attack, NoAttack
+from ..attacks import make as make_attack
 from ..core.errors import check, check_number, plain
 from ..core.given import as_tensor, check_rows, finite_rows
 from ..core.randomness import generator
@@ -79,8 +81,8 @@ class Examination:
 
 def examine(
     rows: Given,
-    attacks: Sequence[Attack] = (),
-    rules: Sequence[Aggregator] = (),
+    attacks: Sequence[str | Attack | Callable[..., Any]] = (),
+    rules: Sequence[str | Aggregator | Callable[..., Any]] = (),
     f: int | None = None,
     *,
     replace: bool = False,
@@ -88,11 +90,11 @@ def examine(
 ) -> Examination:
     """Return the skew of rows (n, d), float32 or float64, and the effect of each attack on each rule.
 
-    f: the number of Byzantine rows; None means floor(n / 5). replace: the first f rows are the attacker's own, and
-    forged rows replace them; else all rows are honest, and f forged rows are added in front. Rows with a non-finite
-    entry are left out, as a server would. Each rule also runs without an attack. A rule is called with f, or with the
-    largest f that it tolerates. Raises InputError for an attack that acts in training (labelflip), and without replace
-    for an attack that needs rows of its own.
+    Attacks and rules are names, objects or functions. f: the number of Byzantine rows; None means floor(n / 5).
+    replace: the first f rows are the attacker's own, and forged rows replace them; else all rows are honest, and f
+    forged rows are added in front. Rows with a non-finite entry are left out, as a server would. Each rule also
+    runs without an attack. A rule is called with f, or with the largest f that it tolerates. Raises InputError for
+    an attack that acts in training (labelflip), and without replace for an attack that needs rows of its own.
     """
     rows, seeds = as_tensor("rows", rows), [plain(seed) for seed in seeds]
     good = rows.ndim == 2 and rows.dtype in (torch.float32, torch.float64)
@@ -105,7 +107,8 @@ def examine(
     check_rows("rows", rows)
     n = len(rows)
     f = n // 5 if f is None else plain(f)
-    forging = [attack for attack in attacks if attack.key != NoAttack.key]
+    judges = [make_rule(rule) for rule in rules]
+    forging = [attack for attack in map(make_attack, attacks) if attack.key != NoAttack.key]
     check_number("f", f, at_least=0, at_most=n if forging and not replace else n - 1, whole=True)
     for attack in forging:
         check(not attack.relabels(), f"{attack.name} needs training, which a matrix has not: see `gradskew bench`")
@@ -118,7 +121,7 @@ def examine(
     for attack in [NoAttack(), *(forging if f else ())]:
         for seed in seeds:
             updates, others = _forged(attack, rows, f, replace, seed)
-            results = [_trial(attack.name, rule, updates, others, f, seed) for rule in rules]
+            results = [_trial(attack.name, rule, updates, others, f, seed) for rule in judges]
             trials += [trial for trial, _ in results]
             if seed == seeds[0]:
                 aggregate = results[0][1] if results else None

@@ -14,7 +14,8 @@ from ...runs.record import Record
 from ...skew import Picture
 from ..figures import shade
 from ..table import Table
-from .sections import SHADES, Section
+from .sections import Section
+from .views import SHADES, legend_levels
 
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
 LEAD = "How far can Byzantine clients bend this federated model, and which aggregation rule still stands?"
@@ -72,8 +73,9 @@ def render(sections: Sequence[AnySection], *, title: str, lead: str, audit: Audi
     )
     style = Markup(environment.get_template("page.css").render(shades=[shade(i / (SHADES - 1)) for i in range(SHADES)]))
     script = Markup(environment.get_template("page.js").render())
+    policy = POLICY.format(_hash(style), _hash(script))
     values = {"title": title, "lead": lead, "sections": sections, "audit": audit, "style": style, "script": script}
-    return environment.get_template("page.html").render(values, policy=POLICY.format(_hash(style), _hash(script)))
+    return environment.get_template("page.html").render(values, policy=policy, levels=legend_levels())
 
 
 def _hash(text: str) -> str:

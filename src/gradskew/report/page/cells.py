@@ -14,7 +14,7 @@ from ..standing import Cell
 from ..table import Table
 from . import svg
 from .findings import class_accuracies
-from .parts import Figure, Series, by_round, of_lenses, plane
+from .parts import Figure, Series, by_round, describe_plane, of_lenses, plane
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,21 @@ def open_cell(table: Table, anchor: str, key: tuple[str, str], pictures: Mapping
     attack, rule = key
     cell, usual = table.cells[key], None if attack == "none" else table.cells.get(("none", rule))
     grey = " Grey: without an attack." if usual else ""
-    figures = [(_accuracy(cell, usual), f"Test accuracy in %, by round.{grey}")]
+    figures = [(_accuracy(cell, usual), f"Test accuracy by round.{grey}")]
     if any(lens.rounds for lens in cell.lenses):
         named = [(_seed(lens.record), lens) for lens in cell.lenses]
         figures += of_lenses(named, usual.lenses[0] if usual else None)
         figures += _of_the_clients(cell, usual)
-        figures += [_picture(picture) for picture in pictures.get(cell.records[0].digest, ())]
+        drawn = sorted(pictures.get(cell.records[0].digest, ()), key=lambda each: (each.method == "lle", each.round))
+        figures += [(plane(picture), describe_plane(picture, attack, rule)) for picture in drawn]
     else:
         share, distance = (_metric(cell, metric) for metric in ("byzantine_share", "distance"))
         figures += [
-            (by_round("Byzantine share", share, low=0), "Byzantine rows' share of the weight."),
-            (by_round("Distance", distance, low=0), "Distance of the aggregate from the honest mean."),
+            (
+                by_round("Byzantine share", share, unit="share", low=0),
+                "Byzantine rows' share of the weight.",
+            ),
+            (by_round("Distance", distance, unit="distance", low=0), "Distance of the aggregate from the honest mean."),
         ]
     return Opened(anchor, attack, rule, _summary(cell), [(chart, text) for chart, text in figures if chart])
 
@@ -69,7 +73,12 @@ def _accuracy(cell: Cell, usual: Cell | None) -> Markup:
         return name, [number for number, _ in rounds], [accuracy for _, accuracy in rounds]
 
     alone = None if usual is None else tested("without an attack", usual.records[0])
-    return by_round("Test accuracy by round", [tested(_seed(record), record) for record in cell.records], alone)
+    return by_round(
+        "Test accuracy by round",
+        [tested(_seed(record), record) for record in cell.records],
+        alone,
+        unit="test accuracy, %",
+    )
 
 
 def _metric(cell: Cell, metric: str) -> list[Series]:
@@ -85,7 +94,7 @@ def _of_the_clients(cell: Cell, usual: Cell | None) -> list[Figure]:
         shut_out = [(t, each["shut_out"]) for t, each in zip(lens.rounds, lens.measured, strict=True)]
         marked = [(place[client], t) for t, clients_out in shut_out for client in clients_out]
         rounds = cell.records[0].spec["rounds"]
-        chart = svg.shading("Honest clients shut out, client by round", len(clients), rounds, marked)
+        chart = svg.shading("Honest clients shut out, client by round", [*map(str, clients)], rounds, marked)
         often = sorted(clients, key=lambda client: -lens.shut_out_rates[client])[:3]
         named = ", ".join(f"{client} ({100 * lens.shut_out_rates[client]:.0f} %)" for client in often)
         caption = f"Honest clients (down) shut out, by round (across). Most often: {named} of the rounds."
@@ -95,10 +104,7 @@ def _of_the_clients(cell: Cell, usual: Cell | None) -> list[Figure]:
         references = before or [None] * len(attacked)
         pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(references, attacked, strict=True))]
         pale = " Pale: without an attack." if before else ""
-        figures.append((svg.bars("Accuracy by class", pairs), f"Accuracy by class in %.{pale}"))
+        figures.append(
+            (svg.bars("Accuracy by class", pairs, below="class", unit="accuracy, %"), f"Accuracy by class.{pale}")
+        )
     return figures
-
-
-def _picture(picture: Picture) -> Figure:
-    method = "LLE" if picture.method == "lle" else "principal components"
-    return plane(picture), f"Round {picture.round + 1}, {method}."

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import ClassVar
 
 from ...aggregators import MIXINGS, RULES
 from ..standing import Cell, Standing
@@ -20,6 +21,31 @@ class Finding:
     standing: Standing
     how: str
     sentences: Sequence[str]
+
+    HEAD: ClassVar[Sequence[str]] = (
+        *(
+            "rule",
+            "worst attack",
+            "accuracy %",
+            "points lost",
+            "Byzantine weight %",
+            "honest shut out a round",
+            "kappa",
+        ),
+    )
+
+    @property
+    def numbers(self) -> list[str]:
+        """The accuracy, the points lost, the weights and kappa under the worst attack, as texts."""
+        standing = self.standing
+        share, kappa = standing.share, standing.worst.lens_average("kappa")
+        values = [
+            (standing.damage, 1),
+            (None if share is None else 100 * share, 0),
+            (standing.shut_out, 1),
+            (kappa, 2),
+        ]
+        return [standing.worst.text, *("–" if value is None else f"{value:.{digits}f}" for value, digits in values)]
 
 
 @dataclass(frozen=True)
@@ -103,7 +129,7 @@ def _sentences(table: Table, standing: Standing) -> Iterable[str]:
         before = "" if alone is None else f"; {alone:.2f} without an attack"
         yield (
             f"Its result missed the mean of the honest updates by kappa = {fmean(kappas):.2f} on average "
-            f"({max(kappas):.2f} at most{before}), where 1 is as far off as a typical honest client."
+            f"({max(kappas):.2f} at most{before})."
         )
         yield _bound(cell)
     yield _class_hit(class_accuracies(usual), class_accuracies(cell))

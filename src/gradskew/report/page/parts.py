@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from ...skew import Picture
 from ..lens import Lens
+from ..table import count
 from . import svg
 
 Figure = tuple[Markup, str]  # a chart and its caption
@@ -33,12 +34,20 @@ class Sheet:
 
 
 def by_round(
-    label: str, series: Sequence[Series], reference: Series | None = None, *, low: float | None = None
+    label: str,
+    series: Sequence[Series],
+    reference: Series | None = None,
+    *,
+    unit: str,
+    low: float | None = None,
 ) -> Markup:
-    """Draw series over rounds, and in grey behind them the reference. low: a value that the axis includes."""
+    """Draw series over rounds, and in grey behind them the reference.
+
+    unit: of the values. low: a value that the axis includes.
+    """
     lines = [svg.Line(reference[0], "pale", *reference[1:])] if reference else []
     lines += [svg.Line(name, svg.line_style(i), rounds, values) for i, (name, rounds, values) in enumerate(series)]
-    return svg.lines(label, lines, at_least=low)
+    return svg.lines(label, lines, unit=unit, at_least=low, legend=len(lines) > 1)
 
 
 def of_lenses(named: Sequence[tuple[str, Lens]], reference: Lens | None) -> list[Figure]:
@@ -59,28 +68,44 @@ def of_lenses(named: Sequence[tuple[str, Lens]], reference: Lens | None) -> list
     band = svg.Band(first.rounds, first.band("skewness"))
     return [
         (
-            by_round("Empirical kappa by round", kappas, alone, low=0),
+            by_round("Empirical kappa by round", kappas, alone, unit="kappa", low=0),
             f"Empirical kappa: squared distance of the result from the honest mean, over the honest spread.{grey}",
         ),
         (
-            by_round("Weight of the Byzantine rows", weights, low=0),
-            "Byzantine rows: share of the weight (solid) and part of them chosen (dashed), in %.",
+            by_round("Weight of the Byzantine rows", weights, unit="%", low=0),
+            "Byzantine rows: their share of the weight, and the part of them that was chosen.",
         ),
         (
-            svg.lines("Skewness by round", [skewness], [band], at_least=0),
+            svg.lines("Skewness by round", [skewness], [band], unit="skewness", at_least=0),
             "Skewness of the honest updates towards their median, with its 95 % interval; 0 is even.",
         ),
     ]
 
 
 def plane(picture: Picture) -> Markup:
-    """Draw a picture's updates as points."""
+    """Draw a picture's updates as points; the principal components have axes with a scale, an embedding has none."""
     skewed = [point for point, inside in zip(picture.honest, picture.skewed, strict=True) if inside]
     other = [point for point, inside in zip(picture.honest, picture.skewed, strict=True) if not inside]
     aggregate = [picture.aggregate] if picture.aggregate else []
     of_kind = (skewed, other, sorted(set(picture.byzantine)), [picture.mean], aggregate)
     kinds = [(name, kind, points) for (name, kind), points in zip(KINDS, of_kind, strict=True) if points]
-    return svg.points(f"Updates of round {picture.round + 1} in the plane", kinds)
+    label = f"Updates of round {picture.round + 1} in the plane"
+    if picture.method == "lle":
+        return svg.points(label, kinds, axes=("LLE 1 (no scale)", "LLE 2"))
+    return svg.points(label, kinds, axes=("principal component 1", "principal component 2"), unit="× spread")
+
+
+def describe_plane(picture: Picture, attack: str, rule: str) -> str:
+    """Return the caption of a picture: round, method, attack, rule, and what the crosses are."""
+    method = "LLE (distances mean little)" if picture.method == "lle" else "principal components (in honest spreads)"
+    under = "no attack" if attack == "none" else attack
+    different = len(set(picture.byzantine))
+    rows = count(len(picture.byzantine), "Byzantine update")
+    if different == 1 and len(picture.byzantine) > 1:
+        crosses = f" The cross is {rows}, all equal."
+    else:
+        crosses = f" The crosses are {rows}." if different > 1 else " The cross is 1 Byzantine update." if rows else ""
+    return f"Round {picture.round + 1}, {method}: {under} against {rule}.{crosses if different else ''}"
 
 
 def _percent(values: svg.Values) -> list[float | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,22 +13,23 @@ from ...skew import Picture
 from ..export import latex, markdown, results_csv
 from ..lens import Lens
 from ..standing import Cell
-from ..table import CELL, Panel, Table, count, with_options
+from ..table import CELL, Table, count, with_options
 from ..verdict import remarks, statements
 from .cells import Opened, open_cell
+from .curves import Curves, by_attack, by_rule
 from .findings import Comparison, Finding, comparison, findings, hardest_attack
+from .parts import Figure, describe_plane
+from .ranking import ranking
 from .skew import HonestSkew
-
-SHADES = 17  # levels of colour in the style sheet
+from .views import Entry, View, views
 
 
 @dataclass(frozen=True)
 class Square:
-    """A cell of the heatmap: the anchor of its runs; for each view a text and a level of colour, None without entry."""
+    """A cell of the heatmap: the anchor of its runs, and what it says in each view."""
 
     anchor: str
-    entries: Sequence[tuple[str, int | None]]
-    worst: bool
+    entries: Sequence[Entry]
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,17 @@ class Section:
         return remarks(self.table)
 
     @cached_property
-    def panels(self) -> list[Panel]:
-        panels = self.table.panels()
-        kappas = {key: cell.lens_average("kappa") for key, cell in self.table.cells.items()}
-        entries = {key: (f"{kappa:.2f}", kappa) for key, kappa in kappas.items() if kappa is not None}
-        title = "Empirical kappa, mean over rounds: 1 is as far off as a typical honest client"
-        return [*panels, Panel(title, self.table.rules, entries)] if entries else panels
+    def views(self) -> list[View]:
+        return views(self.table)
+
+    @property
+    def ranking(self) -> Figure | None:
+        return ranking(self.table)
+
+    @property
+    def curves(self) -> list[tuple[str, list[Curves]]]:
+        """The charts of all rules under an attack, and those of all attacks on a rule."""
+        return [("attack", by_attack(self.table, self.number)), ("rule", by_rule(self.table, self.number))]
 
     @property
     def heat(self) -> list[tuple[str, list[Square | None]]]:
@@ -71,15 +76,7 @@ class Section:
     def _square(self, attack: str, rule: str) -> Square | None:
         if (attack, rule) not in self.table.cells:
             return None
-        entries = [panel.entries.get((attack, rule), ("–", math.nan)) for panel in self.panels]
-        return Square(
-            self.anchor(attack, rule),
-            [
-                (text, None if math.isnan(harm) else round((SHADES - 1) * min(1, max(0, harm))))
-                for text, harm in entries
-            ],
-            self.table.worst_attacks.get(rule) == attack,
-        )
+        return Square(self.anchor(attack, rule), [view.entry(attack, rule) for view in self.views])
 
     def anchor(self, attack: str, rule: str) -> str:
         """The id of the cell on the page: of numbers, as names may hold anything."""
@@ -108,12 +105,21 @@ class Section:
 
     @property
     def _picture(self) -> tuple[Picture, str] | None:
-        """The latest LLE picture under the attack that is worst for most rules, else under any, with its attack."""
+        """The latest picture under the attack that is worst for most rules, else under any, with its caption.
+
+        By principal components, whose distances are real, if there is one.
+        """
         hardest = hardest_attack(self.table)
-        drawn = [(r.spec["attack_name"], p) for r in self.table.records for p in self.pictures.get(r.digest, ())]
-        of_lle = [(attack == hardest, p.round, attack, p) for attack, p in drawn if p.method == "lle"]
-        best = max(of_lle, key=lambda each: each[:2], default=None)
-        return None if best is None else (best[3], _under(best[2]))
+        drawn = [
+            (record.spec["attack_name"] == hardest, picture.method != "lle", picture.round, record.spec, picture)
+            for record in self.table.records
+            for picture in self.pictures.get(record.digest, ())
+        ]
+        best = max(drawn, key=lambda each: each[:3], default=None)
+        if best is None:
+            return None
+        spec, picture = best[3:]
+        return picture, describe_plane(picture, spec["attack_name"], spec["aggregator_name"])
 
     @property
     def runs(self) -> list[list[str]]:

@@ -19,8 +19,7 @@ from .parts import LEGEND, Figure, plane
 class HonestSkew:
     """The skew of the honest updates, in numbers beside references and as a picture.
 
-    lenses: of the runs that are measured. measured_on: these runs, as text. picture: of one round by LLE, with its
-    attack as text.
+    lenses: of the runs that are measured. measured_on: these runs, as text. picture: of one round, with its caption.
     """
 
     lenses: Sequence[Lens]
@@ -46,10 +45,7 @@ class HonestSkew:
     @property
     def portrait(self) -> Figure | None:
         """The picture and its caption."""
-        if self.picture is None:
-            return None
-        picture, under = self.picture
-        return plane(picture), f"Updates of round {picture.round + 1} in the plane (LLE), {under}."
+        return None if self.picture is None else (plane(self.picture[0]), self.picture[1])
 
     @property
     def legend(self) -> list[tuple[str, Markup]]:

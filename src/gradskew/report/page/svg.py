@@ -1,7 +1,7 @@
 """Charts as plain SVG: lines over rounds, points in the plane, a map of clients by rounds, bars.
 
 Each series is one path, and all colours are classes of the style sheet of the page, so that charts are small, print,
-and follow a dark scheme. Markup escapes names.
+and follow a dark scheme. Each chart carries its numbers as CSV in the attribute `data-csv`. Markup escapes names.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 
 from ...federation.metrics import LEAST
+from .chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, clipped, figure, name_below, round_ticks, short, text
 
-WIDTH, HEIGHT = 320, 170
-LEFT, RIGHT, TOP, BOTTOM = 38, 8, 8, 22  # around the plot
-SIDE = 150  # of a picture of points
+SIDE, MARGIN = 150, 14  # of a picture of points; left of and below them, for the names of the axes
+ROW = 12  # height of a line of text in a legend
+STYLES = 8  # colours of lines
+LONGEST = 26  # characters of a name in a legend, of two columns
 
 Values = Sequence[float | None]
 Points = Sequence[tuple[float, float]]
@@ -41,31 +42,20 @@ class Band:
     ranges: Sequence[tuple[float, float] | None]
 
 
-class Axes:
-    """A scale for rounds, from 0 to the last, and one for values, with their ticks."""
+def lines(
+    label: str,
+    series: Sequence[Line],
+    bands: Sequence[Band] = (),
+    *,
+    unit: str = "",
+    at_least: float | None = None,
+    legend: bool = False,
+) -> Markup:
+    """Draw series over rounds, with gaps where a value is missing.
 
-    def __init__(self, last: int, low: float, high: float):
-        self.last = max(1, last)
-        ticks = [float(tick) for tick in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
-        self.ticks, self.low, self.high = ticks, ticks[0], ticks[-1]
-
-    def x(self, round: float) -> str:
-        return _short(LEFT + (WIDTH - LEFT - RIGHT) * round / self.last)
-
-    def y(self, value: float) -> str:
-        share = (value - self.low) / (self.high - self.low)
-        return _short(TOP + (HEIGHT - TOP - BOTTOM) * (1 - share))
-
-    def draw(self) -> Markup:
-        """Draw the grid and the labels of the ticks; rounds are counted from 1 for readers."""
-        grid = "".join(f"M{LEFT} {self.y(tick)}H{WIDTH - RIGHT}" for tick in self.ticks)
-        labels = [_text(LEFT - 4, _baseline(self.y(tick)), "r", f"{tick:g}") for tick in self.ticks]
-        labels += [_text(self.x(tick - 1), HEIGHT - 6, "m", tick) for tick in _rounds(self.last + 1)]
-        return Markup('<path class="grid" d="{}"/>').format(grid) + Markup("").join(labels)
-
-
-def lines(label: str, series: Sequence[Line], bands: Sequence[Band] = (), *, at_least: float | None = None) -> Markup:
-    """Draw series over rounds, with gaps where a value is missing. at_least: a value that the axis includes."""
+    unit: of the values, beside the axis. at_least: a value that the axis includes. legend: draw the names of the series
+    below.
+    """
     known = [value for line in series for value in line.values if value is not None and math.isfinite(value)]
     known += [value for band in bands for pair in band.ranges if pair for value in pair]
     if not known:
@@ -75,31 +65,72 @@ def lines(label: str, series: Sequence[Line], bands: Sequence[Band] = (), *, at_
         low, high = min(low, at_least), max(high, at_least)
     last = max(line.rounds[-1] for line in series if line.rounds)
     axes = Axes(last, low, high if high > low else low + 1)
-    drawn = [axes.draw()]
+    drawn = [axes.draw_values(unit), axes.draw_rounds()]
     for band in bands:
         drawn.append(Markup('<path class="band" d="{}"/>').format(_area(axes, band)))
     for line in series:
         title = Markup("<title>{}</title>").format(line.name)
         drawn.append(Markup('<path class="line {}" d="{}">{}</path>').format(line.style, _path(axes, line), title))
-    return _figure(label, WIDTH, HEIGHT, drawn)
+    if legend:
+        drawn += [_legend_entry(number, line) for number, line in enumerate(series)]
+    height = HEIGHT + (ROW * -(-len(series) // 2) if legend else 0)
+    return figure(label, WIDTH, height, drawn, _numbers_by_round(series, bands))
 
 
-def points(label: str, kinds: Sequence[tuple[str, str, Points]]) -> Markup:
-    """Draw points in the plane by kind: (name, class, points). SHAPES has the shape of each class."""
+def _legend_entry(number: int, line: Line) -> Markup:
+    x, y = LEFT + (number % 2) * (WIDTH - LEFT) / 2, HEIGHT + ROW * (number // 2) + 4
+    sample = Markup('<path class="line {}" d="M{} {}h18"/>').format(line.style, short(x), short(y - 3.5))
+    return sample + text(short(x + 22), short(y), "", clipped(line.name, LONGEST))
+
+
+def _numbers_by_round(series: Sequence[Line], bands: Sequence[Band]) -> Iterable[Sequence[object]]:
+    """Yield the rows of the CSV of lines: a round, counted from 1, and the value of each series in it."""
+    columns = [(line.name, dict(zip(line.rounds, line.values, strict=True))) for line in series]
+    for i, name in enumerate(("low", "high")):
+        for band in bands:
+            columns.append((name, {t: pair and pair[i] for t, pair in zip(band.rounds, band.ranges, strict=True)}))
+    yield ["round", *(name for name, _ in columns)]
+    for round in sorted({round for _, values in columns for round in values}):
+        yield [round + 1, *(values.get(round) for _, values in columns)]
+
+
+def points(
+    label: str, kinds: Sequence[tuple[str, str, Points]], *, axes: tuple[str, str] = ("", ""), unit: str = ""
+) -> Markup:
+    """Draw points in the plane by kind: (name, class, points). SHAPES has the shape of each class.
+
+    axes: their names. unit: of distances, for a bar that shows its length; empty where distances mean nothing.
+    """
     every = [point for _, _, of_kind in kinds for point in of_kind]
     xs, ys = [x for x, _ in every], [y for _, y in every]
-    scale = (SIDE - 16) / max(max(xs) - min(xs), max(ys) - min(ys), LEAST)
+    extent = max(max(xs) - min(xs), max(ys) - min(ys), LEAST)
+    scale = (SIDE - 16) / extent
     middle = (max(xs) + min(xs)) / 2, (max(ys) + min(ys)) / 2
 
     def place(point: tuple[float, float]) -> str:
         x, y = SIDE / 2 + (point[0] - middle[0]) * scale, SIDE / 2 - (point[1] - middle[1]) * scale
-        return f"M{_short(x)} {_short(y)}"
+        return f"M{short(MARGIN + x)} {short(y)}"
 
     drawn = []
     for name, kind, of_kind in kinds:
         path = "".join(place(point) + SHAPES[kind] for point in of_kind)
         drawn.append(Markup('<path class="{}" d="{}"><title>{}</title></path>').format(kind, path, name))
-    return _figure(label, SIDE, SIDE, drawn)
+    drawn.append(text(MARGIN + SIDE / 2, SIDE + 10, "m axis", axes[0]))
+    turned = Markup('<text class="m axis" transform="translate(9 {}) rotate(-90)">{}</text>')
+    drawn.append(turned.format(SIDE / 2, axes[1]))
+    if unit:
+        drawn.append(_bar_of_length(extent, scale, unit))
+    numbers: list[Sequence[object]] = [["kind", "x", "y"]]
+    numbers += [(name, x, y) for name, _, of_kind in kinds for x, y in of_kind]
+    return figure(label, SIDE + MARGIN, SIDE + MARGIN, drawn, numbers, style="square")
+
+
+def _bar_of_length(extent: float, scale: float, unit: str) -> Markup:
+    """Draw a bar of a round length, at most a third of the extent, with its length."""
+    power = 10.0 ** math.floor(math.log10(extent / 3))
+    length = next(step * power for step in (5, 2, 1) if step * power <= extent / 3 or step == 1)
+    bar = Markup('<path class="length" d="M{} {}h{}"/>').format(MARGIN + 4, SIDE - 3, short(length * scale))
+    return bar + text(MARGIN + 4, SIDE - 6, "axis", f"{length:g} {unit}")
 
 
 # A path from a point on for each class: kinds differ in shape as well as in colour.
@@ -112,26 +143,33 @@ SHAPES = {
 }
 
 
-def shading(label: str, rows: int, columns: int, marked: Iterable[tuple[int, int]]) -> Markup:
-    """Draw a map of rows by columns with some (row, column) marked."""
-    width, height = (WIDTH - LEFT - RIGHT) / max(1, columns), 150 / max(1, rows)
+def shading(label: str, names: Sequence[str], columns: int, marked: Iterable[tuple[int, int]]) -> Markup:
+    """Draw a map of clients by rounds with some (row, column) marked. names: of the rows."""
+    top, bottom = TOP, HEIGHT - BOTTOM
+    width, height = (WIDTH - LEFT - RIGHT) / max(1, columns), (bottom - top) / max(1, len(names))
     by_row: dict[int, list[int]] = {}
     for row, column in marked:
         by_row.setdefault(row, []).append(column)
-    path = ""
+    path, numbers = "", [["client", "first round", "last round"]]
     for row, columns_of_row in sorted(by_row.items()):
         for first, last in _intervals(sorted(columns_of_row)):
             start, length = LEFT + first * width, (last - first + 1) * width
-            across, down = _short(length), _short(height)
-            path += f"M{_short(start)} {_short(TOP + row * height)}h{across}v{down}h-{across}z"
-    box = Markup('<rect class="frame" x="{}" y="{}" width="{}" height="150"/>')
-    drawn = [box.format(LEFT, TOP, WIDTH - LEFT - RIGHT), Markup('<path class="marked" d="{}"/>').format(path)]
-    drawn += [_text(_short(LEFT + (t - 0.5) * width), HEIGHT + 2, "m", t) for t in _rounds(columns)]
-    return _figure(label, WIDTH, HEIGHT + 8, drawn)
+            across, down = short(length), short(height)
+            path += f"M{short(start)} {short(top + row * height)}h{across}v{down}h-{across}z"
+            numbers.append([names[row], str(first + 1), str(last + 1)])
+    box = Markup('<rect class="frame" x="{}" y="{}" width="{}" height="{}"/>')
+    drawn = [box.format(LEFT, top, WIDTH - LEFT - RIGHT, bottom - top), text(2, 10, "", "client")]
+    drawn.append(Markup('<path class="marked" d="{}"/>').format(path))
+    drawn += [text(LEFT - 4, top + 8, "r", names[0]), text(LEFT - 4, bottom, "r", names[-1])]
+    drawn += [text(short(LEFT + (t - 0.5) * width), bottom + 14, "m", t) for t in round_ticks(columns)]
+    return figure(label, WIDTH, HEIGHT, [*drawn, name_below("round")], numbers)
 
 
-def bars(label: str, pairs: Sequence[tuple[str, float | None, float | None]]) -> Markup:
-    """Draw bars of values from 0 to 100: (name, value of the reference, drawn pale and behind, value)."""
+def bars(label: str, pairs: Sequence[tuple[str, float | None, float | None]], *, below: str, unit: str) -> Markup:
+    """Draw bars of values from 0 to 100: (name, value of the reference, drawn pale and behind, value).
+
+    below: what the names are. unit: of the values.
+    """
     width = (WIDTH - LEFT - RIGHT) / max(1, len(pairs))
     axes = Axes(1, 0, 100)
     behind = before = ""
@@ -140,17 +178,16 @@ def bars(label: str, pairs: Sequence[tuple[str, float | None, float | None]]) ->
             if height is None:
                 continue
             x, top = LEFT + (i + (1 - share) / 2) * width, float(axes.y(height))
-            bar = f"M{_short(x)} {axes.y(0)}V{_short(top)}h{_short(share * width)}V{axes.y(0)}z"
+            bar = f"M{short(x)} {axes.y(0)}V{short(top)}h{short(share * width)}V{axes.y(0)}z"
             behind, before = (behind + bar, before) if share == 0.8 else (behind, before + bar)
-    grid = "".join(f"M{LEFT} {axes.y(tick)}H{WIDTH - RIGHT}" for tick in axes.ticks)
-    drawn = [Markup('<path class="grid" d="{}"/>').format(grid)]
-    drawn += [_text(LEFT - 4, _baseline(axes.y(tick)), "r", f"{tick:g}") for tick in axes.ticks]
+    drawn = [axes.draw_values(unit)]
     step = max(1, len(pairs) // 12)
     for i, (name, _, _) in enumerate(pairs):
         if i % step == 0:
-            drawn.append(_text(_short(LEFT + (i + 0.5) * width), HEIGHT - 6, "m", name))
+            drawn.append(text(short(LEFT + (i + 0.5) * width), HEIGHT - BOTTOM + 14, "m", name))
     drawn.append(Markup('<path class="behind" d="{}"/><path class="bar" d="{}"/>').format(behind, before))
-    return _figure(label, WIDTH, HEIGHT, drawn)
+    numbers = [[below, "without an attack", "attacked"], *pairs]
+    return figure(label, WIDTH, HEIGHT, [*drawn, name_below(below)], numbers)
 
 
 def mark(kind: str) -> Markup:
@@ -160,13 +197,8 @@ def mark(kind: str) -> Markup:
 
 
 def line_style(number: int) -> str:
-    """Return the class of the line with this number: three differ in colour and in dashes."""
-    return ("first", "second", "third")[number % 3]
-
-
-def _figure(label: str, width: int, height: int, parts: Iterable[Markup]) -> Markup:
-    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(width, height, label)
-    return head + Markup("").join(parts) + Markup("</svg>")
+    """Return the classes of the line with this number: eight colours, then the same with other dashes."""
+    return f"c{number % STYLES} d{number // STYLES % 3}"
 
 
 def _path(axes: Axes, line: Line) -> str:
@@ -188,16 +220,6 @@ def _area(axes: Axes, band: Band) -> str:
     return f"M{'L'.join(upper + lower)}z"
 
 
-def _text(x: float | str, y: float | str, style: str, content: object) -> Markup:
-    return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(x, y, style, content)
-
-
-def _rounds(count: int) -> list[int]:
-    """Return a few round numbers from 1 to the count."""
-    ticks = MaxNLocator(5, integer=True).tick_values(0, max(1, count))
-    return sorted({max(1, int(tick)) for tick in ticks if 0 <= tick <= count})
-
-
 def _intervals(numbers: Sequence[int]) -> list[tuple[int, int]]:
     """Return the first and the last of each sequence of consecutive numbers."""
     intervals: list[tuple[int, int]] = []
@@ -207,13 +229,3 @@ def _intervals(numbers: Sequence[int]) -> list[tuple[int, int]]:
         else:
             intervals.append((number, number))
     return intervals
-
-
-def _short(value: float) -> str:
-    """Format with one decimal at most."""
-    return f"{value:.1f}".removesuffix(".0")
-
-
-def _baseline(y: str) -> str:
-    """Return where a text of 10 px begins whose middle is at y."""
-    return _short(float(y) + 3.5)

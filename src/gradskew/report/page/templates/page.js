@@ -1,5 +1,5 @@
 "use strict";
-// Sorting and filtering. Everything else on the page works without a script.
+// Sorting, filtering, several open cells, one chart of many, saving. Everything else works without a script.
 document.documentElement.classList.add("script");
 
 // What a reader sees in a cell: in the heatmap, the text of the view that is on.
@@ -61,8 +61,116 @@ for (const section of document.querySelectorAll(".federation")) {
   form.addEventListener("submit", (event) => event.preventDefault());
 }
 
-// A cell that opens takes the focus, so that the keyboard goes on from there.
-addEventListener("hashchange", () => {
+// Cells stay open beside each other until they are closed; the one that opens takes the focus.
+function openCell() {
   const run = document.querySelector(".run:target");
-  if (run) run.focus();
-});
+  if (!run) return;
+  run.classList.add("open");
+  mark(run, true);
+  run.focus();
+}
+
+function mark(run, on) {
+  for (const link of document.querySelectorAll(`.heat a[href="#${run.id}"]`)) link.classList.toggle("open", on);
+}
+
+for (const run of document.querySelectorAll(".run"))
+  run.querySelector(".close").addEventListener("click", () => {
+    run.classList.remove("open");
+    mark(run, false);
+  });
+addEventListener("hashchange", openCell);
+openCell();
+
+for (const choice of document.querySelectorAll(".choice")) {
+  const select = choice.querySelector("select");
+  const show = () => {
+    for (const option of select.options) document.getElementById(option.value).hidden = !option.selected;
+  };
+  select.addEventListener("change", show);
+  show();
+}
+
+// Each chart as SVG, with the colours that it has now, and its numbers as CSV; nothing leaves the page.
+const STYLE = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "opacity", "text-anchor", "font-family", "font-size", "font-weight"];
+
+function drawn(svg) {
+  const copy = svg.cloneNode(true);
+  const originals = svg.querySelectorAll("*");
+  copy.querySelectorAll("*").forEach((element, index) => {
+    const seen = getComputedStyle(originals[index]);
+    for (const name of STYLE) element.setAttribute(name, seen.getPropertyValue(name));
+    element.removeAttribute("class");
+  });
+  copy.removeAttribute("data-csv");
+  const [, , width, height] = svg.getAttribute("viewBox").split(" ");
+  return wrapped(copy.innerHTML, width, height);
+}
+
+function wrapped(content, width, height) {
+  const paper = getComputedStyle(document.documentElement).backgroundColor;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${2 * width}" height="${2 * height}"><rect width="100%" height="100%" fill="${paper}"/>${content}</svg>`;
+}
+
+function escaped(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+}
+
+// The heatmap in the view that is on, without the rows and columns that are filtered out.
+function cells(table) {
+  return [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].filter((cell) => !cell.hidden));
+}
+
+function drawnHeat(table) {
+  const rows = cells(table), ink = getComputedStyle(table).color, wide = 84, high = 26, left = 110;
+  let content = "";
+  rows.forEach((row, i) => row.forEach((cell, j) => {
+    const shown = [...cell.querySelectorAll("a > span")].find((span) => span.offsetParent !== null);
+    const filled = shown && !shown.classList.contains("empty");
+    const x = j ? left + (j - 1) * wide : 0, y = i * high;
+    if (filled) content += `<rect x="${x + 1}" y="${y + 1}" width="${wide - 2}" height="${high - 2}" fill="${getComputedStyle(shown).backgroundColor}"/>`;
+    const place = j ? `x="${x + wide / 2}" text-anchor="middle"` : `x="2"`;
+    const bold = shown && shown.classList.contains("worst") ? ` font-weight="bold"` : "";
+    content += `<text ${place} y="${y + 17}" font-family="sans-serif" font-size="11" fill="${filled ? "#101418" : ink}"${bold}>${escaped(label(cell))}</text>`;
+  }));
+  return wrapped(content, left + (rows[0].length - 1) * wide, rows.length * high);
+}
+
+function label(cell) {
+  return cell.tagName === "TD" ? shown(cell) : cell.textContent.trim();
+}
+
+function field(text) {
+  const safe = /^[=+@-]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
+  return /[",\n]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
+}
+
+function save(name, type, content) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([content], { type }));
+  link.download = name.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "") + (type === "text/csv" ? ".csv" : ".svg");
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+for (const figure of document.querySelectorAll("figure")) {
+  const svg = figure.querySelector("svg[data-csv]"), heat = figure.querySelector("table.heat");
+  if (!svg && !heat) continue;
+  const run = figure.closest(".run");
+  const name = () => (svg ? `${run ? run.querySelector("h3").firstChild.textContent : ""} ${svg.getAttribute("aria-label")}` : "heatmap");
+  const kinds = {
+    SVG: () => save(name(), "image/svg+xml", svg ? drawn(svg) : drawnHeat(heat)),
+    CSV: () => save(name(), "text/csv", svg ? svg.getAttribute("data-csv") : cells(heat).map((row) => row.map((cell) => field(label(cell))).join(",") + "\n").join("")),
+  };
+  const buttons = document.createElement("span");
+  buttons.className = "save";
+  for (const [kind, action] of Object.entries(kinds)) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = kind;
+    button.title = `Save as ${kind}`;
+    button.addEventListener("click", action);
+    buttons.append(button);
+  }
+  figure.querySelector("figcaption").append(buttons);
+}

@@ -1,0 +1,52 @@
+"""`gs.bench`: every attack against every rule from Python, with the options of the command `gradskew bench`."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import unknown
+from ..runs.ray import Cluster
+from ..runs.settings import ALIASES, COMMON, by_name, make_runs
+from ..runs.sweeps import sweep
+from .table import Table
+
+OPTIONS = [*COMMON, "data", "download", "partition", "beta", "min_samples"]
+
+
+def bench(
+    *, out: Path | str = "gradskew-results", workers: int | Cluster = 1, progress: bool = True, **options: Any
+) -> Table:
+    """Run every attack against every rule and return the table, as `gradskew bench` does.
+
+    The options are those of the command: `attacks`, `rules`, `dataset`, `partition`, `model`, `rounds`, `seeds`, ...
+    Attacks and rules are a comma-separated text, or a list of names, objects and functions; data set, partition and
+    model may be objects too; `seeds` is a count or a list. Runs that `out` holds are not run again; `gradskew report`
+    writes its page. workers: processes, or a Ray cluster; more than 1 in a script needs `if __name__ == "__main__"`.
+    progress: show a bar on standard error. A function that was typed in a notebook is run in this process and its runs
+    are not stored. Raises InputError for an unknown option or name, and FailedRuns if runs fail, when all others have
+    ended.
+    """
+    from .terminal import ProgressLine  # imports rich, late
+
+    for option in options:
+        if ALIASES.get(option, option) not in OPTIONS:
+            raise unknown("option of bench", option, OPTIONS)
+    runs = make_runs(by_name(options))
+    line = ProgressLine()
+    with line if progress else nullcontext():
+        records = sweep(runs, out, workers=workers, on_progress=line if progress else lambda progress: None)
+    return Table(records)
+
+
+def _signature() -> inspect.Signature:
+    """Return the signature of `bench` with all options, for `help` and completion."""
+    known = inspect.signature(bench).parameters
+    own = [known[name] for name in ("out", "workers", "progress")]
+    options = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=COMMON.get(name)) for name in OPTIONS]
+    return inspect.Signature([*options, *own], return_annotation="Table")
+
+
+bench.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -1,0 +1,47 @@
+"""A table as the output of a notebook, and as a pandas DataFrame."""
+
+from __future__ import annotations
+
+import io
+from html import escape
+from typing import Any
+
+from ..core.errors import InputError
+from ..core.html import html_table
+from .export import results_csv
+from .figures import shade
+from .table import Table, count
+
+
+def table_html(table: Table) -> str:
+    """Return the accuracies by attack and rule in the colours of the report, and the verdict."""
+    panel = table.panels()[0]
+    rows, colours, bold = [], {}, set()
+    for i, attack in enumerate(table.attacks):
+        rows.append([attack, *(panel.entries.get((attack, rule), ("–", 0))[0] for rule in table.rules)])
+        for j, rule in enumerate(table.rules, 1):
+            if (attack, rule) in panel.entries:
+                colours[i, j] = shade(panel.entries[attack, rule][1])
+            if table.worst_attacks.get(rule) == attack:
+                bold.add((i, j))
+    caption = f"{table.federation}. {panel.title}; bold: the worst attack on the rule."
+    drawn = html_table(caption, rows, head=["attack", *table.rules], colours=colours, bold=frozenset(bold))
+    return f"{drawn}<p>{escape(table.verdict)}</p>"
+
+
+def table_repr(table: Table) -> str:
+    """Return one line: data set, sizes, and the rule with the best worst case."""
+    sizes = [count(len(table.attacks), "attack"), count(len(table.rules), "rule"), count(len(table.records), "run")]
+    best = table.ranked[0] if table.ranked else None
+    worst = f"; best worst case: {best.rule}, {best.worst.text} % under {best.attack}" if best else ""
+    return f"Table({table.records[0].spec['dataset']}: {', '.join(sizes)}{worst})"
+
+
+def to_pandas(table: Table) -> Any:
+    """Return a pandas DataFrame with the rows and columns of results.csv: one row per run."""
+    try:
+        import pandas
+    except ImportError:
+        raise InputError("to_pandas needs pandas: pip install 'gradskew[pandas]'") from None
+    texts = {"params_sha256": str, "digest": str}
+    return pandas.read_csv(io.StringIO(results_csv(table.records)), dtype=texts, keep_default_na=False, na_values=[""])

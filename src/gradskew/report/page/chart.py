@@ -1,0 +1,103 @@
+"""The parts of a chart as SVG: its frame, its numbers as CSV, axes over rounds, texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup
+from matplotlib.ticker import MaxNLocator
+
+from ..export import disarm
+
+WIDTH, HEIGHT = 320, 190
+LEFT, RIGHT, TOP, BOTTOM = 38, 8, 18, 32  # around the plot
+
+
+def figure(
+    label: str,
+    width: float,
+    height: float,
+    parts: Iterable[Markup],
+    numbers: Iterable[Sequence[object]],
+    *,
+    style: str = "",
+) -> Markup:
+    """Return a chart with its numbers, rows of a CSV of which the first is the head. style: its class."""
+    head = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}" data-csv="{}">')
+    drawn = Markup("").join(parts) + Markup("</svg>")
+    return head.format(style, short(width), short(height), label, to_csv(numbers)) + drawn
+
+
+def to_csv(rows: Iterable[Sequence[object]]) -> str:
+    """Return rows as CSV: numbers with six digits, None and NaN empty; a spreadsheet takes no text for a formula."""
+    content = io.StringIO()
+    csv.writer(content, lineterminator="\n").writerows([[_csv_value(value) for value in row] for row in rows])
+    return content.getvalue()
+
+
+def _csv_value(value: object) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else disarm(value) if isinstance(value, str) else str(value)
+
+
+def text(x: float | str, y: float | str, style: str, content: object) -> Markup:
+    """Draw a text. style: `r` ends at x, `m` is centred on x; a further class for its size or weight."""
+    return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(x, y, style, content)
+
+
+def clipped(name: str, longest: int) -> Markup:
+    """Return a name for a text of a chart; a longer one is cut, and shown in full under the pointer."""
+    if len(name) <= longest:
+        return Markup.escape(name)
+    return Markup("{}…<title>{}</title>").format(name[: longest - 1], name)
+
+
+def short(value: float) -> str:
+    """Format with one decimal at most."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+class Axes:
+    """A scale for rounds, from 0 to the last, and one for values, with their ticks."""
+
+    def __init__(self, last: int, low: float, high: float):
+        self.last = max(1, last)
+        ticks = [float(tick) for tick in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
+        self.ticks, self.low, self.high = ticks, ticks[0], ticks[-1]
+
+    def x(self, round: float) -> str:
+        return short(LEFT + (WIDTH - LEFT - RIGHT) * round / self.last)
+
+    def y(self, value: float) -> str:
+        share = (value - self.low) / (self.high - self.low)
+        return short(TOP + (HEIGHT - TOP - BOTTOM) * (1 - share))
+
+    def draw_values(self, unit: str) -> Markup:
+        """Draw the grid, the labels of its ticks and the unit of the values."""
+        grid = "".join(f"M{LEFT} {self.y(tick)}H{WIDTH - RIGHT}" for tick in self.ticks)
+        labels = [text(LEFT - 4, _baseline(self.y(tick)), "r", f"{tick:g}") for tick in self.ticks]
+        return Markup('<path class="grid" d="{}"/>').format(grid) + Markup("").join([*labels, text(2, 10, "", unit)])
+
+    def draw_rounds(self) -> Markup:
+        """Draw the labels of the rounds, which are counted from 1 for readers."""
+        labels = [text(self.x(tick - 1), HEIGHT - BOTTOM + 14, "m", tick) for tick in round_ticks(self.last + 1)]
+        return Markup("").join([*labels, name_below("round")])
+
+
+def name_below(name: str) -> Markup:
+    return text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, "m", name)
+
+
+def round_ticks(count: int) -> list[int]:
+    """Return a few round numbers from 1 to the count."""
+    ticks = MaxNLocator(5, integer=True).tick_values(0, max(1, count))
+    return sorted({max(1, int(tick)) for tick in ticks if 0 <= tick <= count})
+
+
+def _baseline(y: str) -> str:
+    """Return where a text of 10 px begins whose middle is at y."""
+    return short(float(y) + 3.5)
