@@ -330,8 +330,18 @@ def test_the_scope_says_what_the_verdict_rests_on():
     assert not {"none", "lie", "strike"} & set(said.partition("not played: ")[2].rstrip(".").split(", "))
     assert scope(Table(RECORDS))[0].startswith("Number of test images: not in these records.")
     assert statements(Table(RECORDS[:2])) == ["No attack was played: there is no verdict."]
-    few = scope(Table(records[:-1]))
-    assert few[1:] == ["Not every rule met all 2 attacks, and its worst case is of those that it met: median 1."]
+
+
+def test_rules_that_met_other_attacks_are_not_ranked_against_each_other():
+    """rfa met one weak attack only: its 85 % are no worst case beside the median's 40 %."""
+    table = Table([*RECORDS, record("lie", "rfa", 85.0)])
+    said = statements(table)
+    assert said[-1] == "Not every rule met all 2 attacks (rfa 1), so that none is called best."
+    assert not any("Best" in line or "leads" in line or "Recommended" in line for line in said)
+    assert any(
+        "Best in its worst case: rfa" in line
+        for line in verdict(Table([*table.records, record("strike", "rfa", 80.0)]))
+    )
 
 
 def test_an_attack_that_was_never_played_is_remarked():

@@ -22,11 +22,12 @@ def statements(table: Table) -> list[str]:
 
 
 def advice(ranked: Sequence[Standing]) -> str:
-    """Return a sentence on the rule of the best worst case, and those level with it; "" if all are equal.
+    """Return a sentence on the rule of the best worst case, and those level with it.
 
-    ranked: best worst case first. A rule is recommended if it can be told from another rule; else it leads.
+    ranked: best worst case first. A rule is recommended if it can be told from another rule; else it leads. "" if all
+    are equal, or did not meet the same attacks.
     """
-    if len(ranked) < 2 or ranked[0].worst.mean == ranked[-1].worst.mean:
+    if len(ranked) < 2 or ranked[0].worst.mean == ranked[-1].worst.mean or not met_the_same(ranked):
         return ""
     best, level = ranked[0], level_rules(ranked)
     if len({seed for standing in ranked for seed in standing.worst.by_seed}) < 2:
@@ -34,6 +35,11 @@ def advice(ranked: Sequence[Standing]) -> str:
     if len(level) == len(ranked) - 1:
         return f"In its worst case {best.rule} leads{_level(level, ranked)}; more seeds may tell them apart."
     return f"Recommended for a federation like this: {best.rule}{_level(level, ranked)}."
+
+
+def met_the_same(ranked: Sequence[Standing]) -> bool:
+    """Return whether all rules met the same attacks, so that their worst cases can be compared."""
+    return len({frozenset(standing.attacked) for standing in ranked}) < 2
 
 
 def _level(level: Sequence[str], ranked: Sequence[Standing]) -> str:
@@ -52,10 +58,11 @@ def verdict(table: Table) -> list[str]:
             f"{attack} is the worst attack on {times} of {count(len(table.defences), 'rule')}: {', '.join(lost)}."
         )
     ranked, seeds = table.ranked, len({record.spec["seed"] for record in table.records})
-    if lines and ranked[0].worst.mean > ranked[-1].worst.mean:
+    comparable = lines and met_the_same(ranked)
+    if comparable and ranked[0].worst.mean > ranked[-1].worst.mean:
         best, last = (f"{each.rule}, {each.worst.text} % under {each.attack}" for each in (ranked[0], ranked[-1]))
         lines.append(f"Best in its worst case: {best}. Worst: {last}.")
-    if lines and len(table.attacks) > 2 and len({round(each.average, 9) for each in ranked}) > 1:
+    if comparable and len(table.attacks) > 2 and len({round(each.average, 9) for each in ranked}) > 1:
         averages = sorted(ranked, key=lambda each: -each.average)
         best, last = (f"{each.rule}, {each.average_text} %" for each in (averages[0], averages[-1]))
         columns = {each.rule: [each.average_by_seed] for each in averages}
@@ -96,14 +103,10 @@ def scope(table: Table) -> list[str]:
     size = next((record.test_size for record in table.records if record.test_size is not None), None)
     images = "Number of test images: not in these records." if size is None else f"Tested on {count(size, 'image')}."
     others = f" Known and not played: {', '.join(missing)}." if missing else ""
-    partial = {
-        rule: sum(attack in standing.attacked for attack in played) for rule, standing in table.standings.items()
-    }
-    few = [f"{rule} {number}" for rule, number in partial.items() if number < len(played)]
-    unequal = [
-        f"Not every rule met all {len(played)} attacks, and its worst case is of those that it met: {', '.join(few)}."
-    ]
-    return [f"{images} Attacks played: {', '.join(played)}.{others}", *(unequal if few else [])]
+    met = {standing.rule: len(standing.attacked) for standing in table.ranked}
+    few = [] if met_the_same(table.ranked) else [f"{rule} {n}" for rule, n in met.items() if n < len(played)]
+    unequal = f"Not every rule met all {len(played)} attacks ({', '.join(few)}), so that none is called best."
+    return [f"{images} Attacks played: {', '.join(played)}.{others}", *([unequal] if few else [])]
 
 
 def remarks(table: Table) -> list[str]:
