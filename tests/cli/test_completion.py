@@ -58,7 +58,7 @@ def test_the_other_names_are_those_that_the_commands_take():
         ("bench --partition w", ["writer"]),
         ("bench --model cn", ["cnn"]),
         ("bench --preset s", ["strike-authors"]),
-        ("bench --rules mean,nnm+r", ["mean,nnm+rbtm", "mean,nnm+rfa"]),
+        ("bench --rules mean,nnm+r", ["mean,nnm+rbtm", "mean,nnm+rfa", "mean,nnm+rlr"]),
         ("audit --rule nnm+rf", ["nnm+rfa"]),
         ("skew --attack str", ["strike"]),
         ("skew --attacks str", ["strike"]),

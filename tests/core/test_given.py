@@ -1,19 +1,19 @@
 """What users give: NumPy's numbers are numbers, NumPy's rows are rows, and half precision stays half precision."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from cases import ATTACKS, RULES
+from cases import ATTACKS, RULES, known
 
 import gradskew as gs
 from gradskew import aggregators, attacks
 from gradskew.attacks import LIE, Mimic
 from gradskew.core.errors import InputError
 from gradskew.core.names import canonical, describe
-from gradskew.core.round import Round
 
 ROWS = np.random.Generator(np.random.PCG64(0)).normal(size=(12, 7))
 
@@ -72,10 +72,10 @@ def test_rows_of_numpy_give_numpy(case: Any) -> None:
         native = rows.astype(rows.dtype.newbyteorder("="))
         rule, twin = (aggregators.make(case.name) for _ in range(2))
         for _ in range(2):
-            reference = native[0] if rule.needs else None
-            found = rule.explain(rows, np.int64(2), round=Round(reference=reference))
-            tensor = None if reference is None else torch.from_numpy(reference)
-            wanted = twin.explain(torch.from_numpy(native), 2, round=Round(reference=tensor))
+            everything = known(*rows.shape, torch.from_numpy(native).dtype)
+            parts = {name: getattr(everything, name).numpy() for name in ("examples", "params", "reference")}
+            found = rule.explain(rows, np.int64(2), round=replace(everything, **parts))
+            wanted = twin.explain(torch.from_numpy(native), 2, round=everything)
             assert found.value.dtype == native.dtype
             assert np.array_equal(found.value, wanted.value.numpy())
             assert (found.weights is None) == (wanted.weights is None)

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ class Clipping(Mixing):
     key: ClassVar[str] = "clipping"
     title: ClassVar[str] = "clipping"
     source: ClassVar[str] = "Sun et al., 2019"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"norm_bounding": {}, "norm_clipping": {}}
     keeps_rows: ClassVar[bool] = True
     c: float | str = 2.0
 

@@ -29,6 +29,7 @@ class MeaMed(Aggregator):
     key: ClassVar[str] = "meamed"
     title: ClassVar[str] = "MeaMed"
     source: ClassVar[str] = "Xie et al., 2018"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"phocas": {"centre": "trimmed"}}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzpy": {"middle": "lower"}}
     centre: str = "median"
     middle: str = "midpoint"

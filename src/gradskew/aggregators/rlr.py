@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -28,6 +29,7 @@ class RLR(Aggregator):
     key: ClassVar[str] = "rlr"
     title: ClassVar[str] = "RLR"
     source: ClassVar[str] = "Ozdayi, Kantarcioglu and Gel, AAAI 2021"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"signsgd": {"vote": True}}
     theta: float | None = None
     vote: bool = False
     scale: float | None = None
