@@ -4,7 +4,7 @@ import numpy as np
 import oracle
 import pytest
 import torch
-from cases import RuleCase, kinds_of, make_rows
+from cases import HARDEST, RuleCase, make_rows
 
 from gradskew import aggregators, attacks
 from gradskew.core import kernels
@@ -75,7 +75,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
 PIPELINES = [*aggregators.names(), "nnm+multikrum", "nnm+median", "nnm+aksel", "bucketing+rbtm", "bucketing+cclip"]
 
 
-@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in PIPELINES for kind in kinds_of(name)])
+@pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in PIPELINES for kind in ["gauss", *HARDEST]])
 def test_rules_give_the_same(name, kind, monkeypatch):
     rule, updates = RuleCase(name).rule, make_rows(23, 700, 5, kind, seed=1)
     plain = rule.explain(updates, 5)

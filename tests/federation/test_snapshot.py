@@ -15,7 +15,7 @@ from tiny_runs import BASE, RUNS
 from gradskew import InputError, Record, simulate, sweep
 from gradskew.federation import snapshot as checkpoints
 from gradskew.federation.server import ServerOptimizer
-from gradskew.federation.snapshot import Snapshot
+from gradskew.federation.snapshot import Snapshot, Unfit
 from gradskew.runs import execution
 from gradskew.runs.store import CHECKPOINT, Store
 
@@ -180,6 +180,19 @@ def test_content_that_no_run_writes_is_refused(change) -> None:
     assert Snapshot.from_bytes(resealed(lambda text: text), "abc").seconds == 0
     with pytest.raises(ValueError, match=r"checkpoint|content|state|JSON"):
         Snapshot.from_bytes(resealed(change), "abc")
+
+
+def test_hostile_metrics_of_a_checkpoint_are_refused_or_become_those_of_a_record() -> None:
+    """A whole number where a run writes a float is read as one; half of a surrogate pair is no text."""
+    run, kept = next(iter(RUNS.values())), []
+    simulate(run, on_snapshot=kept.append)
+    start = kept[0]
+    odd = replace(start, rounds=[{**start.rounds[0], "distance": 2**63}])
+    record = Record.of(simulate(run, start=odd))
+    assert Record.from_json(record.to_json()).to_json() == record.to_json()
+    broken = replace(start, rounds=[{**start.rounds[0], "\ud800": 1}])
+    with pytest.raises(Unfit, match="surrogates"):
+        simulate(run, start=broken)
 
 
 def test_a_checkpoint_that_cannot_be_written_does_not_end_the_run(tmp_path, monkeypatch, capsys) -> None:

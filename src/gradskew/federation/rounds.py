@@ -118,7 +118,7 @@ class Federation:
 
     def restore(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """Restore a snapshot and return the metrics of its rounds; Unfit for a snapshot that is not of this run."""
-        snapshot.check_like(self.snapshot([]), self.run.content)
+        rounds = snapshot.check_like(self.snapshot([]), self.run.content)
         d = self.matrix.shape[1]
         states = (
             (self.attacker.attack, snapshot.attack),
@@ -133,7 +133,7 @@ class Federation:
         for owner, state in states:
             owner.load_state_dict(state)
         self.lens.pictures = list(snapshot.pictures)
-        return list(snapshot.rounds)
+        return rounds
 
     @property
     def expected_f(self) -> int:

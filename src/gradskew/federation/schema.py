@@ -186,7 +186,7 @@ def _typed(name: str, content: Any, kind: Any) -> Any:
     """Return the content converted to a type; InputError for what is missing, of another type or out of range."""
     try:
         return convert(content, kind)
-    except ValidationError as error:
+    except (ValidationError, UnicodeEncodeError) as error:  # a key with half a surrogate pair is no text
         raise InputError(f"{name}: {error}") from None
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.names import canonical
 from ..skew import Picture
+from .metrics import plain
 from .schema import check_rounds, is_measured
 
 VERSION = "2"
@@ -108,18 +109,22 @@ class Snapshot:
         except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
 
-    def check_like(self, other: Snapshot, spec: Mapping[str, Any]) -> None:
-        """Raise Unfit unless this can be a snapshot of the run with this spec. other: a snapshot of that run."""
+    def check_like(self, other: Snapshot, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the metrics of the rounds; Unfit unless this can be a snapshot of the run with this spec.
+
+        other: a snapshot of that run.
+        """
         for name in ("params", "buffers", "others"):
             mine, theirs = (_layout(getattr(each, name)) for each in (self, other))
             if mine != theirs:
                 raise Unfit(f"its {name} are not those of the network")
         try:
-            check_rounds(self.rounds, spec)
+            rounds = [plain(made) for made in check_rounds(self.rounds, spec)]
         except InputError as error:
             raise Unfit(str(error)) from None
         if any(picture.round >= len(self.rounds) for picture in self.pictures):
             raise Unfit("it has pictures of rounds that have not run")
+        return rounds
 
 
 def is_simple(value: Any) -> bool:
