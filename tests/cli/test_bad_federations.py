@@ -4,9 +4,15 @@ import sys
 
 import pytest
 
+from gradskew import InputError, aggregators, attacks
+from gradskew.runs.settings import make_runs
+
 NETS = """
 import torch
 from torch import nn
+
+from gradskew import InputError, aggregators, attacks
+from gradskew.runs.settings import make_runs
 
 class Warm(nn.Module):
     def __init__(self, classes):
@@ -79,3 +85,17 @@ def test_a_network_that_cannot_train_as_a_batch_is_refused_before_the_sweep(call
     said = call("bench", *TINY.split(), "--model", model, "--engine", "batched", "--out", nets / "out").error()
     assert f"the model {model} cannot train its clients together: use engine = loop" in said
     assert not (nets / "out").exists()
+
+
+def test_a_list_of_all_rules_leaves_out_what_tolerates_too_few(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of ten clients with three Byzantine ones Bulyan tolerates one."""
+    given = {"clients": 10, "byzantine": 3, "rounds": 1, "model": "linear", "attacks": "none,lie"}
+    runs = make_runs({**given, "rules": "all"})
+    names = {run.aggregator.name for run in runs}
+    assert names == {"smea(search=greedy)", *aggregators.names()} - {"smea", "bulyan"}
+    assert capsys.readouterr().err == ("gradskew: bulyan tolerates at most 1 of 10 clients, not 3: it is left out\n")
+    with pytest.raises(InputError, match="bulyan tolerates at most 1 of 10 clients, not 3; leave it out"):
+        make_runs({**given, "rules": "median,bulyan"})
+    few = make_runs({**given, "rules": "paper,meamed", "attacks": "paper"})
+    assert {run.aggregator.name for run in few} == {*aggregators.PAPER, "meamed"}
+    assert {run.attack.name for run in few} == set(attacks.PAPER)

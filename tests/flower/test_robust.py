@@ -21,6 +21,7 @@ from flwr.serverapp.strategy import Bulyan, FedAdam, FedAvg, FedAvgM, FedMedian,
 
 from gradskew import InputError, aggregators
 from gradskew.aggregators import Aggregator, Outcome
+from gradskew.core.round import Layer, Round
 from gradskew.flower import RedTeam, Robust
 from gradskew.flower.interface import METHODS, Strategy, check_installed, check_strategy
 
@@ -407,6 +408,32 @@ def test_flower_is_too_new():
             InputError, match=r"flwr 9.0 has another Strategy interface: .* -m pip install 'flwr<=1.42'"
         ):
             check_strategy(changed, "9.0")
+
+
+def test_the_mean_by_examples_is_fedavg():
+    model, sent = {"w": [1.0, 2.0]}, [[2.0, 2.0], [4.0, 8.0], [0.0, -1.0]]
+    found = [
+        step(strategy, model, [reply(i, {"w": w}, examples=9**i) for i, w in enumerate(sent)])[0]["w"].numpy()
+        for strategy in (FedAvg(), Robust(FedAvg(), "mean(weights=examples)", f=0))
+    ]
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["flame(noise=0)", "lasa", "alignins", "foolsgold", "foolsgold(features=output)"])
+def test_a_rule_is_told_the_model_its_layers_and_the_nodes(name, tmp_path):
+    """The same as the rule by itself on the rows w - w_i, w = (1, ..., 6), a 2 x 2 matrix and a bias."""
+    model = {"w": np.arange(1, 5, dtype="f").reshape(2, 2), "b": np.float32([5, 6])}
+    rows = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
+    sent = [{"w": model["w"] - row[:4].reshape(2, 2), "b": model["b"] - row[4:]} for row in rows.numpy()]
+    arrays, _ = step(Robust(FedAvg(), name, f=1), model, [reply(3 + i, each) for i, each in enumerate(sent)])
+    layers = {"w": Layer(slice(0, 4), (2, 2)), "b": Layer(slice(4, 6), (2,))}
+    round = Round(clients=range(3, 8), params=torch.arange(1.0, 7.0), layers=layers)
+    wanted = torch.arange(1.0, 7.0) - aggregators.make(name)(rows, 1, round=round)
+    found = np.concatenate([arrays["w"].numpy().ravel(), arrays["b"].numpy()])
+    np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-5, atol=1e-5)
+    red = RedTeam(FedAvg(), "lie", byzantine=1, rules=[name], out=tmp_path)
+    step(red, model, [reply(3 + i, each) for i, each in enumerate(sent)])
+    assert red.training.rounds[0]["rules"][aggregators.make(name).name] is not None
 
 
 def test_a_rule_that_needs_what_flower_does_not_tell_is_refused_at_once():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .base import Aggregator, Mixing
 
 PAPER = ("mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc")
+"""The names of the paper's rules, and the mean."""
 
 
 def _load(path: str, given: Mapping[str, Any], alias: str) -> Aggregator:

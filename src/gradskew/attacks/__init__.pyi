@@ -6,6 +6,7 @@ from .base import Forgery as Forgery
 from .base import View as View
 from .bitflip import BitFlip as BitFlip
 from .catalogue import ATTACKS as ATTACKS
+from .catalogue import PAPER as PAPER
 from .catalogue import make as make
 from .catalogue import names as names
 from .ipm import IPM as IPM

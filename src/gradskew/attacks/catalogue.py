@@ -12,7 +12,8 @@ from ..core.grammar import parse
 if TYPE_CHECKING:
     from .base import Attack
 
-FIRST = ("none", "bitflip", "labelflip", "lie", "ipm", "minmax", "minsum", "mimic", "strike")  # of the paper
+PAPER = ("none", "bitflip", "labelflip", "lie", "ipm", "minmax", "minsum", "mimic", "strike")
+"""The names of the paper's attacks."""
 
 
 def _load(path: str, given: Mapping[str, Any], alias: str) -> Attack:
@@ -25,7 +26,7 @@ def _load(path: str, given: Mapping[str, Any], alias: str) -> Attack:
     return attack
 
 
-ATTACKS: Catalogue[Attack] = Catalogue("attack", __package__, "Attack", first=FIRST, wrap=_load)
+ATTACKS: Catalogue[Attack] = Catalogue("attack", __package__, "Attack", first=PAPER, wrap=_load)
 """All attacks by name."""
 
 

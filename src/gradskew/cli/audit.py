@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 @click.option(
     "--against",
     shell_complete=complete_list("aggregator"),
-    help="Built-in rules to compare with, comma-separated. Default: all.",
+    default="paper",
+    help="Built-in rules to compare with, comma-separated, paper (default) or all.",
 )
 @click.option(
-    "--under", shell_complete=complete_list("attack"), help="Built-in attacks to run, comma-separated. Default: all."
+    "--under",
+    shell_complete=complete_list("attack"),
+    default="paper",
+    help="Built-in attacks to run, comma-separated, paper (default) or all.",
 )
 @click.option("--limit", type=float, default=30.0, show_default=True, help="Time limit of a check, in seconds.")
 @SEEDS
@@ -39,8 +43,8 @@ if TYPE_CHECKING:
 def audit(
     rules: Sequence[str],
     attacks: Sequence[str],
-    against: str | None,
-    under: str | None,
+    against: str,
+    under: str,
     limit: float,
     out: Path,
     workers: int | None,
@@ -53,21 +57,17 @@ def audit(
     process. Then every attack is run against every rule, and yours are compared with the built-in ones: on the screen,
     in report.html and in audit.json. A rule or attack that cannot be run is reported in one line; the others are run.
     """
-    from ..aggregators import names as all_rules
-    from ..attacks import names as all_attacks
     from ..audit.screen import show_audit, show_inspections
     from ..audit.standing import Audit
-    from ..core.grammar import split_list
     from ..report.table import Table
     from ..report.verdict import remarks, statements
-    from ..runs.settings import make_runs
+    from ..runs.settings import make_runs, split_names
     from ..runs.sweeps import FailedRuns
 
     audited = {kind: _split(kind, texts) for kind, texts in (("rule", rules), ("attack", attacks))}
     check(any(audited.values()), "name what to audit: --rule package.module:name, or --attack package.module:name")
     check_number("limit", limit, above=0, at_most=86_400)
-    builtin_rules = all_rules() if against is None else split_list(against, "against")
-    builtin_attacks = ["none", *(all_attacks() if under is None else split_list(under, "under"))]
+    builtin_rules, builtin_attacks = split_names(against, "rules"), ["none", *split_names(under, "attacks")]
 
     chosen = choose_workers(options, workers)
     _check_attacked([*builtin_attacks, *audited["attack"]])

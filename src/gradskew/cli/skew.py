@@ -100,17 +100,16 @@ def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: di
 
 def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | None, options: dict[str, Any]) -> None:
     """Measure a simulated federation, averaged over its rounds."""
-    from ..core.grammar import split_list
     from ..report.lens import Lens, Overview
     from ..report.table import Table
     from ..report.terminal import show_skew
     from ..report.verdict import statements
-    from ..runs.settings import make_runs
+    from ..runs.settings import make_runs, split_names
     from ..runs.store import Store
     from ..skew.references import reading
 
     check(options["lens"] is not False, "the lens measures the skew: remove --no-lens")
-    tried = [name for name in split_list(attacks or "none", "attacks") if name != "none"]
+    tried = [name for name in split_names(attacks or "none", "attacks") if name != "none"]
     chosen = choose_workers(options, workers)
     runs = make_runs({**options, "attacks": ",".join(["none", *tried]), "rules": rules or "mean"})
     swept = run_sweep(runs[0].source.name, runs, out, chosen)

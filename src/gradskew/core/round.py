@@ -15,9 +15,9 @@ from .errors import check
 # For the error message: each part of the round, and where it comes from.
 PARTS = {
     "clients": "client ids, which Robust, RedTeam and the simulation give",
-    "examples": "example counts, which the simulation gives",
-    "params": "the model, which the simulation gives",
-    "layers": "the model's layers, which the simulation gives",
+    "examples": "example counts, which Robust and the simulation give",
+    "params": "the model, which Robust, RedTeam and the simulation give",
+    "layers": "the model's layers, which Robust, RedTeam and the simulation give",
     "reference": "the server's own update: root_examples = 100 holds out the data that it is trained on",
 }
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..aggregators import Aggregator, Outcome
 from ..core.randomness import generator
-from ..core.round import Round
 from ..core.rows import Rows
 from ..skew import Skew, digits, kappa, look, selection
 from .interface import log
+from .rows import Layout
 from .weights import recover_weights
 
 
@@ -25,13 +25,14 @@ class Scene:
     """The usable rows of a round. What the attack computes on `honest` is not computed again to measure them.
 
     number: of the round, from 1. rows (n, d): Byzantine ones first. nodes: ids of the rows. byzantine: how many rows
-    are.
+    are. layout: of the round's model.
     """
 
     number: int
     rows: Tensor
     nodes: Sequence[int]
     byzantine: int
+    layout: Layout
 
     @cached_property
     def honest(self) -> Rows:
@@ -57,7 +58,7 @@ class Meter:
         without, they are computed from the step, if that is an average of the rows. `lens` of the result is that of a
         record, on the strategy; `rules` has the same in short for each rule, None for one that raises.
         """
-        b, n, round = scene.byzantine, len(scene.rows), Round(number=scene.number - 1, clients=scene.nodes)
+        b, n, round = scene.byzantine, len(scene.rows), scene.layout.round(scene.number, scene.nodes)
         mean, rows = scene.honest_mean(), Rows(scene.rows, round=round)
         value = torch.full_like(mean, math.nan) if step is None else step
         if step is not None and weights is None:

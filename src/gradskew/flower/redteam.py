@@ -18,7 +18,6 @@ from ..core.errors import InputError, ceil_share, check, check_count_or_share, c
 from ..core.given import finite_rows
 from ..core.html import html_table
 from ..core.randomness import generator
-from ..core.round import Round
 from ..core.rows import Rows
 from ..skew import pictures
 from .findings import Findings
@@ -26,7 +25,7 @@ from .interface import VERSION, Array, ArrayRecord, ConfigRecord, Grid, Message,
 from .journal import Journal
 from .measure import Meter, Scene
 from .robust import Robust, base_of, name_of
-from .rows import STATISTICS, Layout, Received, arrays_of, printable, receive
+from .rows import KNOWN, STATISTICS, Layout, Received, arrays_of, printable, receive
 from .training import Training
 from .wrapper import Wrapper, plain
 
@@ -73,7 +72,7 @@ class RedTeam(Wrapper):
         self.rules = [copy.deepcopy(aggregators.make(rule)) for rule in rules]
         check_number("seed", seed, at_least=0, whole=True)
         for each in self.rules:
-            Round(clients=()).check_has(each.needs, each.name)
+            KNOWN.check_has(each.needs, each.name)
         self.meter = Meter(self.rules, seed)
         self.byzantine, self.reference, self.seed = byzantine, reference, seed
         self.chosen: frozenset[int] | None = None
@@ -165,7 +164,7 @@ class RedTeam(Wrapper):
 
         received = receive(self.layout, sorted(replies, key=place))
         byzantine = sum(node in chosen for node in received.nodes)
-        scene = Scene(server_round, received.rows, received.nodes, byzantine)
+        scene = Scene(server_round, received.rows, received.nodes, byzantine, received.layout)
         self.log_rejected(received.rejected, "is not measured")
         # Step 2: forge rows, and let the strategy aggregate the replies that carry them.
         forgery, forged, why = self._forge(scene, received.layout)

@@ -6,6 +6,7 @@ import copy
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,9 @@ from .. import aggregators
 from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
 from ..core.errors import ceil_share, check, check_count_or_share, check_number
 from ..core.randomness import generator
-from ..core.round import Round
 from ..core.rows import Rows
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
-from .rows import STATISTICS, Layout, Received, receive, record
+from .rows import KNOWN, STATISTICS, Layout, Received, receive, record
 from .wrapper import Wrapper, plain
 
 # Flower's strategies that do something else with the clients' models than to average them. They are known by name only:
@@ -64,7 +64,7 @@ class Robust(Wrapper):
             f"{type(strategy).__name__} does not average: Robust wants FedAvg or a strategy built on it",
         )
         self.rule = copy.deepcopy(aggregators.make(rule))
-        Round(clients=()).check_has(self.rule.needs, self.rule.name)
+        replace(KNOWN, examples=torch.empty(0)).check_has(self.rule.needs, self.rule.name)
         self.rule.reset()
         told = "how many Byzantine clients the rule assumes, such as f=2, or their share, such as f=0.2"
         check(f is not None, f"Robust needs f: {told}")
@@ -128,8 +128,8 @@ class Robust(Wrapper):
         """Return the outcome of the rule on the rows; None, with a line in the log, if it cannot be used."""
         rng = generator(self.seed, "rule", server_round)
         try:
-            round = Round(number=server_round - 1, clients=received.nodes)
-            rows = Rows(received.rows, round=round)
+            round = received.layout.round(server_round, received.nodes)
+            rows = Rows(received.rows, round=replace(round, examples=self._claimed(received)))
             outcome = self._weighted(received, self.rule.explain(rows, f, generator=rng))
             check(bool(outcome.value.isfinite().all()), "the aggregate is not finite")
             self.rule.observe(outcome.value, rows=rows)
@@ -141,11 +141,22 @@ class Robust(Wrapper):
         return outcome
 
     def _weighted(self, received: Received, outcome: Outcome) -> Outcome:
-        if not self.weighted or outcome.weights is None:
+        claimed = self._claimed(received)
+        if not self.weighted or outcome.weights is None or claimed is None:
             return outcome
-        weights = outcome.weights * torch.tensor([self._examples(reply.content) for reply in received.replies])
+        weights = outcome.weights * claimed
         weights /= weights.sum()
         return Outcome(Rows(received.rows).combine(weights), weights, outcome.notes)
+
+    def _claimed(self, received: Received) -> Tensor | None:
+        """Return the numbers of examples that the clients claim (n,); None if neither strategy nor rule uses them."""
+        examples = [self._examples(reply.content) for reply in received.replies]
+        return torch.tensor(examples, dtype=torch.float64) if self._counts else None
+
+    @property
+    def _counts(self) -> bool:
+        """Whether numbers of examples are asked for."""
+        return self.weighted or self.weight_key is not None or "examples" in self.rule.needs
 
     def _step(
         self, server_round: int, received: Received, outcome: Outcome
@@ -175,8 +186,7 @@ class Robust(Wrapper):
             if arrays != usual[0]:
                 return "another name of the record of arrays than most"
             examples = self._examples(content)
-            counts = self.weighted or self.weight_key is not None
-            if counts and not (isinstance(examples, int | float) and 0 < examples <= MOST):
+            if self._counts and not (isinstance(examples, int | float) and 0 < examples <= MOST):
                 return f"{self.weight_key or EXAMPLES} = {examples!r}"
             return "other metrics than most" if metrics != usual[1] else _not_finite(content)
 

@@ -15,11 +15,13 @@ from torch import Tensor
 
 from ..core.errors import check
 from ..core.given import finite_rows
+from ..core.round import Layer, Round
 from .interface import Array, ArrayRecord, Message, RecordDict
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norm, as torch names them
 VARIANCES = ("running_var", "moving_var", "moving_variance")  # never below 0; the last are of Keras
 LONGEST = 200  # characters of a reason, which may quote a client
+KNOWN = Round(clients=(), params=torch.empty(0), layers={})  # the parts of a round that a server of Flower has
 Numbers = NDArray[Any]
 
 
@@ -64,6 +66,12 @@ class Layout:
             layout.trained = trained
         layout.kept = [name for name in self.kept if name in layout.names]
         return layout
+
+    def round(self, server_round: int, nodes: Sequence[int]) -> Round:
+        """Return what the server knows of a round, counted from 1, with replies of these nodes."""
+        parts = {name: part for _, name, part in _parts(torch.empty(self.d), self.trained, self.model)}
+        layers = {name: Layer(part, self.model[name].shape) for name, part in parts.items()}
+        return Round(number=server_round - 1, clients=nodes, params=self.params(), layers=layers)
 
     def params(self) -> Tensor:
         """Return the model's trained arrays as one vector (d,)."""

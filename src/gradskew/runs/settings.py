@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from .. import aggregators, attacks, data, models
 from ..aggregators import Aggregator
 from ..attacks import Attack
-from ..core.errors import InputError, check, check_number, unknown
+from ..core.errors import InputError, check, check_number, unknown, warn
 from ..core.grammar import split_list
 from ..core.options import options_of
 from ..core.presets import check_preset
@@ -33,8 +33,8 @@ COMMON: Mapping[str, Any] = {
     **{field.name: field.default for field, known in options_of(Options, SGD) if known.help},
     "dataset": "digits",
     "model": "mlp",
-    "attacks": ",".join(attacks.names()),
-    "rules": ",".join(aggregators.PAPER),
+    "attacks": "paper",
+    "rules": "paper",
     "preset": "paper",
     "seeds": "1",
 }
@@ -113,18 +113,25 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     with computing(base):
         make_network(base, images.to(base.device))
     if base.num_sampled == base.clients:  # else the number of Byzantine rows varies, and the rule's f is clamped
-        _check_tolerated(rules, base.num_byzantine, base.clients)
+        rules = _tolerated(rules, base.num_byzantine, base.clients, leave_out="all" in str(options["rules"]).split(","))
     return grid(base, attacks=methods, aggregators=rules, seeds=seeds)
 
 
-def _check_tolerated(rules: Iterable[Aggregator], f: int, n: int) -> None:
-    """Raise InputError for the first rule that does not tolerate f Byzantine rows of n. A rule without defence does."""
+def _tolerated(rules: Iterable[Aggregator], f: int, n: int, *, leave_out: bool) -> list[Aggregator]:
+    """Return the rules that tolerate f Byzantine rows of n; a rule without defence does.
+
+    leave_out: leave the others out with a line each, as `all` asks for; else raise InputError for the first of them.
+    """
+    kept = []
     for rule in rules:
         bound = n if rule.baseline else rule.max_f(n)
-        check(
-            f <= bound,
-            f"byzantine: {rule.name} tolerates at most {bound} of {n} clients, not {f}; leave it out or try fewer",
-        )
+        line = f"{rule.name} tolerates at most {bound} of {n} clients, not {f}"
+        check(f <= bound or leave_out, f"byzantine: {line}; leave it out or try fewer")
+        if f <= bound:
+            kept.append(rule)
+        else:
+            warn(f"gradskew: {line}: it is left out")
+    return kept
 
 
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
@@ -141,12 +148,28 @@ def _objects(key: str, options: Mapping[str, Any], make: Callable[..., Any]) -> 
     if key not in options:
         return []
     given = options[key]
-    entries = split_list(given, key) if isinstance(given, str) else given
+    entries = split_names(given, key) if isinstance(given, str) else given
     one = not isinstance(entries, Iterable)
     made = [make(entry, preset=options["preset"]) for entry in ([entries] if one else entries)]
     check(len(made) > 0, f"{key} is an empty list")
     check(len({each.name for each in made}) == len(made), f"an entry is given twice in {key}: {str(given)[:80]!r}")
     return made
+
+
+def split_names(text: str, key: str) -> list[str]:
+    """Return the names in a list. key: `attacks` or `rules`.
+
+    `paper` stands for those of the paper, `all` for all that need no root data, where `smea` makes its greedy search:
+    the exact one may be too long.
+    """
+    rules = ["smea(search=greedy)" if name == "smea" else name for name in aggregators.names()]
+    lists = {"rules": {"paper": aggregators.PAPER, "all": rules}}
+    lists["attacks"] = {"paper": attacks.PAPER, "all": attacks.names()}
+    names: list[str] = []
+    for entry in split_list(text, key):
+        of_list = lists[key].get(entry)
+        names += [entry] if of_list is None else [name for name in of_list if name not in names]
+    return names
 
 
 def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Partition:

@@ -17,6 +17,7 @@ from ..attacks import make as make_attack
 from ..core.errors import check, check_number, plain
 from ..core.given import as_tensor, check_rows, finite_rows
 from ..core.randomness import generator
+from ..core.round import Round
 from ..core.rows import Given, Rows
 from .embedding import Picture, pictures
 from .matrices import kept, with_front
@@ -134,7 +135,7 @@ def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> t
     """Return all rows that the server receives, Byzantine ones first, and the honest rows."""
     honest = Rows(rows[f:] if replace else rows)
     if attack.key == NoAttack.key:
-        return Rows(rows), honest
+        return _numbered(rows), honest
     own = rows[:f] if replace else rows[:1].expand(f, -1)  # without replace no attack reads them: see `examine`
     attack = copy.deepcopy(attack)
     attack.reset()
@@ -142,7 +143,12 @@ def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> t
     attack.observe(honest.updates)
     forgery = attack.explain(honest, own, generator=generator(seed, "attack", 0))
     check_rows(f"what {attack.name} sends", forgery.rows)
-    return Rows(with_front(forgery.rows, honest.updates)), honest
+    return _numbered(with_front(forgery.rows, honest.updates)), honest
+
+
+def _numbered(rows: Tensor) -> Rows:
+    """Return the rows with their numbers as client ids."""
+    return Rows(rows, round=Round(clients=range(len(rows))))
 
 
 def _trial(attack: str, rule: Aggregator, rows: Rows, honest: Rows, f: int, seed: int) -> tuple[Trial, Tensor | None]:
