@@ -1,7 +1,7 @@
 """What the table in cases.py claims of each rule, limits, and errors."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -67,8 +67,21 @@ def test_translation(case, rows):
 @claiming("scale")
 @pytest.mark.parametrize("factor", [2.0**-20, 2.0**40])
 def test_scale(case, rows, factor):
-    rule = case.rule if "rfa" not in case.name else agg.make(case.name + "(nu=1e-30)")  # a floor has a unit
-    torch.testing.assert_close(rule(factor * rows, F) / factor, rule(rows, F))
+    if "rfa" in case.name:  # a floor has a unit
+        case = replace(case, name=case.name + "(nu=1e-30)")
+    torch.testing.assert_close(case.moved(factor)(factor * rows, F) / factor, case.rule(rows, F))
+
+
+@claiming("odd")
+def test_odd(case, rows):
+    torch.testing.assert_close(case.moved(-1.0)(-rows, F), -case.rule(rows, F))
+
+
+@claiming("rotation")
+def test_rotation(case, rows):
+    turn = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(2)))[0]
+    rows = rows.double()
+    torch.testing.assert_close(case.moved(turn)(rows @ turn, F), case.rule(rows, F) @ turn)
 
 
 @claiming("fixed")
@@ -126,6 +139,7 @@ def test_no_byzantine_row_is_legal_for_any_number_of_rows(case):
 BOUNDS = {  # the largest f for n rows; for all others n > 2f, also for buckets, which clamp
     "multikrum": lambda n: (n - 3) // 2,
     "nnm+multikrum": lambda n: (n - 3) // 2,
+    "keep+median": lambda n: (n - 3) // 2,
     "bulyan": lambda n: (n - 3) // 4,
     "foolsgold": lambda n: n - 1,
 }

@@ -74,7 +74,7 @@ def check_against_oracle(rule, updates, f):
         check_mixing(rule.mixing, matrix, exact, f, noise)
         noise = EPSILON * float(np.abs(exact).max()) * exact.shape[1] ** 0.5  # of mixed rows
         rows = rows.mix(torch.from_numpy(matrix), keeps_rows=rule.mixing.keeps_rows)
-        f = min(rule.mixing.rule_f(matrix.shape[1], f, rule.rule), rule.rule.max_f(len(matrix)))
+        f = rule.mixing.rule_f(matrix.shape[1], f, rule.rule, len(matrix))
         exact, rule = matrix @ exact, rule.rule
     replay = torch.Generator()
     replay.set_state(generator.get_state())

@@ -246,3 +246,122 @@ def test_the_least_diameter_of_fifty_rows():
     order = torch.randperm(50, generator=torch.Generator().manual_seed(1))
     weights = agg.make("mda").explain(torch.cat([close, far])[order], 10).weights
     assert set(order[weights > 0].tolist()) == set(range(40))
+
+
+@pytest.mark.parametrize("mixings", ["clipping", "clipping+arc", "arc+clipping(c=median)+clipping"])
+@pytest.mark.parametrize("name", ["foolsgold", "clippedclustering"])
+def test_state_behind_any_number_of_mixings(mixings, name):
+    pipeline = agg.make(f"{mixings}+{name}")
+    rows = Rows(make_rows(6, 3, 0, "gauss", seed=0), round=known(6, 3))
+    pipeline.observe(pipeline.explain(rows, 1).value, rows=rows)
+    assert pipeline.state_dict()
+
+
+def test_foolsgold_takes_the_ids_of_flower():
+    """Flower draws unsigned numbers of 64 bits."""
+    rule, ids = FoolsGold(), [2**63 + 1, 2**64 - 1, 3]
+    rows = Rows(rows_of((1, 0), (0, 1), (1, 1)), round=Round(clients=ids))
+    rule.observe(torch.zeros(2), rows=rows)
+    assert rule.is_valid_state(rule.state_dict(), 2)
+    same(rule._cosines(rows), Rows(rows_of((2, 0), (0, 2), (2, 2))).cosines)
+
+
+def test_what_foolsgold_cannot_remember():
+    good = {"clients": torch.tensor([1, 2]), "sums": torch.ones(2, 3)}
+    assert FoolsGold().is_valid_state(good, 3)
+    assert not FoolsGold().is_valid_state(good, 4)
+    assert FoolsGold(features="output").is_valid_state(good, 4)
+    assert not FoolsGold(memory=False).is_valid_state(good, 3)
+    for wrong in (
+        {"clients": torch.tensor([1, 1])},
+        {"clients": torch.ones(2)},
+        {"sums": torch.full((2, 3), math.nan)},
+    ):
+        assert not FoolsGold().is_valid_state({**good, **wrong}, 3)
+
+
+@pytest.mark.parametrize(("a", "b", "c"), [(6, 7, 7), (5, 5, 5)])
+def test_signguard_with_rows_of_equal_shares(a, b, c):
+    rows = rows_of([1.0] * a + [-1.0] * (10 - a), [1.0] * b + [-1.0] * (10 - b), [2.0] * c + [-2.0] * (10 - c))
+    assert agg.make("signguard(share=1)")(rows, 0).isfinite().all()
+
+
+def test_what_a_rule_inside_another_needs_is_asked_for():
+    for name in ("keep(rule=flame)+median", "keep(rule=monna(pivot=reference))+median"):
+        with pytest.raises(InputError, match="needs the"):
+            agg.make(name)(FAN, 1)
+    with pytest.raises(InputError, match="gas: base must need nothing besides the rows"):
+        agg.make("gas(base='keep(rule=flame)+median')")
+    with pytest.raises(InputError, match="gas: base must not depend on earlier rounds: cclip does"):
+        agg.make("gas(base=cclip)")
+    assert agg.make("gas(base=cclip(start=mean))").base.start == "mean"
+
+
+def test_a_tied_election_of_fedseca():
+    """In the third column the votes for + and - are equal, so that all entries count: the mean of the clipped ones."""
+    rows = rows_of((0, -1, 1, 3), (2, 0, 2, 3), (-1, -2, -1, 0), (3, -1, -3, 2), (1, 2, 1, 0), (1, 0, -2, 2))
+    for order in (range(6), (5, 3, 1, 0, 2, 4)):
+        assert agg.make("fedseca(gamma=0)")(rows[list(order)], 0)[2].item() == pytest.approx(-0.05229, abs=1e-5)
+
+
+def test_rows_that_tie_up_to_rounding_go_by_their_index():
+    """Behind ARC the k + 1 longest rows have one norm, and behind NNM many rows are equal."""
+    for seed in range(40):
+        rows = make_rows(10, 5, 0, "gauss", seed=seed)
+        for name in ("arc+cge", "clipping(c=median)+cge", "nnm+mda"):
+            one, other = agg.make(name).explain(rows, 2), agg.make(name).explain(3.7 * rows, 2)
+            assert torch.equal(one.weights > 0, other.weights > 0), (name, seed)
+    assert agg.make("smea")(rows_of(0, -1, -2, -1, -1), 1).item() == -0.75
+
+
+def test_deviations_of_exactly_one_are_not_below_one():
+    """Of two rows each deviates by one standard deviation."""
+    for seed in range(20):
+        rows, round = make_rows(2, 9, 0, "gauss", seed=seed), known(2, 9)
+        assert agg.make("alignins").explain(rows, 0, round=round).notes == {"kept": 0}
+        assert agg.make("lasa").explain(rows, 0, round=round).notes == {"kept": 2}
+
+
+def test_searches_end_where_the_answer_is_plain():
+    assert agg.make("mda(ties=spread)")(torch.ones(50, 4), 10).tolist() == [1] * 4
+    assert agg.make("smea").explain(torch.eye(20), 7).notes == {"exact": True}  # 77,520 subsets
+
+
+@pytest.mark.parametrize(
+    ("round", "message"),
+    [
+        (Round(clients=[0, 1]), "the client ids must be 4 different whole numbers"),
+        (Round(clients=[0, 0, 1, 2]), "the client ids must be 4 different whole numbers"),
+        (Round(clients=["a", "b", "c", "d"]), "the client ids must be 4 different whole numbers"),
+    ],
+)
+def test_client_ids_that_cannot_be(round, message):
+    with pytest.raises(InputError, match=message):
+        agg.make("foolsgold")(FAN, 1, round=round)
+
+
+def test_what_a_server_knows_is_finite_and_of_the_right_length():
+    for name, part in (("fltrust", "reference"), ("flame", "params"), ("alignins", "params")):
+        for wrong, message in (
+            (torch.tensor([math.nan, 1.0]), "must be finite"),
+            (torch.ones(3), "must have the shape"),
+        ):
+            with pytest.raises(InputError, match=message):
+                agg.make(name)(FAN, 1, round=Round(**{part: wrong}))
+    reference = torch.ones(2, requires_grad=True)
+    assert not agg.make("fltrust")(FAN, 1, round=Round(reference=reference)).requires_grad
+    with pytest.raises(InputError, match="the layers must be"):
+        agg.make("lasa")(FAN, 1, round=Round(layers={"w": slice(0, 2)}))
+
+
+def test_the_f_of_a_kept_rule_follows_the_rows_that_are_kept():
+    """Aksel keeps all nine equal rows, of which the trimmed mean tolerates four."""
+    rows = torch.cat([torch.zeros(9, 2), torch.ones(1, 2)])
+    assert agg.make("keep(rule=aksel)+rbtm").explain(rows, 4).notes["f of rbtm"] == 4
+    assert agg.make("keep+median").max_f(5) == 1  # that of multikrum
+    assert agg.make("clipping+foolsgold").max_f(5) == 4  # clipping needs no majority
+
+
+def test_a_preset_reaches_the_default_of_an_option():
+    assert agg.make("gas", preset="byzfl").base.neighbours == "n-f-1"
+    assert agg.make("keep+median", preset="byzfl").mixing.rule.neighbours == "n-f-1"

@@ -7,7 +7,7 @@ the stricter weighted forms: the mean distance from the result, and the weighted
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ class RuleCase:
     """A rule and what it claims.
 
     permutation: the order of rows does not matter. translation, scale: f(x + c) = f(x) + c, f(c x) = c f(x) for c > 0.
+    odd: f(-x) = -f(x). rotation: f(x Q) = f(x) Q for orthogonal Q. A reference and a model move along.
     fixed: identical rows give that row. hull: never outside all rows' range. honest: per coordinate within the honest
     rows' range, whatever the others send. far: equal rows of 1e30 leave it within the honest range. most: rows at most,
     for a search that grows with their number.
@@ -65,12 +66,18 @@ class RuleCase:
     hull: bool = True
     honest: bool = False
     far: bool = False
+    odd: bool = True
+    rotation: bool = False
     most: int = 60
 
     @property
     def rule(self):
+        return self.moved(1.0)
+
+    def moved(self, factor):
+        """Return the rule; what a server knows is multiplied by a factor or by a matrix (d, d)."""
         rule = agg.make(self.name)
-        return Informed(rule=rule) if rule.needs else rule
+        return Informed(rule=rule, factor=factor) if rule.needs else rule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,30 +85,33 @@ class Informed(agg.Aggregator):
     """A rule that is given a round in every call: the same one for rows of one shape."""
 
     rule: agg.Aggregator
+    factor: object = field(default=1.0, repr=False, compare=False)
 
     @property
     def name(self):
         return self.rule.name
 
     def outcome(self, rows, f, generator):
-        rows.round = known(rows.n, rows.d, rows.updates.dtype)
+        rows.round = known(rows.n, rows.d, rows.updates.dtype, self.factor)
         return self.rule.outcome(rows, f, generator)
 
     def max_f(self, n):
         return self.rule.max_f(n)
 
 
-def known(n, d, dtype=torch.float32):
+def known(n, d, dtype=torch.float32, factor=1.0):
     """Return a round of n clients, of a model with two weight tensors and a bias; the output layer has 8 columns."""
     cuts = [max(0, d - 8), max(1, d - 1), d]
     shapes = {"first": (1, cuts[0]), "output": (1, cuts[1] - cuts[0]), "bias": (d - cuts[1],)}
     starts = [0, *cuts[:-1]]
     layers = {name: Layer(slice(a, b), shapes[name]) for name, a, b in zip(shapes, starts, cuts, strict=True)}
     own = reference(d).to(dtype)
+    params = own.flip(0)
+    own, params = (each * factor if isinstance(factor, float) else each @ factor.to(dtype) for each in (own, params))
     return Round(
         clients=range(n),
         examples=1 + torch.arange(n) % 3,
-        params=own.flip(0),
+        params=params,
         layers={name: layer for name, layer in layers.items() if layer.columns.stop > layer.columns.start},
         reference=own,
     )
@@ -113,87 +123,87 @@ def reference(d):
 
 
 RULES = [
-    RuleCase("mean"),
-    RuleCase("multikrum", far=True),
-    RuleCase("multikrum(m=1)", far=True),
-    RuleCase("multikrum(neighbours=n-f-1)", far=True),
+    RuleCase("mean", rotation=True),
+    RuleCase("multikrum", far=True, rotation=True),
+    RuleCase("multikrum(m=1)", far=True, rotation=True),
+    RuleCase("multikrum(neighbours=n-f-1)", far=True, rotation=True),
     RuleCase("median", honest=True, far=True),
-    RuleCase("median(middle=lower)", honest=True, far=True),
-    RuleCase("median(middle=upper)", honest=True, far=True),
+    RuleCase("median(middle=lower)", honest=True, far=True, odd=False),
+    RuleCase("median(middle=upper)", honest=True, far=True, odd=False),
     RuleCase("rbtm", honest=True, far=True),
-    RuleCase("rfa"),
-    RuleCase("rfa(start=zero,steps=3,nu=0.1)", translation=False, scale=False),
+    RuleCase("rfa", rotation=True),
+    RuleCase("rfa(start=zero,steps=3,nu=0.1)", translation=False, scale=False, rotation=True),
     RuleCase("aksel", far=True),
-    RuleCase("aksel(middle=upper,select=n-f)", far=True),
-    RuleCase("cclip", translation=False, scale=False, fixed=False, hull=False),
-    RuleCase("cclip(tau=0.5,steps=3)", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("aksel(middle=upper,select=n-f)", far=True, odd=False),
+    RuleCase("cclip", translation=False, scale=False, fixed=False, hull=False, rotation=True),
+    RuleCase("cclip(tau=0.5,steps=3)", translation=False, scale=False, fixed=False, hull=False, rotation=True),
     RuleCase("dnc", far=True),
     RuleCase("dnc(b=4,c=1.5,iterations=2)", far=True),
     RuleCase("dnc(b=4,replacement=True)", far=True),
-    RuleCase("fltrust", translation=False, scale=False, fixed=False, hull=False),
-    RuleCase("fltrust(none_trusted=uniform)", translation=False, scale=False, fixed=False, hull=False),
-    RuleCase("nnm+fltrust", translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("fltrust", translation=False, fixed=False, hull=False, rotation=True),
+    RuleCase("fltrust(none_trusted=uniform)", translation=False, fixed=False, hull=False, rotation=True),
+    RuleCase("nnm+fltrust", translation=False, fixed=False, hull=False, rotation=True),
     RuleCase("meamed", far=True),
-    RuleCase("meamed(middle=upper)", far=True),
+    RuleCase("meamed(middle=upper)", far=True, odd=False),
     RuleCase("meamed(centre=trimmed)", far=True),
-    RuleCase("cge", translation=False, far=True),
-    RuleCase("mda", permutation=False, far=True),
-    RuleCase("mda(ties=spread)", far=True, most=12),
-    RuleCase("monna", permutation=False, far=True),
-    RuleCase("monna(pivot=0)", permutation=False),
-    RuleCase("monna(pivot=reference)", translation=False, scale=False, far=True),
-    RuleCase("caf", far=True),
-    RuleCase("smea", far=True, most=12),
-    RuleCase("smea(search=greedy)", far=True),
+    RuleCase("cge", translation=False, far=True, rotation=True),
+    RuleCase("mda", permutation=False, far=True, rotation=True),
+    RuleCase("mda(ties=spread)", far=True, most=12, rotation=True),
+    RuleCase("monna", permutation=False, far=True, rotation=True),
+    RuleCase("monna(pivot=0)", permutation=False, rotation=True),
+    RuleCase("monna(pivot=reference)", translation=False, far=True, rotation=True),
+    RuleCase("caf", far=True, rotation=True),
+    RuleCase("smea", far=True, most=12, rotation=True),
+    RuleCase("smea(search=greedy)", far=True, rotation=True),
     RuleCase("bulyan", permutation=False, honest=True, far=True),
     RuleCase("bulyan(select=once)", honest=True, far=True),
-    RuleCase("signguard", permutation=False, translation=False, scale=False, fixed=False, hull=False),
+    RuleCase("signguard", permutation=False, translation=False, fixed=False, hull=False),
     RuleCase("signguard(share=1)", translation=False, fixed=False, hull=False),
     RuleCase("signguard(share=1,cluster=kmeans,draw=random)", translation=False, hull=False),
-    RuleCase("flame(noise=0)", translation=False, scale=False, hull=False),
-    RuleCase("flame(of=updates,noise=0)", translation=False, hull=False),
-    RuleCase("foolsgold", translation=False, fixed=False, hull=False),
+    RuleCase("flame(noise=0)", translation=False, hull=False, rotation=True),
+    RuleCase("flame(of=updates,noise=0)", translation=False, hull=False, rotation=True),
+    RuleCase("foolsgold", translation=False, fixed=False, hull=False, rotation=True),
     RuleCase("foolsgold(features=output,scale=n)", translation=False, fixed=False, hull=False),
     RuleCase("lasa", translation=False, hull=False),
     RuleCase("lasa(average=sparse)", translation=False, fixed=False, hull=False),
     RuleCase("gas", permutation=True, far=True),
     RuleCase("gas(base=median,p=30)", far=True),
-    RuleCase("clippedclustering", translation=False, scale=False, hull=False),
+    RuleCase("clippedclustering", translation=False, scale=False, hull=False, rotation=True),
     RuleCase("clippedclustering(agg=median,linkage=single)", translation=False, scale=False, hull=False),
     RuleCase("rlr", translation=False, hull=False),
     RuleCase("rlr(vote=True)", translation=False, fixed=False, hull=False),
     RuleCase("fedseca", translation=False, fixed=False, hull=False),
-    RuleCase("alignins", translation=False, scale=False, hull=False),
+    RuleCase("alignins", translation=False, hull=False),
     RuleCase("keep+median", far=True),
     RuleCase("keep(rule=aksel)+meamed", far=True),
     RuleCase("foundation+rbtm"),
     RuleCase("foundation(m=1)+median"),
-    RuleCase("multikrum(select=one-by-one)", permutation=False, far=True),
+    RuleCase("multikrum(select=one-by-one)", permutation=False, far=True, rotation=True),
     RuleCase("rfa(start=median,steps=30,tol=1e-6)", scale=False),
-    RuleCase("cclip(start=mean,tau=1)", scale=False),
+    RuleCase("cclip(start=mean,tau=1)", scale=False, rotation=True),
     RuleCase("cclip(start=median,tau=1,steps=2)", scale=False),
     RuleCase("rbtm(share=0.2)"),
     RuleCase("rbtm(tails=clamp)", honest=True, far=True),
-    RuleCase("mean(weights=examples)", permutation=False),
+    RuleCase("mean(weights=examples)", permutation=False, rotation=True),
     RuleCase("bucketing(shuffle=False)+median", permutation=False),
-    RuleCase("clipping+mean", translation=False, scale=False, fixed=False, hull=False),
-    RuleCase("clipping(c=median)+multikrum", translation=False, hull=False),
+    RuleCase("clipping+mean", translation=False, scale=False, fixed=False, hull=False, rotation=True),
+    RuleCase("clipping(c=median)+multikrum", translation=False, hull=False, rotation=True),
     RuleCase("clipping(c=mean)+median", translation=False, hull=False),
     RuleCase("arc+rbtm", translation=False, hull=False),
-    RuleCase("arc+multikrum", translation=False, hull=False),
-    RuleCase("nnm+arc+rfa", translation=False, hull=False),
+    RuleCase("arc+multikrum", translation=False, hull=False, rotation=True),
+    RuleCase("nnm+arc+rfa", translation=False, hull=False, rotation=True),
     RuleCase("bucketing+clipping(c=1)+caf", permutation=False, translation=False, scale=False, fixed=False, hull=False),
     RuleCase("nnm+meamed", far=True),
-    RuleCase("nnm+mean"),
-    RuleCase("nnm+multikrum", far=True),
+    RuleCase("nnm+mean", rotation=True),
+    RuleCase("nnm+multikrum", far=True, rotation=True),
     RuleCase("nnm+median", far=True),
     RuleCase("nnm(itself=False)+rbtm"),  # n - f other rows: one that is far is among them
-    RuleCase("nnm+rfa"),
+    RuleCase("nnm+rfa", rotation=True),
     RuleCase("nnm+aksel", far=True),
-    RuleCase("nnm+cclip", translation=False, scale=False, fixed=False, hull=False),
-    RuleCase("bucketing+multikrum", permutation=False),
+    RuleCase("nnm+cclip", translation=False, scale=False, fixed=False, hull=False, rotation=True),
+    RuleCase("bucketing+multikrum", permutation=False, rotation=True),
     RuleCase("bucketing(s=3)+median", permutation=False),
-    RuleCase("bucketing+rfa", permutation=False),
+    RuleCase("bucketing+rfa", permutation=False, rotation=True),
     RuleCase("bucketing(told_f=f/s)+rbtm", permutation=False),
     RuleCase("bucketing+nnm+multikrum", permutation=False),
     RuleCase("nnm+bucketing+dnc", permutation=False),

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 from oracle import Array, Indices, Middle, as_rows, average, lowest, median, rbtm, squared_distances, squared_norms
-from sklearn.cluster import KMeans, MeanShift, estimate_bandwidth
+from sklearn.cluster import KMeans, MeanShift
 
 
 def norms(rows: ArrayLike) -> Array:
@@ -232,9 +232,9 @@ def rlr(rows: ArrayLike, f: int, theta: float | None, vote: bool, scale: float |
 def fedseca(rows: ArrayLike, gamma: float) -> Array:
     """Sign election, clipping, clamping and thinning (FedSECA)."""
     rows = as_rows(rows)
-    n, d = rows.shape
+    d = rows.shape[1]
     signs = np.sign(rows)
-    votes = np.maximum(0, np.sign(signs @ signs.T).sum(axis=1) / n)
+    votes = np.maximum(0, np.sign(signs @ signs.T).sum(axis=1))  # n rho, whole numbers
     elected = np.sign((votes[:, None] * signs).sum(axis=0))
     clipped = factors(rows, float(np.median(norms(rows))))[:, None] * rows
     limits = np.median(np.abs(clipped), axis=0)
@@ -280,8 +280,9 @@ def lasa(
         signs, nonzero = np.sign(part).sum(axis=1), (part != 0).sum(axis=1)
         balance = np.where(nonzero > 0, (1 + (1 - sparsity) * signs / np.maximum(nonzero, 1)) / 2, 0.5)
         far = [deviations(np.sqrt((part**2).sum(axis=1))), deviations(balance)]
-        clear &= all(bool((np.abs(each - bound) > 1e-9).all()) for each, bound in zip(far, bounds, strict=True))
-        passed = (far[0] < bounds[0]) & (far[1] < bounds[1])
+        gaps = [np.abs(each - bound) for each, bound in zip(far, bounds, strict=True)]
+        clear &= not any(((gap > 1e-12) & (gap < 1e-6)).any() for gap in gaps)
+        passed = (far[0] < bounds[0] - 1e-9) & (far[1] < bounds[1] - 1e-9)
         passed = passed if passed.any() else np.ones(len(rows), dtype=bool)
         result[start:stop] = (clipped[:, start:stop] if dense else part)[passed].mean(axis=0)
     return result, clear
@@ -321,19 +322,23 @@ def signguard(rows: ArrayLike, columns: ArrayLike, low: float, high: float, clus
     middle = float(np.median(lengths))
     signs = np.sign(rows[:, np.asarray(columns, dtype=np.intp)])
     shares = np.stack([(signs == sign).mean(axis=1) for sign in (1, 0, -1)], axis=1)
+    order = np.lexsort(shares.T)
+    shares = shares[order]
     if cluster == "meanshift":
         shares = shares / np.where(shares.max(axis=0) > 0, shares.max(axis=0), 1)
-        width = estimate_bandwidth(shares, quantile=0.5)
+        distances = np.linalg.norm(shares[:, None] - shares, axis=2)
+        width = float(np.mean([np.sort(row)[max(1, len(row) // 2) - 1] for row in distances]))
         with warnings.catch_warnings(action="ignore"):
             labels = (
                 MeanShift(bandwidth=width, bin_seeding=True, cluster_all=False).fit(shares).labels_
-                if width > 0
+                if width > 1e-9
                 else np.unique(shares, axis=0, return_inverse=True)[1].ravel()
             )
     elif len(np.unique(shares, axis=0)) > 1:
         labels = KMeans(2, n_init=10, random_state=0).fit(shares).labels_
     else:
         labels = np.zeros(len(shares), dtype=int)
+    labels = labels[np.argsort(order)]
     counts = {int(label): int((labels == label).sum()) for label in labels if label >= 0}
     first = next((label for label in labels if label >= 0 and counts[label] == max(counts.values())), None)
     return (lengths >= low * middle) & (lengths <= high * middle), np.asarray(labels == first if counts else labels < 0)

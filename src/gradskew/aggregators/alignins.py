@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..core.errors import check_number, floor_share
 from ..core.rows import Rows
-from .base import WeightedRule, check_shape
+from .base import WeightedRule
 from .clipping import clip_factors
-from .largest import deviations, largest_entries, matrix_of
+from .largest import deviate_less, largest_entries, matrix_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,6 @@ class AlignIns(WeightedRule):
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         params = rows.round.params
         assert params is not None
-        check_shape("the model", params, rows.d)
         lengths = rows.norms * torch.linalg.vector_norm(params.double())
         direction = torch.where(lengths > 0, rows.projections(params) / lengths, 0.0)
         matrix, count = matrix_of(rows), max(1, floor_share(self.sparsity, rows.d))
@@ -56,7 +55,7 @@ class AlignIns(WeightedRule):
         for part, block in Rows(matrix).blocks():
             signs = block.sign()
             agreeing += ((signs == signs.sum(0).sign()) & large[:, part]).sum(1)
-        chosen = (deviations(agreeing / count) < self.lambda_s) & (deviations(direction) < self.lambda_c)
+        chosen = deviate_less(agreeing / count, self.lambda_s) & deviate_less(direction, self.lambda_c)
         weights, kept = torch.zeros_like(rows.norms), int(chosen.sum())
         if kept:
             norms = rows.norms[chosen]

@@ -32,6 +32,10 @@ class ARC(Mixing):
         clipped = 2 * f * (rows.n - f) // rows.n
         return clip_factors(rows.norms, rows.norms.sort(descending=True).values[clipped]).diag()
 
+    def max_f(self, n: int) -> int:
+        """Return n - 1: clipping needs no majority."""
+        return n - 1
+
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
         """Return rule_kappa + 2 f / (n - 2 f) (Allouah et al. 2025; the constant is not verified)."""
         return rule_kappa + 2 * f / (n - 2 * f)

@@ -19,6 +19,8 @@ from ..core.names import Named
 from ..core.round import Round
 from ..core.rows import Given, Rows
 
+TIE = 1e-12  # relative difference of two numbers that would be equal without rounding
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -89,6 +91,7 @@ class Aggregator(Method):
         bound = self.max_f(rows.n)
         check(f <= bound, f"{self.name} tolerates at most f = {bound} of n = {rows.n} rows, not {f}")
         rows.round.check_has(self.needs, self.name)
+        rows.round.check_fits(self.needs, rows.n, rows.d)
         before = version(matrix)
         outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
         check(version(matrix) == before, f"{self.name} changed the rows: it must copy them")
@@ -114,6 +117,11 @@ class Aggregator(Method):
 
     def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
         """Update the state with the aggregate (d,) and the rows of a round, once, after the server's step."""
+
+    @property
+    def has_state(self) -> bool:
+        """Whether `observe` changes later calls."""
+        return type(self).observe is not Aggregator.observe
 
     def least(self, n: int, f: int) -> int | None:
         """Return the least number of rows with a positive weight, for a rule that selects rows; None for another."""
@@ -167,9 +175,21 @@ class Mixing(Named, ABC):
         """Return the number of mixed rows that count as Byzantine if f rows are."""
         return f
 
-    def rule_f(self, n: int, f: int, rule: Aggregator) -> int:
-        """Return the f that the rule behind the mixing is called with: `mixed_f`, or less if it tolerates less."""
+    def rule_f(self, n: int, f: int, rule: Aggregator, m: int | None = None) -> int:
+        """Return the f that the rule behind the mixing is called with: `mixed_f`, or less if it tolerates less.
+
+        m: the number of mixed rows; None where it is not known yet.
+        """
         return self.mixed_f(f)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The parts of the round that the mixing itself requires."""
+        return frozenset()
+
+    def max_f(self, n: int) -> int:
+        """Return the largest f that the mixing takes: by default n > 2 f. The rule behind it may take less."""
+        return max(0, (n - 1) // 2)
 
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float | None:
         """Return a kappa of the pipeline, given one of the rule behind the mixing; None if none is known."""
@@ -185,7 +205,7 @@ class Mixed(DelegatesState, Aggregator):
     rule: Aggregator
 
     def __post_init__(self) -> None:
-        lost = () if self.mixing.keeps_rows else sorted(self.needs & {"clients", "examples"})
+        lost = () if self.mixing.keeps_rows else sorted(self.rule.needs & {"clients", "examples"})
         message = f"{self.rule.name} needs {' and '.join(lost)}, and {self.mixing.name} mixes the rows of clients"
         check(not lost, message)
 
@@ -194,8 +214,12 @@ class Mixed(DelegatesState, Aggregator):
         return self.rule
 
     @property
+    def has_state(self) -> bool:
+        return self.rule.has_state
+
+    @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
-        return self.rule.needs
+        return self.rule.needs | self.mixing.needs
 
     @property
     def name(self) -> str:
@@ -203,7 +227,7 @@ class Mixed(DelegatesState, Aggregator):
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         matrix = self.mixing.matrix(rows, f, generator)
-        rule_f = min(self.mixing.rule_f(rows.n, f, self.rule), self.rule.max_f(len(matrix)))
+        rule_f = self.mixing.rule_f(rows.n, f, self.rule, len(matrix))
         rows.mixings[self] = matrix
         inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), rule_f, generator)
         weights = None if inner.weights is None else inner.weights @ matrix
@@ -213,8 +237,8 @@ class Mixed(DelegatesState, Aggregator):
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""
         mixing, rule = self.mixing, self.rule
-        bound = max(0, (n - 1) // 2)
-        return next(f for f in range(bound, -1, -1) if mixing.rule_f(n, f, rule) <= rule.max_f(mixing.least(n, f)))
+        legal = (mixing.rule_f(n, f, rule) <= rule.max_f(mixing.least(n, f)) for f in range(mixing.max_f(n), -1, -1))
+        return mixing.max_f(n) - next(i for i, good in enumerate(legal) if good)
 
     def kappa_bound(self, n: int, f: int) -> float | None:
         rule_kappa = self.rule.kappa_bound(self.mixing.size(n), self.mixing.rule_f(n, f, self.rule))
@@ -257,6 +281,16 @@ def share_ties(weights: Tensor, equal: Tensor) -> Tensor:
 def lowest(scores: Tensor, count: int) -> Tensor:
     """Return the indices (count,) of the lowest scores (n,); ties go to the lower index."""
     return scores.argsort(stable=True)[:count]
+
+
+def merge_ties(values: Tensor) -> Tensor:
+    """Return numbers >= 0 in which those that differ by rounding alone, 1e-12 of their size, are equal."""
+    ordered, order = values.flatten().sort()
+    new = torch.ones_like(ordered, dtype=torch.bool)
+    new[1:] = ordered[1:] - ordered[:-1] > TIE * ordered[1:]
+    merged = torch.empty_like(ordered)
+    merged[order] = ordered[new][new.cumsum(0) - 1]
+    return merged.reshape(values.shape)
 
 
 def uniform(n: int, chosen: Tensor) -> Tensor:

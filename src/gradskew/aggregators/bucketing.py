@@ -53,6 +53,6 @@ class Bucketing(Mixing):
     def mixed_f(self, f: int) -> int:
         return f if self.told_f == "f" else -(-f // self.s)
 
-    def rule_f(self, n: int, f: int, rule: Aggregator) -> int:
+    def rule_f(self, n: int, f: int, rule: Aggregator, m: int | None = None) -> int:
         mixed_f = self.mixed_f(f)
         return min(mixed_f, rule.max_f(self.size(n))) if self.told_f == "f" else mixed_f

@@ -41,7 +41,7 @@ def make(name: str | Aggregator | Callable[..., Any], *, preset: str = "paper", 
     """Return the rule with this name: `median`, `nnm+rfa`, `bucketing(s=2)+multikrum`, `nnm+package.module:rule`.
 
     `package.module:rule` is the path of a user's function, object or class. Other installed packages add names by entry
-    points of `gradskew.aggregators`. preset: `paper`, `strike-authors` or `byzfl`; options in the name override it.
+    points of `gradskew.aggregators`. preset: see `gradskew.core.presets`; options in the name override it.
     Raises InputError for an unknown name or option and suggests the nearest one.
 
     A function of the rows, or an object that is called with them, is wrapped: see `UserRule`. arrays: `torch` or

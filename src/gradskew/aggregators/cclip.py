@@ -74,6 +74,10 @@ class CClip(Aggregator):
         unclipped = all(note.get("clipped") == 0 for note in notes)
         return f"{name} clipped no row in any round: with this tau it is the mean." if unclipped else ""
 
+    @property
+    def has_state(self) -> bool:
+        return self.start == "previous"
+
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         return state.keys() <= {"centre"} and all(is_row(centre, d) for centre in state.values())
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, uniform
+from .base import WeightedRule, lowest, merge_ties, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class CGE(WeightedRule):
     source: ClassVar[str] = "Gupta, Liu and Vaidya, 2020"
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        return uniform(rows.n, lowest(rows.norms, rows.n - f)), {}
+        return uniform(rows.n, lowest(merge_ties(rows.norms), rows.n - f)), {}
 
     def least(self, n: int, f: int) -> int | None:
         return n - f

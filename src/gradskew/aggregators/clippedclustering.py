@@ -83,7 +83,7 @@ class ClippedClustering(Aggregator):
             return True
         norms = state.get("norms")
         good = isinstance(norms, Tensor) and norms.ndim == 1 and norms.dtype == torch.float64
-        return state.keys() == {"norms"} and good and bool((norms >= 0).all())  # type: ignore[union-attr,operator]
+        return state.keys() == {"norms"} and good and bool((norms >= 0).all() and norms.isfinite().all())  # type: ignore[union-attr,operator]
 
     def kappa_bound(self, n: int, f: int) -> float:
         """Return infinity: shorter rows in the direction of equal honest ones are averaged."""

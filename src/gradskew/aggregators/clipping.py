@@ -47,6 +47,10 @@ class Clipping(Mixing):
             radius = rows.norms.new_tensor(self.c)
         return clip_factors(rows.norms, radius).diag()
 
+    def max_f(self, n: int) -> int:
+        """Return n - 1: clipping needs no majority."""
+        return n - 1
+
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
         """Return infinity: equal honest rows longer than a fixed c are moved, without any Byzantine row."""
         return math.inf

@@ -45,7 +45,7 @@ class FedSECA(Aggregator):
         for _, block in plain.blocks():
             signs = block.sign()
             agreement.addmm_(signs, signs.T)
-        votes = agreement.sign().mean(1).clamp(min=0)
+        votes = agreement.sign().sum(1).clamp(min=0)  # n rho: whole numbers, so that a tie is exact
         value = rows.updates.new_empty(rows.d)
         for part, block in plain.blocks():
             signs = block.sign()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
-from .base import Aggregator, Outcome, check_shape
+from .base import Aggregator, Outcome
 from .clipping import clip_factors
 
 
@@ -49,7 +49,6 @@ class Flame(Aggregator):
         if self.of == "models":
             params = rows.round.params
             assert params is not None
-            check_shape("the model", params, rows.d)
             along = rows.projections(params)
             inner = inner + (params.double() @ params.double() - along[:, None] - along)
         chosen = majority(cosine_distances(inner))

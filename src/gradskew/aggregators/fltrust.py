@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import WeightedRule, check_shape
+from .base import WeightedRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,6 @@ class FLTrust(WeightedRule):
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         reference = rows.round.reference
         assert reference is not None
-        check_shape("the reference", reference, rows.d)
         length = torch.linalg.vector_norm(reference.double())
         norms = rows.squared_distances_to(torch.zeros_like(reference)).sqrt()
         scales = torch.where(norms > 0, length / norms, 0)  # a row of zeros has no direction

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..core.errors import check_choice
+from ..core.errors import check, check_choice
 from ..core.round import output_columns
 from ..core.rows import Rows
 from .base import WeightedRule
@@ -65,10 +65,11 @@ class FoolsGold(WeightedRule):
             return rows.cosines.cpu()
         features = self._features(rows)
         if self._state:
-            known = {client: k for k, client in enumerate(self._state["clients"].tolist())}
-            for i, client in enumerate(rows.round.clients or ()):
-                if client in known:
-                    features[i] += self._state["sums"][known[client]].to(features)
+            sums = self._sums()
+            check(features.shape[1] == self._state["sums"].shape[1], "foolsgold remembers rows of another width")
+            for feature, client in zip(features, map(_signed, rows.round.clients or ()), strict=True):
+                if client in sums:
+                    feature += sums[client].to(feature)
         return Rows(features).cosines.cpu()
 
     def _features(self, rows: Rows) -> Tensor:
@@ -78,20 +79,39 @@ class FoolsGold(WeightedRule):
     def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
         if not self.memory or rows is None or rows.round.clients is None:
             return
-        features = self._features(rows)
-        sums = {int(c): s for c, s in zip(self._state.get("clients", ()), self._state.get("sums", ()), strict=True)}
-        for client, row in zip(rows.round.clients, features, strict=True):
-            sums[client] = sums[client] + row if client in sums else row
-        self._state["clients"] = torch.tensor(sorted(sums), dtype=torch.int64)
-        self._state["sums"] = torch.stack([sums[client] for client in sorted(sums)])
+        features, sums = self._features(rows).cpu(), self._sums()
+        fresh = {}
+        for client, row in zip(map(_signed, rows.round.clients), features, strict=True):
+            if client in sums:
+                sums[client] += row  # in place, in the matrix of all sums
+            else:
+                fresh[client] = row
+        if fresh:
+            known = [sums[client][None] for client in sums]
+            self._state["clients"] = torch.tensor([*sums, *fresh], dtype=torch.int64)
+            self._state["sums"] = torch.cat([*known, *(row[None] for row in fresh.values())])
+
+    def _sums(self) -> dict[int, Tensor]:
+        """Return the summed features of each client, as views of the state."""
+        clients = self._state["clients"].tolist() if self._state else []
+        return dict(zip(clients, self._state.get("sums", ()), strict=True))
+
+    @property
+    def has_state(self) -> bool:
+        return self.memory
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         if not state:
             return True
-        if state.keys() != {"clients", "sums"} or not all(isinstance(value, Tensor) for value in state.values()):
+        tensors = all(isinstance(value, Tensor) for value in state.values())
+        if not self.memory or state.keys() != {"clients", "sums"} or not tensors:
             return False
         clients, sums = state["clients"], state["sums"]
-        return bool(sums.ndim == 2 and 0 < sums.shape[1] <= d and clients.shape == sums.shape[:1])
+        ids = clients.ndim == 1 and clients.dtype == torch.int64 and len(clients.unique()) == len(clients)
+        good = sums.is_floating_point() and sums.ndim == 2 and bool(sums.isfinite().all())
+        width = sums.shape[1] if good else 0
+        fits = width == d if self.features == "all" else 0 < width <= d
+        return bool(ids and good and fits and len(clients) == len(sums))
 
     def max_f(self, n: int) -> int:
         """Return n - 1: the rule relies on directions, not on a majority."""
@@ -100,6 +120,11 @@ class FoolsGold(WeightedRule):
     def kappa_bound(self, n: int, f: int) -> float:
         """Return infinity: equal honest rows get the weight 0."""
         return math.inf
+
+
+def _signed(client: int) -> int:
+    """Return a client id of 64 bits as a signed number: Flower draws unsigned ones."""
+    return client - (1 << 64) if client >= 1 << 63 else client
 
 
 def trust(cosines: Tensor) -> Tensor:

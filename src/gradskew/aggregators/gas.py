@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.rows import Rows
-from .base import Aggregator, WeightedRule, check_rule, lowest, uniform
+from .base import Aggregator, WeightedRule, check_rule, lowest, merge_ties, uniform
 from .multikrum import MultiKrum
 
 
@@ -37,6 +37,7 @@ class GAS(WeightedRule):
         check_rule("base", self.base)
         check_number("p", self.p, at_least=1, whole=True)
         check(not self.base.needs, f"base must need nothing besides the rows: {self.base.name} does")
+        check(not self.base.has_state, f"base must not depend on earlier rounds: {self.base.name} does")
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         scores = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
@@ -45,7 +46,7 @@ class GAS(WeightedRule):
             part = Rows(rows.columns(group))
             aggregate = self.base.outcome(part, base_f, generator).value
             scores += part.squared_distances_to(aggregate).sqrt()
-        return uniform(rows.n, lowest(scores, rows.n - f)), {f"f of {self.base.name}": base_f}
+        return uniform(rows.n, lowest(merge_ties(scores), rows.n - f)), {f"f of {self.base.name}": base_f}
 
     def least(self, n: int, f: int) -> int | None:
         return n - f

@@ -38,13 +38,20 @@ class Keep(Mixing):
         check(selects, f"rule must select rows, as multikrum, cge, mda or dnc do: {self.rule.name} does not")
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
-        weights = self.rule.outcome(rows, min(f, self.rule.max_f(rows.n)), generator).weights
+        weights = self.rule.outcome(rows, f, generator).weights
         assert weights is not None
         kept = (weights > 0).nonzero()[:, 0]
         return torch.eye(rows.n, dtype=torch.float64, device=weights.device)[kept]
 
     def least(self, n: int, f: int) -> int:
-        return self.rule.least(n, min(f, self.rule.max_f(n))) or 1
+        return self.rule.least(n, f) or 1
 
-    def rule_f(self, n: int, f: int, rule: Aggregator) -> int:
-        return min(f, rule.max_f(self.least(n, f)))
+    def rule_f(self, n: int, f: int, rule: Aggregator, m: int | None = None) -> int:
+        return min(f, rule.max_f(self.least(n, f) if m is None else m))
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.rule.needs
+
+    def max_f(self, n: int) -> int:
+        return self.rule.max_f(n)

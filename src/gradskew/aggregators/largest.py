@@ -10,6 +10,7 @@ from torch import Tensor
 from ..core.rows import Rows
 
 ROUNDING = 1e-12
+SLACK = 1e-9
 
 
 def matrix_of(rows: Rows) -> Tensor:
@@ -27,7 +28,8 @@ def largest_entries(matrix: Tensor, count: int, columns: Sequence[slice] = (slic
         size = torch.cat([row[part] for part in columns]).abs()
         if not count:
             continue
-        least = size.kthvalue(len(size) - count + 1).values
+        on_cpu = size.device.type == "cpu"  # elsewhere kthvalue may not be deterministic
+        least = size.kthvalue(len(size) - count + 1).values if on_cpu else size.topk(count).values[-1]
         large = size > least
         ties = (size == least).nonzero()[:, 0]
         large[ties[: count - int(large.sum())]] = True
@@ -37,11 +39,13 @@ def largest_entries(matrix: Tensor, count: int, columns: Sequence[slice] = (slic
     return chosen
 
 
-def deviations(values: Tensor) -> Tensor:
-    """Return |x_i - median| / std of numbers (n,), with the midpoint median and the biased std; 0 if std is 0.
+def deviate_less(values: Tensor, bound: float) -> Tensor:
+    """Return for which of the numbers (n,) |x_i - median| / std < bound, with the midpoint median and the biased std.
 
-    A std that is 1e-12 of the largest number is rounding.
+    All do if the std is 0. A std that is 1e-12 of the largest number is rounding, and so is a deviation that is within
+    1e-9 of the bound: of two values that as many rows have, each deviates by exactly 1.
     """
     std = values.std(correction=0)
     varies = bool(std > ROUNDING * values.abs().max())
-    return (values - values.quantile(0.5)).abs() / std if varies else torch.zeros_like(values)
+    deviations = (values - values.quantile(0.5)).abs() / std if varies else torch.zeros_like(values)
+    return deviations < bound * (1 - SLACK)

@@ -12,7 +12,7 @@ from ..core.round import Layer, check_layers
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
 from .clipping import clip_factors
-from .largest import deviations, largest_entries, matrix_of
+from .largest import deviate_less, largest_entries, matrix_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class LASA(Aggregator):
             signs += entries.sign().sum(1)
             nonzero += (entries != 0).sum(1)
         balance = (1 + (1 - self.sparsity) * signs / nonzero.clamp(min=1)) / 2
-        passed = (deviations(squares.sqrt()) < self.lambda_n) & (deviations(balance) < self.lambda_s)
+        passed = deviate_less(squares.sqrt(), self.lambda_n) & deviate_less(balance, self.lambda_s)
         return passed if passed.any() else torch.ones_like(passed)
 
     def kappa_bound(self, n: int, f: int) -> float:

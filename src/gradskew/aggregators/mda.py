@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, uniform
+from .base import WeightedRule, merge_ties, uniform
 from .subsets import Steps, can_drop, far_pairs, subsets
 
 
@@ -40,13 +40,11 @@ class MDA(WeightedRule):
         check_number("limit", self.limit, at_least=1, whole=True)
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        distances = rows.squared_distances.cpu()
-        if rows.mixing is None:  # bitwise equal rows have equal distances, to the last bit
-            distances = distances[rows.equal][:, rows.equal]
+        distances = merge_ties(rows.squared_distances.cpu())
         steps = Steps(self.limit, f"mda took {self.limit} steps without an answer on {rows.n} rows and f = {f}")
         diameter = least_diameter(distances, f, steps)
         candidates = subsets(far_pairs(distances, diameter), rows.n - f, steps)
-        if self.ties == "first":
+        if self.ties == "first" or not diameter:
             chosen = next(candidates)
         else:
             chosen = min(candidates, key=lambda subset: float(distances[subset][:, subset].sum()))

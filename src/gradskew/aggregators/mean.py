@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_choice
 from ..core.rows import Rows
-from .base import WeightedRule, check_shape
+from .base import WeightedRule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,6 @@ class Mean(WeightedRule):
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         if self.weights == "examples":
             assert rows.round.examples is not None
-            check_shape("the example counts", rows.round.examples, rows.n)
             examples = rows.round.examples.to(rows.updates.device, torch.float64)
             good = bool((examples >= 0).all()) and 0 < float(examples.sum()) < math.inf
             check(good, "the example counts must be at least 0, and one of them above 0")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, check_shape, lowest, uniform
+from .base import WeightedRule, lowest, merge_ties, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,13 +42,12 @@ class MoNNA(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         distances = rows.squared_distances_to(self._trusted(rows))
-        return uniform(rows.n, lowest(distances, rows.n - f)), {}
+        return uniform(rows.n, lowest(merge_ties(distances), rows.n - f)), {}
 
     def _trusted(self, rows: Rows) -> Tensor:
         """Return the trusted row (d,)."""
         if isinstance(self.pivot, str):
             assert rows.round.reference is not None
-            check_shape("the reference", rows.round.reference, rows.d)
             return rows.round.reference
         check(-rows.n <= self.pivot < rows.n, f"monna: pivot = {self.pivot} is none of {rows.n} rows")
         one = torch.zeros(rows.n, dtype=torch.float64)

@@ -15,6 +15,7 @@ from .base import WeightedRule
 from .clipping import clip_factors
 
 KMEANS_SEED = 0
+ROUNDING = 1e-9  # of a bandwidth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +29,8 @@ class SignGuard(WeightedRule):
     used.
 
     share: of the columns. draw: a `window` of consecutive ones, as in the authors' code, or `random` ones. cluster:
-    `meanshift` (bandwidth: the mean over the rows of the distance to the (n // 2)-th nearest), `kmeans` (two clusters,
-    shares not divided).
+    `meanshift`, scikit-learn's, whose bandwidth is the mean over the rows of the distance to the (n // 2)-th nearest
+    one, itself included; `kmeans`, two clusters, shares not divided.
     """
 
     key: ClassVar[str] = "signguard"
@@ -72,7 +73,9 @@ class SignGuard(WeightedRule):
 
     def _largest_cluster(self, shares: np.ndarray) -> np.ndarray:
         """Return which rows are in the largest cluster: (n,) bool."""
-        labels = _kmeans(shares) if self.cluster == "kmeans" else _meanshift(shares)
+        order = np.lexsort(shares.T)  # the result does not depend on the order of the rows
+        labels = np.empty(len(shares), dtype=int)
+        labels[order] = (_kmeans if self.cluster == "kmeans" else _meanshift)(shares[order])
         sizes = [(labels == label).sum() if label >= 0 else 0 for label in labels]  # -1: in no cluster
         first = int(np.argmax(sizes))
         return labels == labels[first] if sizes[first] else np.ones(len(labels), dtype=bool)
@@ -84,12 +87,13 @@ class SignGuard(WeightedRule):
 
 def _meanshift(shares: np.ndarray) -> np.ndarray:
     """Return the clusters of scikit-learn's mean shift, as the authors call it; equal rows form one cluster."""
-    from sklearn.cluster import MeanShift, estimate_bandwidth
+    from sklearn.cluster import MeanShift
 
     largest = shares.max(0)
     shares = shares / np.where(largest > 0, largest, 1)
-    bandwidth = estimate_bandwidth(shares, quantile=0.5)
-    if bandwidth <= 0:
+    distances = np.sqrt(np.square(shares[:, None] - shares).sum(2))  # of equal rows exactly 0
+    bandwidth = np.sort(distances)[:, max(1, len(shares) // 2) - 1].mean()
+    if bandwidth <= ROUNDING:
         return np.unique(shares, axis=0, return_inverse=True)[1].ravel()
     with warnings.catch_warnings(action="ignore"):  # few rows: it takes each as a seed, and says so
         labels: np.ndarray = MeanShift(bandwidth=bandwidth, bin_seeding=True, cluster_all=False).fit(shares).labels_

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, uniform
+from .base import TIE, WeightedRule, merge_ties, uniform
 from .subsets import Steps, far_pairs, subsets
 
 BATCH = 512  # subsets whose eigenvalues are computed together
@@ -28,7 +28,8 @@ class SMEA(WeightedRule):
 
     search: `exact` goes through all subsets, less those with a pair too far apart for the best one of `greedy`.
     `greedy` drops, f times, the row without which the eigenvalue is least, then exchanges pairs of rows as long as that
-    lowers it: its result may not be the least. limit: the most steps of the exact search; beyond, InputError.
+    lowers it: its result may not be the least. limit: if there are more subsets, the most steps of the exact search;
+    beyond, InputError.
 
     >>> rows = torch.tensor([[3.0, 4.0], [1.0, 1.0], [2.0, 1.0], [1.0, 4.0], [4.0, 2.0]])
     >>> SMEA()(rows, f=2)
@@ -71,17 +72,18 @@ class SMEA(WeightedRule):
         norms = gram.diagonal()
         far = far_pairs(norms[:, None] + norms - 2 * gram, 2 * size * bound)
         message = f"smea would search more than {self.limit} subsets of {n} rows, f = {f}: use smea(search=greedy)"
-        check(any(far) or math.comb(n, f) <= self.limit, message)
+        few = math.comb(n, f) <= self.limit
+        check(few or any(far), message)
         coordinates = principal_coordinates(gram, known)
         least, best = math.inf, list(known)
-        candidates = subsets(far, size, Steps(self.limit, message))
+        candidates = subsets(far, size, Steps(math.inf if few else self.limit, message))
         while batch := list(islice(candidates, BATCH)):
             members = torch.tensor(batch)
             points = coordinates[members]
             members = members[((points - points.mean(1, keepdim=True)).square().mean(1) <= bound).all(1)]
             each = variances(gram, members) if len(members) else torch.tensor([math.inf])
-            if each.min() < least:
-                least, best = float(each.min()), members[each.argmin()].tolist()
+            if each.min() < least * (1 - TIE):
+                least, best = float(each.min()), members[merge_ties(each).argmin()].tolist()
                 bound = min(bound, least * SLACK)
         return best
 

@@ -16,7 +16,7 @@ from ..core.errors import InputError
 class Steps:
     """Counts the steps of a search. Raises InputError with the message beyond `limit`."""
 
-    def __init__(self, limit: int, message: str):
+    def __init__(self, limit: float, message: str):
         self.limit, self.message, self.count = limit, message, 0
 
     def add(self) -> None:

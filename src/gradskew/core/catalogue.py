@@ -208,6 +208,9 @@ class Catalogue(Generic[T]):
                 raise unknown(f"option of {name}", option, list(types) or ["none"])
         chosen = {option: value for option, value in defaults.items() if option in types}
         chosen |= {**cls.preset(preset), **given}
+        for each in options(cls):  # a method that is the default of an option has the preset, too
+            if each.name not in chosen and types[each.name] in MAKERS and callable(each.default_factory):
+                chosen[each.name] = each.default_factory().name
         try:
             for option, value in chosen.items():
                 if isinstance(value, str) and types[option] in MAKERS:

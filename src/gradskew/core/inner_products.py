@@ -74,7 +74,7 @@ class InnerProducts(ABC):
         """The inner products of the base rows around a central one, and the index of that row."""
         centre = _central_row(self.updates)
         gram = self._gram_around(centre)
-        medians = _squared_distances(gram).median(1).values
+        medians = _row_medians(_squared_distances(gram))
         central = int(medians.argmin())
         # A row may be central on the sample and huge elsewhere: centred on it, the others would lose their digits.
         if medians[centre] > OFF_CENTRE * medians[central]:
@@ -211,4 +211,9 @@ def _central_row(updates: Tensor) -> int:
     Not a mean: huge rows would move it, and rows of zeros would move the mean of the rows with small norms.
     """
     sample = updates[:, :: max(1, updates.shape[1] // SAMPLE)].double()
-    return int(torch.cdist(sample, sample).median(1).values.argmin())
+    return int(_row_medians(torch.cdist(sample, sample)).argmin())
+
+
+def _row_medians(distances: Tensor) -> Tensor:
+    """Return the lower median of each row (n,). By sorting: `median` with indices is not deterministic on CUDA."""
+    return distances.sort(1).values[:, (distances.shape[1] - 1) // 2]

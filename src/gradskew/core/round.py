@@ -49,8 +49,11 @@ class Round:
 
     def __post_init__(self) -> None:
         for name in ("examples", "params", "reference"):
-            if isinstance(getattr(self, name), np.ndarray):
-                object.__setattr__(self, name, torch.from_numpy(getattr(self, name)))
+            given = getattr(self, name)
+            if given is not None:
+                object.__setattr__(self, name, torch.as_tensor(given).detach())
+        if isinstance(self.clients, np.ndarray | Tensor):
+            object.__setattr__(self, "clients", self.clients.tolist())
 
     def of_rows(self, index: Sequence[int] | None) -> dict[str, Any]:
         """Return the client ids and the example counts of some rows; None for mixtures of rows."""
@@ -62,6 +65,27 @@ class Round:
         """Raise InputError unless the round has all parts that the rule `name` needs."""
         for part in sorted(needs):
             check(getattr(self, part) is not None, f"{name} needs {PARTS[part]}; there is none here")
+
+    def check_fits(self, needs: Iterable[str], n: int, d: int) -> None:
+        """Raise InputError unless the parts that a rule needs fit n rows of length d, are finite and name n clients."""
+        for part in sorted({*needs}):
+            value = getattr(self, part)
+            if part == "clients":
+                whole = all(isinstance(client, int) and not isinstance(client, bool) for client in value)
+                good = whole and len(value) == len(set(value)) == n
+                check(good, f"the client ids must be {n} different whole numbers, one for each row")
+            elif part == "layers":
+                good = all(isinstance(layer, Layer) for layer in value.values())
+                check(good, "the layers must be gradskew.core.round.Layer objects by name")
+            else:
+                what, length = {
+                    "examples": ("the example counts", n),
+                    "params": ("the model", d),
+                    "reference": ("the reference", d),
+                }[part]
+                shape = tuple(value.shape)
+                check(shape == (length,), f"{what} must have the shape ({length},), not {shape}")
+                check(bool(value.isfinite().all()), f"{what} must be finite")
 
 
 def output_columns(round: Round, d: int) -> slice:

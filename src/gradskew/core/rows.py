@@ -46,7 +46,7 @@ class Rows(InnerProducts):
         self.updates, self.mixing, self._base = updates, mixing, base
         self.round = Round() if round is None else round
         self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
-        self.mixings: dict[Hashable, Tensor] = {}  # by pipeline: the mixing matrix of its last call
+        self.mixings: dict[Hashable, Tensor] = {}  # by pipeline: the mixing matrix of its last call, also of mixtures
 
     @classmethod
     def of(cls, updates: Given, round: Round | None = None, *, name: str = "rows") -> Rows:
@@ -96,7 +96,9 @@ class Rows(InnerProducts):
         mixing = matrix if self.mixing is None else matrix @ self.mixing
         owners = matrix.abs().argmax(1).tolist() if keeps_rows else None
         round = replace(self.round, **self.round.of_rows(owners))
-        return Rows(self.updates, round=round, mixing=mixing, base=self.base)
+        mixed = Rows(self.updates, round=round, mixing=mixing, base=self.base)
+        mixed.mixings = self.mixings
+        return mixed
 
     def blocks(self, dtype: torch.dtype = torch.float64) -> Iterator[tuple[slice, Tensor]]:
         """Yield slices of the columns with the block of rows (n, columns), which is valid until the next one."""
@@ -123,7 +125,12 @@ class Rows(InnerProducts):
     def part(self, columns: slice) -> Tensor:
         """Return a copy of the rows on consecutive columns: (n, columns), in the type of the base rows."""
         part = self.updates[:, columns]
-        return part.clone() if self.mixing is None else (self.mixing @ part.double()).to(part.dtype)
+        if self.mixing is None:
+            return part.clone()
+        rows = part.new_empty(self.n, part.shape[1])
+        for place, block in Rows(part, mixing=self.mixing).blocks():
+            rows[:, place] = block
+        return rows
 
     def columns(self, index: Tensor) -> Tensor:
         """Return the rows on some coordinates: (n, len(index)) float64."""
@@ -151,6 +158,7 @@ class Rows(InnerProducts):
 
     def squared_distances_to(self, centre: Tensor) -> Tensor:
         """Return the squared distances of the rows to a vector (d,): (n,) float64. No Gram matrix is needed."""
+        centre = centre.to(self.updates.device)
         if self.mixing is None and self.is_wide:
             from . import kernels
 
@@ -162,6 +170,7 @@ class Rows(InnerProducts):
 
     def projections(self, vector: Tensor, centre: Tensor | None = None) -> Tensor:
         """Return the inner products <row - centre, vector>: (n,) float64; centre and vector are (d,)."""
+        vector = vector.to(self.updates.device)
         total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
         for part, block in self.blocks():
             if centre is not None:
