@@ -76,6 +76,6 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(PEERS)/.installed: crosschecks/requirements.txt pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' $$(grep flwr $<)
-	$(PEERS)/bin/python -m pip install --quiet --no-deps $$(grep byzfl $<)
+	$(PEERS)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement $<
 	@touch $@
