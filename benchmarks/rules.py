@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from gradskew import aggregators, attacks
+from gradskew.core.round import Layer, Round
 from timing import Work, alternate
 
 Rule = Callable[[Tensor], object]
@@ -41,6 +42,27 @@ RULES = [
     ("rbtm", 1, False),
     ("aksel", 3, False),
     ("nnm+median", 2, True),
+    ("meamed", 1, False),
+    ("cge", 2, False),
+    ("monna", 3, False),
+    ("mda", 2, True),
+    ("caf", 2, True),
+    ("smea(search=greedy)", 2, True),
+    ("bulyan", 2, True),
+    ("fltrust", 3, False),
+    ("flame", 3, True),
+    ("foolsgold", 3, True),
+    ("clippedclustering", 3, True),
+    ("signguard", 2, False),
+    ("rlr", 1, False),
+    ("clipping+mean", 2, False),
+    ("arc+multikrum", 3, True),
+    ("keep+median", 3, True),
+    ("foundation+rbtm", 4, False),
+    ("alignins", 3, False),
+    ("fedseca", 3, False),
+    ("lasa", 4, False),
+    ("gas", 2, True),
 ]
 ATTACKS = [("lie", 1, False), ("ipm", 1, False), ("minmax", 2, True), ("minsum", 2, True), ("strike", 3, True)]
 
@@ -59,6 +81,8 @@ def main() -> None:
     updates = torch.empty(n, d).normal_(generator=generator)
     updates += torch.empty(d).normal_(generator=generator)  # a common offset as large as the spread
     theirs = byzfl_rules(f) if arguments.byzfl else {}
+    layers = {"weight": Layer(slice(0, d - 10), (d - 10, 1)), "bias": Layer(slice(d - 10, d), (10,))}
+    round = Round(clients=range(n), params=updates[0].clone(), layers=layers, reference=updates[1].clone())
 
     print(
         f"{n} x {d} float32, f = {f}, {arguments.threads} threads, median of {arguments.repeats} alternating repeats;"
@@ -70,7 +94,8 @@ def main() -> None:
     for name, passes, pairs in RULES:
         rule = aggregators.make(name)
         floor = passes * median(read) + pairs * median(product) / 2
-        row(name, lambda rule=rule: rule(updates, f), updates, floor, theirs.get(name), arguments.repeats)
+        work = lambda rule=rule: rule(updates, f, round=round)  # noqa: E731
+        row(name, work, updates, floor, theirs.get(name), arguments.repeats)
     for name, passes, pairs in ATTACKS:
         attack = attacks.make(name)
         floor = passes * median(read) + pairs * median(product) / 2
