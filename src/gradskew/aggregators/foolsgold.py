@@ -41,6 +41,10 @@ class FoolsGold(WeightedRule):
     key: ClassVar[str] = "foolsgold"
     title: ClassVar[str] = "FoolsGold"
     source: ClassVar[str] = "Fung, Yoon and Beschastnikh, RAID 2020"
+    remark: ClassVar[str] = (
+        "foolsgold gives equal rows the weight 0, and STRIKE, LIE, IPM, MinMax and MinSum send equal rows: "
+        "a small random change of each row undoes that."
+    )
     features: str = "all"
     memory: bool = True
     scale: str = "weights"

@@ -28,6 +28,9 @@ class MoNNA(WeightedRule):
     title: ClassVar[str] = "MoNNA"
     source: ClassVar[str] = "Farhadkhani et al., ICML 2023"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"pivot": 0}, "byzpy": {"pivot": 0}}
+    remark: ClassVar[str] = (
+        "monna trusts one row: with pivot=-1 an honest one in a simulation. A Byzantine one would move it anywhere."
+    )
     pivot: int | str = -1
 
     def __post_init__(self) -> None:

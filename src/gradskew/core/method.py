@@ -10,9 +10,14 @@ from .state import Stateful
 
 
 class Method(Stateful, ABC):
-    """Base class of rules and attacks. implements: the name of the method that a subclass writes."""
+    """Base class of rules and attacks.
+
+    implements: the name of the method that a subclass writes. remark: a sentence for reports that show the method, on
+    what its figures do not say.
+    """
 
     implements: ClassVar[str]
+    remark: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         """Raise TypeError for a subclass that overrides a final method: the checks would not run for it."""
