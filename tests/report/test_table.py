@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from made_records import one_round, record
+from rich.console import Console
 
 from gradskew.aggregators import MIXINGS, PAPER, RULES
 from gradskew.attacks import ATTACKS
@@ -465,6 +466,16 @@ def test_hostile_names_are_only_text(name, capsys):
     show(table, verdict(table))
     assert name in capsys.readouterr().out.replace("\n", "")
     assert isinstance(markdown(table), str)
+
+
+def test_the_table_of_many_rules_is_whole_at_80_columns(capsys, monkeypatch):
+    """Twelve rules do not fit beside each other: the table goes on below, with the attacks again."""
+    monkeypatch.setattr(terminal, "console", lambda: Console(width=80, highlight=False, markup=False))
+    rules = [f"bucketing(s={number})+multikrum" for number in range(12)]
+    show(Table(record("lie", rule, 40.0 + number) for number, rule in enumerate(rules)), [])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert {*rules, *(f"{40 + number}.0" for number in range(12))} <= {*shown.split()}
 
 
 def test_the_heatmap_for_print_is_as_wide_as_a_column_and_has_text_that_can_be_read():
