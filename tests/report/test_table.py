@@ -185,6 +185,38 @@ def test_csv_columns_and_values_by_hand():
     assert [none["rejected"], none["clamped_rounds"], none["skipped_rounds"]] == ["0", "0", "0"]
 
 
+def test_the_rows_of_a_csv_tell_federations_apart():
+    """The last columns, after all that were there before; what has no column of its own is in the digest."""
+    settings = [
+        {"clients": 20, "sampled": 10},
+        {"byzantine": 3},
+        {"rounds": 60},
+        {"model": {"name": "mlp", "hidden": 8}},
+    ]
+    settings += [{}, {"knowledge": 0.5}]
+    records = [
+        replace(made, spec={**made.spec, **change}) for made in [record("lie", "mean", 3.0)] for change in settings
+    ]
+    rows = list(csv.reader(io.StringIO(results_csv(records))))
+    assert rows[0][-6:] == ["clients", "sampled", "byzantine", "rounds", "model", "federation"]
+    assert [row[-6:-1] for row in rows[1:]] == [
+        ["20", "10", "2", "1", "linear"],
+        ["10", "10", "3", "1", "linear"],
+        ["10", "10", "2", "60", "linear"],
+        ["10", "10", "2", "1", "mlp(hidden=8)"],
+        ["10", "10", "2", "1", "linear"],
+        ["10", "10", "2", "1", "linear"],
+    ]
+    digests = [row[-1] for row in rows[1:]]
+    assert len({*digests}) == 6
+    assert rf"\label{{tab:gradskew-{digests[0]}}}" in latex(Table(records[:1]))
+
+
+def test_federations_are_sorted_by_their_numbers():
+    records = [replace(made, spec={**made.spec, "clients": clients}) for made in RECORDS for clients in (10, 6, 100)]
+    assert [table.records[0].spec["clients"] for table in federations(records)] == [6, 10, 100]
+
+
 @pytest.mark.parametrize(("rounds", "accuracy"), [(1, 1.0), (5, 5.0), (6, 5.5), (11, 10.0), (60, 58.0)])
 def test_accuracy_is_the_mean_of_the_last_fifth_of_the_rounds_five_at_most(rounds, accuracy):
     made = record("lie", "mean", [float(each) for each in range(1, rounds + 1)])
