@@ -118,9 +118,19 @@ def test_a_view_in_which_no_attack_does_harm_marks_none() -> None:
     table = Table(record(attack, "median", value) for attack, value in (("none", 60), ("lie", 70)))
     accuracy, lost = views(table)
     assert accuracy.worst == {}
-    assert lost.worst == {"median": "lie"}  # the only attack: it costs -10 points
+    assert lost.worst == {}  # the only attack costs -10 points
     assert lost.entry("lie", "median").text == "-10.0"
     assert lost.entry("lie", "median").level == 0
+
+
+def test_no_attack_is_marked_as_the_worst_where_one_is_unknown() -> None:
+    """The curve under strike still rises, so that its points are a dash: it may cost more than the 20 of lie."""
+    rising = record("strike", "median", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
+    others = [record(attack, "median", [value] * 6) for attack, value in (("none", 90.0), ("lie", 70.0))]
+    shown = {view.name: view for view in views(Table([*others, rising]))}
+    assert shown["points lost"].entry("strike", "median").text == "–"
+    assert shown["points lost"].worst == {}
+    assert shown["accuracy"].worst == {"median": "strike"}
 
 
 def test_the_legends_have_the_numbers_of_their_colours(table: Table) -> None:
