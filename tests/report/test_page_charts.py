@@ -88,6 +88,21 @@ def test_one_seed_without_known_test_images_has_no_interval() -> None:
     assert ranking(Table([record("none", "median", 90)])) is None
 
 
+def test_the_bars_mark_what_still_rises() -> None:
+    """Of six rounds, the last two count: 65 of the curve that rises. Of the two, only the mean over attacks has it."""
+    rising = [20.0, 30.0, 40.0, 50.0, 60.0, 70.0]
+    flat = [record(attack, "median", [value] * 6) for attack, value in (("none", 90.0), ("lie", 40.0))]
+    climbing = [record("strike", "median", rising), record("strike", "rbtm", rising), record("none", "rbtm", rising)]
+    chart, caption = ranking(Table([*flat, *climbing]))
+    for text in (">40.0 %<", ">90.0 % without attack (cost 0.0)<", ">under lie; 52.5↑ % on average<"):
+        assert text in chart
+    for text in (">65.0↑ %<", ">65.0↑ % without attack<", ">under strike; 65.0↑ % on average<"):
+        assert text in chart
+    assert "↑: still rising at the end." in caption
+    assert [row[-1] for row in numbers(chart)] == ["worst case still rises", "1", "0"]
+    assert "↑" not in ranking(Table(flat))[1]
+
+
 def test_points_lost_by_hand(table: Table) -> None:
     lost = {view.name: view for view in views(table)}["points lost"]
     texts = {key: text for key, (text, _) in lost.panel.entries.items()}
