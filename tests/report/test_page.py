@@ -7,6 +7,7 @@ import html
 import json
 import re
 from pathlib import Path
+from statistics import fmean
 from xml.etree import ElementTree
 
 import pytest
@@ -15,6 +16,8 @@ from made_records import made
 from gradskew import aggregators, attacks
 from gradskew.cli.publishing import report_html
 from gradskew.report.page import svg
+from gradskew.report.page.cells import open_cell
+from gradskew.report.standing import Cell
 from gradskew.report.table import Table, federations
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store
@@ -127,6 +130,48 @@ def test_nine_by_eight_by_three_is_under_five_megabytes(folder: Path, table: Tab
     text = report_html([Table(records)], tmp_path)
     assert text.count('<article class="run"') == 72
     assert len(text.encode()) < 5_000_000
+
+
+def test_an_opened_cell_has_means_over_seeds_or_says_which_seed(folder: Path, table: Table) -> None:
+    """Two seeds: means of both records' numbers. Clients and pictures are of one of them, as each seed deals anew."""
+    cell, usual = table.cells["strike", "multikrum"], table.cells["none", "multikrum"]
+    pictures = {record.digest: Store(folder).pictures(record.digest) for record in table.records}
+    figures = open_cell(table, "x", ("strike", "multikrum"), pictures).figures
+    captions = {re.search('aria-label="(.*?)"', chart).group(1): caption for chart, caption in figures}
+    columns = {}
+    for chart, _ in figures:
+        head, *rows = csv.reader(html.unescape(re.search('data-csv="(.*?)"', chart, re.DOTALL).group(1)).splitlines())
+        label = re.search('aria-label="(.*?)"', chart).group(1)
+        columns |= {(label, name): [row[i] for row in rows] for i, name in enumerate(head)}
+
+    def mean(of: Cell, name: str) -> list[float]:
+        return [fmean(values) for values in zip(*(lens.series(name) for lens in of.lenses), strict=True)]
+
+    def shown(label: str, name: str) -> object:
+        return pytest.approx([float(value) for value in columns[label, name]], rel=1e-5)
+
+    accuracies = [fmean(pair) for pair in zip(*(record.accuracies for record in usual.records), strict=True)]
+    assert accuracies == shown("Test accuracy by round", "without an attack")
+    assert mean(usual, "kappa") == shown("Empirical kappa by round", "without an attack")
+    selected = [100 * value for value in mean(cell, "selected")]
+    assert selected == shown("Weight of the Byzantine rows", "part of them chosen")
+    assert mean(cell, "skewness") == shown("Skewness by round", "skewness")
+    for label in ("Test accuracy by round", "Empirical kappa by round"):
+        assert captions[label].endswith("Grey: without an attack, mean over seeds.")
+    assert "towards their median, mean over seeds; 0" in captions["Skewness by round"]
+    assert captions["Weight of the Byzantine rows"].endswith("chosen, mean over seeds.")
+    assert captions["Honest clients shut out, client by round"].startswith("Honest clients of seed 0 (down)")
+    assert captions["Accuracy by class"].startswith("Accuracy by class, mean over seeds.")
+    drawn = [caption for caption in captions.values() if "against multikrum" in caption]
+    assert drawn
+    assert all(re.match(r"Round \d+, seed 0, ", caption) for caption in drawn)
+
+
+def test_an_opened_cell_of_one_seed_names_no_seed(folder: Path, table: Table) -> None:
+    alone = Table(record for record in table.records if record.spec["seed"] == 1)
+    pictures = {record.digest: Store(folder).pictures(record.digest) for record in alone.records}
+    for _, caption in open_cell(alone, "x", ("strike", "multikrum"), pictures).figures:
+        assert "seed" not in caption
 
 
 # In a browser; by default one of these tests starts it
