@@ -347,6 +347,20 @@ def test_a_phone_shows_it_without_scrolling_sideways(opened) -> None:
 
 
 @pytest.mark.processes
+def test_on_a_phone_a_rule_is_a_card_with_its_words_across_the_screen(opened) -> None:
+    opened.set_viewport_size({"width": 390, "height": 844})
+    rows = opened.query_selector_all("table.stacked tbody tr")
+    assert len(rows) > 2
+    for row in rows:
+        words = row.query_selector(".words").bounding_box()
+        assert words["width"] > 340
+        assert row.bounding_box()["height"] - words["height"] < 120  # the name and two or three lines of numbers
+    assert not opened.query_selector("table.stacked thead").is_visible()
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    assert opened.query_selector("table.stacked thead").is_visible()
+
+
+@pytest.mark.processes
 def test_it_follows_a_dark_scheme(opened) -> None:
     def paper() -> str:
         return opened.evaluate("getComputedStyle(document.documentElement).backgroundColor")

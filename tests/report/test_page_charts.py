@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from gradskew.report.page import svg
 from gradskew.report.page.curves import by_attack, by_rule
+from gradskew.report.page.findings import comparison, findings
 from gradskew.report.page.parts import describe_plane, plane
 from gradskew.report.page.ranking import ranked, ranking
 from gradskew.report.page.views import views
@@ -136,6 +137,21 @@ def test_a_view_in_which_no_attack_does_harm_marks_none() -> None:
     assert lost.worst == {}  # the only attack costs -10 points
     assert lost.entry("lie", "median").text == "-10.0"
     assert lost.entry("lie", "median").level == 0
+
+
+def test_why_each_rule_ranks_is_in_the_order_of_the_ranking(table: Table) -> None:
+    """rbtm keeps 72, median 53; the mean is no defence. Under strike they lose 10, 34 and 30 points."""
+    assert [finding.standing.rule for finding in findings(table)] == ["rbtm", "median", "mean"]
+    rising = [record("strike", "rfa", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0]), record("none", "rfa", [90.0] * 6)]
+    compared = comparison(Table([*(each for each in table.records if each.spec["attack_name"] != "lie"), *rising]))
+    assert compared.attack == "strike"
+    assert [row[:2] for row in compared.sheet.rows] == [
+        ["rbtm", "10.0"],
+        ["rfa", "–"],
+        ["median", "34.0"],
+        ["mean", "30.0"],
+    ]
+    assert all(text for row in compared.sheet.rows for text in row)
 
 
 def test_no_attack_is_marked_as_the_worst_where_one_is_unknown() -> None:
