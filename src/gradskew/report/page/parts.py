@@ -23,7 +23,6 @@ KINDS = (
     ("mean of the honest updates", "mean"),
     ("result of the rule", "aggregate"),
 )
-LEGEND = [(name, svg.mark(kind)) for name, kind in KINDS]
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def plane(picture: Picture) -> Markup:
     aggregate = [picture.aggregate] if picture.aggregate else []
     of_kind = (skewed, other, sorted(set(picture.byzantine)), [picture.mean], aggregate)
     kinds = [(name, kind, points) for (name, kind), points in zip(KINDS, of_kind, strict=True) if points]
-    label = f"Updates of round {picture.round + 1} in the plane"
+    label = f"Updates of round {picture.round + 1} by {picture.method.upper()}"
     if picture.method == "lle":
         return svg.points(label, kinds, axes=("LLE 1 (no scale)", "LLE 2"))
     return svg.points(label, kinds, axes=("principal component 1", "principal component 2"), unit="× spread")
