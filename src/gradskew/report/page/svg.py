@@ -16,7 +16,7 @@ from ...federation.metrics import LEAST
 from .chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, clipped, figure, name_below, round_ticks, short, text
 
 SIDE, MARGIN = 150, 14  # of a picture of points; left of and below them, for the names of the axes
-ROW, SMALL_ROW = 12, 11  # height of a line of text in a legend, of lines and of points
+ROW, SMALL_ROW = 12, 15  # height of a line of text in a legend, of lines and of points
 STYLES = 8  # colours of lines
 LONGEST = 26  # characters of a name in a legend, of two columns
 
@@ -73,12 +73,12 @@ def lines(
         drawn.append(Markup('<path class="line {}" d="{}">{}</path>').format(line.style, _path(axes, line), title))
     if legend:
         drawn += [_legend_entry(number, line) for number, line in enumerate(series)]
-    height = HEIGHT + (ROW * -(-len(series) // 2) if legend else 0)
+    height = HEIGHT + (ROW * -(-len(series) // 2) + 4 if legend else 0)
     return figure(label, WIDTH, height, drawn, _numbers_by_round(series, bands))
 
 
 def _legend_entry(number: int, line: Line) -> Markup:
-    x, y = LEFT + (number % 2) * (WIDTH - LEFT) / 2, HEIGHT + ROW * (number // 2) + 4
+    x, y = LEFT + (number % 2) * (WIDTH - LEFT) / 2, HEIGHT + ROW * (number // 2) + 8
     sample = Markup('<path class="line {}" d="M{} {}h18"/>').format(line.style, short(x), short(y - 3.5))
     return sample + text(short(x + 22), short(y), "", clipped(line.name, LONGEST))
 
@@ -117,7 +117,7 @@ def points(
         starts = [*map(place, of_kind), f"M{MARGIN} {short(y)}"]  # the last one is in the legend
         path = "".join(start + SHAPES[kind] for start in starts)
         drawn.append(Markup('<path class="{}" d="{}"/>').format(kind, path))
-        drawn.append(text(MARGIN + 9, short(y + 2), "axis", name))
+        drawn.append(text(MARGIN + 11, short(y + 2), "axis", name))
     drawn.append(text(MARGIN + SIDE / 2, SIDE + 10, "m axis", axes[0]))
     turned = Markup('<text class="m axis" transform="translate(9 {}) rotate(-90)">{}</text>')
     drawn.append(turned.format(SIDE / 2, axes[1]))

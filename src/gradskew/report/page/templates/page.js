@@ -127,9 +127,9 @@ function drawnScale(caption, top, ink) {
   let content = written(caption.firstChild.textContent.trim(), 2, top + 17), x = 2;
   for (const part of caption.querySelector(".scale").childNodes) {
     const text = part.textContent.trim();
-    if (text) content += written(text, x, top + 37);
+    if (text) content += written(text, x + 2, top + 37);
     if (part.tagName) content += `<rect x="${x}" y="${top + 26}" width="12" height="14" fill="${getComputedStyle(part).backgroundColor}"/>`;
-    x += part.tagName ? 12 : 7 * text.length + 4;
+    x += part.tagName ? 12 : 6 * text.length + 8;
   }
   return content;
 }
