@@ -184,6 +184,13 @@ def test_a_setting_under_two_names_is_refused(call, tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text('rules = "mean"\naggregators = "median"')
     assert "rules is given twice: aggregators is the same setting" in call("bench", path).error()
+    for command in ("bench", "paper table1", "skew"):
+        for kind, names in {"rules": "--rules --aggregator", "attacks": "--attack --attacks"}.items():
+            first, second = names.split()
+            said = call(*command.split(), first, "mean", second, "median").error()
+            assert f"{kind} is given twice: " in said
+            assert first in said
+            assert second in said
     outcome = call("bench", "--rules", "krum,multikrum(m=1)", "--attacks", "none")
     assert "an entry is given twice in rules" in outcome.error()
 
