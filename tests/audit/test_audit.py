@@ -162,7 +162,7 @@ def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
         "gradskew: the rule missing_module:rule is not run: cannot import the rule 'missing_module:rule' "
         "(package.module:function): ModuleNotFoundError: No module named 'missing_module'",
         "gradskew: the rule foreign:raises is not run: foreign:raises raised RuntimeError: not today",
-        next(line for line in lines if "unknown aggregator 'unknown'" in line),
+        next(line for line in lines if "unknown rule 'unknown'" in line),
     ]
     assert "foreign:mean is not ranked: it was the mean in all of its runs" in out
     assert json.loads((tmp_path / "audit.json").read_text())["findings"].keys() >= set(bad.split(","))
@@ -245,7 +245,7 @@ def test_the_mean_is_the_measure_of_costs(call, tmp_path) -> None:
     ("arguments", "said"),
     [
         ([], "name what to audit: --rule package.module:name, or --attack package.module:name"),
-        (["--rule", "foreign:mean", "--against", "medan"], "unknown aggregator 'medan'; did you mean 'median'?"),
+        (["--rule", "foreign:mean", "--against", "medan"], "unknown rule 'medan'; did you mean 'median'?"),
         (["--rule", "foreign:mean", "--limit", "0"], "limit must be above 0"),
         (["--rule", "foreign:mean", "--under", "none"], "give at least one attack other than none"),
         (["--rule", "foreign:mean,"], "empty entry in rule"),
@@ -275,7 +275,7 @@ def test_the_list_says_what_packages_register(capsys, tmp_path, monkeypatch) -> 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "plain The plain mean, in float32 [foreign:mean]" in lines
     assert "median not used: a built-in has this name [foreign:median]" in lines
-    assert any(line.startswith("lost broken: cannot import the aggregator 'foreign:lost'") for line in lines)
+    assert any(line.startswith("lost broken: cannot import the rule 'foreign:lost'") for line in lines)
 
 
 def test_the_lines_of_the_tables() -> None:

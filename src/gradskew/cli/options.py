@@ -99,7 +99,7 @@ FILES = (
 def methods(kind: str, help: str, *, multiple: bool = False) -> Decorator:
     """Return the option `attacks` or `rules`, with all names that it has. kind: `attack` or `rule`."""
     words = {"attack": ("--attacks", "--attack"), "rule": ("--rules", "--rule", "--aggregators", "--aggregator")}
-    complete = complete_list("aggregator" if kind == "rule" else kind)
+    complete = complete_list(kind)
     attrs: dict[str, Any] = {"multiple": True} if multiple else {"cls": Aliased}
     return click.option(*words[kind], f"{kind}s", shell_complete=complete, help=help, **attrs)
 
