@@ -11,6 +11,7 @@ from made_records import one_round, record
 from rich.console import Console
 
 from gradskew.aggregators import MIXINGS, PAPER, RULES
+from gradskew.aggregators import make as make_rule
 from gradskew.attacks import ATTACKS
 from gradskew.core.errors import InputError
 from gradskew.report import terminal
@@ -583,6 +584,13 @@ def test_every_method_has_a_name_for_print():
     assert title("labelflip+bitflip") == "label flip + bit flip"
     for own in ("my_rules:best(f=2)", "own", "a+b", "$x$", "x)", "(", ""):
         assert title(own).replace(" ", "") == own
+
+
+def test_print_has_the_name_of_an_alias_that_papers_have_as_a_method():
+    typed = {"krum": "Krum", "phocas": "Phocas", "signsgd": "signSGD", "nnm+krum": "NNM + Krum", "cwtm": "trimmed mean"}
+    assert {name: title(make_rule(name).name) for name in typed} == typed
+    assert title("multikrum(m=1,select=one-by-one)") == "Multi-Krum (m=1,select=one-by-one)"
+    assert "& Krum &" in latex(Table([record("none", rule, 50.0) for rule in ("mean", make_rule("krum").name, "rfa")]))
 
 
 def test_latex_prints_any_name():
