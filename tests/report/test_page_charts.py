@@ -193,6 +193,14 @@ def test_lines_of_sixteen_rules_look_different() -> None:
     assert len({svg.line_style(number) for number in range(16)}) == 16
 
 
+def test_long_names_in_a_legend_are_whole_and_below_each_other() -> None:
+    names = ["mean", "nnm+bucketing(s=2)+multikrum(m=3)"]
+    chart = svg.lines("x", [svg.Line(name, svg.line_style(0), [0], [1.0]) for name in names], legend=True)
+    places = [re.search(rf'x="(.*?)" y="(.*?)" class="">{re.escape(name)}</text>', chart).groups() for name in names]
+    assert places[0][0] == places[1][0]
+    assert places[0][1] != places[1][1]
+
+
 def test_every_chart_names_its_axes_and_units() -> None:
     line = svg.Line("seed 0", svg.line_style(0), [0, 1, 2], [10.0, None, 30.0])
     charts = {

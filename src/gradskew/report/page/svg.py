@@ -18,7 +18,7 @@ from .chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, clipped, figur
 SIDE, MARGIN = 150, 14  # of a picture of points; left of and below them, for the names of the axes
 ROW, SMALL_ROW = 12, 15  # height of a line of text in a legend, of lines and of points
 STYLES = 8  # colours of lines
-LONGEST = 26  # characters of a name in a legend, of two columns
+LONGEST = {1: 44, 2: 19}  # characters of a name in a legend, by the number of its columns
 
 Values = Sequence[float | None]
 Points = Sequence[tuple[float, float]]
@@ -71,16 +71,17 @@ def lines(
     for line in series:
         title = Markup("<title>{}</title>").format(line.name)
         drawn.append(Markup('<path class="line {}" d="{}">{}</path>').format(line.style, _path(axes, line), title))
+    columns = 2 if max(len(line.name) for line in series) <= LONGEST[2] else 1
     if legend:
-        drawn += [_legend_entry(number, line) for number, line in enumerate(series)]
-    height = HEIGHT + (ROW * -(-len(series) // 2) + 4 if legend else 0)
+        drawn += [_legend_entry(number, columns, line) for number, line in enumerate(series)]
+    height = HEIGHT + (ROW * -(-len(series) // columns) + 4 if legend else 0)
     return figure(label, WIDTH, height, drawn, _numbers_by_round(series, bands))
 
 
-def _legend_entry(number: int, line: Line) -> Markup:
-    x, y = LEFT + (number % 2) * (WIDTH - LEFT) / 2, HEIGHT + ROW * (number // 2) + 8
+def _legend_entry(number: int, columns: int, line: Line) -> Markup:
+    x, y = LEFT + (number % columns) * (WIDTH - LEFT) / 2, HEIGHT + ROW * (number // columns) + 8
     sample = Markup('<path class="line {}" d="M{} {}h18"/>').format(line.style, short(x), short(y - 3.5))
-    return sample + text(short(x + 22), short(y), "", clipped(line.name, LONGEST))
+    return sample + text(short(x + 22), short(y), "", clipped(line.name, LONGEST[columns]))
 
 
 def _numbers_by_round(series: Sequence[Line], bands: Sequence[Band]) -> Iterable[Sequence[object]]:

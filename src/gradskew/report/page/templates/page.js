@@ -135,7 +135,9 @@ function drawnScale(caption, top, ink) {
 }
 
 function drawnHeat(table, caption) {
-  const rows = cells(table), ink = getComputedStyle(table).color, wide = 84, high = 26, left = 110;
+  const rows = cells(table), ink = getComputedStyle(table).color, high = 26;
+  const widest = (column) => 7 * Math.max(...column.map((cell) => label(cell).length)) + 8;
+  const wide = Math.max(84, widest(rows[0].slice(1))), left = Math.max(110, widest(rows.map((row) => row[0])));
   let content = drawnScale(caption, rows.length * high, ink);
   rows.forEach((row, i) => row.forEach((cell, j) => {
     const shown = [...cell.querySelectorAll("a > span")].find((span) => span.offsetParent !== null);
