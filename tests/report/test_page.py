@@ -166,6 +166,9 @@ def test_an_opened_cell_has_means_over_seeds_or_says_which_seed(folder: Path, ta
     drawn = [caption for caption in captions.values() if "against multikrum" in caption]
     assert drawn
     assert all(re.match(r"Round \d+, seed 0, ", caption) for caption in drawn)
+    pictures[cell.records[0].digest] = []
+    drawn = [caption for _, caption in open_cell(table, "x", ("strike", "multikrum"), pictures).figures]
+    assert any(re.match(r"Round \d+, seed 1, ", caption) for caption in drawn)
 
 
 def test_an_opened_cell_of_one_seed_names_no_seed(folder: Path, table: Table) -> None:

@@ -39,7 +39,7 @@ def open_cell(table: Table, anchor: str, key: tuple[str, str], pictures: Mapping
     if lenses:
         figures += of_lenses([(_seed(lens.record), lens) for lens in lenses], usual.lenses if usual else [])
         figures += [*_shut_out(lenses[0], _one_of(cell, lenses[0].record)), *_by_class(cell, usual)]
-        for record in [record for record in cell.records if record.digest in pictures][:1]:
+        for record in [record for record in cell.records if pictures.get(record.digest)][:1]:
             drawn = sorted(pictures[record.digest], key=lambda each: (each.method == "lle", each.round))
             seed = _one_of(cell, record)
             figures += [(plane(picture), describe_plane(picture, attack, rule, seed)) for picture in drawn]
