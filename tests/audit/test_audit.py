@@ -301,13 +301,13 @@ def test_every_word_and_number_is_whole_at_any_width(width, capsys, monkeypatch)
     assert len(heads) == {60: 3, 80: 2, 120: 1, 200: 1}[width]  # one above the other, each with the names of the rules
 
 
-def test_no_cost_is_read_off_a_curve_that_still_rises() -> None:
+def test_no_cost_is_given_for_a_curve_that_still_rises() -> None:
     """lie under own:rule climbs by ten points a round to 70; the rule keeps what it has, and its points are a dash."""
     rising = record("lie", "own:rule", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
     flat = [record("none", rule, [90.0] * 6) for rule in ("own:rule", "median")]
     audit = Audit(Table([*flat, rising, record("lie", "median", [80.0] * 6)]), INSPECTED)
     (said,) = [line for line in audit.verdict if "keeps" in line]
-    assert said.startswith("own:rule keeps 65.0 % under lie; no cost is read off, since accuracy still rises")
+    assert said.startswith("own:rule keeps 65.0 % under lie; no cost is given, since accuracy still rises")
     own = next(line for audited, line in audit.sheets[0].lines if audited)
     assert own[3:6] == ["65.0", "–", "–"]
     assert json.loads(json.dumps(audit.to_json()))["rules"][1]["damage"] is None

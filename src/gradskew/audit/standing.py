@@ -10,8 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from ..aggregators import least_kappa
-from ..report.standing import RISING, Standing, level_rules
+from ..report.standing import Standing, level_rules
 from ..report.table import Table, count
+from ..runs.curve import RISING
 from .inspector import Inspection
 
 RULE_HEAD = (
@@ -186,7 +187,7 @@ class Audit:
 def _lost(standing: Standing) -> str:
     """Return the points that a rule loses, as the end of a sentence; why they are unknown, if they are."""
     if standing.damage is None or standing.usual is None:
-        return f"; no cost is read off, since accuracy still rises at the end ({RISING})"
+        return f"; no cost is given, since accuracy still rises at the end ({RISING})"
     text = f", {standing.damage:.1f} points below its own {standing.usual.mean:.1f} % without an attack"
     average = standing.average_damage
     return text if average is None else f"{text}; over all attacks it loses {average:.1f} points on average"

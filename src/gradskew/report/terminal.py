@@ -19,7 +19,8 @@ from ..core.errors import warn
 from ..runs.sweeps import Progress
 from ..skew import Estimate, Trial
 from ..skew.references import Measure
-from .table import Panel, Table, count
+from .panels import Panel
+from .table import Table, count
 
 
 def show(table: Table, sentences: Sequence[str]) -> None:
