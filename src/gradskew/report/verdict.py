@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..attacks import ATTACKS
 from ..runs.curve import RISING
@@ -139,12 +139,16 @@ def scope(table: Table) -> list[str]:
     played = [attack for attack in table.attacks if attack != "none"]
     if not played:
         return ["No attack was played: there is no verdict."]
-    keys = {record.spec["attack"]["name"] for record in table.records} | {"none"}
-    missing = [name for name in ATTACKS if name not in keys]
+    keys = {record.spec["attack"]["name"] for record in table.records}
     size = next((record.test_size for record in table.records if record.test_size is not None), None)
     images = "Number of test images: not in these records." if size is None else f"Tested on {count(size, 'image')}."
-    others = f" Known and not played: {', '.join(missing)}." if missing else ""
-    return [f"{images} Attacks played: {', '.join(played)}.{others}", *_not_compared(table, len(played))]
+    return [f"{images} Attacks played: {', '.join(played)}.{not_played(keys)}", *_not_compared(table, len(played))]
+
+
+def not_played(keys: Collection[str]) -> str:
+    """Return which known attacks are not among these, as a sentence with a space before it; "" if all are."""
+    missing = [name for name in ATTACKS if name not in keys and name != "none"]
+    return f" Known and not played: {', '.join(missing)}." if missing else ""
 
 
 def _not_compared(table: Table, played: int) -> list[str]:
