@@ -318,7 +318,7 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
     [
         ({"attack": "labelflip"}, "labelflip needs training on flipped labels: a server has no part in the training"),
         ({"attack": "stirke"}, "did you mean 'strike'"),
-        ({"attack": 3}, "attack must be a name or an Attack, not 3"),
+        ({"attack": 3}, "attack must be a name, a function or an Attack, not 3"),
         ({"byzantine": -0.1}, "byzantine must be at least 0"),
         ({"byzantine": 0}, "byzantine must be above 0: without a Byzantine client there is no attack; attack='none'"),
         ({"byzantine": 0.0}, "byzantine must be above 0"),

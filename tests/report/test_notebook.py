@@ -122,7 +122,7 @@ def test_bench_from_python_is_the_command(call, tmp_path):
         ({"rules": ["medan"]}, "unknown aggregator 'medan'; did you mean 'median'"),
         ({"rules": []}, "rules is an empty list"),
         ({"rules": ["median", "cwmed"]}, "an entry is given twice in rules"),
-        ({"attacks": 3}, "attack must be a name or an Attack, not 3"),
+        ({"attacks": 3}, "attack must be a name, a function or an Attack, not 3"),
         ({"seeds": [1, 1]}, "an entry is given twice in seeds"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"seeds": [0.5]}, "seeds is a count"),

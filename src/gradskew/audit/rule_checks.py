@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..aggregators import Aggregator, UserRule
 from ..aggregators.base import check_shape
-from ..core.plugin import bind_arguments
+from ..core.calling import bind_arguments
 from ..core.round import Layer, Round
 from ..core.rows import Rows
 from .checks import (

@@ -6,8 +6,6 @@ import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import InputError, check
 from .interface import ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import STATISTICS, Layout, fixed_of, some
@@ -88,14 +86,3 @@ class Wrapper(Strategy):
         changed = copy.copy(reply)
         changed.content = RecordDict({**reply.content, key: arrays})
         return changed
-
-
-def plain(number: Any) -> Any:
-    """Return a NumPy number as the Python number that is written alike; anything else as it is.
-
-    >>> plain(np.int64(2)), plain(np.float32(0.2))
-    (2, 0.2)
-    """
-    if isinstance(number, np.floating):
-        return float(str(number))  # float(np.float32(0.2)) is more than 0.2
-    return int(number) if isinstance(number, np.integer) else number

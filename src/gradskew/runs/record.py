@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.html import html_table
 from ..core.names import canonical
-from ..federation.metrics import Metrics, plain
+from ..federation.metrics import Metrics, as_json
 from ..federation.schema import check_record
 from .curve import RISING, at_end, still_rises
 
@@ -110,7 +110,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return the text of record.json: the same record always gives the same bytes."""
-        body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(map(plain, self.rounds))}
+        body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(map(as_json, self.rounds))}
         if self.class_counts is not None:
             body["class_counts"] = self.class_counts
         tail: dict[str, Any] = {"spec": self.spec}
