@@ -29,6 +29,10 @@ class Cell:
         """Return the sample standard deviation over seeds (n - 1); 0 with one."""
         return spread(list(self.by_seed.values()))
 
+    @property
+    def seeds(self) -> frozenset[int]:
+        return frozenset(record.spec["seed"] for record in self.records)
+
     @cached_property
     def by_seed(self) -> dict[int, float]:
         """Return the accuracy of each seed."""

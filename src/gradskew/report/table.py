@@ -49,7 +49,7 @@ class Table:
     @cached_property
     def common_seeds(self) -> frozenset[int]:
         """Return the seeds that all cells have: attacks and rules are compared on these."""
-        return frozenset.intersection(*(frozenset(cell.by_seed) for cell in self.cells.values()))
+        return frozenset.intersection(*(cell.seeds for cell in self.cells.values()))
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
@@ -123,7 +123,7 @@ class Table:
 
     @property
     def _seeds(self) -> str:
-        numbers = sorted(len(cell.by_seed) for cell in self.cells.values())
+        numbers = sorted(len(cell.seeds) for cell in self.cells.values())
         least, most = numbers[0], numbers[-1]
         if least != most:
             return f"{least} to {count(most, 'seed')} a cell"
