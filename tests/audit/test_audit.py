@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gradskew.aggregators import make as make_rule
 from gradskew.attacks import make as make_attack
-from gradskew.audit import BAD, GOOD, Finding, Inspection, screen
+from gradskew.audit import BAD, GOOD, ODD, Finding, Inspection, screen
 from gradskew.audit.standing import Audit
 from gradskew.cli import main
 from gradskew.cli.publishing import report_html
@@ -59,6 +59,7 @@ def test_the_rules_by_hand() -> None:
     assert own == {
         "rule": "own:rule",
         "audited": True,
+        "remark": "",
         "usual": 90,
         "attack": "own:attack",
         "left": 62,
@@ -87,17 +88,75 @@ def test_the_attacks_by_hand_are_judged_by_our_rules() -> None:
 def test_the_verdict() -> None:
     assert AUDIT.verdict == [
         "own:rule keeps 62.0 % under own:attack, 28.0 points below its own 90.0 % without an attack; over all attacks "
-        "it loses 24.0 points on average. By its worst case it ranks 2 of 2; the best built-in rule is median with "
+        "it loses 24.0 points on average. One seed gives no rank; the highest built-in rule here is median with "
         "76.0 %. The plain mean keeps 32.0 %.",
-        "own:attack costs the built-in rules 6.0 points on average, mean most (10.0). It ranks 2 of 2 attacks; the "
-        "most harmful built-in attack is lie with 32.0 points.",
+        "own:attack costs the built-in rules 6.0 points on average, mean most (10.0). One seed gives no rank; the "
+        "most harmful built-in attack here is lie with 32.0 points.",
     ]
+
+
+def over_seeds(table: Table, steps: tuple[float, ...] = (0.0, 1.0, 2.1)) -> Table:
+    """The table with its seed 0 repeated, each time this much higher."""
+    cells = [(*key, cell.mean + step, seed) for key, cell in table.cells.items() for seed, step in enumerate(steps)]
+    return Table(record(attack, rule, value, seed=seed) for attack, rule, value, seed in cells)
+
+
+def test_several_seeds_give_ranks_and_who_is_level() -> None:
+    """All differences are those of seed 0 in each seed, so that every two are told apart."""
+    (rule, attack) = Audit(over_seeds(TABLE), INSPECTED).verdict
+    assert "By its worst case it ranks 2 of 2; the best built-in rule is median with 77.0 %." in rule
+    assert attack.endswith("It ranks 2 of 2 attacks; the most harmful built-in attack is lie with 32.0 points.")
+
+
+def test_attacks_that_are_level_are_named() -> None:
+    """own:attack costs the median 3, 5 and 1 points, lie 4, 3 and 3: 3 and 3.33 on average."""
+    values = {"none": (80.0, 80.0, 80.0), "own:attack": (77.0, 75.0, 79.0), "lie": (76.0, 77.0, 77.0)}
+    table = Table(record(a, "median", v, seed=s) for a, of in values.items() for s, v in enumerate(of))
+    (said,) = Audit(table, {"own:attack": INSPECTED["own:attack"]}).verdict
+    assert "It ranks 2 of 2 attacks (level with lie); the most harmful built-in attack is lie with 3.3 points." in said
+
+
+def test_attacks_are_compared_on_the_same_rules() -> None:
+    """Under lie the median still rises: only for the mean both costs are known, 60 and 10."""
+    rising = record("lie", "median", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
+    flat = {("none", "mean"): 92.0, ("none", "median"): 80.0, ("lie", "mean"): 32.0}
+    flat |= {("own:attack", "mean"): 82.0, ("own:attack", "median"): 10.0}
+    audit = Audit(Table([*(record(*key, [value] * 6) for key, value in flat.items()), rising]), INSPECTED)
+    assert [(each.attack, each.average_damage) for each in audit.attack_standings] == [("lie", 60), ("own:attack", 10)]
+    alone = Audit(Table([r for r in audit.table.records if r.spec["aggregator_name"] == "median"]), INSPECTED)
+    assert alone.attack_standings == []
+    assert "own:attack is not ranked: there is no built-in rule for which the cost of every attack is known." in (
+        alone.verdict
+    )
+
+
+def test_rules_without_a_common_seed_have_no_rank() -> None:
+    other = [record(attack, "own:rule", value, seed=7) for attack, value in (("none", 90.0), ("lie", 89.0))]
+    ours = [record(attack, "median", value) for attack, value in (("none", 90.0), ("lie", 70.0))]
+    said = " ".join(Audit(Table([*ours, *other]), INSPECTED).verdict)
+    assert "own:rule keeps 89.0 % under lie" in said
+    assert "rank" not in said
+
+
+def test_who_is_no_defence_comes_last_with_a_remark() -> None:
+    """The mean and its twin keep most; the twin is told by the checks, as no mean was run under own:attack."""
+    values = {"median": 70.0, "own:rule": 95.0, "mean": 96.0}
+    table = Table(record(attack, rule, value) for rule, value in values.items() for attack in ("none", "lie"))
+    told = Inspection("rule", "own:rule", [*FINDINGS, Finding("the mean", ODD, "It is the plain mean.")])
+    audit = Audit(table, {"own:rule": told})
+    assert [(each.rule, audit.unranked.get(each.rule)) for each in audit.standings] == [
+        ("median", None),
+        ("mean", "no defence"),
+        ("own:rule", "is the mean"),
+    ]
+    assert audit.verdict == ["own:rule is not ranked: it is the mean on every matrix that was tried."]
+    assert [texts[-1] for _, texts in audit.sheets[0].lines] == ["", "no defence", "is the mean"]
 
 
 def test_a_tie_is_one_place() -> None:
     pairs = [("none", 90.0), ("lie", 70.0)]
     table = Table([record(attack, rule, value) for attack, value in pairs for rule in ("median", "own:rule")])
-    assert "ranks 1 of 2" in Audit(table, INSPECTED).verdict[0]
+    assert "ranks 1 of 2 (level with median)" in Audit(over_seeds(table), INSPECTED).verdict[0]
 
 
 @pytest.fixture
@@ -232,7 +291,7 @@ def test_a_rule_that_never_moved_a_model_has_no_place(call) -> None:
 def test_who_never_moved_a_model_is_nobodys_rival() -> None:
     still = [record(attack, "rfa", 95.0, stepped=False) for attack in ("none", "lie", "own:attack")]
     (own, _) = Audit(Table([*TABLE.records, *still]), INSPECTED).verdict
-    assert "ranks 2 of 2; the best built-in rule is median" in own
+    assert "the highest built-in rule here is median" in own
 
 
 def test_the_mean_is_the_measure_of_costs(call, tmp_path) -> None:
@@ -280,7 +339,7 @@ def test_the_list_says_what_packages_register(capsys, tmp_path, monkeypatch) -> 
 
 def test_the_lines_of_the_tables() -> None:
     rules, sent = AUDIT.sheets
-    own = ["own:rule", "90.0", "own:attack", "62.0", "28.0", "24.0", "2.00", "lie", "50.0", "2.0", "2.0"]
+    own = ["own:rule", "90.0", "own:attack", "62.0", "28.0", "24.0", "2.00", "lie", "50.0", "2.0", "2.0", ""]
     assert rules.lines[1] == (True, own)
     assert "a kappa below 0.33" in rules.title
     assert [line for _, line in sent.lines] == [["lie", "32.0", "60.0", "mean"], ["own:attack", "6.0", "10.0", "mean"]]
@@ -299,7 +358,7 @@ def test_every_word_and_number_is_whole_at_any_width(width, capsys, monkeypatch)
         for text in [*sheet.head, *(text for _, texts in sheet.lines for text in texts)]:
             assert all(word in words for word in text.split())
     heads = [line for line in shown.splitlines() if line.split()[:1] == ["rule"]]
-    assert len(heads) == {60: 3, 80: 2, 120: 1, 200: 1}[width]  # one above the other, each with the names of the rules
+    assert len(heads) == {60: 3, 80: 2, 120: 2, 200: 1}[width]  # one above the other, each with the names of the rules
 
 
 @pytest.mark.parametrize("length", [5, 9, 10, 12, 13, 16, 24, 32, 40])
@@ -324,13 +383,13 @@ def test_names_of_any_length_cost_no_word_and_no_number_at_80_columns(length, ca
     assert words.count("123.45") == 3  # of each rule
 
 
-def test_no_cost_is_read_off_a_curve_that_still_rises() -> None:
+def test_no_cost_is_given_for_a_curve_that_still_rises() -> None:
     """lie under own:rule climbs by ten points a round to 70; the rule keeps what it has, and its points are a dash."""
     rising = record("lie", "own:rule", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
     flat = [record("none", rule, [90.0] * 6) for rule in ("own:rule", "median")]
     audit = Audit(Table([*flat, rising, record("lie", "median", [80.0] * 6)]), INSPECTED)
     (said,) = [line for line in audit.verdict if "keeps" in line]
-    assert said.startswith("own:rule keeps 65.0 % under lie; no cost is read off, since accuracy still rises")
+    assert said.startswith("own:rule keeps 65.0 % under lie; no cost is given, since accuracy still rises")
     own = next(line for audited, line in audit.sheets[0].lines if audited)
     assert own[3:6] == ["65.0", "–", "–"]
     assert json.loads(json.dumps(audit.to_json()))["rules"][1]["damage"] is None

@@ -26,7 +26,10 @@ def attack_findings(name: str) -> dict[str, str]:
     ("name", "unusual"),
     [
         # a mean is NaN or 1e29 as soon as one row is; a median ignores Inf, and NumPy's is NaN where a row is
-        ("foreign:mean", {"f = n / 2": ODD, "a row of NaN": BAD, "a row of Inf": BAD, "huge rows": BAD}),
+        (
+            "foreign:mean",
+            {"f = n / 2": ODD, "a row of NaN": BAD, "a row of Inf": BAD, "huge rows": BAD, "the mean": ODD},
+        ),
         ("foreign:median", {"f = n / 2": ODD, "a row of NaN": BAD}),
         ("foreign:in_place", {"input": BAD, "equal rows": ODD, "shifted": GOOD, "scaled": ODD, "one row": ODD}),
         ("foreign:draws", {"repeated": BAD, "memory": BAD, **dict.fromkeys(COMPARED, ODD)}),
@@ -47,6 +50,24 @@ def test_what_is_found_on_a_rule(name: str, unusual: dict[str, str]) -> None:
     assert found | unusual == found
     if name in ("foreign:mean", "foreign:median"):
         assert set(found) - set(unusual) == {key for key, verdict in found.items() if verdict == GOOD}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["mean", "foreign:mean", "foreign:mean_in_float64", "foreign:running_mean", "bucketing(s=1)+mean"],
+)
+def test_the_mean_is_known_in_any_precision_and_order_of_its_sum(name: str) -> None:
+    for n, f in ((12, 3), (50, 10), (400, 80)):
+        assert rule_findings(name, n, f)["the mean"] == ODD
+
+
+@pytest.mark.parametrize(
+    "name",
+    # the last ones: a clip that only far rows feel, a mean in the first calls alone, a mean of almost all rows
+    ["median", "rbtm", "rfa", "cclip(tau=1000)", "foreign:clipped_far", "foreign:Late", "foreign:almost_mean"],
+)
+def test_a_defence_is_not_taken_for_the_mean(name: str) -> None:
+    assert rule_findings(name)["the mean"] == GOOD
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def test_a_matrix_by_itself(call, matrix, tmp_path):
     assert outcome.code == 0
     assert "15 rows of 30 float32" in outcome.out
     assert "f = 3, the default: a fifth of 15 rows" in outcome.out
-    assert "7 measures are beyond" in outcome.out
+    assert "The references are of 40 honest updates a round and f = 10: these have other numbers" in outcome.out
     assert "[" in outcome.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["skew.json", "skew.pdf", "skew.png"]
     content = json.loads((tmp_path / "out" / "skew.json").read_text())

@@ -1,6 +1,7 @@
 """What users give: NumPy's numbers are numbers, NumPy's rows are rows, and half precision stays half precision."""
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +13,11 @@ from cases import ATTACKS, RULES, known
 import gradskew as gs
 from gradskew import aggregators, attacks
 from gradskew.attacks import LIE, Mimic
-from gradskew.core.errors import InputError
+from gradskew.core.errors import InputError, plain
 from gradskew.core.names import canonical, describe
+from gradskew.core.round import Round
+from gradskew.data import Split
+from gradskew.skew import examine
 
 ROWS = np.random.Generator(np.random.PCG64(0)).normal(size=(12, 7))
 
@@ -39,7 +43,7 @@ def test_a_run_of_numpy_numbers_is_the_run_of_pythons() -> None:
         model=gs.MLP(hidden=(3, 4)),
         attack=LIE(z=1.5),
         aggregator=aggregators.CClip(tau=3.0, steps=2),
-        sgd=gs.SGD(lr=0.10000000149011612, batch=8),
+        sgd=gs.SGD(lr=0.1, batch=8),
         clients=20,
         byzantine=3,
         rounds=2,
@@ -54,6 +58,24 @@ def test_a_run_of_numpy_numbers_is_the_run_of_pythons() -> None:
     for part in ("partition", "model", "attack", "aggregator", "sgd"):
         assert getattr(given, part).name == getattr(wanted, part).name
         assert json.dumps(describe(getattr(given, part))) == json.dumps(describe(getattr(wanted, part)))
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_a_number_is_the_decimal_that_was_written(kind: torch.dtype) -> None:
+    for text in ("0.1", "0.2", "0.07", "1e-3", "3", "0.5", "-2.5"):
+        number = torch.tensor(float(text), dtype=kind)
+        assert plain(number) == float(text)
+        if kind != torch.bfloat16:
+            assert plain(number.numpy()) == plain(number.numpy()[()]) == float(text)
+    assert plain((np.float32(0.1), 2)) == (0.1, 2)
+
+
+def test_a_number_without_a_short_decimal_keeps_its_bits() -> None:
+    for number in np.random.default_rng(0).normal(size=1000).astype(np.float32):
+        assert np.float32(plain(number)) == number
+    assert math.isnan(plain(np.float32("nan")))
+    assert plain(np.float32("-inf")) == -math.inf
+    assert plain(np.float64(0.1) + np.float64(0.2)) == 0.1 + 0.2
 
 
 def test_numpy_numbers_out_of_range_are_refused_as_pythons() -> None:
@@ -135,3 +157,18 @@ def test_measures_of_numpy_rows() -> None:
     assert np.array_equal(gs.skew.embed(ROWS), gs.skew.embed(rows))
     with pytest.raises(InputError, match="the aggregate must be a torch tensor or a NumPy array, not list"):
         gs.skew.empirical_kappa([1.0], ROWS)  # type: ignore[arg-type]
+
+
+def test_a_masked_array_is_refused_where_entries_are_masked() -> None:
+    """Its data have 10^6 behind the mask, which would be averaged as if it were given."""
+    rows = np.ma.masked_greater(np.array([[1.0, 2.0], [3.0, 1e6], [5.0, 6.0]]), 1e5)
+    for call in (lambda: aggregators.Median()(rows, 1), lambda: LIE()(rows, rows[:1]), lambda: examine(rows)):
+        with pytest.raises(InputError, match="has masked entries, whose data would count: fill them"):
+            call()
+    for field, make in (("reference", lambda: Round(reference=rows[1])), ("labels", lambda: Split(ROWS, rows[:, 1]))):
+        with pytest.raises(InputError, match=f"{field} has masked entries"):
+            make()
+    with pytest.raises(InputError, match="returned masked entries"):
+        aggregators.make(lambda updates: rows[1])(ROWS, 1)
+    whole = np.ma.masked_array(rows.data)
+    assert np.array_equal(aggregators.Median()(whole, 1), np.median(rows.data, axis=0))

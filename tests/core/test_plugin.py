@@ -108,7 +108,7 @@ def test_the_name_makes_it_again(name):
     [
         ("missing_module:rule", "cannot import the rule 'missing_module:rule' (package.module:function): ModuleNotFou"),
         ("foreign:missing", "cannot import the rule 'foreign:missing' (package.module:function): AttributeError: "),
-        ("foreign:number", "foreign:number is a int, not something that can be called"),
+        ("foreign:number", "foreign:number is of type int, and cannot be called"),
         ("foreign:Trimmed(k=2)", "cannot make the rule foreign:Trimmed(k=2): TypeError: "),
         ("foreign:mean(k=2)", "cannot make the rule foreign:mean(k=2): TypeError: "),
         ("foreign:mean(arrays=jax)", "arrays must be one of torch, numpy, not 'jax'"),
@@ -130,8 +130,8 @@ def test_wrong_paths_are_one_line(name, message):
     ("name", "message"),
     [
         ("foreign:wrong_shape", "foreign:wrong_shape's aggregate must have the shape (2,), not (5,)"),
-        ("foreign:words", "foreign:words returned a str, not a vector of numbers"),
-        ("foreign:nothing", "foreign:nothing returned a NoneType, not a vector of numbers"),
+        ("foreign:words", "foreign:words returned a value of type str, not a vector of numbers"),
+        ("foreign:nothing", "foreign:nothing returned a value of type NoneType, not a vector of numbers"),
         ("foreign:raises", "foreign:raises raised RuntimeError: not today"),
         (
             "foreign:torn",
@@ -267,7 +267,7 @@ def test_arrays_that_torch_does_not_know_are_played_and_not_kept(kind):
     made.rule.target.count = np.zeros(2, dtype=kind)
     (value,) = [value for key, value in made.rule.state_dict().items() if key.endswith("count")]
     assert isinstance(value, np.ndarray)
-    with pytest.raises(ValueError, match="the state of the rule has a ndarray, 'count'"):
+    with pytest.raises(ValueError, match="the state of the rule has 'count' of type ndarray"):
         Snapshot([], torch.zeros(1), torch.zeros(0), rule=made.rule.state_dict()).to_bytes("abc")
 
 

@@ -222,8 +222,8 @@ def test_lazy_modules_are_drawn_from_the_seed() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (Pair, r"gives a tuple for 2 inputs, not floating-point scores alone, \(2, 3\)"),
-        (Answer, r"gives a dict for 2 inputs, not floating-point scores alone, \(2, 3\)"),
+        (Pair, r"gives an object of type tuple for 2 inputs, not floating-point scores alone, \(2, 3\)"),
+        (Answer, r"gives an object of type dict for 2 inputs, not floating-point scores alone, \(2, 3\)"),
         (gradient_hook, "has no hook on 1.weight: use module hooks"),
     ],
 )
@@ -234,7 +234,9 @@ def test_one_line_for_what_cannot_train(make: Callable[[], nn.Module], message: 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_one_line_for_further_scores_in_training(engine: str) -> None:
-    with pytest.raises(InputError, match=r"gives a tuple for [24] inputs, not floating-point scores alone"):
+    with pytest.raises(
+        InputError, match=r"gives an object of type tuple for [24] inputs, not floating-point scores alone"
+    ):
         Federation(replace(BASE, model=user(Auxiliary), engine=engine)).round(0)
 
 

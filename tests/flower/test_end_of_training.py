@@ -1,4 +1,4 @@
-"""What a training ends with: over which rounds a metric is averaged, and when no cost is read off it."""
+"""What a training ends with: over which rounds a metric is averaged, and when no cost is given."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ FLAT = [71.0, 71.5, 70.8, 71.2, 71.1, 71.1]
 
 @pytest.mark.parametrize("scale", [1, 0.01])
 @pytest.mark.parametrize(("alone", "attacked"), [(RISES, FLAT), (FLAT, RISES), (RISES, RISES)])
-def test_no_cost_is_read_off_an_accuracy_that_still_rises(alone, attacked, scale):
+def test_no_cost_is_given_for_an_accuracy_that_still_rises(alone, attacked, scale):
     alone, attacked = ([scale * value for value in values] for values in (alone, attacked))
     section = findings(alone, attacked)
     before, after = (f"{sum(values[-2:]) / 2:.3g}" for values in (alone, attacked))
     assert section.verdict[0] == (
-        f"accuracy, measured by the server, still rises at the end: {before} without attack, {after} under lie. "
-        "No cost is read off it: train for more rounds."
+        f"accuracy, measured by the server, still rises at the end: {before} without attack, {after} under lie "
+        "(one training each). No cost is given: train for more rounds."
     )
     arrows = [" ↑" if max(values) == scale * 83.1 else "" for values in (alone, attacked)]
     assert section.costs.rows == [["accuracy", "the server", before + arrows[0], after + arrows[1], "–"]]
@@ -62,9 +62,12 @@ def test_no_cost_is_read_off_an_accuracy_that_still_rises(alone, attacked, scale
 
 
 @pytest.mark.parametrize("attacked", [FLAT, RISES[::-1], [10.0, 11.0, 9.5, 10.2, 10.4, 9.9]])
-def test_the_cost_is_read_off_curves_that_have_settled_or_fall(attacked):
+def test_the_cost_is_that_of_curves_that_have_settled_or_fall(attacked):
     section = findings(FLAT, attacked)
-    assert section.verdict[0].startswith("lie takes accuracy, measured by the server, from 71.1 to")
+    after = f"{sum(attacked[-2:]) / 2:.3g}"
+    said = f"accuracy, measured by the server: 71.1 without attack, {after} under lie (one training each)."
+    assert section.verdict[0] == said
+    assert section.costs.rows[0][-1] != "–"
     assert "↑" not in str(section.costs.rows)
 
 
@@ -73,7 +76,15 @@ def test_a_loss_gets_better_by_falling(name):
     falls, rises = [2.0, 1.5, 1.1, 0.8, 0.6, 0.5], [0.5, 0.6, 0.8, 1.1, 1.5, 2.0]
     assert f"{name}, measured by the server, still falls at the end" in findings(falls, rises, name).verdict[0]
     assert findings(falls, rises, name).costs.rows[0][2:] == ["0.55 ↓", "1.75", "–"]
-    assert f"lie takes {name}" in findings(rises, rises, name).verdict[0]
+    assert findings(rises, rises, name).verdict[0].startswith(f"{name}, measured by the server: 1.75 without attack")
+
+
+def test_one_round_gives_no_difference():
+    section = findings([0.5], [0.4])
+    assert (
+        section.verdict[0] == "accuracy, measured by the server: 0.5 without attack, 0.4 under lie (one training each)."
+    )
+    assert section.costs.rows == [["accuracy", "the server", "0.5", "0.4", "–"]]
 
 
 @pytest.mark.parametrize("values", [[0.0] * 6, [float("nan")] * 6, [1.0, float("inf")] * 3])

@@ -318,7 +318,7 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
     [
         ({"attack": "labelflip"}, "labelflip needs training on flipped labels: a server has no part in the training"),
         ({"attack": "stirke"}, "did you mean 'strike'"),
-        ({"attack": 3}, "attack must be a name or an Attack, not 3"),
+        ({"attack": 3}, "attack must be a name, a function or an Attack, not 3"),
         ({"byzantine": -0.1}, "byzantine must be at least 0"),
         ({"byzantine": 0}, "byzantine must be above 0: without a Byzantine client there is no attack; attack='none'"),
         ({"byzantine": 0.0}, "byzantine must be above 0"),
@@ -362,7 +362,7 @@ def test_the_report_says_what_it_costs_and_what_would_have_held(tmp_path):
     play(red, rounds=5, evaluate_fn=evaluate, train_config=config)
     assert dict(config) == {"lr": 0.1}
     text = (tmp_path / "report.html").read_text()
-    assert "strike takes accuracy, measured by the server, from 80 to 76." in text
+    assert "accuracy, measured by the server: 80 without attack, 76 under strike (one training each)." in text
     assert "4 of 20 clients count as Byzantine; 5 rounds." in text
     kappas = {}
     for rule in red.rules:
@@ -371,6 +371,9 @@ def test_the_report_says_what_it_costs_and_what_would_have_held(tmp_path):
     mean = kappas.pop("mean")
     best = min(kappas, key=kappas.get)
     assert f"On the same replies {best} is pushed least of the robust rules, to {kappas[best]:.3g}." in text
+    assert "This is kappa in single rounds under strike, no accuracy." in text
+    assert "Attacks played: strike. Known and not played: bitflip, labelflip, lie" in text
+    assert "have held" not in text
     assert ("The plain mean is pushed less" in text) == (mean < kappas[best])
     assert len(kappas) == 9
 
@@ -416,7 +419,7 @@ def test_an_unfinished_training_is_compared_over_the_rounds_that_it_has(tmp_path
     with pytest.raises(KeyboardInterrupt):
         play(red, rounds=4, train=train, evaluate_fn=evaluate)
     text = (tmp_path / "report.html").read_text()
-    assert "strike takes accuracy, measured by the server, from 8 to 0." in text
+    assert "accuracy, measured by the server: 8 without attack, 0 under strike (one training each)." in text
     assert "it has 2 of 4 rounds, and is compared with as many without attack." in text
 
 
@@ -443,7 +446,7 @@ def test_the_tables_of_the_section_by_hand_and_hostile_names_are_only_text():
     text = report(settings, [alone, attacked])
     assert "<img" not in text
     assert text.count("&lt;img src=x onerror=alert(1)&gt;") == 4  # title, heading, remark, settings
-    assert "lie takes accuracy, measured by the server, from 70 to 30." in text
+    assert "accuracy, measured by the server: 70 without attack, 30 under lie (one training each)." in text
 
 
 class Clipped(FedAvg):

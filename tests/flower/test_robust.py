@@ -323,7 +323,7 @@ def test_wrappers_stand_around_each_other_in_one_order_only(tmp_path):
     ("options", "message"),
     [
         ({"rule": "multikurm", "f": 1}, "did you mean 'multikrum'"),
-        ({"rule": 3, "f": 1}, "rule must be a name or an Aggregator, not 3"),
+        ({"rule": 3, "f": 1}, "rule must be a name, a function or an Aggregator, not 3"),
         (
             {},
             r"Robust needs f: how many Byzantine clients the rule assumes, such as f=2, or their share, such as f=0\.2",

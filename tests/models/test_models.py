@@ -125,7 +125,7 @@ def not_a_module(shape: tuple[int, ...], classes: int) -> object:
         (lazy, r"test_models:lazy fails on inputs of shape \(2,\): RuntimeError: mat1 and mat2 shapes"),
         (misfit, r"test_models:misfit fails on inputs of shape \(2,\): RuntimeError: mat1 and mat2 shapes"),
         (raising, "test_models:raising fails .*: KeyError: 'no weights'"),
-        (not_a_module, "returned a str, not an nn.Module"),
+        (not_a_module, "returned a value of type str, not an nn.Module"),
     ],
 )
 def test_wrong_user_models(factory: object, message: str) -> None:

@@ -151,7 +151,7 @@ def test_the_advice_on_two_equal_rules() -> None:
             for rule in ("rfa", "dnc")
             for seed in range(3)
         ]
-        wrong += "Recommended" in advice(Table(made).ranked)
+        wrong += "Recommended" in advice(Table(made))
     assert wrong / 200 <= 0.09
 
 

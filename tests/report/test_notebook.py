@@ -31,8 +31,8 @@ def table():
 
 
 def test_texts_are_short(table):
-    assert repr(table).startswith("Table(digits: 2 attacks, 3 rules, 12 runs; best worst case: rbtm, 72.0")
-    assert repr(table.records[0]) == "Record(none against median, seed 0: 80.0 % after 1 round)"
+    assert repr(table).startswith("Table(digits: 2 attacks, 3 rules, 12 runs; highest worst case: rbtm, 72.0")
+    assert repr(table.records[0]) == "Record(none against median, seed 0: 80.0 % after 2 rounds)"
     assert repr(gs.Run()) == "Run()"
     run = gs.Run(attack="strike", aggregator="krum", rounds=3)
     assert repr(run) == "Run(rounds=3, attack='strike', aggregator='multikrum(m=1)')"
@@ -122,7 +122,7 @@ def test_bench_from_python_is_the_command(call, tmp_path):
         ({"rules": ["medan"]}, "unknown rule 'medan'; did you mean 'median'"),
         ({"rules": []}, "rules is an empty list"),
         ({"rules": ["median", "cwmed"]}, "an entry is given twice in rules"),
-        ({"attacks": 3}, "attack must be a name or an Attack, not 3"),
+        ({"attacks": 3}, "attack must be a name, a function or an Attack, not 3"),
         ({"seeds": [1, 1]}, "an entry is given twice in seeds"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"seeds": [0.5]}, "seeds is a count"),

@@ -94,10 +94,10 @@ def test_the_bars_mark_what_still_rises() -> None:
     rising = [20.0, 30.0, 40.0, 50.0, 60.0, 70.0]
     flat = [record(attack, "median", [value] * 6) for attack, value in (("none", 90.0), ("lie", 40.0))]
     climbing = [record("strike", "median", rising), record("strike", "rbtm", rising), record("none", "rbtm", rising)]
-    chart, caption = ranking(Table([*flat, *climbing]))
+    chart, caption = ranking(Table([*flat, *climbing, record("lie", "rbtm", [80.0] * 6)]))
     for text in (">40.0 %<", ">90.0 % without attack (cost 0.0)<", ">under lie; 52.5↑ % on average<"):
         assert text in chart
-    for text in (">65.0↑ %<", ">65.0↑ % without attack<", ">under strike; 65.0↑ % on average<"):
+    for text in (">65.0↑ %<", ">65.0↑ % without attack<", ">under strike; 72.5↑ % on average<"):
         assert text in chart
     assert "↑: still rising at the end." in caption
     assert [row[-1] for row in numbers(chart)] == ["worst case still rises", "1", "0"]
@@ -142,7 +142,8 @@ def test_a_view_in_which_no_attack_does_harm_marks_none() -> None:
 def test_why_each_rule_ranks_is_in_the_order_of_the_ranking(table: Table) -> None:
     """rbtm keeps 72, median 53; the mean is no defence. Under strike they lose 10, 34 and 30 points."""
     assert [finding.standing.rule for finding in findings(table)] == ["rbtm", "median", "mean"]
-    rising = [record("strike", "rfa", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0]), record("none", "rfa", [90.0] * 6)]
+    curves = {"strike": [20.0, 30.0, 40.0, 50.0, 60.0, 70.0], "none": [90.0] * 6}
+    rising = [record(attack, "rfa", curve, seed=seed) for attack, curve in curves.items() for seed in (0, 1)]
     compared = comparison(Table([*(each for each in table.records if each.spec["attack_name"] != "lie"), *rising]))
     assert compared.attack == "strike"
     assert [row[:2] for row in compared.sheet.rows] == [

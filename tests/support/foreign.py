@@ -24,6 +24,42 @@ def same_mean(updates):
     return Mean()(updates, 0)
 
 
+def mean_in_float64(updates):
+    return updates.double().mean(0).to(updates.dtype)
+
+
+def running_mean(updates):
+    """The sum row by row."""
+    total = torch.zeros_like(updates[0])
+    for row in updates:
+        total = total + row
+    return total / len(updates)
+
+
+def clipped_far(updates):
+    """The mean of rows of which those of norm above 10^5 are shrunk to it."""
+    norms = updates.norm(dim=1, keepdim=True)
+    return (updates * (1e5 / norms).clamp(max=1)).mean(0)
+
+
+def almost_mean(updates):
+    """The mean in which the row of largest norm has 0.999 of its weight."""
+    weights = torch.ones(len(updates))
+    weights[updates.norm(dim=1).argmax()] = 0.999
+    return (weights @ updates) / weights.sum()
+
+
+class Late:
+    """The mean in its first three calls, then the median."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, updates):
+        self.calls += 1
+        return updates.mean(0) if self.calls <= 3 else updates.median(0).values
+
+
 def median(rows):
     return np.median(rows, axis=0)
 

@@ -39,8 +39,8 @@ def one_round(accuracy, **changes):
 
 
 def record(attack, rule, accuracy, /, *, seed=0, **changes):
-    """Return a record of one round; of several rounds if accuracy is a list."""
-    accuracies = accuracy if isinstance(accuracy, list) else [accuracy]
+    """Return a record of two equal rounds; of as many as there are if accuracy is a list."""
+    accuracies = accuracy if isinstance(accuracy, list) else [accuracy, accuracy]
     spec = {**SPEC, "attack_name": attack, "aggregator_name": rule, "seed": seed, "rounds": len(accuracies)}
     keys = {"attack": attack.partition("(")[0], "aggregator": rule.rpartition("+")[2].partition("(")[0]}
     spec |= {kind: {"name": key} for kind, key in keys.items()}

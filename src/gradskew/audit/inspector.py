@@ -14,7 +14,7 @@ from ..core.importing import LIMIT, one_line
 from ..core.numerics import fixed_threads
 from ..runs.child_process import Child
 from . import attack_checks, rule_checks
-from .checks import BAD, Finding
+from .checks import BAD, ODD, Finding
 
 START = 60.0  # seconds for a process to start and import torch
 IMPORT = "import"
@@ -51,6 +51,11 @@ class Inspection:
     def run_failure(self) -> Finding | None:
         """Return the finding on its failed runs, if any failed after good checks."""
         return next((f for f in self.findings if f.check == RUN), None)
+
+    @property
+    def is_the_mean(self) -> bool:
+        """Return whether it is a rule that equals the plain mean."""
+        return any(f.check == rule_checks.MEAN and f.verdict == ODD for f in self.findings)
 
     @property
     def reason(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from ..aggregators import Aggregator, UserRule
 from ..aggregators.base import check_shape
-from ..core.plugin import bind_arguments
+from ..core.calling import bind_arguments
 from ..core.round import Layer, Round
+from ..core.rows import Rows
 from .checks import (
     BAD,
     COLUMNS,
@@ -33,6 +35,9 @@ from .checks import (
 )
 
 HUGE = 1e30
+MEAN = "the mean"
+AWAY = (0.0, 10.0, 1e3, 1e6)  # spreads by which rows are moved
+EQUAL = 1e-5  # of the spread: a result nearer to the mean is the mean, in whatever order it adds
 FAR = 1e3  # in units of the rows' spread: a result farther from their mean is unbounded
 
 
@@ -204,6 +209,25 @@ def huge(subject: RuleSubject) -> Answer:
     return GOOD, f"{f} rows of 1e30 move the result by {distance:.2g} times the spread of the others."
 
 
+def differs_from_the_mean(subject: RuleSubject) -> Answer:
+    """Compare with the mean on rows around a centre, even and skewed, of which f are up to AWAY of their spreads away.
+
+    One object is called on all of them, one after another, as a rule may begin to defend when it has seen rows.
+    """
+    if subject.f == 0:
+        return GOOD, "f = 0: there is nothing to defend against."
+    rule = subject.fresh()
+    for draw, away in enumerate(AWAY):
+        for rows in (gaussian(subject.n, draw=2 + draw), gaussian(subject.n, draw=2 + draw).exp()):
+            rows[: subject.f] += away * rows.std(0)
+            result, mean = attempt(partial(subject, rows, method=rule)), rows.double().mean(0)
+            spread = (rows.double() - mean).norm(dim=1).mean()
+            if isinstance(result, str) or not (result.double() - mean).norm() <= EQUAL * spread:
+                return GOOD, "It is not the plain mean."
+            rule.observe(result, rows=Rows(rows))
+    return ODD, f"It is the plain mean, also where {subject.f} rows are far away: it is no defence."
+
+
 CHECKS: dict[str, Callable[[RuleSubject], Answer]] = {
     "answer": answer,
     "finite": finite,
@@ -221,5 +245,6 @@ CHECKS: dict[str, Callable[[RuleSubject], Answer]] = {
     "a row of NaN": non_finite(float("nan"), "NaN"),
     "a row of Inf": non_finite(float("inf"), "Inf"),
     "huge rows": huge,
+    MEAN: differs_from_the_mean,
     "cost": check_cost,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,9 @@ def tables_of(folders: Sequence[Path], made: Sequence[Record] = ()) -> list[Tabl
     counts once; if its records differ, the first is used and a line says so. Runs of an earlier version of a user's
     code are left out, with a line.
     """
-    from ..report.table import federation_key, federations
+    from ..report.table import federations
     from ..runs.store import Store
+    from ..runs.versions import federation_key, newest
 
     records = {record.digest: record for record in made}
     finished = dict.fromkeys(records, "~")  # after any date
@@ -32,37 +33,13 @@ def tables_of(folders: Sequence[Path], made: Sequence[Record] = ()) -> list[Tabl
         for record in store.all():
             first = records.setdefault(record.digest, record)
             if first is record:
-                finished[record.digest] = str(store.timing(record.digest).get("finished", ""))
+                finished[record.digest] = store.finished(record.digest)
             elif not first.agrees(record):
                 differ = f"{record.digest[:12]} in {folder} differs from the same run in an earlier folder"
                 warn(f"gradskew: {differ} (another kind of processor?): the earlier one is used")
     first_keys = {federation_key(record.spec) for record in made}
-    tables = federations(_newest(records, finished))
+    tables = federations(newest(records, finished))
     return sorted(tables, key=lambda table: federation_key(table.records[0].spec) not in first_keys)
-
-
-def _newest(records: Mapping[str, Record], finished: Mapping[str, str]) -> list[Record]:
-    """Return the records without those of an earlier version of a user's code, for each federation.
-
-    finished: when each run ended, as text in the order of time.
-    """
-    from ..report.table import count, federation_key
-
-    versions: dict[tuple[str, str], str] = {}
-    for digest in sorted(records, key=lambda digest: finished[digest]):
-        spec = records[digest].spec
-        versions |= {(federation_key(spec), name): code for name, code in spec.get("user_code", {}).items()}
-    kept: list[Record] = []
-    old: dict[str, None] = {}
-    for record in records.values():
-        code = record.spec.get("user_code", {})
-        changed = [name for name in code if code[name] != versions[federation_key(record.spec), name]]
-        old |= dict.fromkeys(changed)
-        kept += [] if changed else [record]
-    if old:
-        left = f"{count(len(records) - len(kept), 'run')} of an earlier version of {', '.join(old)}"
-        warn(f"gradskew: {left} left out of the tables: the file was changed since")
-    return kept
 
 
 def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, audit: Audit | None = None) -> list[str]:

@@ -89,7 +89,7 @@ def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: di
     values = [(measure, estimate) for measure, estimate in estimates if estimate is not None]
     default = "" if f is not None else f", the default: a fifth of {result.rows - len(result.left_out)} rows"
     supposed = f"f = {result.f}{default}; S is {result.skew.skewed} of {len(result.skew.towards)} honest rows."
-    show_skew(values, [reading(values), supposed])
+    show_skew(values, [reading(values, [(len(result.skew.towards), result.f)]), supposed])
     if result.trials:
         show_trials(result.trials)
     names = [f"{attack}, {picture.method.upper()}" for attack, picture in result.pictures]
@@ -121,7 +121,7 @@ def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | 
         basis = f"{overview.supposed}; means over the rounds of {spec['aggregator_name']} under {spec['attack_name']}."
         tables = tables_of([out], swept.records)
         said = statements(swept.table(tables)) if tried else []
-        sentences = [reading(overview.values), basis, *said, *swept.summaries(tables, out)]
+        sentences = [reading(overview.values, overview.sizes), basis, *said, *swept.summaries(tables, out)]
         show_skew(overview.values, sentences)
         last = table.records[-1]
         pictures = Store(out).pictures(last.digest)

@@ -50,10 +50,21 @@ def check(condition: bool, message: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return a scalar of NumPy or torch as Python's own, also in a tuple; other values as they are."""
+    """Return a scalar of NumPy or torch as Python's own, also in a tuple; other values as they are.
+
+    A float of fewer than 64 bits becomes the shortest decimal that it stands for: a float32 of 0.1 is 0.1, and not
+    0.10000000149011612, so that names and digests are those of 0.1.
+    """
     if type(value) is tuple:
         return tuple(map(plain, value))
-    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    if getattr(value, "ndim", None) != 0 or not hasattr(value, "item"):
+        return value
+    exact = value.item()
+    if not isinstance(exact, float) or value.dtype.itemsize >= 8:
+        return exact
+    rounded = value.new_tensor if hasattr(value, "new_tensor") else value.dtype.type
+    shorter = (float(f"{exact:.{digits}g}") for digits in range(1, 10))  # nine digits tell all float32 apart
+    return next((short for short in shorter if rounded(short) == value), exact)
 
 
 def check_number(

@@ -21,6 +21,7 @@ def as_tensor(name: str, values: Any) -> Tensor:
     A float32 or float64 array shares its memory. InputError for what is neither.
     """
     if isinstance(values, np.ndarray):
+        check_unmasked(name, values)
         check(values.dtype.char in "efd", f"{name} must be float32 or float64, not {values.dtype}: convert them first")
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -28,6 +29,11 @@ def as_tensor(name: str, values: Any) -> Tensor:
     check(isinstance(values, Tensor), f"{name} must be a torch tensor or a NumPy array, not {type(values).__name__}")
     tensor: Tensor = values.detach()
     return tensor.float() if tensor.dtype in HALVES else tensor
+
+
+def check_unmasked(name: str, array: Any) -> None:
+    """Raise InputError for a masked array with a masked entry, whose data would count. name: for the message."""
+    check(not np.ma.is_masked(array), f"{name} has masked entries, whose data would count: fill them first")
 
 
 def as_kind(result: Tensor, rows: Any, *, keep_type: bool = False) -> Any:

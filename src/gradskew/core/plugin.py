@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
 from typing import Any, ClassVar, Self
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .calling import bind_arguments, build, without_options
 from .errors import InputError, check, check_choice, check_number
 from .grammar import parse_one
 from .importing import LIMIT, import_object, in_session, is_importable, is_path, one_line, time_limit
@@ -74,12 +74,12 @@ class Plugin(Stateful):
     def _made(self) -> Any:
         if self.function is not None:
             return self.function
-        return _build(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
+        return build(import_object(self.path, self.kind), parse_one(f"x({self.options})", self.kind)[1])
 
     @property
     def code(self) -> Any:
         """The user's function, or the class of the object, without bound options, methods and decorators."""
-        target = _without_options(self.target)
+        target = without_options(self.target)
         target = inspect.unwrap(getattr(target, "__func__", target))
         return target if isinstance(target, FunctionType) else type(target)
 
@@ -120,7 +120,7 @@ class Plugin(Stateful):
     @property
     def _owner(self) -> Any:
         """The object whose attributes are the state, without bound options and methods; None for a function."""
-        target = _without_options(self.target)
+        target = without_options(self.target)
         owner = target.__self__ if inspect.ismethod(target) else target
         return owner if hasattr(owner, "__dict__") and not isinstance(owner, FunctionType) else None
 
@@ -157,7 +157,7 @@ def load_plugin(wrapper: type[Plugin], base: type, path: str, given: Mapping[str
     target = made.target
     if isinstance(target, base):
         return target
-    check(callable(target), f"{path} is a {type(target).__name__}, not something that can be called")
+    check(callable(target), f"{path} is of type {type(target).__name__}, and cannot be called")
     made.reset()  # each run builds an object of its own
     return made
 
@@ -172,62 +172,13 @@ def wrap_object(wrapper: type[Plugin], base: type, thing: Any, arrays: str) -> A
         thing = thing()
     if isinstance(thing, base):
         return thing
-    wanted = f"{wrapper.kind} must be a name or an {base.__name__}"
-    check(callable(thing) and not isinstance(thing, Named), f"{wanted}, not {thing!r:.60}; a function is wrapped")
+    wanted = f"{wrapper.kind} must be a name, a function or an {base.__name__}"
+    check(callable(thing) and not isinstance(thing, Named), f"{wanted}, not {thing!r:.60}")
     defined = thing if hasattr(thing, "__qualname__") else type(thing)
     path = f"{defined.__module__}:{defined.__qualname__}"
     if thing is defined and is_importable(thing) and not in_session(thing):
         return load_plugin(wrapper, base, path, {} if arrays == "torch" else {"arrays": arrays})
     return wrapper(path=path, function=thing() if isinstance(thing, type) else thing, arrays=arrays)
-
-
-def _build(thing: Any, options: Mapping[str, Any]) -> Any:
-    """Return the target: the result of a class or factory called with the options, or a function with them bound.
-
-    A factory is a function that the options suffice to call: it has no required parameter for the rows.
-    """
-    if inspect.isclass(thing):
-        return thing(**options)
-    if not callable(thing) or not _can_call(thing, (), options):
-        if options and callable(thing):
-            inspect.signature(thing).bind_partial(**options)  # a TypeError now is better than one in every call
-            return functools.partial(thing, **options)
-        return thing
-    return thing if not options and _can_call(thing, (None,), {}) else thing(**options)
-
-
-def _can_call(function: Callable[..., Any], args: tuple[Any, ...], options: Mapping[str, Any]) -> bool:
-    """Return whether a function can be called with these arguments; False if it has no signature."""
-    try:
-        inspect.signature(function).bind(*args, **options)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def bind_arguments(
-    function: Callable[..., Any], first: Any, others: Mapping[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the positional and keyword arguments of a call: `first`, and those of `others` that are parameters.
-
-    A required second parameter of any other name gets `f`.
-    """
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # compiled code may have no signature
-        return (first,), {}
-    named = {p.name: others[p.name] for p in parameters[1:] if p.name in others and p.kind != p.POSITIONAL_ONLY}
-    second = parameters[1] if len(parameters) > 1 else None
-    required = second is not None and second.default is second.empty and second.name not in named
-    positional = second is not None and second.kind in (second.POSITIONAL_ONLY, second.POSITIONAL_OR_KEYWORD)
-    return ((first, others["f"]) if required and positional else (first,)), named
-
-
-def _without_options(target: Any) -> Any:
-    """Return the function or object to which options are bound."""
-    while isinstance(target, functools.partial):
-        target = target.func
-    return target
 
 
 def _can_take(owner: object, key: str, value: Any) -> bool:
@@ -250,8 +201,9 @@ def _is_numbers(value: Any) -> bool:
 def _tensor(answer: Any, like: Tensor) -> Tensor:
     """Return a copy of a result as a tensor of the type and device of `like`."""
     if not isinstance(answer, Tensor):
+        check(not np.ma.is_masked(answer), "returned masked entries: fill them first")
         array = np.asarray(answer)
-        check(array.dtype.kind in "fiub", f"returned a {type(answer).__name__}, not a vector of numbers")
+        check(array.dtype.kind in "fiub", f"returned a value of type {type(answer).__name__}, not a vector of numbers")
         answer = torch.from_numpy(np.array(array, dtype=np.float64, order="C"))
     check(not answer.is_complex() and not answer.is_sparse, "returned complex or sparse numbers")
     vector: Tensor = answer.detach().to(like.device, like.dtype, copy=True)

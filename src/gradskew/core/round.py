@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .errors import check
+from .given import check_unmasked
 
 # For the error message: each part of the round, and where it comes from.
 PARTS = {
@@ -51,6 +52,7 @@ class Round:
         for name in ("examples", "params", "reference"):
             given = getattr(self, name)
             if given is not None:
+                check_unmasked(name, given)
                 object.__setattr__(self, name, torch.as_tensor(given).detach())
         if isinstance(self.clients, np.ndarray | Tensor):
             object.__setattr__(self, "clients", self.clients.tolist())

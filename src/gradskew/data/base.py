@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number
+from ..core.given import check_unmasked
 from ..core.names import Named
 
 Array = np.ndarray[Any, Any]
@@ -42,6 +43,7 @@ class Split:
         for name in ("inputs", "labels", "writers"):
             values = getattr(self, name)
             if isinstance(values, np.ndarray):
+                check_unmasked(name, values)
                 object.__setattr__(self, name, torch.from_numpy(np.ascontiguousarray(values)))
         if self.labels.dtype != torch.int64 and not self.labels.is_complex():
             numbers = whole_numbers(self.labels.double().cpu().numpy())

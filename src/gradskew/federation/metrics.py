@@ -126,9 +126,9 @@ def _field_names(kind: type[Fields]) -> Set[str]:
 Metrics = Round | Mapping[str, Any]  # read from a record, or returned by a simulation
 
 
-def plain(metrics: Metrics) -> dict[str, Any]:
+def as_json(metrics: Metrics) -> dict[str, Any]:
     """Return metrics as dictionaries and lists, for JSON."""
-    return {key: _plain(value) for key, value in metrics.items()}
+    return {key: _as_json(value) for key, value in metrics.items()}
 
 
 def _compact(projections: Sequence[float]) -> Floats:
@@ -138,9 +138,9 @@ def _compact(projections: Sequence[float]) -> Floats:
     return Floats("d", projections)
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, Fields):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: _as_json(entry) for key, entry in value.items()}
     return list(value) if isinstance(value, Floats) else value
 
 

@@ -52,7 +52,7 @@ class Run(Options):
         for name, kind in {**kinds, "sgd": SGD, "server": ServerOptimizer}.items():
             value = getattr(self, name)
             good = isinstance(value, kind)
-            check(good, f"{name} must be a {kind.__name__} object, not {value!r:.60}")
+            check(good, f"{name} must be an object of type {kind.__name__}, not {value!r:.60}")
         check_options(self)
         if self.sampled is not None:
             check_number("sampled", self.sampled, at_least=1, at_most=self.clients, whole=True)

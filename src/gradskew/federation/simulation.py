@@ -36,7 +36,8 @@ class Result:
     def __repr__(self) -> str:
         ended = next((m["accuracy"] for m in reversed(self.rounds) if m["accuracy"] is not None), None)
         accuracy = "" if ended is None else f": {ended:.1f} % in the last test"
-        return f"Result({self.run.attack.name} against {self.run.aggregator.name}, {len(self.rounds)} rounds{accuracy})"
+        rounds = f"{len(self.rounds)} round{'' if len(self.rounds) == 1 else 's'}"
+        return f"Result({self.run.attack.name} against {self.run.aggregator.name}, {rounds}{accuracy})"
 
     @property
     def params_sha256(self) -> str:

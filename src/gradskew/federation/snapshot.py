@@ -16,7 +16,7 @@ from torch import Tensor
 from ..core.errors import InputError
 from ..core.names import canonical
 from ..skew import Picture
-from .metrics import plain
+from .metrics import as_json
 from .schema import check_rounds, is_measured
 
 VERSION = "2"
@@ -58,7 +58,7 @@ class Snapshot:
                 elif is_simple(value):
                     states[owner][key] = value
                 else:
-                    raise ValueError(f"the state of the {owner} has a {type(value).__name__}, {key!r}")
+                    raise ValueError(f"the state of the {owner} has {key!r} of type {type(value).__name__}")
         content = canonical(
             {
                 **states,
@@ -119,7 +119,7 @@ class Snapshot:
             if mine != theirs:
                 raise Unfit(f"its {name} are not those of the network")
         try:
-            rounds = [plain(made) for made in check_rounds(self.rounds, spec)]
+            rounds = [as_json(made) for made in check_rounds(self.rounds, spec)]
         except InputError as error:
             raise Unfit(str(error)) from None
         if any(picture.round >= len(self.rounds) for picture in self.pictures):

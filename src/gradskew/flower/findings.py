@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..report.table import count
+from ..report.verdict import not_played
 from ..runs.curve import still_rises
 from .training import Training
 
@@ -51,7 +52,7 @@ class Findings:
 
     @property
     def verdict(self) -> list[str]:
-        """The cost of the attack, how far it pushed the strategy, and the rule that it pushed least."""
+        """The metric with and without the attack, how far it pushed the strategy, and the rule that it pushed least."""
         if self.attacked.attack != self.attack:
             return ["The training under the attack has not begun."]
         if self._not_applied:
@@ -68,7 +69,14 @@ class Findings:
             sentences.append(f"{own} So single rounds of other rules cannot be compared with it, and none is advised.")
         else:
             sentences += self._advice(pushed)
-        return sentences or ["No round could be measured."]
+        if not sentences:
+            return ["No round could be measured."]
+        return sentences if self.attack == "none" else [*sentences, self._scope]
+
+    @property
+    def _scope(self) -> str:
+        """The attack that was played, and the known ones that were not."""
+        return f"Attacks played: {self.attack}.{not_played([self.attack.partition('(')[0]])}"
 
     def _advice(self, pushed: float | None) -> list[str]:
         """Name the rule that was pushed least. pushed: the kappa of the strategy. The plain mean is no defence."""
@@ -78,7 +86,8 @@ class Findings:
         if not kappas:
             return []
         best, least = min(kappas.items(), key=lambda each: each[1])
-        sentences = [f"On the same replies {best} is pushed least of the robust rules, to {number(least)}."]
+        basis = "" if self.attack == "none" else f" This is kappa in single rounds under {self.attack}, no accuracy."
+        sentences = [f"On the same replies {best} is pushed least of the robust rules, to {number(least)}.{basis}"]
         if mean is not None and mean < least:
             sentences.append(f"The plain mean is pushed less, to {number(mean)}, but other attacks push it anywhere.")
         if self.attack == "none":
@@ -118,22 +127,27 @@ class Findings:
 
     @property
     def _cost(self) -> str | None:
-        """The cost in the metric that counts, an accuracy if there is one, the server's first; or why none is read."""
+        """The metric that counts at the end of both trainings: an accuracy if there is one, the server's first."""
         metrics = sorted(self.attacked.metrics(), key=lambda each: ("acc" not in each[1], list(SOURCES).index(each[0])))
         if not metrics or self.reference is None:
             return None
         source, name = metrics[0]
         before, after = (training.final(source, name) for training in (self.reference, self.attacked))
-        measured = f"{name}, measured by {SOURCES[source]},"
+        measured = f"{name}, measured by {SOURCES[source]}"
+        ends = f"{number(before)} without attack, {number(after)} {self.under} (one training each)"
         if self.still_improves(source, name):
             way = "falls" if is_loss(name) else "rises"
-            ends = f"{number(before)} without attack, {number(after)} {self.under}"
-            return f"{measured} still {way} at the end: {ends}. No cost is read off it: train for more rounds."
-        return f"{self.attack} takes {measured} from {number(before)} to {number(after)}."
+            return f"{measured}, still {way} at the end: {ends}. No cost is given: train for more rounds."
+        return f"{measured}: {ends}."
 
     def still_improves(self, source: str, name: str) -> bool:
         """Return whether a metric still gets better at the end of a training, with the attack or without."""
         return any(self._improves(training, source, name) for training in (self.reference, self.attacked) if training)
+
+    def has_ended(self, source: str, name: str) -> bool:
+        """Return whether a metric is known to have stopped getting better: it has two values or more each time."""
+        series = [training.series(source, name)[1] for training in (self.reference, self.attacked) if training]
+        return all(len(values) > 1 for values in series) and not self.still_improves(source, name)
 
     def _improves(self, training: Training, source: str, name: str) -> bool:
         """Return whether a metric still rises, or a loss falls, in percent of its largest value in all trainings."""

@@ -15,11 +15,13 @@ from ..skew import Picture
 from .findings import SOURCES, Findings, is_loss, number
 from .training import Training
 
-LEAD = "What an attack would do to this Flower federation, and which aggregation rule would have held."
+LEAD = (
+    "What an attack did to this Flower federation in one training, and how far it pushed other rules in single rounds."
+)
 
 
 def report(settings: Mapping[str, Any], trainings: Sequence[Training]) -> str:
-    """Return the page: what the attack costs, which rule would have held, how skewed the honest updates are."""
+    """Return the page: what the attack did, how far it pushed other rules, how skewed the honest updates are."""
     section = FlowerSection(settings, trainings)
     return render([section], title=f"{settings['strategy']} {section.under}", lead=LEAD)
 
@@ -32,14 +34,14 @@ class FlowerSection(Findings):
 
     @property
     def costs(self) -> Sheet:
-        """Each metric at the end; with a reference also without the attack, and the difference if neither improves."""
+        """Each metric at the end; with a reference also without the attack, and the difference if both have ended."""
         if self.reference is None:
             rows = [[name, SOURCES[source], self._end(self.attacked, source, name)] for source, name in self._metrics]
             return Sheet(["metric", "measured by", self.under], rows)
         rows = []
         for source, name in self._metrics:
             before, after = (training.final(source, name) for training in (self.reference, self.attacked))
-            change = None if before is None or after is None or self.still_improves(source, name) else after - before
+            change = None if before is None or after is None or not self.has_ended(source, name) else after - before
             ends = (self._end(training, source, name) for training in (self.reference, self.attacked))
             rows.append([name, SOURCES[source], *ends, "–" if change is None else f"{change:+.3g}"])
         return Sheet(["metric", "measured by", "without attack", self.under, "difference"], rows)

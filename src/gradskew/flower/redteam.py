@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import aggregators, attacks
 from ..aggregators import Aggregator
 from ..attacks import Attack, Context, Forgery
-from ..core.errors import InputError, ceil_share, check, check_count_or_share, check_number
+from ..core.errors import InputError, ceil_share, check, check_count_or_share, check_number, plain
 from ..core.given import finite_rows
 from ..core.html import html_table
 from ..core.randomness import generator
@@ -27,7 +27,7 @@ from .measure import Meter, Scene
 from .robust import Robust, base_of, name_of
 from .rows import KNOWN, STATISTICS, Layout, printable, receive
 from .training import Training
-from .wrapper import Wrapper, plain
+from .wrapper import Wrapper
 
 RULES = ("mean", "median", "rbtm", "multikrum", "rfa", "aksel", "dnc", "nnm+median", "nnm+multikrum", "nnm+rfa")
 EvaluateFn = Callable[[int, ArrayRecord], MetricRecord | None]

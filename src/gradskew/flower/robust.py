@@ -15,12 +15,12 @@ from torch import Tensor
 
 from .. import aggregators
 from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
-from ..core.errors import ceil_share, check, check_count_or_share, check_number
+from ..core.errors import ceil_share, check, check_count_or_share, check_number, plain
 from ..core.randomness import generator
 from ..core.rows import Rows
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import KNOWN, STATISTICS, Layout, Received, receive, record
-from .wrapper import Wrapper, plain
+from .wrapper import Wrapper
 
 # Flower's strategies that do something else with the clients' models than to average them. They are known by name only:
 # all inherit from FedAvg or wrap a strategy, and no attribute says it. A trial would not show it either: given equal

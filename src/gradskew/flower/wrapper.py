@@ -6,8 +6,6 @@ import copy
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..core.errors import InputError, check
 from .interface import Array, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import STATISTICS, Layout, Received, arrays_of, fixed_of, some
@@ -98,14 +96,3 @@ class Wrapper(Strategy):
         for reply, arrays in zip(received.replies, forged, strict=False):
             changed[id(reply)] = Wrapper.with_arrays(reply, ArrayRecord({**arrays_of(reply), **arrays}))
         return [changed.get(id(reply), reply) for reply in replies]
-
-
-def plain(number: Any) -> Any:
-    """Return a NumPy number as the Python number that is written alike; anything else as it is.
-
-    >>> plain(np.int64(2)), plain(np.float32(0.2))
-    (2, 0.2)
-    """
-    if isinstance(number, np.floating):
-        return float(str(number))  # float(np.float32(0.2)) is more than 0.2
-    return int(number) if isinstance(number, np.integer) else number

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core.catalogue import Catalogue
+from ..core.errors import check
 from ..core.grammar import parse_one
 
 if TYPE_CHECKING:
@@ -36,5 +37,7 @@ def make(name: str | Model | Callable[..., Any]) -> Model:
         from .user import UserModel
 
         made: Any = name() if isinstance(name, type) and issubclass(name, Model) else name
+        wanted = "model must be a name, a Model or a function of (shape, num_classes)"
+        check(isinstance(made, Model) or callable(made), f"{wanted}, not {made!r:.60}")
         return made if isinstance(made, Model) else UserModel(factory=made)
     return MODELS.make(*parse_one(name, "model"))

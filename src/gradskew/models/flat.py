@@ -185,7 +185,7 @@ def check_scores(name: str, scores: Any, shape: tuple[int, ...]) -> None:
     numbers = isinstance(scores, Tensor) and scores.is_floating_point()
     if numbers and scores.shape == shape:
         return
-    got = tuple(scores.shape) if numbers else getattr(scores, "dtype", f"a {type(scores).__name__}")
+    got = tuple(scores.shape) if numbers else getattr(scores, "dtype", f"an object of type {type(scores).__name__}")
     wanted = shape if numbers else f"floating-point scores alone, {shape}"
     raise InputError(f"{name} gives {got} for {shape[-2]} inputs, not {wanted}")
 

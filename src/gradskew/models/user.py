@@ -44,7 +44,8 @@ class UserModel(Model):
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)
-        check(isinstance(module, nn.Module), f"{self.name} returned a {type(module).__name__}, not an nn.Module")
+        kind = type(module).__name__
+        check(isinstance(module, nn.Module), f"{self.name} returned a value of type {kind}, not an nn.Module")
         materialised(module, shape)  # lazy buffers have no copy
         hooked = [name for name, parameter in module.named_parameters() if parameter._backward_hooks]
         check(not hooked, f"{self.name}: a copy of the module has no hook on {', '.join(hooked[:1])}: use module hooks")

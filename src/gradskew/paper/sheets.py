@@ -12,8 +12,9 @@ from statistics import fmean
 from ..federation.schema import LAST
 from ..report.comparison import level_with
 from ..report.export import escape_markdown, grid
-from ..report.standing import RISING, Cell
+from ..report.standing import Cell
 from ..report.table import count
+from ..runs.curve import RISING
 from ..runs.record import Record
 from .catalogue import ATTACKS
 

@@ -1,5 +1,7 @@
 from . import export as export
+from . import idle as idle
 from . import notebook as notebook
+from . import panels as panels
 from . import verdict as verdict
 from .benching import bench as bench
 from .lens import Lens as Lens

@@ -77,30 +77,40 @@ def _ratio(mean: Floats, error: Floats) -> Floats:
     return np.divide(mean, error, out=sure, where=error > 0)
 
 
+def p_higher(first: Floats, second: Floats, test_size: int | None) -> float:
+    """Return the p-value of the worst case of the first being higher: (attacks, n), (attacks, n), one-sided.
+
+    The worst case of a rival is the lowest of its true mean accuracies, and is not known to be that of the attack with
+    the lowest observed mean. The first has the higher worst case if there is an attack b on the second such that it is
+    higher under each of its attacks a: the p-value is B min_b max_a p(a, b). The maximum needs no correction, since all
+    must hold (Berger, Technometrics, 1982); the minimum is chosen from the B attacks on the second that may be its
+    worst, those not above the lowest observed one at a p-value of 0.05, so that it needs Bonferroni's.
+    """
+    lowest = _lowest(second, test_size)
+    return min(1.0, float(len(lowest) * p_above(first[:, None], lowest[None], test_size).max(0).min()))
+
+
 def p_pairs(rivals: Mapping[Key, Sequence[Column]], test_size: int | None) -> dict[frozenset[Key], float]:
     """Return for each pair of rivals the two-sided p-value of their worst cases being equal.
 
-    rivals: for each the accuracies under each of its attacks. The worst case of a rival is the lowest of its true mean
-    accuracies, and is not known to be that of the attack with the lowest observed mean. The first has the higher worst
-    case if there is an attack b on the second such that it is higher under each of its attacks a: the p-value is
-    B min_b max_a p(a, b). The maximum needs no correction, since all must hold (Berger, Technometrics, 1982); the
-    minimum is chosen from the B attacks on the second that may be its worst, those not above the lowest observed one at
-    a p-value of 0.05, so that it needs Bonferroni's. Two-sided: twice the smaller one.
+    rivals: for each the accuracies under each of its attacks. Twice the smaller of the two one-sided p-values: see
+    `p_higher`.
     """
+    tables = _tables(rivals)
+
+    def two_sided(a: Key, b: Key) -> float:
+        return 2 * min(p_higher(tables[a], tables[b], test_size), p_higher(tables[b], tables[a], test_size))
+
+    return {frozenset((a, b)): min(1.0, two_sided(a, b)) for a, b in combinations(tables, 2)}
+
+
+def _tables(rivals: Mapping[Key, Sequence[Column]]) -> dict[Key, Floats]:
+    """Return the accuracies of each rival (attacks, seeds), NaN for a seed that an attack lacks."""
     seeds = sorted({seed for columns in rivals.values() for column in columns for seed in column})
-    tables = {
+    return {
         key: np.array([[column.get(seed, math.nan) for seed in seeds] for column in columns], dtype=np.float64)
         for key, columns in rivals.items()
     }
-
-    lowest = {key: _lowest(table, test_size) for key, table in tables.items()}
-
-    def higher(first: Key, second: Key) -> float:
-        p = p_above(tables[first][:, None], lowest[second][None], test_size)  # (attacks on the first, on the second)
-        return float(len(lowest[second]) * p.max(0).min())
-
-    both = combinations(tables, 2)
-    return {frozenset((a, b)): min(1.0, 2 * min(higher(a, b), higher(b, a))) for a, b in both}
 
 
 def _lowest(table: Floats, test_size: int | None) -> Floats:
@@ -132,6 +142,17 @@ def level_with(best: Key, rivals: Mapping[Key, Sequence[Column]], test_size: int
     """
     adjusted = holm(p_pairs(rivals, test_size))
     return [key for key in rivals if key != best and adjusted[frozenset((best, key))] > LEVEL]
+
+
+def better_than(reference: Key, rivals: Mapping[Key, Sequence[Column]], test_size: int | None) -> list[Key]:
+    """Return the rivals whose worst case can be told from that of the reference as better, in the order of the rivals.
+
+    Two-sided as `level_with`, with Holm's correction over the rivals of the reference.
+    """
+    tables = _tables(rivals)
+    lowest = tables.pop(reference)
+    adjusted = holm({key: min(1.0, 2 * p_higher(table, lowest, test_size)) for key, table in tables.items()})
+    return [key for key in tables if adjusted[key] <= LEVEL]
 
 
 def differ(first: Sequence[Column], second: Sequence[Column], test_size: int | None) -> bool:

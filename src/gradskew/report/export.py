@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from ..runs.curve import describe_end
+from ..runs.curve import RISING, describe_end
 from ..runs.record import Record
+from ..runs.versions import federation_key
 from .lens import Lens
-from .standing import RISING, Cell
-from .table import Table, federation_key, with_options
+from .standing import Cell
+from .table import Table, with_options
 from .titles import title
 from .verdict import statements
 

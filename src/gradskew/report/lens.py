@@ -121,6 +121,11 @@ class Overview:
         return [(measure, value) for measure, value in values if value is not None]
 
     @property
+    def sizes(self) -> set[tuple[int, int]]:
+        """Return the numbers of honest rows and f that the rounds have."""
+        return {(len(entry["towards"]), int(entry["f"])) for lens in self.lenses for entry in lens.measured}
+
+    @property
     def supposed(self) -> str:
         """Return a text on the assumed f and the size of S."""
         f, size = (self._range(name) for name in ("f", "skewed"))

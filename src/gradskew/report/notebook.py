@@ -30,10 +30,10 @@ def table_html(table: Table) -> str:
 
 
 def table_repr(table: Table) -> str:
-    """Return one line: data set, sizes, and the rule with the best worst case."""
+    """Return one line: data set, sizes, and the rule with the highest worst case, if they can be compared."""
     sizes = [count(len(table.attacks), "attack"), count(len(table.rules), "rule"), count(len(table.records), "run")]
-    best = table.ranked[0] if table.ranked else None
-    worst = f"; best worst case: {best.rule}, {best.worst.text} % under {best.attack}" if best else ""
+    best = table.ranked[0] if table.ranked and table.comparable else None
+    worst = f"; highest worst case: {best.rule}, {best.worst.text} % under {best.attack}" if best else ""
     return f"Table({table.records[0].spec['dataset']}: {', '.join(sizes)}{worst})"
 
 

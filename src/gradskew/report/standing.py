@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 
-from ..runs.curve import still_rises
+from ..runs.curve import RISING, has_ended, still_rises
 from ..runs.record import Record
-from .comparison import Column, half_width, level_with
+from .comparison import Column, better_than, half_width, level_with
 from .lens import Lens
-
-RISING = "↑"  # behind an accuracy whose curve still rises
 
 
 @dataclass(frozen=True)
@@ -24,18 +22,26 @@ class Cell:
 
     @cached_property
     def mean(self) -> float:
-        return fmean(record.accuracy for record in self.records)
+        return fmean(self.by_seed.values())
 
     @cached_property
     def std(self) -> float:
         """Return the sample standard deviation over seeds (n - 1); 0 with one."""
-        return spread([record.accuracy for record in self.records])
+        return spread(list(self.by_seed.values()))
+
+    @property
+    def seeds(self) -> frozenset[int]:
+        return frozenset(record.spec["seed"] for record in self.records)
 
     @cached_property
     def by_seed(self) -> dict[int, float]:
         """Return the accuracy of each seed."""
         seeds = dict.fromkeys(record.spec["seed"] for record in self.records)
         return {seed: fmean(r.accuracy for r in self.records if r.spec["seed"] == seed) for seed in seeds}
+
+    def of_seeds(self, seeds: Collection[int]) -> Cell:
+        """Return the cell with the records of these seeds only."""
+        return replace(self, records=[record for record in self.records if record.spec["seed"] in seeds])
 
     @property
     def test_size(self) -> int | None:
@@ -50,14 +56,21 @@ class Cell:
     @cached_property
     def rises(self) -> bool:
         """Return whether the curve, the mean over seeds, still rises at its end: see `runs.curve.still_rises`."""
-        rounds = [i for i, metrics in enumerate(self.records[0].rounds) if metrics.get("accuracy") is not None]
-        curves = zip(*(record.accuracies for record in self.records), strict=True)
-        return still_rises(rounds, [fmean(values) for values in curves])
+        return still_rises(self.records[0].tested, self._curve)
+
+    @cached_property
+    def has_ended(self) -> bool:
+        """Return whether the curve is known to have ended, so that a cost can be given: see `runs.curve.has_ended`."""
+        return has_ended(self.records[0].tested, self._curve)
+
+    @property
+    def _curve(self) -> list[float]:
+        return [fmean(values) for values in zip(*(record.accuracies for record in self.records), strict=True)]
 
     @property
     def text(self) -> str:
         """Return the mean, the standard deviation over several seeds, and a mark if the curve still rises, as text."""
-        return accuracy_text([record.accuracy for record in self.records]) + RISING * self.rises
+        return accuracy_text(list(self.by_seed.values())) + RISING * self.rises
 
     @property
     def moved(self) -> bool:
@@ -89,7 +102,7 @@ class Standing:
     """A rule without an attack and under attacks: accuracies in %, damage in points below the accuracy without one.
 
     usual: the cell without an attack, if it was run. attacked: the other cells by attack, at least one. cost: the time
-    as a multiple of the mean's, if measured. No damage is read off a curve that still rises.
+    as a multiple of the mean's, if measured. Damage is known only of curves that have ended.
     """
 
     rule: str
@@ -107,11 +120,12 @@ class Standing:
         return self.attacked[self.attack]
 
     def damage_by(self, attack: str) -> float | None:
-        """Return the points that an attack costs; None where one of the two cells is missing or still rises."""
-        cell = self.attacked.get(attack)
-        if self.usual is None or cell is None or self.usual.rises or cell.rises:
+        """Return the points that an attack costs, on the seeds of both cells; None where a curve has not ended."""
+        cell, usual = self.attacked.get(attack), self.usual
+        if usual is None or cell is None or not (usual.has_ended and cell.has_ended):
             return None
-        return self.usual.mean - cell.mean
+        lost = [usual.by_seed[seed] - cell.by_seed[seed] for seed in usual.by_seed if seed in cell.by_seed]
+        return fmean(lost) if lost else None
 
     @property
     def damage(self) -> float | None:
@@ -181,6 +195,12 @@ def level_rules(ranked: Sequence[Standing]) -> list[str]:
     """Return the rules whose worst case cannot be told from that of the first: see `comparison.level_with`."""
     columns = {standing.rule: standing.columns for standing in ranked}
     return level_with(ranked[0].rule, columns, ranked[0].test_size)
+
+
+def better_rules(mean: Standing, others: Sequence[Standing]) -> list[str]:
+    """Return the rules whose worst case can be told from the plain mean's as better: see `comparison.better_than`."""
+    columns = {standing.rule: standing.columns for standing in (mean, *others)}
+    return better_than(mean.rule, columns, mean.test_size)
 
 
 def spread(values: Sequence[float]) -> float:

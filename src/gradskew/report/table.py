@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
@@ -14,29 +12,10 @@ from ..aggregators import MIXINGS, RULES
 from ..attacks import ATTACKS
 from ..core.errors import check
 from ..core.grammar import format_value
-from ..core.names import canonical
+from ..runs.curve import RISING
 from ..runs.record import Record
-from .standing import RISING, Cell, Standing
-
-# The fields of a spec in which the records of one table may differ.
-CELL = ("attack", "attack_name", "aggregator", "aggregator_name", "seed", "user_code")
-LEAST_SCALE = 10.0  # the least span of the colours, in points of accuracy
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One view of the table, for the rules that have it. entries: by (attack, rule), a text and its harm, 0 to 1.
-
-    name: in a word or two. ends: the values of harm 0 and 1, with their unit. cut: whether more harm looks like 1.
-    """
-
-    title: str
-    rules: Sequence[str]
-    entries: dict[tuple[str, str], tuple[str, float]]
-    name: str = ""
-    ends: tuple[float, float] = (0.0, 1.0)
-    unit: str = ""
-    cut: bool = False
+from ..runs.versions import CELL, changed_code, federation_key
+from .standing import Cell, Standing
 
 
 class Table:
@@ -55,6 +34,8 @@ class Table:
             check(not differing, f"a table needs records of one federation: {', '.join(differing)} differ")
         sizes = {record.num_classes for record in self.records} - {None}
         check(len(sizes) < 2, "records of one data set differ in the number of classes")
+        old = ", ".join(changed_code(self.records))
+        check(not old, f"records of two versions of {old} (the file was changed): Store(folder).newest() has the last")
         cells: dict[tuple[str, str], list[Record]] = {}
         for record in self.records:
             cells.setdefault((record.spec["attack_name"], record.spec["aggregator_name"]), []).append(record)
@@ -67,17 +48,34 @@ class Table:
         return {attack: self.cells[attack, rule] for attack in self.attacks if (attack, rule) in self.cells}
 
     @cached_property
+    def common_seeds(self) -> frozenset[int]:
+        """Return the seeds that all cells have: attacks and rules are compared on these."""
+        return frozenset.intersection(*(cell.seeds for cell in self.cells.values()))
+
+    @cached_property
     def standings(self) -> dict[str, Standing]:
-        """Return the standing of each rule that was attacked, in the order of the rules."""
+        """Return the standing of each rule that was attacked, in the order of the rules, on the common seeds if any."""
+        seeds = self.common_seeds
         columns = {rule: self.column(rule) for rule in self.rules}
+        if seeds:
+            columns = {
+                rule: {attack: cell.of_seeds(seeds) for attack, cell in cells.items()}
+                for rule, cells in columns.items()
+            }
         standings = {rule: Standing(rule, cells.pop("none", None), cells) for rule, cells in columns.items()}
         return {rule: standing for rule, standing in standings.items() if standing.attacked}
 
     @cached_property
     def ranked(self) -> list[Standing]:
-        """Return the standings of the defences, best worst case first."""
+        """Return the standings of the defences, best worst case first; in the rules' order if not `comparable`."""
         attacked = [self.standings[rule] for rule in self.defences if rule in self.standings]
-        return sorted(attacked, key=lambda standing: -standing.worst.mean)
+        return sorted(attacked, key=lambda standing: -standing.worst.mean) if self.comparable else attacked
+
+    @cached_property
+    def comparable(self) -> bool:
+        """Return whether the worst cases of the defences can be compared: over the same attacks, on the same seeds."""
+        met = {frozenset(self.standings[rule].attacked) for rule in self.defences if rule in self.standings}
+        return len(met) < 2 and len(self.common_seeds) > 0
 
     @cached_property
     def worst_attacks(self) -> dict[str, str]:
@@ -87,29 +85,7 @@ class Table:
     @cached_property
     def idle(self) -> dict[str, str]:
         """Return a sentence on each rule that was the mean in all of its runs."""
-        sentences = {rule: self._idle(rule) for rule in self.rules}
-        return {rule: sentence for rule, sentence in sentences.items() if sentence}
-
-    def _idle(self, rule: str) -> str:
-        records = [record for cell in self.column(rule).values() for record in cell.records]
-        stage = records[0].spec["aggregator"]
-        while "mixing" in stage:
-            stage = stage["rule"]
-        method = RULES.find(stage["name"])
-        notes = [metrics["rule"] for record in records for metrics in record.rounds]
-        sentence = method.idle(rule, notes) if method else ""
-        if not sentence and rule != self.baseline and all(map(self._equals_baseline, records)):
-            return f"{rule} gave the accuracy of {self.baseline} in every round of every run: it is no defence here."
-        return sentence
-
-    def _equals_baseline(self, record: Record) -> bool:
-        """Return whether a run is that of the plain mean: all accuracies, and the first aggregate up to rounding."""
-        cell = self.cells.get((record.spec["attack_name"], self.baseline or ""))
-        same = [other for other in cell.records if other.spec["seed"] == record.spec["seed"]] if cell else []
-        if not same or record.accuracies != same[0].accuracies:
-            return False
-        first, mean = record.rounds[0]["distance"], same[0].rounds[0]["distance"]
-        return None not in (first, mean) and math.isclose(first, mean, rel_tol=1e-4, abs_tol=1e-6)
+        return report.idle.idle(self)
 
     @cached_property
     def unmoved(self) -> list[str]:
@@ -138,13 +114,21 @@ class Table:
         spec = self.records[0].spec
         sampled = "" if spec["sampled"] == spec["clients"] else f", {spec['sampled']} a round"
         known = "" if spec["knowledge"] == 1 else f", attacker knows {100 * spec['knowledge']:g} % of the honest"
-        sgd, seeds = spec["sgd"], len({record.spec["seed"] for record in self.records})
+        sgd = spec["sgd"]
         return (
             f"{spec['dataset']}, {with_options(spec['model'])}; {count(spec['clients'], 'client')}{sampled}, "
             f"{spec['byzantine']} Byzantine{known}; {with_options(spec['partition'])}; "
             f"{count(spec['rounds'], 'round')} of {count(sgd['epochs'], 'epoch')}, batch {sgd['batch']}, "
-            f"lr {sgd['lr']:g}; {count(seeds, 'seed')}"
+            f"lr {sgd['lr']:g}; {self._seeds}"
         )
+
+    @property
+    def _seeds(self) -> str:
+        numbers = sorted(len(cell.seeds) for cell in self.cells.values())
+        least, most = numbers[0], numbers[-1]
+        if least != most:
+            return f"{least} to {count(most, 'seed')} a cell"
+        return count(most, "seed") + ("" if most == len(self.common_seeds) else " a cell, not the same in all")
 
     @property
     def expected_share(self) -> float:
@@ -159,33 +143,9 @@ class Table:
         spread = ", ± sample standard deviation over seeds" if any(len(cell.by_seed) > 1 for cell in cells) else ""
         return spread + (f", {RISING} still rising at the end" if any(cell.rises for cell in cells) else "")
 
-    def panels(self) -> list[Panel]:
+    def panels(self) -> list[report.panels.Panel]:
         """Return three views: accuracy, Byzantine share of the weights, distance from the honest mean."""
-        reference = max(cell.mean for cell in self.cells.values())
-        scale = max(LEAST_SCALE, *(reference - cell.mean for cell in self.cells.values()))
-        accuracy = self._panel(
-            f"Test accuracy in %{self.legend}: the redder, the lower",
-            lambda key: (self.cells[key].text, (reference - self.cells[key].mean) / scale),
-            name="accuracy",
-            ends=(reference, reference - scale),
-            unit=" %",
-        )
-        share = self._panel(
-            f"Byzantine rows' share of the weights in % ({self.expected_share:.0f} % of the clients are Byzantine)",
-            lambda key: self._share(self.cells[key]),
-            name="Byzantine weight",
-            ends=(0, 2 * (self.expected_share or 50)),
-            unit=" %",
-            cut=True,
-        )
-        distance = self._panel(
-            "Distance of the aggregate from the honest mean, as a multiple of the same rule's without attack",
-            lambda key: self._distance(*key),
-            name="distance",
-            ends=(0, 5),
-            cut=True,
-        )
-        return [panel for panel in (accuracy, share, distance) if panel.rules]
+        return report.panels.panels(self)
 
     @property
     def verdict(self) -> str:
@@ -210,22 +170,6 @@ class Table:
     def _repr_html_(self) -> str:
         return report.notebook.table_html(self)
 
-    def _panel(self, title: str, entry: Callable[[tuple[str, str]], tuple[str, float] | None], **scale: Any) -> Panel:
-        entries = {key: view for key in self.cells if (view := entry(key)) is not None}
-        rules = [rule for rule in self.rules if any(rule == other for _, other in entries)]
-        return Panel(title, rules, entries, **scale)
-
-    def _share(self, cell: Cell) -> tuple[str, float] | None:
-        share = cell.average("byzantine_share")
-        return None if share is None else (f"{100 * share:.0f}", 50 * share / (self.expected_share or 50))
-
-    def _distance(self, attack: str, rule: str) -> tuple[str, float] | None:
-        distance = self.cells[attack, rule].average("distance")
-        usual = self.cells["none", rule].average("distance") if ("none", rule) in self.cells else None
-        if distance is None or not usual:
-            return None
-        return f"{distance / usual:.1f}", 0.06 + 0.19 * distance / usual  # pale blue at 1, red from 5 on
-
 
 def federations(records: Iterable[Record]) -> list[Table]:
     """Return a table for each federation of the records, with attacks and rules in the order of `gradskew list`.
@@ -238,11 +182,6 @@ def federations(records: Iterable[Record]) -> list[Table]:
         groups.setdefault(federation_key(record.spec), []).append(record)
     tables = {key: Table(of_key) for key, of_key in groups.items()}
     return [tables[key] for key in sorted(tables, key=lambda key: (_by_number(tables[key].federation), key))]
-
-
-def federation_key(spec: dict[str, Any]) -> str:
-    """Return the settings in which the records of one table agree, as text."""
-    return canonical({key: value for key, value in spec.items() if key not in CELL})
 
 
 def _by_number(text: str) -> list[str | float]:

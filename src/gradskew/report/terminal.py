@@ -19,7 +19,8 @@ from ..runs.sweeps import Progress
 from ..skew import Estimate, Trial
 from ..skew.references import Measure
 from .grids import fitted
-from .table import Panel, Table, count
+from .panels import Panel
+from .table import Table, count
 
 TRIAL_HEAD = (
     *("rule", "attack", "kappa", "proven bound", "Byzantine weight", "of them selected", "honest shut out"),

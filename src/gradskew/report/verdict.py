@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ..attacks import ATTACKS
+from ..runs.curve import RISING
 from .comparison import differ, level_with
-from .standing import RISING, Standing, level_rules
+from .standing import Standing, better_rules, level_rules
 from .table import Table, count
 
 MOST_NAMES = 3  # attacks that a sentence names one by one
@@ -15,31 +16,58 @@ MOST_NAMES = 3  # attacks that a sentence names one by one
 
 def statements(table: Table) -> list[str]:
     """Return all that the table says: advice, verdict and scope. Terminal, page and Markdown have these sentences."""
-    said = [*filter(None, [advice(table.ranked)]), *verdict(table)]
+    said = [*filter(None, [advice(table), beside_the_mean(table)]), *verdict(table)]
     if table.standings and not said:
         said = ["No attack lowered the accuracy of a rule that can be judged."]
     return [*said, *scope(table)]
 
 
-def advice(ranked: Sequence[Standing]) -> str:
+def advice(table: Table) -> str:
     """Return a sentence on the rule of the best worst case, and those level with it.
 
-    ranked: best worst case first. A rule is recommended if it can be told from another rule; else it leads. "" if all
-    are equal, or did not meet the same attacks.
+    A rule is recommended if it can be told from another rule and, where the plain mean was attacked too, as better than
+    the mean; else it leads. "" if all are equal, or their worst cases cannot be compared.
     """
-    if len(ranked) < 2 or ranked[0].worst.mean == ranked[-1].worst.mean or not met_the_same(ranked):
+    ranked = table.ranked
+    if len(ranked) < 2 or ranked[0].worst.mean == ranked[-1].worst.mean or not table.comparable:
         return ""
     best, level = ranked[0], level_rules(ranked)
-    if len({seed for standing in ranked for seed in standing.worst.by_seed}) < 2:
+    if len(table.common_seeds) < 2:
         return f"In its worst case {best.rule} leads; one seed cannot tell it from the others."
     if len(level) == len(ranked) - 1:
         return f"In its worst case {best.rule} leads{_level(level, ranked)}; more seeds may tell them apart."
+    if table.baseline in table.standings and best.rule not in better_than_the_mean(table):
+        why = f"it is not recommended, since it cannot be told apart as better than {table.baseline}"
+        return f"In its worst case {best.rule} leads{_level(level, ranked)}; {why}."
     return f"Recommended for a federation like this: {best.rule}{_level(level, ranked)}."
 
 
-def met_the_same(ranked: Sequence[Standing]) -> bool:
-    """Return whether all rules met the same attacks, so that their worst cases can be compared."""
-    return len({frozenset(standing.attacked) for standing in ranked}) < 2
+def better_than_the_mean(table: Table) -> list[str]:
+    """Return the defences that can be told apart as better than the plain mean, under the same attacks."""
+    mean = table.standings.get(table.baseline or "")
+    return better_rules(mean, table.ranked) if mean is not None and _comparable_with(mean, table) else []
+
+
+def _comparable_with(mean: Standing, table: Table) -> bool:
+    return table.comparable and all(each.attacked.keys() == mean.attacked.keys() for each in table.ranked)
+
+
+def beside_the_mean(table: Table) -> str:
+    """Return a sentence on the worst case of the plain mean and the defences that are better; "" without either."""
+    mean, ranked = table.standings.get(table.baseline or ""), table.ranked
+    if mean is None or not ranked:
+        return ""
+    kept = f"The plain mean kept {mean.worst.text} % in its worst case ({mean.attack})"
+    if not _comparable_with(mean, table):
+        return f"{kept}."
+    if ranked[0].worst.mean <= mean.worst.mean:
+        return f"{kept}; no rule kept more."
+    if len(table.common_seeds) < 2:
+        return f"{kept}; one seed cannot tell whether a rule is better."
+    better = better_than_the_mean(table)
+    if not better:
+        return f"{kept}; no rule can be told apart as better."
+    return f"{kept}; better: {'all rules' if 1 < len(better) == len(ranked) else ', '.join(better)}."
 
 
 def _level(level: Sequence[str], ranked: Sequence[Standing]) -> str:
@@ -57,19 +85,32 @@ def verdict(table: Table) -> list[str]:
         lines.append(
             f"{attack} is the worst attack on {times} of {count(len(table.defences), 'rule')}: {', '.join(lost)}."
         )
-    ranked, seeds = table.ranked, len({record.spec["seed"] for record in table.records})
-    comparable = lines and met_the_same(ranked)
-    if comparable and ranked[0].worst.mean > ranked[-1].worst.mean:
-        best, last = (f"{each.rule}, {each.worst.text} % under {each.attack}" for each in (ranked[0], ranked[-1]))
-        lines.append(f"Best in its worst case: {best}. Worst: {last}.")
-    if comparable and len(table.attacks) > 2 and len({round(each.average, 9) for each in ranked}) > 1:
-        averages = sorted(ranked, key=lambda each: -each.average)
-        best, last = (f"{each.rule}, {each.average_text} %" for each in (averages[0], averages[-1]))
-        columns = {each.rule: [each.average_by_seed] for each in averages}
-        level = level_with(averages[0].rule, columns, averages[0].test_size) if seeds > 1 else []
-        lines.append(f"Best on average over the attacks: {best}{_level(level, averages)}. Worst: {last}.")
-    if lines and seeds == 1:
+    if lines and table.comparable and len(table.ranked) > 1:
+        lines += _extremes(table)
+    if lines and len(table.common_seeds) == 1:
         lines.append("One seed: differences of a few points may be chance; run --seeds 5.")
+    return lines
+
+
+def _extremes(table: Table) -> list[str]:
+    """Return the best and the worst rule, in the worst case and on average, where these can be told apart.
+
+    With one seed, which tells none apart, they are called the highest and the lowest here.
+    """
+    averages = sorted(table.ranked, key=lambda each: -each.average)
+    columns = {each.rule: [each.average_by_seed] for each in averages}
+    seeds, size = len(table.common_seeds), averages[0].test_size
+    best, worst = ("Highest here", "Lowest") if seeds < 2 else ("Best", "Worst")
+    lines = []
+    first, last = table.ranked[0], table.ranked[-1]
+    if round(first.worst.mean - last.worst.mean, 9) and (seeds < 2 or last.rule not in level_rules(table.ranked)):
+        ends = [f"{each.rule}, {each.worst.text} % under {each.attack}" for each in (first, last)]
+        lines.append(f"{best} in its worst case: {ends[0]}. {worst}: {ends[1]}.")
+    first, last = averages[0], averages[-1]
+    level = level_with(first.rule, columns, size) if seeds > 1 else []
+    if len(table.attacks) > 2 and round(first.average - last.average, 9) and last.rule not in level:
+        ends = [f"{each.rule}, {each.average_text} %" for each in (first, last)]
+        lines.append(f"{best} on average over the attacks: {ends[0]}{_level(level, averages)}. {worst}: {ends[1]}.")
     return lines
 
 
@@ -98,15 +139,34 @@ def scope(table: Table) -> list[str]:
     played = [attack for attack in table.attacks if attack != "none"]
     if not played:
         return ["No attack was played: there is no verdict."]
-    keys = {record.spec["attack"]["name"] for record in table.records} | {"none"}
-    missing = [name for name in ATTACKS if name not in keys]
+    keys = {record.spec["attack"]["name"] for record in table.records}
     size = next((record.test_size for record in table.records if record.test_size is not None), None)
     images = "Number of test images: not in these records." if size is None else f"Tested on {count(size, 'image')}."
-    others = f" Known and not played: {', '.join(missing)}." if missing else ""
-    met = {standing.rule: len(standing.attacked) for standing in table.ranked}
-    few = [] if met_the_same(table.ranked) else [f"{rule} {n}" for rule, n in met.items() if n < len(played)]
-    unequal = f"Not every rule met all {len(played)} attacks ({', '.join(few)}), so that none is called best."
-    return [f"{images} Attacks played: {', '.join(played)}.{others}", *([unequal] if few else [])]
+    return [f"{images} Attacks played: {', '.join(played)}.{not_played(keys)}", *_not_compared(table, len(played))]
+
+
+def not_played(keys: Collection[str]) -> str:
+    """Return which known attacks are not among these, as a sentence with a space before it; "" if all are."""
+    missing = [name for name in ATTACKS if name not in keys and name != "none"]
+    return f" Known and not played: {', '.join(missing)}." if missing else ""
+
+
+def _not_compared(table: Table, played: int) -> list[str]:
+    """Return why worst cases cannot be compared, or on which seeds they are if cells have others. played: attacks."""
+    sentences = []
+    met = {each.rule: len(each.attacked) for each in table.standings.values() if each.rule in table.defences}
+    few = [f"{rule} {n}" for rule, n in met.items() if n < played]
+    if few and len(few) < len(met):
+        sentences.append(f"Not every rule met all {played} attacks ({', '.join(few)}), so that none is called best.")
+    seeds = {cell.seeds for cell in table.cells.values()}
+    common = ", ".join(map(str, sorted(table.common_seeds)))
+    if not common:
+        sentences.append("No seed is common to all cells, so that no rule is called best: run all with the same seeds.")
+    elif len(seeds) > 1:
+        sentences.append(
+            f"Not all cells have the same seeds: attacks and rules are compared on the common ones ({common})."
+        )
+    return sentences
 
 
 def remarks(table: Table) -> list[str]:
@@ -124,7 +184,9 @@ def remarks(table: Table) -> list[str]:
             sentences.append(f"{attack} was not run in {idle} of {count(len(called), 'round')}: {why}.")
     if rising := sum(cell.rises for cell in table.cells.values()):
         where = f"in {rising} of {count(len(table.cells), 'cell')}"
-        sentences.append(f"Accuracy still rises at the end ({RISING}) {where}: no cost is read off; run more rounds.")
+        sentences.append(f"Accuracy still rises at the end ({RISING}) {where}: no cost is given; run more rounds.")
+    elif any(each.usual and each.damage is None for each in table.standings.values()):
+        sentences.append("One test does not tell whether accuracy still rises: no cost is given; run more rounds.")
     for record in table.records:
         spec, rounds = record.spec, record.rounds
         cell = f"{spec['attack_name']} against {spec['aggregator_name']}, seed {spec['seed']}"

@@ -12,6 +12,7 @@ from ..federation.schema import LAST
 FEWEST = 5  # tests at the end of a curve, at least, that tell whether it still rises
 SLIGHT = 1.0  # points of accuracy that a tenth more rounds may add to a curve that does not rise
 CONFIDENCE = 0.95
+RISING = "↑"  # behind an accuracy whose curve still rises
 
 
 def last_rounds(rounds: int) -> int:
@@ -39,6 +40,11 @@ def at_end(values: Sequence[float], rounds: int) -> float:
     values: in the order of the rounds; earlier rounds may lack one.
     """
     return fmean(values[-last_rounds(rounds) :])
+
+
+def has_ended(rounds: Sequence[int], values: Sequence[float]) -> bool:
+    """Return whether a curve is known to have ended: it has at least two values, and no longer rises."""
+    return len(rounds) > 1 and not still_rises(rounds, values)
 
 
 def still_rises(rounds: Sequence[int], values: Sequence[float]) -> bool:

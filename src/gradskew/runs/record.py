@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.html import html_table
 from ..core.names import canonical
-from ..federation.metrics import Metrics, plain
+from ..federation.metrics import Metrics, as_json
 from ..federation.schema import check_record
-from .curve import at_end
+from .curve import RISING, at_end, still_rises
 
 if TYPE_CHECKING:
     from ..federation.simulation import Result
@@ -34,13 +34,14 @@ class Record:
 
     def __repr__(self) -> str:
         seed = f", seed {self.spec['seed']}" if "seed" in self.spec else ""
-        ends = f": {self.accuracy:.1f} %" if self.accuracies else ""
+        ends = f": {self.accuracy:.1f}{RISING * self.rises} %" if self.accuracies else ""
         rounds = f"{len(self.rounds)} round{'' if len(self.rounds) == 1 else 's'}"
         return f"Record({self._title}{seed}{ends} after {rounds})"
 
     def _repr_html_(self) -> str:
         shown = {"data set": self.spec["dataset"], "seed": self.spec["seed"], "rounds": len(self.rounds)}
-        shown |= {"accuracy at the end": f"{self.accuracy:.2f} %", "best accuracy": f"{self.best_accuracy:.2f} %"}
+        end, best = f"{self.accuracy:.2f}{RISING * self.rises} %", f"{self.best_accuracy:.2f} %"
+        shown |= {"accuracy at the end": end, "best accuracy": best}
         means = {"Byzantine share of the weight": "byzantine_share", "distance from the honest mean": "distance"}
         values = {name: self.average(metric) for name, metric in means.items()}
         shown |= {name: f"{value:.3g}" for name, value in values.items() if value is not None}
@@ -71,6 +72,16 @@ class Record:
         return at_end(self.accuracies, len(self.rounds))
 
     @property
+    def tested(self) -> list[int]:
+        """The rounds with a test, counted from 0."""
+        return [i for i, metrics in enumerate(self.rounds) if metrics.get("accuracy") is not None]
+
+    @property
+    def rises(self) -> bool:
+        """Whether the accuracy still rises at the end: see `curve.still_rises`."""
+        return still_rises(self.tested, self.accuracies)
+
+    @property
     def best_accuracy(self) -> float:
         """The largest test accuracy after a round, in percent."""
         return max(self.accuracies)
@@ -99,7 +110,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return the text of record.json: the same record always gives the same bytes."""
-        body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(map(plain, self.rounds))}
+        body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(map(as_json, self.rounds))}
         if self.class_counts is not None:
             body["class_counts"] = self.class_counts
         tail: dict[str, Any] = {"spec": self.spec}

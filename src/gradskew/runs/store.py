@@ -28,6 +28,7 @@ from ..federation.snapshot import Snapshot
 from ..skew import Picture
 from .lock import locked
 from .record import Record
+from .versions import newest
 
 LARGEST = 256 << 20  # largest number of bytes of a record, which may be from an untrusted source
 LARGEST_CHECKPOINT = 16 << 30
@@ -160,6 +161,10 @@ class Store:
         known = content if isinstance(content, dict) else {}
         return {key: known[key] for key, kind in TIMING.items() if key in known and kind(known[key])}
 
+    def finished(self, digest: str) -> str:
+        """Return when a run ended, as text in the order of time; empty if it is not known."""
+        return str(self.timing(digest).get("finished", ""))
+
     def pictures(self, digest: str) -> list[Picture]:
         """Return the embeddings of the rows of some rounds in the plane; empty if none are stored, or damaged."""
         try:
@@ -183,6 +188,11 @@ class Store:
                 record = self.load(folder.name)
                 if record is not None:
                     yield record
+
+    def newest(self) -> list[Record]:
+        """Return all valid records but those of an earlier version of a user's code; a line says what is left out."""
+        records = {record.digest: record for record in self.all()}
+        return newest(records, {digest: self.finished(digest) for digest in records})
 
     def _check(self) -> None:
         check(not self.runs.is_symlink(), f"{str(self.runs)!r} must not be a link: link the folder that holds it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -11,6 +11,7 @@ from importlib import resources
 from .statistics import Estimate
 
 PARTITIONS = ("iid", "dirichlet(beta=0.1)")
+HONEST, F = 40, 10  # honest updates a round, and f, of the runs that were measured
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,27 @@ def references(key: str) -> list[Reference]:
     return [_read()[key, partition] for partition in PARTITIONS]
 
 
-def reading(values: Iterable[tuple[Measure, Estimate]]) -> str:
-    """Return a sentence: how many values are beyond those on IID data, and how many reach those on Dirichlet(0.1)."""
+def reading(values: Iterable[tuple[Measure, Estimate]], sizes: Collection[tuple[int, int]]) -> str:
+    """Return a sentence: how many values are beyond those on IID data, and how many reach those on Dirichlet(0.1).
+
+    A value counts if its whole interval does; one without an interval is left out. sizes: the number of honest updates
+    and f of each round; the measures depend on both, so that rounds of other sizes are not compared.
+    """
+    if set(sizes) != {(HONEST, F)}:
+        here = f"The references are of {HONEST} honest updates a round and f = {F}"
+        return f"{here}: these have other numbers, and are not compared with them."
     beyond = far = total = 0
     for measure, estimate in values:
+        if estimate.low is None or estimate.high is None:
+            continue
         even, uneven = measure.references
-        sign = 1 if uneven.high > even.high else -1
         total += 1
-        beyond += sign * estimate.value > sign * (even.high if sign > 0 else even.low)
-        far += sign * estimate.value >= sign * (uneven.low if sign > 0 else uneven.high)
-    sentence = f"{beyond} of {total} measures are beyond what even (IID) data gave"
-    return f"{sentence}, {far} as far as very uneven data (Dirichlet 0.1)."
+        if uneven.high > even.high:
+            beyond, far = beyond + (estimate.low > even.high), far + (estimate.low >= uneven.low)
+        else:
+            beyond, far = beyond + (estimate.high < even.low), far + (estimate.high <= uneven.high)
+    sentence = f"Beyond even (IID) data with their whole interval: {beyond} of {total} measures"
+    return f"{sentence}; as far as very uneven data (Dirichlet 0.1): {far}."
 
 
 @cache

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ..standing import RISING, Cell, Standing
+from ...runs.curve import RISING
+from ..standing import Cell, Standing
 from ..table import Table
 from .chart import clipped, figure, short, text
 from .parts import Figure
@@ -38,7 +39,7 @@ def ranked(table: Table) -> list[Ranked]:
 
     The cost without an attack is in points below the plain mean, else below the best rule, each without an attack.
     """
-    usual = {rule: cell.mean for (attack, rule), cell in table.cells.items() if attack == "none" and not cell.rises}
+    usual = {rule: cell.mean for (attack, rule), cell in table.cells.items() if attack == "none" and cell.has_ended}
     reference = usual.get(table.baseline or "", max(usual.values(), default=None))
     remarks = dict.fromkeys(table.idle, "is the mean here") | dict.fromkeys(table.unmoved, "never moved")
     remarks |= {table.baseline: "no defence"} if table.baseline else {}

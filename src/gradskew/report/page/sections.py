@@ -9,11 +9,12 @@ from statistics import median
 from typing import Any, ClassVar
 
 from ...runs.record import Record
+from ...runs.versions import CELL
 from ...skew import Picture
 from ..export import latex, markdown, results_csv
 from ..lens import Lens
 from ..standing import Cell
-from ..table import CELL, Table, count, with_options
+from ..table import Table, count, with_options
 from ..verdict import remarks, statements
 from .cells import Opened, open_cell
 from .curves import Curves, by_attack, by_rule

@@ -34,7 +34,7 @@ class HonestSkew:
 
     @property
     def reading(self) -> str:
-        return reading(self.values)
+        return reading(self.values, self.overview.sizes)
 
     @property
     def supposed(self) -> str:

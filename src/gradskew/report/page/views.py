@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..table import LEAST_SCALE, Panel, Table
+from ..panels import LEAST_SCALE, Panel
+from ..table import Table
 
 SHADES = 17  # levels of colour in the style sheet
 

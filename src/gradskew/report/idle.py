@@ -1,0 +1,72 @@
+"""Tell which rules were no defence in the runs of a table, since they were the mean.
+
+A rule may say so itself, from the notes of its runs (`Aggregator.idle`). Any other rule is compared with the plain mean
+by the distance of its aggregate from the honest mean. In the first round, two runs with the same attack and seed have
+the same rows, so that equal rules give equal aggregates up to rounding, in whatever precision and order they add;
+another rule gives another distance. A rule is the mean if
+
+- it met an attack that the mean met with the same seed, as many rules are the mean where nobody attacks,
+- in each run that has such a partner, the first distance is the mean's, up to FIRST of it. Where the mean is hardly
+  moved (below HARDLY of its largest distance), all rules are equal up to rounding: such a run tells nothing,
+- and so is the average over all rounds, up to LATER of it: a rule that defends with what it has seen may be the mean in
+  the first round. This tolerance is wider, since rounding grows over rounds.
+
+Equal accuracies prove nothing either way: different rules may score alike, and a sum in another order ends elsewhere.
+"""
+
+from __future__ import annotations
+
+from ..aggregators import RULES
+from ..runs.record import Record
+from .table import Table
+
+FIRST = 1e-4
+LATER = 0.05
+HARDLY = 1e-3
+
+
+def idle(table: Table) -> dict[str, str]:
+    """Return a sentence on each rule of a table that was the mean in all of its runs."""
+    sentences = {rule: _of_notes(table, rule) or _of_distances(table, rule) for rule in table.rules}
+    return {rule: sentence for rule, sentence in sentences.items() if sentence}
+
+
+def _of_notes(table: Table, rule: str) -> str:
+    records = [record for cell in table.column(rule).values() for record in cell.records]
+    stage = records[0].spec["aggregator"]
+    while "mixing" in stage:
+        stage = stage["rule"]
+    method = RULES.find(stage["name"])
+    return method.idle(rule, [metrics["rule"] for record in records for metrics in record.rounds]) if method else ""
+
+
+def _of_distances(table: Table, rule: str) -> str:
+    if table.baseline in (None, rule):
+        return ""
+    mean = {
+        (attack, record.spec["seed"]): record
+        for attack, cell in table.column(table.baseline).items()
+        for record in cell.records
+    }
+    pairs = [
+        (record, mean[attack, record.spec["seed"]])
+        for attack, cell in table.column(rule).items()
+        for record in cell.records
+        if (attack, record.spec["seed"]) in mean
+    ]
+    largest = max((_first(other) or 0.0 for _, other in pairs), default=0.0)
+    told = [(record, other) for record, other in pairs if (_first(other) or 0.0) > HARDLY * largest]
+    attacked = any(record.spec["attack_name"] != "none" and record.rounds[0]["attack"]["called"] for record, _ in told)
+    if attacked and all(_are_equal(record, other) for record, other in told):
+        return f"{rule} gave the aggregate of {table.baseline}, up to rounding: it is no defence here."
+    return ""
+
+
+def _first(record: Record) -> float | None:
+    return record.rounds[0]["distance"]  # type: ignore[no-any-return]
+
+
+def _are_equal(record: Record, mean: Record) -> bool:
+    """Return whether the aggregates of two runs are as far from the honest mean, in the first round and on average."""
+    pairs = [(_first(record), _first(mean), FIRST), (record.average("distance"), mean.average("distance"), LATER)]
+    return all(a is not None and b is not None and abs(a - b) <= part * b for a, b, part in pairs)

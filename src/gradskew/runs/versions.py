@@ -1,0 +1,50 @@
+"""Tell apart the versions of a user's code in the records of a federation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..core.errors import warn
+from ..core.names import canonical
+from .record import Record
+
+# The fields of a spec in which the records of one table may differ.
+CELL = ("attack", "attack_name", "aggregator", "aggregator_name", "seed", "user_code")
+
+
+def federation_key(spec: Mapping[str, Any]) -> str:
+    """Return the settings in which the records of one table agree, as text."""
+    return canonical({key: value for key, value in spec.items() if key not in CELL})
+
+
+def changed_code(records: Iterable[Record]) -> list[str]:
+    """Return the names in a user's code of which the records of one federation have several versions."""
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for name, code in record.spec.get("user_code", {}).items():
+            versions.setdefault(name, set()).add(code)
+    return [name for name, codes in versions.items() if len(codes) > 1]
+
+
+def newest(records: Mapping[str, Record], finished: Mapping[str, str]) -> list[Record]:
+    """Return the records without those of an earlier version of a user's code in their federation, with a warning.
+
+    records: by digest. finished: when each run ended, as text in the order of time.
+    """
+    versions: dict[tuple[str, str], str] = {}
+    for digest in sorted(records, key=lambda digest: finished[digest]):
+        spec = records[digest].spec
+        versions |= {(federation_key(spec), name): code for name, code in spec.get("user_code", {}).items()}
+    kept: list[Record] = []
+    old: dict[str, None] = {}
+    for record in records.values():
+        code = record.spec.get("user_code", {})
+        changed = [name for name in code if code[name] != versions[federation_key(record.spec), name]]
+        old |= dict.fromkeys(changed)
+        kept += [] if changed else [record]
+    if old:
+        left = len(records) - len(kept)
+        runs = f"{left} run{'' if left == 1 else 's'} of an earlier version of {', '.join(old)}"
+        warn(f"gradskew: {runs} left out of the tables: the file was changed since")
+    return kept
