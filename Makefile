@@ -1,11 +1,12 @@
 VENV ?= .venv
 PEERS ?= .venv-crosschecks
 WHEEL ?= .venv-wheel
+CHROMIUM ?= chromium
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test test-all test-ray test-rest lint format docs benchmarks crosschecks chaos power fuzz wheel clean
+.PHONY: help bench test test-all test-ray test-rest lint format docs pictures benchmarks crosschecks chaos power fuzz wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +37,12 @@ format: $(VENV)/.installed-dev  ## Format the sources
 
 docs: $(VENV)/.installed-dev  ## The documentation as a site, in site/; every warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: $(VENV)/.installed  ## The two pictures of a report in docs/, from a bench of five seeds (minutes; needs Chromium)
+	$(BIN)/gradskew bench --seeds 5 --out gradskew-results/pictures
+	cp gradskew-results/pictures/heatmap.png docs/heatmap.png
+	$(CHROMIUM) --headless --no-sandbox --hide-scrollbars --window-size=1280,800 --screenshot=docs/report.png \
+		file://$(CURDIR)/gradskew-results/pictures/report.html
 
 fuzz: $(VENV)/.installed-dev  ## Hostile input to everything that reads, over 100,000 cases (a quarter of an hour)
 	PYTHONPATH=tests/support $(BIN)/python tests/endurance/fuzz.py

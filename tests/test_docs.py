@@ -44,7 +44,7 @@ ABSENT = re.compile(
     r"--dataset (?!digits)|--data\b|--download|--engine ray|\b[A-Z]{3,}\b|^paper|^doctor"
 )  # or tested elsewhere
 FEW = {  # where a command leaves it open
-    "bench": ["--attacks", "none,strike", "--aggregators", "mean,median"],
+    "bench": ["--attacks", "none,strike", "--rules", "mean,median"],
     "audit": ["--under", "strike", "--against", "mean,median"],
 }
 SMALL = ["--rounds", "1", "--pictures", "0", "--seeds", "1", "--workers", "1"]

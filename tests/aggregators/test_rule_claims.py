@@ -228,7 +228,7 @@ def test_hyperparameters_out_of_range(name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mulitkrum", "unknown aggregator 'mulitkrum'; did you mean 'multikrum'"),
+        ("mulitkrum", "unknown rule 'mulitkrum'; did you mean 'multikrum'"),
         ("nmn+median", "unknown mixing 'nmn'; did you mean 'nnm'"),
         ("median(midle=upper)", "unknown option of median 'midle'; did you mean 'middle'"),
         ("cge(x=1)", "unknown option of cge 'x'; known: none"),

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 
 import pytest
 import torch
@@ -220,7 +221,7 @@ def test_bad_rules_are_a_line_each_and_the_rest_goes_on(call, tmp_path) -> None:
         "gradskew: the rule missing_module:rule is not run: cannot import the rule 'missing_module:rule' "
         "(package.module:function): ModuleNotFoundError: No module named 'missing_module'",
         "gradskew: the rule foreign:raises is not run: foreign:raises raised RuntimeError: not today",
-        next(line for line in lines if "unknown aggregator 'unknown'" in line),
+        next(line for line in lines if "unknown rule 'unknown'" in line),
     ]
     assert "foreign:mean is not ranked: it was the mean in all of its runs" in out
     assert json.loads((tmp_path / "audit.json").read_text())["findings"].keys() >= set(bad.split(","))
@@ -303,7 +304,7 @@ def test_the_mean_is_the_measure_of_costs(call, tmp_path) -> None:
     ("arguments", "said"),
     [
         ([], "name what to audit: --rule package.module:name, or --attack package.module:name"),
-        (["--rule", "foreign:mean", "--against", "medan"], "unknown aggregator 'medan'; did you mean 'median'?"),
+        (["--rule", "foreign:mean", "--against", "medan"], "unknown rule 'medan'; did you mean 'median'?"),
         (["--rule", "foreign:mean", "--limit", "0"], "limit must be above 0"),
         (["--rule", "foreign:mean", "--under", "none"], "give at least one attack other than none"),
         (["--rule", "foreign:mean,"], "empty entry in rule"),
@@ -333,7 +334,7 @@ def test_the_list_says_what_packages_register(capsys, tmp_path, monkeypatch) -> 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "plain The plain mean, in float32 [foreign:mean]" in lines
     assert "median not used: a built-in has this name [foreign:median]" in lines
-    assert any(line.startswith("lost broken: cannot import the aggregator 'foreign:lost'") for line in lines)
+    assert any(line.startswith("lost broken: cannot import the rule 'foreign:lost'") for line in lines)
 
 
 def test_the_lines_of_the_tables() -> None:
@@ -358,6 +359,28 @@ def test_every_word_and_number_is_whole_at_any_width(width, capsys, monkeypatch)
             assert all(word in words for word in text.split())
     heads = [line for line in shown.splitlines() if line.split()[:1] == ["rule"]]
     assert len(heads) == {60: 3, 80: 2, 120: 2, 200: 1}[width]  # one above the other, each with the names of the rules
+
+
+@pytest.mark.parametrize("length", [5, 9, 10, 12, 13, 16, 24, 32, 40])
+def test_names_of_any_length_cost_no_word_and_no_number_at_80_columns(length, capsys, monkeypatch) -> None:
+    """The audited rule and the attack that is worst for it have names of this many characters."""
+    monkeypatch.setattr(screen, "console", lambda: Console(width=80, highlight=False, markup=False))
+    rule, attack = "r" * length, "a" * length
+    renamed = {"own:rule": rule, "own:attack": attack}
+    names = [tuple(renamed.get(name, name) for name in key) for key in TABLE.cells]
+    numbers = {"byzantine_share": 0.5, "round": 0, "lens": {"kappa": 123.45, "shut_out": [1, 2]}}
+    accuracies = [cell.mean for cell in TABLE.cells.values()]
+    table = Table(record(*key, value, **numbers) for key, value in zip(names, accuracies, strict=True))
+    inspected = {name: Inspection(kind, name, FINDINGS) for kind, name in (("rule", rule), ("attack", attack))}
+    audit = Audit(table, inspected, {rule: 2.0, "mean": 1.0, "median": 6.5})
+    screen.show_audit(audit, [])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    words = re.split(r"[\s;]+", shown)
+    for sheet in audit.sheets:
+        for text in [*sheet.head, *(text for _, texts in sheet.lines for text in texts)]:
+            assert all(words.count(word) >= 1 for word in text.split())
+    assert words.count("123.45") == 3  # of each rule
 
 
 def test_no_cost_is_given_for_a_curve_that_still_rises() -> None:

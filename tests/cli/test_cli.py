@@ -184,6 +184,13 @@ def test_a_setting_under_two_names_is_refused(call, tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text('rules = "mean"\naggregators = "median"')
     assert "rules is given twice: aggregators is the same setting" in call("bench", path).error()
+    for command in ("bench", "paper table1", "skew"):
+        for kind, names in {"rules": "--rules --aggregator", "attacks": "--attack --attacks"}.items():
+            first, second = names.split()
+            said = call(*command.split(), first, "mean", second, "median").error()
+            assert f"{kind} is given twice: " in said
+            assert first in said
+            assert second in said
     outcome = call("bench", "--rules", "krum,multikrum(m=1)", "--attacks", "none")
     assert "an entry is given twice in rules" in outcome.error()
 
@@ -207,7 +214,7 @@ def test_the_file_may_name_the_folder(call, tmp_path):
 
 BAD = {
     "attack": ("--attacks strik", "unknown attack 'strik'; did you mean 'strike'?"),
-    "rule": ("--aggregators median,medan", "unknown aggregator 'medan'; did you mean 'median'?"),
+    "rule": ("--aggregators median,medan", "unknown rule 'medan'; did you mean 'median'?"),
     "mixing": ("--aggregators bucketin+mean", "did you mean 'bucketing'?"),
     "mixing alone": ("--aggregators nnm", "stands before a rule"),
     "option of a rule": ("--aggregators median(midle=lower)", "did you mean 'middle'?"),
@@ -438,6 +445,21 @@ def test_help_version_and_list(call):
     listed = call("list").out
     for name in ("strike", "multikrum", "bucketing", "nnm", "fashion_mnist", "dirichlet", "mlp", "strike-authors"):
         assert f"  {name} " in listed
+
+
+def test_the_list_has_words_and_one_column_of_names(call):
+    """Names of up to 26 characters; the default of an option that is a rule is that rule's name."""
+    sections = re.split(r"^(?=\S)", call("list").out, flags=re.MULTILINE)[1:]
+    by_head = {section.splitlines()[0]: section.splitlines()[1:] for section in sections}
+    assert [*by_head][:3] == ["attacks", "rules", "mixings"]
+    for lines in by_head.values():
+        width = max(len(line.split()[0]) for line in lines)
+        assert all(line[:2] == "  " and line[2 + width] == " " and line[3 + width] != " " for line in lines)
+    named = {line.split()[0]: line for lines in by_head.values() for line in lines}
+    assert "[base=multikrum," in named["gas"]
+    assert "[rule=multikrum]" in named["keep"]
+    assert "MISSING" not in "".join(sections)
+    assert named["foe"].split() == ["foe", "ipm"]
 
 
 def test_list_into_a_closed_pipe():

@@ -136,7 +136,7 @@ def test_quick_commands_wait_for_no_library(arguments, environment):
 
 
 def test_all_names_are_there_without_a_library():
-    kinds = ("attack", "aggregator", "mixing", "dataset", "partition", "model", "preset", "experiment", "scale")
+    kinds = ("attack", "rule", "mixing", "dataset", "partition", "model", "preset", "experiment", "scale")
     code = (
         f"from gradskew.cli.completion import names; [names(kind) for kind in {kinds}]; import sys; print(*sys.modules)"
     )

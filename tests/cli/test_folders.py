@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 
 import pytest
@@ -58,10 +59,32 @@ def test_another_federation_has_tables_of_its_own_beside_the_first(bench, call, 
     assert f"Beside these runs, {out} holds 1 other federation." in said
     assert first in (out / "table.tex").read_text()
     assert (out / "report.html").read_text().count('class="federation"') == 2
-    assert {"heatmap.png", "heatmap-2.png", "heatmap-2.pdf"} <= set(files(out))
     written = files(out)
-    assert call("report", out).code == 0
-    assert files(out) == written
+    assert call("report", out).code == 0  # of no federation: the smaller beta is first
+    assert {*files(out)} == {*written}
+    assert files(out)["heatmap.png"] != written["heatmap.png"]
+
+
+def test_the_federation_of_the_command_comes_first(bench, tmp_path):
+    """10 clients are fewer than 6 only as text; the other federation's heatmaps are named as its table in LaTeX is."""
+    out = tmp_path / "out"
+    for clients in (10, 6, 10):
+        bench("--clients", str(clients))
+        page, drawn = (out / "report.html").read_text(), files(out)
+        found = re.findall(r'class="setting">digits, .*?; (\d+) clients', page)
+        assert found[0] == str(clients)
+        labels = re.findall(r"\\label{tab:gradskew-(.*?)}", (out / "table.tex").read_text())
+        for kind in ("png", "pdf"):
+            names = {f"heatmap.{kind}", *(f"heatmap-{label}.{kind}" for label in labels if len(labels) > 1)}
+            assert {name for name in drawn if name.endswith(kind)} == names
+            if len(labels) > 1:
+                assert drawn[f"heatmap.{kind}"] == drawn[f"heatmap-{labels[0]}.{kind}"]
+    with (out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["clients"], row["sampled"], row["federation"]) for row in rows} == {
+        ("10", "10", labels[0]),
+        ("6", "6", labels[1]),
+    }
 
 
 def test_without_an_attack_there_is_no_verdict(bench, tmp_path):

@@ -22,7 +22,7 @@ from gradskew.models import MLP, MODELS, UserModel
 from gradskew.runs.settings import make_runs
 
 TABLES = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS]
-ROOMS = {"attack": attacks, "aggregator": aggregators, "mixing": aggregators, "dataset": data, "model": models}
+ROOMS = {"attack": attacks, "rule": aggregators, "mixing": aggregators, "dataset": data, "model": models}
 
 BASE = """
 from dataclasses import dataclass
@@ -161,7 +161,7 @@ def test_a_record_has_no_aliases() -> None:
 def test_no_two_methods_of_a_kind_have_names_alike(table: Catalogue) -> None:
     names = [*table, *table.aliases]
     assert len({name.lower().replace("_", "") for name in names}) == len(names)
-    kin = {"aggregator": MIXINGS, "mixing": RULES}.get(table.kind, ())
+    kin = {"rule": MIXINGS, "mixing": RULES}.get(table.kind, ())
     assert not any(name in kin for name in names)
 
 
@@ -239,3 +239,16 @@ def test_packages_register_methods_of_every_kind(tmp_path: Path, monkeypatch: py
         aggregators.make("twice+median")
     with pytest.raises(InputError, match="unknown dataset 'tiny_sett'; did you mean 'tiny_set'"):
         data.make("tiny_sett")
+
+
+def test_messages_speak_of_rules_and_never_suggest_none() -> None:
+    """`none` is near to many words, and would play no attack."""
+    with pytest.raises(InputError, match=r"^unknown rule 'krmu'; did you mean 'krum' \(multikrum\(m=1\)\)\? known: "):
+        aggregators.make("krmu")
+    with pytest.raises(InputError, match=r"^cannot import the rule 'nowhere:rule'"):
+        aggregators.make("nowhere:rule")
+    for name in ("noise", "nonce", "nine"):
+        with pytest.raises(InputError, match=f"^unknown attack '{name}'; (?!did you mean 'none')"):
+            attacks.make(name)
+    for name in ("foe", "fall-of-empires", "FallOfEmpires(epsilon=0.1)"):
+        assert attacks.make(name) == attacks.make("ipm")

@@ -231,7 +231,7 @@ def test_nothing_is_evaluated(tmp_path):
         (models.make, "linear+mlp", "a model is one name, not several"),
         (aggregators.make, "krum(m=2)", r"krum is multikrum with m=1: it takes no other m"),
         (aggregators.make, "krum(n=2)", "unknown option of krum 'n'"),
-        (aggregators.make, "Multi-Krumm", "unknown aggregator 'multi_krumm'; did you mean 'multikrum'"),
+        (aggregators.make, "Multi-Krumm", "unknown rule 'multi_krumm'; did you mean 'multikrum'"),
         (aggregators.make, "trimmed-meen", r"did you mean 'trimmed_mean' \(rbtm\)\?"),
         (aggregators.make, "geometric-medien", r"did you mean 'geometric_median' \(rfa\)\?"),
         (aggregators.make, "kruum", r"did you mean 'krum' \(multikrum\(m=1\)\)\?"),

@@ -463,5 +463,5 @@ def test_installed_packages_register_names(module, tmp_path: Path):
     assert isinstance(attacks.make("mirrored"), UserAttack)
     with pytest.raises(InputError, match="cannot import the rule 'own:lost'"):
         aggregators.make("lost")
-    with pytest.raises(InputError, match=r"unknown aggregator 'own_rul'; did you mean 'own_rule'\? .*own_rule"):
+    with pytest.raises(InputError, match=r"unknown rule 'own_rul'; did you mean 'own_rule'\? .*own_rule"):
         aggregators.make("own_rul")

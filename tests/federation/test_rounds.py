@@ -645,7 +645,7 @@ def test_the_call_is_final(name: str, base: type) -> None:
     ("given", "says"),
     [
         ({"attack": "median"}, "unknown attack 'median'"),
-        ({"aggregator": "strike"}, "unknown aggregator 'strike'"),
+        ({"aggregator": "strike"}, "unknown rule 'strike'"),
         ({"model": "strike"}, "unknown model 'strike'"),
         ({"partition": "strike"}, "unknown partition 'strike'"),
         ({"source": "strike"}, "unknown dataset 'strike'"),

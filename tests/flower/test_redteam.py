@@ -325,7 +325,7 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
         ({"byzantine": 2.5}, "byzantine must be a whole number, or a share below 1"),
         ({"byzantine": 1.0}, "byzantine must be a whole number, or a share below 1"),
         ({"rules": "mean"}, "rules must be a list of names"),
-        ({"rules": ["krumm"]}, "unknown aggregator 'krumm'"),
+        ({"rules": ["krumm"]}, "unknown rule 'krumm'"),
         ({"out": "/proc/nowhere"}, "cannot write to '/proc/nowhere'"),
     ],
 )

@@ -119,7 +119,7 @@ def test_bench_from_python_is_the_command(call, tmp_path):
     [
         ({"atacks": "lie"}, "unknown option of bench 'atacks'; did you mean 'attacks'"),
         ({"rules": "mean", "aggregators": "median"}, "rules is given twice: aggregators is the same setting"),
-        ({"rules": ["medan"]}, "unknown aggregator 'medan'; did you mean 'median'"),
+        ({"rules": ["medan"]}, "unknown rule 'medan'; did you mean 'median'"),
         ({"rules": []}, "rules is an empty list"),
         ({"rules": ["median", "cwmed"]}, "an entry is given twice in rules"),
         ({"attacks": 3}, "attack must be a name, a function or an Attack, not 3"),

@@ -7,6 +7,7 @@ import html
 import json
 import re
 from pathlib import Path
+from statistics import fmean
 from xml.etree import ElementTree
 
 import pytest
@@ -15,6 +16,9 @@ from made_records import made
 from gradskew import aggregators, attacks
 from gradskew.cli.publishing import report_html
 from gradskew.report.page import svg
+from gradskew.report.page.cells import open_cell
+from gradskew.report.page.views import views
+from gradskew.report.standing import Cell
 from gradskew.report.table import Table, federations
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store
@@ -129,6 +133,51 @@ def test_nine_by_eight_by_three_is_under_five_megabytes(folder: Path, table: Tab
     assert len(text.encode()) < 5_000_000
 
 
+def test_an_opened_cell_has_means_over_seeds_or_says_which_seed(folder: Path, table: Table) -> None:
+    """Two seeds: means of both records' numbers. Clients and pictures are of one of them, as each seed deals anew."""
+    cell, usual = table.cells["strike", "multikrum"], table.cells["none", "multikrum"]
+    pictures = {record.digest: Store(folder).pictures(record.digest) for record in table.records}
+    figures = open_cell(table, "x", ("strike", "multikrum"), pictures).figures
+    captions = {re.search('aria-label="(.*?)"', chart).group(1): caption for chart, caption in figures}
+    columns = {}
+    for chart, _ in figures:
+        head, *rows = csv.reader(html.unescape(re.search('data-csv="(.*?)"', chart, re.DOTALL).group(1)).splitlines())
+        label = re.search('aria-label="(.*?)"', chart).group(1)
+        columns |= {(label, name): [row[i] for row in rows] for i, name in enumerate(head)}
+
+    def mean(of: Cell, name: str) -> list[float]:
+        return [fmean(values) for values in zip(*(lens.series(name) for lens in of.lenses), strict=True)]
+
+    def shown(label: str, name: str) -> object:
+        return pytest.approx([float(value) for value in columns[label, name]], rel=1e-5)
+
+    accuracies = [fmean(pair) for pair in zip(*(record.accuracies for record in usual.records), strict=True)]
+    assert accuracies == shown("Test accuracy by round", "without an attack")
+    assert mean(usual, "kappa") == shown("Empirical kappa by round", "without an attack")
+    selected = [100 * value for value in mean(cell, "selected")]
+    assert selected == shown("Weight of the Byzantine rows", "part of them chosen")
+    assert mean(cell, "skewness") == shown("Skewness by round", "skewness")
+    for label in ("Test accuracy by round", "Empirical kappa by round"):
+        assert captions[label].endswith("Grey: without an attack, mean over seeds.")
+    assert "towards their median, mean over seeds; 0" in captions["Skewness by round"]
+    assert captions["Weight of the Byzantine rows"].endswith("chosen, mean over seeds.")
+    assert captions["Honest clients shut out, client by round"].startswith("Honest clients of seed 0 (down)")
+    assert captions["Accuracy by class"].startswith("Accuracy by class, mean over seeds.")
+    drawn = [caption for caption in captions.values() if "against multikrum" in caption]
+    assert drawn
+    assert all(re.match(r"Round \d+, seed 0, ", caption) for caption in drawn)
+    pictures[cell.records[0].digest] = []
+    drawn = [caption for _, caption in open_cell(table, "x", ("strike", "multikrum"), pictures).figures]
+    assert any(re.match(r"Round \d+, seed 1, ", caption) for caption in drawn)
+
+
+def test_an_opened_cell_of_one_seed_names_no_seed(folder: Path, table: Table) -> None:
+    alone = Table(record for record in table.records if record.spec["seed"] == 1)
+    pictures = {record.digest: Store(folder).pictures(record.digest) for record in alone.records}
+    for _, caption in open_cell(alone, "x", ("strike", "multikrum"), pictures).figures:
+        assert "seed" not in caption
+
+
 # In a browser; by default one of these tests starts it
 
 
@@ -219,7 +268,8 @@ def test_charts_are_saved_offline(opened, scheme: str, tmp_path: Path, table: Ta
             download.value.save_as(path)
             saved[path.name] = path.read_text()
     assert sorted(saved) == [
-        *("heatmap.csv", "heatmap.svg", "rules-by-their-worst-case.csv", "rules-by-their-worst-case.svg"),
+        *("heatmap-accuracy.csv", "heatmap-accuracy.svg"),
+        *("rules-by-their-worst-case.csv", "rules-by-their-worst-case.svg"),
         *("strike-against-multikrum-test-accuracy-by-round.csv", "strike-against-multikrum-test-accuracy-by-round.svg"),
     ]
     for name, content in saved.items():
@@ -229,7 +279,7 @@ def test_charts_are_saved_offline(opened, scheme: str, tmp_path: Path, table: Ta
             assert "var(" not in content
             assert "class=" not in content
             assert len([each for each in root.iter() if each.tag.endswith("text")]) > 4
-    rows = list(csv.reader(saved["heatmap.csv"].splitlines()))
+    rows = list(csv.reader(saved["heatmap-accuracy.csv"].splitlines()))
     assert rows[0] == ["attack", *table.rules]
     texts = {(row[0], rule): text for row in rows[1:] for rule, text in zip(table.rules, row[1:], strict=True)}
     assert texts == {key: cell.text for key, cell in table.cells.items()}
@@ -238,6 +288,32 @@ def test_charts_are_saved_offline(opened, scheme: str, tmp_path: Path, table: Ta
     assert curve[0] == ["round", "without an attack", "seed 0", "seed 1"]
     assert [float(row[2]) for row in curve[1:]] == pytest.approx(first.accuracies, rel=1e-5)
     assert [float(row[3]) for row in curve[1:]] == pytest.approx(second.accuracies, rel=1e-5)
+
+
+@pytest.mark.processes
+def test_saved_files_say_which_view_and_which_picture_they_are_of(opened, tmp_path: Path, table: Table) -> None:
+    """The pictures of a round by PCA and by LLE have names and a legend of their own."""
+    opened.check("fieldset.views label:nth-of-type(2) input")
+    opened.click("table.heat tbody tr:nth-child(2) td:nth-child(2) a")
+    saved = {}
+    pictures = [f"article.run:target figure:has(svg[aria-label$='by {method}'])" for method in ("PCA", "LLE")]
+    for selector in (".heatmap", *pictures):
+        with opened.expect_download() as download:
+            opened.locator(selector).first.locator(".save button:text-is('SVG')").click()
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        root = ElementTree.fromstring(path.read_text())
+        saved[path.stem] = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    names = [name.removeprefix("strike-against-multikrum-") for name in saved]
+    assert names[0] == "heatmap-points-lost"
+    assert re.fullmatch(r"updates-of-round-\d+-by-pca", names[1])
+    assert re.fullmatch(r"updates-of-round-\d+-by-lle", names[2])
+    heat, *drawn = saved.values()
+    assert "Points of accuracy lost against the same rule without an attack." in heat
+    (lost,) = [view for view in views(table) if view.name == "points lost"]
+    assert {*lost.legend} <= {*heat}
+    for texts in drawn:
+        assert {"Byzantine updates", "mean of the honest updates", "result of the rule"} <= {*texts}
 
 
 @pytest.mark.processes
@@ -302,6 +378,20 @@ def test_a_phone_shows_it_without_scrolling_sideways(opened) -> None:
 
 
 @pytest.mark.processes
+def test_on_a_phone_a_rule_is_a_card_with_its_words_across_the_screen(opened) -> None:
+    opened.set_viewport_size({"width": 390, "height": 844})
+    rows = opened.query_selector_all("table.stacked tbody tr")
+    assert len(rows) > 2
+    for row in rows:
+        words = row.query_selector(".words").bounding_box()
+        assert words["width"] > 340
+        assert row.bounding_box()["height"] - words["height"] < 120  # the name and two or three lines of numbers
+    assert not opened.query_selector("table.stacked thead").is_visible()
+    opened.set_viewport_size({"width": 1280, "height": 800})
+    assert opened.query_selector("table.stacked thead").is_visible()
+
+
+@pytest.mark.processes
 def test_it_follows_a_dark_scheme(opened) -> None:
     def paper() -> str:
         return opened.evaluate("getComputedStyle(document.documentElement).backgroundColor")
@@ -326,6 +416,41 @@ def test_hostile_names_run_nothing(browser, folder: Path, table: Table, tmp_path
     assert happened == []
     assert page.query_selector_all("img") == []
     page.close()
+
+
+@pytest.mark.processes
+def test_no_label_of_a_tick_is_cut(browser) -> None:
+    """Labels of up to nine characters lie inside the chart, whatever the values are."""
+    page = browser.new_page()
+    for values in ([0.00125, 0.00375], [-123456.0, 2.0], [-1.5e-07, 2e-07], [12345.25, 12345.75], [97.0, 99.0]):
+        chart = svg.lines("x", [svg.Line("a", svg.line_style(0), [0, 1], values)])
+        style = "svg text { font: 10px 'DejaVu Sans', sans-serif } svg .r { text-anchor: end }"
+        page.set_content(f"<style>{style}</style>{chart}")
+        least = "Math.min(...[...document.querySelectorAll('text.r')].map((each) => each.getBBox().x))"
+        assert page.evaluate(least) >= 0
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.5, 0.5],
+        [0.5, 0.5 + 1e-12],
+        [0.0, 0.0],
+        [-3.0, -3.0],
+        [1e9, 1e9],
+        [1e9, 1e9 + 1],
+        [97.031, 97.032],
+        [1e-200] * 2,
+    ],
+    ids=str,
+)
+def test_the_labels_of_an_axis_differ(values: list[float]) -> None:
+    """Also those of a constant, and of values that differ in the seventh digit; the values are within them."""
+    chart = svg.lines("x", [svg.Line("a", svg.line_style(0), [0, 1], values)])
+    labels = [float(text) for text in re.findall(r'class="r">(.*?)</text>', chart)]
+    assert len({*labels}) == len(labels) >= 2
+    assert labels[0] <= min(values) <= max(values) <= labels[-1]
 
 
 def test_points_that_hardly_differ_have_coordinates() -> None:

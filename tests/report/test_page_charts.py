@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from gradskew.report.page import svg
 from gradskew.report.page.curves import by_attack, by_rule
+from gradskew.report.page.findings import comparison, findings
 from gradskew.report.page.parts import describe_plane, plane
 from gradskew.report.page.ranking import ranked, ranking
 from gradskew.report.page.views import views
@@ -88,6 +89,21 @@ def test_one_seed_without_known_test_images_has_no_interval() -> None:
     assert ranking(Table([record("none", "median", 90)])) is None
 
 
+def test_the_bars_mark_what_still_rises() -> None:
+    """Of six rounds, the last two count: 65 of the curve that rises. Of the two, only the mean over attacks has it."""
+    rising = [20.0, 30.0, 40.0, 50.0, 60.0, 70.0]
+    flat = [record(attack, "median", [value] * 6) for attack, value in (("none", 90.0), ("lie", 40.0))]
+    climbing = [record("strike", "median", rising), record("strike", "rbtm", rising), record("none", "rbtm", rising)]
+    chart, caption = ranking(Table([*flat, *climbing]))
+    for text in (">40.0 %<", ">90.0 % without attack (cost 0.0)<", ">under lie; 52.5↑ % on average<"):
+        assert text in chart
+    for text in (">65.0↑ %<", ">65.0↑ % without attack<", ">under strike; 65.0↑ % on average<"):
+        assert text in chart
+    assert "↑: still rising at the end." in caption
+    assert [row[-1] for row in numbers(chart)] == ["worst case still rises", "0", "1"]
+    assert "↑" not in ranking(Table(flat))[1]
+
+
 def test_points_lost_by_hand(table: Table) -> None:
     lost = {view.name: view for view in views(table)}["points lost"]
     texts = {key: text for key, (text, _) in lost.panel.entries.items()}
@@ -118,9 +134,34 @@ def test_a_view_in_which_no_attack_does_harm_marks_none() -> None:
     table = Table(record(attack, "median", value) for attack, value in (("none", 60), ("lie", 70)))
     accuracy, lost = views(table)
     assert accuracy.worst == {}
-    assert lost.worst == {"median": "lie"}  # the only attack: it costs -10 points
+    assert lost.worst == {}  # the only attack costs -10 points
     assert lost.entry("lie", "median").text == "-10.0"
     assert lost.entry("lie", "median").level == 0
+
+
+def test_why_each_rule_ranks_is_in_the_order_of_the_ranking(table: Table) -> None:
+    """rbtm keeps 72, median 53; the mean is no defence. Under strike in seed 0, which rfa has, they lose 14, 36, 30."""
+    assert [finding.standing.rule for finding in findings(table)] == ["rbtm", "median", "mean"]
+    rising = [record("strike", "rfa", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0]), record("none", "rfa", [90.0] * 6)]
+    compared = comparison(Table([*(each for each in table.records if each.spec["attack_name"] != "lie"), *rising]))
+    assert compared.attack == "strike"
+    assert [row[:2] for row in compared.sheet.rows] == [
+        ["rbtm", "14.0"],
+        ["rfa", "–"],
+        ["median", "36.0"],
+        ["mean", "30.0"],
+    ]
+    assert all(text for row in compared.sheet.rows for text in row)
+
+
+def test_no_attack_is_marked_as_the_worst_where_one_is_unknown() -> None:
+    """The curve under strike still rises, so that its points are a dash: it may cost more than the 20 of lie."""
+    rising = record("strike", "median", [20.0, 30.0, 40.0, 50.0, 60.0, 70.0])
+    others = [record(attack, "median", [value] * 6) for attack, value in (("none", 90.0), ("lie", 70.0))]
+    shown = {view.name: view for view in views(Table([*others, rising]))}
+    assert shown["points lost"].entry("strike", "median").text == "–"
+    assert shown["points lost"].worst == {}
+    assert shown["accuracy"].worst == {"median": "strike"}
 
 
 def test_the_legends_have_the_numbers_of_their_colours(table: Table) -> None:
@@ -150,6 +191,14 @@ def test_curves_are_means_over_seeds() -> None:
 
 def test_lines_of_sixteen_rules_look_different() -> None:
     assert len({svg.line_style(number) for number in range(16)}) == 16
+
+
+def test_long_names_in_a_legend_are_whole_and_below_each_other() -> None:
+    names = ["mean", "nnm+bucketing(s=2)+multikrum(m=3)"]
+    chart = svg.lines("x", [svg.Line(name, svg.line_style(0), [0], [1.0]) for name in names], legend=True)
+    places = [re.search(rf'x="(.*?)" y="(.*?)" class="">{re.escape(name)}</text>', chart).groups() for name in names]
+    assert places[0][0] == places[1][0]
+    assert places[0][1] != places[1][1]
 
 
 def test_every_chart_names_its_axes_and_units() -> None:

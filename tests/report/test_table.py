@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 from made_records import one_round, record
+from rich.console import Console
 
 from gradskew.aggregators import MIXINGS, PAPER, RULES
+from gradskew.aggregators import make as make_rule
 from gradskew.attacks import ATTACKS
 from gradskew.core.errors import InputError
 from gradskew.report import terminal
@@ -182,6 +184,38 @@ def test_csv_columns_and_values_by_hand():
     assert lie["digest"] == first.digest
     assert none["byzantine_share"] == none["distance"] == ""
     assert [none["rejected"], none["clamped_rounds"], none["skipped_rounds"]] == ["0", "0", "0"]
+
+
+def test_the_rows_of_a_csv_tell_federations_apart():
+    """The last columns, after all that were there before; what has no column of its own is in the digest."""
+    settings = [
+        {"clients": 20, "sampled": 10},
+        {"byzantine": 3},
+        {"rounds": 60},
+        {"model": {"name": "mlp", "hidden": 8}},
+    ]
+    settings += [{}, {"knowledge": 0.5}]
+    records = [
+        replace(made, spec={**made.spec, **change}) for made in [record("lie", "mean", 3.0)] for change in settings
+    ]
+    rows = list(csv.reader(io.StringIO(results_csv(records))))
+    assert rows[0][-6:] == ["clients", "sampled", "byzantine", "rounds", "model", "federation"]
+    assert [row[-6:-1] for row in rows[1:]] == [
+        ["20", "10", "2", "2", "linear"],
+        ["10", "10", "3", "2", "linear"],
+        ["10", "10", "2", "60", "linear"],
+        ["10", "10", "2", "2", "mlp(hidden=8)"],
+        ["10", "10", "2", "2", "linear"],
+        ["10", "10", "2", "2", "linear"],
+    ]
+    digests = [row[-1] for row in rows[1:]]
+    assert len({*digests}) == 6
+    assert rf"\label{{tab:gradskew-{digests[0]}}}" in latex(Table(records[:1]))
+
+
+def test_federations_are_sorted_by_their_numbers():
+    records = [replace(made, spec={**made.spec, "clients": clients}) for made in RECORDS for clients in (10, 6, 100)]
+    assert [table.records[0].spec["clients"] for table in federations(records)] == [6, 10, 100]
 
 
 @pytest.mark.parametrize(("rounds", "accuracy"), [(1, 1.0), (5, 5.0), (6, 5.5), (11, 10.0), (60, 58.0)])
@@ -500,6 +534,16 @@ def test_hostile_names_are_only_text(name, capsys):
     assert isinstance(markdown(table), str)
 
 
+def test_the_table_of_many_rules_is_whole_at_80_columns(capsys, monkeypatch):
+    """Twelve rules do not fit beside each other: the table goes on below, with the attacks again."""
+    monkeypatch.setattr(terminal, "console", lambda: Console(width=80, highlight=False, markup=False))
+    rules = [f"bucketing(s={number})+multikrum" for number in range(12)]
+    show(Table(record("lie", rule, 40.0 + number) for number, rule in enumerate(rules)), [])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert {*rules, *(f"{40 + number}.0" for number in range(12))} <= {*shown.split()}
+
+
 def test_the_heatmap_for_print_is_as_wide_as_a_column_and_has_text_that_can_be_read():
     """In points: a column of 3.4 inches is 245; twelve rules with their options need more."""
 
@@ -575,6 +619,13 @@ def test_every_method_has_a_name_for_print():
         assert title(own).replace(" ", "") == own
 
 
+def test_print_has_the_name_of_an_alias_that_papers_have_as_a_method():
+    typed = {"krum": "Krum", "phocas": "Phocas", "signsgd": "signSGD", "nnm+krum": "NNM + Krum", "cwtm": "trimmed mean"}
+    assert {name: title(make_rule(name).name) for name in typed} == typed
+    assert title("multikrum(m=1,select=one-by-one)") == "Multi-Krum (m=1,select=one-by-one)"
+    assert "& Krum &" in latex(Table([record("none", rule, 50.0) for rule in ("mean", make_rule("krum").name, "rfa")]))
+
+
 def test_latex_prints_any_name():
     hostile = "a_b%c&d$e#f{g}h\\i~j^k\nl"
     text = latex(Table([record(hostile, "mean", 1.0)]))
@@ -640,3 +691,9 @@ def test_a_setting_that_one_record_lacks_is_another_federation(swapped):
     other = replace(record("lie", "mean", 80.0), spec={**record("lie", "mean", 80.0).spec, "root_examples": 20})
     with pytest.raises(InputError, match="root_examples differ"):
         Table([other, plain] if swapped else [plain, other])
+
+
+def test_a_table_says_what_the_figures_of_a_rule_do_not():
+    table = Table([record("none", "mean", 90.0), record("lie", "nnm+foolsgold(memory=False)", 90.0)])
+    assert [said for said in remarks(table) if "a small random change of each row undoes that" in said]
+    assert not [said for said in remarks(Table(RECORDS)) if "undoes" in said]

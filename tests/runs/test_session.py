@@ -18,6 +18,7 @@ from gradskew.attacks import LIE
 from gradskew.core.errors import InputError
 from gradskew.models import CNN, MLP, UserModel
 from gradskew.runs import sweeps
+from gradskew.runs.settings import make_methods
 from gradskew.runs.sweeps import FailedRuns
 
 ROWS = torch.tensor([[1.0, 10.0], [2.0, 20.0], [3.0, 90.0]])
@@ -187,3 +188,21 @@ def test_every_round_is_reported_with_its_metrics():
     assert seen == result.rounds
     assert [metrics["round"] for metrics in seen] == [0, 1, 2]
     assert all({"accuracy", "distance", "lens", "attack"} <= metrics.keys() for metrics in seen)
+
+
+def test_functions_of_one_name_cannot_be_told_apart() -> None:
+    """Their records would share a cell of the table; one function that is given twice is only an entry too many."""
+
+    def own(updates, f):
+        return updates.mean(0)
+
+    both = [lambda updates, f: updates.mean(0), lambda updates, f: updates.median(0).values]
+    line = r"^two functions in rules have one name, '.*<lambda>': give each a name of its own, with def$"
+    for make in (lambda rules: grid(BASE, attacks=["none"], rules=rules), lambda rules: make_methods({"rules": rules})):
+        with pytest.raises(InputError, match=line):
+            make(both)
+        assert make([both[0], own])
+    with pytest.raises(InputError, match=r"^two functions in attacks have one name"):
+        grid(BASE, attacks=[lambda honest: honest.mean(0), lambda honest: -honest.mean(0)], rules=["mean"])
+    with pytest.raises(InputError, match=r"^an entry is given twice in rules: '.*<lambda>'$"):
+        make_methods({"rules": [both[0], both[0]]})

@@ -26,7 +26,9 @@ def _load(path: str, given: Mapping[str, Any], alias: str) -> Aggregator:
     return rule
 
 
-RULES: Catalogue[Aggregator] = Catalogue("aggregator", __package__, "Aggregator", first=PAPER, wrap=_load)
+RULES: Catalogue[Aggregator] = Catalogue(
+    "rule", __package__, "Aggregator", first=PAPER, wrap=_load, registered_as="aggregator"
+)
 """All rules by name."""
 MIXINGS: Catalogue[Mixing] = Catalogue("mixing", __package__, "Mixing", registered_as="aggregator")
 """All mixings by name."""

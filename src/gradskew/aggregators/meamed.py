@@ -30,6 +30,7 @@ class MeaMed(Aggregator):
     title: ClassVar[str] = "MeaMed"
     source: ClassVar[str] = "Xie et al., 2018"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"phocas": {"centre": "trimmed"}}
+    titles: ClassVar[Mapping[str, str]] = {"phocas": "Phocas"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzpy": {"middle": "lower"}}
     centre: str = "median"
     middle: str = "midpoint"

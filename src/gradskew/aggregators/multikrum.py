@@ -37,6 +37,7 @@ class MultiKrum(WeightedRule):
         "byzpy": {"neighbours": "n-f-1"},
     }
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"krum": {"m": 1}}
+    titles: ClassVar[Mapping[str, str]] = {"krum": "Krum"}
     m: int | None = None
     neighbours: str = "n-f-2"
     select: str = "once"

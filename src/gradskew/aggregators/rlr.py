@@ -30,6 +30,7 @@ class RLR(Aggregator):
     title: ClassVar[str] = "RLR"
     source: ClassVar[str] = "Ozdayi, Kantarcioglu and Gel, AAAI 2021"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"signsgd": {"vote": True}}
+    titles: ClassVar[Mapping[str, str]] = {"signsgd": "signSGD"}
     theta: float | None = None
     vote: bool = False
     scale: float | None = None

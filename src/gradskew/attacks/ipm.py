@@ -24,7 +24,11 @@ class IPM(Collusion):
     title: ClassVar[str] = "IPM"
     source: ClassVar[str] = "Xie et al., UAI 2020"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"epsilon": 2.0}}
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"inner_product_manipulation": {}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "inner_product_manipulation": {},
+        "fall_of_empires": {},
+        "foe": {},
+    }
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich import box
 from rich.console import Console
-from rich.table import Table as Grid
 from rich.text import Text
 
+from ..report.grids import fitted
 from ..report.terminal import console
 from .checks import BAD, GOOD, ODD
 from .inspector import COST, Inspection, Task
-from .standing import Audit, AuditSheet
+from .standing import Audit
 
 COLOURS = {GOOD: "green", ODD: "yellow", BAD: "red"}
 ALWAYS = ("answer", COST)  # checks whose findings are printed even if good
@@ -39,38 +38,11 @@ def show_audit(audit: Audit, sentences: Sequence[str]) -> None:
     screen.print(audit.table.federation)
     for sheet in audit.sheets:
         screen.print(f"\n{sheet.title}", style="bold")
-        for grid in _grids(sheet, screen.width):
-            screen.print(grid)
+        lines = [[Text(text, "bold" if audited else "") for text in texts] for audited, texts in sheet.lines]
+        for part in fitted(sheet.head, lines, screen.width):
+            screen.print(part)
     for sentence in sentences:
         screen.print(sentence)
-
-
-def _grids(sheet: AuditSheet, width: int) -> Iterator[Grid]:
-    """Yield the sheet as one grid, or as several under each other where its columns need more than the width.
-
-    A column is as wide as its longest text and the longest word of its head. Each grid begins with the first column.
-    """
-    columns = list(zip(sheet.head, *(texts for _, texts in sheet.lines), strict=True))
-    widths = [max(map(len, (*head.split(), *texts))) + 3 for head, *texts in columns]
-    parts, used = [[0]], widths[0]  # with the space between columns
-    for number in range(1, len(columns)):
-        if used + widths[number] > width - 2 and len(parts[-1]) > 1:
-            parts.append([0])
-            used = widths[0]
-        parts[-1].append(number)
-        used += widths[number]
-    for part in parts:
-        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
-        for number in part:
-            grid.add_column(
-                Text(sheet.head[number]),
-                justify="right" if number else "left",
-                overflow="fold",
-                min_width=min(widths[number] - 3, width // 2),
-            )
-        for audited, texts in sheet.lines:
-            grid.add_row(*(Text(texts[number], "bold" if audited else "") for number in part))
-        yield grid
 
 
 @contextmanager

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @methods("attack", "An attack: package.module:name.", multiple=True)
 @click.option(
     "--against",
-    shell_complete=complete_list("aggregator"),
+    shell_complete=complete_list("rule"),
     default="paper",
     help="Built-in rules to compare with, comma-separated, paper (default) or all.",
 )

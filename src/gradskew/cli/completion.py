@@ -18,7 +18,7 @@ def names(kind: str) -> list[str]:
 
     tables: Mapping[str, Iterable[str]] = {
         "attack": attacks.ATTACKS,
-        "aggregator": aggregators.RULES,
+        "rule": aggregators.RULES,
         "mixing": aggregators.MIXINGS,
         "dataset": data.SOURCES,
         "partition": data.PARTITIONS,
@@ -50,7 +50,7 @@ def complete_list(kind: str) -> Complete:
     def complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
         before, last = split_last(typed, ",")
         listed, known = before.split(","), names(kind)
-        if kind != "aggregator":
+        if kind != "rule":
             return _items(before + name for name in known if name not in listed and name.startswith(last))
         mixings, stage = split_last(last, "+")
         rules = [name for name in known if mixings + name not in listed]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import MISSING, Field
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,29 +27,44 @@ def list_() -> None:
 
     catalogues: list[Catalogue[Any]] = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS]
     for catalogue in catalogues:
-        click.echo(click.style(f"{catalogue.kind}s", bold=True))
-        for key, cls in catalogue.classes.items():
-            click.echo(f"  {key:<14} {_line(cls)}")
-        for alias in catalogue.aliases:
-            click.echo(f"  {alias:<14} {catalogue.expansion(alias)}")
-        if catalogue.registered_as == catalogue.kind:
-            for name, path in catalogue.registered().items():
-                click.echo(f"  {name:<14} {_registered(catalogue, name, path)}")
-    click.echo(click.style("presets", bold=True))
+        lines = [(key, _line(cls)) for key, cls in catalogue.classes.items()]
+        lines += [(alias, catalogue.expansion(alias)) for alias in catalogue.aliases]
+        if catalogue is not MIXINGS:  # those of packages are registered among the rules
+            lines += [(name, _registered(catalogue, name, path)) for name, path in catalogue.registered().items()]
+        _print(f"{catalogue.kind}s", lines)
+    lines = []
     for preset in PRESETS:
         changed = [key for catalogue in catalogues for key, cls in catalogue.classes.items() if cls.preset(preset)]
         changed += ["run"] if preset in Options.presets else []
-        click.echo(f"  {preset:<14} {', '.join(changed) or 'every default'}")
+        lines.append((preset, ", ".join(changed) or "every default"))
+    _print("presets", lines)
+
+
+def _print(head: str, lines: Sequence[tuple[str, str]]) -> None:
+    """Print a head, and a line for each name, with the names in a column."""
+    click.echo(click.style(head, bold=True))
+    width = max(len(name) for name, _ in lines)
+    for name, line in lines:
+        click.echo(f"  {name:<{width}} {line}")
 
 
 def _line(cls: type[Named]) -> str:
     """Return one line on a method: the first line of its docstring, its paper and its options."""
     from ..core.names import options
 
-    fields = ", ".join(f"{field.name}={field.default}" for field in options(cls) if field.repr)
+    fields = ", ".join(f"{field.name}={_default(field)}" for field in options(cls) if field.repr)
     summary = (cls.__doc__ or "").strip().splitlines()[0].rstrip(".")
     paper = f" ({cls.source})" if cls.source else ""
     return f"{summary}{paper}{f' [{fields}]' if fields else ''}"
+
+
+def _default(field: Field[Any]) -> str:
+    """Return the default of an option as it is written; that of a method is its name."""
+    from ..core.grammar import format_value
+    from ..core.names import Named
+
+    value = field.default if field.default_factory is MISSING else field.default_factory()
+    return value.name if isinstance(value, Named) else format_value(value)
 
 
 def _registered(catalogue: Catalogue[Any], name: str, path: str) -> str:

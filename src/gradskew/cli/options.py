@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..core.errors import check
 from ..core.options import options_of, type_name
 from ..federation.optimizer import SGD
 from ..federation.options import Options
@@ -47,6 +48,23 @@ class Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return number, count
 
 
+class Aliased(click.Option):
+    """An option of several names, of which a command line has one at most, as a TOML file has."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser keep what each name is given."""
+        for flag in self.opts:
+            parser.add_option(obj=self, opts=[flag], dest=flag, action="store", nargs=1)
+
+    def consume_value(self, ctx: click.Context, opts: Any) -> Any:
+        """Take the value of the one name that was given; InputError for two."""
+        given = {flag: opts[flag] for flag in self.opts if flag in opts}
+        check(len(given) < 2, f"{self.name} is given twice: {' and '.join(given)} are the same setting")
+        if given:
+            opts = {**opts, self.name: next(iter(given.values()))}
+        return super().consume_value(ctx, opts)
+
+
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
 
@@ -81,8 +99,9 @@ FILES = (
 def methods(kind: str, help: str, *, multiple: bool = False) -> Decorator:
     """Return the option `attacks` or `rules`, with all names that it has. kind: `attack` or `rule`."""
     words = {"attack": ("--attacks", "--attack"), "rule": ("--rules", "--rule", "--aggregators", "--aggregator")}
-    complete = complete_list("aggregator" if kind == "rule" else kind)
-    return click.option(*words[kind], f"{kind}s", multiple=multiple, shell_complete=complete, help=help)
+    complete = complete_list(kind)
+    attrs: dict[str, Any] = {"multiple": True} if multiple else {"cls": Aliased}
+    return click.option(*words[kind], f"{kind}s", shell_complete=complete, help=help, **attrs)
 
 
 SEEDS = click.option(

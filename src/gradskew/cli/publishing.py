@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 def tables_of(folders: Sequence[Path], made: Sequence[Record] = ()) -> list[Table]:
     """Return a table of each federation of which the folders hold runs, with all of these runs.
 
-    made: the records of this command, newer than all others. A run in several folders counts once; if its records
-    differ, the first is used and a line says so. Runs of an earlier version of a user's code are left out, with a line.
+    made: the records of this command, newer than all others; their federation comes first. A run in several folders
+    counts once; if its records differ, the first is used and a line says so. Runs of an earlier version of a user's
+    code are left out, with a line.
     """
     from ..report.table import federations
     from ..runs.store import Store
-    from ..runs.versions import newest
+    from ..runs.versions import federation_key, newest
 
     records = {record.digest: record for record in made}
     finished = dict.fromkeys(records, "~")  # after any date
@@ -36,16 +37,20 @@ def tables_of(folders: Sequence[Path], made: Sequence[Record] = ()) -> list[Tabl
             elif not first.agrees(record):
                 differ = f"{record.digest[:12]} in {folder} differs from the same run in an earlier folder"
                 warn(f"gradskew: {differ} (another kind of processor?): the earlier one is used")
-    return federations(newest(records, finished))
+    first_keys = {federation_key(record.spec) for record in made}
+    tables = federations(newest(records, finished))
+    return sorted(tables, key=lambda table: federation_key(table.records[0].spec) not in first_keys)
 
 
 def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, audit: Audit | None = None) -> list[str]:
     """Write the files of the tables to `out`; return their names.
 
+    The first table has `heatmap.png` and `heatmap.pdf`. Of several, each has also `heatmap-DIGEST.png` and `.pdf`, by
+    the digest of its federation.
     stores: the folder or folders that hold the runs. audit: of runs in one of the tables, if any.
     """
     from ..core.files import write
-    from ..report.export import latex, markdown, results_csv
+    from ..report.export import federation_digest, latex, markdown, results_csv
     from ..report.figures import column_heatmap, heatmap
 
     contents: dict[str, str | bytes] = {
@@ -54,9 +59,11 @@ def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, a
         "table.md": "\n".join(map(markdown, tables)),
         "table.tex": "\n".join(map(latex, tables)),
     }
-    for number, table in enumerate(tables, 1):
-        stem = "heatmap" if number == 1 else f"heatmap-{number}"
-        contents |= {f"{stem}.png": heatmap(table), f"{stem}.pdf": column_heatmap(table)}
+    for number, table in enumerate(tables):
+        drawn = {"png": heatmap(table), "pdf": column_heatmap(table)}
+        stems = [f"heatmap-{federation_digest(table.records[0].spec)}"] if len(tables) > 1 else []
+        for stem in ["heatmap", *stems] if number == 0 else stems:
+            contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
     if audit is not None:
         contents["audit.json"] = json.dumps(audit.to_json(), indent=1, sort_keys=True) + "\n"
     out.mkdir(parents=True, exist_ok=True)

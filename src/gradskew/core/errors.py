@@ -111,10 +111,11 @@ def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
 def unknown(kind: str, name: str, known: Iterable[str], aliases: Mapping[str, str] | None = None) -> InputError:
     """Return the error for an unknown name; its message suggests the nearest known name or alias and lists the names.
 
-    aliases: what each alias stands for.
+    aliases: what each alias stands for. `none`, the name of nothing, is never suggested.
     """
     known, meaning = list(known), aliases or {}
-    near = difflib.get_close_matches(str(name).lower(), [*known, *meaning], n=1, cutoff=0.5)
+    candidates = [each for each in (*known, *meaning) if each != "none"]
+    near = difflib.get_close_matches(str(name).lower(), candidates, n=1, cutoff=0.5)
     meant = f" ({meaning[near[0]]})" if near and near[0] in meaning else ""
     hint = f"did you mean {near[0]!r}{meant}? " if near else ""
     return InputError(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")

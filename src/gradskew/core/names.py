@@ -71,7 +71,8 @@ class Named(Fields):
 
     key: the name, lower case with underscores. title: the name as papers write it, for tables in print; empty: the key.
     source: the paper, for `gradskew list`. presets: the options that each preset changes. aliases: other names, as
-    papers and other libraries write them, with the options that they stand for. `key` and `aliases` must be literals:
+    papers and other libraries write them, with the options that they stand for. titles: those aliases that papers have
+    as methods of their own, as papers write them. `key` and `aliases` must be literals:
     a catalogue parses them without importing the file.
     """
 
@@ -80,6 +81,7 @@ class Named(Fields):
     source: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    titles: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def preset(cls, name: str) -> Mapping[str, Any]:

@@ -56,7 +56,7 @@ class FlowerSection(Findings):
             way = "falls" if is_loss(name) else "rises"
             improves = f" It still {way} at the end." if self.still_improves(source, name) else ""
             drawn.append((chart, f"{name}, measured by {SOURCES[source]}.{improves}{grey}"))
-        alone = self.trainings[0].lens if self.reference else None
+        alone = [self.trainings[0].lens] if self.reference else []
         drawn += of_lenses([(self.attacked.attack, self.attacked.lens)], alone)
         return [(chart, caption) for chart, caption in drawn if chart]
 

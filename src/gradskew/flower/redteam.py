@@ -25,7 +25,7 @@ from .interface import VERSION, Array, ArrayRecord, ConfigRecord, Grid, Message,
 from .journal import Journal
 from .measure import Meter, Scene
 from .robust import Robust, base_of, name_of
-from .rows import KNOWN, STATISTICS, Layout, Received, arrays_of, printable, receive
+from .rows import KNOWN, STATISTICS, Layout, printable, receive
 from .training import Training
 from .wrapper import Wrapper
 
@@ -168,7 +168,7 @@ class RedTeam(Wrapper):
         self.log_rejected(received.rejected, "is not measured")
         # Step 2: forge rows, and let the strategy aggregate the replies that carry them.
         forgery, forged, why = self._forge(scene, received.layout)
-        sent = self._replaced(replies, received, forged)
+        sent = self.with_forged(replies, received, forged)
         arrays, metrics = self.strategy.aggregate_train(server_round, sent)
         # Step 3: measure the round and keep it.
         called: dict[str, Any] = {"called": forgery is not None, **({"why": why} if why else {})}
@@ -216,14 +216,6 @@ class RedTeam(Wrapper):
             return None, [], str(error)
         scene.rows[:byzantine] = forgery.rows
         return forgery, forged * byzantine if equal else forged, ""
-
-    @staticmethod
-    def _replaced(replies: Sequence[Message], received: Received, forged: Sequence[dict[str, Array]]) -> list[Message]:
-        """Return the replies in the order in which they came, with forged arrays in the Byzantine ones."""
-        changed: dict[int, Message] = {}
-        for reply, arrays in zip(received.replies, forged, strict=False):
-            changed[id(reply)] = Wrapper.with_arrays(reply, ArrayRecord({**arrays_of(reply), **arrays}))
-        return [changed.get(id(reply), reply) for reply in replies]
 
     def _measured(self, scene: Scene, forgery: Forgery | None, step: Tensor | None) -> dict[str, Any]:
         """Return the measures of the round as a JSON object, with pictures in the first round that was attacked."""

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import InputError, check
-from .interface import ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, RecordDict, Strategy, log
-from .rows import STATISTICS, Layout, fixed_of, some
+from .interface import Array, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, RecordDict, Strategy, log
+from .rows import STATISTICS, Layout, Received, arrays_of, fixed_of, some
 
 
 class Wrapper(Strategy):
@@ -86,3 +86,13 @@ class Wrapper(Strategy):
         changed = copy.copy(reply)
         changed.content = RecordDict({**reply.content, key: arrays})
         return changed
+
+    @staticmethod
+    def with_forged(
+        replies: Sequence[Message], received: Received, forged: Sequence[dict[str, Array]]
+    ) -> list[Message]:
+        """Return the replies in the order in which they came; the first that were read carry the forged arrays."""
+        changed: dict[int, Message] = {}
+        for reply, arrays in zip(received.replies, forged, strict=False):
+            changed[id(reply)] = Wrapper.with_arrays(reply, ArrayRecord({**arrays_of(reply), **arrays}))
+        return [changed.get(id(reply), reply) for reply in replies]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
-from rich.table import Table as Grid
 from rich.text import Text
 
+from ..report.grids import fitted
 from ..report.terminal import console
 from .sheets import Sheet, conclusions
 
@@ -21,15 +20,13 @@ def show_sheets(sheets: Sequence[Sheet], caption: str, sentences: Sequence[str])
     for sheet in sheets:
         if sheet.title:
             screen.print(f"\n{sheet.title}", style="bold")
-        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
-        grid.add_column(Text(sheet.rows_are), no_wrap=True)
-        for column in sheet.columns:
-            grid.add_column(Text(column), justify="right", overflow="fold")
         separator = "\n/ " if screen.width < WIDE else " / "
+        lines = []
         for row, line in sheet.lines():
             texts = [(text.replace(" / ", separator), lowest) for text, lowest in line]
-            grid.add_row(Text(row), *(Text(text, "bold underline" if lowest else "") for text, lowest in texts))
-        screen.print(grid)
+            lines.append([Text(row), *(Text(text, "bold underline" if lowest else "") for text, lowest in texts)])
+        for part in fitted([sheet.rows_are, *sheet.columns], lines, screen.width):
+            screen.print(part)
         for sentence in conclusions(sheet):
             screen.print(sentence)
     for sentence in sentences:

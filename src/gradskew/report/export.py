@@ -6,8 +6,9 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 from ..runs.curve import RISING, describe_end
 from ..runs.record import Record
@@ -24,13 +25,17 @@ EXTRA = (
     *("still_rises", "test_size", "digest"),
 )
 LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
+FEDERATION = ("clients", "sampled", "byzantine", "rounds", "model", "federation")
 
 
 def results_csv(records: Iterable[Record]) -> str:
-    """Return a CSV with one row per run; the lens's columns are means over rounds, `kappa_max` is the maximum."""
+    """Return a CSV with one row per run; the lens's columns are means over rounds, `kappa_max` is the maximum.
+
+    `federation` is the digest of all settings that the runs of one table share: see `federation_digest`.
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS + EXTRA + LENS)
+    rows.writerow(COLUMNS + EXTRA + LENS + FEDERATION)
     for record in records:
         lens = Lens(record)
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
@@ -44,8 +49,15 @@ def results_csv(records: Iterable[Record]) -> str:
             + [sum(not metrics["stepped"] for metrics in record.rounds), int(Cell([record]).rises)]
             + ["" if record.test_size is None else record.test_size, record.digest]
             + [_lens_value(lens, name) for name in LENS]
+            + [spec[name] for name in FEDERATION[:4]]
+            + [disarm(with_options(spec["model"])), federation_digest(spec)]
         )
     return text.getvalue()
+
+
+def federation_digest(spec: Mapping[str, Any]) -> str:
+    """Return the eight hexadecimal digits that name a federation in file names, labels and CSV."""
+    return hashlib.sha256(federation_key(dict(spec)).encode()).hexdigest()[:8]
 
 
 def disarm(text: str) -> str:
@@ -108,8 +120,8 @@ def latex(table: Table) -> str:
         lines.append(" & ".join(row) + r" \\")
     caption = f"{_caption(table)}. {table.federation}."
     lines += [r"\bottomrule", r"\end{tabular}", rf"\caption{{{escape_latex(caption)}}}"]
-    label = hashlib.sha256(federation_key(table.records[0].spec).encode()).hexdigest()[:8]
-    return "\n".join([*lines, rf"\label{{tab:gradskew-{label}}}", r"\end{table}", ""])
+    label = f"tab:gradskew-{federation_digest(table.records[0].spec)}"
+    return "\n".join([*lines, rf"\label{{{label}}}", r"\end{table}", ""])
 
 
 def escape_latex(text: str) -> str:

@@ -43,5 +43,5 @@ def to_pandas(table: Table) -> Any:
         import pandas
     except ImportError:
         raise InputError("to_pandas needs pandas: pip install 'gradskew[pandas]'") from None
-    texts = {"params_sha256": str, "digest": str}
+    texts = {"params_sha256": str, "digest": str, "federation": str}
     return pandas.read_csv(io.StringIO(results_csv(table.records)), dtype=texts, keep_default_na=False, na_values=[""])

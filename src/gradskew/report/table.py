@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
@@ -171,23 +172,36 @@ class Table:
 
 
 def federations(records: Iterable[Record]) -> list[Table]:
-    """Return a table for each federation of the records, with attacks and rules in the order of `gradskew list`."""
+    """Return a table for each federation of the records, with attacks and rules in the order of `gradskew list`.
+
+    The tables are in the order of their federations' lines, numbers by value: 6 clients before 10.
+    """
     ordered = sorted(records, key=lambda record: (_sort_key(record.spec), record.spec["seed"]))
     groups: dict[str, list[Record]] = {}
     for record in ordered:
         groups.setdefault(federation_key(record.spec), []).append(record)
-    return sorted(map(Table, groups.values()), key=lambda table: table.federation)
+    tables = {key: Table(of_key) for key, of_key in groups.items()}
+    return [tables[key] for key in sorted(tables, key=lambda key: (_by_number(tables[key].federation), key))]
+
+
+def _by_number(text: str) -> list[str | float]:
+    """Return a sort key of a text that compares the numbers in it by value."""
+    return [float(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", text))]
 
 
 def _sort_key(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """Return the sort key of a record: by attack, then by the rule's stages, rules without a mixing first."""
-    stages: list[str] = []
-    attack, rule = spec["attack"]["name"], spec["aggregator"]
-    while "mixing" in rule:
-        stages, rule = [*stages, rule["mixing"]["name"]], rule["rule"]
-    stages.append(rule["name"])
-    rules = [(len(stages), ""), *(_rank(stage, [*MIXINGS, *RULES]) for stage in stages), (0, spec["aggregator_name"])]
-    return [_rank(attack, list(ATTACKS)), (0, spec["attack_name"])], rules
+    names = stages(spec["aggregator"])
+    rules = [(len(names), ""), *(_rank(name, [*MIXINGS, *RULES]) for name in names), (0, spec["aggregator_name"])]
+    return [_rank(spec["attack"]["name"], list(ATTACKS)), (0, spec["attack_name"])], rules
+
+
+def stages(aggregator: dict[str, Any]) -> list[str]:
+    """Return the names of the mixings and, last, of the rule in the spec of a pipeline."""
+    names: list[str] = []
+    while "mixing" in aggregator:
+        names, aggregator = [*names, aggregator["mixing"]["name"]], aggregator["rule"]
+    return [*names, aggregator["name"]]
 
 
 def _rank(name: str, known: list[str]) -> tuple[int, str]:

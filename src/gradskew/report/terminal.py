@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean, stdev
 from time import perf_counter
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
@@ -19,8 +18,14 @@ from ..core.errors import warn
 from ..runs.sweeps import Progress
 from ..skew import Estimate, Trial
 from ..skew.references import Measure
+from .grids import fitted
 from .panels import Panel
 from .table import Table, count
+
+TRIAL_HEAD = (
+    *("rule", "attack", "kappa", "proven bound", "Byzantine weight", "of them selected", "honest shut out"),
+    "f of the rule",
+)
 
 
 def show(table: Table, sentences: Sequence[str]) -> None:
@@ -29,27 +34,25 @@ def show(table: Table, sentences: Sequence[str]) -> None:
     screen.print(table.federation)
     for panel in table.panels():
         screen.print(f"\n{panel.title}", style="bold")
-        screen.print(_grid(table, panel))
+        for part in _panel(table, panel, screen.width):
+            screen.print(part)
     for sentence in sentences:
         screen.print(sentence)
 
 
-def _grid(table: Table, panel: Panel) -> Grid:
-    """Return a panel in colour, with the worst attack on each rule underlined."""
+def _panel(table: Table, panel: Panel, width: int) -> Iterator[Grid | Text]:
+    """Yield a panel in colour, with the worst attack on each rule underlined."""
     from .figures import shade  # imports matplotlib, late
 
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
-    grid.add_column("attack", no_wrap=True)
-    for rule in panel.rules:
-        grid.add_column(Text(rule), justify="right", overflow="fold")
+    lines = []
     for attack in table.attacks:
-        cells = []
+        line = [Text(attack)]
         for rule in panel.rules:
             text, harm = panel.entries.get((attack, rule), ("", math.nan))
             mark = "bold underline " if table.worst_attacks.get(rule) == attack else ""
-            cells.append(Text(text, f"{mark}black on {shade(harm)}" if text else ""))
-        grid.add_row(Text(attack), *cells)
-    return grid
+            line.append(Text(text, f"{mark}black on {shade(harm)}" if text else ""))
+        lines.append(line)
+    yield from fitted(["attack", *panel.rules], lines, width)
 
 
 def console() -> Console:
@@ -62,25 +65,18 @@ def console() -> Console:
 
 def show_skew(values: Sequence[tuple[Measure, Estimate]], sentences: Sequence[str]) -> None:
     """Print the measures of the honest updates beside those of the references, and the sentences."""
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
-    grid.add_column("skew of the honest updates", no_wrap=True)
-    for name in ("here", "even data (IID)", "Dirichlet(0.1)"):
-        grid.add_column(name, justify="right")
-    for measure, value in values:
-        grid.add_row(measure.name, value.text, *(known.text for known in measure.references))
+    head = ("skew of the honest updates", "here", "even data (IID)", "Dirichlet(0.1)")
+    texts = [(measure.name, value.text, *(known.text for known in measure.references)) for measure, value in values]
     screen = console()
-    screen.print(grid)
+    for part in fitted(head, [list(map(Text, line)) for line in texts], screen.width):
+        screen.print(part)
     for sentence in sentences:
         screen.print(sentence)
 
 
 def show_trials(trials: Sequence[Trial]) -> None:
     """Print the results of each rule under each attack, as means over seeds."""
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1))
-    grid.add_column("rule", overflow="fold")
-    grid.add_column("attack", overflow="fold")
-    for name in ("kappa", "proven bound", "Byzantine weight", "of them selected", "honest shut out", "f of the rule"):
-        grid.add_column(name, justify="right")
+    lines = []
     cells: dict[tuple[str, str], list[Trial]] = {}
     for trial in trials:
         cells.setdefault((trial.aggregator, trial.attack), []).append(trial)
@@ -92,9 +88,10 @@ def show_trials(trials: Sequence[Trial]) -> None:
         texts = [f"{fmean(kappas):.2f}{spread}" if kappas else "–", "–" if bound is None else f"{float(bound):.2f}"]
         texts += [_mean([t.byzantine_share for t in of_cell], "%"), _mean([t.selected for t in of_cell], "%")]
         texts += [_mean([None if t.shut_out is None else len(t.shut_out) for t in of_cell]), str(of_cell[0].f)]
-        grid.add_row(Text(rule), Text(attack), *texts)
+        lines.append(list(map(Text, (rule, attack, *texts))))
     screen = console()
-    screen.print(grid)
+    for part in fitted(TRIAL_HEAD, lines, screen.width, names=2):
+        screen.print(part)
     screen.print("kappa: squared distance of the result from the honest mean, over the honest mean squared distance.")
     if len({trial.seed for trial in trials}) > 1:
         screen.print("±: sample standard deviation over seeds.")

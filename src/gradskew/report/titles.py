@@ -10,11 +10,13 @@ from ..core.grammar import split_last
 def title(name: str) -> str:
     """Return the name of a rule or an attack as papers write it, with its options; a user's own stays as it is.
 
-    >>> title("nnm+multikrum(m=3)"), title("none"), title("my_rules:best")
-    ('NNM + Multi-Krum (m=3)', 'no attack', 'my_rules:best')
+    >>> title("nnm+multikrum(m=3)"), title("multikrum(m=1)"), title("none"), title("my_rules:best")
+    ('NNM + Multi-Krum (m=3)', 'Krum', 'no attack', 'my_rules:best')
     """
     before, last = split_last(name, "+")
     key, parenthesis, options = last.partition("(")
-    known = next((cls for room in (RULES, MIXINGS, ATTACKS) if (cls := room.find(key))), None)
+    room, known = next(((room, cls) for room in (RULES, MIXINGS, ATTACKS) if (cls := room.find(key))), (RULES, None))
     written = last if known is None else f"{known.title or key} {parenthesis}{options}".strip()
+    for alias, own in known.titles.items() if known else ():
+        written = own if last == room.expansion(alias) else written
     return f"{title(before[:-1])} + {written}" if before else written

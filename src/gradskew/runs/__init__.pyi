@@ -1,7 +1,7 @@
+from .grids import grid as grid
 from .ray import Cluster as Cluster
 from .record import Record as Record
 from .store import Store as Store
-from .sweeps import grid as grid
 from .sweeps import sweep as sweep
 
 __all__: list[str]

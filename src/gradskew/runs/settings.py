@@ -23,7 +23,7 @@ from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..federation.root_data import deal, hold_out
 from ..federation.run import Run
-from .sweeps import grid
+from .grids import check_told_apart, grid
 
 T = TypeVar("T")
 MOST = 1_000_000  # largest number of rounds, epochs or images in a batch: more is a typing error
@@ -152,7 +152,10 @@ def _objects(key: str, options: Mapping[str, Any], make: Callable[..., Any]) -> 
     one = not isinstance(entries, Iterable)
     made = [make(entry, preset=options["preset"]) for entry in ([entries] if one else entries)]
     check(len(made) > 0, f"{key} is an empty list")
-    check(len({each.name for each in made}) == len(made), f"an entry is given twice in {key}: {str(given)[:80]!r}")
+    check_told_apart(key, made)
+    names = [each.name for each in made]
+    for name in names:
+        check(names.count(name) == 1, f"an entry is given twice in {key}: {name!r}")
     return made
 
 

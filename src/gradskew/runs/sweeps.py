@@ -1,24 +1,19 @@
-"""Grids of runs, and sweeps, which execute the runs of a grid that are not stored yet."""
+"""Sweeps, which execute the runs of a grid that are not stored yet."""
 
 from __future__ import annotations
 
 import errno
 import math
-import operator
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from ..aggregators import Aggregator
-from ..aggregators import make as make_rule
-from ..attacks import Attack
-from ..attacks import make as make_attack
 from ..core.errors import InputError, check, check_number, warn
 from ..federation.computing import computing
 from ..federation.memory import check_fits
@@ -64,32 +59,6 @@ class FailedRuns(InputError):
 
 OnBegin = Callable[[Sequence[Run]], None]
 OnProgress = Callable[[Progress], None]
-
-
-def grid(
-    base: Run,
-    *,
-    attacks: Iterable[str | Attack | Callable[..., Any]],
-    rules: Iterable[str | Aggregator | Callable[..., Any]] | None = None,
-    seeds: Iterable[int] = (0,),
-    aggregators: Iterable[str | Aggregator | Callable[..., Any]] | None = None,
-) -> list[Run]:
-    """Return a run for each combination of attack, rule and seed, equal to `base` in all else.
-
-    Attacks and rules are names, objects or functions, as their `make` takes them. aggregators: an alias of `rules`.
-    """
-    check((rules is None) != (aggregators is None), "a grid takes rules, once: aggregators is the same")
-    rules = aggregators if rules is None else rules
-    for name, given in (("attacks", attacks), ("rules", rules)):
-        check(isinstance(given, Iterable) and not isinstance(given, str), f"{name} must be a list, not {given!r:.60}")
-    numbers = [operator.index(seed) for seed in seeds]
-    made_attacks, made_rules = list(map(make_attack, attacks)), list(map(make_rule, rules or ()))
-    return [
-        replace(base, attack=attack, aggregator=rule, seed=seed)
-        for attack in made_attacks
-        for rule in made_rules
-        for seed in numbers
-    ]
 
 
 def sweep(

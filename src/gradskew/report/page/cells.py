@@ -10,11 +10,13 @@ from markupsafe import Markup
 
 from ...runs.record import Record
 from ...skew import Picture
+from ..lens import Lens
 from ..standing import Cell
 from ..table import Table
 from . import svg
+from .curves import tested
 from .findings import class_accuracies
-from .parts import Figure, Series, by_round, describe_plane, of_lenses, plane
+from .parts import Figure, Series, by_round, describe_plane, grey, mean_by_round, of_lenses, over_seeds, plane
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,15 @@ def open_cell(table: Table, anchor: str, key: tuple[str, str], pictures: Mapping
     """Open the cell of an attack and a rule (key); it has figures of the lens only where its records have them."""
     attack, rule = key
     cell, usual = table.cells[key], None if attack == "none" else table.cells.get(("none", rule))
-    grey = " Grey: without an attack." if usual else ""
-    figures = [(_accuracy(cell, usual), f"Test accuracy by round.{grey}")]
-    if any(lens.rounds for lens in cell.lenses):
-        named = [(_seed(lens.record), lens) for lens in cell.lenses]
-        figures += of_lenses(named, usual.lenses[0] if usual else None)
-        figures += _of_the_clients(cell, usual)
-        drawn = sorted(pictures.get(cell.records[0].digest, ()), key=lambda each: (each.method == "lle", each.round))
-        figures += [(plane(picture), describe_plane(picture, attack, rule)) for picture in drawn]
+    figures = [(_accuracy(cell, usual), f"Test accuracy by round.{grey(len(usual.records) if usual else 0)}")]
+    lenses = [lens for lens in cell.lenses if lens.rounds]
+    if lenses:
+        figures += of_lenses([(_seed(lens.record), lens) for lens in lenses], usual.lenses if usual else [])
+        figures += [*_shut_out(lenses[0], _one_of(cell, lenses[0].record)), *_by_class(cell, usual)]
+        for record in [record for record in cell.records if pictures.get(record.digest)][:1]:
+            drawn = sorted(pictures[record.digest], key=lambda each: (each.method == "lle", each.round))
+            seed = _one_of(cell, record)
+            figures += [(plane(picture), describe_plane(picture, attack, rule, seed)) for picture in drawn]
     else:
         share, distance = (_metric(cell, metric) for metric in ("byzantine_share", "distance"))
         figures += [
@@ -67,16 +70,16 @@ def _seed(record: Record) -> str:
     return f"seed {record.spec['seed']}"
 
 
-def _accuracy(cell: Cell, usual: Cell | None) -> Markup:
-    def tested(name: str, record: Record) -> Series:
-        rounds = [(m["round"], m["accuracy"]) for m in record.rounds if m["accuracy"] is not None]
-        return name, [number for number, _ in rounds], [accuracy for _, accuracy in rounds]
+def _one_of(cell: Cell, record: Record) -> str:
+    """Return the seed of what is shown of one record only; "" where the cell has no other."""
+    return _seed(record) if len(cell.records) > 1 else ""
 
-    alone = None if usual is None else tested("without an attack", usual.records[0])
+
+def _accuracy(cell: Cell, usual: Cell | None) -> Markup:
     return by_round(
         "Test accuracy by round",
-        [tested(_seed(record), record) for record in cell.records],
-        alone,
+        [(_seed(record), *tested(record)) for record in cell.records],
+        None if usual is None else mean_by_round("without an attack", map(tested, usual.records)),
         unit="test accuracy, %",
     )
 
@@ -85,26 +88,29 @@ def _metric(cell: Cell, metric: str) -> list[Series]:
     return [(_seed(each), [m["round"] for m in each.rounds], [m[metric] for m in each.rounds]) for each in cell.records]
 
 
-def _of_the_clients(cell: Cell, usual: Cell | None) -> list[Figure]:
-    """Draw which honest clients are shut out, and the accuracy by class."""
-    figures, lens = [], cell.lenses[0]
+def _shut_out(lens: Lens, seed: str) -> list[Figure]:
+    """Draw which honest clients are shut out, if any is. seed: whose clients they are, as each seed deals anew."""
     clients = list(lens.shut_out_rates)
-    if clients and any(lens.shut_out_rates.values()):
-        place = {client: row for row, client in enumerate(clients)}
-        shut_out = [(t, each["shut_out"]) for t, each in zip(lens.rounds, lens.measured, strict=True)]
-        marked = [(place[client], t) for t, clients_out in shut_out for client in clients_out]
-        rounds = cell.records[0].spec["rounds"]
-        chart = svg.shading("Honest clients shut out, client by round", [*map(str, clients)], rounds, marked)
-        often = sorted(clients, key=lambda client: -lens.shut_out_rates[client])[:3]
-        named = ", ".join(f"{client} ({100 * lens.shut_out_rates[client]:.0f} %)" for client in often)
-        caption = f"Honest clients (down) shut out, by round (across). Most often: {named} of the rounds."
-        figures.append((chart, caption))
+    if not any(lens.shut_out_rates.values()):
+        return []
+    place = {client: row for row, client in enumerate(clients)}
+    shut_out = [(t, each["shut_out"]) for t, each in zip(lens.rounds, lens.measured, strict=True)]
+    marked = [(place[client], t) for t, clients_out in shut_out for client in clients_out]
+    rounds = lens.record.spec["rounds"]
+    chart = svg.shading("Honest clients shut out, client by round", [*map(str, clients)], rounds, marked)
+    often = sorted(clients, key=lambda client: -lens.shut_out_rates[client])[:3]
+    named = ", ".join(f"{client} ({100 * lens.shut_out_rates[client]:.0f} %)" for client in often)
+    whose = f" of {seed}" if seed else ""
+    return [(chart, f"Honest clients{whose} (down) shut out, by round (across). Most often: {named} of the rounds.")]
+
+
+def _by_class(cell: Cell, usual: Cell | None) -> list[Figure]:
+    """Draw the accuracy by class, if it is known."""
     attacked, before = class_accuracies(cell), class_accuracies(usual)
-    if attacked:
-        references = before or [None] * len(attacked)
-        pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(references, attacked, strict=True))]
-        pale = " Pale: without an attack." if before else ""
-        figures.append(
-            (svg.bars("Accuracy by class", pairs, below="class", unit="accuracy, %"), f"Accuracy by class.{pale}")
-        )
-    return figures
+    if not attacked:
+        return []
+    references = before or [None] * len(attacked)
+    pairs = [(str(i), a, b) for i, (a, b) in enumerate(zip(references, attacked, strict=True))]
+    pale = " Pale: without an attack." if before else ""
+    chart = svg.bars("Accuracy by class", pairs, below="class", unit="accuracy, %")
+    return [(chart, f"Accuracy by class{over_seeds(len(cell.records))}.{pale}")]

@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from ...federation.metrics import LEAST
 from ..export import disarm
 
 WIDTH, HEIGHT = 320, 190
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 18, 32  # around the plot
+DIGIT = 6.4  # width of a digit in a text of 10 px, at most
 
 
 def figure(
@@ -66,11 +68,13 @@ class Axes:
 
     def __init__(self, last: int, low: float, high: float):
         self.last = max(1, last)
-        ticks = [float(tick) for tick in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
-        self.ticks, self.low, self.high = ticks, ticks[0], ticks[-1]
+        ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*_told_apart(low, high))
+        self.ticks, self.low, self.high = [float(tick) for tick in ticks], float(ticks[0]), float(ticks[-1])
+        self.labels = [f"{tick:g}" for tick in self.ticks]
+        self.left = max(LEFT, 6 + DIGIT * max(map(len, self.labels)))
 
     def x(self, round: float) -> str:
-        return short(LEFT + (WIDTH - LEFT - RIGHT) * round / self.last)
+        return short(self.left + (WIDTH - self.left - RIGHT) * round / self.last)
 
     def y(self, value: float) -> str:
         share = (value - self.low) / (self.high - self.low)
@@ -78,14 +82,29 @@ class Axes:
 
     def draw_values(self, unit: str) -> Markup:
         """Draw the grid, the labels of its ticks and the unit of the values."""
-        grid = "".join(f"M{LEFT} {self.y(tick)}H{WIDTH - RIGHT}" for tick in self.ticks)
-        labels = [text(LEFT - 4, _baseline(self.y(tick)), "r", f"{tick:g}") for tick in self.ticks]
+        left, heights = short(self.left), [self.y(tick) for tick in self.ticks]
+        grid = "".join(f"M{left} {y}H{WIDTH - RIGHT}" for y in heights)
+        at = short(self.left - 4)
+        labels = [text(at, _baseline(y), "r", label) for y, label in zip(heights, self.labels, strict=True)]
         return Markup('<path class="grid" d="{}"/>').format(grid) + Markup("").join([*labels, text(2, 10, "", unit)])
 
     def draw_rounds(self) -> Markup:
         """Draw the labels of the rounds, which are counted from 1 for readers."""
         labels = [text(self.x(tick - 1), HEIGHT - BOTTOM + 14, "m", tick) for tick in round_ticks(self.last + 1)]
         return Markup("").join([*labels, name_below("round")])
+
+
+def _told_apart(low: float, high: float) -> tuple[float, float]:
+    """Return a range that holds the values, wide enough that its ticks differ in six digits; with 0 for a constant."""
+    size = max(abs(low), abs(high))
+    if size < LEAST:
+        return 0.0, 1.0
+    missing = 1e-3 * size - (high - low)
+    if missing <= 0:
+        return low, high
+    if high - low <= 1e-9 * size:
+        return min(0.0, low), max(0.0, high)
+    return low - missing / 2, high + missing / 2
 
 
 def name_below(name: str) -> Markup:

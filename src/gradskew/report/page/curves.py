@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
+from ...runs.record import Record
 from ..standing import Cell
 from ..table import Table
 from . import svg
 from .findings import hardest_attack
-from .parts import Figure
+from .parts import Figure, mean_by_round, over_seeds
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,13 @@ def _chart(label: str, cells: Sequence[tuple[str, Cell | None]]) -> Figure:
     lines = []
     for place, (name, cell) in enumerate(cells):
         if cell is not None:
-            rounds, values = _mean_curve(cell)
+            _, rounds, values = mean_by_round(name, map(tested, cell.records))
             lines.append(svg.Line(name, svg.line_style(place), rounds, values))
-    seeds = "" if all(cell is None or len(cell.records) == 1 for _, cell in cells) else ", mean over seeds"
+    seeds = over_seeds(max((len(cell.records) for _, cell in cells if cell), default=0))
     return svg.lines(label, lines, unit="test accuracy, %", legend=True), f"{label}, by round{seeds}."
 
 
-def _mean_curve(cell: Cell) -> tuple[list[int], list[float]]:
-    """Return the rounds in which a seed was tested, and the mean accuracy over the seeds that were."""
-    by_round: dict[int, list[float]] = {}
-    for record in cell.records:
-        for round, metrics in enumerate(record.rounds):
-            if metrics["accuracy"] is not None:
-                by_round.setdefault(round, []).append(metrics["accuracy"])
-    return sorted(by_round), [fmean(by_round[round]) for round in sorted(by_round)]
+def tested(record: Record) -> tuple[list[int], list[float]]:
+    """Return the rounds in which a run was tested, and its accuracies in them."""
+    rounds = [round for round, metrics in enumerate(record.rounds) if metrics["accuracy"] is not None]
+    return rounds, record.accuracies

@@ -12,6 +12,7 @@ from ...aggregators import MIXINGS, RULES
 from ..standing import Cell, Standing
 from ..table import Table
 from .parts import Sheet
+from .ranking import ranked
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One attack, rule by rule: the rule that loses most first."""
+    """One attack, rule by rule, in the order of the ranking."""
 
     attack: str
     sheet: Sheet
 
 
 def findings(table: Table) -> list[Finding]:
-    """Return for each rule that an attack hurts its worst attack, the rule that loses most first."""
-    hurt = [standing for standing in table.standings.values() if standing.is_hurt]
-    made = [Finding(each, how_it_works(table, each.rule), [*filter(None, _sentences(table, each))]) for each in hurt]
-    return sorted(made, key=lambda finding: -(finding.standing.damage or 0))
+    """Return for each rule that an attack hurts its worst attack, in the order of the ranking."""
+    hurt = [each.standing for each in ranked(table) if each.standing.is_hurt]
+    return [Finding(each, how_it_works(table, each.rule), [*filter(None, _sentences(table, each))]) for each in hurt]
 
 
 def hardest_attack(table: Table) -> str | None:
@@ -83,14 +83,13 @@ def comparison(table: Table) -> Comparison | None:
         return None
     head = ["rule", "points of accuracy lost", f"weight of the Byzantine clients (even: {table.expected_share:.0f} %)"]
     head += ["honest clients shut out a round", "kappa"]
-    attacked = [standing for standing in table.standings.values() if attack in standing.attacked]
     rows = []
-    for standing in sorted(attacked, key=lambda each: -(each.damage_by(attack) or 0)):
+    for standing in [each.standing for each in ranked(table) if attack in each.standing.attacked]:
         cell, lost = standing.attacked[attack], standing.damage_by(attack)
         share, (shut_out, kappa) = cell.average("byzantine_share"), map(cell.lens_average, ("shut_out", "kappa"))
         texts = [
             standing.rule,
-            "" if lost is None else f"{lost:.1f}",
+            "–" if lost is None else f"{lost:.1f}",
             "weighs no rows" if share is None else f"{100 * share:.0f} %",
             "–" if shut_out is None else f"{shut_out:.1f}",
             "–" if kappa is None else f"{kappa:.2f}",

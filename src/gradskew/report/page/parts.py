@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from markupsafe import Markup
 
@@ -22,7 +23,6 @@ KINDS = (
     ("mean of the honest updates", "mean"),
     ("result of the rule", "aggregate"),
 )
-LEGEND = [(name, svg.mark(kind)) for name, kind in KINDS]
 
 
 @dataclass(frozen=True)
@@ -50,36 +50,73 @@ def by_round(
     return svg.lines(label, lines, unit=unit, at_least=low, legend=len(lines) > 1)
 
 
-def of_lenses(named: Sequence[tuple[str, Lens]], reference: Lens | None) -> list[Figure]:
-    """Draw kappa over rounds for each lens; the weight of the Byzantine rows and the skewness for the first.
+def mean_by_round(name: str, several: Iterable[tuple[Sequence[int], svg.Values]]) -> Series:
+    """Return the mean, round by round, of the known values of several series over rounds, as one series."""
+    known: dict[int, list[float]] = {}
+    for rounds, values in several:
+        for round, value in zip(rounds, values, strict=True):
+            known.setdefault(round, []).extend([] if value is None else [value])
+    return name, sorted(known), [fmean(known[round]) if known[round] else None for round in sorted(known)]
 
-    reference: the same without an attack.
+
+def grey(seeds: int) -> str:
+    """Return the sentence of a caption on the grey curve. seeds: how many it is the mean of; 0 for no curve."""
+    return "" if not seeds else f" Grey: without an attack{over_seeds(seeds)}."
+
+
+def over_seeds(seeds: int) -> str:
+    return ", mean over seeds" if seeds > 1 else ""
+
+
+def of_lenses(named: Sequence[tuple[str, Lens]], references: Sequence[Lens]) -> list[Figure]:
+    """Draw over rounds kappa for each lens, and as means over lenses the weight of the Byzantine rows and the skewness.
+
+    named: the lens of each seed, with a name. references: the lenses of the same without an attack.
     """
     kappas = [(name, lens.rounds, lens.series("kappa")) for name, lens in named]
-    alone = None if reference is None else ("without an attack", reference.rounds, reference.series("kappa"))
-    grey = "" if reference is None else " Grey: without an attack."
-    first = named[0][1]
-    weighed = [metrics["byzantine_share"] for metrics in first.record.rounds if metrics.get("lens")]
-    weights: list[Series] = [
-        ("share of the weight", first.rounds, _percent(weighed)),
-        ("part of them chosen", first.rounds, _percent(first.series("selected"))),
-    ]
-    skewness = svg.Line("skewness", svg.line_style(0), first.rounds, first.series("skewness"))
-    band = svg.Band(first.rounds, first.band("skewness"))
+    others = [(lens.rounds, lens.series("kappa")) for lens in references]
+    weighed = [(lens.rounds, _weights(lens)) for _, lens in named]
+    chosen = [(lens.rounds, _percent(lens.series("selected"))) for _, lens in named]
+    skewness = mean_by_round("skewness", [(lens.rounds, lens.series("skewness")) for _, lens in named])
+    bands = [svg.Band(lens.rounds, lens.band("skewness")) for _, lens in named] if len(named) == 1 else []
     return [
         (
-            by_round("Empirical kappa by round", kappas, alone, unit="kappa", low=0),
-            f"Empirical kappa: squared distance of the result from the honest mean, over the honest spread.{grey}",
+            by_round(
+                "Empirical kappa by round",
+                kappas,
+                mean_by_round("without an attack", others) if others else None,
+                unit="kappa",
+                low=0,
+            ),
+            "Empirical kappa: squared distance of the result from the honest mean, over the honest spread."
+            f"{grey(len(references))}",
         ),
         (
-            by_round("Weight of the Byzantine rows", weights, unit="%", low=0),
-            "Byzantine rows: their share of the weight, and the part of them that was chosen.",
+            by_round(
+                "Weight of the Byzantine rows",
+                [mean_by_round("share of the weight", weighed), mean_by_round("part of them chosen", chosen)],
+                unit="%",
+                low=0,
+            ),
+            f"Byzantine rows: their share of the weight, and the part of them that was chosen{over_seeds(len(named))}.",
         ),
         (
-            svg.lines("Skewness by round", [skewness], [band], unit="skewness", at_least=0),
-            "Skewness of the honest updates towards their median, with its 95 % interval; 0 is even.",
+            svg.lines(
+                "Skewness by round",
+                [svg.Line(skewness[0], svg.line_style(0), *skewness[1:])],
+                bands,
+                unit="skewness",
+                at_least=0,
+            ),
+            f"Skewness of the honest updates towards their median{over_seeds(len(named))}"
+            f"{', with its 95 % interval' * len(bands)}; 0 is even.",
         ),
     ]
+
+
+def _weights(lens: Lens) -> list[float | None]:
+    """Return the Byzantine rows' share of the weight in percent, for each of the lens's rounds."""
+    return _percent([metrics["byzantine_share"] for metrics in lens.record.rounds if metrics.get("lens")])
 
 
 def plane(picture: Picture) -> Markup:
@@ -89,14 +126,17 @@ def plane(picture: Picture) -> Markup:
     aggregate = [picture.aggregate] if picture.aggregate else []
     of_kind = (skewed, other, sorted(set(picture.byzantine)), [picture.mean], aggregate)
     kinds = [(name, kind, points) for (name, kind), points in zip(KINDS, of_kind, strict=True) if points]
-    label = f"Updates of round {picture.round + 1} in the plane"
+    label = f"Updates of round {picture.round + 1} by {picture.method.upper()}"
     if picture.method == "lle":
         return svg.points(label, kinds, axes=("LLE 1 (no scale)", "LLE 2"))
     return svg.points(label, kinds, axes=("principal component 1", "principal component 2"), unit="× spread")
 
 
-def describe_plane(picture: Picture, attack: str, rule: str) -> str:
-    """Return the caption of a picture: round, method, attack, rule, and what the crosses are."""
+def describe_plane(picture: Picture, attack: str, rule: str, seed: str = "") -> str:
+    """Return the caption of a picture: round, method, attack, rule, and what the crosses are.
+
+    seed: which one it is of, if there are several.
+    """
     method = "LLE (distances mean little)" if picture.method == "lle" else "principal components (in honest spreads)"
     under = "no attack" if attack == "none" else attack
     different = len(set(picture.byzantine))
@@ -105,7 +145,8 @@ def describe_plane(picture: Picture, attack: str, rule: str) -> str:
         crosses = f" The cross is {rows}, all equal."
     else:
         crosses = f" The crosses are {rows}." if different > 1 else " The cross is 1 Byzantine update." if rows else ""
-    return f"Round {picture.round + 1}, {method}: {under} against {rule}.{crosses if different else ''}"
+    where = f"Round {picture.round + 1}{f', {seed}' if seed else ''}"
+    return f"{where}, {method}: {under} against {rule}.{crosses if different else ''}"
 
 
 def _percent(values: svg.Values) -> list[float | None]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ..standing import Standing
+from ...runs.curve import RISING
+from ..standing import Cell, Standing
 from ..table import Table
 from .chart import clipped, figure, short, text
 from .parts import Figure
@@ -66,6 +67,8 @@ def ranking(table: Table) -> Figure | None:
         "Bar: accuracy at the end under the rule's worst attack, with its 95 % interval; pale: without an attack; "
         "tick: mean over the attacks."
     )
+    if any(cell.rises for each in rules for cell in _cells(each.standing)):
+        caption += f" {RISING}: still rising at the end."
     if any(each.cost is not None for each in rules):
         caption += f" Cost: points below {than} without an attack."
     return figure("Rules by their worst case", WIDTH, height, drawn, _numbers(rules)), caption
@@ -77,7 +80,7 @@ def _row(y: float, each: Ranked) -> Sequence[Markup]:
     between = f" ({low_high[0]:.1f} to {low_high[1]:.1f})" if low_high else ""
     name = f"{standing.rule} ({each.remark})" if each.remark else standing.rule
     parts = [text(_x(0), y + 11, "strong", clipped(name, LONGEST))]
-    parts.append(text(_x(100), y + 11, "r", f"{worst:.1f} %{between}"))
+    parts.append(text(_x(100), y + 11, "r", f"{_percent(worst, standing.worst)}{between}"))
     parts += [_bar("behind", y, usual.mean)] if usual else []
     parts.append(_bar("bar" if not each.remark else "bar none", y, worst))
     middle = y + BAR + THICK / 2
@@ -88,11 +91,22 @@ def _row(y: float, each: Ranked) -> Sequence[Markup]:
     tick = Markup('<path class="tick" d="M{} {}v{}"/>')
     parts.append(tick.format(short(_x(standing.average)), short(y + BAR - 2), THICK + 4))
     cost = "" if each.cost is None else f" (cost {each.cost:.1f})"
-    left = f"{usual.mean:.1f} % without attack{cost}" if usual else ""
+    left = f"{_percent(usual.mean, usual)} without attack{cost}" if usual else ""
     below = y + BAR + THICK + 11
     parts.append(text(_x(0), below, "small", left))
-    right = f"under {standing.attack}; {standing.average:.1f} % on average"
+    average = _percent(standing.average, *standing.attacked.values())
+    right = f"under {standing.attack}; {average} on average"
     return [*parts, text(_x(100), below, "r small", clipped(right, 2 * LONGEST))]
+
+
+def _cells(standing: Standing) -> list[Cell]:
+    """Return all cells of a rule."""
+    return [*standing.attacked.values(), *filter(None, [standing.usual])]
+
+
+def _percent(accuracy: float, *cells: Cell) -> str:
+    """Return an accuracy as text, with a mark if the curve of a cell that it comes from still rises."""
+    return f"{accuracy:.1f}{RISING * any(cell.rises for cell in cells)} %"
 
 
 def _bar(style: str, y: float, value: float) -> Markup:
@@ -106,10 +120,12 @@ def _x(accuracy: float) -> float:
 
 
 def _numbers(rules: Sequence[Ranked]) -> list[Sequence[object]]:
-    rows: list[Sequence[object]] = [[*HEAD, "mean over attacks"]]
+    rows: list[Sequence[object]] = [[*HEAD, "mean over attacks", "worst case still rises"]]
     for each in rules:
         standing, (low, high) = each.standing, each.interval or (None, None)
         usual = standing.usual.mean if standing.usual else None
         names = (standing.rule, each.remark, standing.attack)
-        rows.append([*names, standing.worst.mean, low, high, usual, each.cost, standing.average])
+        rows.append(
+            [*names, standing.worst.mean, low, high, usual, each.cost, standing.average, int(standing.worst.rises)]
+        )
     return rows

@@ -120,7 +120,9 @@ class Section:
         if best is None:
             return None
         spec, picture = best[3:]
-        return picture, describe_plane(picture, spec["attack_name"], spec["aggregator_name"])
+        several = len(self.table.cells[spec["attack_name"], spec["aggregator_name"]].records) > 1
+        seed = f"seed {spec['seed']}" if several else ""
+        return picture, describe_plane(picture, spec["attack_name"], spec["aggregator_name"], seed)
 
     @property
     def runs(self) -> list[list[str]]:

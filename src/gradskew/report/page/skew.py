@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from markupsafe import Markup
-
 from ...skew import Picture
 from ...skew.references import Measure, reading
 from ...skew.statistics import Estimate
 from ..lens import Lens, Overview
-from .parts import LEGEND, Figure, plane
+from .parts import Figure, plane
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,3 @@ class HonestSkew:
     def portrait(self) -> Figure | None:
         """The picture and its caption."""
         return None if self.picture is None else (plane(self.picture[0]), self.picture[1])
-
-    @property
-    def legend(self) -> list[tuple[str, Markup]]:
-        return LEGEND

@@ -16,9 +16,9 @@ from ...federation.metrics import LEAST
 from .chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axes, clipped, figure, name_below, round_ticks, short, text
 
 SIDE, MARGIN = 150, 14  # of a picture of points; left of and below them, for the names of the axes
-ROW = 12  # height of a line of text in a legend
+ROW, SMALL_ROW = 12, 15  # height of a line of text in a legend, of lines and of points
 STYLES = 8  # colours of lines
-LONGEST = 26  # characters of a name in a legend, of two columns
+LONGEST = {1: 44, 2: 19}  # characters of a name in a legend, by the number of its columns
 
 Values = Sequence[float | None]
 Points = Sequence[tuple[float, float]]
@@ -64,23 +64,24 @@ def lines(
     if at_least is not None:
         low, high = min(low, at_least), max(high, at_least)
     last = max(line.rounds[-1] for line in series if line.rounds)
-    axes = Axes(last, low, high if high > low else low + 1)
+    axes = Axes(last, low, high)
     drawn = [axes.draw_values(unit), axes.draw_rounds()]
     for band in bands:
         drawn.append(Markup('<path class="band" d="{}"/>').format(_area(axes, band)))
     for line in series:
         title = Markup("<title>{}</title>").format(line.name)
         drawn.append(Markup('<path class="line {}" d="{}">{}</path>').format(line.style, _path(axes, line), title))
+    columns = 2 if max(len(line.name) for line in series) <= LONGEST[2] else 1
     if legend:
-        drawn += [_legend_entry(number, line) for number, line in enumerate(series)]
-    height = HEIGHT + (ROW * -(-len(series) // 2) if legend else 0)
+        drawn += [_legend_entry(number, columns, line) for number, line in enumerate(series)]
+    height = HEIGHT + (ROW * -(-len(series) // columns) + 4 if legend else 0)
     return figure(label, WIDTH, height, drawn, _numbers_by_round(series, bands))
 
 
-def _legend_entry(number: int, line: Line) -> Markup:
-    x, y = LEFT + (number % 2) * (WIDTH - LEFT) / 2, HEIGHT + ROW * (number // 2) + 4
+def _legend_entry(number: int, columns: int, line: Line) -> Markup:
+    x, y = LEFT + (number % columns) * (WIDTH - LEFT) / 2, HEIGHT + ROW * (number // columns) + 8
     sample = Markup('<path class="line {}" d="M{} {}h18"/>').format(line.style, short(x), short(y - 3.5))
-    return sample + text(short(x + 22), short(y), "", clipped(line.name, LONGEST))
+    return sample + text(short(x + 22), short(y), "", clipped(line.name, LONGEST[columns]))
 
 
 def _numbers_by_round(series: Sequence[Line], bands: Sequence[Band]) -> Iterable[Sequence[object]]:
@@ -97,7 +98,7 @@ def _numbers_by_round(series: Sequence[Line], bands: Sequence[Band]) -> Iterable
 def points(
     label: str, kinds: Sequence[tuple[str, str, Points]], *, axes: tuple[str, str] = ("", ""), unit: str = ""
 ) -> Markup:
-    """Draw points in the plane by kind: (name, class, points). SHAPES has the shape of each class.
+    """Draw points in the plane by kind, with a legend below: (name, class, points). SHAPES has the shape of each class.
 
     axes: their names. unit: of distances, for a bar that shows its length; empty where distances mean nothing.
     """
@@ -112,9 +113,12 @@ def points(
         return f"M{short(MARGIN + x)} {short(y)}"
 
     drawn = []
-    for name, kind, of_kind in kinds:
-        path = "".join(place(point) + SHAPES[kind] for point in of_kind)
-        drawn.append(Markup('<path class="{}" d="{}"><title>{}</title></path>').format(kind, path, name))
+    for row, (name, kind, of_kind) in enumerate(kinds):
+        y = SIDE + MARGIN + SMALL_ROW * (row + 0.5)
+        starts = [*map(place, of_kind), f"M{MARGIN} {short(y)}"]  # the last one is in the legend
+        path = "".join(start + SHAPES[kind] for start in starts)
+        drawn.append(Markup('<path class="{}" d="{}"/>').format(kind, path))
+        drawn.append(text(MARGIN + 11, short(y + 2), "axis", name))
     drawn.append(text(MARGIN + SIDE / 2, SIDE + 10, "m axis", axes[0]))
     turned = Markup('<text class="m axis" transform="translate(9 {}) rotate(-90)">{}</text>')
     drawn.append(turned.format(SIDE / 2, axes[1]))
@@ -122,7 +126,8 @@ def points(
         drawn.append(_bar_of_length(extent, scale, unit))
     numbers: list[Sequence[object]] = [["kind", "x", "y"]]
     numbers += [(name, x, y) for name, _, of_kind in kinds for x, y in of_kind]
-    return figure(label, SIDE + MARGIN, SIDE + MARGIN, drawn, numbers, style="square")
+    height = SIDE + MARGIN + SMALL_ROW * len(kinds) + 2
+    return figure(label, SIDE + MARGIN, height, drawn, numbers, style="square")
 
 
 def _bar_of_length(extent: float, scale: float, unit: str) -> Markup:
@@ -188,12 +193,6 @@ def bars(label: str, pairs: Sequence[tuple[str, float | None, float | None]], *,
     drawn.append(Markup('<path class="behind" d="{}"/><path class="bar" d="{}"/>').format(behind, before))
     numbers = [[below, "without an attack", "attacked"], *pairs]
     return figure(label, WIDTH, HEIGHT, [*drawn, name_below(below)], numbers)
-
-
-def mark(kind: str) -> Markup:
-    """Draw the mark of a class of points, for a legend."""
-    path = Markup('<svg class="mark" viewBox="-10 -10 20 20" aria-hidden="true"><path class="{}" d="M0 0{}"/></svg>')
-    return path.format(kind, SHAPES[kind])
 
 
 def line_style(number: int) -> str:

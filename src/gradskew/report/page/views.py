@@ -24,10 +24,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class View:
-    """A panel of the table as a view of the heatmap."""
+    """A panel of the table as a view of the heatmap. usual: the harm without an attack, where the panel has none."""
 
     table: Table
     panel: Panel
+    usual: float = -math.inf
 
     @property
     def name(self) -> str:
@@ -40,12 +41,16 @@ class View:
 
     @cached_property
     def worst(self) -> dict[str, str]:
-        """The attack that does most harm to each rule in this view, if it does more than no attack."""
+        """The attack that does most harm to each rule in this view, if it does more than no attack.
+
+        None for a rule of which the view lacks a value: another attack may be worse.
+        """
         found = {}
         for rule in self.panel.rules:
             harms = {attack: harm for (attack, of), (_, harm) in self.panel.entries.items() if of == rule}
-            usual = harms.pop("none", -math.inf)
-            if harms and max(harms.values()) > usual:
+            usual = harms.pop("none", self.usual)
+            known = harms.keys() == self.table.column(rule).keys() - {"none"}
+            if harms and known and max(harms.values()) > usual:
                 found[rule] = max(harms, key=lambda attack: harms[attack])
         return found
 
@@ -60,9 +65,9 @@ class View:
 
 def views(table: Table) -> list[View]:
     """Return the views that the records have: accuracy, points lost, weight, distance, kappa."""
-    accuracy, *others = table.panels()
-    panels = [accuracy, _points_lost(table), *others, _kappa(table)]
-    return [View(table, panel) for panel in panels if panel.entries]
+    accuracy, *others = [View(table, panel) for panel in table.panels()]
+    made = [accuracy, View(table, _points_lost(table), usual=0.0), *others, View(table, _kappa(table))]
+    return [view for view in made if view.panel.entries]
 
 
 def _points_lost(table: Table) -> Panel:

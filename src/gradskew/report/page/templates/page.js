@@ -121,9 +121,24 @@ function cells(table) {
   return [...table.rows].filter((row) => !row.hidden).map((row) => [...row.cells].filter((cell) => !cell.hidden));
 }
 
-function drawnHeat(table) {
-  const rows = cells(table), ink = getComputedStyle(table).color, wide = 84, high = 26, left = 110;
-  let content = "";
+// A view's title and its colours with their numbers.
+function drawnScale(caption, top, ink) {
+  const written = (text, x, y) => `<text x="${x}" y="${y}" font-family="sans-serif" font-size="11" fill="${ink}">${escaped(text)}</text>`;
+  let content = written(caption.firstChild.textContent.trim(), 2, top + 17), x = 2;
+  for (const part of caption.querySelector(".scale").childNodes) {
+    const text = part.textContent.trim();
+    if (text) content += written(text, x + 2, top + 37);
+    if (part.tagName) content += `<rect x="${x}" y="${top + 26}" width="12" height="14" fill="${getComputedStyle(part).backgroundColor}"/>`;
+    x += part.tagName ? 12 : 6 * text.length + 8;
+  }
+  return content;
+}
+
+function drawnHeat(table, caption) {
+  const rows = cells(table), ink = getComputedStyle(table).color, high = 26;
+  const widest = (column) => 7 * Math.max(...column.map((cell) => label(cell).length)) + 8;
+  const wide = Math.max(84, widest(rows[0].slice(1))), left = Math.max(110, widest(rows.map((row) => row[0])));
+  let content = drawnScale(caption, rows.length * high, ink);
   rows.forEach((row, i) => row.forEach((cell, j) => {
     const shown = [...cell.querySelectorAll("a > span")].find((span) => span.offsetParent !== null);
     const filled = shown && !shown.classList.contains("empty");
@@ -133,7 +148,8 @@ function drawnHeat(table) {
     const bold = shown && shown.classList.contains("worst") ? ` font-weight="bold"` : "";
     content += `<text ${place} y="${y + 17}" font-family="sans-serif" font-size="11" fill="${filled ? "#101418" : ink}"${bold}>${escaped(label(cell))}</text>`;
   }));
-  return wrapped(content, left + (rows[0].length - 1) * wide, rows.length * high);
+  const width = Math.max(left + (rows[0].length - 1) * wide, 6.5 * caption.firstChild.textContent.length);
+  return wrapped(content, width, rows.length * high + 46);
 }
 
 function label(cell) {
@@ -157,9 +173,10 @@ for (const figure of document.querySelectorAll("figure")) {
   const svg = figure.querySelector("svg[data-csv]"), heat = figure.querySelector("table.heat");
   if (!svg && !heat) continue;
   const run = figure.closest(".run");
-  const name = () => (svg ? `${run ? run.querySelector("h3").firstChild.textContent : ""} ${svg.getAttribute("aria-label")}` : "heatmap");
+  const view = () => [...figure.querySelectorAll(".of-view")].find((each) => each.offsetParent !== null);
+  const name = () => (svg ? `${run ? run.querySelector("h3").firstChild.textContent : ""} ${svg.getAttribute("aria-label")}` : `heatmap ${view().dataset.name}`);
   const kinds = {
-    SVG: () => save(name(), "image/svg+xml", svg ? drawn(svg) : drawnHeat(heat)),
+    SVG: () => save(name(), "image/svg+xml", svg ? drawn(svg) : drawnHeat(heat, view())),
     CSV: () => save(name(), "text/csv", svg ? svg.getAttribute("data-csv") : cells(heat).map((row) => row.map((cell) => field(label(cell))).join(",") + "\n").join("")),
   };
   const buttons = document.createElement("span");
