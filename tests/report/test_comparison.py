@@ -143,7 +143,7 @@ def test_equal_rules_are_called_different_in_five_of_a_hundred_cases_at_most(rul
 
 
 def test_better_than_the_mean_by_hand() -> None:
-    """One rival: the two-sided paired test. Two equal ones: Holm doubles the p-value. One that is lower is not better."""
+    """One rival: the two-sided paired test. Two equal ones: Holm doubles the p-value. A lower one is not better."""
     mean, rival = column(*SECOND), column(*FIRST)
     p = stats.ttest_rel(FIRST, SECOND).pvalue
     assert p > 0.05
