@@ -197,7 +197,7 @@ def test_functions_of_one_name_cannot_be_told_apart() -> None:
         return updates.mean(0)
 
     both = [lambda updates, f: updates.mean(0), lambda updates, f: updates.median(0).values]
-    line = r"^two functions in rules have one name, '.*<lambda>': give each a name of its own, with def$"
+    line = r"^two functions in rules have one name, '.*<lambda>', and cannot .* give each a name of its own with def$"
     for make in (lambda rules: grid(BASE, attacks=["none"], rules=rules), lambda rules: make_methods({"rules": rules})):
         with pytest.raises(InputError, match=line):
             make(both)

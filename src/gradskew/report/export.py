@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -55,9 +55,9 @@ def results_csv(records: Iterable[Record]) -> str:
     return text.getvalue()
 
 
-def federation_digest(spec: Mapping[str, Any]) -> str:
+def federation_digest(spec: dict[str, Any]) -> str:
     """Return the eight hexadecimal digits that name a federation in file names, labels and CSV."""
-    return hashlib.sha256(federation_key(dict(spec)).encode()).hexdigest()[:8]
+    return hashlib.sha256(federation_key(spec).encode()).hexdigest()[:8]
 
 
 def disarm(text: str) -> str:
