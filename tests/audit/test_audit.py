@@ -272,11 +272,13 @@ def test_a_rule_of_which_runs_failed_has_no_place() -> None:
     assert said == "own:attack is not ranked: runs of it failed. own:attack against mean: y."
 
 
-def test_a_rule_that_is_the_mean_has_no_place(tmp_path) -> None:
-    table = made(tmp_path, rules="foreign:mean,mean,median", seeds=1)
+@pytest.mark.parametrize("rule", ["foreign:mean", "foreign:running_mean", "foreign:mean_in_float64"])
+def test_a_rule_that_is_the_mean_has_no_place(tmp_path, rule) -> None:
+    table = made(tmp_path, rules=f"{rule},mean,median", seeds=1)
     assert table.defences == ["median"]
-    said = Audit(table, {"foreign:mean": Inspection("rule", "foreign:mean", FINDINGS)}).verdict
-    assert said == ["foreign:mean is not ranked: it was the mean in all of its runs."]
+    audit = Audit(table, {rule: Inspection("rule", rule, FINDINGS)})
+    assert audit.verdict == [f"{rule} is not ranked: it was the mean in all of its runs."]
+    assert {each.rule for each in audit.standings[1:]} == {rule, "mean"}
 
 
 @pytest.mark.processes

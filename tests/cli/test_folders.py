@@ -8,6 +8,9 @@ import sys
 import pytest
 from command import TINY
 
+import gradskew as gs
+from gradskew.core.errors import InputError
+
 FILES = ("results.csv", "table.md", "table.tex", "report.html", "heatmap.png", "heatmap.pdf")
 
 
@@ -104,7 +107,7 @@ def test_the_screen_says_what_the_page_says(bench, tmp_path):
     assert scope in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_runs_of_an_earlier_version_of_a_rule_are_left_out_with_a_line(bench, call, tmp_path, monkeypatch):
+def test_runs_of_an_earlier_version_of_a_rule_are_left_out_with_a_line(bench, call, tmp_path, monkeypatch, capsys):
     """One cell never mixes two versions of a user's file."""
     file = tmp_path / "edited_rules.py"
     monkeypatch.syspath_prepend(tmp_path)
@@ -119,6 +122,14 @@ def test_runs_of_an_earlier_version_of_a_rule_are_left_out_with_a_line(bench, ca
     line = f"gradskew: {old} left out of the tables: the file was changed since"
     assert line in edited.err.splitlines()
     assert len(cells(tmp_path / "out")) == 4
+    store = gs.Store(tmp_path / "out")
+    with pytest.raises(
+        InputError, match=r"two versions of edited_rules:rule .* Store\(folder\).newest\(\) has the last"
+    ):
+        gs.Table(store.all())
+    capsys.readouterr()
+    assert gs.Table(store.newest()).cells["lie", "edited_rules:rule"].seeds == {0}
+    assert line in capsys.readouterr().err.splitlines()
     with (tmp_path / "out" / "results.csv").open() as file:
         assert sum(row["aggregator"] == "edited_rules:rule" for row in csv.DictReader(file)) == 2
     written = files(tmp_path / "out")

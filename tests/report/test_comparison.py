@@ -8,7 +8,7 @@ import pytest
 from made_records import record
 from scipy import stats
 
-from gradskew.report.comparison import differ, half_width, holm, level_with, p_above, p_pairs
+from gradskew.report.comparison import better_than, differ, half_width, holm, level_with, p_above, p_pairs
 from gradskew.report.standing import Cell
 from gradskew.report.table import Table
 from gradskew.report.verdict import advice
@@ -140,6 +140,30 @@ def called_different(rules: int, attacks: int, seeds: int, draws: int, size: int
 def test_equal_rules_are_called_different_in_five_of_a_hundred_cases_at_most(rules, attacks, draws, seeds) -> None:
     """5 % is the probability; with so few draws, two and a half standard errors above it are chance."""
     assert called_different(rules, attacks, seeds, draws) <= 5 + 2.5 * 100 * math.sqrt(0.05 * 0.95 / draws)
+
+
+def test_better_than_the_mean_by_hand() -> None:
+    """One rival: the two-sided paired test. Two equal ones: Holm doubles the p-value. A lower one is not better."""
+    mean, rival = column(*SECOND), column(*FIRST)
+    p = stats.ttest_rel(FIRST, SECOND).pvalue
+    assert p > 0.05
+    assert better_than("mean", {"mean": [mean], "a": [rival]}, None) == []
+    clear = {"mean": [mean], "a": [column(81.0, 82.2, 83.0, 83.1)], "b": [column(70.0, 71.1, 72.0, 72.0)]}
+    assert better_than("mean", clear, None) == ["a"]
+    close = {"mean": [mean], "a": [column(79.5, 82.5, 80.8, 83.5)]}
+    p = stats.ttest_rel([79.5, 82.5, 80.8, 83.5], SECOND).pvalue
+    assert 0.025 < p < 0.05
+    assert better_than("mean", close, None) == ["a"]
+    assert better_than("mean", close | {"b": close["a"]}, None) == []
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_rules_that_equal_the_mean_are_called_better_in_five_of_a_hundred_cases_at_most(seeds) -> None:
+    generator, wrong = np.random.default_rng(seeds), 0
+    for _ in range(400):
+        accuracies = 70 + 3 * generator.normal(size=(1, seeds)) + generator.normal(size=(6, seeds))
+        wrong += bool(better_than(0, {rule: [column(*each)] for rule, each in enumerate(accuracies)}, None))
+    assert wrong / 400 <= 0.05 + 2.5 * math.sqrt(0.05 * 0.95 / 400)
 
 
 def test_the_advice_on_two_equal_rules() -> None:

@@ -691,3 +691,9 @@ def test_a_setting_that_one_record_lacks_is_another_federation(swapped):
     other = replace(record("lie", "mean", 80.0), spec={**record("lie", "mean", 80.0).spec, "root_examples": 20})
     with pytest.raises(InputError, match="root_examples differ"):
         Table([other, plain] if swapped else [plain, other])
+
+
+def test_a_table_says_what_the_figures_of_a_rule_do_not():
+    table = Table([record("none", "mean", 90.0), record("lie", "nnm+foolsgold(memory=False)", 90.0)])
+    assert [said for said in remarks(table) if "a small random change of each row undoes that" in said]
+    assert not [said for said in remarks(Table(RECORDS)) if "undoes" in said]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from ..aggregators import RULES
 from ..runs.record import Record
-from .table import Table
+from .table import Table, stages
 
 FIRST = 1e-4
 LATER = 0.05
@@ -33,10 +33,7 @@ def idle(table: Table) -> dict[str, str]:
 
 def _of_notes(table: Table, rule: str) -> str:
     records = [record for cell in table.column(rule).values() for record in cell.records]
-    stage = records[0].spec["aggregator"]
-    while "mixing" in stage:
-        stage = stage["rule"]
-    method = RULES.find(stage["name"])
+    method = RULES.find(stages(records[0].spec["aggregator"])[-1])
     return method.idle(rule, [metrics["rule"] for record in records for metrics in record.rounds]) if method else ""
 
 

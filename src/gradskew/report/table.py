@@ -191,13 +191,17 @@ def _by_number(text: str) -> list[str | float]:
 
 def _sort_key(spec: dict[str, Any]) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """Return the sort key of a record: by attack, then by the rule's stages, rules without a mixing first."""
-    stages: list[str] = []
-    attack, rule = spec["attack"]["name"], spec["aggregator"]
-    while "mixing" in rule:
-        stages, rule = [*stages, rule["mixing"]["name"]], rule["rule"]
-    stages.append(rule["name"])
-    rules = [(len(stages), ""), *(_rank(stage, [*MIXINGS, *RULES]) for stage in stages), (0, spec["aggregator_name"])]
-    return [_rank(attack, list(ATTACKS)), (0, spec["attack_name"])], rules
+    names = stages(spec["aggregator"])
+    rules = [(len(names), ""), *(_rank(name, [*MIXINGS, *RULES]) for name in names), (0, spec["aggregator_name"])]
+    return [_rank(spec["attack"]["name"], list(ATTACKS)), (0, spec["attack_name"])], rules
+
+
+def stages(aggregator: dict[str, Any]) -> list[str]:
+    """Return the names of the mixings and, last, of the rule in the spec of a pipeline."""
+    names: list[str] = []
+    while "mixing" in aggregator:
+        names, aggregator = [*names, aggregator["mixing"]["name"]], aggregator["rule"]
+    return [*names, aggregator["name"]]
 
 
 def _rank(name: str, known: list[str]) -> tuple[int, str]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from ..aggregators import RULES
 from ..attacks import ATTACKS
 from ..runs.curve import RISING
 from .comparison import differ, level_with
 from .standing import Standing, better_rules, level_rules
-from .table import Table, count
+from .table import Table, count, stages
 
 MOST_NAMES = 3  # attacks that a sentence names one by one
 
@@ -201,4 +202,6 @@ def remarks(table: Table) -> list[str]:
         method = ATTACKS.find(spec["attack"]["name"])
         if method and (sentence := method.idle(spec["attack_name"], [metrics["attack"] for metrics in rounds])):
             sentences.append(sentence)
+    methods = [RULES.find(name) for record in table.records for name in stages(record.spec["aggregator"])]
+    sentences += [method.remark for method in methods if method and method.remark]
     return list(dict.fromkeys(sentences))
