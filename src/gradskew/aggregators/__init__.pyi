@@ -2,8 +2,6 @@ from .aksel import Aksel as Aksel
 from .alignins import AlignIns as AlignIns
 from .arc import ARC as ARC
 from .base import Aggregator as Aggregator
-from .base import Mixed as Mixed
-from .base import Mixing as Mixing
 from .base import Outcome as Outcome
 from .base import WeightedRule as WeightedRule
 from .base import least_kappa as least_kappa
@@ -32,6 +30,8 @@ from .mda import MDA as MDA
 from .meamed import MeaMed as MeaMed
 from .mean import Mean as Mean
 from .median import Median as Median
+from .mixing import Mixed as Mixed
+from .mixing import Mixing as Mixing
 from .monna import MoNNA as MoNNA
 from .multikrum import MultiKrum as MultiKrum
 from .nnm import NNM as NNM

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..core.rows import Rows
-from .base import Mixing
 from .clipping import clip_factors
+from .mixing import Mixing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
-from .base import Aggregator, Mixing
+from .base import Aggregator
+from .mixing import Mixing
 
 
 @dataclass(frozen=True, kw_only=True)

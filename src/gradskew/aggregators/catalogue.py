@@ -10,7 +10,8 @@ from ..core.errors import check
 from ..core.grammar import parse
 
 if TYPE_CHECKING:
-    from .base import Aggregator, Mixing
+    from .base import Aggregator
+    from .mixing import Mixing
 
 PAPER = ("mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc")
 """The names of the paper's rules, and the mean."""
@@ -64,7 +65,7 @@ def make(name: str | Aggregator | Callable[..., Any], *, preset: str = "paper", 
     rule = RULES.make(last, options, preset=preset)
     for key, given in reversed(mixings):
         check(key not in RULES, f"{key} is a rule and stands last: only mixings ({', '.join(MIXINGS)}) come before it")
-        from .base import Mixed
+        from .mixing import Mixed
 
         rule = Mixed(mixing=MIXINGS.make(key, given, preset=preset), rule=rule)
     return rule

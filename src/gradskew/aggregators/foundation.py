@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.errors import check_number
 from ..core.rows import Rows
-from .base import Mixing
+from .mixing import Mixing
 
 
 @dataclass(frozen=True, kw_only=True)

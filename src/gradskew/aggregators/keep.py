@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..core.errors import check
 from ..core.rows import Rows
-from .base import Aggregator, Mixing, check_rule
+from .base import Aggregator, check_rule
+from .mixing import Mixing
 from .multikrum import MultiKrum
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import Mixing
+from .mixing import Mixing
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,12 @@ from .names import Named, options
 from .presets import check_preset
 
 T = TypeVar("T", bound=Named)
-SHARED = ("__init__.py", "base.py", "user.py")  # files of a package that define no methods of their own name
+SHARED = (
+    "__init__.py",
+    "base.py",
+    "mixing.py",
+    "user.py",
+)  # files of a package that define no methods of their own name
 
 # By the type of an option that is itself a method: a function (text of the option, preset) -> method.
 MAKERS: dict[str, Callable[[str, str], Named]] = {}
