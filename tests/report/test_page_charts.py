@@ -104,6 +104,14 @@ def test_the_bars_mark_what_still_rises() -> None:
     assert "↑" not in ranking(Table(flat))[1]
 
 
+def test_a_curve_of_one_round_has_no_cost() -> None:
+    """Nobody knows whether it has ended."""
+    cells = {("none", "mean"): 90.0, ("none", "median"): 80.0, ("lie", "median"): 70.0}
+    (alone,) = ranked(Table(record(*key, [value]) for key, value in cells.items()))
+    (ended,) = ranked(Table(record(*key, [value] * 6) for key, value in cells.items()))
+    assert (alone.cost, ended.cost) == (None, 10.0)
+
+
 def test_points_lost_by_hand(table: Table) -> None:
     lost = {view.name: view for view in views(table)}["points lost"]
     texts = {key: text for key, (text, _) in lost.panel.entries.items()}
