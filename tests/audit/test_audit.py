@@ -391,9 +391,9 @@ def test_no_cost_is_given_for_a_curve_that_still_rises() -> None:
     flat = [record("none", rule, [90.0] * 6) for rule in ("own:rule", "median")]
     audit = Audit(Table([*flat, rising, record("lie", "median", [80.0] * 6)]), INSPECTED)
     (said,) = [line for line in audit.verdict if "keeps" in line]
-    assert said.startswith("own:rule keeps 65.0 % under lie; no cost is given, since accuracy still rises")
+    assert said.startswith("own:rule keeps 65.0↑ % under lie; no cost is given, since accuracy still rises")
     own = next(line for audited, line in audit.sheets[0].lines if audited)
-    assert own[3:6] == ["65.0", "–", "–"]
+    assert own[3:6] == ["65.0↑", "–", "–"]
     assert json.loads(json.dumps(audit.to_json()))["rules"][1]["damage"] is None
 
 

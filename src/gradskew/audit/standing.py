@@ -117,9 +117,10 @@ def _texts(standing: Standing, remark: str) -> list[str]:
     share = None if line["share"] is None else 100 * line["share"]
     return [
         line["rule"],
-        f"{line['usual']:.1f}",
+        "–" if standing.usual is None else standing.usual.mean_text,
         line["attack"],
-        *(_one_decimal(line[key]) for key in ("left", "damage", "average_damage")),
+        standing.worst.mean_text,
+        *(_one_decimal(line[key]) for key in ("damage", "average_damage")),
         "–" if line["kappa"] is None else f"{line['kappa']:.2f}",
         line["kappa_attack"],
         *("–" if value is None else f"{value:.1f}" for value in (share, line["shut_out"], line["cost"])),

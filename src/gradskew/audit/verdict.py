@@ -25,10 +25,10 @@ def _on_rules(ranking: Ranking) -> list[str]:
     sentences = []
     for each in judged:
         if ranking.is_audited("rule", each.rule):
-            text = f"{each.rule} keeps {each.worst.mean:.1f} % under {each.attack}{_lost(each)}."
+            text = f"{each.rule} keeps {each.worst.mean_text} % under {each.attack}{_lost(each)}."
             if builtin and table.comparable:
                 rank = 1 + sum(other.worst.mean > each.worst.mean for other in judged)
-                best = f"{builtin[0].rule} with {builtin[0].worst.mean:.1f} %"
+                best = f"{builtin[0].rule} with {builtin[0].worst.mean_text} %"
                 if len(table.common_seeds) < 2:
                     text += f" One seed gives no rank; the highest built-in rule here is {best}."
                 else:
@@ -36,7 +36,7 @@ def _on_rules(ranking: Ranking) -> list[str]:
                     text += f" By its worst case it ranks {rank} of {len(judged)}{_level(level)}"
                     text += f"; the best built-in rule is {best}."
             if mean is not None:
-                text += f" The plain mean keeps {mean.worst.mean:.1f} %."
+                text += f" The plain mean keeps {mean.worst.mean_text} %."
             sentences.append(text)
     return sentences
 

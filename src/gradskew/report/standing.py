@@ -73,6 +73,11 @@ class Cell:
         return accuracy_text(list(self.by_seed.values())) + RISING * self.rises
 
     @property
+    def mean_text(self) -> str:
+        """Return the mean, and a mark if the curve still rises, as text."""
+        return f"{self.mean:.1f}" + RISING * self.rises
+
+    @property
     def moved(self) -> bool:
         """Return whether the model moved, since an aggregate was finite, in any round."""
         return any(metrics["stepped"] for record in self.records for metrics in record.rounds)
