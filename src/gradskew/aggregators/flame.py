@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check_choice, check_number
+from ..core.inner_products import cosines_of
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
 from .clipping import clip_factors
@@ -51,7 +52,7 @@ class Flame(Aggregator):
             assert params is not None
             along = rows.projections(params)
             inner = inner + (params.double() @ params.double() - along[:, None] - along)
-        chosen = majority(cosine_distances(inner))
+        chosen = majority(1 - cosines_of(inner))
         radius = rows.norms.quantile(0.5)
         weights = torch.zeros_like(rows.norms)
         weights[chosen] = clip_factors(rows.norms, radius)[chosen] / len(chosen)
@@ -67,13 +68,6 @@ class Flame(Aggregator):
     def kappa_bound(self, n: int, f: int) -> float:
         """Return infinity: shorter Byzantine rows in the direction of equal honest ones lower the median norm."""
         return math.inf
-
-
-def cosine_distances(inner: Tensor) -> Tensor:
-    """Return 1 - cos between rows with these inner products (n, n); the cosine with a row of zeros is 0."""
-    norms = inner.diagonal().clamp(min=0).sqrt()
-    scale = torch.where(norms > 0, 1 / norms, 0.0)
-    return (1 - inner * scale[:, None] * scale).clamp_(min=0)
 
 
 def majority(distances: Tensor) -> Tensor:

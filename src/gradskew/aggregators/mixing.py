@@ -17,16 +17,16 @@ from .base import Aggregator, Outcome
 
 
 class Mixing(Named, ABC):
-    """A step before a rule that replaces the n rows by m weighted means of them.
+    """A step before a rule that replaces the n rows by m weighted sums of them.
 
-    keeps_rows: mixed row i still belongs to client i, so that client ids and example counts stay valid.
+    keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid.
     """
 
     keeps_rows: ClassVar[bool] = False
 
     @abstractmethod
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
-        """Return the mixing matrix (m, n), float64, whose rows sum to 1."""
+        """Return the mixing matrix (m, n), float64. What a row of it lacks to a sum of 1 lies on the origin."""
 
     def size(self, n: int) -> int:
         """Return m, the number of mixed rows, or the most where it depends on the rows."""
@@ -102,8 +102,8 @@ class Mixed(DelegatesState, Aggregator):
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""
         mixing, rule = self.mixing, self.rule
-        legal = (mixing.rule_f(n, f, rule) <= rule.max_f(mixing.least(n, f)) for f in range(mixing.max_f(n), -1, -1))
-        return mixing.max_f(n) - next(i for i, good in enumerate(legal) if good)
+        candidates = range(mixing.max_f(n), -1, -1)
+        return next(f for f in candidates if mixing.rule_f(n, f, rule) <= rule.max_f(mixing.least(n, f)))
 
     def kappa_bound(self, n: int, f: int) -> float | None:
         rule_kappa = self.rule.kappa_bound(self.mixing.size(n), self.mixing.rule_f(n, f, self.rule))

@@ -25,8 +25,8 @@ class SignGuard(WeightedRule):
     M is the median of the norms. S1: the rows with low * M <= |g_i| <= high * M. S2: on a share of the columns, the
     shares of positive, zero and negative entries of each row; each of the three divided by its maximum over the rows
     (zeros stay); clustered; the largest cluster, of equal ones that with the lowest row. S is both, or S1 if both have
-    no row in common. The aggregate is the mean over S of g_i min(1, M / |g_i|), 0 if S is empty. f is not
-    used.
+    no row in common. The aggregate is the mean over S of g_i min(1, M / |g_i|), 0 if S is empty.
+    f is not used.
 
     share: of the columns. draw: a `window` of consecutive ones, as in the authors' code, or `random` ones. cluster:
     `meanshift`, scikit-learn's, whose bandwidth is the mean over the rows of the distance to the (n // 2)-th nearest

@@ -93,8 +93,8 @@ def audit(
     if swept.records:
         result = Audit(Table(swept.records), inspections, costs)
         tables = tables_of([out], swept.records)
-        said = [*result.verdict, *statements(result.table), *remarks(result.table)]
-        show_audit(result, [*said, *swept.summaries(tables, out)])
+        sentences = [*result.verdict, *statements(result.table), *remarks(result.table)]
+        show_audit(result, [*sentences, *swept.summaries(tables, out)])
         with swept.published():
             click.echo(f"{', '.join(publish(tables, out, out, result))}: in {out}.")
     for name, inspection in inspections.items():

@@ -120,8 +120,8 @@ def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | 
         spec = table.honest[0].spec
         basis = f"{overview.supposed}; means over the rounds of {spec['aggregator_name']} under {spec['attack_name']}."
         tables = tables_of([out], swept.records)
-        said = statements(swept.table(tables)) if tried else []
-        sentences = [reading(overview.values, overview.sizes), basis, *said, *swept.summaries(tables, out)]
+        judgement = statements(swept.table(tables)) if tried else []
+        sentences = [reading(overview.values, overview.sizes), basis, *judgement, *swept.summaries(tables, out)]
         show_skew(overview.values, sentences)
         last = table.records[-1]
         pictures = Store(out).pictures(last.digest)

@@ -25,10 +25,18 @@ def median(rows: Rows, middle: str = "midpoint", dtype: torch.dtype | None = Non
 
     dtype: of the result; that of the rows by default. float64 keeps the midpoint exact.
     """
+    return sorted_mean(rows, *middle_ranks(rows.n, middle), dtype)
+
+
+def middle_ranks(n: int, middle: str) -> tuple[int, int]:
+    """Return the first rank and the end of the ranks of n sorted numbers whose mean is their median.
+
+    >>> middle_ranks(4, "midpoint"), middle_ranks(4, "lower"), middle_ranks(5, "upper")
+    ((1, 3), (1, 2), (2, 3))
+    """
     check_choice("middle", middle, MIDDLES)
-    lower, upper = (rows.n - 1) // 2, rows.n // 2
-    first, last = {"midpoint": (lower, upper), "lower": (lower, lower), "upper": (upper, upper)}[middle]
-    return sorted_mean(rows, first, last + 1, dtype)
+    lower, upper = (n - 1) // 2, n // 2
+    return (upper if middle == "upper" else lower), (lower if middle == "lower" else upper) + 1
 
 
 def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -56,11 +64,8 @@ def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = 
     sign matters. In a sorted column the nearest entries are consecutive, so that distance is the least over all windows
     of `count` entries of the larger distance of a window's two ends.
     """
-    check_choice("middle", middle, MIDDLES)
     n = rows.n
-    low, high = (n - 1) // 2, n // 2
-    first, last = {"midpoint": (low, high), "lower": (low, low), "upper": (high, high)}[middle]
-    first, last = (first, last + 1) if trim is None else (trim, n - trim)
+    first, last = middle_ranks(n, middle) if trim is None else (trim, n - trim)
     value = rows.updates.new_empty(rows.d)
     if wide(rows.updates):
         from . import kernels

@@ -105,7 +105,7 @@ class InnerProducts(ABC):
         gram, centre = self._centred
         products = self._products_with_centre
         column = torch.cat([products[centre] - products, products[centre, None]])
-        return torch.cat([torch.cat([gram, column[None, :-1]]), column[:, None]], 1)
+        return _bordered(gram, column)
 
     @cached_property
     def _products_with_centre(self) -> Tensor:
@@ -139,9 +139,7 @@ class InnerProducts(ABC):
     @cached_property
     def cosines(self) -> Tensor:
         """The cosines of the angles between the rows: (n, n) float64; 0 for a row of zeros."""
-        norms = self.origin_gram.diagonal().clamp(min=0).sqrt()
-        scale = torch.where(norms > 0, 1 / norms, 0.0)
-        return (self.origin_gram * scale[:, None] * scale).clamp_(-1, 1)
+        return cosines_of(self.origin_gram)
 
     def _gram_around(self, centre: int | None) -> Tensor:
         """Return the inner products of the base rows around one of them, or around the origin: (n, n)."""
@@ -174,7 +172,7 @@ class InnerProducts(ABC):
             if self._origin is not None:
                 mixing, squares = self._extended, self.base.norms.square()
                 squares = torch.cat([squares, squares.new_zeros(1)])
-                distances = torch.cat([torch.cat([distances, squares[None, :-1]]), squares[:, None]], 1)
+                distances = _bordered(distances, squares)
             difference = mixing[pairs[:, 0]] - mixing[pairs[:, 1]]
             squares = -0.5 * ((difference @ distances) * difference).sum(1)
             return squares.clamp_(min=0)
@@ -197,6 +195,18 @@ class InnerProducts(ABC):
         """
         products = self.gram @ weights
         return (self.gram.diagonal() - 2 * products + weights @ products).clamp_(min=0)
+
+
+def cosines_of(inner: Tensor) -> Tensor:
+    """Return the cosines (n, n) of the angles between rows with these inner products (n, n); 0 with a row of zeros."""
+    norms = inner.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(norms > 0, 1 / norms, 0.0)
+    return (inner * scale[:, None] * scale).clamp_(-1, 1)
+
+
+def _bordered(matrix: Tensor, column: Tensor) -> Tensor:
+    """Return a symmetric matrix (n + 1, n + 1): an (n, n) one with a last row and column (n + 1,)."""
+    return torch.cat([torch.cat([matrix, column[None, :-1]]), column[:, None]], 1)
 
 
 def _squared_distances(gram: Tensor) -> Tensor:

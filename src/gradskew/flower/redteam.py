@@ -238,10 +238,10 @@ class RedTeam(Wrapper):
         return f"RedTeam({self.journal.settings['strategy']} under {self.attack.name}, byzantine={self.byzantine})"
 
     def _repr_html_(self) -> str:
-        found = Findings(self.journal.settings, self.journal.trainings) if self.journal.trainings else None
+        findings = Findings(self.journal.settings, self.journal.trainings) if self.journal.trainings else None
         rows = [(key, str(self.journal.settings[key])) for key in ("strategy", "attack", "byzantine", "seed")]
         rows += [(f"rounds {training.under}", str(len(training.rounds))) for training in self.journal.trainings]
-        verdict = " ".join(found.verdict) if found else "No round has begun."
+        verdict = " ".join(findings.verdict) if findings else "No round has begun."
         return f"{html_table('RedTeam', rows)}<p>{escape(verdict)}</p>"
 
 

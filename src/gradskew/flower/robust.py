@@ -66,8 +66,8 @@ class Robust(Wrapper):
         self.rule = copy.deepcopy(aggregators.make(rule))
         replace(KNOWN, examples=torch.empty(0)).check_has(self.rule.needs, self.rule.name)
         self.rule.reset()
-        told = "how many Byzantine clients the rule assumes, such as f=2, or their share, such as f=0.2"
-        check(f is not None, f"Robust needs f: {told}")
+        meaning = "how many Byzantine clients the rule assumes, such as f=2, or their share, such as f=0.2"
+        check(f is not None, f"Robust needs f: {meaning}")
         f, seed = plain(f), plain(seed)
         check_count_or_share("f", f)
         check(not weighted or weighs(self.rule), f"{self.rule.name} does not average rows: it cannot be weighted")
@@ -130,7 +130,7 @@ class Robust(Wrapper):
         try:
             round = received.layout.round(server_round, received.nodes)
             rows = Rows(received.rows, round=replace(round, examples=self._claimed(received)))
-            outcome = self._weighted(received, self.rule.explain(rows, f, generator=rng))
+            outcome = self._weighted(rows, self.rule.explain(rows, f, generator=rng))
             check(bool(outcome.value.isfinite().all()), "the aggregate is not finite")
             self.rule.observe(outcome.value, rows=rows)
         except Exception as error:  # a user's own rule may fail in any way: the training goes on
@@ -140,18 +140,19 @@ class Robust(Wrapper):
             return None
         return outcome
 
-    def _weighted(self, received: Received, outcome: Outcome) -> Outcome:
-        claimed = self._claimed(received)
-        if not self.weighted or outcome.weights is None or claimed is None:
+    def _weighted(self, rows: Rows, outcome: Outcome) -> Outcome:
+        examples = rows.round.examples
+        if not self.weighted or outcome.weights is None or examples is None:
             return outcome
-        weights = outcome.weights * claimed
+        weights = outcome.weights * examples
         weights /= weights.sum()
-        return Outcome(Rows(received.rows).combine(weights), weights, outcome.notes)
+        return Outcome(rows.combine(weights), weights, outcome.notes)
 
     def _claimed(self, received: Received) -> Tensor | None:
         """Return the numbers of examples that the clients claim (n,); None if neither strategy nor rule uses them."""
-        examples = [self._examples(reply.content) for reply in received.replies]
-        return torch.tensor(examples, dtype=torch.float64) if self._counts else None
+        if not self._counts:
+            return None
+        return torch.tensor([self._examples(reply.content) for reply in received.replies], dtype=torch.float64)
 
     @property
     def _counts(self) -> bool:

@@ -69,9 +69,9 @@ class Layout:
 
     def round(self, server_round: int, nodes: Sequence[int]) -> Round:
         """Return what the server knows of a round, counted from 1, with replies of these nodes."""
-        parts = {name: part for _, name, part in _parts(torch.empty(self.d), self.trained, self.model)}
-        layers = {name: Layer(part, self.model[name].shape) for name, part in parts.items()}
-        return Round(number=server_round - 1, clients=nodes, params=self.params(), layers=layers)
+        params = self.params()
+        layers = {n: Layer(part, self.model[n].shape) for _, n, part in _parts(params, self.trained, self.model)}
+        return Round(number=server_round - 1, clients=nodes, params=params, layers=layers)
 
     def params(self) -> Tensor:
         """Return the model's trained arrays as one vector (d,)."""

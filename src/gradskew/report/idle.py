@@ -52,9 +52,9 @@ def _of_distances(table: Table, rule: str) -> str:
         if (attack, record.spec["seed"]) in mean
     ]
     largest = max((_first(other) or 0.0 for _, other in pairs), default=0.0)
-    told = [(record, other) for record, other in pairs if (_first(other) or 0.0) > HARDLY * largest]
-    attacked = any(record.spec["attack_name"] != "none" and record.rounds[0]["attack"]["called"] for record, _ in told)
-    if attacked and all(_are_equal(record, other) for record, other in told):
+    moved = [(record, other) for record, other in pairs if (_first(other) or 0.0) > HARDLY * largest]
+    attacked = any(record.spec["attack_name"] != "none" and record.rounds[0]["attack"]["called"] for record, _ in moved)
+    if attacked and all(_are_equal(record, other) for record, other in moved):
         return f"{rule} gave the aggregate of {table.baseline}, up to rounding: it is no defence here."
     return ""
 

@@ -17,10 +17,10 @@ MOST_NAMES = 3  # attacks that a sentence names one by one
 
 def statements(table: Table) -> list[str]:
     """Return all that the table says: advice, verdict and scope. Terminal, page and Markdown have these sentences."""
-    said = [*filter(None, [advice(table), beside_the_mean(table)]), *verdict(table)]
-    if table.standings and not said:
-        said = ["No attack lowered the accuracy of a rule that can be judged."]
-    return [*said, *scope(table)]
+    sentences = [*filter(None, [advice(table), beside_the_mean(table)]), *verdict(table)]
+    if table.standings and not sentences:
+        sentences = ["No attack lowered the accuracy of a rule that can be judged."]
+    return [*sentences, *scope(table)]
 
 
 def advice(table: Table) -> str:

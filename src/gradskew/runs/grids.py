@@ -48,5 +48,5 @@ def check_told_apart(key: str, methods: Sequence[Attack | Aggregator]) -> None:
     """Raise InputError for two functions of one name, as records and tables tell methods apart by their names."""
     by_name: dict[str, Attack | Aggregator] = {}
     for each in methods:
-        said = f"two functions in {key} have one name, {each.name!r}, and cannot be told apart"
-        check(by_name.setdefault(each.name, each) == each, f"{said}: give each a name of its own with def")
+        message = f"two functions in {key} have one name, {each.name!r}, and cannot be told apart"
+        check(by_name.setdefault(each.name, each) == each, f"{message}: give each a name of its own with def")

@@ -45,14 +45,14 @@ class View:
 
         None for a rule of which the view lacks a value: another attack may be worse.
         """
-        found = {}
+        worst = {}
         for rule in self.panel.rules:
             harms = {attack: harm for (attack, of), (_, harm) in self.panel.entries.items() if of == rule}
             usual = harms.pop("none", self.usual)
             known = harms.keys() == self.table.column(rule).keys() - {"none"}
             if harms and known and max(harms.values()) > usual:
-                found[rule] = max(harms, key=lambda attack: harms[attack])
-        return found
+                worst[rule] = max(harms, key=lambda attack: harms[attack])
+        return worst
 
     @property
     def legend(self) -> list[str]:
