@@ -30,6 +30,7 @@ class Aksel(WeightedRule):
     title: ClassVar[str] = "Aksel"
     source: ClassVar[str] = "Boussetta et al., OPODIS 2020"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"middle": "upper"}}
+    batched: ClassVar[str] = "columns"
     middle: str = "midpoint"
     select: str = "median"
 
@@ -41,10 +42,10 @@ class Aksel(WeightedRule):
         centre = columns.median(rows, self.middle, dtype=torch.float64)
         distances = rows.squared_distances_to(centre)
         if self.select == "n-f":
-            kept = lowest(distances, rows.n - f)
-        else:
-            kept = (distances <= distances.median()).nonzero()[:, 0]  # torch's median is the lower one
-        return uniform(rows.n, kept), {"kept": len(kept)}
+            return uniform(rows.n, lowest(distances, rows.n - f)), {"kept": rows.n - f}
+        kept = distances <= distances.median(-1, keepdim=True).values  # torch's median is the lower one
+        count = kept.sum(-1, keepdim=True)
+        return kept / count.double(), {"kept": int(count.max())}
 
     def kappa_bound(self, n: int, f: int) -> float:
         """Return the bounds of docs/semantics.md, from that of the median."""

@@ -27,10 +27,13 @@ class ARC(Mixing):
     title: ClassVar[str] = "ARC"
     source: ClassVar[str] = "Allouah et al., ICLR 2025"
     keeps_rows: ClassVar[bool] = True
+    isometric: ClassVar[bool] = True
+    batched: ClassVar[str] = "span"
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
         clipped = 2 * f * (rows.n - f) // rows.n
-        return clip_factors(rows.norms, rows.norms.sort(descending=True).values[clipped]).diag()
+        radius = rows.norms.sort(-1, descending=True).values[..., clipped, None]
+        return clip_factors(rows.norms, radius).diag_embed()
 
     def max_f(self, n: int) -> int:
         """Return n - 1: clipping needs no majority."""

@@ -47,10 +47,15 @@ class Aggregator(Method):
     """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output.
 
     A subclass implements `outcome`. needs: the fields of `Round` that the rule requires. baseline: True for no defence.
+    isometric: whether the rule moves with rotations of the rows, so that it may be called on their coordinates in a
+    basis of their span. batched: the tries that `outcome` takes at once: `span` for `Tries`, `columns` for
+    `SampledTries`, empty for none.
     """
 
     implements: ClassVar[str] = "outcome"
     needs: ClassVar[frozenset[str]] = frozenset()
+    isometric: ClassVar[bool] = False
+    batched: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
 
     @final
@@ -113,6 +118,10 @@ class Aggregator(Method):
     @abstractmethod
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         """Return the outcome for checked arguments; behind a mixing, the rows are mixed rows."""
+
+    def vectors(self) -> tuple[Tensor, ...]:
+        """Return the vectors (d,) of its state that the aggregate depends on, such as the previous aggregate."""
+        return ()
 
     def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
         """Update the state with the aggregate (d,) and the rows of a round, once, after the server's step."""
@@ -179,8 +188,8 @@ def share_ties(weights: Tensor, equal: Tensor) -> Tensor:
 
 
 def lowest(scores: Tensor, count: int) -> Tensor:
-    """Return the indices (count,) of the lowest scores (n,); ties go to the lower index."""
-    return scores.argsort(stable=True)[:count]
+    """Return the indices (..., count) of the lowest scores (..., n); ties go to the lower index."""
+    return scores.argsort(dim=-1, stable=True)[..., :count]
 
 
 def merge_ties(values: Tensor) -> Tensor:
@@ -194,7 +203,6 @@ def merge_ties(values: Tensor) -> Tensor:
 
 
 def uniform(n: int, chosen: Tensor) -> Tensor:
-    """Return weights (n,), float64: equal ones on the chosen indices that sum to 1, 0 elsewhere."""
-    weights = torch.zeros(n, dtype=torch.float64, device=chosen.device)
-    weights[chosen] = 1 / len(chosen)
-    return weights
+    """Return weights (..., n), float64: equal ones on the chosen indices (..., count) that sum to 1, 0 elsewhere."""
+    weights = torch.zeros(*chosen.shape[:-1], n, dtype=torch.float64, device=chosen.device)
+    return weights.scatter_(-1, chosen, 1 / chosen.shape[-1])

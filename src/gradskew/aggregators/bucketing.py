@@ -32,6 +32,8 @@ class Bucketing(Mixing):
         "strike-authors": {"told_f": "f/s"},
         "byzfl": {"s": 1},
     }
+    isometric: ClassVar[bool] = True
+    batched: ClassVar[str] = "span"
     s: int = 2
     told_f: str = "f"
     shuffle: bool = True

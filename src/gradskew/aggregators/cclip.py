@@ -47,14 +47,14 @@ class CClip(Aggregator):
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         centre = self._start(rows)
-        weights = torch.zeros(rows.n, dtype=torch.float64, device=rows.updates.device)
+        weights = torch.zeros(rows.shape, dtype=torch.float64, device=rows.updates.device)
         if self.start == "mean":
             weights += 1 / rows.n
         clipped = 0
         for _ in range(self.steps):
             distances = rows.squared_distances_to(centre).sqrt()
             shares = (self.tau / distances).clamp_(max=1) / rows.n  # a distance of 0 gives infinity, then 1
-            stay = 1 - shares.sum()
+            stay = 1 - shares.sum(-1, keepdim=True)
             centre = (rows.combine(shares).double() + stay * centre.double()).to(rows.updates.dtype)
             weights = shares + stay * weights
             clipped += int((distances > self.tau).sum())
@@ -67,12 +67,23 @@ class CClip(Aggregator):
         if self.start == "median":
             return columns.median(rows)
         start = self._state.get("centre")
-        return rows.updates.new_zeros(rows.d) if start is None else start.to(rows.updates)
+        return rows.place(start)
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
         unclipped = all(note.get("clipped") == 0 for note in notes)
         return f"{name} clipped no row in any round: with this tau it is the mean." if unclipped else ""
+
+    def vectors(self) -> tuple[Tensor, ...]:
+        return (self._state["centre"],) if "centre" in self._state else ()
+
+    @property
+    def batched(self) -> str:  # type: ignore[override]
+        return "columns" if self.start == "median" else "span"
+
+    @property
+    def isometric(self) -> bool:  # type: ignore[override]
+        return self.start != "median"
 
     @property
     def has_state(self) -> bool:

@@ -25,6 +25,9 @@ class CGE(WeightedRule):
     title: ClassVar[str] = "CGE"
     source: ClassVar[str] = "Gupta, Liu and Vaidya, 2020"
 
+    isometric: ClassVar[bool] = True
+    batched: ClassVar[str] = "span"
+
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         return uniform(rows.n, lowest(merge_ties(rows.norms), rows.n - f)), {}
 

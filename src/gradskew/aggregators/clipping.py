@@ -30,6 +30,8 @@ class Clipping(Mixing):
     source: ClassVar[str] = "Sun et al., 2019"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"norm_bounding": {}, "norm_clipping": {}}
     keeps_rows: ClassVar[bool] = True
+    isometric: ClassVar[bool] = True
+    batched: ClassVar[str] = "span"
     c: float | str = 2.0
 
     def __post_init__(self) -> None:
@@ -40,12 +42,12 @@ class Clipping(Mixing):
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
         if self.c == "mean":
-            radius = rows.norms.mean()
+            radius = rows.norms.mean(-1, keepdim=True)
         elif self.c == "median":
-            radius = rows.norms.quantile(0.5)
+            radius = rows.norms.quantile(0.5, -1, keepdim=True)
         else:
             radius = rows.norms.new_tensor(self.c)
-        return clip_factors(rows.norms, radius).diag()
+        return clip_factors(rows.norms, radius).diag_embed()
 
     def max_f(self, n: int) -> int:
         """Return n - 1: clipping needs no majority."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..core.errors import ceil_share, check, check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, uniform
+from .base import WeightedRule, lowest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class DnC(WeightedRule):
     title: ClassVar[str] = "DnC"
     source: ClassVar[str] = "Shejwalkar and Houmansadr, NDSS 2021"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"divide_and_conquer": {}}
+    batched: ClassVar[str] = "span"
     iterations: int = 1
     b: int = 1000
     c: float = 1.0
@@ -47,16 +48,14 @@ class DnC(WeightedRule):
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         drop = self.dropped(f)
         check(self.iterations * drop < rows.n, f"dnc would drop {self.iterations} times {drop} of {rows.n} rows")
-        kept = torch.ones(rows.n, dtype=torch.bool)
+        kept = torch.ones(rows.shape, dtype=torch.float64)
         for _ in range(self.iterations):
-            sample = rows.columns(self._draw(rows.d, generator))
-            sample = sample - sample.mean(0)
-            direction = torch.linalg.eigh(sample @ sample.T).eigenvectors[:, -1]  # left singular vector
-            scores = (sample @ (sample.T @ direction)).square().cpu()  # projections, up to a common factor
-            outside = lowest(-scores, drop)
-            kept[outside] = False
-        chosen = kept.nonzero()[:, 0].to(rows.updates.device)
-        return uniform(rows.n, chosen), {"kept": len(chosen)}
+            products = rows.centred_products(self._draw(rows.d, generator))
+            direction = torch.linalg.eigh(products).eigenvectors[..., -1:]  # left singular vector
+            scores = (products @ direction).squeeze(-1).square()  # projections, up to a common factor
+            kept = kept.to(scores.device).scatter(-1, lowest(-scores, drop), 0.0)
+        count = kept.sum(-1, keepdim=True)
+        return kept / count, {"kept": int(count.max())}
 
     def _draw(self, d: int, generator: torch.Generator) -> Tensor:
         if self.b > d:

@@ -29,6 +29,8 @@ class Mean(WeightedRule):
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"flower": {"weights": "examples"}}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fedavg": {}, "average": {}}
+    isometric: ClassVar[bool] = True
+    batched: ClassVar[str] = "span"
     weights: str = "equal"
 
     def __post_init__(self) -> None:
@@ -45,7 +47,7 @@ class Mean(WeightedRule):
             good = bool((examples >= 0).all()) and 0 < float(examples.sum()) < math.inf
             check(good, "the example counts must be at least 0, and one of them above 0")
             return examples / examples.sum(), {}
-        return torch.full((rows.n,), 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}
+        return torch.full(rows.shape, 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}
 
     def kappa_bound(self, n: int, f: int) -> float:
         """Return 0 for f = 0 and equal weights, else infinity: one Byzantine row moves the mean to any point."""

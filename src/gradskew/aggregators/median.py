@@ -35,6 +35,7 @@ class Median(Aggregator):
         "coordinate_median": {},
         "coordinatewise_median": {},
     }
+    batched: ClassVar[str] = "columns"
     middle: str = "midpoint"
 
     def __post_init__(self) -> None:

@@ -19,10 +19,13 @@ from .base import Aggregator, Outcome
 class Mixing(Named, ABC):
     """A step before a rule that replaces the n rows by m weighted sums of them.
 
-    keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid.
+    keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid. isometric,
+    batched: as of a rule.
     """
 
     keeps_rows: ClassVar[bool] = False
+    isometric: ClassVar[bool] = False
+    batched: ClassVar[str] = ""
 
     @abstractmethod
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
@@ -87,15 +90,27 @@ class Mixed(DelegatesState, Aggregator):
         return self.rule.needs | self.mixing.needs
 
     @property
+    def isometric(self) -> bool:  # type: ignore[override]
+        return self.mixing.isometric and self.rule.isometric
+
+    @property
+    def batched(self) -> str:  # type: ignore[override]
+        parts = (self.mixing.batched, self.rule.batched)
+        return "" if "" in parts else min(parts)  # "columns" before "span"
+
+    def vectors(self) -> tuple[Tensor, ...]:
+        return self.rule.vectors()
+
+    @property
     def name(self) -> str:
         return f"{self.mixing.name}+{self.rule.name}"
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         matrix = self.mixing.matrix(rows, f, generator)
-        rule_f = self.mixing.rule_f(rows.n, f, self.rule, len(matrix))
+        rule_f = self.mixing.rule_f(rows.n, f, self.rule, matrix.shape[-2])
         rows.mixings[self] = matrix
         inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), rule_f, generator)
-        weights = None if inner.weights is None else inner.weights @ matrix
+        weights = None if inner.weights is None else (inner.weights.unsqueeze(-2) @ matrix).squeeze(-2)
         clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
         return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped})
 

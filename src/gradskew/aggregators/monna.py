@@ -31,6 +31,8 @@ class MoNNA(WeightedRule):
     remark: ClassVar[str] = (
         "monna trusts one row: with pivot=-1 an honest one in a simulation. A Byzantine one would move it anywhere."
     )
+    isometric: ClassVar[bool] = True
+    batched: ClassVar[str] = "span"
     pivot: int | str = -1
 
     def __post_init__(self) -> None:
@@ -51,7 +53,7 @@ class MoNNA(WeightedRule):
         """Return the trusted row (d,)."""
         if isinstance(self.pivot, str):
             assert rows.round.reference is not None
-            return rows.round.reference
+            return rows.place(rows.round.reference)
         check(-rows.n <= self.pivot < rows.n, f"monna: pivot = {self.pivot} is none of {rows.n} rows")
         one = torch.zeros(rows.n, dtype=torch.float64)
         one[self.pivot] = 1

@@ -38,6 +38,7 @@ class MultiKrum(WeightedRule):
     }
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"krum": {"m": 1}}
     titles: ClassVar[Mapping[str, str]] = {"krum": "Krum"}
+    isometric: ClassVar[bool] = True
     m: int | None = None
     neighbours: str = "n-f-2"
     select: str = "once"
@@ -50,12 +51,17 @@ class MultiKrum(WeightedRule):
         if self.m is not None:
             check_number("m", self.m, at_least=1, whole=True)
 
+    @property
+    def batched(self) -> str:  # type: ignore[override]
+        return "span" if self.select == "once" else ""
+
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         count = self._count(rows.n, f)
         if self.select == "one-by-one":
             return uniform(rows.n, self._one_by_one(rows.squared_distances, f)), {"averaged": count}
-        others = rows.squared_distances.clone().fill_diagonal_(math.inf).sort(1).values
-        scores = others[:, : max(0, rows.n - f - NEIGHBOURS[self.neighbours])].sum(1)
+        others = rows.squared_distances.clone()
+        others.diagonal(dim1=-2, dim2=-1).fill_(math.inf)
+        scores = others.sort(-1).values[..., : max(0, rows.n - f - NEIGHBOURS[self.neighbours])].sum(-1)
         return uniform(rows.n, lowest(scores, count)), {"averaged": count}
 
     def least(self, n: int, f: int) -> int | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check_choice
 from ..core.rows import Rows
+from .base import lowest, uniform
 from .mixing import Mixing
 
 
@@ -26,16 +27,18 @@ class NNM(Mixing):
     source: ClassVar[str] = "Allouah et al., AISTATS 2023"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"itself": False}}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"nearest_neighbor_mixing": {}, "nearest_neighbour_mixing": {}}
+    isometric: ClassVar[bool] = True
+    batched: ClassVar[str] = "span"
     itself: bool = True
 
     def __post_init__(self) -> None:
         check_choice("itself", self.itself, (True, False))
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
-        distances = rows.squared_distances.clone().fill_diagonal_(-1.0 if self.itself else torch.inf)
+        distances = rows.squared_distances.clone()
+        distances.diagonal(dim1=-2, dim2=-1).fill_(-1.0 if self.itself else torch.inf)
         count = max(1, min(rows.n - f, rows.n - (not self.itself)))
-        nearest = distances.argsort(dim=1, stable=True)[:, :count]
-        return torch.zeros_like(distances).scatter_(1, nearest, 1 / count)
+        return uniform(rows.n, lowest(distances, count))
 
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float | None:
         """Return 8 f / (n - f) (rule_kappa + 1) (Allouah et al. 2023, Lemma 1); None for itself=False."""

@@ -32,6 +32,7 @@ class RBTM(Aggregator):
     source: ClassVar[str] = "El-Mhamdi et al., NeurIPS 2021"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"trimmed_mean": {}, "trmean": {}, "cwtm": {}}
 
+    batched: ClassVar[str] = "columns"
     share: float | None = None
     tails: str = "drop"
 

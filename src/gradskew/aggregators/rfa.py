@@ -47,17 +47,25 @@ class RFA(WeightedRule):
         if self.tol is not None:
             check_number("tol", self.tol, at_least=0)
 
+    @property
+    def isometric(self) -> bool:  # type: ignore[override]
+        return self.start != "median"
+
+    @property
+    def batched(self) -> str:  # type: ignore[override]
+        return "span" if self.tol is None and self.start != "median" else ""
+
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        weights = torch.full((rows.n,), 1 / rows.n, dtype=torch.float64, device=rows.updates.device)
+        weights = torch.full(rows.shape, 1 / rows.n, dtype=torch.float64, device=rows.updates.device)
         for step in range(self.steps):
             if step == 0 and self.start == "zero":
-                squares = rows.squared_distances_to(rows.updates.new_zeros(rows.d))
+                squares = rows.squared_distances_to(rows.place(None))
             elif step == 0 and self.start == "median":
                 squares = rows.squared_distances_to(columns.median(rows, dtype=torch.float64))
             else:
                 squares = rows.squared_distances_to_mean(weights)
             before, weights = weights, 1 / squares.sqrt().clamp(min=self.nu)
-            weights /= weights.sum()
+            weights = weights / weights.sum(-1, keepdim=True)
             if self.tol is not None and (step or self.start == "mean"):
                 moved = weights - before
                 if float(moved @ rows.gram @ moved) <= self.tol**2:

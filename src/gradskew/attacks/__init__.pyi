@@ -4,6 +4,7 @@ from .base import Combined as Combined
 from .base import Context as Context
 from .base import Forgery as Forgery
 from .base import View as View
+from .adaptive import Adaptive as Adaptive
 from .bitflip import BitFlip as BitFlip
 from .catalogue import ATTACKS as ATTACKS
 from .catalogue import PAPER as PAPER

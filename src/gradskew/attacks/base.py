@@ -21,7 +21,10 @@ class Context:
     """What an attack knows besides the rows, read-only.
 
     round: counted from 0. params: the model w^t (d,). rule: a copy of the server's rule, for any number of trials.
-    clients: the ids of the known honest rows, in order. f: the f that the server will call the rule with.
+    clients: the ids of the known honest rows, in order. f: the f that the server will call the rule with. previous:
+    the model w^{t-1}, None in the first round. byzantine: the ids of the Byzantine clients in the round. classes: the
+    number of classes. initial: the model w^0. gradient: the gradient (d,) of the loss at parameters (d,), on images of
+    the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
     """
 
     round: int
@@ -29,6 +32,11 @@ class Context:
     rule: Callable[..., Tensor]
     clients: Sequence[int]
     f: int
+    previous: Tensor | None = None
+    byzantine: Sequence[int] = ()
+    classes: int | None = None
+    initial: Tensor | None = None
+    gradient: Callable[[Tensor, str], Tensor] | None = None
 
 
 @dataclass(frozen=True)

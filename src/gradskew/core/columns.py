@@ -16,6 +16,7 @@ from torch import Tensor
 
 from .errors import check_choice
 from .rows import Rows, wide
+from .span import SampledTries
 
 MIDDLES = ("midpoint", "lower", "upper")
 
@@ -45,6 +46,8 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
     dtype: of the result; that of the rows by default. Entries are added in float64. Mixed rows are first rounded to the
     dtype of the result.
     """
+    if isinstance(rows, SampledTries):
+        return sorted_mean_of_tries(rows, first, last)
     value = rows.updates.new_empty(rows.d, dtype=dtype)
     if wide(rows.updates):
         from . import kernels
@@ -54,6 +57,12 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
     for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
         value[part] = sort_rows(block)[first:last].double().mean(0)
     return value
+
+
+def sorted_mean_of_tries(tries: SampledTries, first: int, last: int) -> Tensor:
+    """Return the mean of the sorted entries first, ..., last - 1 of each column of each try: (P, c)."""
+    entries = tries.entries.movedim(1, 0)
+    return sort_rows(entries.flatten(1))[first:last].mean(0).view(entries.shape[1:])
 
 
 def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = "midpoint") -> Tensor:

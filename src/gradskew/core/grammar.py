@@ -91,14 +91,15 @@ def split_last(text: str, separator: str) -> tuple[str, str]:
 def format_value(value: Any) -> str:
     """Return the text that `parse` reads as this value: a number, None, a bool, a string, or a tuple of them.
 
-    >>> format_value(("a-b", "3", 0.5, None))
-    "(a-b,'3',0.5,None)"
+    >>> format_value(("a-b", "a+b", "3", 0.5, None))
+    "(a-b,a+b,'3',0.5,None)"
     """
     if isinstance(value, tuple):
         return f"({','.join(map(format_value, value))}{',' if len(value) == 1 else ''})"
     if not isinstance(value, str):
         return str(value)
-    plain = PLAIN.fullmatch(value) and value not in CONSTANTS and not NUMBER.fullmatch(value)
+    words = PLAIN.fullmatch(value) or all(map(PLAIN.fullmatch, value.split("+")))
+    plain = words and value not in CONSTANTS and not NUMBER.fullmatch(value)
     return value if plain else repr(value)
 
 

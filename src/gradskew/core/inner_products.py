@@ -81,6 +81,11 @@ class InnerProducts(ABC):
             gram, centre = self._gram_around(central), central
         return gram, centre
 
+    @property
+    def centred_gram(self) -> tuple[Tensor, int]:
+        """The inner products of the base rows around a central one (n, n), and the index of that row."""
+        return self.base._centred
+
     @cached_property
     def _origin(self) -> Tensor | None:
         """The weight of the origin in each mixture (n,); None if there is none."""

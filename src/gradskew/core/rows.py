@@ -79,6 +79,11 @@ class Rows(InnerProducts):
         return wide(self.updates)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a number for each row: (n,)."""
+        return (self.n,)
+
+    @property
     def n(self) -> int:
         return len(self.updates) if self.mixing is None else len(self.mixing)
 
@@ -137,6 +142,12 @@ class Rows(InnerProducts):
         chosen = self.updates[:, index.to(self.updates.device)].double()
         return chosen if self.mixing is None else self.mixing @ chosen
 
+    def centred_products(self, index: Tensor) -> Tensor:
+        """Return the inner products of the rows minus their mean on some coordinates: (n, n) float64."""
+        sample = self.columns(index)
+        sample = sample - sample.mean(0)
+        return sample @ sample.T
+
     def mean(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the mean of the rows (d,), in their type by default."""
         return self.combine(torch.full((self.n,), 1 / self.n, dtype=torch.float64), dtype=dtype)
@@ -155,6 +166,10 @@ class Rows(InnerProducts):
         for part, block in self.base.blocks():
             value[part] = weights @ (block if centre is None else block - centre[part].double())
         return value
+
+    def place(self, vector: Tensor | None) -> Tensor:
+        """Return a vector (d,) as what is computed with the rows: in their type, on their device; zeros for None."""
+        return self.updates.new_zeros(self.d) if vector is None else vector.to(self.updates)
 
     def squared_distances_to(self, centre: Tensor) -> Tensor:
         """Return the squared distances of the rows to a vector (d,): (n,) float64. No Gram matrix is needed."""

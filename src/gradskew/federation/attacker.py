@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..aggregators import Aggregator
 from ..attacks import Context, Forgery
+from ..attacks.trials import RuleCopy
 from ..core.errors import ceil_share
 from ..core.randomness import generator
 from ..core.round import Round
@@ -23,8 +24,10 @@ from .run import Run
 class Attacker:
     """An attack with its state. known: (clients,) bool, the honest clients that it knows, drawn once per run."""
 
-    def __init__(self, run: Run):
-        self.run, self.attack = run, copy.deepcopy(run.attack)
+    def __init__(self, run: Run, gradient: Callable[[Tensor, str], Tensor] | None = None):
+        self.run, self.attack, self.gradient = run, copy.deepcopy(run.attack), gradient
+        self.initial: Tensor | None = None
+        self.previous: Tensor | None = None
         self.attack.reset()
         self.attack.begin(run.seed)
         honest = run.clients - run.num_byzantine
@@ -48,7 +51,7 @@ class Attacker:
             rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)])
             ids = present[known].tolist()
             self.attack.observe(rows.updates, clients=ids)
-            context = self._context(rows, ids, round, rule, f)
+            context = self._context(rows, ids, round, rule, f, round.clients[:byzantine])
             rng = generator(self.run.seed, "attack", round.number)
             forgery = self.attack.explain(rows, updates[:byzantine], n=len(updates), generator=rng, context=context)
             updates[:byzantine] = forgery.rows
@@ -61,24 +64,27 @@ class Attacker:
         order = torch.randperm(len(present), generator=generator(self.run.seed, "knowledge", round))
         return order[: ceil_share(self.run.knowledge, len(present))].sort().values.tolist()
 
-    def _context(self, rows: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int) -> Context:
+    def _context(
+        self, rows: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int, byzantine: Sequence[int]
+    ) -> Context:
         assert round.params is not None
         return Context(
-            round=round.number, params=round.params, rule=_copy_rule(rule, rows, round), clients=clients, f=f
+            round=round.number,
+            params=round.params,
+            rule=_copy_rule(rule, rows, round),
+            clients=clients,
+            f=f,
+            previous=self.previous,
+            byzantine=byzantine,
+            initial=self.initial,
+            gradient=self.gradient,
         )
 
 
-def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tensor]:
+def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> RuleCopy:
     """Return a copy of the rule for an attack's trials.
 
     A rule that needs the server's own update gets the mean of the known honest rows in its place.
     """
-    rule = copy.deepcopy(rule)
-    if not rule.needs:
-        return rule
-    known = replace(round, reference=None if round.reference is None else rows.mean())
-
-    def call(updates: Tensor | Rows, f: int, *, generator: torch.Generator | None = None) -> Any:
-        return rule(updates, f, generator=generator, round=known)
-
-    return call
+    reference = None if round.reference is None else rows.mean()
+    return RuleCopy(copy.deepcopy(rule), replace(round, reference=reference))

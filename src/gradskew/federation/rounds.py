@@ -17,6 +17,7 @@ from ..core.rows import Rows
 from .attacker import Attacker
 from .clients import ENGINES, Shard, Training, resolve
 from .evaluation import Evaluation, evaluate
+from .gradient import LossGradient, images_of
 from .lens import RoundLens
 from .network import make_network
 from .root_data import deal
@@ -36,7 +37,7 @@ class Federation:
         self.dataset = run.source.load().to(run.device)
         self.labels = self.dataset.train.labels.cpu()
         self.parts, self.root = deal(run, self.dataset)
-        self.attacker, self.lens = Attacker(run), RoundLens(run)
+        self.lens = RoundLens(run)
         self.rule, self.server = copy.deepcopy(run.aggregator), copy.deepcopy(run.server)
         self.rule.reset()
         self.server.reset()
@@ -47,6 +48,8 @@ class Federation:
         trained, width = run.num_sampled + run.trains_reference, self.flat.d + self.aggregated * self.flat.b
         self.matrix = self.params.new_empty(trained, width)
         self.train = ENGINES[resolve(run.engine, run.model, run.device)]
+        self.attacker = Attacker(run, LossGradient(self.flat, self.dataset, self.images()))
+        self.attacker.initial = self.params.clone()
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
 
     def round(self, number: int) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class Federation:
 
             # Step 4: the server steps, unless the aggregate is not finite.
             if outcome.value.isfinite().all():
+                self.attacker.previous = self.params.clone()
                 self.step(outcome.value, buffers, rows)
                 metrics["stepped"] = True
                 metrics["distance"] = _distance(outcome.value, honest.mean()) if honest.n else None
@@ -174,6 +178,11 @@ class Federation:
         if reference is not None and not reference.isfinite().all():
             reference.zero_()
         return self.matrix[:n], buffers[:n], reference
+
+    def images(self) -> dict[str, Tensor]:
+        """Return the indices of the images of the honest clients that the attacker knows, and of the Byzantine ones."""
+        byzantine = self.run.num_byzantine
+        return {"all": images_of(self.parts[byzantine:]), "own": images_of(self.parts[:byzantine])}
 
     def shard(self, client: int) -> Shard:
         """Return a client's data; the labels of a Byzantine client are those of the attack."""

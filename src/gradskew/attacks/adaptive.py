@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ..core.errors import check, check_choice, check_number
+from ..core.rows import Given, Rows
+from .base import Attack, Context, Forgery, View
+from .candidates import Scene
+from .searching import Search, search_decoys, search_groups, search_lines
+from .trials import Answer, Trials, vectors_of
+
+AIMS = ("undo", "stop", "loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptive(Attack):
+    """Search each round for the forged rows that move the rule's aggregate farthest against a direction u.
+
+    u is a sum of unit vectors: minimise <aggregate - mean, u> over the forged rows. aim: a sum of `undo`, u = w^0 - w^t
+    (the mean while they are equal), `stop`, u = the mean of the honest rows, and `loss`, u = the gradient of the loss
+    at w^t - mean.
+
+    data: the images of the loss, `all` of the known honest clients' or the Byzantine clients' `own`. cap: the largest
+    distance of a forged row from the honest mean, as a multiple of the farthest honest row's; None for no bound.
+    """
+
+    key: ClassVar[str] = "adaptive"
+    title: ClassVar[str] = "adaptive"
+    source: ClassVar[str] = "this project; after Croce and Hein, ICML 2020 (AutoAttack)"
+    aim: str = "loss+stop"
+    data: str = "all"
+    cap: float | None = 3.0
+
+    def __post_init__(self) -> None:
+        parts = self.aim.split("+")
+        good = all(part in AIMS for part in parts) and len(set(parts)) == len(parts)
+        check(good, f"aim must be a sum of {', '.join(AIMS)}, such as loss+stop, not {self.aim!r}")
+        check_choice("data", self.data, ("all", "own"))
+        if self.cap is not None:
+            check_number("cap", self.cap, above=0)
+
+    def forge(self, view: View) -> Forgery:
+        context = view.context
+        check(context is not None, f"{self.name} asks the rule: it needs a context with the rule")
+        assert context is not None
+        honest, f = view.honest, view.f
+        mean = honest.mean(torch.float64)
+        u = self._direction(mean, context)
+        tried, told = _share(honest.n, view.n, f, context.f)
+        seed = int(torch.randint(2**31, (), generator=view.generator))
+        scene = Scene(honest, u, tried + honest.n, tried, list(vectors_of(context.rule)), self._error(context), seed)
+        trials = Trials(scene.span, context.rule, told, view.generator, tried)
+        limit = math.inf if self.cap is None else self.cap * scene.radius
+        search = Search(scene, trials, lambda answer: -answer.along(scene.u), limit)
+        search_lines(search, tried)
+        search_groups(search, tried)
+        search_decoys(search, tried)
+        forged, name, score = search.result()
+        rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
+        length = float(scene.span.norms(scene.mean) ** 2)
+        notes = {"tries": len(search.scores), "won": name, "moved": score, "mean": math.sqrt(length)}
+        return Forgery(rows, notes)
+
+    def _direction(self, mean: Tensor, context: Context) -> Tensor:
+        """Return u: (d,), float64."""
+        total = torch.zeros_like(mean)
+        for part in self.aim.split("+"):
+            vector = mean
+            if part == "undo" and context.initial is not None:
+                vector = context.initial.to(mean) - context.params.to(mean)
+            if part == "loss":
+                check(context.gradient is not None, f"{self.name} needs the gradient of the loss: use aim=stop or undo")
+                assert context.gradient is not None
+                vector = context.gradient(context.params - mean.to(context.params), self.data).to(mean)
+            length = torch.linalg.vector_norm(vector)
+            total += (vector if length > 0 else mean) / (length if length > 0 else 1)
+        return total
+
+    def _error(self, context: Context) -> Tensor | None:
+        """Return the rule's error in the last round, w^{t-1} - w^t - mean: (d,); None in the first."""
+        before = self._state.get("before")
+        if before is None or context.previous is None:
+            return None
+        return context.previous.double() - context.params.double() - before
+
+    def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
+        if "now" in self._state:
+            self._state["before"] = self._state["now"]
+        self._state["now"] = Rows.of(honest).mean(torch.float64)
+
+    def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
+        good = all(isinstance(value, Tensor) and value.shape == (d,) for value in state.values())
+        return state.keys() <= {"now", "before"} and good
+
+
+def _share(known: int, n: int, f: int, told: int) -> tuple[int, int]:
+    """Return how many forged rows are tried and what the rule is told, for `known` of the n - f honest rows."""
+    if known >= n - f:
+        return f, told
+    tried = max(1, round(known * f / (n - f)))
+    return tried, min(told, tried)

@@ -1,0 +1,120 @@
+"""Candidates of an attack that asks the rule: bases and directions of forged rows, as points of a span."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..core.columns import median, moments
+from ..core.rows import Rows
+from ..core.span import Span
+from .strike import num_skewed
+
+STRENGTHS = (0.3, 0.6, 0.9, 1.1, 1.4, 1.8, 2.6, 6.0, 1e3, 1e6)  # in spreads of the honest rows
+
+
+@dataclass(frozen=True)
+class Line:
+    """Forged rows base + t spread direction; base and direction are points of the span, the direction of length 1."""
+
+    name: str
+    base: Tensor
+    direction: Tensor
+
+
+class Scene:
+    """The honest rows of a round and what an attacker computes from them once, in their span.
+
+    u: the direction (d,) against which the aggregate is to move. extras: vectors that the rule uses. error: the rule's
+    error in the last round (d,) or None. spread: sqrt of the mean squared distance of the honest rows from their mean.
+    """
+
+    def __init__(self, honest: Rows, u: Tensor, n: int, f: int, extras: list[Tensor], error: Tensor | None, seed: int):
+        self.honest, self.n, self.f = honest, n, f
+        middle = median(honest, dtype=torch.float64)
+        mean, std = torch.empty_like(middle), torch.empty_like(middle)
+        for part, block in honest.blocks():
+            mean[part], std[part] = moments(block)
+        skew = middle - mean
+        skewed = honest.projections(skew).argsort(descending=True, stable=True)[: num_skewed(honest.n, n, f)]
+        signs = torch.randint(2, (honest.d,), generator=torch.Generator().manual_seed(seed)).to(std) * 2 - 1
+        u = u.double()
+        self.names = ["u", "sign(u) std", "u var", "std", "skew", "strike", "signs"]
+        vectors = [u, u.sign() * std, u * std.square(), std, skew, self._strike(skewed, mean), signs]
+        if error is not None:
+            self.names.append("error")
+            vectors.append(error.double())
+        self.span = Span(honest, [*vectors, *extras])
+        gram = self.span.gram[: honest.n, : honest.n]
+        self.centred = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()  # around the mean
+        self.spread = float(self.centred.diagonal().mean().clamp(min=0).sqrt())
+        self.radius = float(self.centred.diagonal().max().clamp(min=0).sqrt())  # of the farthest honest row
+        self.u, self.mean, self.skewed = self.point("u"), self.span.mean, skewed.cpu()
+
+    def _strike(self, skewed: Tensor, mean: Tensor) -> Tensor:
+        """Return STRIKE's direction sign(mean_S - mean) std_S: (d,)."""
+        direction = torch.empty_like(mean)
+        for part, block in self.honest.blocks():
+            mean_skewed, std_skewed = moments(block[skewed])
+            direction[part] = (mean_skewed - mean[part]).sign() * std_skewed
+        return direction
+
+    def point(self, name: str) -> Tensor:
+        """Return the point of one of the scene's vectors: (r,)."""
+        return self.span.vector(self.names.index(name))
+
+    def of_rows(self, weights: Tensor) -> Tensor:
+        """Return the point of a weighted sum of the honest rows: (r,); weights (h,)."""
+        return weights @ self.span.points
+
+    def mean_of(self, chosen: Tensor) -> Tensor:
+        """Return the point of the mean of some honest rows: (r,)."""
+        return self.span.points[chosen].mean(0)
+
+    def farthest(self, count: int) -> Tensor:
+        """Return the `count` honest rows with the smallest inner products with u: (count,)."""
+        return self.span.inner(self.span.points, self.u).argsort(stable=True)[: max(1, count)]
+
+    def principal(self, count: int) -> Tensor:
+        """Return the first principal directions of the honest rows: (at most count, r)."""
+        values, vectors = torch.linalg.eigh(self.centred)
+        kept = values > 1e-12 * values[-1].clamp(min=1e-300)
+        axes = vectors[:, kept].flip(1)[:, :count].T
+        return (axes - axes.mean(1, keepdim=True)) @ self.span.points
+
+    def unit(self, direction: Tensor) -> Tensor | None:
+        """Return a direction (r,) at length 1; None for one without length."""
+        length = float(self.span.norms(direction))
+        return direction / length if length > 0 else None
+
+    def lines(self) -> list[Line]:
+        """Return the lines of candidates: name, base and direction."""
+        mean, u = self.mean, self.u
+        along = self.span.inner(self.span.points - mean, u)
+        through = (along - along.mean()) @ (self.span.points - mean)  # the honest covariance times u
+        std = self.point("std")
+        given = [
+            ("-u", mean, -u),
+            ("-sign(u) std", mean, -self.point("sign(u) std")),
+            ("-u var", mean, -self.point("u var")),
+            ("-cov u", mean, -through),
+            ("std", mean, std),
+            ("-std", mean, -std),
+            ("-mean", mean, -mean),
+            ("skew", mean, self.point("skew")),
+            ("strike", self.mean_of(self.skewed), self.point("strike")),
+        ]
+        for place, axis in enumerate(self.principal(2), 1):
+            given += [(f"axis {place}", mean, axis), (f"-axis {place}", mean, -axis)]
+        if "error" in self.names:
+            given.append(("error", mean, self.point("error")))
+        for count in dict.fromkeys([self.n - 2 * self.f, (self.n - 2 * self.f) // 2]):
+            chosen = self.farthest(min(count, self.honest.n))
+            base, name = self.mean_of(chosen), f"S{len(chosen)}"
+            given += [(name, mean, base - mean), (f"{name} -u", base, -u)]
+            given += [(f"{name} -sign(u) std", base, -self.point("sign(u) std"))]
+            given += [(f"2 {name} -u", 2 * base - mean, -u)]
+        units = [(name, base, self.unit(direction)) for name, base, direction in given]
+        return [Line(name, base, direction) for name, base, direction in units if direction is not None]

@@ -1,0 +1,162 @@
+"""The search of an attack that asks the rule: lines, refinement, groups, and decoys against spectral filters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .candidates import STRENGTHS, Line, Scene
+from .trials import Objective, Trials
+
+REFINED = 4  # lines that are refined
+KEPT = 16  # tries that are judged again
+SPLIT = 3  # candidates of which groups are formed
+GROUPS = (2, 5, 8)  # sizes of groups at f = 10, in tenths of f
+DECOYS = (10.0, 1e2, 1e4)  # lengths of decoys, in spreads of the honest rows
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a decoy's length in the others' shift
+
+
+@dataclass
+class Search:
+    """Tries made so far, best first on demand. cap: the largest distance from the honest mean, in spreads' unit.
+
+    Every try is f forged rows (f, r), pulled in to the largest distance that is allowed.
+    """
+
+    scene: Scene
+    trials: Trials
+    objective: Objective
+    limit: float  # distance from the honest mean; inf for none
+    names: list[str] = field(default_factory=list)
+    forged: list[Tensor] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def within(self, forged: Tensor) -> Tensor:
+        """Return forged rows (P, f, r) pulled in towards the honest mean to the largest distance."""
+        if math.isinf(self.limit):
+            return forged
+        gaps = forged - self.scene.mean
+        lengths = self.scene.span.norms(gaps)
+        return self.scene.mean + gaps * torch.where(lengths > self.limit, self.limit / lengths, 1.0).unsqueeze(-1)
+
+    def add(self, names: Sequence[str], forged: Tensor) -> list[float]:
+        """Try forged rows (P, f, r) and return their scores."""
+        if not len(forged):
+            return []
+        forged = self.within(forged)
+        scores = self.trials.scores(forged, self.objective).tolist()
+        self.names += names
+        self.forged += list(forged)
+        self.scores += scores
+        return scores
+
+    def best(self, count: int) -> list[int]:
+        """Return the indices of the best tries, the best first."""
+        return sorted(range(len(self.scores)), key=lambda i: -self.scores[i])[:count]
+
+    def result(self) -> tuple[Tensor, str, float]:
+        """Return the best forged rows (f, r), what they are, and their score."""
+        few = self.best(KEPT)
+        index, score = self.trials.judge(
+            torch.stack([self.forged[i] for i in few]), torch.tensor([self.scores[i] for i in few], dtype=torch.float64), self.objective
+        )
+        return self.forged[few[index]], self.names[few[index]], score
+
+
+def equal(points: Tensor, f: int) -> Tensor:
+    """Return tries (P, f, r) in which all f rows are one point of (P, r)."""
+    return points.unsqueeze(1).expand(-1, f, -1)
+
+
+def along(line: Line, steps: Sequence[float]) -> Tensor:
+    """Return the points at some steps on a line: (steps, r)."""
+    return line.base + torch.tensor(steps, dtype=torch.float64)[:, None] * line.direction
+
+
+def search_lines(search: Search, f: int) -> None:
+    """Try all lines at all strengths, and refine the best of them twice between the neighbouring strengths."""
+    scene, spread = search.scene, search.scene.spread
+    search.add(["mean"], equal(scene.mean[None], f))
+    found = []
+    lines = scene.lines()
+    points = torch.cat([along(line, [t * spread for t in STRENGTHS]) for line in lines])
+    scores = search.add([f"{line.name}, {t:g}" for line in lines for t in STRENGTHS], equal(points, f))
+    for place, line in enumerate(lines):
+        own = scores[place * len(STRENGTHS) : (place + 1) * len(STRENGTHS)]
+        top = max(range(len(STRENGTHS)), key=own.__getitem__)
+        low = STRENGTHS[top - 1] if top else 0.0
+        high = STRENGTHS[min(top + 1, len(STRENGTHS) - 1)]
+        found.append((own[top], line, low, STRENGTHS[top], high))
+    found.sort(key=lambda each: -each[0])
+    for _, line, low, middle, high in found[:REFINED]:
+        for _ in range(2):
+            steps = _between(low, middle, high)
+            scores = search.add(
+                [f"{line.name}, {t:.3g}" for t in steps], equal(along(line, [t * spread for t in steps]), f)
+            )
+            ends = [low, *steps, high]
+            top = max(range(len(steps)), key=scores.__getitem__) + 1
+            low, middle, high = ends[top - 1], ends[top], ends[top + 1]
+
+
+def _between(low: float, middle: float, high: float) -> list[float]:
+    """Return five steps between low and high, the middle one among them."""
+    if high <= middle:
+        return [low + (middle - low) * k / 5 for k in range(1, 6)]
+    lower = [low + (middle - low) * k / 3 for k in (1, 2)]
+    return [*lower, middle, *[middle + (high - middle) * k / 3 for k in (1, 2)]]
+
+
+def search_groups(search: Search, f: int) -> None:
+    """Split the f rows of the best tries in two groups: the others at the mean, mirrored, half or twice as far."""
+    mean, names, tries = search.scene.mean, [], []
+    for index in search.best(SPLIT):
+        point, name = search.forged[index][0], search.names[index]
+        for size in dict.fromkeys(round(f * tenths / 10) for tenths in GROUPS):
+            if not 0 < size < f:
+                continue
+            for factor, what in ((0.0, "at the mean"), (-1.0, "mirrored"), (0.5, "half as far"), (2.0, "twice as far")):
+                rows = point.repeat(f, 1)
+                rows[size:] = mean + factor * (point - mean)
+                tries.append(rows)
+                names.append(f"{name}, {f - size} of {f} {what}")
+    if tries:
+        search.add(names, torch.stack(tries))
+
+
+def search_decoys(search: Search, f: int) -> None:
+    """Try decoys that take the top direction of a spectral filter, so that the other rows are not dropped.
+
+    k decoys stand at D q, q random signs of length 1; the other f - k rows at D' p + a q with p orthogonal to q and
+    a = k D / (n - f + k), so that they are at 0 on q once the rows are centred.
+    """
+    scene, names, tries = search.scene, [], []
+    q = scene.unit(scene.point("signs"))
+    if q is None or f < 2:
+        return
+    down = -scene.u - scene.span.inner(-scene.u, q) * q
+    p = scene.unit(down)
+    if p is None:
+        return
+    limit = search.limit / scene.spread if scene.spread else math.inf
+    lengths = [length for length in DECOYS if length <= limit] or [limit]
+    for k in dict.fromkeys(max(1, f // part) for part in (5, 3, 2)):
+        for length in lengths:
+            far = length * scene.spread
+            back = k * far / (scene.n - f + k)
+            for share in SHARES:
+                rows = scene.mean + torch.cat(
+                    [(far * q).expand(k, -1), (share * far * p + back * q).expand(f - k, -1)]
+                )
+                tries.append(rows)
+                names.append(f"decoys, {k} at {length:g}, others {share:g} of it")
+    search.add(names, torch.stack(tries))
+
+
+def steps_of(effort: str) -> Iterator[str]:
+    """Yield the names of the further searches of an effort."""
+    yield from () if effort == "fast" else ("framing", "balanced", "own parts", "ascent", "evolution")

@@ -1,0 +1,44 @@
+"""The gradient of the loss on clients' images, for an attack that knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..data import Dataset
+from ..models import Flat
+from .loss import mean_loss
+
+BATCH = 1024  # images of a pass
+
+
+class LossGradient:
+    """The gradient of the mean loss over the images of some clients, by kind: `all` known honest, or the attacker's own.
+
+    The network is in the mode of a test: batch norm uses the statistics of the model.
+    """
+
+    def __init__(self, flat: Flat, dataset: Dataset, images: dict[str, Tensor]):
+        self.flat, self.dataset, self.images = flat, dataset, images
+
+    def __call__(self, params: Tensor, data: str) -> Tensor:
+        """Return the gradient (d,) at the parameters (d,)."""
+        flat, inputs, labels = self.flat, self.dataset.train.inputs, self.dataset.train.labels
+        index = self.images[data].to(inputs.device)
+        params, grads = params.clone(), torch.zeros_like(params)
+        now = [parameter.data for _, parameter in flat.trainable]
+        flat.module.eval()
+        flat.bind(params, grads)
+        for chosen in index.split(BATCH):
+            scores = flat.module(self.dataset.inputs(inputs[chosen]))
+            (mean_loss(scores, labels[chosen]) * (len(chosen) / len(index))).backward()
+        for (_, parameter), data_before in zip(flat.trainable, now, strict=True):
+            parameter.data, parameter.grad = data_before, None
+        return grads
+
+
+def images_of(parts: Sequence[Tensor]) -> Tensor:
+    """Return the indices of the images of some clients: (images,)."""
+    return torch.cat([torch.empty(0, dtype=torch.int64), *parts])
