@@ -13,7 +13,8 @@ from ..core.rows import Given, Rows
 from .base import Attack, Context, Forgery, View
 from .candidates import Scene
 from .searching import Search, search_decoys, search_groups, search_lines
-from .trials import Answer, Trials, vectors_of
+from .thorough import search_ascent, search_balanced, search_evolution, search_framing, search_own_parts
+from .trials import Trials, vectors_of
 
 AIMS = ("undo", "stop", "loss")
 
@@ -36,6 +37,8 @@ class Adaptive(Attack):
     aim: str = "loss+stop"
     data: str = "all"
     cap: float | None = 3.0
+    effort: str = "fast"
+    tries: int = 200
 
     def __post_init__(self) -> None:
         parts = self.aim.split("+")
@@ -44,6 +47,8 @@ class Adaptive(Attack):
         check_choice("data", self.data, ("all", "own"))
         if self.cap is not None:
             check_number("cap", self.cap, above=0)
+        check_choice("effort", self.effort, ("fast", "full"))
+        check_number("tries", self.tries, at_least=0, whole=True)
 
     def forge(self, view: View) -> Forgery:
         context = view.context
@@ -61,6 +66,12 @@ class Adaptive(Attack):
         search_lines(search, tried)
         search_groups(search, tried)
         search_decoys(search, tried)
+        if self.effort == "full":
+            search_framing(search, tried)
+            search_balanced(search, tried, view.generator)
+            search_own_parts(search, tried, view.generator)
+            search_ascent(search)
+            search_evolution(search, self.tries, view.generator)
         forged, name, score = search.result()
         rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
         length = float(scene.span.norms(scene.mean) ** 2)

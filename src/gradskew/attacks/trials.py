@@ -126,6 +126,11 @@ class Trials:
             score = float(again.max())
         return int(few[0]), score if stages or not self.exact else float(scores[few[0]])
 
+    def answers(self, forged: Tensor) -> Iterator[Answer]:
+        """Yield the answers to tries (P, f, r) in the first draws, without batches."""
+        for seed in self.seeds[: FIRST if self.draws else 1]:
+            yield from self._answers(forged, self.way, torch.Generator().manual_seed(seed))
+
     def _scores(self, forged: Tensor, objective: Objective, way: str, seeds: Sequence[int]) -> Tensor:
         seeds = seeds if self.draws else seeds[:1]
         total = torch.zeros(len(forged), dtype=torch.float64)

@@ -12,6 +12,7 @@ from .inner_products import cosines_of
 from .round import Round
 from .rows import Rows
 
+RANK = 1e-13  # eigenvalues below this share of the largest are taken for 0
 ROUNDING = 1e-14  # squared distances below this share of the squared norms are taken for 0
 
 
@@ -107,17 +108,22 @@ class Span:
 
     def coordinates(self, points: Tensor) -> Tensor:
         """Return points (..., r) in an orthonormal basis: (..., at most r), the same distances and inner products."""
-        return points @ self._basis
+        return points @ self.basis
 
     @cached_property
-    def _basis(self) -> Tensor:
+    def basis(self) -> Tensor:
         """The coordinates of the deviations, vectors and central row: (r, rank). Each is first scaled to length 1."""
         lengths = self.gram.diagonal().clamp(min=0).sqrt()
         scale = torch.where(lengths > 0, 1 / lengths, 0.0)
         values, vectors = torch.linalg.eigh(self.gram * scale[:, None] * scale)
-        kept = values > 0
+        kept = values > RANK * values[-1]
         basis: Tensor = lengths[:, None] * vectors[:, kept] * values[kept].sqrt()
         return basis
+
+    @cached_property
+    def inverse(self) -> Tensor:
+        """The points of the axes of the orthonormal basis: (rank, r)."""
+        return torch.linalg.pinv(self.basis)
 
 
 class Tries:
