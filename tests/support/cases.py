@@ -192,7 +192,15 @@ RULES = [
     RuleCase("arc+rbtm", translation=False, hull=False),
     RuleCase("arc+multikrum", translation=False, hull=False, rotation=True),
     RuleCase("nnm+arc+rfa", translation=False, hull=False, rotation=True),
-    RuleCase("bucketing+clipping(c=1)+caf", permutation=False, translation=False, scale=False, fixed=False, hull=False),
+    RuleCase(
+        "bucketing+clipping(c=1)+caf",
+        permutation=False,
+        translation=False,
+        scale=False,
+        fixed=False,
+        hull=False,
+        rotation=True,
+    ),
     RuleCase("nnm+meamed", far=True),
     RuleCase("nnm+mean", rotation=True),
     RuleCase("nnm+multikrum", far=True, rotation=True),
@@ -205,7 +213,7 @@ RULES = [
     RuleCase("bucketing(s=3)+median", permutation=False),
     RuleCase("bucketing+rfa", permutation=False, rotation=True),
     RuleCase("bucketing(told_f=f/s)+rbtm", permutation=False),
-    RuleCase("bucketing+nnm+multikrum", permutation=False),
+    RuleCase("bucketing+nnm+multikrum", permutation=False, rotation=True),
     RuleCase("nnm+bucketing+dnc", permutation=False),
 ]
 

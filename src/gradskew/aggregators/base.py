@@ -17,6 +17,7 @@ from ..core.given import as_kind, check_rows, version
 from ..core.method import Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
+from ..core.span import Tries
 
 TIE = 1e-12  # relative difference of two numbers that would be equal without rounding
 
@@ -148,15 +149,21 @@ class Aggregator(Method):
 
 
 class WeightedRule(Aggregator):
-    """A rule whose aggregate is a weighted sum of the rows."""
+    """A rule whose aggregate is a weighted sum of the rows. A subclass implements `weigh`, or `weights` alone."""
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         weights, notes = self.weigh(rows, f, generator)
         return Outcome(rows.combine(weights), weights, notes)
 
-    @abstractmethod
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         """Return the float64 weights (n,) of the rows, and notes."""
+        gram = rows.gram if rows.gram.ndim == 3 else rows.gram[None]
+        return self.weights(gram, f, generator).reshape(rows.shape), {}
+
+    def weights(self, gram: Tensor, f: int, generator: torch.Generator) -> Tensor:
+        """Return the weights of the rows from their inner products, around any point: (P, n, n) -> (P, n)."""
+        check(type(self).weigh is not WeightedRule.weigh, f"{self.name} must implement weights or weigh")
+        return self.weigh(Tries.with_gram(gram), f, generator)[0].expand(gram.shape[:-1])
 
 
 def check_rule(name: str, rule: Any) -> None:

@@ -26,6 +26,7 @@ class CAF(WeightedRule):
     key: ClassVar[str] = "caf"
     title: ClassVar[str] = "CAF"
     source: ClassVar[str] = "Allouah, Guerraoui and Stephan, ICML 2025"
+    isometric: ClassVar[bool] = True
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         gram = rows.gram.cpu()

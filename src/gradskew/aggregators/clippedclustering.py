@@ -42,6 +42,10 @@ class ClippedClustering(Aggregator):
         check_choice("linkage", self.linkage, ("average", "single"))
         check_choice("agg", self.agg, ("mean", "median"))
 
+    @property
+    def isometric(self) -> bool:  # type: ignore[override]
+        return self.agg == "mean"
+
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         norms = rows.norms.cpu()
         radius = torch.cat([self._past, norms]).quantile(0.5).clamp(max=self.tau)

@@ -45,6 +45,10 @@ class Flame(Aggregator):
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({"params"} if self.of == "models" else ())
 
+    @property
+    def isometric(self) -> bool:  # type: ignore[override]
+        return self.noise == 0
+
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         inner = rows.origin_gram
         if self.of == "models":

@@ -58,6 +58,10 @@ class FoolsGold(WeightedRule):
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset(({"clients"} if self.memory else set()) | ({"layers"} if self.features == "output" else set()))
 
+    @property
+    def isometric(self) -> bool:  # type: ignore[override]
+        return self.features == "all" and not self._state  # its state has a vector for each client
+
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         weights = trust(self._cosines(rows))
         total = {"weights": float(weights.sum()), "n": rows.n, "sum": 1}[self.scale] or 1

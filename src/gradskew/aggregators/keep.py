@@ -38,6 +38,10 @@ class Keep(Mixing):
         selects = self.rule.least(1, 0) is not None
         check(selects, f"rule must select rows, as multikrum, cge, mda or dnc do: {self.rule.name} does not")
 
+    @property
+    def isometric(self) -> bool:  # type: ignore[override]
+        return self.rule.isometric
+
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
         weights = self.rule.outcome(rows, f, generator).weights
         assert weights is not None

@@ -32,6 +32,7 @@ class MDA(WeightedRule):
     key: ClassVar[str] = "mda"
     title: ClassVar[str] = "MDA"
     source: ClassVar[str] = "El-Mhamdi et al., ICML 2018"
+    isometric: ClassVar[bool] = True
     ties: str = "first"
     limit: int = 200_000
 

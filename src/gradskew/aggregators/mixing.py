@@ -13,6 +13,7 @@ from ..core.errors import check
 from ..core.method import DelegatesState
 from ..core.names import Named
 from ..core.rows import Rows
+from ..core.span import Tries
 from .base import Aggregator, Outcome
 
 
@@ -113,6 +114,10 @@ class Mixed(DelegatesState, Aggregator):
         weights = None if inner.weights is None else (inner.weights.unsqueeze(-2) @ matrix).squeeze(-2)
         clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
         return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped})
+
+    def weights(self, gram: Tensor, f: int, generator: torch.Generator) -> Tensor | None:
+        """Return the weights of the rows from their inner products: (P, n, n) -> (P, n); None for a rule without."""
+        return self.outcome(Tries.with_gram(gram), f, generator).weights
 
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""

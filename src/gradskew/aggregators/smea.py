@@ -39,6 +39,7 @@ class SMEA(WeightedRule):
     key: ClassVar[str] = "smea"
     title: ClassVar[str] = "SMEA"
     source: ClassVar[str] = "Allouah et al., ICML 2023"
+    isometric: ClassVar[bool] = True
     search: str = "exact"
     limit: int = 200_000
 

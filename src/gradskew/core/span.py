@@ -16,7 +16,22 @@ RANK = 1e-13  # eigenvalues below this share of the largest are taken for 0
 ROUNDING = 1e-14  # squared distances below this share of the squared norms are taken for 0
 
 
-class Span:
+class Geometry:
+    """Inner products of what points are combinations of: gram (..., r, r)."""
+
+    def __init__(self, gram: Tensor):
+        self.gram = gram
+
+    def inner(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the inner products of points (..., r) with a point (r,): (...)."""
+        return first @ (self.gram @ second)
+
+    def norms(self, points: Tensor) -> Tensor:
+        """Return the norms of points (..., r): (...)."""
+        return ((points @ self.gram) * points).sum(-1).clamp(min=0).sqrt()
+
+
+class Span(Geometry):
     """The span of h rows and of e further vectors, with the inner products of all of them.
 
     A point of it is r = h + e + 1 coefficients: of the rows minus a central row, of the vectors, and of the central
@@ -29,7 +44,7 @@ class Span:
         self._vectors: dict[bytes, Tensor] = {}
         h, e = rows.n, len(self.vectors)
         self.size = h + e + 1
-        self.gram = self._products()
+        super().__init__(self._products())
         self.points = torch.eye(h, self.size, dtype=torch.float64)
         self.points[:, -1] = 1
         self.mean = self.points.mean(0)
@@ -58,14 +73,6 @@ class Span:
             if given is vector:
                 return self.vector(place)
         raise KeyError("the vector is not in the span")
-
-    def inner(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return the inner products of points (..., r) with a point (r,): (...)."""
-        return first @ (self.gram @ second)
-
-    def norms(self, points: Tensor) -> Tensor:
-        """Return the norms of points (..., r): (...)."""
-        return ((points @ self.gram) * points).sum(-1).clamp(min=0).sqrt()
 
     @property
     def honest(self) -> Tensor:
@@ -133,7 +140,7 @@ class Tries:
     (P, n). A vector, such as the result of `combine`, is a point (P, r).
     """
 
-    def __init__(self, span: Span, points: Tensor, *, round: Round | None = None, gram: Tensor | None = None):
+    def __init__(self, span: Geometry, points: Tensor, *, round: Round | None = None, gram: Tensor | None = None):
         self.span, self.points = span, points
         self.round = Round() if round is None else round
         self.mixings: dict[object, Tensor] = {}
@@ -151,6 +158,11 @@ class Tries:
         known = span.gram[: span.rows.n, : span.rows.n].expand(len(forged), -1, -1)
         tries._gram = torch.cat([torch.cat([own, cross], 2), torch.cat([cross.mT, known], 2)], 1)
         return tries
+
+    @classmethod
+    def with_gram(cls, gram: Tensor) -> Tries:
+        """Return tries of which only the inner products (P, n, n) are known."""
+        return cls(Geometry(gram), torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device), gram=gram)
 
     @property
     def n(self) -> int:

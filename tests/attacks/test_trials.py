@@ -1,0 +1,177 @@
+"""Tries of forged rows in the span of the honest ones: they agree with the rule on the rows themselves."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from cases import RULES, known
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradskew import aggregators as agg
+from gradskew.attacks.trials import Answer, RuleCopy, Trials, vectors_of
+from gradskew.core.errors import InputError
+from gradskew.core.rows import Rows
+from gradskew.core.span import SampledTries, Span, Tries
+
+H, F, D = 20, 4, 40
+ISOMETRIC = sorted({case.name for case in RULES if agg.make(case.name).isometric})
+BATCHED = sorted({case.name for case in RULES if agg.make(case.name).batched})
+
+
+def scene(seed, offset=0.0, h=H, d=D, vectors=3):
+    """Return honest rows (h, d) float64 with an outlier and a common offset, and further vectors."""
+    rng = torch.Generator().manual_seed(seed)
+    rows = torch.randn(h, d, generator=rng, dtype=torch.float64) + offset
+    rows[0] += 3
+    return rows, list(torch.randn(vectors, d, generator=rng, dtype=torch.float64))
+
+
+def forge(span, seed, count=4, f=F):
+    """Return random forged rows (count, f, r): near the honest ones, equal ones, and far away."""
+    rng = torch.Generator().manual_seed(seed)
+    forged = torch.randn(count, f, span.size, generator=rng, dtype=torch.float64)
+    forged[..., -1] = 1
+    forged[1] = forged[1, :1]
+    forged[2, :, :-1] *= 1e3
+    return forged
+
+
+def on_rows(span, points):
+    """Return the matrix (f + h, d) of one try."""
+    return torch.cat([torch.stack([span.vector_of(point) for point in points]), span.honest])
+
+
+def test_isometric_rules_are_those_that_claim_rotation():
+    wrong = [case.name for case in RULES if agg.make(case.name).isometric and not case.rotation]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", ISOMETRIC)
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_an_isometric_rule_answers_in_the_span_as_on_the_rows(name, offset):
+    rows, vectors = scene(1, offset)
+    round = known(H + F, D, torch.float64)
+    rule = RuleCopy(agg.make(name), round)
+    span = Span(Rows(rows), [*vectors, *vectors_of(rule)])
+    trials = Trials(span, rule, 2, torch.Generator().manual_seed(0), F)
+    assert trials.way in ("batch", "coordinates")
+    forged = forge(span, 2)
+    u = span.vector(0)
+    spread = float((rows - rows.mean(0)).square().sum(1).mean().sqrt())
+    scores = trials.scores(forged, lambda answer: answer.along(u))
+    lengths = trials.scores(forged, lambda answer: answer.distances())
+    seeds = trials.seeds[:2] if trials.draws else trials.seeds[:1]
+    for points, score, length in zip(forged, scores, lengths, strict=True):
+        matrix = on_rows(span, points)
+        gaps = [
+            rule.rule.explain(matrix, 2, generator=torch.Generator().manual_seed(seed), round=round).value
+            - rows.mean(0)
+            for seed in seeds
+        ]
+        size = max(spread, *(float(gap.norm()) for gap in gaps))
+        exact = float(np.mean([float(gap @ vectors[0]) for gap in gaps]))
+        assert abs(float(score) - exact) <= 1e-6 * size * float(vectors[0].norm())
+        assert abs(float(length) - float(np.mean([float(gap.norm()) for gap in gaps]))) <= 1e-6 * size
+
+
+@given(seed=st.integers(0, 10**6), offset=st.sampled_from([0.0, -50.0, 1e4]), h=st.integers(1, 6), d=st.integers(1, 8))
+def test_tries_have_the_quantities_of_their_rows(seed, offset, h, d):
+    rows, vectors = scene(seed, offset, h, d)
+    span = Span(Rows(rows), vectors)
+    forged = forge(span, seed, 3, 2)
+    tries = Tries.of(span, forged)
+    matrix = torch.rand(3, h + 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    matrix /= matrix.sum(1, keepdim=True)
+    mixed = tries.mix(matrix)
+    weights = matrix[0].expand(3, -1)
+    for index, points in enumerate(forged):
+        exact = on_rows(span, points).numpy()
+        norms = (exact**2).sum(1)
+        scale = 1e-9 * (1 + norms.max())
+        gaps = exact[:, None] - exact
+        assert np.allclose(tries.squared_distances[index], (gaps**2).sum(2), rtol=1e-6, atol=scale)
+        assert np.allclose(tries.norms[index], np.sqrt(norms), rtol=1e-6, atol=math.sqrt(scale))
+        assert np.allclose(tries.origin_gram[index], exact @ exact.T, rtol=1e-6, atol=scale)
+        mean = matrix[0].numpy() @ exact
+        assert np.allclose(span.vector_of(tries.combine(weights)[index]), mean, rtol=1e-6, atol=math.sqrt(scale))
+        away = ((exact - mean) ** 2).sum(1)
+        assert np.allclose(tries.squared_distances_to_mean(weights)[index], away, rtol=1e-6, atol=scale)
+        assert np.allclose(tries.squared_distances_to(tries.combine(weights))[index], away, rtol=1e-6, atol=scale)
+        both = matrix.numpy() @ exact
+        gaps = both[:, None] - both
+        assert np.allclose(mixed.squared_distances[index], (gaps**2).sum(2), rtol=1e-6, atol=scale)
+        assert np.allclose(tries.projections(span.vector(0))[index], exact @ vectors[0].numpy(), rtol=1e-6, atol=scale)
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_batched_rule_answers_many_tries_as_one_by_one(name):
+    rows, vectors = scene(3, d=6)
+    rule = agg.make(name)
+    round = known(H + F, 6, torch.float64)
+    span = Span(Rows(rows), [*vectors, *vectors_of(RuleCopy(rule, round))])
+    tries = Tries.of(span, forge(span, 4), round=round)
+    if rule.batched == "columns":
+        tries = SampledTries(span, tries.points, span.on_columns(torch.arange(6)), round=round, gram=tries.gram)
+    outcome = rule.outcome(tries, 2, torch.Generator().manual_seed(5))
+    for index, points in enumerate(tries.points):
+        matrix = torch.stack([span.vector_of(point) for point in points])
+        alone = rule.explain(matrix, 2, generator=torch.Generator().manual_seed(5), round=round)
+        value = outcome.value[index] if rule.batched == "columns" else span.vector_of(outcome.value[index])
+        assert torch.allclose(value, alone.value, rtol=1e-6, atol=1e-6)
+        if alone.weights is not None:
+            shared = outcome.weights.expand(len(tries.points), -1)[index]
+            assert torch.allclose(shared @ matrix, alone.weights @ matrix, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["multikrum", "rfa", "nnm+multikrum", "bucketing+rfa", "monna", "cge"])
+def test_weights_from_inner_products(name):
+    rule = agg.make(name)
+    rows = torch.randn(3, 10, 5, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    weights = rule.weights(rows @ rows.mT, 2, torch.Generator().manual_seed(0))
+    for matrix, one in zip(rows, weights, strict=True):
+        assert torch.allclose(one, rule.explain(matrix, 2).weights, atol=1e-12)
+
+
+class Nearest(agg.WeightedRule):
+    """A user's rule that writes `weights` alone: the row of the least norm."""
+
+    key = "nearest"
+
+    def weights(self, gram, f, generator):
+        least = gram.diagonal(dim1=1, dim2=2).argmin(1)
+        return torch.nn.functional.one_hot(least, gram.shape[1]).double()
+
+
+def test_a_rule_may_write_weights_alone():
+    rows = torch.tensor([[5.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
+    assert Nearest().explain(rows, 0).weights.sum() == 1
+
+
+class Silent(agg.WeightedRule):
+    """A rule that forgot both."""
+
+    key = "silent"
+
+
+def test_a_rule_with_neither_weights_nor_weigh_is_one_line():
+    with pytest.raises(InputError, match="must implement weights or weigh"):
+        Silent()(torch.ones(3, 2), 0)
+
+
+def test_a_rule_that_fails_is_counted_and_never_chosen():
+    def rule(updates, f, *, generator=None):
+        if updates[0, 0] > 0:
+            raise InputError("no")
+        return updates.mean(0)
+
+    rows, vectors = scene(7)
+    span = Span(Rows(rows), vectors)
+    trials = Trials(span, rule, 2, torch.Generator(), 1)
+    points = torch.stack([span.mean, span.mean])[:, None].clone()
+    points[0, 0] += 100 * span.points[0] - 100 * span.points[1]
+    bad = float(span.vector_of(points[0, 0])[0]) > 0
+    scores = trials.scores(points, Answer.distances)
+    assert bad == bool(scores[0] == -math.inf)
+    assert trials.failed >= bad
