@@ -11,12 +11,26 @@ from torch import Tensor
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Given, Rows
 from .base import Attack, Context, Forgery, View
+from .bitflip import BitFlip
 from .candidates import Scene
+from .ipm import IPM
+from .lie import LIE
+from .minmax import MinMax
+from .minsum import MinSum
 from .searching import Search, search_decoys, search_groups, search_lines
-from .thorough import search_ascent, search_balanced, search_evolution, search_framing, search_own_parts
+from .strike import STRIKE
+from .thorough import (
+    search_ascent,
+    search_balanced,
+    search_evolution,
+    search_fixed,
+    search_framing,
+    search_own_parts,
+)
 from .trials import Trials, vectors_of
 
 AIMS = ("undo", "stop", "loss")
+EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +53,7 @@ class Adaptive(Attack):
     cap: float | None = 3.0
     effort: str = "fast"
     tries: int = 200
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         parts = self.aim.split("+")
@@ -49,6 +64,8 @@ class Adaptive(Attack):
             check_number("cap", self.cap, above=0)
         check_choice("effort", self.effort, ("fast", "full"))
         check_number("tries", self.tries, at_least=0, whole=True)
+        if self.limit is not None:
+            check_number("limit", self.limit, at_least=1, whole=True)
 
     def forge(self, view: View) -> Forgery:
         context = view.context
@@ -59,13 +76,16 @@ class Adaptive(Attack):
         u = self._direction(mean, context)
         tried, told = _share(honest.n, view.n, f, context.f)
         seed = int(torch.randint(2**31, (), generator=view.generator))
-        scene = Scene(honest, u, tried + honest.n, tried, list(vectors_of(context.rule)), self._error(context), seed)
+        fixed = self._fixed(view) if self.effort == "full" and context.round % EVERY == 0 else {}
+        extras = [*vectors_of(context.rule), *(row for rows in fixed.values() for row in rows)]
+        scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
         trials = Trials(scene.span, context.rule, told, view.generator, tried)
-        limit = math.inf if self.cap is None else self.cap * scene.radius
-        search = Search(scene, trials, lambda answer: -answer.along(scene.u), limit)
+        radius = math.inf if self.cap is None else self.cap * scene.radius
+        search = Search(scene, trials, lambda answer: -answer.along(scene.u), radius, self.limit)
         search_lines(search, tried)
         search_groups(search, tried)
         search_decoys(search, tried)
+        search_fixed(search, tried, {name: len(rows) for name, rows in fixed.items()})
         if self.effort == "full":
             search_framing(search, tried)
             search_balanced(search, tried, view.generator)
@@ -77,6 +97,14 @@ class Adaptive(Attack):
         length = float(scene.span.norms(scene.mean) ** 2)
         notes = {"tries": len(search.scores), "won": name, "moved": score, "mean": math.sqrt(length)}
         return Forgery(rows, notes)
+
+    def _fixed(self, view: View) -> dict[str, Tensor]:
+        """Return the rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
+        found = {}
+        for attack in (BitFlip(), LIE(), IPM(), MinMax(), MinSum(), STRIKE()):
+            rows = attack.explain(view.honest, view.own, n=view.n).rows
+            found[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
+        return found
 
     def _direction(self, mean: Tensor, context: Context) -> Tensor:
         """Return u: (d,), float64."""

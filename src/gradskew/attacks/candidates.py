@@ -27,8 +27,8 @@ class Line:
 class Scene:
     """The honest rows of a round and what an attacker computes from them once, in their span.
 
-    u: the direction (d,) against which the aggregate is to move. extras: vectors that the rule uses. error: the rule's
-    error in the last round (d,) or None. spread: sqrt of the mean squared distance of the honest rows from their mean.
+    u: the direction (d,) against which the aggregate is to move. extras: further vectors (d,), such as those that the
+    rule uses. error: the rule's error in the last round (d,) or None. spread: sqrt of the mean squared distance of the honest rows from their mean.
     """
 
     def __init__(self, honest: Rows, u: Tensor, n: int, f: int, extras: list[Tensor], error: Tensor | None, seed: int):
@@ -65,9 +65,9 @@ class Scene:
         """Return the point of one of the scene's vectors: (r,)."""
         return self.span.vector(self.names.index(name))
 
-    def of_rows(self, weights: Tensor) -> Tensor:
-        """Return the point of a weighted sum of the honest rows: (r,); weights (h,)."""
-        return weights @ self.span.points
+    def extra(self, place: int) -> Tensor:
+        """Return the point of one of the extras: (r,)."""
+        return self.span.vector(len(self.names) + place)
 
     def mean_of(self, chosen: Tensor) -> Tensor:
         """Return the point of the mean of some honest rows: (r,)."""

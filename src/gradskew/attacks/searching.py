@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,36 +22,44 @@ SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a decoy's length in the others' shift
 
 @dataclass
 class Search:
-    """Tries made so far, best first on demand. cap: the largest distance from the honest mean, in spreads' unit.
+    """Tries made so far and their scores. A try is f forged rows (f, r), pulled in to the largest distance allowed.
 
-    Every try is f forged rows (f, r), pulled in to the largest distance that is allowed.
+    radius: the largest distance of a forged row from the honest mean, inf for none. limit: the largest number of tries;
+    of tries that would exceed it, as many as fit are made, evenly spaced.
     """
 
     scene: Scene
     trials: Trials
     objective: Objective
-    limit: float  # distance from the honest mean; inf for none
+    radius: float = math.inf
+    limit: int | None = None
     names: list[str] = field(default_factory=list)
     forged: list[Tensor] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
 
     def within(self, forged: Tensor) -> Tensor:
         """Return forged rows (P, f, r) pulled in towards the honest mean to the largest distance."""
-        if math.isinf(self.limit):
+        if math.isinf(self.radius):
             return forged
         gaps = forged - self.scene.mean
         lengths = self.scene.span.norms(gaps)
-        return self.scene.mean + gaps * torch.where(lengths > self.limit, self.limit / lengths, 1.0).unsqueeze(-1)
+        return self.scene.mean + gaps * torch.where(lengths > self.radius, self.radius / lengths, 1.0).unsqueeze(-1)
 
     def add(self, names: Sequence[str], forged: Tensor) -> list[float]:
-        """Try forged rows (P, f, r) and return their scores."""
-        if not len(forged):
-            return []
-        forged = self.within(forged)
-        scores = self.trials.scores(forged, self.objective).tolist()
-        self.names += names
-        self.forged += list(forged)
-        self.scores += scores
+        """Try forged rows (P, f, r) and return their scores, -inf for those that were not tried."""
+        room = len(forged) if self.limit is None else max(0, self.limit - len(self.scores))
+        made = range(len(forged))
+        if room < len(forged):
+            made = range(0, len(forged), -(-len(forged) // room)) if room else range(0)
+        scores = [-math.inf] * len(forged)
+        if len(made):
+            chosen = self.within(forged[list(made)])
+            found = self.trials.scores(chosen, self.objective).tolist()
+            self.names += [names[i] for i in made]
+            self.forged += list(chosen)
+            self.scores += found
+            for i, score in zip(made, found, strict=True):
+                scores[i] = score
         return scores
 
     def best(self, count: int) -> list[int]:
@@ -81,7 +89,8 @@ def search_lines(search: Search, f: int) -> None:
     """Try all lines at all strengths, and refine the best of them twice between the neighbouring strengths."""
     scene, spread = search.scene, search.scene.spread
     search.add(["mean"], equal(scene.mean[None], f))
-    found = []
+    found, limit = [], search.limit
+    search.limit = None if limit is None else limit * 2 // 3  # the rest is for what refines
     lines = scene.lines()
     points = torch.cat([along(line, [t * spread for t in STRENGTHS]) for line in lines])
     scores = search.add([f"{line.name}, {t:g}" for line in lines for t in STRENGTHS], equal(points, f))
@@ -91,6 +100,7 @@ def search_lines(search: Search, f: int) -> None:
         low = STRENGTHS[top - 1] if top else 0.0
         high = STRENGTHS[min(top + 1, len(STRENGTHS) - 1)]
         found.append((own[top], line, low, STRENGTHS[top], high))
+    search.limit = limit
     found.sort(key=lambda each: -each[0])
     for _, line, low, middle, high in found[:REFINED]:
         for _ in range(2):
@@ -142,7 +152,7 @@ def search_decoys(search: Search, f: int) -> None:
     p = scene.unit(down)
     if p is None:
         return
-    limit = search.limit / scene.spread if scene.spread else math.inf
+    limit = search.radius / scene.spread if scene.spread else math.inf
     lengths = [length for length in DECOYS if length <= limit] or [limit]
     for k in dict.fromkeys(max(1, f // part) for part in (5, 3, 2)):
         for length in lengths:
@@ -155,8 +165,3 @@ def search_decoys(search: Search, f: int) -> None:
                 tries.append(rows)
                 names.append(f"decoys, {k} at {length:g}, others {share:g} of it")
     search.add(names, torch.stack(tries))
-
-
-def steps_of(effort: str) -> Iterator[str]:
-    """Yield the names of the further searches of an effort."""
-    yield from () if effort == "fast" else ("framing", "balanced", "own parts", "ascent", "evolution")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from .searching import Search
-from .trials import Answer
 
 BALANCED = (1, 2, 3, 5, 8)  # numbers of decoy directions
 SHIFTS = (0.5, 1.0, 1.5, 2.5)  # of all rows against u, in spreads of the honest rows
@@ -15,6 +16,18 @@ CLONES = (3, 5, 7)  # forged rows that copy honest ones, at f = 10, in tenths of
 STEPS = 20  # of gradient ascent
 STARTS = 3  # of gradient ascent and of the evolution
 OFFSPRING = 20  # tries of a generation
+
+
+def search_fixed(search: Search, f: int, counts: Mapping[str, int]) -> None:
+    """Try the rows of fixed attacks, the last extras of the scene. counts: how many distinct rows each sends."""
+    names, tries, place = [], [], len(search.scene.span.vectors) - len(search.scene.names) - sum(counts.values())
+    for name, count in counts.items():
+        rows = torch.stack([search.scene.extra(place + i) for i in range(count)])
+        tries.append(rows.repeat(-(-f // count), 1)[:f])
+        names.append(name)
+        place += count
+    if tries:
+        search.add(names, torch.stack(tries))
 
 
 def search_balanced(search: Search, f: int, generator: torch.Generator) -> None:
