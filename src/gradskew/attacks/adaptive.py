@@ -30,6 +30,7 @@ from .thorough import (
 from .trials import Trials, vectors_of
 
 AIMS = ("undo", "stop", "loss")
+SMALLEST = 1e-300  # length that a vector is divided by
 EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks again
 
 
@@ -73,7 +74,7 @@ class Adaptive(Attack):
         assert context is not None
         honest, f = view.honest, view.f
         mean = honest.mean(torch.float64)
-        u = self._direction(mean, context)
+        u = self.direction(mean, context)
         tried, told = _share(honest.n, view.n, f, context.f)
         seed = int(torch.randint(2**31, (), generator=view.generator))
         fixed = self._fixed(view) if self.effort == "full" and context.round % EVERY == 0 else {}
@@ -93,6 +94,7 @@ class Adaptive(Attack):
             search_ascent(search)
             search_evolution(search, self.tries, view.generator)
         forged, name, score = search.result()
+        check(score > -math.inf, f"{self.name}: the rule failed on every try: {trials.why}")
         rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
         length = float(scene.span.norms(scene.mean) ** 2)
         notes = {"tries": len(search.scores), "won": name, "moved": score, "mean": math.sqrt(length)}
@@ -106,7 +108,7 @@ class Adaptive(Attack):
             found[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
         return found
 
-    def _direction(self, mean: Tensor, context: Context) -> Tensor:
+    def direction(self, mean: Tensor, context: Context) -> Tensor:
         """Return u: (d,), float64."""
         total = torch.zeros_like(mean)
         for part in self.aim.split("+"):
@@ -117,8 +119,8 @@ class Adaptive(Attack):
                 check(context.gradient is not None, f"{self.name} needs the gradient of the loss: use aim=stop or undo")
                 assert context.gradient is not None
                 vector = context.gradient(context.params - mean.to(context.params), self.data).to(mean)
-            length = torch.linalg.vector_norm(vector)
-            total += (vector if length > 0 else mean) / (length if length > 0 else 1)
+            vector = vector if vector.any() else mean
+            total += vector / torch.linalg.vector_norm(vector).clamp(min=SMALLEST)
         return total
 
     def _error(self, context: Context) -> Tensor | None:

@@ -1,0 +1,218 @@
+"""The attack that asks the rule: what it sends is what it predicted, within its cap, and harder than random rows."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from cases import KINDS, known, make_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gradskew import aggregators as agg
+from gradskew.attacks import Adaptive, Context, make
+from gradskew.attacks.trials import RuleCopy
+from gradskew.core.errors import InputError
+
+N, F, D = 20, 4, 30
+RULES = ["mean", "multikrum", "rfa", "nnm+multikrum", "nnm+rbtm", "cclip(tau=0.5)", "monna", "caf", "arc+rfa", "meamed"]
+
+
+def context(rule, d=D, f=F, h=N - F, **others):
+    given = {"round": 0, "params": torch.zeros(d), "rule": rule, "clients": range(f, f + h), "f": f}
+    return Context(**(given | others))
+
+
+def attack_on(name, honest, f=F, **options):
+    """Return the forgery against a rule, and its aggregate minus the mean of the honest rows."""
+    rule = agg.make(name)
+    given = {"aim": "stop", "cap": None} | options
+    forgery = Adaptive(**given).explain(
+        honest, honest[:f].clone(), context=context(rule, honest.shape[1], f, len(honest))
+    )
+    value = rule(torch.cat([forgery.rows, honest]), f).double()
+    return forgery, value - honest.double().mean(0)
+
+
+def rows(seed=0, n=N - F, d=D):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=rng) + 0.3 * torch.randn(d, generator=rng)
+
+
+@pytest.mark.parametrize("effort", ["fast", "full"])
+@pytest.mark.parametrize("name", RULES)
+def test_what_it_predicts_is_what_the_rule_makes_of_its_rows(name, effort):
+    honest = rows()
+    forgery, gap = attack_on(name, honest, effort=effort, tries=40)
+    u = honest.double().mean(0)
+    u /= u.norm()
+    assert forgery.notes["moved"] == pytest.approx(-float(gap @ u), rel=1e-3, abs=1e-4)
+    assert forgery.notes["moved"] > 0
+
+
+@pytest.mark.parametrize("name", ["multikrum", "nnm+multikrum", "rfa", "cclip(tau=0.5)", "monna"])
+def test_it_finds_more_than_random_rows(name):
+    honest = rows(1)
+    forgery, _ = attack_on(name, honest)
+    rule, mean = agg.make(name), honest.double().mean(0)
+    u = mean / mean.norm()
+    rng = torch.Generator().manual_seed(2)
+    spread = float((honest.double() - mean).square().sum(1).mean().sqrt())
+    best = -math.inf
+    for index in range(300):
+        direction = torch.randn(F if index % 2 else 1, D, generator=rng).double()
+        direction -= index % 3 * direction.norm(dim=1, keepdim=True) * u  # every third one mostly against u
+        size = spread * 10 ** float(torch.empty(1).uniform_(-0.5, 1.0, generator=rng))
+        forged = (mean + size * direction / direction.norm(dim=1, keepdim=True)).float().expand(F, -1)
+        value = rule(torch.cat([forged, honest]), F).double()
+        best = max(best, -float((value - mean) @ u))
+    assert forgery.notes["moved"] >= 0.95 * best
+
+
+def test_more_effort_never_finds_less_where_tries_are_exact():
+    honest = rows(3)
+    for name in ("multikrum", "rfa", "nnm+multikrum", "caf"):
+        fast, full = (attack_on(name, honest, effort=effort)[0].notes["moved"] for effort in ("fast", "full"))
+        assert full >= fast
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    kind=st.sampled_from([kind for kind in KINDS if kind not in ("one 1e30", "f 1e30")]),
+    h=st.integers(1, 9),
+    f=st.integers(1, 4),
+    d=st.integers(1, 6),
+    cap=st.sampled_from([0.5, 1.0, 3.0]),
+    effort=st.sampled_from(["fast", "full"]),
+    name=st.sampled_from(["mean", "multikrum", "median", "nnm+mean", "dnc"]),
+)
+def test_no_row_is_farther_from_the_mean_than_the_cap_allows(kind, h, f, d, cap, effort, name):
+    honest, rule = make_rows(h, d, 1, kind, 7), agg.make(name)
+    attack = Adaptive(aim="stop", cap=cap, effort=effort, tries=20)
+    told = min(f, rule.max_f(h + f))
+    forged = attack(honest, honest[:1].expand(f, -1), context=context(rule, d, told, h)).double()
+    mean = honest.double().mean(0)
+    farthest = float((honest.double() - mean).norm(dim=1).max())
+    size = float(honest.double().norm(dim=1).max())
+    assert forged.isfinite().all()
+    assert float((forged - mean).norm(dim=1).max()) <= cap * farthest * (1 + 1e-4) + 1e-5 * size
+
+
+def test_with_some_honest_rows_known_it_sends_a_row_for_each_byzantine_client():
+    honest = rows(4, n=6)
+    rule = agg.make("multikrum")
+    attack = Adaptive(aim="stop")
+    forged = attack(honest, rows(5, n=F), n=N, context=context(rule, h=6))
+    assert forged.shape == (F, D)
+
+
+def test_aims_are_sums_of_unit_vectors():
+    honest = rows(6)
+    mean = honest.double().mean(0)
+    w, start = torch.randn(D), torch.randn(D)
+    given = context(agg.make("mean"), params=w, initial=start, gradient=lambda params, data: 5 * params)
+    unit = lambda vector: vector.double() / vector.double().norm()  # noqa: E731
+    ahead = w.double() - mean
+    assert torch.allclose(Adaptive(aim="stop").direction(mean, given), unit(mean))
+    assert torch.allclose(Adaptive(aim="undo").direction(mean, given), unit(start - w), atol=1e-6)
+    assert torch.allclose(
+        Adaptive(aim="loss+stop+undo").direction(mean, given), unit(ahead) + unit(mean) + unit(start - w), atol=1e-6
+    )
+    same = dataclasses.replace(given, initial=w)
+    assert torch.allclose(Adaptive(aim="undo").direction(mean, same), unit(mean))
+
+
+def test_the_loss_is_of_the_images_that_data_names():
+    asked = []
+    given = context(agg.make("mean"), gradient=lambda params, data: asked.append(data) or params)
+    for data in ("all", "own"):
+        Adaptive(aim="loss", data=data)(rows(), rows()[:F], context=given)
+    assert asked == ["all", "own"]
+
+
+def test_a_rule_that_needs_more_than_the_rows_is_asked_with_it():
+    honest, round = rows(8), known(N, D)
+    for name in ("fltrust", "monna(pivot=reference)", "foolsgold", "lasa", "flame"):
+        copy = RuleCopy(agg.make(name), round)
+        forged = Adaptive(aim="stop", limit=20)(honest, honest[:F].clone(), context=context(copy))
+        assert forged.isfinite().all()
+
+
+def test_a_rule_with_a_state_is_asked_with_it():
+    rule = agg.make("cclip(tau=0.5)")
+    rule.observe(torch.full((D,), 2.0))
+    honest = rows(9)
+    forgery = Adaptive(aim="stop").explain(honest, honest[:F].clone(), context=context(RuleCopy(rule)))
+    value = rule(torch.cat([forgery.rows, honest]), F).double()
+    u = honest.double().mean(0)
+    moved = -float((value - u) @ (u / u.norm()))
+    assert forgery.notes["moved"] == pytest.approx(moved, rel=1e-3, abs=1e-4)
+
+
+def test_a_users_function_is_asked_on_the_rows():
+    def middle(updates, f, *, generator=None):
+        return updates.double().median(0).values
+
+    honest = rows(10)
+    forgery = Adaptive(aim="stop", limit=40).explain(honest, honest[:F].clone(), context=context(middle))
+    assert forgery.notes["tries"] <= 40
+    assert forgery.notes["moved"] > 0
+
+
+def test_a_rule_that_always_fails_is_one_line():
+    def broken(updates, f, *, generator=None):
+        raise InputError("it is broken")
+
+    with pytest.raises(InputError, match="every try: it is broken"):
+        Adaptive(aim="stop", limit=5)(rows(), rows()[:F], context=context(broken))
+
+
+@pytest.mark.parametrize("kind", ["numpy", "float64", "float16"])
+def test_rows_of_other_types(kind):
+    honest = rows(11)
+    given = {"numpy": honest.numpy(), "float64": honest.double(), "float16": honest.half()}[kind]
+    forged = Adaptive(aim="stop")(given, given[:F].copy() if kind == "numpy" else given[:F].clone(),
+                                  context=context(agg.make("multikrum")))
+    assert isinstance(forged, np.ndarray) == (kind == "numpy")
+    assert forged.dtype == given.dtype
+
+
+def test_hard_rows():
+    for kind in KINDS:
+        if kind.endswith("1e30"):
+            continue
+        for name in ("multikrum", "rfa", "median", "dnc", "nnm+rbtm"):
+            honest = make_rows(N - F, D, F, kind, 3)
+            forged = Adaptive(aim="stop", effort="full", tries=20)(
+                honest, honest[:F].clone(), context=context(agg.make(name))
+            )
+            assert forged.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("adaptive(aim=nothing)", "aim must be a sum of undo, stop, loss"),
+        ("adaptive(aim=stop+stop)", "aim must be a sum"),
+        ("adaptive(cap=0)", "cap must be"),
+        ("adaptive(data=some)", "data must be"),
+        ("adaptive(effort=most)", "effort must be"),
+        ("adaptive(limit=0)", "limit must be"),
+    ],
+)
+def test_options_out_of_range(name, message):
+    with pytest.raises(InputError, match=message):
+        make(name)
+
+
+def test_without_a_context_or_a_gradient_it_says_what_is_missing():
+    honest = rows()
+    with pytest.raises(InputError, match="needs a context"):
+        Adaptive()(honest, honest[:F])
+    with pytest.raises(InputError, match="use aim=stop or undo"):
+        Adaptive()(honest, honest[:F], context=context(agg.make("mean")))
+
+
+def test_names():
+    assert make("adaptive(aim=loss+stop+undo,cap=None)").name == "adaptive(aim=loss+stop+undo,cap=None)"
