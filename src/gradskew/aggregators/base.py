@@ -47,11 +47,13 @@ class Aggregator(Method):
     """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output.
 
     A subclass implements `outcome`. needs: the fields of `Round` that the rule requires. baseline: True for no defence.
+    monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises.
     """
 
     implements: ClassVar[str] = "outcome"
     needs: ClassVar[frozenset[str]] = frozenset()
     baseline: ClassVar[bool] = False
+    monotone: ClassVar[bool] = False
 
     @final
     def __call__(
