@@ -1,4 +1,4 @@
-"""The attack in the round loop: which honest rows it knows, and the Byzantine rows that it replaces."""
+"""The attack in the round loop: when it runs, which rows it knows, and the Byzantine rows that it replaces."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ from ..core.round import Round
 from ..core.rows import Rows
 from .rows_in_place import move_to_front
 from .run import Run
+from .schedule import rounds_of
 
 
 class Attacker:
-    """An attack with its state. known: (clients,) bool, the honest clients that it knows, drawn once per run."""
+    """An attack with its state.
+
+    known: (clients,) bool, the honest clients that it knows, drawn once per run. rounds: those in which it runs.
+    """
 
     def __init__(self, run: Run):
-        self.run, self.attack = run, copy.deepcopy(run.attack)
+        self.run, self.attack, self.rounds = run, copy.deepcopy(run.attack), rounds_of(run.attack_rounds)
         self.attack.reset()
         self.attack.begin(run.seed)
         honest = run.clients - run.num_byzantine
@@ -35,23 +39,40 @@ class Attacker:
     def forge(self, updates: Tensor, honest: Rows, round: Round, rule: Aggregator, f: int) -> Forgery | None:
         """Replace the Byzantine rows, the first of updates (n, d), by forged ones, and return the forgery.
 
-        honest: the rows after them. f: the f that the server will call the rule with. Without a Byzantine row or a
-        known honest row the attack is not called: returns None and leaves the rows unchanged.
+        honest: the rows after them. f: the f that the server will call the rule with. The attack is not called outside
+        its rounds, without a Byzantine row, and, if it needs one, without a known honest row: returns None and leaves
+        the rows unchanged.
         """
         assert round.clients is not None
         byzantine = len(updates) - honest.n
+        if not byzantine or round.number not in self.rounds:
+            return None
+        if self.run.known == "own":
+            own = Rows(updates[:byzantine].clone())
+            return self._replace(updates, own, own, round.clients[:byzantine], round, rule, f)
         present = torch.tensor(round.clients[byzantine:], dtype=torch.int64)
         known = self._known(present, round.number)
-        if not byzantine or not known:
+        if not known and self.attack.needs == "honest":
             return None
         with move_to_front(honest.updates, known):
             rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)])
-            ids = present[known].tolist()
-            self.attack.observe(rows.updates, clients=ids)
-            context = self._context(rows, ids, round, rule, f)
-            rng = generator(self.run.seed, "attack", round.number)
-            forgery = self.attack.explain(rows, updates[:byzantine], n=len(updates), generator=rng, context=context)
-            updates[:byzantine] = forgery.rows
+            own = Rows(updates[:byzantine])
+            return self._replace(updates, rows, own, present[known].tolist(), round, rule, f)
+
+    def relabel(self, labels: Tensor, num_classes: int, round: int) -> Tensor:
+        """Return the labels (examples,) on which a Byzantine client trains in a round."""
+        return self.attack.relabel(labels, num_classes) if round in self.rounds else labels
+
+    def _replace(
+        self, updates: Tensor, known: Rows, own: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int
+    ) -> Forgery:
+        """Replace the first rows of updates (n, d) by forged ones; return these. clients: the ids of the known rows."""
+        if known.n:
+            self.attack.observe(known.updates, clients=clients)
+        context = self._context(known, clients, round, rule, f)
+        rng = generator(self.run.seed, "attack", round.number)
+        forgery = self.attack.explain(known, own, n=len(updates), generator=rng, context=context)
+        updates[: own.n] = forgery.rows
         return forgery
 
     def _known(self, present: Tensor, round: int) -> list[int]:
@@ -64,7 +85,7 @@ class Attacker:
     def _context(self, rows: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int) -> Context:
         assert round.params is not None
         return Context(
-            round=round.number, params=round.params, rule=_copy_rule(rule, rows, round), clients=clients, f=f
+            round=round.number, params=round.params, rule=_copy_rule(rule, rows, round), clients=list(clients), f=f
         )
 
 
@@ -76,7 +97,7 @@ def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tens
     rule = copy.deepcopy(rule)
     if not rule.needs:
         return rule
-    known = replace(round, reference=None if round.reference is None else rows.mean())
+    known = replace(round, reference=rows.mean() if round.reference is not None and rows.n else None)
 
     def call(updates: Tensor | Rows, f: int, *, generator: torch.Generator | None = None) -> Any:
         return rule(updates, f, generator=generator, round=known)

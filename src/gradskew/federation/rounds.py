@@ -163,7 +163,7 @@ class Federation:
         update (d,): zeros if it is not finite, None without root data or for a rule that does not need it.
         """
         n, d = len(clients), self.flat.d
-        shards = [self.shard(client) for client in clients]
+        shards = [self.shard(client, round) for client in clients]
         if self.run.trains_reference:
             shards.append(Shard(self.run.clients, self.root, self.labels[self.root]))
         with float32_products(self.run.device, tf32=self.run.precision == "tf32"):
@@ -175,12 +175,12 @@ class Federation:
             reference.zero_()
         return self.matrix[:n], buffers[:n], reference
 
-    def shard(self, client: int) -> Shard:
-        """Return a client's data; the labels of a Byzantine client are those of the attack."""
+    def shard(self, client: int, round: int) -> Shard:
+        """Return a client's data in a round; the labels of a Byzantine client are those of the attack."""
         index = self.parts[client]
         labels = self.labels[index]
         if client < self.run.num_byzantine:
-            labels = self.attacker.attack.relabel(labels, self.dataset.num_classes)
+            labels = self.attacker.relabel(labels, self.dataset.num_classes, round)
         return Shard(client, index, labels)
 
     def describe_round(self, number: int, clients: list[int], reference: Tensor | None) -> Round:
