@@ -72,6 +72,34 @@ def test_scale(case, rows, factor):
     torch.testing.assert_close(case.moved(factor)(factor * rows, F) / factor, case.rule(rows, F))
 
 
+def falls(rule, kind, seed):
+    """Return by how much the aggregate falls at most, in units of the largest entry, as one entry of a row rises."""
+    rows, rng, most = make_rows(9, 6, F, kind, seed), np.random.default_rng(seed), 0.0
+    for _ in range(30):
+        raised = rows.clone()
+        i, j = rng.integers(9), rng.integers(6)
+        raised[i, j] += float(rng.choice([0.1, 1.0, 10.0]) * rows[:, j].std())
+        most = max(most, float((rule(rows, F) - rule(raised, F)).amax() / rows.abs().amax()))
+    return most
+
+
+@pytest.mark.parametrize("case", [case for case in RULES if case.rule.monotone], ids=ids)
+@pytest.mark.parametrize("kind", ["gauss", "heavy", "duplicates", "offset", "sparse"])
+def test_a_monotone_rule_never_falls_as_an_entry_rises(case, kind):
+    assert max(falls(case.rule, kind, seed) for seed in range(5)) <= 1e-6
+
+
+def test_which_rules_are_monotone():
+    """No pipeline and no rule that selects is: as an entry rises, its row is dropped."""
+    monotone = {case.name for case in RULES if case.rule.monotone}
+    assert monotone == {
+        *("mean", "mean(weights=examples)", "rbtm", "rbtm(share=0.2)", "rbtm(tails=clamp)"),
+        *("median", "median(middle=lower)", "median(middle=upper)"),
+    }
+    for name in ("meamed", "multikrum", "nnm+median"):
+        assert max(falls(agg.make(name), "gauss", seed) for seed in range(5)) > 0.01, name
+
+
 @claiming("odd")
 def test_odd(case, rows):
     torch.testing.assert_close(case.moved(-1.0)(-rows, F), -case.rule(rows, F))

@@ -117,7 +117,6 @@ def test_names_that_are_wrong(name, message):
     [
         (torch.zeros(3), torch.zeros(1, 2), None, "honest must"),
         (torch.zeros(3, 2), torch.zeros(2), None, "own must"),
-        (torch.zeros(0, 2), torch.zeros(1, 2), None, "honest must"),
         (torch.zeros(3, 2), torch.zeros(0, 2), None, "own must"),
         (torch.zeros(3, 0), torch.zeros(1, 0), None, "honest must"),
         (torch.zeros(3, 2, dtype=torch.int64), torch.zeros(1, 2), None, "honest must"),
@@ -138,6 +137,16 @@ def test_rows_of_another_shape_or_type(case, honest, own, n, message):
     with pytest.raises(InputError, match=message) as caught:
         case.attack(honest, own, n=n)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("case", ATTACKS, ids=ids)
+def test_only_an_attack_that_needs_an_honest_row_refuses_none(case):
+    honest, own = torch.zeros(0, 2), torch.tensor([[1.0, 2.0]])
+    if case.attack.needs == "honest":
+        with pytest.raises(InputError, match="honest must"):
+            case.attack(honest, own)
+    else:
+        assert torch.equal(case.attack(honest, own), case.attack(torch.ones(3, 2), own))
 
 
 @pytest.mark.parametrize("case", ATTACKS, ids=ids)

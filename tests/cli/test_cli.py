@@ -205,6 +205,13 @@ def test_the_command_line_overrides_the_file(specs, tmp_path, order):
     assert (runs[0].rounds, runs[0].clients) == (7, 6)
 
 
+def test_what_the_attacker_knows_and_when_it_attacks(specs, tmp_path):
+    path = tmp_path / "bench.toml"
+    path.write_text(CONFIG + 'known = "own"\nattack_rounds = "1::1"')
+    assert {(run.known, run.attack_rounds) for run in specs(path)} == {("own", "1:")}
+    assert {(run.known, run.attack_rounds) for run in specs(path, "--attack-rounds", "::2")} == {("own", "::2")}
+
+
 def test_the_file_may_name_the_folder(call, tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text(f'out = "{tmp_path / "there"}"\nworkers = 1')
@@ -241,6 +248,11 @@ BAD = {
     "decay": ("--weight-decay -1", "weight_decay must be at least 0"),
     "clip": ("--clip 0", "clip must be above 0"),
     "knowledge": ("--knowledge 1.1", "knowledge must be at least 0 and at most 1"),
+    "known": ("--known some", "known must be one of honest, own"),
+    "known twice": ("--known own --knowledge 0.5", "with known = own the attacker knows none"),
+    "attack rounds": ("--attack-rounds 5", "attack_rounds is START:STOP:EVERY, such as 20:40:2, 20: or ::5, not '5'"),
+    "no attack round": ("--attack-rounds 5:5", "5:5 has no round, as STOP is not above START"),
+    "late attack rounds": ("--attack-rounds 700:", "attack_rounds = 700: begins after round "),
     "negative strength": ("--attacks strike(nu=-1)", "strike: nu must be at least 0"),
     "NaN strength": ("--attacks lie(z=nan)", "lie: z must be a number"),
     "huge strength": (f"--attacks lie(z={10**400})", "lie: z must be a number"),

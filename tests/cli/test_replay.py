@@ -23,6 +23,7 @@ LINES = [
     "--pictures none --precision bf16 --engine loop",
     "--aggregators mean,fltrust(none_trusted=uniform) --attacks none --root-examples 40",
     "--aggregators NNM+Krum,krum --attacks Lie",
+    "--known own --attack-rounds 01:9:2 --attacks lie --rules median --rounds 20",
 ]
 
 

@@ -66,6 +66,7 @@ class Spy(Attack):
     """Writes down what it sees; sends its own rows."""
 
     key: ClassVar[str] = "spy"
+    needs: str = "honest"  # type: ignore[misc]
     log: list[tuple[str, Any]] = field(default_factory=list, repr=False, compare=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Spy":
@@ -340,6 +341,75 @@ def test_the_attack_is_not_called_without_a_row_or_a_victim(change: dict[str, An
     assert all(metrics["attack"] == {"called": False} for metrics in result.rounds)
     plain = replace(BASE, **{**change, "knowledge": 1.0})
     assert result.params_sha256 == simulate(plain).params_sha256, "own rows go out unchanged"
+
+
+@pytest.mark.parametrize("change", [{"knowledge": 0}, {"knowledge": 0, "redraw_knowledge": True}], ids=str)
+def test_an_attack_that_needs_no_honest_row_is_called_without_one(change: dict[str, Any]) -> None:
+    """It does not observe; what it sends is what it sends where it knows all."""
+    own, nothing = replace(Spy(), needs="own"), replace(Spy(), needs="nothing")
+    for spy in (own, nothing):
+        result = simulate(replace(BASE, attack=spy, **change))
+        assert all(metrics["attack"] == {"called": True} for metrics in result.rounds)
+        assert not spy.of("observe")
+        assert [(len(honest), len(own), n) for honest, own, n, _ in spy.of("call")] == [(0, 2, 6)] * 3
+    flipped = replace(BASE, attack=attacks.make("bitflip"))
+    assert simulate(replace(flipped, **change)).params_sha256 == simulate(flipped).params_sha256
+    assert simulate(flipped).params_sha256 != simulate(BASE).params_sha256
+
+
+def test_own_rows_stand_in_for_the_honest_ones() -> None:
+    """h = f, n stays, and the ids are those of the Byzantine clients."""
+    spy = Spy()
+    run = replace(BASE, clients=7, byzantine=3, known="own", attack=spy)
+    planted(run, {client: float(client) for client in range(7)}).round(0)
+    ((rows, ids),) = spy.of("observe")
+    ((honest, own, n, context),) = spy.of("call")
+    assert rows[:, 0].tolist() == honest[:, 0].tolist() == own[:, 0].tolist() == ids == context.clients == [0, 1, 2]
+    assert n == 7
+    for f, clients in ((2, 3), (1, 2)):  # f rows and f own rows would be more than all
+        federation = planted(replace(run, byzantine=f, clients=clients, attack=spy), {})
+        assert federation.round(0)["attack"] == {"called": True}
+
+
+@pytest.mark.parametrize("name", ["lie", "mimic", "strike", "bitflip"])
+def test_an_attack_on_own_rows_by_hand(name: str) -> None:
+    """What the attack makes of rows 0, 1, 5 alone; honest rows play no part."""
+    run = replace(BASE, clients=7, byzantine=3, known="own", attack=attacks.make(name))
+    federation = planted(run, {1: 1.0, 2: 5.0, 3: 8.0, 4: 7.0, 5: 9.0, 6: 6.0})
+    federation.round(0)
+    own = torch.tensor([0.0, 1.0, 5.0])[:, None].expand(3, federation.matrix.shape[1])
+    attack = attacks.make(name)
+    attack.begin(run.seed)
+    attack.observe(own, clients=[0, 1, 2])
+    assert torch.equal(federation.matrix[:3], attack(own, own, n=7))
+    assert federation.matrix[3:, 0].tolist() == [8, 7, 9, 6]
+
+
+def test_the_rounds_of_the_attack() -> None:
+    """In rounds 1 and 3 the labels are flipped and the rows forged; in the others both are the client's own."""
+    spy = Spy()
+    run = replace(BASE, attack=spy, rounds=5, attack_rounds="1:4:2")
+    called = [metrics["attack"]["called"] for metrics in simulate(run).rounds]
+    assert called == [False, True, False, True, False]
+    assert len(spy.of("observe")) == 2
+    for name in ("labelflip", "labelflip+bitflip"):
+        attacked, plain = (Federation(replace(run, attack=attacks.make(each))) for each in (name, "none"))
+        everywhere = Federation(replace(run, attack=attacks.make(name), attack_rounds=None))
+        for number in range(5):
+            attacked.params.copy_(plain.params)
+            everywhere.params.copy_(plain.params)
+            for federation in (attacked, everywhere, plain):
+                federation.round(number)
+            wanted = everywhere if number in (1, 3) else plain
+            assert torch.equal(attacked.matrix, wanted.matrix)
+            assert not torch.equal(everywhere.matrix, plain.matrix)
+
+
+def test_rounds_outside_the_attack_are_no_remark() -> None:
+    records = [Record.of(simulate(replace(BASE, attack_rounds="1:", attack=attacks.make("lie"))))]
+    table = Table(records)
+    assert "attack in rounds 1:" in table.federation
+    assert not [line for line in remarks(table) if "was not run" in line]
 
 
 def test_a_round_without_a_byzantine_row() -> None:

@@ -24,7 +24,9 @@ from gradskew.attacks import Attack, Forgery
 from gradskew.core.rows import Rows
 from gradskew.flower import RedTeam, Robust
 from gradskew.flower.findings import Findings
+from gradskew.flower.measure import Scene
 from gradskew.flower.page import FlowerSection, report
+from gradskew.flower.rows import receive
 from gradskew.flower.training import Training
 from gradskew.flower.weights import recover_weights
 
@@ -162,6 +164,37 @@ def test_what_is_forged_is_what_the_attack_makes_of_all_replies(tmp_path):
     expected = sum(claimed[node] for node in red.chosen) * forged
     expected -= sum(claimed[each.metadata.src_node_id] * row.double() for each, row in zip(honest, rows, strict=True))
     np.testing.assert_allclose(arrays["w"].numpy(), (expected / total).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_own_rows_that_stand_in_for_the_honest_ones(tmp_path):
+    red = team(tmp_path, FedAvg(), "lie", 0.2, reference=False, rules=(), known="own")
+    replies = [trained(node, record(START), 1) for node in NODES]
+    one_round(red, replies, START, NODES)
+    own = [each.content["arrays"]["w"].numpy() for each in replies if each.metadata.src_node_id in red.chosen]
+    rows = -torch.from_numpy(np.stack(own))
+    expected = attacks.make("lie")(rows, rows)[0]
+    sent = red._forge(red_scene(red, replies), red.layout)[0].rows
+    torch.testing.assert_close(sent[0], expected)
+    assert red.journal.settings["known"] == "own"
+
+
+def red_scene(red, replies):
+    """The scene of a first round with these replies."""
+    order = sorted(replies, key=lambda each: (each.metadata.src_node_id not in red.chosen, each.metadata.src_node_id))
+    received = receive(red.layout, order)
+    return Scene(1, received.rows, received.nodes, len(red.chosen), received.layout)
+
+
+def test_the_rounds_of_the_attack_are_counted_from_0(tmp_path):
+    red = team(tmp_path, FedAvg(), "lie", 0.2, reference=False, rules=(), attack_rounds="1:4:2")
+    play(red, rounds=5)
+    attacks_of_rounds = [each["attack"] for each in red.training.rounds]
+    assert [each["called"] for each in attacks_of_rounds] == [False, True, False, True, False]
+    assert attacks_of_rounds[0]["why"] == "it is no round of the attack"
+    assert json.loads((tmp_path / "rounds.json").read_text())["attack_rounds"] == "1:4:2"
+    for wrong, says in (({"attack_rounds": "4:1"}, "attack_rounds is START:STOP:EVERY"), ({"known": "all"}, "known")):
+        with pytest.raises(InputError, match=says):
+            team(tmp_path, **wrong)
 
 
 def test_the_byzantine_are_drawn_once_by_the_seed(tmp_path):

@@ -370,6 +370,8 @@ CHANGES = {
     ],
     "knowledge": [0.5],
     "redraw_knowledge": [True],
+    "known": ["own"],
+    "attack_rounds": ["1:", "::2"],
     "told": ["expected"],
     "buffers": ["aggregated"],
     "seed": [1, 2**32],

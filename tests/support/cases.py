@@ -91,6 +91,10 @@ class Informed(agg.Aggregator):
     def name(self):
         return self.rule.name
 
+    @property
+    def monotone(self):
+        return self.rule.monotone
+
     def outcome(self, rows, f, generator):
         rows.round = known(rows.n, rows.d, rows.updates.dtype, self.factor)
         return self.rule.outcome(rows, f, generator)

@@ -51,6 +51,7 @@ class Aggregator(Method):
     isometric: whether the rule moves with rotations of the rows, so that it may be called on their coordinates in a
     basis of their span. batched: the tries that `outcome` takes at once: `span` for `Tries`, `columns` for
     `SampledTries`, empty for none.
+    monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises.
     """
 
     implements: ClassVar[str] = "outcome"
@@ -58,6 +59,7 @@ class Aggregator(Method):
     isometric: ClassVar[bool] = False
     batched: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
+    monotone: ClassVar[bool] = False
 
     @final
     def __call__(

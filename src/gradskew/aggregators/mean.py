@@ -26,6 +26,7 @@ class Mean(WeightedRule):
     key: ClassVar[str] = "mean"
     title: ClassVar[str] = "mean"
     baseline: ClassVar[bool] = True
+    monotone: ClassVar[bool] = True
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"flower": {"weights": "examples"}}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fedavg": {}, "average": {}}

@@ -26,6 +26,7 @@ class Median(Aggregator):
     key: ClassVar[str] = "median"
     title: ClassVar[str] = "median"
     source: ClassVar[str] = "Yin et al., ICML 2018"
+    monotone: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "strike-authors": {"middle": "upper"},
         "byzpy": {"middle": "lower"},

@@ -30,6 +30,7 @@ class RBTM(Aggregator):
     key: ClassVar[str] = "rbtm"
     title: ClassVar[str] = "trimmed mean"
     source: ClassVar[str] = "El-Mhamdi et al., NeurIPS 2021"
+    monotone: ClassVar[bool] = True
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"trimmed_mean": {}, "trmean": {}, "cwtm": {}}
 
     batched: ClassVar[str] = "columns"

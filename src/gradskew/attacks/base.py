@@ -43,8 +43,9 @@ class Context:
 class View:
     """The checked arguments of `forge`.
 
-    honest: the honest rows that the attacker knows (h, d). own: the rows from the Byzantine clients' own training
-    (f, d). n: the number of clients in the round, at least h + f. context: None if the caller gives none.
+    honest: the honest rows that the attacker knows (h, d), none if `needs` allows it; `own` itself if the own rows
+    stand in for them. own: the rows from the Byzantine clients' own training (f, d). n: the number of clients in the
+    round, at least h + f. context: None if the caller gives none.
     """
 
     honest: Rows
@@ -57,6 +58,11 @@ class View:
     def f(self) -> int:
         """The number of Byzantine rows."""
         return self.own.n
+
+    @property
+    def knows_own_only(self) -> bool:
+        """Whether the own rows stand in for the honest ones, of which the attacker knows none."""
+        return self.honest is self.own
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Attack(Method):
     """Forges the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
+    Without a known honest row only an attack that needs one is not called.
     """
 
     implements: ClassVar[str] = "forge"
@@ -119,13 +126,14 @@ class Attack(Method):
         """Return the forged rows (f, d) and notes; equal rows may be one expanded row, which is read-only.
 
         honest: the honest rows that the attacker knows (h, d). own: the rows from the Byzantine clients' own training
-        (f, d), of the same type, float16 to float64; of torch or of NumPy, as the forged rows are then. n: the number
-        of clients in the round; None means h + f. generator: for attacks that draw; None means a new CPU generator with
-        seed 0. Raises InputError for rows of a wrong shape or type, for non-finite rows, and if `forge` changes the
-        honest rows or returns another shape.
+        (f, d), of the same type, float16 to float64; of torch or of NumPy, as the forged rows are then. The same `Rows`
+        twice: the own rows stand in for the honest ones. n: the number of clients in the round; None means h + f.
+        generator: for attacks that draw; None means a new CPU generator with seed 0. Raises InputError for rows of a
+        wrong shape or type, for non-finite rows, without an honest row unless `needs` allows it, and if `forge` changes
+        the honest rows or returns another shape.
         """
-        rows, others = check_inputs(honest, own)
-        known = rows.n + others.n
+        rows, others = check_inputs(honest, own, may_be_none=self.needs != "honest")
+        known = others.n if rows is others else rows.n + others.n
         n = known if n is None else check_number("n", n, at_least=known, whole=True)
         before = version(rows.updates)
         view = View(rows, others, n, generator or torch.Generator().manual_seed(0), context)
@@ -193,10 +201,14 @@ class Combined(DelegatesState, Attack):
         self.model.observe(honest, clients=clients)
 
 
-def check_inputs(honest: Given, own: Given) -> tuple[Rows, Rows]:
-    """Return the rows honest (h, d) and own (f, d); InputError unless they can be the arguments of an attack."""
+def check_inputs(honest: Given, own: Given, *, may_be_none: bool = False) -> tuple[Rows, Rows]:
+    """Return the rows honest (h, d) and own (f, d); InputError unless they can be the arguments of an attack.
+
+    may_be_none: h may be 0.
+    """
     rows, others = Rows.of(honest, name="honest"), Rows.of(own, name="own")
-    check_rows("honest", rows.updates)
+    if rows.n or rows.updates.ndim != 2 or not may_be_none:
+        check_rows("honest", rows.updates)
     check_rows("own", others.updates)
     check(rows.d == others.d, f"honest has {rows.d} columns, own has {others.d}")
     kinds = [str(each.dtype).removeprefix("torch.") for each in (_matrix(honest), _matrix(own))]

@@ -52,7 +52,8 @@ class AttackSubject(Subject):
         attack, f = method or self.fresh(), f or self.f
         own = gaussian(f, rows.shape[1], draw=1)
         if not isinstance(attack, UserAttack):
-            attack.observe(rows, clients=range(len(rows)))
+            if len(rows):
+                attack.observe(rows, clients=range(len(rows)))
             forged: Tensor = attack(rows, own)
             return forged
         forged = attack.call(rows, {"f": f, "own": own}, seed=0)
@@ -76,11 +77,15 @@ def finite(subject: AttackSubject) -> Answer:
 
 
 def one_honest(subject: AttackSubject) -> Answer:
-    result = attempt(lambda: subject(subject.rows[:1]))
+    """Call an attack with one honest row, or without one if it says that it needs none."""
+    few, enough = 1, "A single honest row"
+    if subject.method.needs != "honest":
+        few, enough = 0, "No honest row"
+    result = attempt(lambda: subject(subject.rows[:few]))
     if isinstance(result, str):
-        return ODD, f"A single honest row: {result}"
+        return ODD, f"{enough}: {result}"
     good = bool(result.isfinite().all())
-    return (GOOD, "A single honest row is enough.") if good else (ODD, "A single honest row gives NaN or Inf.")
+    return (GOOD, f"{enough} is enough.") if good else (ODD, f"{enough} gives NaN or Inf.")
 
 
 def one_byzantine(subject: AttackSubject) -> Answer:

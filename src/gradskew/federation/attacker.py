@@ -1,4 +1,4 @@
-"""The attack in the round loop: which honest rows it knows, and the Byzantine rows that it replaces."""
+"""The attack in the round loop: when it runs, which rows it knows, and the Byzantine rows that it replaces."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from ..core.round import Round
 from ..core.rows import Rows
 from .rows_in_place import move_to_front
 from .run import Run
+from .schedule import rounds_of
 
 
 class Attacker:
-    """An attack with its state. known: (clients,) bool, the honest clients that it knows, drawn once per run."""
+    """An attack with its state.
 
-    def __init__(self, run: Run, gradient: Callable[[Tensor, str], Tensor] | None = None):
-        self.run, self.attack, self.gradient = run, copy.deepcopy(run.attack), gradient
+    known: (clients,) bool, the honest clients that it knows, drawn once per run. rounds: those in which it runs.
+    initial, previous, gradient: as in `Context`, set by the owner of the model.
+    """
+
+    def __init__(self, run: Run):
+        self.run, self.attack, self.rounds = run, copy.deepcopy(run.attack), rounds_of(run.attack_rounds)
         self.initial: Tensor | None = None
         self.previous: Tensor | None = None
+        self.gradient: Callable[[Tensor, str], Tensor] | None = None
         self.attack.reset()
         self.attack.begin(run.seed)
         honest = run.clients - run.num_byzantine
@@ -38,23 +44,56 @@ class Attacker:
     def forge(self, updates: Tensor, honest: Rows, round: Round, rule: Aggregator, f: int) -> Forgery | None:
         """Replace the Byzantine rows, the first of updates (n, d), by forged ones, and return the forgery.
 
-        honest: the rows after them. f: the f that the server will call the rule with. Without a Byzantine row or a
-        known honest row the attack is not called: returns None and leaves the rows unchanged.
+        honest: the rows after them. f: the f that the server will call the rule with. The attack is not called outside
+        its rounds, without a Byzantine row, and, if it needs one, without a known honest row: returns None and leaves
+        the rows unchanged.
         """
         assert round.clients is not None
         byzantine = len(updates) - honest.n
+        if not byzantine or round.number not in self.rounds:
+            return None
+        if self.run.known == "own":
+            own = Rows(updates[:byzantine].clone())
+            return self._replace(updates, own, own, round.clients[:byzantine], round, rule, f)
         present = torch.tensor(round.clients[byzantine:], dtype=torch.int64)
         known = self._known(present, round.number)
-        if not byzantine or not known:
+        if not known and self.attack.needs == "honest":
             return None
         with move_to_front(honest.updates, known):
             rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)])
-            ids = present[known].tolist()
-            self.attack.observe(rows.updates, clients=ids)
-            context = self._context(rows, ids, round, rule, f, round.clients[:byzantine])
-            rng = generator(self.run.seed, "attack", round.number)
-            forgery = self.attack.explain(rows, updates[:byzantine], n=len(updates), generator=rng, context=context)
-            updates[:byzantine] = forgery.rows
+            own = Rows(updates[:byzantine])
+            return self._replace(updates, rows, own, present[known].tolist(), round, rule, f)
+
+    def images(self, parts: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return the indices of the images that the attacker knows, from those of each client, as `data` names them.
+
+        `own`: of the Byzantine clients. `all`: of the honest clients that it knows; of all honest clients if it knows
+        others in each round; of its own if it takes its own rows for honest.
+        """
+        byzantine = self.run.num_byzantine
+        known = self.known.clone()
+        if self.run.redraw_knowledge:
+            known[byzantine:] = True
+        own = torch.cat([torch.empty(0, dtype=torch.int64), *parts[:byzantine]])
+        honest = [part for part, good in zip(parts, known.tolist(), strict=True) if good]
+        if self.run.known == "own" or not honest:
+            return {"own": own, "all": own}
+        return {"own": own, "all": torch.cat(honest)}
+
+    def relabel(self, labels: Tensor, num_classes: int, round: int) -> Tensor:
+        """Return the labels (examples,) on which a Byzantine client trains in a round."""
+        return self.attack.relabel(labels, num_classes) if round in self.rounds else labels
+
+    def _replace(
+        self, updates: Tensor, known: Rows, own: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int
+    ) -> Forgery:
+        """Replace the first rows of updates (n, d) by forged ones; return these. clients: the ids of the known rows."""
+        if known.n:
+            self.attack.observe(known.updates, clients=clients)
+        context = self._context(known, clients, own.n, round, rule, f)
+        rng = generator(self.run.seed, "attack", round.number)
+        forgery = self.attack.explain(known, own, n=len(updates), generator=rng, context=context)
+        updates[: own.n] = forgery.rows
         return forgery
 
     def _known(self, present: Tensor, round: int) -> list[int]:
@@ -65,17 +104,17 @@ class Attacker:
         return order[: ceil_share(self.run.knowledge, len(present))].sort().values.tolist()
 
     def _context(
-        self, rows: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int, byzantine: Sequence[int]
+        self, rows: Rows, clients: Sequence[int], byzantine: int, round: Round, rule: Aggregator, f: int
     ) -> Context:
-        assert round.params is not None
+        assert round.params is not None and round.clients is not None
         return Context(
             round=round.number,
             params=round.params,
             rule=_copy_rule(rule, rows, round),
-            clients=clients,
+            clients=list(clients),
             f=f,
             previous=self.previous,
-            byzantine=byzantine,
+            byzantine=round.clients[:byzantine],
             initial=self.initial,
             gradient=self.gradient,
         )
@@ -86,5 +125,5 @@ def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> RuleCopy:
 
     A rule that needs the server's own update gets the mean of the known honest rows in its place.
     """
-    reference = None if round.reference is None else rows.mean()
+    reference = rows.mean() if round.reference is not None and rows.n else None
     return RuleCopy(copy.deepcopy(rule), replace(round, reference=reference))

@@ -1,8 +1,6 @@
-"""The gradient of the loss on clients' images, for an attack that knows them."""
+"""The gradient of the loss on images that an attacker knows."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +13,7 @@ BATCH = 1024  # images of a pass
 
 
 class LossGradient:
-    """The gradient of the mean loss over the images of some clients, by kind: `all` known honest, or the attacker's own.
+    """The gradient of the mean loss over images. images: their indices by name, such as `all` and `own`.
 
     The network is in the mode of a test: batch norm uses the statistics of the model.
     """
@@ -37,8 +35,3 @@ class LossGradient:
         for (_, parameter), data_before in zip(flat.trainable, now, strict=True):
             parameter.data, parameter.grad = data_before, None
         return grads
-
-
-def images_of(parts: Sequence[Tensor]) -> Tensor:
-    """Return the indices of the images of some clients: (images,)."""
-    return torch.cat([torch.empty(0, dtype=torch.int64), *parts])

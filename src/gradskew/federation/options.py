@@ -16,15 +16,18 @@ class Options(Fields):
 
     clients: N in all. sampled: the number of clients in a round (None: all). byzantine: a count, or a share of all
     clients below 1 (rounded up); the clients with the lowest ids are Byzantine. knowledge: the share of honest clients
-    that the attacker knows, drawn once per run (redraw_knowledge: in each round). told: the f of the rule in each
-    round, the `actual` number of Byzantine rows or the `expected` one. buffers: the server averages batch norm's
-    statistics (`mean`), or the rule aggregates them with the row (`aggregated`). threads: intra-op, part of the spec
-    since sums depend on them. precision: of the forward and backward passes of local training: `float32`, `tf32` (CUDA
-    only) or `bf16`; parameters, updates, rules and evaluation are float32. evaluate_every: test the model every so many
-    rounds, and after each of the last five; with the test images of thousands of clients, testing takes longer than
-    training ten of them. lens: measure the skew of the honest rows and the rule's choice in each round; results do not
-    depend on it. pictures: the rounds whose rows are embedded in the plane; None means the first, the middle and the
-    last. root_examples: training images that the server keeps, for rules that need its own update (fltrust).
+    that the attacker knows, drawn once per run (redraw_knowledge: in each round). known: the rows that an attack takes
+    for honest, the known `honest` ones or its clients' `own`. attack_rounds: START:STOP:EVERY, the rounds of the
+    attack, counted from 0 (None: all); in the others the Byzantine clients send their own rows, trained on clean data.
+    told: the f of the rule in each round, the `actual` number of Byzantine rows or the `expected` one. buffers: the
+    server averages batch norm's statistics (`mean`), or the rule aggregates them with the row (`aggregated`). threads:
+    intra-op, part of the spec since sums depend on them. precision: of the forward and backward passes of local
+    training: `float32`, `tf32` (CUDA only) or `bf16`; parameters, updates, rules and evaluation are float32.
+    evaluate_every: test the model every so many rounds, and after each of the last five; with the test images of
+    thousands of clients, testing takes longer than training ten of them. lens: measure the skew of the honest rows and
+    the rule's choice in each round; results do not depend on it. pictures: the rounds whose rows are embedded in the
+    plane; None means the first, the middle and the last. root_examples: training images that the server keeps, for
+    rules that need its own update (fltrust).
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -45,6 +48,14 @@ class Options(Fields):
         help="Share of the honest clients that the attacker knows. Default 1.",
     )
     redraw_knowledge: bool = option(False, choices=(False, True), digest="always")
+    known: str = option(
+        "honest",
+        choices=("honest", "own"),
+        help="Rows that the attacker takes for honest: the honest ones that it knows (default), or its clients' own.",
+    )
+    attack_rounds: str | None = option(
+        None, help="Rounds of the attack, counted from 0: START:STOP:EVERY, such as 20:40:2 or 20:. Default: all."
+    )
     told: str = option(
         "actual",
         choices=("actual", "expected"),

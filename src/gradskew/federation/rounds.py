@@ -17,7 +17,7 @@ from ..core.rows import Rows
 from .attacker import Attacker
 from .clients import ENGINES, Shard, Training, resolve
 from .evaluation import Evaluation, evaluate
-from .gradient import LossGradient, images_of
+from .gradient import LossGradient
 from .lens import RoundLens
 from .network import make_network
 from .root_data import deal
@@ -48,8 +48,9 @@ class Federation:
         trained, width = run.num_sampled + run.trains_reference, self.flat.d + self.aggregated * self.flat.b
         self.matrix = self.params.new_empty(trained, width)
         self.train = ENGINES[resolve(run.engine, run.model, run.device)]
-        self.attacker = Attacker(run, LossGradient(self.flat, self.dataset, self.images()))
+        self.attacker = Attacker(run)
         self.attacker.initial = self.params.clone()
+        self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.images(self.parts))
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
 
     def round(self, number: int) -> dict[str, Any]:
@@ -118,6 +119,7 @@ class Federation:
             rule=self.rule.state_dict(),
             server=self.server.state_dict(),
             pictures=list(self.lens.pictures),
+            previous=self.attacker.previous,
         )
 
     def restore(self, snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -137,6 +139,7 @@ class Federation:
         for owner, state in states:
             owner.load_state_dict(state)
         self.lens.pictures = list(snapshot.pictures)
+        self.attacker.previous = snapshot.previous
         return rounds
 
     @property
@@ -167,7 +170,7 @@ class Federation:
         update (d,): zeros if it is not finite, None without root data or for a rule that does not need it.
         """
         n, d = len(clients), self.flat.d
-        shards = [self.shard(client) for client in clients]
+        shards = [self.shard(client, round) for client in clients]
         if self.run.trains_reference:
             shards.append(Shard(self.run.clients, self.root, self.labels[self.root]))
         with float32_products(self.run.device, tf32=self.run.precision == "tf32"):
@@ -179,17 +182,12 @@ class Federation:
             reference.zero_()
         return self.matrix[:n], buffers[:n], reference
 
-    def images(self) -> dict[str, Tensor]:
-        """Return the indices of the images of the honest clients that the attacker knows, and of the Byzantine ones."""
-        byzantine = self.run.num_byzantine
-        return {"all": images_of(self.parts[byzantine:]), "own": images_of(self.parts[:byzantine])}
-
-    def shard(self, client: int) -> Shard:
-        """Return a client's data; the labels of a Byzantine client are those of the attack."""
+    def shard(self, client: int, round: int) -> Shard:
+        """Return a client's data in a round; the labels of a Byzantine client are those of the attack."""
         index = self.parts[client]
         labels = self.labels[index]
         if client < self.run.num_byzantine:
-            labels = self.attacker.attack.relabel(labels, self.dataset.num_classes)
+            labels = self.attacker.relabel(labels, self.dataset.num_classes, round)
         return Shard(client, index, labels)
 
     def describe_round(self, number: int, clients: list[int], reference: Tensor | None) -> Round:

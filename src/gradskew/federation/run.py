@@ -27,6 +27,7 @@ from .clients import num_together, resolve
 from .code_digest import check_unchanged, session_code, user_code
 from .optimizer import SGD
 from .options import Options
+from .schedule import rounds_of, short_form
 from .schema import LENS, SEMANTICS, check_spec
 from .server import FedAvg, ServerOptimizer
 
@@ -65,6 +66,11 @@ class Run(Options):
         resolve(self.engine, self.model, self.device)
         if not self.root_examples:
             Round().check_has(self.aggregator.needs & {"reference"}, self.aggregator.name)
+        own = "knowledge is a share of the honest rows; with known = own the attacker knows none"
+        check(self.known == "honest" or self.knowledge == 1, own)
+        object.__setattr__(self, "attack_rounds", short_form(self.attack_rounds))
+        late = f"attack_rounds = {self.attack_rounds} begins after round {self.rounds - 1}, the last"
+        check(rounds_of(self.attack_rounds)[0] < self.rounds, late)
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
         for round in self.pictures or ():
             check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)

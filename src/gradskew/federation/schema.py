@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 
 from ..core.errors import InputError, check
 from .metrics import LARGEST, LEAST, LensMetrics, Positive, Round, Sha256, Share, Whole
+from .schedule import rounds_of
 
 LAST = 5  # number of last rounds, at most, over which the reported accuracy is averaged; all of them are tested
 LENS = 1  # version of the lens: increases when what it measures changes
@@ -79,6 +80,7 @@ class Spec(Struct):
     numpy: str
     semantics: Whole
     evaluate_every: Positive = 1
+    attack_rounds: str = "::"
     lens: Whole = 0
     pictures: list[Whole] = []
     user_code: dict[str, Sha256] = {}
@@ -86,6 +88,7 @@ class Spec(Struct):
     def __post_init__(self) -> None:
         few = self.byzantine < self.clients >= self.sampled
         check(few, "it has more Byzantine or sampled clients than clients")
+        rounds_of(self.attack_rounds)
 
 
 def is_text(value: Any) -> bool:

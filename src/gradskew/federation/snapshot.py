@@ -33,7 +33,8 @@ class Snapshot:
     """All that the next rounds depend on, but for random generators, which are derived from the seed.
 
     rounds: the metrics so far. others: integer buffers of the network, which no client sends. attack, rule, server:
-    their states. pictures: the embeddings so far. seconds: the time that the rounds took.
+    their states. pictures: the embeddings so far. seconds: the time that the rounds took. previous: the
+    parameters before the last step, which an attack may know; None before the first.
     """
 
     rounds: Sequence[dict[str, Any]]
@@ -45,10 +46,12 @@ class Snapshot:
     server: Mapping[str, Any] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     seconds: float = 0.0
+    previous: Tensor | None = None
 
     def to_bytes(self, digest: str) -> bytes:
         """Return a checkpoint of the run with this digest; ValueError for a state beyond tensors and JSON values."""
         tensors = {"params": self.params, "buffers": self.buffers}
+        tensors |= {} if self.previous is None else {"previous": self.previous}
         tensors |= {f"others.{i}": other for i, other in enumerate(self.others)}
         states: dict[str, dict[str, Any]] = {owner: {} for owner in OWNERS}
         for owner in OWNERS:
@@ -105,6 +108,7 @@ class Snapshot:
                 **states,
                 pictures=drawn,
                 seconds=content["seconds"],
+                previous=tensors.get("previous"),
             )
         except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"not a checkpoint: {error!r}") from None
@@ -118,6 +122,8 @@ class Snapshot:
             mine, theirs = (_layout(getattr(each, name)) for each in (self, other))
             if mine != theirs:
                 raise Unfit(f"its {name} are not those of the network")
+        if self.previous is not None and _layout(self.previous) != _layout(other.params):
+            raise Unfit("its previous parameters are not those of the network")
         try:
             rounds = [as_json(made) for made in check_rounds(self.rounds, spec)]
         except InputError as error:

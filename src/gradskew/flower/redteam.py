@@ -14,11 +14,12 @@ from torch import Tensor
 from .. import aggregators, attacks
 from ..aggregators import Aggregator
 from ..attacks import Attack, Context, Forgery
-from ..core.errors import InputError, ceil_share, check, check_count_or_share, check_number, plain
+from ..core.errors import InputError, ceil_share, check, check_choice, check_count_or_share, check_number, plain
 from ..core.given import finite_rows
 from ..core.html import html_table
 from ..core.randomness import generator
 from ..core.rows import Rows
+from ..federation.schedule import rounds_of, short_form
 from ..skew import pictures
 from .findings import Findings
 from .interface import VERSION, Array, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
@@ -43,8 +44,9 @@ class RedTeam(Wrapper):
 
     attack: a name such as "lie(z=1.0)", an Attack or a function. byzantine: how many clients, or their share,
     rounded up. rules: which of ours to try on each round's replies. reference: whether to train without the attack
-    first; if not, `start` returns the attacked model. out: the folder of report.html and rounds.json. statistics:
-    as in `Robust`.
+    first; if not, `start` returns the attacked model. known: the rows that the attack takes for honest, all `honest`
+    ones or the Byzantine clients' `own`. attack_rounds: START:STOP:EVERY, the rounds of the attack, counted from 0;
+    None for all. out: the folder of report.html and rounds.json. statistics: as in `Robust`.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class RedTeam(Wrapper):
         *,
         rules: Sequence[str | Aggregator | Callable[..., Any]] = RULES,
         reference: bool = True,
+        known: str = "honest",
+        attack_rounds: str | None = None,
         out: Path | str = "gradskew-flower",
         statistics: Sequence[str] = STATISTICS,
         seed: int = 0,
@@ -71,6 +75,8 @@ class RedTeam(Wrapper):
         check(not isinstance(rules, str), "rules must be a list of names")
         self.rules = [copy.deepcopy(aggregators.make(rule)) for rule in rules]
         check_number("seed", seed, at_least=0, whole=True)
+        check_choice("known", known, ("honest", "own"))
+        self.known, self.attack_rounds = known, rounds_of(attack_rounds)
         for each in self.rules:
             KNOWN.check_has(each.needs, each.name)
         self.meter = Meter(self.rules, seed)
@@ -78,6 +84,8 @@ class RedTeam(Wrapper):
         self.chosen: frozenset[int] | None = None
         self.current: Attack = self.attack  # of the training that runs
         settings = {"strategy": name_of(strategy), "attack": self.attack.name, "byzantine": byzantine, "seed": seed}
+        settings |= {"known": known} if known != "honest" else {}
+        settings |= {"attack_rounds": rounds} if (rounds := short_form(attack_rounds)) else {}
         self.journal = Journal(out, {**settings, "flwr": VERSION, "base": base_of(strategy), "nodes": [], "chosen": []})
 
     def start(
@@ -199,15 +207,21 @@ class RedTeam(Wrapper):
         """Replace the Byzantine rows by forged ones. Returns the forgery, the arrays of each row, why there is none."""
         if self.current.key == "none":
             return None, [], ""
-        n, byzantine = len(scene.rows), scene.byzantine
-        if not 0 < byzantine < n:
+        n, byzantine, number = len(scene.rows), scene.byzantine, scene.number - 1
+        if number not in self.attack_rounds:
+            return None, [], "it is no round of the attack"
+        own, known, clients = Rows(scene.rows[:byzantine]), scene.honest, scene.nodes[byzantine:]
+        if self.known == "own":
+            known = own = Rows(own.updates.clone())
+            clients = scene.nodes[:byzantine]
+        if not byzantine or (not known.n and self.current.needs == "honest"):
             return None, [], f"{byzantine} of {n} usable replies are of Byzantine clients"
-        own, clients, number = scene.rows[:byzantine], scene.nodes[byzantine:], scene.number - 1
         try:
-            self.current.observe(scene.honest.updates, clients=clients)
+            if known.n:
+                self.current.observe(known.updates, clients=clients)
             context = Context(round=number, params=layout.params(), rule=_no_rule, clients=clients, f=byzantine)
             rng = generator(self.seed, "attack", scene.number)
-            forgery = self.current.explain(scene.honest, own, n=n, generator=rng, context=context)
+            forgery = self.current.explain(known, own, n=n, generator=rng, context=context)
             check(bool(finite_rows(forgery.rows).all()), f"{self.current.name} gave rows that are not finite")
             equal = forgery.rows.stride(0) == 0
             forged = [layout.forged(row) for row in forgery.rows[: 1 if equal else byzantine]]

@@ -114,6 +114,8 @@ class Table:
         spec = self.records[0].spec
         sampled = "" if spec["sampled"] == spec["clients"] else f", {spec['sampled']} a round"
         known = "" if spec["knowledge"] == 1 else f", attacker knows {100 * spec['knowledge']:g} % of the honest"
+        known = ", attacker knows its own rows alone" if spec.get("known") == "own" else known
+        known += f", attack in rounds {spec['attack_rounds']}" if "attack_rounds" in spec else ""
         sgd = spec["sgd"]
         return (
             f"{spec['dataset']}, {with_options(spec['model'])}; {count(spec['clients'], 'client')}{sampled}, "

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 from ..aggregators import RULES
 from ..attacks import ATTACKS
+from ..federation.schedule import rounds_of
 from ..runs.curve import RISING
 from .comparison import differ, level_with
 from .standing import Standing, better_rules, level_rules
@@ -179,7 +180,13 @@ def remarks(table: Table) -> list[str]:
         if rule in table.unmoved:
             sentences.append(f"{rule} never moved the model: no aggregate was finite, so it is not judged.")
     for attack in table.attacks:
-        called = [m["attack"]["called"] for r in table.records if r.spec["attack_name"] == attack for m in r.rounds]
+        called = [
+            metrics["attack"]["called"]
+            for record in table.records
+            if record.spec["attack_name"] == attack
+            for rounds in [rounds_of(record.spec.get("attack_rounds"))]
+            for metrics in record.rounds[rounds.start : rounds.stop : rounds.step]
+        ]
         if attack != "none" and (idle := called.count(False)):
             why = "no Byzantine row, or no known honest row"
             sentences.append(f"{attack} was not run in {idle} of {count(len(called), 'round')}: {why}.")
