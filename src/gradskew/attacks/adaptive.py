@@ -31,6 +31,7 @@ from .trials import Trials, vectors_of
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
+FAST, FULL = 330, 590  # tries of a round, about, without those of the evolution
 EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks again
 
 
@@ -67,6 +68,12 @@ class Adaptive(Attack):
         check_number("tries", self.tries, at_least=0, whole=True)
         if self.limit is not None:
             check_number("limit", self.limit, at_least=1, whole=True)
+
+    def calls(self, rule: Any) -> int:
+        if rule.monotone or rule.batched:
+            return 0
+        tries = FAST if self.effort == "fast" else FULL + self.tries
+        return tries if self.limit is None else min(tries, self.limit)
 
     def forge(self, view: View) -> Forgery:
         context = view.context

@@ -96,6 +96,10 @@ class Attack(Method):
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
         """Update the state with the known honest rows (h, d) and their client ids, once a round before the call."""
 
+    def calls(self, rule: Any) -> int:
+        """Return about how often the attack calls this rule in a round, one matrix at a time."""
+        return 0
+
     def begin(self, seed: int) -> None:
         """Set the run's seed before the first round, for an attack with a random start."""
 
@@ -192,6 +196,9 @@ class Combined(DelegatesState, Attack):
 
     def forge(self, view: View) -> Forgery:
         return self.model.forge(view)
+
+    def calls(self, rule: Any) -> int:
+        return self.model.calls(rule)
 
     def begin(self, seed: int) -> None:
         self.data.begin(seed)

@@ -107,6 +107,7 @@ def run_sweep(
             print_memory(missing, None)
             return
         print_memory(missing, min(workers, len(missing)))
+        print_searches(missing)
         if estimate:
             print_time(missing, workers)
 
@@ -138,6 +139,15 @@ def print_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
 
     if runs:
         warn(summary(runs, workers))
+
+
+def print_searches(runs: Sequence[Run]) -> None:
+    """Print what the slowest search of an attack costs that calls a rule many times in a round, if it is slow."""
+    from ..federation.searches import slowest
+
+    search = slowest(runs)
+    if search is not None:
+        warn(search.sentence)
 
 
 @contextmanager

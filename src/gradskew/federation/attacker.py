@@ -120,10 +120,11 @@ class Attacker:
         )
 
 
-def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> RuleCopy:
-    """Return a copy of the rule for an attack's trials.
+def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Aggregator | RuleCopy:
+    """Return a copy of the rule for an attack's trials, with the round if it needs one.
 
     A rule that needs the server's own update gets the mean of the known honest rows in its place.
     """
+    rule = copy.deepcopy(rule)
     reference = rows.mean() if round.reference is not None and rows.n else None
-    return RuleCopy(copy.deepcopy(rule), replace(round, reference=reference))
+    return RuleCopy(rule, replace(round, reference=reference)) if rule.needs else rule
