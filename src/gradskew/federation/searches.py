@@ -47,9 +47,12 @@ def _measured(run: Run) -> Search:
     data, n = run.source.load(), run.num_sampled
     d = num_parameters(run.model, data.shape, data.num_classes)
     rows = torch.randn(n, d, generator=torch.Generator().manual_seed(0))
-    start = time.perf_counter()
-    try:
-        run.aggregator(rows, min(run.num_byzantine, run.aggregator.max_f(n)))
-    except InputError:
-        return Search(run, run.attack.calls(run.aggregator), 0.0)
-    return Search(run, run.attack.calls(run.aggregator), time.perf_counter() - start)
+    calls, seconds = run.attack.calls(run.aggregator), 0.0
+    for _ in range(2):  # the first call may compile or import
+        start = time.perf_counter()
+        try:
+            run.aggregator(rows, min(run.num_byzantine, run.aggregator.max_f(n)))
+        except InputError:
+            return Search(run, calls, 0.0)
+        seconds = time.perf_counter() - start
+    return Search(run, calls, seconds)
