@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator
+from ..aggregators.informed import Informed
 from ..attacks import Context, Forgery
 from ..core.errors import ceil_share
 from ..core.randomness import generator
@@ -69,9 +69,14 @@ class Attacker:
         """Replace the first rows of updates (n, d) by forged ones; return these. clients: the ids of the known rows."""
         if known.n:
             self.attack.observe(known.updates, clients=clients)
-        context = self._context(known, clients, round, rule, f)
+        assert round.params is not None
+        assert round.clients is not None
+        n = len(updates)
+        places = range(n - own.n, n) if known is own else [round.clients.index(client) for client in clients]
+        tried = _copy_rule(rule, known, places, round)
+        context = Context(round=round.number, params=round.params, rule=tried, clients=list(clients), f=f)
         rng = generator(self.run.seed, "attack", round.number)
-        forgery = self.attack.explain(known, own, n=len(updates), generator=rng, context=context)
+        forgery = self.attack.explain(known, own, n=n, generator=rng, context=context)
         updates[: own.n] = forgery.rows
         return forgery
 
@@ -82,24 +87,14 @@ class Attacker:
         order = torch.randperm(len(present), generator=generator(self.run.seed, "knowledge", round))
         return order[: ceil_share(self.run.knowledge, len(present))].sort().values.tolist()
 
-    def _context(self, rows: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int) -> Context:
-        assert round.params is not None
-        return Context(
-            round=round.number, params=round.params, rule=_copy_rule(rule, rows, round), clients=list(clients), f=f
-        )
 
-
-def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Callable[..., Tensor]:
-    """Return a copy of the rule for an attack's trials.
+def _copy_rule(rule: Aggregator, rows: Rows, places: Sequence[int], round: Round) -> Aggregator:
+    """Return a copy of the rule for an attack's trials. places: the indices of the known rows among all of the round.
 
     A rule that needs the server's own update gets the mean of the known honest rows in its place.
     """
     rule = copy.deepcopy(rule)
     if not rule.needs:
         return rule
-    known = replace(round, reference=rows.mean() if round.reference is not None and rows.n else None)
-
-    def call(updates: Tensor | Rows, f: int, *, generator: torch.Generator | None = None) -> Any:
-        return rule(updates, f, generator=generator, round=known)
-
-    return call
+    reference = rows.mean() if round.reference is not None and rows.n else None
+    return Informed(rule=rule, round=replace(round, reference=reference), known=places)

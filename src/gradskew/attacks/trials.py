@@ -1,0 +1,93 @@
+"""Trials of the server's rule: what it would make of forged rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.given import LARGEST
+from .base import View
+
+ROUNDING = 2.0**-23  # of the aggregate: distances below this share of the rows' length are 0
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The results of P trials. R is the aggregate, m the mean of the known honest rows.
+
+    distance: |R - m|. progress: <R, m> / |m|^2, 0 for m = 0. share: the Byzantine rows' part of the absolute weights;
+    None for a rule without weights. All (P,) float64; NaN for a trial whose rows or aggregate are not finite.
+    """
+
+    distance: Tensor
+    progress: Tensor
+    share: Tensor | None
+
+
+class Trials:
+    """The server's rule on the known honest rows behind f' copies of a forged row, in any number of trials.
+
+    An attacker that knows all n - f honest rows tries f copies, and the rule is told what the server tells it. With h
+    known rows it tries f' = max(1, round(h f / (n - f))) copies, so that their share stays that of the round, and with
+    own rows in place of the honest ones f' = max(1, floor(f^2 / n)). The rule is then told f', or the most that it
+    tolerates. Every trial draws from a new generator with seed 0: the server's draws are not known.
+    """
+
+    def __init__(self, view: View):
+        assert view.context is not None
+        n, f, h = view.n, view.f, view.honest.n
+        self.honest, self.rule = view.honest, view.context.rule
+        if view.knows_own_only:
+            self.copies = max(1, f * f // n)
+        else:
+            self.copies = max(1, round(h * f / (n - f)))
+        known = not view.knows_own_only and h == n - f
+        self.f = view.context.f if known else min(self.copies, self.rule.max_f(h + self.copies))
+        self.mean = view.honest.mean(torch.float64)
+        self.squared_mean = float(self.mean @ self.mean)
+        self.radius = float(view.honest.squared_distances_to(self.mean).max().sqrt())
+        self.matrix = torch.cat([view.honest.updates[:1].expand(self.copies, -1), view.honest.updates])
+
+    def outcome(self, row: Tensor) -> Any:
+        """Return the outcome of the rule for copies of a finite row (d,)."""
+        self.matrix[: self.copies] = row
+        return self.rule.explain(self.matrix, self.f, generator=torch.Generator().manual_seed(0))
+
+    def measure(self, row: Tensor) -> Measures:
+        """Return the measures for copies of a row (d,), with P = 1."""
+        return self.along(row.double(), torch.zeros_like(self.mean), [0.0])
+
+    def along(self, base: Tensor, direction: Tensor, strengths: Sequence[float]) -> Measures:
+        """Return the measures for copies of base + strength direction, both (d,) float64, for each strength."""
+        tried = [self._measure(self.row(base, direction, strength)) for strength in strengths]
+        distance, progress, share = torch.tensor(tried, dtype=torch.float64).T
+        return Measures(distance, progress, None if bool(share.isnan().all()) else share)
+
+    def row(self, base: Tensor, direction: Tensor, strength: float) -> Tensor:
+        """Return base + strength direction: (d,), in the type of the rows."""
+        return (base + strength * direction).to(self.matrix.dtype)
+
+    def _measure(self, row: Tensor) -> tuple[float, float, float]:
+        """Return distance, progress and share for copies of a row, NaN for what there is not."""
+        nothing = float("nan")
+        if not float(row.abs().max()) <= largest(row.dtype):
+            return nothing, nothing, nothing
+        outcome = self.outcome(row)
+        value = outcome.value.double()
+        if not bool(value.isfinite().all()):
+            return nothing, nothing, nothing
+        distance = float(torch.linalg.vector_norm(value - self.mean))
+        if distance <= ROUNDING * (self.squared_mean**0.5 + self.radius):
+            distance = 0.0
+        progress = float(value @ self.mean) / self.squared_mean if self.squared_mean else 0.0
+        share = outcome.share(self.copies)
+        return distance, progress, nothing if share is None else share
+
+
+def largest(dtype: torch.dtype) -> float:
+    """Return the largest entry that rows of this type may have."""
+    return torch.finfo(dtype).max if dtype == torch.float32 else LARGEST * (1 - ROUNDING)
