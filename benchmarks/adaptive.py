@@ -21,7 +21,7 @@ from torch import Tensor
 from gradskew import aggregators, attacks
 from gradskew.attacks import Context
 from gradskew.attacks.candidates import Scene
-from gradskew.attacks.trials import Trials
+from gradskew.attacks.queries import Queries
 from gradskew.core.rows import Rows
 from gradskew.federation import Federation, Run
 
@@ -103,7 +103,7 @@ def random_tries(honest: Tensor, name: str, tries: int) -> float:
     u = Rows(honest).mean(torch.float64)
     u /= torch.linalg.vector_norm(u)
     scene = Scene(Rows(honest), u, 50, 10, [], None, 0)
-    trials = Trials(scene.span, aggregators.make(name), 10, generator, 10)
+    queries = Queries(scene.span, aggregators.make(name), 10, generator, 10)
     best = -float("inf")
     for _ in range(0, tries, 500):
         directions = torch.randn(500, 10, scene.span.size, generator=generator, dtype=torch.float64)
@@ -115,7 +115,7 @@ def random_tries(honest: Tensor, name: str, tries: int) -> float:
         directions /= scene.span.norms(directions)[..., None]
         lengths = scene.spread * 10 ** torch.empty(500, 1, 1, dtype=torch.float64).uniform_(-0.5, 6, generator=generator)
         forged = scene.mean + lengths * directions
-        best = max(best, float(trials.scores(forged, lambda answer: -answer.along(scene.u)).max()))
+        best = max(best, float(queries.scores(forged, lambda answer: -answer.along(scene.u)).max()))
     return best
 
 

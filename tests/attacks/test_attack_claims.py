@@ -70,7 +70,8 @@ def test_presets():
 
 @pytest.mark.parametrize("case", ATTACKS, ids=ids)
 def test_a_name_makes_the_same_attack_again(case):
-    assert att.make(case.attack.name) == case.attack
+    attack = att.make(case.name)
+    assert att.make(attack.name) == attack
 
 
 @pytest.mark.parametrize(

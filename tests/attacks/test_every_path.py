@@ -40,6 +40,11 @@ def test_in_the_simulation(name: str) -> None:
 def test_on_a_matrix(name: str) -> None:
     rows, mean = make_rows(12, 30, 0, "gauss", seed=4), gs.aggregators.make("mean")
     attack = gs.attacks.make(name)
+    if name == "adaptive":
+        with pytest.raises(gs.InputError, match="use aim=stop or undo"):
+            gs.skew.examine(rows, [attack], [mean], 3, replace=True)
+        attack = gs.attacks.make("adaptive(aim=stop)")
+        name = attack.name
     if name == "labelflip":
         with pytest.raises(gs.InputError, match="labelflip needs training, which a matrix has not"):
             gs.skew.examine(rows, [attack], [mean], 3, replace=True)

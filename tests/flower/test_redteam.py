@@ -112,9 +112,32 @@ def test_only_the_trained_arrays_of_the_chosen_change(tmp_path):
 
 
 REFUSED = {"none", "labelflip"}  # nothing to call; changes the training, which a server cannot
+TRYING = [name for name, cls in attacks.ATTACKS.classes.items() if cls.tries_rule]
 
 
-@pytest.mark.parametrize("name", sorted(set(attacks.names()) - REFUSED))
+@pytest.mark.parametrize("name", TRYING)
+def test_an_attack_that_tries_the_rule_takes_robust_alone(name, tmp_path):
+    """What it sends is worse for Robust's rule than what LIE sends, in each round."""
+    with pytest.raises(InputError, match=f"{name} tries out the server's rule: put FedMedian into Robust, with a rule"):
+        team(tmp_path, FedMedian(), name)
+    seen = {}
+    for attack in (name, "lie"):
+        red = team(tmp_path, Robust(FedAvg(), "median", f=0.2), attack, reference=False, rules=["median"])
+        play(red, rounds=2)
+        assert [each["attack"]["called"] for each in red.training.rounds] == [True, True]
+        seen[attack] = red.training.rounds[0]["rules"]["median"]["kappa"]
+    assert seen[name] >= 0.999 * seen["lie"] > 0
+    own = team(tmp_path, Robust(FedAvg(), "median", f=0.2), name, reference=False, rules=(), known="own")
+    play(own, rounds=1)
+    assert own.training.rounds[0]["attack"]["called"] is True
+
+
+def test_an_attack_on_monotone_rules_refuses_another_in_robust(tmp_path):
+    with pytest.raises(InputError, match="extreme takes rules that are monotone"):
+        team(tmp_path, Robust(FedAvg(), "nnm+median", f=0.2), "extreme")
+
+
+@pytest.mark.parametrize("name", sorted(set(attacks.names()) - REFUSED - {*TRYING}))
 def test_every_attack_is_called_and_changes_the_replies_of_the_chosen(name, tmp_path):
     sent = {}
 

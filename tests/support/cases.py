@@ -226,7 +226,7 @@ RULES = [
 class AttackCase:
     """An attack and what it claims: equal: all Byzantine clients send one row; the rest as in `RuleCase`.
 
-    Permutation is that of the honest rows (with their ids).
+    Permutation is that of the honest rows (with their ids). rule: the server's, for an attack that tries it out.
     """
 
     name: str
@@ -234,10 +234,34 @@ class AttackCase:
     permutation: bool = True
     translation: bool = True
     scale: bool = True
+    rule: str = "median"
 
     @property
     def attack(self):
-        return att.make(self.name)
+        attack = att.make(self.name)
+        return Trying(attack=attack, rule=agg.make(self.rule)) if attack.tries_rule else attack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trying(att.Attack):
+    """An attack that is given a rule to try out in every call."""
+
+    attack: att.Attack
+    rule: agg.Aggregator
+
+    @property
+    def name(self):
+        return self.attack.name
+
+    def forge(self, view):
+        context = context_of(self.rule, view.honest.n, view.f, view.n, view.honest.d)
+        return self.attack.explain(view.honest, view.own, n=view.n, context=context)
+
+
+def context_of(rule, h, f, n=None, d=1):
+    """Return the context of a call with h honest rows of length d in a round of n rows, f of them Byzantine."""
+    n = h + f if n is None else n
+    return att.Context(round=0, params=torch.zeros(d), rule=rule, clients=range(f, f + h), f=min(f, rule.max_f(n)))
 
 
 ATTACKS = [
@@ -258,11 +282,14 @@ ATTACKS = [
     AttackCase("mimic(variant=strike-authors)", translation=False),
     AttackCase("strike"),
     AttackCase("strike(nu=0.5,middle=upper,max_alpha=0.7)"),
+    *(AttackCase("extreme", rule=rule) for rule in ("median", "rbtm", "mean")),
+    AttackCase("extreme(objective=progress)", translation=False),
 ]
 
 
 def ids(case):
-    return case.name
+    other = isinstance(case, AttackCase) and case.rule != "median"
+    return f"{case.name} on {case.rule}" if other else case.name
 
 
 KINDS = ["gauss", "heavy", "duplicates", "one 1e6", "one 1e30", "f 1e6", "f 1e30", "offset", "identical", "sparse"]

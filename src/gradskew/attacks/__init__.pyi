@@ -10,6 +10,7 @@ from .catalogue import ATTACKS as ATTACKS
 from .catalogue import PAPER as PAPER
 from .catalogue import make as make
 from .catalogue import names as names
+from .extreme import Extreme as Extreme
 from .ipm import IPM as IPM
 from .labelflip import LabelFlip as LabelFlip
 from .lie import LIE as LIE

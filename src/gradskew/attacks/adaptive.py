@@ -13,6 +13,7 @@ from ..core.rows import Given, Rows
 from .base import Attack, Context, Forgery, View
 from .bitflip import BitFlip
 from .candidates import Scene
+from .extreme import extreme_row
 from .ipm import IPM
 from .lie import LIE
 from .minmax import MinMax
@@ -27,7 +28,7 @@ from .thorough import (
     search_framing,
     search_own_parts,
 )
-from .trials import Trials, vectors_of
+from .queries import Queries, vectors_of
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
@@ -50,6 +51,7 @@ class Adaptive(Attack):
     key: ClassVar[str] = "adaptive"
     title: ClassVar[str] = "adaptive"
     source: ClassVar[str] = "this project; after Croce and Hein, ICML 2020 (AutoAttack)"
+    tries_rule: ClassVar[bool] = True
     aim: str = "loss+stop"
     data: str = "all"
     cap: float | None = 3.0
@@ -77,19 +79,47 @@ class Adaptive(Attack):
 
     def forge(self, view: View) -> Forgery:
         context = view.context
-        check(context is not None, f"{self.name} asks the rule: it needs a context with the rule")
         assert context is not None
-        honest, f = view.honest, view.f
-        mean = honest.mean(torch.float64)
+        mean = view.honest.mean(torch.float64)
         u = self.direction(mean, context)
-        tried, told = _share(honest.n, view.n, f, context.f)
+        tried, told = _share(view.honest.n, view.n, view.f, context.f)
+        row = self._closed_form(view.honest, mean, u, context.rule, tried, told)
+        if row is not None:
+            return Forgery(row.expand(view.f, -1), {"tries": 1, "won": "closed form"})
+        return self._search(view, u, tried, told)
+
+    def _closed_form(
+        self, honest: Rows, mean: Tensor, u: Tensor, rule: Any, tried: int, told: int
+    ) -> Tensor | None:
+        """Return the optimum for a monotone rule, a row (d,); None for other rules, or if it exceeds the cap.
+
+        A monotone rule that moves on as that row moves out, as the mean does, has no optimum.
+        """
+        if not getattr(rule, "monotone", False):
+            return None
+        row = extreme_row(honest, u)
+        farther = (2 * row.double() - mean).to(row.dtype)
+        distance = torch.linalg.vector_norm(row.double() - mean)
+        bound = math.inf if self.cap is None else self.cap * honest.squared_distances_to(mean).max().sqrt()
+        if not farther.isfinite().all() or distance > bound:
+            return None
+        near, far = (
+            rule(torch.cat([each.expand(tried, -1), honest.copy(torch.arange(honest.n))]), told)
+            for each in (row, farther)
+        )
+        return row if torch.equal(near, far) else None
+
+    def _search(self, view: View, u: Tensor, tried: int, told: int) -> Forgery:
+        """Return the best forged rows of a search. tried: how many rows a try forges. told: the f of the rule."""
+        honest, f, context = view.honest, view.f, view.context
+        assert context is not None
         seed = int(torch.randint(2**31, (), generator=view.generator))
         fixed = self._fixed(view) if self.effort == "full" and context.round % EVERY == 0 else {}
         extras = [*vectors_of(context.rule), *(row for rows in fixed.values() for row in rows)]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
-        trials = Trials(scene.span, context.rule, told, view.generator, tried)
+        queries = Queries(scene.span, context.rule, told, view.generator, tried)
         radius = math.inf if self.cap is None else self.cap * scene.radius
-        search = Search(scene, trials, lambda answer: -answer.along(scene.u), radius, self.limit)
+        search = Search(scene, queries, lambda answer: -answer.along(scene.u), radius, self.limit)
         search_lines(search, tried)
         search_groups(search, tried)
         search_decoys(search, tried)
@@ -101,11 +131,10 @@ class Adaptive(Attack):
             search_ascent(search)
             search_evolution(search, self.tries, view.generator)
         forged, name, score = search.result()
-        check(score > -math.inf, f"{self.name}: the rule failed on every try: {trials.why}")
+        check(score > -math.inf, f"{self.name}: the rule failed on every try: {queries.why}")
         rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
-        length = float(scene.span.norms(scene.mean) ** 2)
-        notes = {"tries": len(search.scores), "won": name, "moved": score, "mean": math.sqrt(length)}
-        return Forgery(rows, notes)
+        notes = {"tries": len(search.scores), "won": name, "moved": score}
+        return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
 
     def _fixed(self, view: View) -> dict[str, Tensor]:
         """Return the rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""

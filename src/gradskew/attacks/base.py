@@ -10,7 +10,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from ..core.errors import check, check_number, raised_by
+from ..core.errors import InputError, check, check_number, raised_by
 from ..core.given import as_kind, check_rows, version
 from ..core.method import DelegatesState, Method
 from ..core.rows import Given, Rows
@@ -20,16 +20,16 @@ from ..core.rows import Given, Rows
 class Context:
     """What an attack knows besides the rows, read-only.
 
-    round: counted from 0. params: the model w^t (d,). rule: a copy of the server's rule, for any number of trials.
-    clients: the ids of the known honest rows, in order. f: the f that the server will call the rule with. previous:
-    the model w^{t-1}, None in the first round. byzantine: the ids of the Byzantine clients in the round. classes: the
+    round: counted from 0. params: the model w^t (d,). rule: a copy of the server's rule, an `Aggregator`, for any
+    number of trials. clients: the ids of the known honest rows, in order. f: the f that the server will call the rule
+    with. previous: the model w^{t-1}, None in the first round. byzantine: the ids of the Byzantine clients in the round. classes: the
     number of classes. initial: the model w^0. gradient: the gradient (d,) of the loss at parameters (d,), on images of
     the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
     """
 
     round: int
     params: Tensor
-    rule: Callable[..., Tensor]
+    rule: Any
     clients: Sequence[int]
     f: int
     previous: Tensor | None = None
@@ -78,11 +78,14 @@ class Attack(Method):
     """Forges the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
-    Without a known honest row only an attack that needs one is not called.
+    Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
+    server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only.
     """
 
     implements: ClassVar[str] = "forge"
     needs: ClassVar[str] = "honest"
+    tries_rule: ClassVar[bool] = False
+    monotone_only: ClassVar[bool] = False
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""
@@ -92,6 +95,14 @@ class Attack(Method):
     def relabels(cls) -> bool:
         """Return whether the attack changes the labels in training, so that it cannot run on given rows alone."""
         return cls.relabel is not Attack.relabel
+
+    def check_rule(self, rule: Any) -> None:
+        """Raise InputError unless the attack can be played against this rule."""
+        if self.monotone_only and not rule.monotone:
+            from ..aggregators import RULES
+
+            known = ", ".join(key for key, cls in RULES.classes.items() if cls.monotone)
+            raise InputError(f"{self.name} takes rules that are monotone in every entry ({known}), not {rule.name}")
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
         """Update the state with the known honest rows (h, d) and their client ids, once a round before the call."""
@@ -140,6 +151,10 @@ class Attack(Method):
         known = others.n if rows is others else rows.n + others.n
         n = known if n is None else check_number("n", n, at_least=known, whole=True)
         before = version(rows.updates)
+        if self.tries_rule:
+            check(context is not None, f"{self.name} tries out the server's rule: it needs a context, which has it")
+            assert context is not None
+            self.check_rule(context.rule)
         view = View(rows, others, n, generator or torch.Generator().manual_seed(0), context)
         forgery = self.forge(view)
         check(version(rows.updates) == before, f"the attack {self.name} changed the honest rows: it must copy them")
@@ -186,6 +201,14 @@ class Combined(DelegatesState, Attack):
     @property
     def needs(self) -> str:  # type: ignore[override]
         return self.model.needs
+
+    @property
+    def tries_rule(self) -> bool:  # type: ignore[override]
+        return self.model.tries_rule
+
+    @property
+    def monotone_only(self) -> bool:  # type: ignore[override]
+        return self.model.monotone_only
 
     @property
     def name(self) -> str:

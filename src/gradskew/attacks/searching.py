@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .candidates import STRENGTHS, Line, Scene
-from .trials import Objective, Trials
+from .queries import Objective, Queries
 
 REFINED = 4  # lines that are refined
 KEPT = 16  # tries that are judged again
@@ -29,7 +29,7 @@ class Search:
     """
 
     scene: Scene
-    trials: Trials
+    queries: Queries
     objective: Objective
     radius: float = math.inf
     limit: int | None = None
@@ -54,7 +54,7 @@ class Search:
         scores = [-math.inf] * len(forged)
         if len(made):
             chosen = self.within(forged[list(made)])
-            found = self.trials.scores(chosen, self.objective).tolist()
+            found = self.queries.scores(chosen, self.objective).tolist()
             self.names += [names[i] for i in made]
             self.forged += list(chosen)
             self.scores += found
@@ -69,7 +69,7 @@ class Search:
     def result(self) -> tuple[Tensor, str, float]:
         """Return the best forged rows (f, r), what they are, and their score."""
         few = self.best(KEPT)
-        index, score = self.trials.judge(
+        index, score = self.queries.judge(
             torch.stack([self.forged[i] for i in few]), torch.tensor([self.scores[i] for i in few], dtype=torch.float64), self.objective
         )
         return self.forged[few[index]], self.names[few[index]], score

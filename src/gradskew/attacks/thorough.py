@@ -91,8 +91,8 @@ def search_framing(search: Search, f: int) -> None:
 
 def search_ascent(search: Search) -> None:
     """Improve the best tries by gradient ascent through the rule over all rows, in orthonormal coordinates."""
-    trials, scene = search.trials, search.scene
-    if trials.way != "batch":
+    queries, scene = search.queries, search.scene
+    if queries.way != "batch":
         return
     starts = search.best(STARTS)
     points = torch.stack([search.forged[i] for i in starts])
@@ -110,7 +110,7 @@ def ascent_direction(search: Search, points: Tensor) -> Tensor:
     coordinates = (points @ basis).requires_grad_()
     with torch.enable_grad():
         total = torch.zeros((), dtype=torch.float64)
-        for answer in search.trials.answers(coordinates @ back):
+        for answer in search.queries.answers(coordinates @ back):
             total = total + search.objective(answer).sum()
         (gradient,) = torch.autograd.grad(total, coordinates)
     gradient = gradient.nan_to_num(0.0, 0.0, 0.0)

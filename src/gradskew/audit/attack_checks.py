@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..attacks import Attack, UserAttack
+from ..aggregators import Median
+from ..attacks import Attack, Context, UserAttack
 from ..core.errors import check
 from .checks import (
     BAD,
@@ -26,6 +27,8 @@ from .checks import (
     gaussian,
     succeed,
 )
+
+RULE = Median()  # for attacks that try out the server's rule
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,16 @@ class AttackSubject(Subject):
         if not isinstance(attack, UserAttack):
             if len(rows):
                 attack.observe(rows, clients=range(len(rows)))
-            forged: Tensor = attack(rows, own)
+            context = Context(
+                round=0,
+                params=rows.new_zeros(rows.shape[1]),
+                rule=RULE,
+                clients=range(len(rows)),
+                f=min(f, RULE.max_f(len(rows) + f)),
+                initial=rows.new_ones(rows.shape[1]),
+                gradient=lambda params, data: params - 1,  # of |params - 1|^2 / 2
+            )
+            forged: Tensor = attack(rows, own, context=context)
             return forged
         forged = attack.call(rows, {"f": f, "own": own}, seed=0)
         wanted, got = f"(d,) or (f, d) = {tuple(own.shape)}", tuple(forged.shape)

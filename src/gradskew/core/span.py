@@ -68,9 +68,9 @@ class Span(Geometry):
         return point
 
     def find(self, vector: Tensor) -> Tensor:
-        """Return the point of one of the given vectors (d,): (r,). KeyError for another vector."""
+        """Return the point of one of the given vectors (d,), in the same memory: (r,). KeyError for another vector."""
         for place, given in enumerate(self.vectors):
-            if given is vector:
+            if given.data_ptr() == vector.data_ptr() and given.dtype == vector.dtype:
                 return self.vector(place)
         raise KeyError("the vector is not in the span")
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator
+from ..aggregators.informed import Informed
 from ..attacks import Context, Forgery
-from ..attacks.trials import RuleCopy
 from ..core.errors import ceil_share
 from ..core.randomness import generator
 from ..core.round import Round
@@ -90,9 +89,24 @@ class Attacker:
         """Replace the first rows of updates (n, d) by forged ones; return these. clients: the ids of the known rows."""
         if known.n:
             self.attack.observe(known.updates, clients=clients)
-        context = self._context(known, clients, own.n, round, rule, f)
+        assert round.params is not None
+        assert round.clients is not None
+        n = len(updates)
+        places = range(n - own.n, n) if known is own else [round.clients.index(client) for client in clients]
+        tried = _copy_rule(rule, known, places, round)
+        context = Context(
+            round=round.number,
+            params=round.params,
+            rule=tried,
+            clients=list(clients),
+            f=f,
+            previous=self.previous,
+            byzantine=round.clients[: own.n],
+            initial=self.initial,
+            gradient=self.gradient,
+        )
         rng = generator(self.run.seed, "attack", round.number)
-        forgery = self.attack.explain(known, own, n=len(updates), generator=rng, context=context)
+        forgery = self.attack.explain(known, own, n=n, generator=rng, context=context)
         updates[: own.n] = forgery.rows
         return forgery
 
@@ -103,28 +117,14 @@ class Attacker:
         order = torch.randperm(len(present), generator=generator(self.run.seed, "knowledge", round))
         return order[: ceil_share(self.run.knowledge, len(present))].sort().values.tolist()
 
-    def _context(
-        self, rows: Rows, clients: Sequence[int], byzantine: int, round: Round, rule: Aggregator, f: int
-    ) -> Context:
-        assert round.params is not None and round.clients is not None
-        return Context(
-            round=round.number,
-            params=round.params,
-            rule=_copy_rule(rule, rows, round),
-            clients=list(clients),
-            f=f,
-            previous=self.previous,
-            byzantine=round.clients[:byzantine],
-            initial=self.initial,
-            gradient=self.gradient,
-        )
 
-
-def _copy_rule(rule: Aggregator, rows: Rows, round: Round) -> Aggregator | RuleCopy:
-    """Return a copy of the rule for an attack's trials, with the round if it needs one.
+def _copy_rule(rule: Aggregator, rows: Rows, places: Sequence[int], round: Round) -> Aggregator:
+    """Return a copy of the rule for an attack's trials. places: the indices of the known rows among all of the round.
 
     A rule that needs the server's own update gets the mean of the known honest rows in its place.
     """
     rule = copy.deepcopy(rule)
+    if not rule.needs:
+        return rule
     reference = rows.mean() if round.reference is not None and rows.n else None
-    return RuleCopy(rule, replace(round, reference=reference)) if rule.needs else rule
+    return Informed(rule=rule, round=replace(round, reference=reference), known=places)

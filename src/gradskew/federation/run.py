@@ -66,6 +66,7 @@ class Run(Options):
         resolve(self.engine, self.model, self.device)
         if not self.root_examples:
             Round().check_has(self.aggregator.needs & {"reference"}, self.aggregator.name)
+        self.attack.check_rule(self.aggregator)
         own = "knowledge is a share of the honest rows; with known = own the attacker knows none"
         check(self.known == "honest" or self.knowledge == 1, own)
         object.__setattr__(self, "attack_rounds", short_form(self.attack_rounds))

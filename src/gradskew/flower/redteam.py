@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import aggregators, attacks
 from ..aggregators import Aggregator
+from ..aggregators.informed import Informed
 from ..attacks import Attack, Context, Forgery
 from ..core.errors import InputError, ceil_share, check, check_choice, check_count_or_share, check_number, plain
 from ..core.given import finite_rows
@@ -68,6 +69,12 @@ class RedTeam(Wrapper):
         self.attack = copy.deepcopy(attacks.make(attack))
         flips = self.attack.relabels()
         check(not flips, f"{self.attack.name} needs training on flipped labels: a server has no part in the training")
+        if isinstance(strategy, Robust):
+            self.attack.check_rule(strategy.rule)
+        else:
+            name = type(strategy).__name__
+            asks = f"{self.attack.name} tries out the server's rule: put {name} into Robust, with a rule of ours"
+            check(not self.attack.tries_rule, asks)
         byzantine, seed = plain(byzantine), plain(seed)
         check_count_or_share("byzantine", byzantine)
         nobody = "byzantine must be above 0: without a Byzantine client there is no attack; attack='none' only measures"
@@ -219,7 +226,7 @@ class RedTeam(Wrapper):
         try:
             if known.n:
                 self.current.observe(known.updates, clients=clients)
-            context = Context(round=number, params=layout.params(), rule=_no_rule, clients=clients, f=byzantine)
+            context = self._context(scene, layout, clients, known is own)
             rng = generator(self.seed, "attack", scene.number)
             forgery = self.current.explain(known, own, n=n, generator=rng, context=context)
             check(bool(finite_rows(forgery.rows).all()), f"{self.current.name} gave rows that are not finite")
@@ -230,6 +237,16 @@ class RedTeam(Wrapper):
             return None, [], str(error)
         scene.rows[:byzantine] = forgery.rows
         return forgery, forged * byzantine if equal else forged, ""
+
+    def _context(self, scene: Scene, layout: Layout, clients: Sequence[int], own: bool) -> Context:
+        """Return what the attack knows of a round. own: whether the clients' own rows stand in for the honest ones."""
+        round, n = layout.round(scene.number, scene.nodes), len(scene.rows)
+        rule, f = _no_rule, scene.byzantine
+        if isinstance(self.strategy, Robust):
+            places = range(n - scene.byzantine if own else scene.byzantine, n)
+            rule = Informed(rule=copy.deepcopy(self.strategy.rule), round=round, known=places)
+            f = min(self.strategy.assumed_f(n), rule.max_f(n))
+        return Context(round=round.number, params=layout.params(), rule=rule, clients=clients, f=f)
 
     def _measured(self, scene: Scene, forgery: Forgery | None, step: Tensor | None) -> dict[str, Any]:
         """Return the measures of the round as a JSON object, with pictures in the first round that was attacked."""

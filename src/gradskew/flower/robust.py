@@ -84,8 +84,7 @@ class Robust(Wrapper):
         received = receive(self.layout, replies, self._refusal(replies))
         self._log_asked(received.layout)
         self.log_rejected(received.rejected, "is left out")
-        n = len(received.replies)
-        f = self.f if isinstance(self.f, int) else ceil_share(self.f, len(replies))
+        n, f = len(received.replies), self.assumed_f(len(replies))
         used = min(f, self.rule.max_f(n)) if n else 0
         kept: dict[str, Any] = {"round": server_round, "rows": n, "rejected": dict(received.rejected), "f": used}
         self.rounds.append({**kept, "clamped": used < f, "weights": None, "rule": {}})
@@ -101,6 +100,10 @@ class Robust(Wrapper):
         weights = None if outcome.weights is None else dict(zip(received.nodes, outcome.weights.tolist(), strict=True))
         self.rounds[-1] |= {"weights": weights, "rule": dict(outcome.notes)}
         return self._step(server_round, received, outcome)
+
+    def assumed_f(self, replies: int) -> int:
+        """Return the number of Byzantine clients that the rule assumes in a round of so many replies."""
+        return self.f if isinstance(self.f, int) else ceil_share(self.f, replies)
 
     def _log_asked(self, asked: Layout) -> None:
         """Log once in what the arrays of most replies differ from the model's."""

@@ -162,12 +162,13 @@ def _objects(key: str, options: Mapping[str, Any], make: Callable[..., Any]) -> 
 def split_names(text: str, key: str) -> list[str]:
     """Return the names in a list. key: `attacks` or `rules`.
 
-    `paper` stands for those of the paper, `all` for all that need no root data, where `smea` makes its greedy search:
-    the exact one may be too long.
+    `paper` stands for those of the paper, `all` for all rules that need no root data, where `smea` makes its greedy
+    search, as the exact one may be too long, and for all attacks that take any rule.
     """
     rules = ["smea(search=greedy)" if name == "smea" else name for name in aggregators.names()]
     lists = {"rules": {"paper": aggregators.PAPER, "all": rules}}
-    lists["attacks"] = {"paper": attacks.PAPER, "all": attacks.names()}
+    every = [key for key, cls in attacks.ATTACKS.classes.items() if not cls.monotone_only]
+    lists["attacks"] = {"paper": attacks.PAPER, "all": every}
     names: list[str] = []
     for entry in split_list(text, key):
         of_list = lists[key].get(entry)

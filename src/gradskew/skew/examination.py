@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..aggregators import Aggregator
 from ..aggregators import make as make_rule
-from ..attacks import Attack, NoAttack
+from ..aggregators.informed import Informed
+from ..attacks import Attack, Context, NoAttack
 from ..attacks import make as make_attack
 from ..core.errors import check, check_number, plain
 from ..core.given import as_tensor, check_rows, finite_rows
@@ -115,14 +116,21 @@ def examine(
         check(not attack.relabels(), f"{attack.name} needs training, which a matrix has not: see `gradskew bench`")
         own = replace or attack.needs != "own"
         check(own, f"{attack.name} changes the attacker's own rows: with replace the first f rows are these")
+        check(bool(judges) or not attack.tries_rule, f"{attack.name} tries out a rule: name one")
+        for rule in judges:
+            attack.check_rule(rule)
     honest = rows[f:] if replace else rows
     skew = measure(honest, f, n=n if replace or not forging else n + f)
     trials: list[Trial] = []
     embeddings: list[tuple[str, Picture]] = []
     for attack in [NoAttack(), *(forging if f else ())]:
         for seed in seeds:
-            updates, others = _forged(attack, rows, f, replace, seed)
-            results = [_trial(attack.name, rule, updates, others, f, seed) for rule in judges]
+            updates, others = _forged(attack, rows, f, replace, seed, judges[0] if judges else None)
+            results = []
+            for rule in judges:  # an attack that tries the rule sends each its own rows
+                other = attack.tries_rule and rule is not judges[0]
+                received = _forged(attack, rows, f, replace, seed, rule) if other else (updates, others)
+                results.append(_trial(attack.name, rule, *received, f, seed))
             trials += [trial for trial, _ in results]
             if seed == seeds[0]:
                 aggregate = results[0][1] if results else None
@@ -131,8 +139,10 @@ def examine(
     return Examination(total, rows.shape[1], left_out, f, replace, skew, trials, embeddings)
 
 
-def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> tuple[Rows, Rows]:
-    """Return all rows that the server receives, Byzantine ones first, and the honest rows."""
+def _forged(
+    attack: Attack, rows: Tensor, f: int, replace: bool, seed: int, rule: Aggregator | None
+) -> tuple[Rows, Rows]:
+    """Return all rows that the server receives, Byzantine ones first, and the honest rows. rule: for its trials."""
     honest = Rows(rows[f:] if replace else rows)
     if attack.key == NoAttack.key:
         return _numbered(rows), honest
@@ -141,9 +151,18 @@ def _forged(attack: Attack, rows: Tensor, f: int, replace: bool, seed: int) -> t
     attack.reset()
     attack.begin(seed)
     attack.observe(honest.updates)
-    forgery = attack.explain(honest, own, generator=generator(seed, "attack", 0))
+    context = _context(rule, honest, f) if rule is not None and attack.tries_rule else None
+    forgery = attack.explain(honest, own, generator=generator(seed, "attack", 0), context=context)
     check_rows(f"what {attack.name} sends", forgery.rows)
     return _numbered(with_front(forgery.rows, honest.updates)), honest
+
+
+def _context(rule: Aggregator, honest: Rows, f: int) -> Context:
+    """Return what an attack that tries the rule knows: there is no model, and clients are numbered as the rows are."""
+    n = honest.n + f
+    known = Informed(rule=rule, round=Round(clients=range(n)), known=range(f, n))
+    zero = honest.updates.new_zeros(honest.d)
+    return Context(round=0, params=zero, rule=known, clients=range(f, n), f=min(f, rule.max_f(n)))
 
 
 def _numbered(rows: Tensor) -> Rows:

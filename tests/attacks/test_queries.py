@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradskew import aggregators as agg
-from gradskew.attacks.trials import Answer, RuleCopy, Trials, vectors_of
+from gradskew.aggregators.informed import Informed
+from gradskew.attacks.queries import Answer, Queries, vectors_of
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.core.span import SampledTries, Span, Tries
@@ -53,16 +54,16 @@ def test_isometric_rules_are_those_that_claim_rotation():
 def test_an_isometric_rule_answers_in_the_span_as_on_the_rows(name, offset):
     rows, vectors = scene(1, offset)
     round = known(H + F, D, torch.float64)
-    rule = RuleCopy(agg.make(name), round)
+    rule = Informed(rule=agg.make(name), round=round, known=range(F, H + F))
     span = Span(Rows(rows), [*vectors, *vectors_of(rule)])
-    trials = Trials(span, rule, 2, torch.Generator().manual_seed(0), F)
-    assert trials.way in ("batch", "coordinates")
+    queries = Queries(span, rule, 2, torch.Generator().manual_seed(0), F)
+    assert queries.way in ("batch", "coordinates")
     forged = forge(span, 2)
     u = span.vector(0)
     spread = float((rows - rows.mean(0)).square().sum(1).mean().sqrt())
-    scores = trials.scores(forged, lambda answer: answer.along(u))
-    lengths = trials.scores(forged, lambda answer: answer.distances())
-    seeds = trials.seeds[:2] if trials.draws else trials.seeds[:1]
+    scores = queries.scores(forged, lambda answer: answer.along(u))
+    lengths = queries.scores(forged, lambda answer: answer.distances())
+    seeds = queries.seeds[:2] if queries.draws else queries.seeds[:1]
     for points, score, length in zip(forged, scores, lengths, strict=True):
         matrix = on_rows(span, points)
         gaps = [
@@ -110,7 +111,7 @@ def test_a_batched_rule_answers_many_tries_as_one_by_one(name):
     rows, vectors = scene(3, d=6)
     rule = agg.make(name)
     round = known(H + F, 6, torch.float64)
-    span = Span(Rows(rows), [*vectors, *vectors_of(RuleCopy(rule, round))])
+    span = Span(Rows(rows), [*vectors, *vectors_of(Informed(rule=rule, round=round, known=range(F, H + F)))])
     tries = Tries.of(span, forge(span, 4), round=round)
     if rule.batched == "columns":
         tries = SampledTries(span, tries.points, span.on_columns(torch.arange(6)), round=round, gram=tries.gram)
@@ -168,10 +169,10 @@ def test_a_rule_that_fails_is_counted_and_never_chosen():
 
     rows, vectors = scene(7)
     span = Span(Rows(rows), vectors)
-    trials = Trials(span, rule, 2, torch.Generator(), 1)
+    queries = Queries(span, rule, 2, torch.Generator(), 1)
     points = torch.stack([span.mean, span.mean])[:, None].clone()
     points[0, 0] += 100 * span.points[0] - 100 * span.points[1]
     bad = float(span.vector_of(points[0, 0])[0]) > 0
-    scores = trials.scores(points, Answer.distances)
+    scores = queries.scores(points, Answer.distances)
     assert bad == bool(scores[0] == -math.inf)
-    assert trials.failed >= bad
+    assert queries.failed >= bad

@@ -1,0 +1,219 @@
+"""The server's rule as an attacker tries it: what it would make of many forged rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..aggregators import Aggregator
+from ..aggregators.informed import Informed
+from ..core.errors import InputError, check
+from ..core.round import Round
+from ..core.rows import Rows
+from ..core.span import SampledTries, Span, Tries
+
+DRAWS = 8  # of the attacker's own, for a rule that draws
+FIRST = 2  # of these draws, in which all tries are compared
+BATCH = 64  # tries at once: their distances stay in the cache
+ENTRIES = 128  # columns on which tries of a rule per coordinate are compared, and the best again on
+MORE = 2048
+COLUMNS = 4096  # columns on which tries of any other rule are compared
+FINAL = 3  # tries that are judged on all columns, if the others were compared on some
+AGAIN = 16  # tries that are compared in all draws
+
+
+class Answer:
+    """What a rule makes of P tries: aggregates minus the mean of the honest rows (P, x), and weights (P, n) or None.
+
+    image: maps a point of the span (r,) to the space (x,) of the aggregates. metric: (x, x), its inner products.
+    """
+
+    def __init__(
+        self, gaps: Tensor, weights: Tensor | None, image: Callable[[Tensor], Tensor], metric: Tensor | None = None
+    ):
+        self.gaps, self.weights, self.image, self.metric = gaps, weights, image, metric
+
+    def along(self, point: Tensor) -> Tensor:
+        """Return the inner products <aggregate - mean, v> with a point v of the span (r,): (P,)."""
+        vector = self.image(point)
+        return (self.gaps @ (vector if self.metric is None else self.metric @ vector)).double()
+
+    def distances(self) -> Tensor:
+        """Return |aggregate - mean|: (P,)."""
+        turned = self.gaps if self.metric is None else self.gaps @ self.metric
+        return (turned * self.gaps).sum(-1).clamp(min=0).sqrt().double()
+
+
+Objective = Callable[[Answer], Tensor]  # (P,): what the attacker wants to be large
+
+
+class Queries:
+    """Tries of forged rows before the rows of a span, against a rule told f.
+
+    An isometric rule is called on inner products, so that a try costs the same for any d; batched, if it takes many
+    tries at once. A batched rule per coordinate is called on a draw of columns, any other rule on the rows themselves,
+    or on a draw of columns of them. For a rule that draws, scores are means over draws of the attacker's own.
+    """
+
+    def __init__(self, span: Span, rule: Callable[..., Any], told: int, generator: torch.Generator, size: int):
+        self.span, self.told, self.size = span, told, size
+        self.rule, self.round = known_rule(rule, size)
+        self.known = isinstance(self.rule, Aggregator)
+        self.seeds = torch.randint(2**31, (DRAWS,), generator=generator).tolist()
+        self.failed, self.why = 0, ""
+        self.way = self._way()
+        self.sample: Tensor | None = None
+        if self.way == "entries" or (self.way == "columns"):
+            self.sample = self._sample(ENTRIES if self.way == "entries" else COLUMNS, generator)
+        self.more = self._sample(MORE, generator) if self.way == "entries" else None
+        self.draws = True
+        self.draws = self._draws()
+
+    def _way(self) -> str:
+        if not self.known:
+            return "columns" if self.span.rows.d > COLUMNS else "rows"
+        rule = self.rule
+        if rule.batched == "span":
+            return "batch"
+        if rule.isometric:
+            return "coordinates"
+        if rule.batched == "columns":
+            return "entries"
+        return "columns" if self.span.rows.d > COLUMNS and not rule.needs & {"layers", "params"} else "rows"
+
+    @property
+    def exact(self) -> bool:
+        """Whether scores are of all columns and of the rule's own randomness, if it has any."""
+        return self.sample is None
+
+    def _draws(self) -> bool:
+        """Return whether the rule uses its generator."""
+        rng = torch.Generator().manual_seed(self.seeds[0])
+        before = rng.get_state()
+        for _ in self._answers(self.span.mean.expand(1, self.size, -1), self.way, rng):
+            pass
+        return not torch.equal(before, rng.get_state())
+
+    def scores(self, forged: Tensor, objective: Objective) -> Tensor:
+        """Return the objective of each try: (P,). forged: (P, f, r). -inf where the rule fails."""
+        return self._scores(forged, objective, self.way, self.seeds[:FIRST])
+
+    def judge(self, forged: Tensor, scores: Tensor, objective: Objective) -> tuple[int, float]:
+        """Return the index of the best try and its score: the best few in all draws and on all columns."""
+        few = scores.argsort(descending=True)
+        stages = [(AGAIN, self.way)] if self.draws or self.more is not None else []
+        self.sample, self.more = self.more if self.more is not None else self.sample, None
+        for count, way in [*stages, *([] if self.exact else [(FINAL, "rows")])]:
+            few = few[:count]
+            again = self._scores(forged[few], objective, way, self.seeds)
+            few = few[again.argsort(descending=True)]
+            score = float(again.max())
+        return int(few[0]), score if stages or not self.exact else float(scores[few[0]])
+
+    def answers(self, forged: Tensor) -> Iterator[Answer]:
+        """Yield the answers to tries (P, f, r) in the first draws, without batches."""
+        for seed in self.seeds[: FIRST if self.draws else 1]:
+            yield from self._answers(forged, self.way, torch.Generator().manual_seed(seed))
+
+    def _scores(self, forged: Tensor, objective: Objective, way: str, seeds: Sequence[int]) -> Tensor:
+        seeds = seeds if self.draws else seeds[:1]
+        total = torch.zeros(len(forged), dtype=torch.float64)
+        for seed in seeds:
+            parts = []
+            for part in forged.split(BATCH if way in ("batch", "entries") else 1):
+                rng = torch.Generator().manual_seed(seed)
+                parts += [objective(answer) for answer in self._answers(part, way, rng)]
+            total += torch.cat(parts)
+        return (total / len(seeds)).nan_to_num(nan=-math.inf, posinf=-math.inf, neginf=-math.inf)
+
+    def _answers(self, forged: Tensor, way: str, rng: torch.Generator) -> Iterator[Answer]:
+        """Yield the rule's answer to tries (P, f, r): one answer for all, or one for each."""
+        span = self.span
+        if way in ("batch", "entries"):
+            tries = Tries.of(span, forged, round=self.round)
+            if way == "entries":
+                assert self.sample is not None
+                tries = SampledTries(span, tries.points, self.sample, round=self.round, gram=tries.gram)
+            outcome = self.rule.outcome(tries, self.told, rng)
+            image = self._image(way)
+            metric = span.gram if way == "batch" else None
+            yield Answer(outcome.value - image(span.mean), outcome.weights, image, metric)
+            return
+        for points in forged:
+            image = self._image(way)
+            try:
+                value, weights = self._call(points, way, rng)
+            except InputError as error:
+                self.failed, self.why = self.failed + 1, str(error)
+                value, weights = torch.full_like(image(span.mean), math.nan), None
+            yield Answer((value - image(span.mean))[None], None if weights is None else weights[None], image)
+
+    def _image(self, way: str) -> Callable[[Tensor], Tensor]:
+        """Return the map of points of the span to the space of the rule's aggregates."""
+        if way == "batch":
+            return lambda point: point
+        if way == "coordinates":
+            return self.span.coordinates
+        if way == "rows":
+            return lambda point: self.span.vector_of(point)
+        assert self.sample is not None
+        sample = self.sample
+        return lambda point: point.to(sample.dtype) @ sample
+
+    def _call(self, points: Tensor, way: str, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Return the aggregate and the weights of one try (f, r), in coordinates, on columns or on the rows."""
+        span = self.span
+        if way == "coordinates":
+            rows = Rows(span.coordinates(torch.cat([points, span.points])), round=self._in_coordinates())
+        elif way == "columns":
+            assert self.sample is not None
+            matrix = torch.cat([points, span.points]).to(self.sample.dtype) @ self.sample
+            rows = Rows(matrix.to(span.rows.updates.dtype), round=self.round)
+        else:
+            rows = Rows(torch.cat([span.materialise(points), span.honest]), round=self.round)
+        if not self.known:
+            return self.rule(rows.updates, self.told, generator=rng).double(), None
+        outcome = self.rule.explain(rows, self.told, generator=rng, round=rows.round)
+        check(bool(outcome.value.isfinite().all()), f"{self.rule.name} gave an aggregate that is not finite")
+        return outcome.value.double(), outcome.weights
+
+    def _in_coordinates(self) -> Round | None:
+        """Return the round with its vectors in the coordinates of the span."""
+        if self.round is None:
+            return None
+        place = lambda vector: self.span.coordinates(self.span.find(vector))  # noqa: E731
+        needs = self.rule.needs
+        return replace(
+            self.round,
+            layers=None,
+            params=place(self.round.params) if "params" in needs else None,
+            reference=place(self.round.reference) if "reference" in needs else None,
+        )
+
+    def _sample(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return columns of what spans the rows, scaled so that lengths stay about what they are: (r, c)."""
+        d = self.span.rows.d
+        count = min(count, d)
+        columns = torch.randint(d, (count,), generator=generator) if count < d else torch.arange(d)
+        return self.span.on_columns(columns) * math.sqrt(d / count)
+
+
+def known_rule(rule: Callable[..., Any], size: int) -> tuple[Any, Round | None]:
+    """Return an `Informed` rule as its rule and the round of `size` forged rows and the known ones; others as given."""
+    if isinstance(rule, Informed):
+        return rule.rule, rule.round_of(size + len(rule.known))
+    return rule, None
+
+
+def vectors_of(rule: Callable[..., Any]) -> Sequence[Tensor]:
+    """Return the vectors (d,) besides the rows that a rule's aggregate may depend on: its state, what it needs."""
+    rule, round = known_rule(rule, 0)
+    if not isinstance(rule, Aggregator):
+        return ()
+    given = [getattr(round, name) for name in ("params", "reference") if name in rule.needs]
+    return [*rule.vectors(), *given]
