@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core import columns
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, uniform
+from .base import WeightedRule, lowest, merge_ties, uniform
 from .kappa import nearest_to_centre, of_median
 
 
@@ -43,6 +43,7 @@ class Aksel(WeightedRule):
         if self.select == "n-f":
             kept = lowest(distances, rows.n - f)
         else:
+            distances = merge_ties(distances)
             kept = (distances <= distances.median()).nonzero()[:, 0]  # torch's median is the lower one
         return uniform(rows.n, kept), {"kept": len(kept)}
 

@@ -29,6 +29,7 @@ class Mean(WeightedRule):
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"flower": {"weights": "examples"}}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fedavg": {}, "average": {}}
+    late_check: ClassVar[bool] = True
     weights: str = "equal"
 
     def __post_init__(self) -> None:

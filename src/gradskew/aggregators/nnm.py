@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check_choice
 from ..core.rows import Rows
+from .base import merge_ties
 from .mixing import Mixing
 
 
@@ -34,7 +35,7 @@ class NNM(Mixing):
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
         distances = rows.squared_distances.clone().fill_diagonal_(-1.0 if self.itself else torch.inf)
         count = max(1, min(rows.n - f, rows.n - (not self.itself)))
-        nearest = distances.argsort(dim=1, stable=True)[:, :count]
+        nearest = merge_ties(distances).argsort(dim=1, stable=True)[:, :count]
         return torch.zeros_like(distances).scatter_(1, nearest, 1 / count)
 
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float | None:

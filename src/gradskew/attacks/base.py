@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number, raised_by
-from ..core.given import as_kind, check_rows, version
+from ..core.given import as_kind, check_matrix, version
 from ..core.method import DelegatesState, Method
 from ..core.rows import Given, Rows
 
@@ -64,10 +64,13 @@ class Attack(Method):
     """Forges the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
+    late_check: True if `forge` does no harm with any numbers, so that the honest rows are checked after it; see
+    `Aggregator`.
     """
 
     implements: ClassVar[str] = "forge"
     needs: ClassVar[str] = "honest"
+    late_check: ClassVar[bool] = False
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""
@@ -113,15 +116,20 @@ class Attack(Method):
         honest: the honest rows that the attacker knows (h, d). own: the rows from the Byzantine clients' own training
         (f, d), of the same type, float16 to float64; of torch or of NumPy, as the forged rows are then. n: the number
         of clients in the round; None means h + f. generator: for attacks that draw; None means a new CPU generator with
-        seed 0. Raises InputError for rows of a wrong shape or type, for non-finite rows, and if `forge` changes the
-        honest rows or returns another shape.
+        seed 0. Raises InputError for rows of a wrong shape or type, for non-finite rows among those that the attack
+        needs and its own, and if `forge` changes the honest rows or returns another shape.
         """
         rows, others = check_inputs(honest, own)
+        others.check("own")
+        if self.needs == "honest" and not self.late_check:
+            rows.check("honest")
         known = rows.n + others.n
         n = known if n is None else check_number("n", n, at_least=known, whole=True)
         before = version(rows.updates)
         view = View(rows, others, n, generator or torch.Generator().manual_seed(0), context)
         forgery = self.forge(view)
+        if self.needs == "honest":
+            rows.check("honest")
         check(version(rows.updates) == before, f"the attack {self.name} changed the honest rows: it must copy them")
         wanted, got = tuple(others.updates.shape), tuple(forgery.rows.shape)
         check(got == wanted, f"the attack {self.name} gave rows of shape {got}, not {wanted}")
@@ -186,10 +194,10 @@ class Combined(DelegatesState, Attack):
 
 
 def check_inputs(honest: Given, own: Given) -> tuple[Rows, Rows]:
-    """Return the rows honest (h, d) and own (f, d); InputError unless they can be the arguments of an attack."""
+    """Return the rows honest (h, d) and own (f, d); InputError unless they fit together. Entries are not read."""
     rows, others = Rows.of(honest, name="honest"), Rows.of(own, name="own")
-    check_rows("honest", rows.updates)
-    check_rows("own", others.updates)
+    check_matrix("honest", rows.updates)
+    check_matrix("own", others.updates)
     check(rows.d == others.d, f"honest has {rows.d} columns, own has {others.d}")
     kinds = [str(each.dtype).removeprefix("torch.") for each in (_matrix(honest), _matrix(own))]
     check(kinds[0] == kinds[1], f"honest is {kinds[0]}, own is {kinds[1]}: both must be of one type")
