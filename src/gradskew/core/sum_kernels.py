@@ -19,7 +19,7 @@ TILES = 256  # columns of all rows that are in the cache together, in float64
 def gram(updates: Tensor, centre: int) -> Tensor:
     """Return the inner products of the rows minus the row `centre`: (n, n) float64."""
     rows, m = updates.numpy(), -(-len(updates) // 4) * 4
-    parts = over_columns(*rows.shape, lambda a, b: _gram(rows, a, b, centre, np.zeros((m, m))))
+    parts = over_columns(len(rows), rows.shape[1], lambda a, b: _gram(rows, a, b, centre, np.zeros((m, m))))
     lower = np.tril(sum(parts))[: len(rows), : len(rows)]
     return torch.from_numpy(lower + np.tril(lower, -1).T)
 
@@ -27,7 +27,7 @@ def gram(updates: Tensor, centre: int) -> Tensor:
 def squared_distances_to(updates: Tensor, centre: Tensor) -> Tensor:
     """Return the squared distances of the rows to a vector (d,): (n,) float64."""
     rows, middle = updates.numpy(), centre.numpy()
-    parts = over_columns(*rows.shape, lambda a, b: _squares(rows, a, middle[a:b], np.zeros(len(rows))))
+    parts = over_columns(len(rows), rows.shape[1], lambda a, b: _squares(rows, a, middle[a:b], np.zeros(len(rows))))
     return torch.from_numpy(sum(parts))
 
 
@@ -35,13 +35,13 @@ def combine(updates: Tensor, weights: Tensor, divisor: float, value: Tensor) -> 
     """Write the weighted sum of the rows, divided by a number, to value (d,). Rows of weight 0 are not read."""
     rows, factors, out = updates.numpy(), weights.numpy(), value.numpy()
     used = np.flatnonzero(factors)
-    list(over_columns(*rows.shape, lambda a, b: _combine(rows, a, used, factors, divisor, out[a:b])))
+    list(over_columns(len(rows), rows.shape[1], lambda a, b: _combine(rows, a, used, factors, divisor, out[a:b])))
 
 
 def mean_and_deviations(updates: Tensor, factor: float, value: Tensor) -> None:
     """Write mean + factor std of every column to value (d,); std is the biased one."""
     rows, out = updates.numpy(), value.numpy()
-    list(over_columns(*rows.shape, lambda a, b: _mean_and_deviations(rows, a, factor, out[a:b])))
+    list(over_columns(len(rows), rows.shape[1], lambda a, b: _mean_and_deviations(rows, a, factor, out[a:b])))
 
 
 @compiled

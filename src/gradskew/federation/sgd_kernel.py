@@ -7,9 +7,7 @@ import math
 import numpy as np
 from torch import Tensor
 
-from ..core.kernels import _compiled, _over_columns
-
-PART = 1 << 19  # entries of the rows of one call
+from ..core.compiled import compiled, over_columns
 
 
 def sgd_step(
@@ -25,11 +23,11 @@ def sgd_step(
     """Update params and momenta in place, as `SGD.step` does; (k, d) float32 on the CPU. Norms are added in float64."""
     w, g, m = params.numpy(), grads.numpy(), momenta.numpy()
     bound, (rate, keep, decay) = math.inf if clip is None else clip, map(np.float32, (lr, momentum, weight_decay))
-    size = max(1, PART // params.shape[1])
-    list(_over_columns(len(w), size, lambda i, j: _step(w[i:j], g[i:j], m[i:j], bound, rate, keep, decay)))  # of rows
+    k, d = params.shape  # clients are to each other as columns are
+    list(over_columns(d, k, lambda i, j: _step(w[i:j], g[i:j], m[i:j], bound, rate, keep, decay)))
 
 
-@_compiled
+@compiled
 def _step(params, grads, momenta, clip, lr, momentum, weight_decay):  # type: ignore[no-untyped-def]
     for i in range(len(params)):
         w, g, m, square = params[i], grads[i], momenta[i], 0.0
