@@ -15,7 +15,7 @@ import pytest
 from command import COMMAND
 
 from gradskew.cli import main
-from gradskew.core import kernels
+from gradskew.core import sum_kernels
 from gradskew.core.importing import pip_install
 
 doctor = sys.modules["gradskew.cli.doctor"]
@@ -143,7 +143,7 @@ def test_folders(tmp_path):
 
 
 def test_kernels_that_cannot_be_kept(monkeypatch):
-    monkeypatch.setattr(kernels, "_squares", numba.njit(nogil=True)(kernels._squares.py_func))
+    monkeypatch.setattr(sum_kernels, "_squares", numba.njit(nogil=True)(sum_kernels._squares.py_func))
     (fact,) = doctor.kernels()
     assert fact.good
     assert fact.text.startswith("compiled anew in each process")

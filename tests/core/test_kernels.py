@@ -1,14 +1,17 @@
 """The compiled kernels against float64, and against the same rules and attacks without them."""
 
+import itertools
+import math
+
 import numpy as np
 import oracle
 import pytest
 import torch
 from cases import HARDEST, RuleCase, make_rows
 
-from gradskew import aggregators, attacks
-from gradskew.core import kernels
+from gradskew import InputError, aggregators, attacks
 from gradskew.core import rows as geometry
+from gradskew.core import sort_kernels, sum_kernels
 from gradskew.core.columns import comparisons, median, sort_rows, sorted_mean
 from gradskew.core.rows import Rows, wide
 
@@ -27,14 +30,38 @@ def test_kernels_against_float64(n, d):
     updates = torch.randn(n, d, generator=torch.Generator().manual_seed(n)) + 3
     exact = updates.double().numpy()
     around = exact - exact[n // 2]
-    np.testing.assert_allclose(kernels.gram(updates, n // 2), around @ around.T, rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(sum_kernels.gram(updates, n // 2), around @ around.T, rtol=1e-12, atol=1e-9)
     centre = torch.randn(d, generator=torch.Generator().manual_seed(1))
     gaps = exact - centre.double().numpy()
-    np.testing.assert_allclose(kernels.squared_distances_to(updates, centre), (gaps**2).sum(1), rtol=1e-13)
-    np.testing.assert_allclose(kernels.squared_distances_to(updates, centre.double()), (gaps**2).sum(1), rtol=1e-13)
+    np.testing.assert_allclose(sum_kernels.squared_distances_to(updates, centre), (gaps**2).sum(1), rtol=1e-13)
+    np.testing.assert_allclose(sum_kernels.squared_distances_to(updates, centre.double()), (gaps**2).sum(1), rtol=1e-13)
     weights, value = torch.linspace(-1, 2, n, dtype=torch.float64), torch.empty(d)
-    kernels.combine(updates, weights, value)
-    np.testing.assert_allclose(value, weights.numpy() @ exact, rtol=2**-23, atol=1e-6)
+    sum_kernels.combine(updates, weights, 3, value)
+    np.testing.assert_allclose(value, weights.numpy() @ exact / 3, rtol=2**-23, atol=1e-6)
+
+
+@pytest.mark.parametrize(("n", "d"), SIZES)
+def test_rows_of_weight_zero_are_not_read(n, d):
+    updates = torch.randn(n, d, generator=torch.Generator().manual_seed(n))
+    weights = torch.arange(n) % 3 == 0
+    wanted = updates[weights].double().mean(0)
+    updates[~weights] = torch.nan
+    value = torch.empty(d)
+    sum_kernels.combine(updates, weights.double(), int(weights.sum()), value)
+    torch.testing.assert_close(value, wanted.float(), rtol=2**-23, atol=1e-30)
+
+
+@pytest.mark.parametrize(("n", "d"), SIZES)
+@pytest.mark.parametrize(("offset", "outlier"), [(0.0, 1.0), (1e6, 1.0), (0.0, 1e30)])
+def test_mean_and_deviations(n, d, offset, outlier):
+    """An offset of 10^6 times the spread, or a first row of 1e30, costs no digit of a float32."""
+    updates = torch.randn(n, d, generator=torch.Generator().manual_seed(n)) + offset
+    updates[0] *= outlier
+    exact, value = updates.double().numpy(), torch.empty(d)
+    for factor in (0.0, 1.5, -40.0):
+        sum_kernels.mean_and_deviations(updates, factor, value)
+        wanted = exact.mean(0) + factor * exact.std(0)
+        np.testing.assert_allclose(value, wanted, rtol=2**-22, atol=1e-5 * exact.std(0).min() + 1e-30)
 
 
 @pytest.mark.parametrize(("n", "d"), SIZES)
@@ -44,7 +71,7 @@ def test_sorted_mean(n, d, dtype):
     ordered = np.sort(updates.double().numpy(), axis=0)
     for first, last in {(0, 1), (0, n), (n // 2, n // 2 + 1), (n // 4, n - n // 4), (n - 1, n)}:
         value = torch.empty(d, dtype=dtype)
-        kernels.sorted_mean(updates, None, comparisons(n, first, last), first, last, value)
+        sort_kernels.sorted_mean(updates, None, comparisons(n, first, last), first, last, value)
         np.testing.assert_allclose(value, ordered[first:last].mean(0), rtol=2**-22, atol=1e-7)
 
 
@@ -65,7 +92,7 @@ def test_results_do_not_depend_on_the_number_of_threads():
     results = []
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
-        results.append((kernels.gram(updates, 0), kernels.squared_distances_to(updates, updates[1])))
+        results.append((sum_kernels.gram(updates, 0), sum_kernels.squared_distances_to(updates, updates[1])))
     torch.set_num_threads(before)
     for gram, squares in results[1:]:
         assert torch.equal(gram, results[0][0])
@@ -92,6 +119,59 @@ def test_attacks_give_the_same(name, monkeypatch):
     plain = attack(updates[5:], updates[:5])
     monkeypatch.setattr(geometry, "WIDE", 0)
     torch.testing.assert_close(attack(updates[5:], updates[:5]), plain, rtol=1e-5, atol=1e-5)
+
+
+AVERAGES = ["mean", "multikrum(neighbours=n-f-1)", "aksel(select=n-f)", "cge", "monna(pivot=0)", "dnc", "mda"]
+AVERAGES += ["cclip(tau=100)", "keep+mean"]
+
+
+@pytest.mark.parametrize("wide", [0, geometry.WIDE])
+@pytest.mark.parametrize("name", AVERAGES)
+def test_the_mean_of_1_4_and_7_is_4(name, wide, monkeypatch):
+    """In float64 also: the three rows are added, and then divided by 3. 1/3 + 4/3 + 7/3 is above 4 by rounding."""
+    monkeypatch.setattr(geometry, "WIDE", wide)
+    far = [[1e6, 1e6]] if name != "mean" and not name.startswith(("cclip", "keep")) else []
+    rows = [[1.0, 49.0], [4.0, 49.0], [7.0, 49.0], *far]
+    f = len(far)
+    for dtype in (torch.float32, torch.float64):
+        updates = torch.tensor(rows, dtype=dtype)
+        found = aggregators.make(name)(updates, f)
+        assert found.tolist() == [4.0, 49.0], (name, dtype)
+
+
+BAD = [math.nan, math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("wide", [0, geometry.WIDE])
+@pytest.mark.parametrize("name", ["mean", "cclip", "cclip(start=median)", "cge", "monna", "median", "multikrum"])
+def test_rows_that_are_not_finite_are_refused_on_both_paths(name, wide, monkeypatch):
+    monkeypatch.setattr(geometry, "WIDE", wide)
+    for bad, dtype in itertools.product(BAD, (torch.float32, torch.float64)):
+        updates = torch.ones(9, 40, dtype=dtype)
+        updates[2, 39] = bad
+        with pytest.raises(InputError, match="updates: 1 of 9 rows are not finite, the first is row 2: remove them"):
+            aggregators.make(name)(updates, 2)
+        updates[2, 39] = 1.0
+        assert aggregators.make(name)(Rows(updates), 2).isfinite().all()
+
+
+@pytest.mark.parametrize("wide", [0, geometry.WIDE])
+@pytest.mark.parametrize("name", ["lie", "ipm", "ipm(epsilon=0)", "minmax"])
+def test_honest_rows_that_are_not_finite_are_refused_on_both_paths(name, wide, monkeypatch):
+    monkeypatch.setattr(geometry, "WIDE", wide)
+    for bad in BAD:
+        honest, own = torch.ones(9, 40), torch.ones(2, 40)
+        honest[8, 39] = bad
+        with pytest.raises(InputError, match="honest: 1 of 9 rows are not finite, the first is row 8: remove them"):
+            attacks.make(name)(honest, own)
+        with pytest.raises(InputError, match="own: 1 of 9 rows are not finite, the first is row 8: remove them"):
+            attacks.make("bitflip")(own, honest)
+
+
+def test_finite_rows_whose_sum_overflows_are_taken():
+    """The largest float32 numbers: the float32 sum of their mean is infinite, so the rows are read once more."""
+    updates = torch.full((3, 5), torch.finfo(torch.float32).max)
+    assert torch.equal(aggregators.make("mean")(updates, 0), updates[0])
 
 
 def test_who_is_wide(compiled):

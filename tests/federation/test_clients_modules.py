@@ -118,6 +118,11 @@ def shared_layer() -> nn.Module:
     return dense(layer, nn.ReLU(), layer, nn.ReLU(), linear())
 
 
+def shared_layer_with_tanh() -> nn.Module:
+    layer = nn.Linear(16, 16)
+    return dense(layer, nn.Tanh(), layer, nn.Tanh(), linear())
+
+
 def doubling_hook() -> nn.Module:
     layer = linear()
     layer.register_forward_hook(lambda module, given, output: 2 * output)
@@ -155,6 +160,7 @@ BOTH: dict[str, Callable[[], nn.Module]] = {
     "pruned": pruned,
     "a shared weight": shared_weight,
     "a shared layer": shared_layer,
+    "a layer that vmap meets twice": shared_layer_with_tanh,
     "no bias": lambda: dense(nn.Linear(16, 8, bias=False), nn.ReLU(), nn.Linear(8, 3)),
     "a forward hook": doubling_hook,
     "a forward of its own": lambda: Negated(nn.Flatten(), linear()),

@@ -67,7 +67,7 @@ def test_the_parts_by_hand():
     assert estimated.rows == 6 * 120
     assert estimated.data == 68 * (9 * 4 + 8) + 8 * (48 + 2 * 6)
     assert estimated.distances == 8 * 6 * 6 * 8
-    assert estimated.training == 8 * 120 + 6 * (4 * 120 + 2 * 4 * 4 * 9)
+    assert estimated.training == 8 * 120 + 6 * (3 * 120 + 2 * 4 * 4 * 9)
     assert memory.estimate(replace(BASE, engine="loop")).training == 8 * 120 + 3 * 120 + 2 * 4 * 4 * 9
     assert estimated.total == sum(estimated.parts.values()) == sum(vars(estimated).values())
     assert list(estimated.parts.values()) == sorted(estimated.parts.values(), reverse=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check, check_number, raised_by
-from ..core.given import as_kind, check_rows, version
+from ..core.given import as_kind, check_matrix, version
 from ..core.method import Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
@@ -52,6 +52,8 @@ class Aggregator(Method):
     basis of their span. batched: the tries that `outcome` takes at once: `span` for `Tries`, `columns` for
     `SampledTries`, empty for none.
     monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises.
+    late_check: True if `outcome` does no harm with any numbers, so that the rows are checked after it, and not read for
+    that if one of its passes over them has shown that they are finite (`Rows.notice`).
     """
 
     implements: ClassVar[str] = "outcome"
@@ -60,8 +62,10 @@ class Aggregator(Method):
     batched: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
     monotone: ClassVar[bool] = False
+    late_check: ClassVar[bool] = False
 
     @final
+    @raised_by("rule")
     def __call__(
         self,
         updates: Given,
@@ -71,7 +75,8 @@ class Aggregator(Method):
         round: Round | None = None,
     ) -> Any:
         """Return the aggregate (d,) of updates (n, d), at most f of them Byzantine. See `explain`."""
-        return self.explain(updates, f, generator=generator, round=round).value
+        rows = Rows.of(updates, round, name="updates")
+        return as_kind(self._checked(rows, f, generator).value, updates, keep_type=True)
 
     @final
     @raised_by("rule")
@@ -92,24 +97,33 @@ class Aggregator(Method):
         shape, for non-finite rows, and for a round without a field in `needs`.
         """
         rows = Rows.of(updates, round, name="updates")
-        matrix = rows.updates
-        check_rows("updates", matrix)
+        outcome = self._checked(rows, f, generator)
+        weights = outcome.weights
+        if weights is not None:
+            if rows.mixing is None:  # equality is known of base rows only
+                weights = share_ties(weights, rows.equal)
+            weights = as_kind(weights, updates)
+        return replace(outcome, value=as_kind(outcome.value, updates, keep_type=True), weights=weights)
+
+    def _checked(self, rows: Rows, f: int, generator: torch.Generator | None) -> Outcome:
+        """Return the outcome, arguments and outcome checked."""
+        matrix, name = rows.updates, self.name
+        check_matrix("updates", matrix)
+        if not self.late_check:
+            rows.check("updates")
         f = check_number("f", f, at_least=0, whole=True)
         bound = self.max_f(rows.n)
-        check(f <= bound, f"{self.name} tolerates at most f = {bound} of n = {rows.n} rows, not {f}")
-        rows.round.check_has(self.needs, self.name)
+        check(f <= bound, f"{name} tolerates at most f = {bound} of n = {rows.n} rows, not {f}")
+        rows.round.check_has(self.needs, name)
         rows.round.check_fits(self.needs, rows.n, rows.d)
         before = version(matrix)
         outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
-        check(version(matrix) == before, f"{self.name} changed the rows: it must copy them")
-        check_shape(f"{self.name}'s aggregate", outcome.value, rows.d)
-        weights = outcome.weights
-        if weights is not None:
-            check_shape(f"{self.name}'s weights", weights, rows.n)
-            if rows.mixing is None:  # equality is known of base rows only
-                weights = share_ties(weights, rows.equal)
-        weights = weights if weights is None else as_kind(weights, updates)
-        return replace(outcome, value=as_kind(outcome.value, updates, keep_type=True), weights=weights)
+        rows.check("updates")
+        check(version(matrix) == before, f"{name} changed the rows: it must copy them")
+        check_shape(f"{name}'s aggregate", outcome.value, rows.d)
+        if outcome.weights is not None:
+            check_shape(f"{name}'s weights", outcome.weights, rows.n)
+        return outcome
 
     def __init_subclass__(cls) -> None:
         """Let an `observe` that takes the aggregate alone, as in earlier versions, be called with the rows, too."""
@@ -197,18 +211,22 @@ def share_ties(weights: Tensor, equal: Tensor) -> Tensor:
 
 
 def lowest(scores: Tensor, count: int) -> Tensor:
-    """Return the indices (..., count) of the lowest scores (..., n); ties go to the lower index."""
-    return scores.argsort(dim=-1, stable=True)[..., :count]
+    """Return the indices (..., count) of the lowest scores (..., n); ties, see `merge_ties`, go to the lower index."""
+    return merge_ties(scores).argsort(dim=-1, stable=True)[..., :count]
 
 
 def merge_ties(values: Tensor) -> Tensor:
-    """Return numbers >= 0 in which those that differ by rounding alone, 1e-12 of their size, are equal."""
-    ordered, order = values.flatten().sort()
-    new = torch.ones_like(ordered, dtype=torch.bool)
-    new[1:] = ordered[1:] - ordered[:-1] > TIE * ordered[1:]
-    merged = torch.empty_like(ordered)
-    merged[order] = ordered[new][new.cumsum(0) - 1]
-    return merged.reshape(values.shape)
+    """Return numbers (..., n) in which those of a row that differ by rounding alone, 1e-12 of their size, are equal.
+
+    >>> merge_ties(torch.tensor([1.0, 2.0, 1.0 + 1e-15], dtype=torch.float64)).tolist()
+    [1.0, 2.0, 1.0]
+    """
+    ordered, order = values.sort(-1)
+    new = ordered.diff(dim=-1) > TIE * ordered[..., :-1].abs()
+    starts = torch.arange(values.shape[-1], device=values.device).expand_as(values).clone()
+    starts[..., 1:] *= new
+    first = starts.cummax(-1).values  # of numbers that are equal, the place of the first
+    return torch.empty_like(ordered).scatter_(-1, order, ordered.gather(-1, first))
 
 
 def uniform(n: int, chosen: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core import columns
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import Aggregator, Outcome, lowest, merge_ties
+from .base import Aggregator, Outcome, lowest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +50,10 @@ class Bulyan(Aggregator):
         """Return the indices of the n - 2 f selected rows, rising. distances: their squared distances (n, n)."""
         n = len(distances)
         if self.select == "once":
-            return sorted(lowest(merge_ties(krum_scores(distances, f)), n - 2 * f).tolist())
+            return sorted(lowest(krum_scores(distances, f), n - 2 * f).tolist())
         remaining = list(range(n))
         for _ in range(n - 2 * f):
-            del remaining[int(merge_ties(krum_scores(distances[remaining][:, remaining], f)).argmin())]
+            del remaining[int(lowest(krum_scores(distances[remaining][:, remaining], f), 1))]
         return sorted({*range(n)} - {*remaining})
 
     def max_f(self, n: int) -> int:

@@ -36,6 +36,7 @@ class CClip(Aggregator):
         "byzpy": {"start": "mean", "steps": 10},
     }
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"centered_clipping": {}, "centred_clipping": {}}
+    late_check: ClassVar[bool] = True
     tau: float = 10.0
     steps: int = 1
     start: str = "previous"
@@ -55,7 +56,7 @@ class CClip(Aggregator):
             distances = rows.squared_distances_to(centre).sqrt()
             shares = (self.tau / distances).clamp_(max=1) / rows.n  # a distance of 0 gives infinity, then 1
             stay = 1 - shares.sum(-1, keepdim=True)
-            centre = (rows.combine(shares).double() + stay * centre.double()).to(rows.updates.dtype)
+            centre = (rows.combine(shares, dtype=torch.float64) + stay * centre).to(rows.updates.dtype)
             weights = shares + stay * weights
             clipped += int((distances > self.tau).sum())
         return Outcome(centre, weights, {"clipped": clipped})

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, merge_ties, uniform
+from .base import WeightedRule, lowest, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,13 @@ class CGE(WeightedRule):
     key: ClassVar[str] = "cge"
     title: ClassVar[str] = "CGE"
     source: ClassVar[str] = "Gupta, Liu and Vaidya, 2020"
+    late_check: ClassVar[bool] = True
 
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        return uniform(rows.n, lowest(merge_ties(rows.norms), rows.n - f)), {}
+        return uniform(rows.n, lowest(rows.norms, rows.n - f)), {}
 
     def least(self, n: int, f: int) -> int | None:
         return n - f

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.errors import check_choice, check_number
 from ..core.inner_products import cosines_of
 from ..core.rows import Rows
-from .base import Aggregator, Outcome
+from .base import Aggregator, Outcome, merge_ties
 from .clipping import clip_factors
 
 
@@ -78,7 +78,7 @@ def majority(distances: Tensor) -> Tensor:
     """Return the indices of the first connected component of more than n / 2 rows as pairs join by distance (n, n)."""
     n = len(distances)
     first, second = torch.triu_indices(n, n, 1)
-    lengths = distances.cpu()[first, second]
+    lengths = merge_ties(distances.cpu()[first, second])
     order = lengths.argsort(stable=True)
     component = list(range(n))
     members = {i: [i] for i in range(n)}

@@ -33,6 +33,7 @@ class FLTrust(WeightedRule):
     title: ClassVar[str] = "FLTrust"
     source: ClassVar[str] = "Cao et al., NDSS 2021"
     needs: ClassVar[frozenset[str]] = frozenset({"reference"})
+    late_check: ClassVar[bool] = True
     isometric: ClassVar[bool] = True
     none_trusted: str = "zero"
 

@@ -41,7 +41,7 @@ class MDA(WeightedRule):
         check_number("limit", self.limit, at_least=1, whole=True)
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        distances = merge_ties(rows.squared_distances.cpu())
+        distances = merge_ties(rows.squared_distances.cpu().flatten()).reshape(rows.n, rows.n)
         steps = Steps(self.limit, f"mda took {self.limit} steps without an answer on {rows.n} rows and f = {f}")
         diameter = least_diameter(distances, f, steps)
         candidates = subsets(far_pairs(distances, diameter), rows.n - f, steps)

@@ -30,6 +30,7 @@ class Mean(WeightedRule):
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"flower": {"weights": "examples"}}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fedavg": {}, "average": {}}
+    late_check: ClassVar[bool] = True
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"
     weights: str = "equal"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, merge_ties, uniform
+from .base import WeightedRule, lowest, uniform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,7 @@ class MoNNA(WeightedRule):
     remark: ClassVar[str] = (
         "monna trusts one row: with pivot=-1 an honest one in a simulation. A Byzantine one would move it anywhere."
     )
+    late_check: ClassVar[bool] = True
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"
     pivot: int | str = -1
@@ -47,7 +48,7 @@ class MoNNA(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         distances = rows.squared_distances_to(self._trusted(rows))
-        return uniform(rows.n, lowest(merge_ties(distances), rows.n - f)), {}
+        return uniform(rows.n, lowest(distances, rows.n - f)), {}
 
     def _trusted(self, rows: Rows) -> Tensor:
         """Return the trusted row (d,)."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, merge_ties, uniform
+from .base import WeightedRule, lowest, uniform
 
 NEIGHBOURS = {"n-f-2": 2, "n-f-1": 1}
 
@@ -80,7 +80,7 @@ class MultiKrum(WeightedRule):
         for _ in range(self._count(len(distances), f)):
             count = max(0, len(remaining) - f - 2)  # the nearest rows, the row itself included
             scores = distances[remaining][:, remaining].sort(1).values[:, :count].sum(1)
-            chosen.append(remaining.pop(int(merge_ties(scores).argmin())))
+            chosen.append(remaining.pop(int(lowest(scores, 1))))
         return torch.tensor(sorted(chosen), device=distances.device)
 
     def kappa_bound(self, n: int, f: int) -> float | None:

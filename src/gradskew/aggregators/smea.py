@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
-from .base import TIE, WeightedRule, merge_ties, uniform
+from .base import TIE, WeightedRule, lowest, uniform
 from .subsets import Steps, far_pairs, subsets
 
 BATCH = 512  # subsets whose eigenvalues are computed together
@@ -84,7 +84,7 @@ class SMEA(WeightedRule):
             members = members[((points - points.mean(1, keepdim=True)).square().mean(1) <= bound).all(1)]
             each = variances(gram, members) if len(members) else torch.tensor([math.inf])
             if each.min() < least * (1 - TIE):
-                least, best = float(each.min()), members[merge_ties(each).argmin()].tolist()
+                least, best = float(each.min()), members[int(lowest(each, 1))].tolist()
                 bound = min(bound, least * SLACK)
         return best
 

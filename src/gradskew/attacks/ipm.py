@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from ..core.errors import check_number
@@ -16,6 +15,7 @@ from .base import Collusion
 class IPM(Collusion):
     """Inner product manipulation: send -epsilon times the honest mean.
 
+    >>> import torch
     >>> IPM(epsilon=0.5)(torch.tensor([[1.0], [3.0]]), torch.zeros(1, 1))
     tensor([[-1.]])
     """
@@ -29,11 +29,11 @@ class IPM(Collusion):
         "fall_of_empires": {},
         "foe": {},
     }
+    late_check: ClassVar[bool] = True
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:
         check_number("epsilon", self.epsilon, at_least=0)
 
     def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
-        weights = torch.full((honest.n,), -self.epsilon / honest.n, dtype=torch.float64)
-        return honest.combine(weights), {}
+        return honest.mean(factor=-self.epsilon), {}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..core.columns import moments
+from ..core.columns import mean_and_deviations
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
 from .base import Collusion
@@ -29,6 +29,7 @@ class LIE(Collusion):
     title: ClassVar[str] = "LIE"
     source: ClassVar[str] = "Baruch et al., NeurIPS 2019"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"alie": {}, "little_is_enough": {}, "a_little_is_enough": {}}
+    late_check: ClassVar[bool] = True
     z: float | None = 1.5
     sign: int = 1
 
@@ -39,11 +40,7 @@ class LIE(Collusion):
 
     def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
         z = z_max(n, f) if self.z is None else self.z
-        row = honest.updates.new_empty(honest.d)
-        for part, block in honest.blocks():
-            mean, std = moments(block)
-            row[part] = mean + self.sign * z * std
-        return row, {} if self.z is not None else {"z": z}
+        return mean_and_deviations(honest, self.sign * z), {} if self.z is not None else {"z": z}
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:

@@ -143,10 +143,10 @@ def kernels() -> Iterator[Fact]:
     """Compile or load a kernel, check its result, and yield the folder of compiled code."""
     import torch
 
-    from ..core import kernels
+    from ..core import sum_kernels
 
-    (square,) = kernels.squared_distances_to(torch.tensor([[3.0, 4.0]]), torch.zeros(2)).tolist()
-    compiled: Any = kernels._squares
+    (square,) = sum_kernels.squared_distances_to(torch.tensor([[3.0, 4.0]]), torch.zeros(2)).tolist()
+    compiled: Any = sum_kernels._squares
     cache = compiled.stats.cache_path
     text = f"compiled, kept in {cache}" if cache else "compiled anew in each process: set NUMBA_CACHE_DIR to a folder"
     text = text if square == 25 else f"wrong: the squared length of (3, 4) is not {square}"

@@ -50,9 +50,9 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
         return sorted_mean_of_tries(rows, first, last)
     value = rows.updates.new_empty(rows.d, dtype=dtype)
     if wide(rows.updates):
-        from . import kernels
+        from . import sort_kernels
 
-        kernels.sorted_mean(rows.updates, rows.mixing, comparisons(rows.n, first, last), first, last, value)
+        sort_kernels.sorted_mean(rows.updates, rows.mixing, comparisons(rows.n, first, last), first, last, value)
         return value
     for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
         value[part] = sort_rows(block)[first:last].double().mean(0)
@@ -77,9 +77,9 @@ def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = 
     first, last = middle_ranks(n, middle) if trim is None else (trim, n - trim)
     value = rows.updates.new_empty(rows.d)
     if wide(rows.updates):
-        from . import kernels
+        from . import sort_kernels
 
-        kernels.nearest_mean(rows.updates, rows.mixing, comparisons(n, 0, n), first, last, count, value)
+        sort_kernels.nearest_mean(rows.updates, rows.mixing, comparisons(n, 0, n), first, last, count, value)
         return value
     for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
         block = sort_rows(block).double()
@@ -112,6 +112,21 @@ def moments(block: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean and the biased standard deviation of the columns of a float64 block: (columns,) each."""
     mean = block.mean(0)
     return mean, (block - mean).square_().mean(0).sqrt_()
+
+
+def mean_and_deviations(rows: Rows, factor: float) -> Tensor:
+    """Return mean + factor std of each column: (d,), in the type of the rows. std is the biased one."""
+    value = rows.updates.new_empty(rows.d)
+    if rows.mixing is None and rows.is_wide:
+        from . import sum_kernels
+
+        sum_kernels.mean_and_deviations(rows.updates, factor, value)
+    else:
+        for part, block in rows.blocks():
+            mean, std = moments(block)
+            value[part] = mean + factor * std
+    rows.notice(value)
+    return value
 
 
 def sort_rows(block: Tensor) -> Tensor:

@@ -52,12 +52,22 @@ def check_rows(name: str, rows: Tensor) -> None:
 
     float64 entries must be below 1e140, so that sums of their squares are finite.
     """
+    check_matrix(name, rows)
+    check_finite(name, rows)
+
+
+def check_matrix(name: str, rows: Tensor) -> None:
+    """Raise InputError unless rows is a float32 or float64 matrix (n, d), n, d >= 1; its entries are not read."""
     check(isinstance(rows, Tensor), f"{name} must be a torch tensor, not {type(rows).__name__}")
     good = rows.ndim == 2 and rows.numel() > 0
     check(good, f"{name} must have the shape (n, d) with n, d >= 1, not {tuple(rows.shape)}")
     good = rows.dtype in (torch.float32, torch.float64)
     kind = str(rows.dtype).removeprefix("torch.")
     check(good, f"{name} must be float32 or float64, not {kind}: convert them first")
+
+
+def check_finite(name: str, rows: Tensor) -> None:
+    """Raise InputError unless the entries of a matrix (n, d) are finite, and below 1e140 for float64."""
     bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
     first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
     check(not bad, f"{name}: {first}: remove them first")

@@ -149,9 +149,9 @@ class InnerProducts(ABC):
     def _gram_around(self, centre: int | None) -> Tensor:
         """Return the inner products of the base rows around one of them, or around the origin: (n, n)."""
         if self.is_wide and centre is not None:
-            from . import kernels
+            from . import sum_kernels
 
-            return kernels.gram(self.updates, centre)
+            return sum_kernels.gram(self.updates, centre)
         total = torch.zeros(self.n, self.n, dtype=torch.float64, device=self.updates.device)
         for _, block in self.blocks():
             block = block if centre is None else block - block[centre]

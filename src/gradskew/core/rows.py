@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .given import as_tensor
+from .given import as_tensor, check_finite, check_matrix
 from .inner_products import SAMPLE, InnerProducts
 from .round import Round
 
 Given: TypeAlias = "Tensor | np.ndarray[Any, Any] | Rows"
 BLOCK_BYTES = 4 << 20  # of one float64 block: small enough for the cache, large enough for a full-speed product
-WIDE = 1 << 24  # entries of a matrix from which on the compiled kernels are used
+WIDE = 1 << 18  # entries of a matrix from which on the compiled kernels are used
 
 
 class Rows(InnerProducts):
@@ -31,8 +31,8 @@ class Rows(InnerProducts):
 
     mixing: an (n, base) matrix. What a row of it lacks to a sum of 1 is the weight of the origin. All quantities of
     mixtures follow from those of the base rows and the origin, so a pipeline of any depth computes pairwise distances
-    once. round: what the server knows besides the rows. Results are cached on the object, for all rules, attacks and
-    measures that share it.
+    once. round: what the server knows besides the rows. finite: whether the base rows are known to be finite. Results
+    are cached on the object, for all rules, attacks and measures that share it.
     """
 
     def __init__(
@@ -42,8 +42,9 @@ class Rows(InnerProducts):
         round: Round | None = None,
         mixing: Tensor | None = None,
         base: Rows | None = None,
+        finite: bool = False,
     ):
-        self.updates, self.mixing, self._base = updates, mixing, base
+        self.updates, self.mixing, self._base, self.finite = updates, mixing, base, finite
         self.round = Round() if round is None else round
         self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
         self.mixings: dict[Hashable, Tensor] = {}  # by pipeline: the mixing matrix of its last call, also of mixtures
@@ -61,6 +62,18 @@ class Rows(InnerProducts):
         rows = copy.copy(updates)
         rows.round = round
         return rows
+
+    def check(self, name: str) -> None:
+        """Raise InputError unless the base rows are a finite matrix, see given.py; finite ones are not read again."""
+        check_matrix(name, self.updates)
+        if not self.finite:
+            check_finite(name, self.updates)
+            self.finite = True
+
+    def notice(self, sums: Tensor) -> None:
+        """Note that the base rows are finite if they are float32 and these sums, which take in each entry, are."""
+        if not self.base.finite and self.updates.dtype == torch.float32:
+            self.base.finite = bool(sums.sum().isfinite())
 
     def once(self, compute: Callable[[Rows], Tensor]) -> Tensor:
         """Return `compute(self)`, computed at the first call and cached."""
@@ -148,23 +161,39 @@ class Rows(InnerProducts):
         sample = sample - sample.mean(0)
         return sample @ sample.T
 
-    def mean(self, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the mean of the rows (d,), in their type by default."""
-        return self.combine(torch.full((self.n,), 1 / self.n, dtype=torch.float64), dtype=dtype)
+    def mean(self, dtype: torch.dtype | None = None, factor: float = 1.0) -> Tensor:
+        """Return the mean of the rows (d,), times a factor, in their type by default."""
+        return self._sum(torch.full((self.n,), factor, dtype=torch.float64), self.n, dtype=dtype)
 
     def combine(self, weights: Tensor, centre: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
-        """Return the weighted sum of the rows, or of row - centre: (d,), in the type of the rows; weights (n,)."""
+        """Return the weighted sum of the rows, or of row - centre: (d,), in the type of the rows; weights (n,).
+
+        For equal weights 1 / k the rows are added and then divided by k: the mean of 1, 4 and 7 is exactly 4.
+        """
+        largest = float(weights.max())
+        if largest > 0.5 / len(weights):
+            count = round(1 / largest)
+            if count and bool(((weights == 1 / count) | (weights == 0)).all()):
+                return self._sum((weights != 0).double(), count, centre, dtype)
+        return self._sum(weights, 1, centre, dtype)
+
+    def _sum(
+        self, weights: Tensor, divisor: int, centre: Tensor | None = None, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Return the weighted sum of the rows, or of row - centre, divided by a number: (d,)."""
         weights = weights.to(self.updates.device, torch.float64)
         if self.mixing is not None:
             weights = weights @ self.mixing
         value = self.updates.new_empty(self.d, dtype=dtype)
         if centre is None and self.is_wide:
-            from . import kernels
+            from . import sum_kernels
 
-            kernels.combine(self.updates, weights, value)
-            return value
-        for part, block in self.base.blocks():
-            value[part] = weights @ (block if centre is None else block - centre[part].double())
+            sum_kernels.combine(self.updates, weights, divisor, value)
+        else:
+            for part, block in self.base.blocks():
+                value[part] = weights @ (block if centre is None else block - centre[part].double()) / divisor
+        if not self.base.finite and bool(weights.all()):
+            self.notice(value)
         return value
 
     def place(self, vector: Tensor | None) -> Tensor:
@@ -175,12 +204,15 @@ class Rows(InnerProducts):
         """Return the squared distances of the rows to a vector (d,): (n,) float64. No Gram matrix is needed."""
         centre = centre.to(self.updates.device)
         if self.mixing is None and self.is_wide:
-            from . import kernels
+            from . import sum_kernels
 
-            return kernels.squared_distances_to(self.updates, centre)
-        total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
-        for part, block in self.blocks():
-            total += (block - centre[part].double()).square_().sum(1)
+            total = sum_kernels.squared_distances_to(self.updates, centre)
+        else:
+            total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
+            for part, block in self.blocks():
+                total += (block - centre[part].double()).square_().sum(1)
+        if self.mixing is None:
+            self.notice(total)
         return total
 
     def projections(self, vector: Tensor, centre: Tensor | None = None) -> Tensor:

@@ -231,7 +231,7 @@ class Tries:
             mixed._gram = matrix @ self.gram @ matrix.mT
         return mixed
 
-    def combine(self, weights: Tensor) -> Tensor:
+    def combine(self, weights: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Return the weighted sums of the rows as points: (P, r); weights (P, n)."""
         return (weights.unsqueeze(-2) @ self.points).squeeze(-2)
 
@@ -284,7 +284,7 @@ class SampledTries(Tries):
         mixed = super().mix(matrix)
         return SampledTries(self.span, mixed.points, self.sample, round=self.round, gram=mixed._gram)
 
-    def combine(self, weights: Tensor) -> Tensor:
+    def combine(self, weights: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return (weights.to(self.entries).unsqueeze(-2) @ self.entries).squeeze(-2)
 
     def mean(self) -> Tensor:

@@ -108,7 +108,7 @@ class Dataset:
 
     def inputs(self, stored: Tensor) -> Tensor:
         """Convert stored inputs (k, *shape) to what a network gets: float32 of the same shape."""
-        return stored.to(torch.float32) * self.scale + self.shift
+        return stored.to(torch.float32, copy=True).mul_(self.scale).add_(self.shift)
 
     def to(self, device: torch.device | str) -> Dataset:
         """Return the data set on a device; the writers stay where they are."""

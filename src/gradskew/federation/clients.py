@@ -80,7 +80,7 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
                         continue  # no variance to normalise by
                     grads.zero_()
                     with training.casting():
-                        scores = flat.module(dataset.inputs(dataset.train.inputs[chosen]))
+                        scores = flat.module(dataset.inputs(dataset.train.inputs.index_select(0, chosen)))
                     check_scores("the model", scores, (len(chosen), dataset.num_classes))
                     mean_loss(scores, wanted).backward()
                     sgd.step(row[None], grads[None], momentum[None])
@@ -143,15 +143,13 @@ def _train_rows(
             group = slice(max(ranks.start - rows.start, 0), ranks.stop - rows.start)
             count = torch.tensor(counts[inside], device=params.device)[:, None]
             weights = (torch.arange(columns.stop - columns.start, device=params.device) < count) / count
-            inputs = dataset.inputs(dataset.train.inputs[index[group, columns]])
-            tensors = [view.detach().requires_grad_() for view in flat.views(trained[group])]
+            chosen = index[group, columns]
+            images = dataset.train.inputs.index_select(0, chosen.flatten())  # faster than a matrix of indices
+            inputs = dataset.inputs(images).unflatten(0, chosen.shape)
             with training.casting(together=True):
-                scores = forward(tensors, inputs).float()
-            slopes = loss_gradient(scores, labels[group, columns], weights)
-            gradients = torch.autograd.grad(scores, tensors, slopes, allow_unused=True, materialize_grads=True)
-            for view, gradient in zip(flat.views(grads[group]), gradients, strict=True):
-                view.copy_(gradient)
-            del gradients, gradient
+                scores, backward = forward(trained[group], inputs)
+            backward(loss_gradient(scores, labels[group, columns], weights), grads[group])
+            del backward  # and what it holds of this batch
             sgd.step(trained[group], grads[group], momenta[group])
     return trained
 

@@ -56,9 +56,9 @@ def estimate(run: Run) -> Memory:
     data, n = run.source.load(), run.num_sampled
     row = FLOAT * num_parameters(run.model, data.shape, data.num_classes)
     images = FLOAT * min(run.sgd.batch, len(data.train)) * data.train.inputs[0].numel()
-    # Parameters, gradients and momenta; autograd's gradients (batched); parameters cast to bf16.
+    # Parameters, gradients and momenta; autograd's gradients (batched, not dense); parameters cast to bf16.
     batched = resolve(run.engine, run.model, run.device) == "batched"
-    vectors = 3 + batched + (run.precision == "bf16")
+    vectors = 3 + (batched and run.model.kind != "dense") + (run.precision == "bf16")
     return Memory(
         libraries=_libraries(
             numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MAX_ROWS

@@ -32,12 +32,25 @@ class SGD(Named):
         check_options(self)
 
     def step(self, params: Tensor, grads: Tensor, momenta: Tensor) -> None:
-        """Update params and momenta of k clients in place by one step; params, grads and momenta are (k, d)."""
+        """Update params and momenta of k clients in place by one step; params, grads and momenta are (k, d).
+
+        By a compiled kernel where `core.rows.wide` says so, by torch's operators elsewhere.
+        """
         import torch
 
-        if self.clip is not None:
+        from ..core.rows import wide
+
+        if all(map(wide, (params, grads, momenta))):
+            from .sgd_kernel import sgd_step
+
+            rates = {"lr": self.lr, "momentum": self.momentum, "weight_decay": self.weight_decay}
+            sgd_step(params, grads, momenta, **rates, clip=self.clip)
+            return
+        momenta.mul_(self.momentum)
+        if self.clip is None:
+            momenta.add_(grads)
+        else:
             norms = torch.linalg.vector_norm(grads, dim=1, keepdim=True)
-            grads.mul_((self.clip / (norms + 1e-6)).clamp_(max=1))
-        grads.add_(params, alpha=self.weight_decay)
-        momenta.mul_(self.momentum).add_(grads)
+            momenta.addcmul_(grads, (self.clip / (norms + 1e-6)).clamp_(max=1))
+        momenta.add_(params, alpha=self.weight_decay)
         params.sub_(momenta, alpha=self.lr)

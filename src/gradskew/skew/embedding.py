@@ -136,7 +136,9 @@ def embed(honest: Given, forged: Given | None = None, *, neighbours: int = NEIGH
     check_rows("honest", updates)
     h = len(updates)
     if forged is not None:
-        updates = torch.cat([rows.updates for rows in check_inputs(honest, forged)])
+        rows, others = check_inputs(honest, forged)
+        others.check("forged")
+        updates = torch.cat([rows.updates, others.updates])
     unit = torch.eye(len(updates), dtype=torch.float64)
     rows = Rows(updates).mix(torch.cat([unit[:h], unit[:h].mean(0, keepdim=True), unit[h:]]))
     return lle(rows.squared_distances.cpu().numpy(), neighbours)

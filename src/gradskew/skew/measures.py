@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..attacks.strike import num_skewed, towards_median
 from ..core.errors import check, check_number
-from ..core.given import as_tensor, check_rows
+from ..core.given import as_tensor
 from ..core.rows import Given, Rows
 from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
 
@@ -111,7 +111,7 @@ def measure(honest: Given, f: int | None = None, *, n: int | None = None) -> Ske
     a fifth is Byzantine.
     """
     rows = Rows.of(honest, name="honest")
-    check_rows("honest", rows.updates)
+    rows.check("honest")
     n = rows.n if n is None else check_number("n", n, at_least=rows.n, whole=True)
     f = n // 5 if f is None else check_number("f", f, at_least=0, below=n, whole=True)
     return skew_of(rows, rows.gram, rows.squared_distances, f, n)
@@ -187,7 +187,7 @@ def kappa(distance: float | None, spread: float) -> float | None:
 def empirical_kappa(aggregate: Given, honest: Given) -> float | None:
     """Return the empirical kappa of an aggregate (d,), given the honest rows (h, d); see `kappa`."""
     rows, vector = Rows.of(honest, name="honest"), as_tensor("the aggregate", aggregate)
-    check_rows("honest", rows.updates)
+    rows.check("honest")
     check(vector.shape == (rows.d,), f"the aggregate must have the shape ({rows.d},), not {tuple(vector.shape)}")
     weights = torch.full((rows.n,), 1 / rows.n, dtype=torch.float64)
     mean = rows.combine(weights, dtype=torch.float64)

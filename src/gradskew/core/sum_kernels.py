@@ -1,0 +1,181 @@
+"""Compiled sums over a wide float32 matrix on the CPU, at the speed of memory, with all products in float64.
+
+torch forms float64 sums of float32 rows from a float64 copy. Here eight rows at a time go through a strip of columns,
+whose sums stay in the cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .compiled import compiled, over_columns
+
+STRIP = 4096  # columns whose sums are in the cache together
+TILES = 256  # columns of all rows that are in the cache together, in float64
+
+
+def gram(updates: Tensor, centre: int) -> Tensor:
+    """Return the inner products of the rows minus the row `centre`: (n, n) float64."""
+    rows, m = updates.numpy(), -(-len(updates) // 4) * 4
+    parts = over_columns(len(rows), rows.shape[1], lambda a, b: _gram(rows, a, b, centre, np.zeros((m, m))))
+    lower = np.tril(sum(parts))[: len(rows), : len(rows)]
+    return torch.from_numpy(lower + np.tril(lower, -1).T)
+
+
+def squared_distances_to(updates: Tensor, centre: Tensor) -> Tensor:
+    """Return the squared distances of the rows to a vector (d,): (n,) float64."""
+    rows, middle = updates.numpy(), centre.numpy()
+    parts = over_columns(len(rows), rows.shape[1], lambda a, b: _squares(rows, a, middle[a:b], np.zeros(len(rows))))
+    return torch.from_numpy(sum(parts))
+
+
+def combine(updates: Tensor, weights: Tensor, divisor: float, value: Tensor) -> None:
+    """Write the weighted sum of the rows, divided by a number, to value (d,). Rows of weight 0 are not read."""
+    rows, factors, out = updates.numpy(), weights.numpy(), value.numpy()
+    used = np.flatnonzero(factors)
+    list(over_columns(len(rows), rows.shape[1], lambda a, b: _combine(rows, a, used, factors, divisor, out[a:b])))
+
+
+def mean_and_deviations(updates: Tensor, factor: float, value: Tensor) -> None:
+    """Write mean + factor std of every column to value (d,); std is the biased one."""
+    rows, out = updates.numpy(), value.numpy()
+    list(over_columns(len(rows), rows.shape[1], lambda a, b: _mean_and_deviations(rows, a, factor, out[a:b])))
+
+
+@compiled
+def _gram(rows, begin, end, centre, out):  # type: ignore[no-untyped-def]
+    n = len(rows)
+    strip = np.zeros((len(out), TILES))
+    for start in range(begin, end, TILES):
+        width = min(TILES, end - start)
+        middle = rows[centre, start : start + width]
+        for i in range(n):
+            source, target = rows[i, start : start + width], strip[i]
+            for k in range(width):
+                target[k] = np.float64(source[k]) - np.float64(middle[k])
+            target[width:] = 0.0
+        for i in range(0, len(out), 4):  # the lower triangle, in tiles of 4 x 4 that stay in registers
+            a0, a1, a2, a3 = strip[i], strip[i + 1], strip[i + 2], strip[i + 3]
+            for j in range(0, i + 4, 4):
+                b0, b1, b2, b3 = strip[j], strip[j + 1], strip[j + 2], strip[j + 3]
+                s00 = s01 = s02 = s03 = s10 = s11 = s12 = s13 = 0.0
+                s20 = s21 = s22 = s23 = s30 = s31 = s32 = s33 = 0.0
+                for k in range(TILES):
+                    x0, x1, x2, x3 = a0[k], a1[k], a2[k], a3[k]
+                    y0, y1, y2, y3 = b0[k], b1[k], b2[k], b3[k]
+                    s00, s01, s02, s03 = s00 + x0 * y0, s01 + x0 * y1, s02 + x0 * y2, s03 + x0 * y3
+                    s10, s11, s12, s13 = s10 + x1 * y0, s11 + x1 * y1, s12 + x1 * y2, s13 + x1 * y3
+                    s20, s21, s22, s23 = s20 + x2 * y0, s21 + x2 * y1, s22 + x2 * y2, s23 + x2 * y3
+                    s30, s31, s32, s33 = s30 + x3 * y0, s31 + x3 * y1, s32 + x3 * y2, s33 + x3 * y3
+                tile = out[i : i + 4, j : j + 4]
+                tile[0, 0] += s00
+                tile[0, 1] += s01
+                tile[0, 2] += s02
+                tile[0, 3] += s03
+                tile[1, 0] += s10
+                tile[1, 1] += s11
+                tile[1, 2] += s12
+                tile[1, 3] += s13
+                tile[2, 0] += s20
+                tile[2, 1] += s21
+                tile[2, 2] += s22
+                tile[2, 3] += s23
+                tile[3, 0] += s30
+                tile[3, 1] += s31
+                tile[3, 2] += s32
+                tile[3, 3] += s33
+    return out
+
+
+@compiled
+def _squares(rows, begin, centre, out):  # type: ignore[no-untyped-def]
+    middle, last = np.empty(STRIP), len(rows) // 8 * 8
+    for start in range(0, len(centre), STRIP):
+        part = centre[start : start + STRIP]
+        a, b = begin + start, begin + start + len(part)
+        for k in range(len(part)):
+            middle[k] = part[k]
+        for i in range(0, last, 8):
+            x0, x1, x2, x3 = rows[i, a:b], rows[i + 1, a:b], rows[i + 2, a:b], rows[i + 3, a:b]
+            x4, x5, x6, x7 = rows[i + 4, a:b], rows[i + 5, a:b], rows[i + 6, a:b], rows[i + 7, a:b]
+            s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+            for k in range(len(part)):
+                y = middle[k]
+                y0, y1, y2, y3 = x0[k] - y, x1[k] - y, x2[k] - y, x3[k] - y
+                y4, y5, y6, y7 = x4[k] - y, x5[k] - y, x6[k] - y, x7[k] - y
+                s0, s1, s2, s3 = s0 + y0 * y0, s1 + y1 * y1, s2 + y2 * y2, s3 + y3 * y3
+                s4, s5, s6, s7 = s4 + y4 * y4, s5 + y5 * y5, s6 + y6 * y6, s7 + y7 * y7
+            out[i] += s0
+            out[i + 1] += s1
+            out[i + 2] += s2
+            out[i + 3] += s3
+            out[i + 4] += s4
+            out[i + 5] += s5
+            out[i + 6] += s6
+            out[i + 7] += s7
+        for i in range(last, len(rows)):
+            row, total = rows[i, a:b], 0.0
+            for k in range(len(part)):
+                total += (row[k] - middle[k]) ** 2
+            out[i] += total
+    return out
+
+
+@compiled
+def _combine(rows, begin, used, weights, divisor, out):  # type: ignore[no-untyped-def]
+    sums, last = np.empty(STRIP), len(used) // 8 * 8
+    for start in range(0, len(out), STRIP):
+        target = out[start : start + STRIP]
+        a, b = begin + start, begin + start + len(target)
+        sums[:] = 0.0
+        for i in range(0, last, 8):
+            i0, i1, i2, i3 = used[i], used[i + 1], used[i + 2], used[i + 3]
+            i4, i5, i6, i7 = used[i + 4], used[i + 5], used[i + 6], used[i + 7]
+            w0, w1, w2, w3 = weights[i0], weights[i1], weights[i2], weights[i3]
+            w4, w5, w6, w7 = weights[i4], weights[i5], weights[i6], weights[i7]
+            x0, x1, x2, x3 = rows[i0, a:b], rows[i1, a:b], rows[i2, a:b], rows[i3, a:b]
+            x4, x5, x6, x7 = rows[i4, a:b], rows[i5, a:b], rows[i6, a:b], rows[i7, a:b]
+            for k in range(len(target)):
+                low = w0 * x0[k] + w1 * x1[k] + w2 * x2[k] + w3 * x3[k]
+                sums[k] += low + (w4 * x4[k] + w5 * x5[k] + w6 * x6[k] + w7 * x7[k])
+        for i in range(last, len(used)):
+            row, weight = rows[used[i], a:b], weights[used[i]]
+            for k in range(len(target)):
+                sums[k] += weight * row[k]
+        for k in range(len(target)):
+            target[k] = sums[k] / divisor
+
+
+@compiled
+def _mean_and_deviations(rows, begin, factor, out):  # type: ignore[no-untyped-def]
+    """Add deviations from the first row, whose mean square is at most n + 1 times their variance, and their squares."""
+    n, last = len(rows), len(rows) // 8 * 8
+    shift, sums, squares = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP)
+    for start in range(0, len(out), STRIP):
+        target = out[start : start + STRIP]
+        a, b = begin + start, begin + start + len(target)
+        sums[:], squares[:] = 0.0, 0.0
+        row = rows[0, a:b]
+        for k in range(len(target)):
+            shift[k] = row[k]
+        for i in range(0, last, 8):
+            x0, x1, x2, x3 = rows[i, a:b], rows[i + 1, a:b], rows[i + 2, a:b], rows[i + 3, a:b]
+            x4, x5, x6, x7 = rows[i + 4, a:b], rows[i + 5, a:b], rows[i + 6, a:b], rows[i + 7, a:b]
+            for k in range(len(target)):
+                y = shift[k]
+                y0, y1, y2, y3 = x0[k] - y, x1[k] - y, x2[k] - y, x3[k] - y
+                y4, y5, y6, y7 = x4[k] - y, x5[k] - y, x6[k] - y, x7[k] - y
+                sums[k] += (y0 + y1 + y2 + y3) + (y4 + y5 + y6 + y7)
+                low = y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
+                squares[k] += low + (y4 * y4 + y5 * y5 + y6 * y6 + y7 * y7)
+        for i in range(last, n):
+            row = rows[i, a:b]
+            for k in range(len(target)):
+                y = row[k] - shift[k]
+                sums[k] += y
+                squares[k] += y * y
+        for k in range(len(target)):
+            mean = sums[k] / n
+            target[k] = shift[k] + mean + factor * np.sqrt(max(squares[k] / n - mean * mean, 0.0))
