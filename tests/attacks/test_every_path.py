@@ -1,5 +1,7 @@
 """Every attack is called, wherever one is taken: in the simulation, on a matrix, in an audit (Flower: test_redteam)."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from cases import make_rows
@@ -8,6 +10,7 @@ from tiny import Cuts, Tiny
 import gradskew as gs
 from gradskew.audit.attack_checks import CHECKS, AttackSubject
 from gradskew.audit.checks import GOOD
+from gradskew.data.partition import IID
 from gradskew.federation import SGD, Federation, Run
 from gradskew.models import Linear
 
@@ -34,6 +37,19 @@ def test_in_the_simulation(name: str) -> None:
     same = torch.equal(federation.matrix[:2], plain.matrix[:2])
     assert same is (name == "none"), "what the Byzantine clients send is forged, or trained on other labels"
     assert torch.equal(federation.matrix[2:], plain.matrix[2:])
+
+
+@pytest.mark.parametrize("change", [{}, {"knowledge": 0.5}, {"known": "own"}], ids=str)
+@pytest.mark.parametrize("rule", ["fltrust", "foolsgold", "lasa", "mean(weights=examples)", "bucketing+median"])
+def test_a_rule_that_needs_more_than_rows_can_be_tried(rule: str, change: dict[str, object]) -> None:
+    """What a try gives for the forged rows is what the server then computes, where all honest rows are known."""
+    given = {"aggregator": gs.aggregators.make(rule), "root_examples": 6, "partition": IID(), **change}
+    federation = Federation(replace(run_under("opt(tries=10)"), **given))
+    metrics = federation.round(0)
+    assert metrics["attack"]["called"] is True
+    assert metrics["attack"]["objective"] is not None
+    if not change and rule not in ("fltrust", "bucketing+median"):  # whose reference and draws are not known
+        assert metrics["attack"]["objective"] == pytest.approx(metrics["distance"], rel=1e-4)
 
 
 @EVERY

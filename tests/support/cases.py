@@ -284,6 +284,14 @@ ATTACKS = [
     AttackCase("strike(nu=0.5,middle=upper,max_alpha=0.7)"),
     *(AttackCase("extreme", rule=rule) for rule in ("median", "rbtm", "mean")),
     AttackCase("extreme(objective=progress)", translation=False),
+    *(AttackCase("opt", rule=rule) for rule in ("median", "rbtm", "mean", "multikrum", "nnm+multikrum", "dnc", "caf")),
+    AttackCase("opt(p=skew,search=epfl)", rule="rfa(nu=1e-30)"),
+    AttackCase("opt(p=ones,sides=minus,cap=3)", rule="nnm+rbtm"),
+    AttackCase("opt(objective=progress,p=sign)", rule="multikrum", translation=False),
+    AttackCase("optipm", rule="multikrum(m=1)", translation=False),
+    AttackCase("opt(p=unit,tries=50)", rule="mda", translation=False),
+    AttackCase("agr", rule="multikrum"),
+    AttackCase("opt(search=byzfl)", rule="multikrum"),
 ]
 
 

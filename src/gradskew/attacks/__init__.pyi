@@ -18,6 +18,7 @@ from .mimic import Mimic as Mimic
 from .minmax import MinMax as MinMax
 from .minsum import MinSum as MinSum
 from .none import NoAttack as NoAttack
+from .opt import Opt as Opt
 from .strike import STRIKE as STRIKE
 from .user import UserAttack as UserAttack
 
