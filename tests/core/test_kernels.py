@@ -36,8 +36,11 @@ def test_kernels_against_float64(n, d):
     np.testing.assert_allclose(sum_kernels.squared_distances_to(updates, centre), (gaps**2).sum(1), rtol=1e-13)
     np.testing.assert_allclose(sum_kernels.squared_distances_to(updates, centre.double()), (gaps**2).sum(1), rtol=1e-13)
     weights, value = torch.linspace(-1, 2, n, dtype=torch.float64), torch.empty(d)
-    sum_kernels.combine(updates, weights, 3, value)
+    sum_kernels.combine(updates, weights, 3, None, 0.0, value)
     np.testing.assert_allclose(value, weights.numpy() @ exact / 3, rtol=2**-23, atol=1e-6)
+    sum_kernels.combine(updates, weights, 1, centre, 0.25, value)
+    np.testing.assert_allclose(value, weights.numpy() @ exact + 0.25 * centre.double().numpy(), rtol=2**-23, atol=1e-6)
+    np.testing.assert_allclose(sum_kernels.squared_distances_to(updates, None), (exact**2).sum(1), rtol=1e-13)
 
 
 @pytest.mark.parametrize(("n", "d"), SIZES)
@@ -47,7 +50,7 @@ def test_rows_of_weight_zero_are_not_read(n, d):
     wanted = updates[weights].double().mean(0)
     updates[~weights] = torch.nan
     value = torch.empty(d)
-    sum_kernels.combine(updates, weights.double(), int(weights.sum()), value)
+    sum_kernels.combine(updates, weights.double(), int(weights.sum()), None, 0.0, value)
     torch.testing.assert_close(value, wanted.float(), rtol=2**-23, atol=1e-30)
 
 

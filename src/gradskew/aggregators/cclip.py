@@ -56,19 +56,20 @@ class CClip(Aggregator):
             distances = rows.squared_distances_to(centre).sqrt()
             shares = (self.tau / distances).clamp_(max=1) / rows.n  # a distance of 0 gives infinity, then 1
             stay = 1 - shares.sum(-1, keepdim=True)
-            centre = (rows.combine(shares, dtype=torch.float64) + stay * centre).to(rows.updates.dtype)
+            centre = rows.combine(shares) if centre is None else rows.moved(centre, shares)
             weights = shares + stay * weights
             clipped += int((distances > self.tau).sum())
+        assert centre is not None
         return Outcome(centre, weights, {"clipped": clipped})
 
-    def _start(self, rows: Rows) -> Tensor:
-        """Return the first centre (d,)."""
+    def _start(self, rows: Rows) -> Tensor | None:
+        """Return the first centre (d,); None for the origin."""
         if self.start == "mean":
             return rows.mean()
         if self.start == "median":
             return columns.median(rows)
         start = self._state.get("centre")
-        return rows.place(start)
+        return None if start is None else rows.place(start)
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:

@@ -59,7 +59,7 @@ class RFA(WeightedRule):
         weights = torch.full(rows.shape, 1 / rows.n, dtype=torch.float64, device=rows.updates.device)
         for step in range(self.steps):
             if step == 0 and self.start == "zero":
-                squares = rows.squared_distances_to(rows.place(None))
+                squares = rows.squared_distances_to(None)
             elif step == 0 and self.start == "median":
                 squares = rows.squared_distances_to(columns.median(rows, dtype=torch.float64))
             else:

@@ -27,11 +27,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return njit(nogil=True, fastmath=flags)(function)
 
 
-def over_columns(n: int, d: int, work: Callable[[int, int], Any]) -> Iterator[Any]:
+def over_columns(shape: tuple[int, ...], work: Callable[[int, int], Any]) -> Iterator[Any]:
     """Yield the results of work(start, stop) on chunks of the columns of a matrix (n, d), in order.
 
     Use each before the next: together they may be as large as the rows. Threads are started for several chunks only.
     """
+    n, d = shape
     step = min(CHUNK, max(-(-d // 8), ENTRIES // n))
     starts = range(0, d, step)
     threads = min(torch.get_num_threads(), len(starts))

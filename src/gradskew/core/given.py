@@ -53,7 +53,11 @@ def check_rows(name: str, rows: Tensor) -> None:
     float64 entries must be below 1e140, so that sums of their squares are finite.
     """
     check_matrix(name, rows)
-    check_finite(name, rows)
+    bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
+    first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
+    check(not bad, f"{name}: {first}: remove them first")
+    fits = rows.dtype == torch.float32 or max(map(abs, map(float, rows.detach().aminmax()))) < LARGEST
+    check(fits, f"{name} has entries of {LARGEST:g} or more, whose squares are too large for float64")
 
 
 def check_matrix(name: str, rows: Tensor) -> None:
@@ -64,15 +68,6 @@ def check_matrix(name: str, rows: Tensor) -> None:
     good = rows.dtype in (torch.float32, torch.float64)
     kind = str(rows.dtype).removeprefix("torch.")
     check(good, f"{name} must be float32 or float64, not {kind}: convert them first")
-
-
-def check_finite(name: str, rows: Tensor) -> None:
-    """Raise InputError unless the entries of a matrix (n, d) are finite, and below 1e140 for float64."""
-    bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
-    first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
-    check(not bad, f"{name}: {first}: remove them first")
-    fits = rows.dtype == torch.float32 or max(map(abs, map(float, rows.detach().aminmax()))) < LARGEST
-    check(fits, f"{name} has entries of {LARGEST:g} or more, whose squares are too large for float64")
 
 
 def finite_rows(updates: Tensor) -> Tensor:

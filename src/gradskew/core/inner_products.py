@@ -53,7 +53,7 @@ class InnerProducts(ABC):
     def projections(self, vector: Tensor) -> Tensor: ...
 
     @abstractmethod
-    def squared_distances_to(self, centre: Tensor) -> Tensor: ...
+    def squared_distances_to(self, centre: Tensor | None) -> Tensor: ...
 
     @property
     def has_gram(self) -> bool:
@@ -121,7 +121,7 @@ class InnerProducts(ABC):
     def norms(self) -> Tensor:
         """The norms of the rows: (n,) float64. Of a matrix from one pass, of mixtures from `origin_gram`."""
         if self.mixing is None:
-            return self.squared_distances_to(self.updates.new_zeros(self.d)).sqrt()
+            return self.squared_distances_to(None).sqrt()
         return self.origin_gram.diagonal().clamp(min=0).sqrt()
 
     @cached_property

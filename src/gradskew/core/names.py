@@ -89,7 +89,7 @@ class Named(Fields):
         options: Mapping[str, Any] = vars(cls).get("presets", {}).get(name, {})
         return options
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """The shortest name that `make` turns into an equal object: options at their defaults are left out."""
         changed = []

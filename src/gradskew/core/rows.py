@@ -8,6 +8,7 @@ an offset that all rows share and that is much larger than their spread would ca
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .given import as_tensor, check_finite, check_matrix
+from .given import as_tensor, check_rows
 from .inner_products import SAMPLE, InnerProducts
 from .round import Round
 
@@ -64,16 +65,15 @@ class Rows(InnerProducts):
         return rows
 
     def check(self, name: str) -> None:
-        """Raise InputError unless the base rows are a finite matrix, see given.py; finite ones are not read again."""
-        check_matrix(name, self.updates)
+        """Raise InputError unless the base rows are a finite matrix, see `check_rows`, or known to be finite."""
         if not self.finite:
-            check_finite(name, self.updates)
+            check_rows(name, self.updates)
             self.finite = True
 
     def notice(self, sums: Tensor) -> None:
         """Note that the base rows are finite if they are float32 and these sums, which take in each entry, are."""
         if not self.base.finite and self.updates.dtype == torch.float32:
-            self.base.finite = bool(sums.sum().isfinite())
+            self.base.finite = math.isfinite(float(sums.sum()))
 
     def once(self, compute: Callable[[Rows], Tensor]) -> Tensor:
         """Return `compute(self)`, computed at the first call and cached."""
@@ -163,46 +163,58 @@ class Rows(InnerProducts):
 
     def mean(self, dtype: torch.dtype | None = None, factor: float = 1.0) -> Tensor:
         """Return the mean of the rows (d,), times a factor, in their type by default."""
-        return self._sum(torch.full((self.n,), factor, dtype=torch.float64), self.n, dtype=dtype)
+        return self._sum(torch.full((self.n,), factor, dtype=torch.float64), self.n, dtype)
 
     def combine(self, weights: Tensor, centre: Tensor | None = None, dtype: torch.dtype | None = None) -> Tensor:
         """Return the weighted sum of the rows, or of row - centre: (d,), in the type of the rows; weights (n,).
 
-        For equal weights 1 / k the rows are added and then divided by k: the mean of 1, 4 and 7 is exactly 4.
+        Without a centre and for equal weights 1 / k the rows are added and then divided by k: the mean of 1, 4 and 7 is
+        exactly 4.
         """
-        largest = float(weights.max())
-        if largest > 0.5 / len(weights):
-            count = round(1 / largest)
-            if count and bool(((weights == 1 / count) | (weights == 0)).all()):
-                return self._sum((weights != 0).double(), count, centre, dtype)
-        return self._sum(weights, 1, centre, dtype)
+        if centre is not None:
+            return self._sum(weights, 1, dtype, centre, -float(weights.sum()))
+        count = _count(weights)
+        return self._sum((weights != 0).double(), count, dtype) if count else self._sum(weights, 1, dtype)
+
+    def moved(self, centre: Tensor, weights: Tensor) -> Tensor:
+        """Return centre + the weighted sum of row - centre: (d,), in the type of the rows; weights (n,)."""
+        return self._sum(weights, 1, None, centre, 1 - float(weights.sum()))
 
     def _sum(
-        self, weights: Tensor, divisor: int, centre: Tensor | None = None, dtype: torch.dtype | None = None
+        self,
+        weights: Tensor,
+        divisor: int,
+        dtype: torch.dtype | None,
+        vector: Tensor | None = None,
+        factor: float = 0.0,
     ) -> Tensor:
-        """Return the weighted sum of the rows, or of row - centre, divided by a number: (d,)."""
+        """Return the weighted sum of the rows / divisor + factor * vector: (d,)."""
         weights = weights.to(self.updates.device, torch.float64)
         if self.mixing is not None:
             weights = weights @ self.mixing
         value = self.updates.new_empty(self.d, dtype=dtype)
-        if centre is None and self.is_wide:
+        if self.is_wide:
             from . import sum_kernels
 
-            sum_kernels.combine(self.updates, weights, divisor, value)
+            sum_kernels.combine(self.updates, weights, divisor, vector, factor, value)
         else:
             for part, block in self.base.blocks():
-                value[part] = weights @ (block if centre is None else block - centre[part].double()) / divisor
+                total = weights @ block / divisor
+                value[part] = total if vector is None else total + factor * vector[part].double()
         if not self.base.finite and bool(weights.all()):
             self.notice(value)
         return value
 
-    def place(self, vector: Tensor | None) -> Tensor:
-        """Return a vector (d,) as what is computed with the rows: in their type, on their device; zeros for None."""
-        return self.updates.new_zeros(self.d) if vector is None else vector.to(self.updates)
+    def place(self, vector: Tensor) -> Tensor:
+        """Return a vector (d,) in the type of the rows, on their device. `Tries` have another form of it."""
+        return vector.to(self.updates)
 
-    def squared_distances_to(self, centre: Tensor) -> Tensor:
-        """Return the squared distances of the rows to a vector (d,): (n,) float64. No Gram matrix is needed."""
-        centre = centre.to(self.updates.device)
+    def squared_distances_to(self, centre: Tensor | None) -> Tensor:
+        """Return the squared distances of the rows to a vector (d,): (n,) float64. No Gram matrix is needed.
+
+        centre: None means the origin.
+        """
+        centre = None if centre is None else centre.to(self.updates.device)
         if self.mixing is None and self.is_wide:
             from . import sum_kernels
 
@@ -210,7 +222,7 @@ class Rows(InnerProducts):
         else:
             total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
             for part, block in self.blocks():
-                total += (block - centre[part].double()).square_().sum(1)
+                total += (block if centre is None else block - centre[part].double()).square().sum(1)
         if self.mixing is None:
             self.notice(total)
         return total
@@ -240,6 +252,14 @@ class Rows(InnerProducts):
             else:
                 leaders[sample.tobytes()].append(i)
         return torch.tensor(first)
+
+
+def _count(weights: Tensor) -> int:
+    """Return k if all weights other than 0 are 1 / k, for a whole number k; else 0."""
+    different = {*weights.tolist()} - {0.0}
+    weight = different.pop() if len(different) == 1 else 0.0
+    count = round(1 / weight) if weight * len(weights) > 0.5 else 0
+    return count if count and 1 / count == weight else 0
 
 
 def wide(updates: Tensor) -> bool:

@@ -31,7 +31,7 @@ def sorted_mean(
     factors = np.empty((0, 0)) if mixing is None else np.ascontiguousarray(mixing.numpy())
     empty = (rows if mixing is None else out)[:0].ravel()  # of the dtype in which entries are compared
     parts = over_columns(
-        *rows.shape, lambda a, b: _sorted_mean(rows, a, factors, empty, low, high, first, last, out[a:b])
+        rows.shape, lambda a, b: _sorted_mean(rows, a, factors, empty, low, high, first, last, out[a:b])
     )
     list(parts)
 
@@ -53,7 +53,7 @@ def nearest_mean(
     factors = np.empty((0, 0)) if mixing is None else np.ascontiguousarray(mixing.numpy())
     empty = (rows if mixing is None else out)[:0].ravel()
     parts = over_columns(
-        *rows.shape, lambda a, b: _nearest_mean(rows, a, factors, empty, low, high, first, last, count, out[a:b])
+        rows.shape, lambda a, b: _nearest_mean(rows, a, factors, empty, low, high, first, last, count, out[a:b])
     )
     list(parts)
 

@@ -239,12 +239,18 @@ class Tries:
         """Return the means of the rows as points: (P, r)."""
         return self.points.mean(-2)
 
-    def place(self, vector: Tensor | None) -> Tensor:
-        """Return the point (r,) of a vector (d,) that the span was given; the origin for None."""
-        return self.points.new_zeros(self.span.size) if vector is None else self.span.find(vector)
+    def moved(self, centre: Tensor, weights: Tensor) -> Tensor:
+        """Return centre + sum of weights (row - centre) as points: (P, r); centre (P, r) or (r,), weights (P, n)."""
+        return self.combine(weights) + (1 - weights.sum(-1, keepdim=True)).to(centre) * centre
 
-    def squared_distances_to(self, centre: Tensor) -> Tensor:
-        """Return the squared distances of the rows to points (P, r) or (r,): (P, n)."""
+    def place(self, vector: Tensor) -> Tensor:
+        """Return the point (r,) of a vector (d,) that the span was given."""
+        return self.span.find(vector)
+
+    def squared_distances_to(self, centre: Tensor | None) -> Tensor:
+        """Return the squared distances of the rows to points (P, r) or (r,), or to the origin: (P, n)."""
+        if centre is None:
+            return self.norms.square()
         gaps = self.points - centre.unsqueeze(-2)
         return ((gaps @ self.span.gram) * gaps).sum(-1).clamp_(min=0)
 
@@ -290,11 +296,11 @@ class SampledTries(Tries):
     def mean(self) -> Tensor:
         return self.entries.mean(-2)
 
-    def place(self, vector: Tensor | None) -> Tensor:
+    def place(self, vector: Tensor) -> Tensor:
         return super().place(vector).to(self.sample.dtype) @ self.sample
 
-    def squared_distances_to(self, centre: Tensor) -> Tensor:
-        return (self.entries - centre.unsqueeze(-2)).square().sum(-1).double()
+    def squared_distances_to(self, centre: Tensor | None) -> Tensor:
+        return self.norms.square() if centre is None else (self.entries - centre.unsqueeze(-2)).square().sum(-1).double()
 
     def projections(self, vector: Tensor) -> Tensor:
         return (self.entries @ vector).double()

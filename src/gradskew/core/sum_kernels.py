@@ -19,29 +19,37 @@ TILES = 256  # columns of all rows that are in the cache together, in float64
 def gram(updates: Tensor, centre: int) -> Tensor:
     """Return the inner products of the rows minus the row `centre`: (n, n) float64."""
     rows, m = updates.numpy(), -(-len(updates) // 4) * 4
-    parts = over_columns(len(rows), rows.shape[1], lambda a, b: _gram(rows, a, b, centre, np.zeros((m, m))))
+    parts = over_columns(rows.shape, lambda a, b: _gram(rows, a, b, centre, np.zeros((m, m))))
     lower = np.tril(sum(parts))[: len(rows), : len(rows)]
     return torch.from_numpy(lower + np.tril(lower, -1).T)
 
 
-def squared_distances_to(updates: Tensor, centre: Tensor) -> Tensor:
-    """Return the squared distances of the rows to a vector (d,): (n,) float64."""
-    rows, middle = updates.numpy(), centre.numpy()
-    parts = over_columns(len(rows), rows.shape[1], lambda a, b: _squares(rows, a, middle[a:b], np.zeros(len(rows))))
+def squared_distances_to(updates: Tensor, centre: Tensor | None) -> Tensor:
+    """Return the squared distances of the rows to a vector (d,), None for the origin: (n,) float64."""
+    rows = updates.numpy()
+    middle = rows[0, :0] if centre is None else centre.numpy()
+    parts = over_columns(rows.shape, lambda a, b: _squares(rows, a, b, middle, np.zeros(len(rows))))
     return torch.from_numpy(sum(parts))
 
 
-def combine(updates: Tensor, weights: Tensor, divisor: float, value: Tensor) -> None:
-    """Write the weighted sum of the rows, divided by a number, to value (d,). Rows of weight 0 are not read."""
-    rows, factors, out = updates.numpy(), weights.numpy(), value.numpy()
-    used = np.flatnonzero(factors)
-    list(over_columns(len(rows), rows.shape[1], lambda a, b: _combine(rows, a, used, factors, divisor, out[a:b])))
+def combine(
+    updates: Tensor, weights: Tensor, divisor: int, vector: Tensor | None, factor: float, value: Tensor
+) -> None:
+    """Write the weighted sum of the rows / divisor + factor * vector to value (d,). Rows of weight 0 are not read."""
+    rows, out = updates.numpy(), value.numpy()
+    added = rows[0, :0] if vector is None else vector.numpy()
+    used = np.flatnonzero(weights.numpy())
+    factors = weights.numpy()[used]
+    parts = over_columns(
+        rows.shape, lambda a, b: _combine(rows, a, used, factors, divisor, added[a:b], factor, out[a:b])
+    )
+    list(parts)
 
 
 def mean_and_deviations(updates: Tensor, factor: float, value: Tensor) -> None:
     """Write mean + factor std of every column to value (d,); std is the biased one."""
     rows, out = updates.numpy(), value.numpy()
-    list(over_columns(len(rows), rows.shape[1], lambda a, b: _mean_and_deviations(rows, a, factor, out[a:b])))
+    list(over_columns(rows.shape, lambda a, b: _mean_and_deviations(rows, a, factor, out[a:b])))
 
 
 @compiled
@@ -90,18 +98,18 @@ def _gram(rows, begin, end, centre, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _squares(rows, begin, centre, out):  # type: ignore[no-untyped-def]
-    middle, last = np.empty(STRIP), len(rows) // 8 * 8
-    for start in range(0, len(centre), STRIP):
-        part = centre[start : start + STRIP]
-        a, b = begin + start, begin + start + len(part)
+def _squares(rows, begin, end, centre, out):  # type: ignore[no-untyped-def]
+    middle, last = np.zeros(STRIP), len(rows) // 8 * 8
+    for a in range(begin, end, STRIP):
+        b = min(a + STRIP, end)
+        part = centre[a:b]
         for k in range(len(part)):
             middle[k] = part[k]
         for i in range(0, last, 8):
             x0, x1, x2, x3 = rows[i, a:b], rows[i + 1, a:b], rows[i + 2, a:b], rows[i + 3, a:b]
             x4, x5, x6, x7 = rows[i + 4, a:b], rows[i + 5, a:b], rows[i + 6, a:b], rows[i + 7, a:b]
             s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-            for k in range(len(part)):
+            for k in range(b - a):
                 y = middle[k]
                 y0, y1, y2, y3 = x0[k] - y, x1[k] - y, x2[k] - y, x3[k] - y
                 y4, y5, y6, y7 = x4[k] - y, x5[k] - y, x6[k] - y, x7[k] - y
@@ -117,14 +125,14 @@ def _squares(rows, begin, centre, out):  # type: ignore[no-untyped-def]
             out[i + 7] += s7
         for i in range(last, len(rows)):
             row, total = rows[i, a:b], 0.0
-            for k in range(len(part)):
+            for k in range(b - a):
                 total += (row[k] - middle[k]) ** 2
             out[i] += total
     return out
 
 
 @compiled
-def _combine(rows, begin, used, weights, divisor, out):  # type: ignore[no-untyped-def]
+def _combine(rows, begin, used, weights, divisor, vector, factor, out):  # type: ignore[no-untyped-def]
     sums, last = np.empty(STRIP), len(used) // 8 * 8
     for start in range(0, len(out), STRIP):
         target = out[start : start + STRIP]
@@ -133,19 +141,23 @@ def _combine(rows, begin, used, weights, divisor, out):  # type: ignore[no-untyp
         for i in range(0, last, 8):
             i0, i1, i2, i3 = used[i], used[i + 1], used[i + 2], used[i + 3]
             i4, i5, i6, i7 = used[i + 4], used[i + 5], used[i + 6], used[i + 7]
-            w0, w1, w2, w3 = weights[i0], weights[i1], weights[i2], weights[i3]
-            w4, w5, w6, w7 = weights[i4], weights[i5], weights[i6], weights[i7]
+            w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+            w4, w5, w6, w7 = weights[i + 4], weights[i + 5], weights[i + 6], weights[i + 7]
             x0, x1, x2, x3 = rows[i0, a:b], rows[i1, a:b], rows[i2, a:b], rows[i3, a:b]
             x4, x5, x6, x7 = rows[i4, a:b], rows[i5, a:b], rows[i6, a:b], rows[i7, a:b]
             for k in range(len(target)):
                 low = w0 * x0[k] + w1 * x1[k] + w2 * x2[k] + w3 * x3[k]
                 sums[k] += low + (w4 * x4[k] + w5 * x5[k] + w6 * x6[k] + w7 * x7[k])
         for i in range(last, len(used)):
-            row, weight = rows[used[i], a:b], weights[used[i]]
+            row, weight = rows[used[i], a:b], weights[i]
             for k in range(len(target)):
                 sums[k] += weight * row[k]
         for k in range(len(target)):
-            target[k] = sums[k] / divisor
+            sums[k] /= divisor
+        added = vector[start : start + STRIP]
+        for k in range(len(added)):
+            sums[k] += factor * added[k]
+        target[:] = sums[: len(target)]
 
 
 @compiled

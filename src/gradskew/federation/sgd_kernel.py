@@ -24,7 +24,7 @@ def sgd_step(
     w, g, m = params.numpy(), grads.numpy(), momenta.numpy()
     bound, (rate, keep, decay) = math.inf if clip is None else clip, map(np.float32, (lr, momentum, weight_decay))
     k, d = params.shape  # clients are to each other as columns are
-    list(over_columns(d, k, lambda i, j: _step(w[i:j], g[i:j], m[i:j], bound, rate, keep, decay)))
+    list(over_columns((d, k), lambda i, j: _step(w[i:j], g[i:j], m[i:j], bound, rate, keep, decay)))
 
 
 @compiled
