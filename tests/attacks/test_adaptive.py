@@ -123,6 +123,22 @@ def test_aims_are_sums_of_unit_vectors():
     assert torch.allclose(Adaptive(aim="undo").direction(mean, same), unit(mean))
 
 
+def test_rows_with_buffers_behind_the_parameters():
+    honest = rows(12)
+    given = context(
+        agg.make("mean"),
+        params=torch.zeros(D - 4),
+        initial=torch.ones(D - 4),
+        previous=torch.ones(D - 4),
+        gradient=lambda params, data: params,
+    )
+    attack = Adaptive(aim="loss+stop+undo")
+    for _ in range(2):
+        attack.observe(honest)
+    assert attack(honest, honest[:F].clone(), context=given).shape == (F, D)
+    assert not Adaptive(aim="undo").direction(honest.double().mean(0), given)[-4:].any()
+
+
 def test_the_loss_is_of_the_images_that_data_names():
     asked = []
     given = context(agg.make("mean"), gradient=lambda params, data: asked.append(data) or params)
@@ -172,8 +188,9 @@ def test_a_rule_that_always_fails_is_one_line():
 def test_rows_of_other_types(kind):
     honest = rows(11)
     given = {"numpy": honest.numpy(), "float64": honest.double(), "float16": honest.half()}[kind]
-    forged = Adaptive(aim="stop")(given, given[:F].copy() if kind == "numpy" else given[:F].clone(),
-                                  context=context(agg.make("multikrum")))
+    forged = Adaptive(aim="stop")(
+        given, given[:F].copy() if kind == "numpy" else given[:F].clone(), context=context(agg.make("multikrum"))
+    )
     assert isinstance(forged, np.ndarray) == (kind == "numpy")
     assert forged.dtype == given.dtype
 

@@ -179,7 +179,7 @@ class WeightedRule(Aggregator):
     def weights(self, gram: Tensor, f: int, generator: torch.Generator) -> Tensor:
         """Return the weights of the rows from their inner products, around any point: (P, n, n) -> (P, n)."""
         check(type(self).weigh is not WeightedRule.weigh, f"{self.name} must implement weights or weigh")
-        return self.weigh(Tries.with_gram(gram), f, generator)[0].expand(gram.shape[:-1])
+        return self.weigh(Tries.with_gram(gram).as_rows, f, generator)[0].expand(gram.shape[:-1])
 
 
 def check_rule(name: str, rule: Any) -> None:

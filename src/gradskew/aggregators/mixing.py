@@ -117,7 +117,7 @@ class Mixed(DelegatesState, Aggregator):
 
     def weights(self, gram: Tensor, f: int, generator: torch.Generator) -> Tensor | None:
         """Return the weights of the rows from their inner products: (P, n, n) -> (P, n); None for a rule without."""
-        return self.outcome(Tries.with_gram(gram), f, generator).weights
+        return self.outcome(Tries.with_gram(gram).as_rows, f, generator).weights
 
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""

@@ -1,10 +1,10 @@
+from .adaptive import Adaptive as Adaptive
 from .base import Attack as Attack
 from .base import Collusion as Collusion
 from .base import Combined as Combined
 from .base import Context as Context
 from .base import Forgery as Forgery
 from .base import View as View
-from .adaptive import Adaptive as Adaptive
 from .bitflip import BitFlip as BitFlip
 from .catalogue import ATTACKS as ATTACKS
 from .catalogue import PAPER as PAPER

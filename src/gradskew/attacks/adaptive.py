@@ -18,6 +18,7 @@ from .ipm import IPM
 from .lie import LIE
 from .minmax import MinMax
 from .minsum import MinSum
+from .queries import Queries, vectors_of
 from .searching import Search, search_decoys, search_groups, search_lines
 from .strike import STRIKE
 from .thorough import (
@@ -28,7 +29,6 @@ from .thorough import (
     search_framing,
     search_own_parts,
 )
-from .queries import Queries, vectors_of
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
@@ -88,9 +88,7 @@ class Adaptive(Attack):
             return Forgery(row.expand(view.f, -1), {"tries": 1, "won": "closed form"})
         return self._search(view, u, tried, told)
 
-    def _closed_form(
-        self, honest: Rows, mean: Tensor, u: Tensor, rule: Any, tried: int, told: int
-    ) -> Tensor | None:
+    def _closed_form(self, honest: Rows, mean: Tensor, u: Tensor, rule: Any, tried: int, told: int) -> Tensor | None:
         """Return the optimum for a monotone rule, a row (d,); None for other rules, or if it exceeds the cap.
 
         A monotone rule that moves on as that row moves out, as the mean does, has no optimum.
@@ -150,11 +148,12 @@ class Adaptive(Attack):
         for part in self.aim.split("+"):
             vector = mean
             if part == "undo" and context.initial is not None:
-                vector = context.initial.to(mean) - context.params.to(mean)
+                vector = _padded(context.initial.to(mean) - context.params.to(mean), mean)
             if part == "loss":
                 check(context.gradient is not None, f"{self.name} needs the gradient of the loss: use aim=stop or undo")
                 assert context.gradient is not None
-                vector = context.gradient(context.params - mean.to(context.params), self.data).to(mean)
+                ahead = context.params - mean[: len(context.params)].to(context.params)
+                vector = _padded(context.gradient(ahead, self.data).to(mean), mean)
             vector = vector if vector.any() else mean
             total += vector / torch.linalg.vector_norm(vector).clamp(min=SMALLEST)
         return total
@@ -164,7 +163,8 @@ class Adaptive(Attack):
         before = self._state.get("before")
         if before is None or context.previous is None:
             return None
-        return context.previous.double() - context.params.double() - before
+        step = _padded(context.previous.double() - context.params.double(), before)
+        return step - before
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
         if "now" in self._state:
@@ -174,6 +174,11 @@ class Adaptive(Attack):
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         good = all(isinstance(value, Tensor) and value.shape == (d,) for value in state.values())
         return state.keys() <= {"now", "before"} and good
+
+
+def _padded(vector: Tensor, row: Tensor) -> Tensor:
+    """Return a vector of parameters with zeros for the buffers that a row (d,) has after them."""
+    return torch.cat([vector, row.new_zeros(len(row) - len(vector))])
 
 
 def _share(known: int, n: int, f: int, told: int) -> tuple[int, int]:

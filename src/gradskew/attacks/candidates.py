@@ -82,7 +82,8 @@ class Scene:
         values, vectors = torch.linalg.eigh(self.centred)
         kept = values > 1e-12 * values[-1].clamp(min=1e-300)
         axes = vectors[:, kept].flip(1)[:, :count].T
-        return (axes - axes.mean(1, keepdim=True)) @ self.span.points
+        directions: Tensor = (axes - axes.mean(1, keepdim=True)) @ self.span.points
+        return directions
 
     def unit(self, direction: Tensor) -> Tensor | None:
         """Return a direction (r,) at length 1; None for one without length."""

@@ -139,7 +139,7 @@ class Queries:
             if way == "entries":
                 assert self.sample is not None
                 tries = SampledTries(span, tries.points, self.sample, round=self.round, gram=tries.gram)
-            outcome = self.rule.outcome(tries, self.told, rng)
+            outcome = self.rule.outcome(tries.as_rows, self.told, rng)
             image = self._image(way)
             metric = span.gram if way == "batch" else None
             yield Answer(outcome.value - image(span.mean), outcome.weights, image, metric)

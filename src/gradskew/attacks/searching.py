@@ -70,7 +70,9 @@ class Search:
         """Return the best forged rows (f, r), what they are, and their score."""
         few = self.best(KEPT)
         index, score = self.queries.judge(
-            torch.stack([self.forged[i] for i in few]), torch.tensor([self.scores[i] for i in few], dtype=torch.float64), self.objective
+            torch.stack([self.forged[i] for i in few]),
+            torch.tensor([self.scores[i] for i in few], dtype=torch.float64),
+            self.objective,
         )
         return self.forged[few[index]], self.names[few[index]], score
 
@@ -159,9 +161,7 @@ def search_decoys(search: Search, f: int) -> None:
             far = length * scene.spread
             back = k * far / (scene.n - f + k)
             for share in SHARES:
-                rows = scene.mean + torch.cat(
-                    [(far * q).expand(k, -1), (share * far * p + back * q).expand(f - k, -1)]
-                )
+                rows = scene.mean + torch.cat([(far * q).expand(k, -1), (share * far * p + back * q).expand(f - k, -1)])
                 tries.append(rows)
                 names.append(f"decoys, {k} at {length:g}, others {share:g} of it")
     search.add(names, torch.stack(tries))

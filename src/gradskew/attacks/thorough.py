@@ -115,7 +115,8 @@ def ascent_direction(search: Search, points: Tensor) -> Tensor:
         (gradient,) = torch.autograd.grad(total, coordinates)
     gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
     largest = gradient.norm(dim=-1).amax(-1)[:, None, None].clamp(min=1e-300)
-    return (gradient / largest) @ back
+    direction: Tensor = (gradient / largest) @ back
+    return direction
 
 
 def search_evolution(search: Search, tries: int, generator: torch.Generator) -> None:
@@ -135,7 +136,9 @@ def search_evolution(search: Search, tries: int, generator: torch.Generator) -> 
         noise = torch.randn(*points.shape[:2], basis.shape[1], generator=generator, dtype=torch.float64)
         noise[::2] = noise[::2, :1]  # half of them move all rows alike
         before = [search.scores[i] for i in chosen]
-        after = search.add([f"{search.names[i].split(', evolved')[0]}, evolved" for i in chosen], points + size * noise @ back)
+        after = search.add(
+            [f"{search.names[i].split(', evolved')[0]}, evolved" for i in chosen], points + size * noise @ back
+        )
         better = sum(a > b for a, b in zip(after, before, strict=True)) / count
         size *= 1.5 if better > 0.2 else 0.8
         made += count

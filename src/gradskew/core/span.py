@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -130,7 +131,8 @@ class Span(Geometry):
     @cached_property
     def inverse(self) -> Tensor:
         """The points of the axes of the orthonormal basis: (rank, r)."""
-        return torch.linalg.pinv(self.basis)
+        inverse: Tensor = torch.linalg.pinv(self.basis)
+        return inverse
 
 
 class Tries:
@@ -141,7 +143,7 @@ class Tries:
     """
 
     def __init__(self, span: Geometry, points: Tensor, *, round: Round | None = None, gram: Tensor | None = None):
-        self.span, self.points = span, points
+        self.geometry, self.points = span, points
         self.round = Round() if round is None else round
         self.mixings: dict[object, Tensor] = {}
         self._gram = gram
@@ -159,6 +161,17 @@ class Tries:
         tries._gram = torch.cat([torch.cat([own, cross], 2), torch.cat([cross.mT, known], 2)], 1)
         return tries
 
+    @property
+    def span(self) -> Span:
+        """The span of the points."""
+        assert isinstance(self.geometry, Span)
+        return self.geometry
+
+    @property
+    def as_rows(self) -> Rows:
+        """Itself, for the type checker: rules are written for `Rows`."""
+        return cast("Rows", self)
+
     @classmethod
     def with_gram(cls, gram: Tensor) -> Tries:
         """Return tries of which only the inner products (P, n, n) are known."""
@@ -166,7 +179,7 @@ class Tries:
 
     @property
     def n(self) -> int:
-        return self.points.shape[-2]
+        return int(self.points.shape[-2])
 
     @property
     def shape(self) -> torch.Size:
@@ -188,7 +201,7 @@ class Tries:
         if self._gram is None:
             deviation = self.points.clone()
             deviation[..., -1] -= 1
-            self._gram = deviation @ self.span.gram @ deviation.mT
+            self._gram = deviation @ self.geometry.gram @ deviation.mT
         return self._gram
 
     @cached_property
@@ -204,12 +217,12 @@ class Tries:
     @cached_property
     def norms(self) -> Tensor:
         """The norms of the rows: (P, n)."""
-        return self.span.norms(self.points)
+        return self.geometry.norms(self.points)
 
     @cached_property
     def origin_gram(self) -> Tensor:
         """Inner products of the rows: (P, n, n)."""
-        return self.points @ self.span.gram @ self.points.mT
+        return self.points @ self.geometry.gram @ self.points.mT
 
     @cached_property
     def cosines(self) -> Tensor:
@@ -225,7 +238,7 @@ class Tries:
 
     def mix(self, matrix: Tensor, *, keeps_rows: bool = False) -> Tries:
         """Return the tries whose rows are `matrix @ rows`; matrix is (m, n) or (P, m, n)."""
-        mixed = Tries(self.span, matrix @ self.points, round=self.round)
+        mixed = Tries(self.geometry, matrix @ self.points, round=self.round)
         lacks = bool(((1 - matrix.sum(-1)).abs() > 1e-12).any())
         if not lacks:
             mixed._gram = matrix @ self.gram @ matrix.mT
@@ -252,7 +265,7 @@ class Tries:
         if centre is None:
             return self.norms.square()
         gaps = self.points - centre.unsqueeze(-2)
-        return ((gaps @ self.span.gram) * gaps).sum(-1).clamp_(min=0)
+        return ((gaps @ self.geometry.gram) * gaps).sum(-1).clamp_(min=0)
 
     def squared_distances_to_mean(self, weights: Tensor) -> Tensor:
         """Return the squared distances of the rows to their weighted means: (P, n); weights (P, n) sum to 1."""
@@ -262,7 +275,7 @@ class Tries:
 
     def projections(self, vector: Tensor) -> Tensor:
         """Return the inner products of the rows with a point (r,): (P, n)."""
-        return self.span.inner(self.points, vector)
+        return self.geometry.inner(self.points, vector)
 
     def rows(self, index: int) -> Rows:
         """Return one of the tries as rows (n, rank) in orthonormal coordinates, for a rule that takes one at a time."""
@@ -300,7 +313,9 @@ class SampledTries(Tries):
         return super().place(vector).to(self.sample.dtype) @ self.sample
 
     def squared_distances_to(self, centre: Tensor | None) -> Tensor:
-        return self.norms.square() if centre is None else (self.entries - centre.unsqueeze(-2)).square().sum(-1).double()
+        return (
+            self.norms.square() if centre is None else (self.entries - centre.unsqueeze(-2)).square().sum(-1).double()
+        )
 
     def projections(self, vector: Tensor) -> Tensor:
         return (self.entries @ vector).double()
