@@ -26,7 +26,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     "config", required=False, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_take_config
 )
 @federation
-@methods("attack", "Comma-separated, such as none,lie(z=1.0),strike; paper (default) or all.")
+@methods("attack", "Comma-separated, such as none,lie(z=1.0),strike; paper (default), all or worst.")
 @methods("rule", "Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum; paper (default) or all.")
 @SEEDS
 @execution
