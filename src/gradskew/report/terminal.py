@@ -22,6 +22,7 @@ from ..skew.references import Measure
 from .grids import fitted
 from .panels import Panel
 from .table import Table, count
+from .worst import DEFINITION, least_kappa_text, sheet
 
 TRIAL_HEAD = (
     *("rule", "attack", "kappa", "proven bound", "progress", "Byzantine weight", "of them selected", "honest shut out"),
@@ -30,13 +31,20 @@ TRIAL_HEAD = (
 
 
 def show(table: Table, sentences: Sequence[str]) -> None:
-    """Print the federation, the panels of the table and the sentences."""
+    """Print the federation, the panels of the table, the worst found of each rule and the sentences."""
     screen = console()
     screen.print(table.federation)
     for panel in table.panels():
         screen.print(f"\n{panel.title}", style="bold")
         for part in _panel(table, panel, screen.width):
             screen.print(part)
+    if table.standings:
+        head, lines = sheet(table)
+        screen.print("\nThe worst found, rule by rule", style="bold")
+        for part in fitted(head, [list(map(Text, line)) for line in lines], screen.width):
+            screen.print(part)
+        notes = [DEFINITION, least_kappa_text(table)] if "broken by one round" in head else []
+        sentences = [*filter(None, notes), *sentences]
     for sentence in sentences:
         screen.print(sentence)
 
