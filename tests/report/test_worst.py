@@ -147,4 +147,4 @@ def test_two_seeds_of_attacks_that_search_say_that_outcomes_depend_on_the_seed(m
 
 
 def test_long_names_break_behind_commas_and_plus_signs() -> None:
-    assert breakable("a(b=c+d,e=1)+<f>") == "a(b=c+<wbr>d,<wbr>e=1)+<wbr>&lt;f&gt;"
+    assert breakable("a(b=c+d,e=1e+06)+<f>") == "a(b=c+<wbr>d,<wbr>e=1e+06)+<wbr>&lt;f&gt;"

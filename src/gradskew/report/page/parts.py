@@ -27,8 +27,8 @@ KINDS = (
 
 
 def breakable(name: str) -> Markup:
-    """Return a name that a narrow column may break behind a comma or a plus."""
-    return Markup("<wbr>").join(re.split(r"(?<=[,+])", name))
+    """Return a text that a narrow column may break behind a comma or a plus, but not in a number such as 1e+06."""
+    return Markup("<wbr>").join(re.split(r"(?<=,)|(?<=\+)(?=\D)", name))
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def of_lenses(
                 unit="progress",
                 low=0,
             ),
-            f"Progress: what the result makes of the honest mean's own step, along it{over_seeds(len(named))}; below 0 the round leads back."
+            "Progress: what the result makes of the honest mean's own step, along it"
+            f"{over_seeds(len(named))}; below 0 the round leads back."
             f"{grey(len(references))}",
         ),
         (
