@@ -63,6 +63,8 @@ def test_the_rules_by_hand() -> None:
         "usual": 90,
         "attack": "own:attack",
         "left": 62,
+        "federations": 2,
+        "found_by": {"0": "own:attack"},
         "damage": 28,
         "average_damage": 24,
         "kappa": 2.0,
@@ -74,7 +76,7 @@ def test_the_rules_by_hand() -> None:
     assert [line["rule"] for line in (median, mean)] == ["median", "mean"]
     assert not median["audited"] | mean["audited"]
     assert [median[key] for key in ("kappa", "kappa_attack", "share", "damage")] == [None, "", None, 4]
-    assert AUDIT.least_kappa == pytest.approx(2 / 6)
+    assert AUDIT.table.least_kappa == pytest.approx(2 / 6)
 
 
 def test_the_attacks_by_hand_are_judged_by_our_rules() -> None:
@@ -87,9 +89,9 @@ def test_the_attacks_by_hand_are_judged_by_our_rules() -> None:
 
 def test_the_verdict() -> None:
     assert AUDIT.verdict == [
-        "own:rule keeps 62.0 % under own:attack, 28.0 points below its own 90.0 % without an attack; over all attacks "
-        "it loses 24.0 points on average. One seed gives no rank; the highest built-in rule here is median with "
-        "76.0 %. The plain mean keeps 32.0 %.",
+        "own:rule keeps 62.0 %, worst found in 2 federations (own:attack), 28.0 points below its own 90.0 % without an "
+        "attack; over all attacks it loses 24.0 points on average. One seed gives no rank; the highest built-in rule "
+        "here is median with 76.0 %. The plain mean keeps 32.0 %.",
         "own:attack costs the built-in rules 6.0 points on average, mean most (10.0). One seed gives no rank; the "
         "most harmful built-in attack here is lie with 32.0 points.",
     ]
@@ -104,7 +106,7 @@ def over_seeds(table: Table, steps: tuple[float, ...] = (0.0, 1.0, 2.1)) -> Tabl
 def test_several_seeds_give_ranks_and_who_is_level() -> None:
     """All differences are those of seed 0 in each seed, so that every two are told apart."""
     (rule, attack) = Audit(over_seeds(TABLE), INSPECTED).verdict
-    assert "By its worst case it ranks 2 of 2; the best built-in rule is median with 77.0 %." in rule
+    assert "By the worst found it ranks 2 of 2; the best built-in rule is median with 77.0 %." in rule
     assert attack.endswith("It ranks 2 of 2 attacks; the most harmful built-in attack is lie with 32.0 points.")
 
 
@@ -134,7 +136,7 @@ def test_rules_without_a_common_seed_have_no_rank() -> None:
     other = [record(attack, "own:rule", value, seed=7) for attack, value in (("none", 90.0), ("lie", 89.0))]
     ours = [record(attack, "median", value) for attack, value in (("none", 90.0), ("lie", 70.0))]
     said = " ".join(Audit(Table([*ours, *other]), INSPECTED).verdict)
-    assert "own:rule keeps 89.0 % under lie" in said
+    assert "own:rule keeps 89.0 %, worst found in 1 federation (lie)" in said
     assert "rank" not in said
 
 
@@ -341,7 +343,7 @@ def test_the_list_says_what_packages_register(capsys, tmp_path, monkeypatch) -> 
 
 def test_the_lines_of_the_tables() -> None:
     rules, sent = AUDIT.sheets
-    own = ["own:rule", "90.0", "own:attack", "62.0", "28.0", "24.0", "2.00", "lie", "50.0", "2.0", "2.0", ""]
+    own = ["own:rule", "90.0", "own:attack", "62.0", "2", "28.0", "24.0", "2.00", "lie", "50.0", "2.0", "2.0", ""]
     assert rules.lines[1] == (True, own)
     assert "a kappa below 0.33" in rules.title
     assert [line for _, line in sent.lines] == [["lie", "32.0", "60.0", "mean"], ["own:attack", "6.0", "10.0", "mean"]]
@@ -391,9 +393,10 @@ def test_no_cost_is_given_for_a_curve_that_still_rises() -> None:
     flat = [record("none", rule, [90.0] * 6) for rule in ("own:rule", "median")]
     audit = Audit(Table([*flat, rising, record("lie", "median", [80.0] * 6)]), INSPECTED)
     (said,) = [line for line in audit.verdict if "keeps" in line]
-    assert said.startswith("own:rule keeps 65.0↑ % under lie; no cost is given, since accuracy still rises")
+    kept = "own:rule keeps 65.0↑ %, worst found in 1 federation (lie)"
+    assert said.startswith(f"{kept}; no cost is given, since accuracy still rises")
     own = next(line for audited, line in audit.sheets[0].lines if audited)
-    assert own[3:6] == ["65.0↑", "–", "–"]
+    assert own[3:7] == ["65.0↑", "1", "–", "–"]
     assert json.loads(json.dumps(audit.to_json()))["rules"][1]["damage"] is None
 
 

@@ -52,6 +52,8 @@ def test_a_matrix_under_attack(call, matrix, tmp_path):
     pairs = {(trial["attack"], trial["aggregator"]) for trial in trials}
     assert pairs == {(a, r) for a in ("none", "strike", "lie(z=1.0)") for r in ("multikrum", "nnm+rfa")}
     assert "f = 3; S is 12 of 15 honest rows." in outcome.out
+    assert "No rule can guarantee a kappa below f / (n - 2 f) = 0.25." in outcome.out  # 3 of 18
+    assert "Mean cosine of two updates" in outcome.out
     assert matrix.read_bytes() == before
 
 
@@ -72,6 +74,9 @@ def test_a_federation(call, tmp_path):
     assert names >= {"report.html", "results.csv", "skew.json", "skew.png", "skew.pdf", "runs"}
     assert "2 runs done" in outcome.out
     assert "means over the rounds of median under none" in outcome.out
+    assert "In every round mean |g|² ≤ G² + B² |mean|²: B = " in outcome.out
+    assert "Mean total variation of labels" in outcome.out
+    assert json.loads((tmp_path / "out" / "skew.json").read_text())["skew"]["effective_classes"]["value"] >= 1
     assert "0 runs done" in call("skew", *asked).out
 
 

@@ -277,6 +277,9 @@ def test_kappa_and_the_rules_of_a_round_by_hand(tmp_path):
     (seen,) = red.journal.trainings[0].rounds
     assert seen["lens"]["kappa"] == 4.0
     assert seen["lens"]["spread"] == 1.0
+    assert seen["lens"]["progress"] == pytest.approx(1 / 3, abs=1e-6)
+    red.journal.write(last=True)
+    assert "Dashed: f / (n - 2 f) = 1.00" in (red.journal.folder / "report.html").read_text()
     assert {name: tried["kappa"] for name, tried in seen["rules"].items()} == {"mean": 4.0, "median": 1.0}
     assert seen["rules"]["mean"]["byzantine_share"] == pytest.approx(1 / 3, abs=1e-6)
     assert seen["rules"]["median"]["byzantine_share"] is None

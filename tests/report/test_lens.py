@@ -21,7 +21,7 @@ from gradskew.federation.rounds import Federation
 from gradskew.federation.run import Run
 from gradskew.federation.simulation import simulate
 from gradskew.models import Linear
-from gradskew.report.lens import Lens
+from gradskew.report.lens import Lens, Overview
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store
 from gradskew.skew import Picture, measure
@@ -201,6 +201,48 @@ def test_series_by_hand() -> None:
     assert lens.class_accuracies() == [10.0, 20.0]
     assert lens.estimate("kappa").value == 0.375
     assert lens.estimate("kappa").text == "0.38"
+
+
+def test_lengths_and_progress_by_hand() -> None:
+    """Rows 1 and 3 have the mean 2 and the spread 1; then a mean of zeros, and a round of an earlier version."""
+    lens = Lens(
+        record_of(
+            round_of([0.0] * 3, spread=1.0, mean_norm=2.0, cosine=1.0, progress=-0.5, farthest=1.0),
+            round_of([0.0] * 3, spread=1.0, mean_norm=0.0, cosine=None, progress=None, farthest=1.0),
+            round_of([0.0] * 3),
+        )
+    )
+    assert lens.series("relative_divergence") == [0.5, None, None]
+    assert lens.series("dissimilarity") == [pytest.approx(math.sqrt(5) / 2), None, None]
+    assert lens.series("progress") == [-0.5, None, None]
+    assert lens.series("cosine") == [1.0, None, None]
+    assert lens.estimate("cosine").value == 1
+    pairs = Overview([lens]).pairs
+    assert (pairs.without_g, pairs.with_b_one.constant) == (None, 1)
+    assert Overview([Lens(record_of(round_of([0.0] * 3)))]).pairs is None
+
+
+def test_labels_are_those_of_the_honest_clients() -> None:
+    """Client 0 is Byzantine. The others have 10 and 4 images of 14; each TV by hand."""
+    lens = Lens(record_of(round_of([0.0] * 3)))
+    p = 10 / 14
+    wanted = ((1 - p) + p + (p - 6 / 8 if p > 6 / 8 else 6 / 8 - p)) / 3
+    assert lens.estimate("label_distance").value == pytest.approx(wanted)
+    known = {measure.key: value.value for measure, value in Overview([lens]).heterogeneity}
+    assert set(known) == {"spread", "label_distance", "effective_classes"}
+
+
+def test_a_record_of_the_first_lens_is_read(tmp_path) -> None:
+    """It lacks what later versions measure, and comes back byte by byte."""
+    record = Record.of(simulate(BASE))
+    later = {"farthest", "mean_norm", "cosine", "progress"}
+    rounds = [{**m, "lens": {k: v for k, v in m["lens"].items() if k not in later}} for m in record.rounds]
+    text = replace(record, rounds=rounds, spec={**record.spec, "lens": 1}).to_json()
+    old = Record.from_json(text)
+    assert old.to_json() == text
+    assert Lens(old).series("progress") == [None] * BASE.rounds
+    assert Lens(old).series("kappa") == Lens(record).series("kappa")
+    assert len(Overview([Lens(old)]).values) == len(Overview([Lens(record)]).values)
 
 
 def test_a_rule_that_weighs_no_rows_shuts_nobody_out() -> None:

@@ -31,7 +31,7 @@ def table():
 
 
 def test_texts_are_short(table):
-    assert repr(table).startswith("Table(digits: 2 attacks, 3 rules, 12 runs; highest worst case: rbtm, 72.0")
+    assert repr(table).startswith("Table(digits: 2 attacks, 3 rules, 12 runs; highest: rbtm, 72.0")
     assert repr(table.records[0]) == "Record(none against median, seed 0: 80.0 % after 2 rounds)"
     assert repr(gs.Run()) == "Run()"
     run = gs.Run(attack="strike", aggregator="krum", rounds=3)

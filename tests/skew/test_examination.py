@@ -36,6 +36,8 @@ def test_strike_against_multikrum_by_the_oracle() -> None:
     assert attacked.shut_out == [i - 3 for i in range(3, 15) if i not in chosen]
     assert attacked.byzantine_share == pytest.approx(sum(i < 3 for i in chosen) / 12)
     assert attacked.kappa_bound == pytest.approx(aggregators.make("multikrum").kappa_bound(15, 3), rel=1e-5)
+    mean, value = honest.mean(0), oracle.multikrum(every, 3)
+    assert attacked.progress == pytest.approx(value @ mean / (mean @ mean), rel=1e-5)
     assert (usual.byzantine_share, usual.kappa_bound, usual.selected) == (None, None, None)
     assert (median.byzantine_share, median.shut_out) == (None, None)
 

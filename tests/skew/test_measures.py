@@ -1,6 +1,7 @@
 """The skew of rows in numbers: by hand, against NumPy in float64 straight from the definitions, and its properties."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import gradskew as gs
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.skew import Skew, empirical_kappa, kappa, look, measure, pearson, selection, skewness
+from gradskew.skew.measures import progress
 from gradskew.skew.statistics import above, interval, resampled
 
 LINE = torch.tensor([[0.0], [3], [4], [5], [6]])
@@ -45,6 +47,9 @@ def oracle(rows: Tensor, f: int, n: int) -> dict[str, float | np.ndarray]:
         "density": nearest[~inside].mean() / nearest[inside].mean(),
         "spread": spread,
         "skewed": len(members),
+        "farthest": np.linalg.norm(x - mean, axis=1).max(),
+        "mean_norm": np.linalg.norm(mean),
+        "cosine": np.mean([a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in combinations(x, 2)]),
     }
 
 
@@ -198,6 +203,63 @@ def test_kappa_by_hand() -> None:
         empirical_kappa(torch.ones(3), honest)
 
 
+def test_two_rows_by_hand() -> None:
+    """Rows 1 and 3 of ATTACKS.md 4.3: mean |g_i|^2 = 5, |mean|^2 = 4, divergence 1, B_t = sqrt(5) / 2."""
+    skew = measure(torch.tensor([[1.0], [3.0]]))
+    assert (skew.spread, skew.mean_norm, skew.farthest, skew.cosine) == (1, 2, 1, 1)
+    assert skew.relative_divergence == 0.5
+    assert skew.dissimilarity == pytest.approx(1.118, abs=5e-4)
+    assert measure(torch.tensor([[-1.0], [3.0]])).cosine == -1
+
+
+def test_cosines_by_hand() -> None:
+    """(1, 0), (0, 2), (3, 3): 0 and twice 1/sqrt(2); a row of zeros is at right angles to all; one row has no pair."""
+    rows = torch.tensor([[1.0, 0], [0, 2], [3, 3]])
+    assert measure(rows).cosine == pytest.approx(math.sqrt(2) / 3)
+    assert measure(torch.cat([rows, torch.zeros(1, 2)])).cosine == pytest.approx(math.sqrt(2) / 6)
+    assert measure(rows[:1]).cosine is None
+
+
+def test_a_mean_of_zeros_has_no_relative_measure() -> None:
+    skew = measure(torch.tensor([[-1.0], [1.0]]))
+    assert (skew.mean_norm, skew.relative_divergence, skew.dissimilarity) == (0, None, None)
+
+
+@given(st.integers(0, 1000), st.sampled_from([1e-20, 1.0, 1e20]))
+def test_a_scale_changes_lengths_and_a_rotation_nothing(seed: int, scale: float) -> None:
+    rows = lopsided(9, 4, seed).double()
+    turned = rows @ torch.linalg.qr(lopsided(4, 4, seed + 1).double()).Q
+    one, scaled, other = measure(rows), measure(rows * scale), measure(turned)
+    for name in ("farthest", "mean_norm"):
+        assert getattr(scaled, name) == pytest.approx(scale * getattr(one, name), rel=1e-6)
+    for name in ("cosine", "relative_divergence", "dissimilarity"):
+        assert getattr(scaled, name) == pytest.approx(getattr(one, name), rel=1e-6)
+        assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-6)
+    lengths = rows.square().sum(1).mean() / rows.mean(0).square().sum()
+    assert one.dissimilarity == pytest.approx(float(lengths.sqrt()), rel=1e-6)
+
+
+def test_progress_by_hand() -> None:
+    """Of the mean (2, 0): the mean itself makes 1, half of it 1/2, (-1, 7) goes back by half; orthogonal is 0."""
+    mean = torch.tensor([2.0, 0.0])
+    assert progress(mean, mean) == 1
+    for vector, wanted in (([1.0, 0], 0.5), ([-1.0, 7], -0.5), ([0.0, 3], 0), ([6.0, 1], 3)):
+        assert progress(torch.tensor(vector), mean) == wanted
+    assert progress(mean, torch.zeros(2)) is None
+    assert progress(torch.tensor([math.inf, 0]), mean) is None
+
+
+@pytest.mark.parametrize("rule", ["mean", "median", "nnm+multikrum"])
+def test_a_round_has_the_progress_of_its_aggregate(rule: str) -> None:
+    honest, rows = lopsided(20, 30, 0), torch.cat([-lopsided(5, 30, 1), lopsided(20, 30, 0)])
+    outcome = gs.aggregators.make(rule).explain(Rows(rows), 5)
+    _, seen = look(Rows(rows), Rows(honest), range(25), outcome, distance=1.0, bound=None)
+    value, mean = outcome.value.double(), honest.double().mean(0)
+    assert seen["progress"] == pytest.approx(float(value @ mean / (mean @ mean)), rel=1e-5)
+    _, unknown = look(Rows(rows), Rows(honest), range(25), outcome, distance=None, bound=None)
+    assert unknown["progress"] is None
+
+
 def test_selection_by_hand() -> None:
     """Of five rows an even share is 1/5: rows with a tenth of the weight or more are chosen, the others shut out."""
     weights = torch.tensor([0.0, 0.1, 0.5, 0.3, -0.1], dtype=torch.float64)
@@ -248,7 +310,7 @@ def test_rows_that_are_huge_beside_the_honest_do_not_blur_them() -> None:
 
 
 def test_a_record_keeps_four_decimals_and_six_digits() -> None:
-    skew = Skew(1, 2, (0.123456, -0.98765), (1.0, -1.0), 0.12345678, 1234567.8, None, 1e-9 / 3)
+    skew = Skew(1, 2, (0.123456, -0.98765), (1.0, -1.0), 0.12345678, 1234567.8, None, 1e-9 / 3, 2.0, 1.5, -1 / 3)
     assert skew.to_json() == {
         "f": 1,
         "skewed": 2,
@@ -258,6 +320,9 @@ def test_a_record_keeps_four_decimals_and_six_digits() -> None:
         "shift": 1234570.0,
         "density": None,
         "spread": 3.33333e-10,
+        "farthest": 2.0,
+        "mean_norm": 1.5,
+        "cosine": -0.333333,
     }
 
 

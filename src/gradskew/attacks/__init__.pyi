@@ -6,8 +6,11 @@ from .base import Context as Context
 from .base import Forgery as Forgery
 from .base import View as View
 from .bitflip import BitFlip as BitFlip
+from .catalogue import ADAPTIVE as ADAPTIVE
 from .catalogue import ATTACKS as ATTACKS
 from .catalogue import PAPER as PAPER
+from .catalogue import WORST as WORST
+from .catalogue import WORST_SEEDS as WORST_SEEDS
 from .catalogue import make as make
 from .catalogue import names as names
 from .extreme import Extreme as Extreme

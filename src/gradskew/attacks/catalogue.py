@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 PAPER = ("none", "bitflip", "labelflip", "lie", "ipm", "minmax", "minsum", "mimic", "strike")
 """The names of the paper's attacks."""
 
+ADAPTIVE = tuple(f"adaptive(aim={aim},cap=None)" for aim in ("undo", "stop", "loss", "loss+stop", "loss+stop+undo"))
+"""The attacks that search for the worst of each rule, which are the rest of `WORST`."""
+
+WORST = (*PAPER, *ADAPTIVE)
+"""The ensemble whose least accuracy is the worst found of a rule; each member plays federations of its own."""
+
+WORST_SEEDS = 3
+"""The least number of seeds of the ensemble: under it a run is held where it starts, or escapes, by seed."""
+
 
 def _load(path: str, given: Mapping[str, Any], alias: str) -> Attack:
     """Return the attack at a path `package.module:name`; an object that is no `Attack` is wrapped."""

@@ -55,7 +55,7 @@ class Ranking:
 
     @cached_property
     def standings(self) -> list[Standing]:
-        """Return the rules that were also run without an attack, best worst case first, those without a rank last."""
+        """Return the rules also run without an attack, highest worst found first, those without a rank last."""
         known = [each for each in self.table.standings.values() if each.usual is not None]
         with_costs = [replace(each, cost=self.costs.get(each.rule)) for each in known]
         worst = {each.rule: each.worst.mean if self.table.comparable else 0.0 for each in known}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..aggregators import least_kappa
 from ..report.standing import Standing
 from .ranking import Ranking
 from .verdict import statements
@@ -15,8 +13,9 @@ from .verdict import statements
 RULE_HEAD = (
     "rule",
     "without attack %",
-    "worst attack",
-    "keeps %",
+    "found by",
+    "worst found %",
+    "federations",
     "points lost",
     "on average",
     "largest kappa",
@@ -43,13 +42,6 @@ class Audit(Ranking):
     """The ranking with its verdict and its tables, for screen, page and audit.json."""
 
     @property
-    def least_kappa(self) -> float | None:
-        """Return the least kappa that a rule can guarantee; None where half of the rows or more are Byzantine."""
-        spec = self.table.records[0].spec
-        n, f = spec["sampled"], math.ceil(spec["byzantine"] * spec["sampled"] / spec["clients"])
-        return least_kappa(n, f) if n > 2 * f else None
-
-    @property
     def verdict(self) -> list[str]:
         """Return the ranks of the audited rules and attacks, in sentences."""
         return statements(self)
@@ -57,8 +49,9 @@ class Audit(Ranking):
     @property
     def sheets(self) -> list[AuditSheet]:
         """Return the tables of the rules and, if an attack is audited, of the attacks."""
-        least = "" if self.least_kappa is None else f" (no rule can guarantee a kappa below {self.least_kappa:.2f})"
-        order = ", best worst case first" if self.table.comparable else ""
+        kappa = self.table.least_kappa
+        least = "" if kappa is None else f" (no rule can guarantee a kappa below {kappa:.2f})"
+        order = ", highest worst found first" if self.table.comparable else ""
         rules = [
             (self.is_audited("rule", each.rule), _texts(each, self.unranked.get(each.rule, "")))
             for each in self.standings
@@ -88,19 +81,24 @@ class Audit(Ranking):
                 for each in self.standings
             ],
             "attacks": [asdict(each) for each in self.attack_standings],
-            "least_kappa": self.least_kappa,
+            "least_kappa": self.table.least_kappa,
             "verdict": self.verdict,
         }
 
 
 def _numbers(standing: Standing) -> dict[str, Any]:
-    """Return a rule's entry in audit.json; kappa is the largest over attacks, under kappa_attack."""
+    """Return a rule's entry in audit.json; kappa is the largest mean over attacks, under kappa_attack.
+
+    left: the worst found, in so many federations, by these attacks: for each seed.
+    """
     usual = standing.usual
     return {
         "rule": standing.rule,
         "usual": usual.mean if usual else None,
         "attack": standing.attack,
         "left": standing.worst.mean,
+        "federations": standing.federations,
+        "found_by": {str(seed): attack for seed, attack in standing.found_by.items()},
         "damage": standing.damage,
         "average_damage": standing.average_damage,
         "kappa": next(iter(standing.kappas.values()), None),
@@ -118,8 +116,9 @@ def _texts(standing: Standing, remark: str) -> list[str]:
     return [
         line["rule"],
         "–" if standing.usual is None else standing.usual.mean_text,
-        line["attack"],
+        ", ".join(standing.finders),
         standing.worst.mean_text,
+        str(standing.federations),
         *(_one_decimal(line[key]) for key in ("damage", "average_damage")),
         "–" if line["kappa"] is None else f"{line['kappa']:.2f}",
         line["kappa_attack"],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..report.comparison import level_with
 from ..report.standing import Standing, level_rules
 from ..report.table import count
+from ..report.worst import found
 from ..runs.curve import RISING
 from .ranking import Ranking
 
@@ -25,7 +26,7 @@ def _on_rules(ranking: Ranking) -> list[str]:
     sentences = []
     for each in judged:
         if ranking.is_audited("rule", each.rule):
-            text = f"{each.rule} keeps {each.worst.mean_text} % under {each.attack}{_lost(each)}."
+            text = f"{each.rule} keeps {found(each)}{_lost(each)}."
             if builtin and table.comparable:
                 rank = 1 + sum(other.worst.mean > each.worst.mean for other in judged)
                 best = f"{builtin[0].rule} with {builtin[0].worst.mean_text} %"
@@ -33,7 +34,7 @@ def _on_rules(ranking: Ranking) -> list[str]:
                     text += f" One seed gives no rank; the highest built-in rule here is {best}."
                 else:
                     level = level_rules([each, *(other for other in judged if other is not each)])
-                    text += f" By its worst case it ranks {rank} of {len(judged)}{_level(level)}"
+                    text += f" By the worst found it ranks {rank} of {len(judged)}{_level(level)}"
                     text += f"; the best built-in rule is {best}."
             if mean is not None:
                 text += f" The plain mean keeps {mean.worst.mean_text} %."

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--under",
     shell_complete=complete_list("attack"),
     default="paper",
-    help="Built-in attacks to run, comma-separated, paper (default) or all.",
+    help="Built-in attacks to run, comma-separated, paper (default), all or worst.",
 )
 @click.option("--limit", type=float, default=30.0, show_default=True, help="Time limit of a check, in seconds.")
 @SEEDS

@@ -26,7 +26,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     "config", required=False, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_take_config
 )
 @federation
-@methods("attack", "Comma-separated, such as none,lie(z=1.0),strike; paper (default) or all.")
+@methods("attack", "Comma-separated, such as none,lie(z=1.0),strike; paper (default), all or worst.")
 @methods("rule", "Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum; paper (default) or all.")
 @SEEDS
 @execution
@@ -39,6 +39,7 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
     """
     from ..report.terminal import show
     from ..report.verdict import remarks, statements
+    from ..report.worst import harder_question
     from ..runs.settings import make_runs
 
     chosen = choose_workers(options, workers)
@@ -50,6 +51,8 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
         show(table, [*statements(table), *remarks(table), *swept.summaries(tables, out)])
         with swept.published():
             click.echo(f"{', '.join(publish(tables, out, out))}: in {out}.")
+        if question := harder_question(table):
+            click.echo(question)
     elif swept.failure is None:  # a shard without runs
         click.echo(swept.summary)
     if swept.failure is not None:

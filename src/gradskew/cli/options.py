@@ -106,7 +106,8 @@ def methods(kind: str, help: str, *, multiple: bool = False) -> Decorator:
 
 SEEDS = click.option(
     "--seeds",
-    help="Number of seeds (3 means 0,1,2), or a comma-separated list. Default: 1; for `gradskew paper`: by scale.",
+    help="Number of seeds (3 means 0,1,2), or a comma-separated list. Default: 1; 3 for the attacks of `worst`; "
+    "for `gradskew paper`: by scale.",
 )
 SHARD = click.option(
     "--shard", type=Shard(), default=(1, 1), help="I/N: run the I-th of N parts of the grid, for N jobs."

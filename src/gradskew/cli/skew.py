@@ -75,7 +75,7 @@ def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: di
     from ..runs.settings import make_methods
     from ..skew import examine
     from ..skew.matrices import read_matrix
-    from ..skew.references import MEASURES, reading
+    from ..skew.references import MEASURES, OF_UPDATES, reading
 
     attacks, rules, seeds = make_methods(settings)
     rows = read_matrix(matrix)
@@ -85,11 +85,11 @@ def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: di
         click.echo(
             f"Excluded as not finite: {len(result.left_out)} rows ({', '.join(map(str, result.left_out[:10]))})."
         )
-    estimates = [(measure, result.skew.estimate(measure.key)) for measure in MEASURES]
-    values = [(measure, estimate) for measure, estimate in estimates if estimate is not None]
+    values = result.skew.values(MEASURES)
     default = "" if f is not None else f", the default: a fifth of {result.rows - len(result.left_out)} rows"
     supposed = f"f = {result.f}{default}; S is {result.skew.skewed} of {len(result.skew.towards)} honest rows."
-    show_skew(values, [reading(values, [(len(result.skew.towards), result.f)]), supposed])
+    differences = result.skew.values(OF_UPDATES)
+    show_skew(values, [reading(values, [(len(result.skew.towards), result.f)]), supposed], differences)
     if result.trials:
         show_trials(result.trials)
     names = [f"{attack}, {picture.method.upper()}" for attack, picture in result.pictures]
@@ -121,12 +121,14 @@ def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | 
         basis = f"{overview.supposed}; means over the rounds of {spec['aggregator_name']} under {spec['attack_name']}."
         tables = tables_of([out], swept.records)
         judgement = statements(swept.table(tables)) if tried else []
-        sentences = [reading(overview.values, overview.sizes), basis, *judgement, *swept.summaries(tables, out)]
-        show_skew(overview.values, sentences)
+        sentences = [reading(overview.values, overview.sizes), basis, *filter(None, [overview.pairs_text])]
+        sentences += [*judgement, *swept.summaries(tables, out)]
+        show_skew(overview.values, sentences, overview.heterogeneity)
         last = table.records[-1]
         pictures = Store(out).pictures(last.digest)
         names = [f"round {picture.round + 1}, {picture.method.upper()}" for picture in pictures]
-        content = {"spec": spec, "skew": {measure.key: asdict(value) for measure, value in overview.values}}
+        measured = [*overview.values, *overview.heterogeneity]
+        content = {"spec": spec, "skew": {measure.key: asdict(value) for measure, value in measured}}
         cell = f"{last.spec['attack_name']} against {last.spec['aggregator_name']}, seed {last.spec['seed']}"
         with swept.published():
             _write(out, content, pictures, names, f"{table.federation}\n{cell}", publish(tables, out, out))

@@ -18,7 +18,8 @@ ROUNDING = 1e-6  # tolerance by which a share may exceed 1
 Whole = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[int, Meta(ge=1, le=MOST)]
 Measured = Annotated[float, Meta(ge=0, le=LARGEST)]  # also 0 or at least LEAST: see `_check_least`
-Projection = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Signed = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
+Cosine = Annotated[float, Meta(ge=-1 - ROUNDING, le=1 + ROUNDING)]
 Share = Annotated[float, Meta(ge=0, le=1 + ROUNDING)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Sha256 = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
@@ -72,7 +73,10 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
 
 
 class LensMetrics(Fields):
-    """The measures of the lens in a round with an honest row: see `gradskew.skew.Skew` and `gradskew.skew.look`."""
+    """The measures of the lens in a round with an honest row: see `gradskew.skew.Skew` and `gradskew.skew.look`.
+
+    The last four are UNSET in records of the first version of the lens.
+    """
 
     f: Whole
     skewed: Positive
@@ -80,17 +84,21 @@ class LensMetrics(Fields):
     principal_share: Share
     shift: Measured
     density: Measured | None
-    towards: Sequence[Projection]  # as `Floats`
-    principal: Sequence[Projection]
+    towards: Sequence[Signed]  # as `Floats`
+    principal: Sequence[Signed]
     kappa: Measured | None
     kappa_bound: Measured | str | None  # "inf": JSON has no infinity
     selected: Share | None
     shut_out: list[Whole] | None
     clients: list[Whole] | None
     classes: list[Percent | None] | None
+    farthest: Measured | UnsetType = UNSET
+    mean_norm: Measured | UnsetType = UNSET
+    cosine: Cosine | UnsetType | None = UNSET
+    progress: Signed | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        _check_least(self, "spread", "shift", "density", "kappa", "kappa_bound")
+        _check_least(self, "spread", "shift", "density", "kappa", "kappa_bound", "farthest", "mean_norm")
         self.towards, self.principal = map(_compact, (self.towards, self.principal))
         check(self.kappa_bound == "inf" or type(self.kappa_bound) is not str, "kappa_bound is no number")
 

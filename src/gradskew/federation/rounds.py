@@ -96,7 +96,7 @@ class Federation:
                 self.attacker.previous = self.params.clone()
                 self.step(outcome.value, buffers, rows)
                 metrics["stepped"] = True
-                metrics["distance"] = _distance(outcome.value, honest.mean()) if honest.n else None
+                metrics["distance"] = _distance(outcome.value, honest.once(Rows.mean)) if honest.n else None
 
             # Step 5: the lens measures the round.
             if run.lens and honest.n:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
 from typing import Any, ClassVar
 
+from ..aggregators import least_kappa
 from ..report.page import render
 from ..report.page.parts import Figure, Series, Sheet, by_round, describe_plane, of_lenses
 from ..report.page.skew import HonestSkew
@@ -57,7 +59,7 @@ class FlowerSection(Findings):
             improves = f" It still {way} at the end." if self.still_improves(source, name) else ""
             drawn.append((chart, f"{name}, measured by {SOURCES[source]}.{improves}{grey}"))
         alone = [self.trainings[0].lens] if self.reference else []
-        drawn += of_lenses([(self.attacked.attack, self.attacked.lens)], alone)
+        drawn += of_lenses([(self.attacked.attack, self.attacked.lens)], alone, self._least_kappa)
         return [(chart, caption) for chart, caption in drawn if chart]
 
     @property
@@ -94,6 +96,13 @@ class FlowerSection(Findings):
         chosen = ", ".join(map(str, self.settings["chosen"]))
         shown = [(key, str(value)) for key, value in self.settings.items() if key not in ("base", "nodes", "chosen")]
         return [*shown, ("Byzantine nodes", chosen or "none")]
+
+    @property
+    def _least_kappa(self) -> float | None:
+        """The least kappa that a rule can guarantee, if all rounds have as many replies and Byzantine ones."""
+        sizes = {(each["rows"], each["byzantine_rows"]) for each in self.attacked.rounds}
+        least = least_kappa(*sizes.pop()) if len(sizes) == 1 else math.inf
+        return least if 0 < least < math.inf else None
 
     @property
     def _metrics(self) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -13,11 +13,14 @@ import numpy as np
 
 from ..federation.metrics import Metrics
 from ..runs.record import Record
+from ..skew.heterogeneity import Pairs, dissimilarity, effective_classes, label_distance, pairs, relative_divergence
 from ..skew.measures import PROJECTED
-from ..skew.references import MEASURES, Measure
+from ..skew.references import HETEROGENEITY, MEASURES, Measure
 from ..skew.statistics import Estimate, Floats, interval, mean_estimate, resampled
 
 RESAMPLED = 200  # bootstrap samples of an interval
+OF_LENGTHS = {"relative_divergence": relative_divergence, "dissimilarity": dissimilarity}
+OF_LABELS = {"label_distance": label_distance, "effective_classes": effective_classes}
 
 
 class Lens:
@@ -39,11 +42,12 @@ class Lens:
         return [metrics["round"] for metrics in self.record.rounds if metrics.get("lens")]
 
     def series(self, name: str) -> list[float | None]:
-        """Return a measure for each of the rounds, None where it is undefined.
+        """Return a measure for each of the rounds, None where it is undefined or not in the record.
 
         `above`, `skewness`, `pearson`, `principal_skewness`, `principal_pearson`, `f`, `skewed`, `principal_share`,
-        `shift`, `density`, `spread`: of the honest rows, see `gradskew.skew.Skew`. `kappa`, `kappa_max` (so far),
-        `kappa_bound` (infinite where none is finite), `selected`, `shut_out` (number of honest rows): of the rule.
+        `shift`, `density`, `spread`, `farthest`, `mean_norm`, `cosine`, `relative_divergence`, `dissimilarity`: of the
+        honest rows, see `gradskew.skew.Skew`. `kappa`, `kappa_max` (so far), `kappa_bound` (infinite where none is
+        finite), `progress`, `selected`, `shut_out` (number of honest rows): of the rule.
         """
         if name in PROJECTED:
             kind, statistic = PROJECTED[name]
@@ -51,15 +55,23 @@ class Lens:
             return [value if math.isfinite(value) else None for value in values]
         if name == "kappa_max":
             return list(accumulate(self.series("kappa"), _larger))
+        if name in OF_LENGTHS:
+            lengths = zip(self.series("spread"), self.series("mean_norm"), strict=True)
+            return [None if a is None or b is None else OF_LENGTHS[name](a, b) for a, b in lengths]
         number = len if name == "shut_out" else float
-        return [None if entry[name] is None else number(entry[name]) for entry in self.measured]
+        return [None if (value := entry.get(name)) is None else number(value) for entry in self.measured]
 
     def estimate(self, name: str) -> Estimate | None:
         """Return the mean of a series over its rounds, with an interval for the projections; None if it is empty.
 
+        Also of the honest clients' labels: `label_distance`, `effective_classes`, see `gradskew.skew.heterogeneity`.
         The interval is a bootstrap over clients: the same draw in every round of equally many clients, with the
         directions fixed.
         """
+        if name in OF_LABELS:
+            counts = (self.record.class_counts or [])[self.record.spec.get("byzantine", 0) :]
+            of_labels = OF_LABELS[name](counts)
+            return None if of_labels is None else Estimate(of_labels)
         values = [value for value in self.series(name) if value is not None]
         if not values:
             return None
@@ -110,15 +122,42 @@ class Lens:
 
 @dataclass(frozen=True)
 class Overview:
-    """The skew of the honest rows over several runs: means over rounds, averaged over runs."""
+    """The honest clients over several runs, their skew and their differences: means over rounds, averaged over runs."""
 
     lenses: Sequence[Lens]
 
     @property
     def values(self) -> list[tuple[Measure, Estimate]]:
         """Return the measures of the runs with their values."""
-        values = [(measure, mean_estimate(lens.estimate(measure.key) for lens in self.lenses)) for measure in MEASURES]
-        return [(measure, value) for measure, value in values if value is not None]
+        return self._values(MEASURES)
+
+    @property
+    def heterogeneity(self) -> list[tuple[Measure, Estimate]]:
+        """Return the measures of how much the clients of the runs differ, with their values."""
+        return self._values(HETEROGENEITY)
+
+    @property
+    def pairs(self) -> Pairs | None:
+        """Return the pairs (G, B) that hold in all rounds of all runs; None if no round has the lengths."""
+        lengths = [
+            (norm, spread)
+            for lens in self.lenses
+            for norm, spread in zip(lens.series("mean_norm"), lens.series("spread"), strict=True)
+            if norm is not None and spread is not None
+        ]
+        return pairs([norm for norm, _ in lengths], [spread for _, spread in lengths])
+
+    @property
+    def pairs_text(self) -> str:
+        """Return a sentence on the pairs (G, B); "" without them."""
+        found = self.pairs
+        if found is None:
+            return ""
+        parts = [] if found.without_g is None else [f"B = {found.without_g.factor:.3g} at G = 0"]
+        parts.append(f"G = {found.with_b_one.constant:.3g} at B = 1")
+        if found.between is not None:
+            parts.append(f"G = {found.between.constant:.3g} with B = {found.between.factor:.3g} between them")
+        return f"In every round mean |g|² ≤ G² + B² |mean|²: {', '.join(parts)}."
 
     @property
     def sizes(self) -> set[tuple[int, int]]:
@@ -130,6 +169,10 @@ class Overview:
         """Return a text on the assumed f and the size of S."""
         f, size = (self._range(name) for name in ("f", "skewed"))
         return f"f = {f}, S is {size} of the honest updates"
+
+    def _values(self, measures: Iterable[Measure]) -> list[tuple[Measure, Estimate]]:
+        values = [(measure, mean_estimate(lens.estimate(measure.key) for lens in self.lenses)) for measure in measures]
+        return [(measure, value) for measure, value in values if value is not None]
 
     def _range(self, name: str) -> str:
         numbers = sorted({int(value) for lens in self.lenses for value in lens.series(name) if value is not None})

@@ -11,6 +11,7 @@ from ..core.html import html_table
 from .export import results_csv
 from .figures import shade
 from .table import Table, count
+from .worst import found
 
 
 def table_html(table: Table) -> str:
@@ -30,10 +31,10 @@ def table_html(table: Table) -> str:
 
 
 def table_repr(table: Table) -> str:
-    """Return one line: data set, sizes, and the rule with the highest worst case, if they can be compared."""
+    """Return one line: data set, sizes, and the rule of the highest worst found, if they can be compared."""
     sizes = [count(len(table.attacks), "attack"), count(len(table.rules), "rule"), count(len(table.records), "run")]
     best = table.ranked[0] if table.ranked and table.comparable else None
-    worst = f"; highest worst case: {best.rule}, {best.worst.text} % under {best.attack}" if best else ""
+    worst = f"; highest: {best.rule}, {found(best)}" if best else ""
     return f"Table({table.records[0].spec['dataset']}: {', '.join(sizes)}{worst})"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -106,6 +107,8 @@ class Cell:
 class Standing:
     """A rule without an attack and under attacks: accuracies in %, damage in points below the accuracy without one.
 
+    Its number is the worst found: the least accuracy over the attacks of each seed, then the mean over seeds.
+
     usual: the cell without an attack, if it was run. attacked: the other cells by attack, at least one. cost: the time
     as a multiple of the mean's, if measured. Damage is known only of curves that have ended.
     """
@@ -117,33 +120,56 @@ class Standing:
 
     @cached_property
     def attack(self) -> str:
-        """Return the attack of lowest accuracy."""
+        """Return the attack of lowest mean accuracy."""
         return min(self.attacked, key=lambda attack: self.attacked[attack].mean)
 
+    @cached_property
+    def found_by(self) -> dict[int, str]:
+        """Return for each seed the attack that leaves the lowest accuracy."""
+        seeds = sorted({seed for cell in self.attacked.values() for seed in cell.by_seed})
+        left = {attack: cell.by_seed for attack, cell in self.attacked.items()}
+        return {seed: min(left, key=lambda attack: left[attack].get(seed, math.inf)) for seed in seeds}
+
     @property
+    def finders(self) -> list[str]:
+        """Return the attacks that leave the lowest accuracy on some seed, those of most seeds first."""
+        return [attack for attack, _ in Counter(self.found_by.values()).most_common()]
+
+    @cached_property
     def worst(self) -> Cell:
-        return self.attacked[self.attack]
+        """Return the worst found: the runs of `found_by`, for each seed."""
+        cells = [self.attacked[attack].of_seeds({seed}) for seed, attack in self.found_by.items()]
+        return Cell([record for cell in cells for record in cell.records])
+
+    @property
+    def federations(self) -> int:
+        """Return how many attacked federations were played."""
+        return sum(len(cell.records) for cell in self.attacked.values())
 
     def damage_by(self, attack: str) -> float | None:
         """Return the points that an attack costs, on the seeds of both cells; None where a curve has not ended."""
-        cell, usual = self.attacked.get(attack), self.usual
+        return self._points_below_usual(self.attacked.get(attack))
+
+    @property
+    def damage(self) -> float | None:
+        """Return the points from the accuracy without an attack to the worst found; None as in `damage_by`."""
+        return self._points_below_usual(self.worst)
+
+    def _points_below_usual(self, cell: Cell | None) -> float | None:
+        usual = self.usual
         if usual is None or cell is None or not (usual.has_ended and cell.has_ended):
             return None
         lost = [usual.by_seed[seed] - cell.by_seed[seed] for seed in usual.by_seed if seed in cell.by_seed]
         return fmean(lost) if lost else None
 
     @property
-    def damage(self) -> float | None:
-        return self.damage_by(self.attack)
-
-    @property
     def is_hurt(self) -> bool:
-        """Return whether the worst attack lowers the accuracy; True if the accuracy without an attack is unknown."""
+        """Return whether the worst found is below the accuracy without an attack; True if that is unknown."""
         return self.usual is None or self.worst.mean < self.usual.mean
 
     @property
     def half_width(self) -> float | None:
-        """Return half the width of the 95 % interval of the worst case, in points; None if nothing is known of it."""
+        """Return half the width of the 95 % interval of the worst found, in points; None if nothing is known of it."""
         return self.worst.half_width
 
     @property
@@ -187,12 +213,12 @@ class Standing:
 
     @property
     def share(self) -> float | None:
-        """Return the Byzantine rows' share of the weight under the worst attack; None without weights."""
+        """Return the Byzantine rows' share of the weight in the worst found; None without weights."""
         return self.worst.average("byzantine_share")
 
     @property
     def shut_out(self) -> float | None:
-        """Return the mean number of honest rows shut out per round under the worst attack; None without weights."""
+        """Return the mean number of honest rows shut out per round in the worst found; None without weights."""
         return self.worst.lens_average("shut_out")
 
 
@@ -206,6 +232,15 @@ def better_rules(mean: Standing, others: Sequence[Standing]) -> list[str]:
     """Return the rules whose worst case can be told from the plain mean's as better: see `comparison.better_than`."""
     columns = {standing.rule: standing.columns for standing in (mean, *others)}
     return better_than(mean.rule, columns, mean.test_size)
+
+
+def number_text(value: float) -> str:
+    """Return a number with two decimals, from 1,000 on with two digits.
+
+    >>> number_text(-0.125), number_text(123456.0)
+    ('-0.12', '1.2e+05')
+    """
+    return f"{round(value, 2) + 0.0:.2f}" if abs(value) < 1000 else f"{value:.2g}"  # no -0.00
 
 
 def spread(values: Sequence[float]) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
 from .. import report
-from ..aggregators import MIXINGS, RULES
+from ..aggregators import MIXINGS, RULES, least_kappa
 from ..attacks import ATTACKS
 from ..core.errors import check
 from ..core.grammar import format_value
@@ -67,7 +68,7 @@ class Table:
 
     @cached_property
     def ranked(self) -> list[Standing]:
-        """Return the standings of the defences, best worst case first; in the rules' order if not `comparable`."""
+        """Return the standings of the defences by falling worst found; in the rules' order if not `comparable`."""
         attacked = [self.standings[rule] for rule in self.defences if rule in self.standings]
         return sorted(attacked, key=lambda standing: -standing.worst.mean) if self.comparable else attacked
 
@@ -79,8 +80,16 @@ class Table:
 
     @cached_property
     def worst_attacks(self) -> dict[str, str]:
-        """Return each rule's attack of lowest accuracy, if that is below its accuracy without an attack."""
-        return {rule: standing.attack for rule, standing in self.standings.items() if standing.is_hurt}
+        """Return each rule's attack of lowest mean accuracy, if that is below its accuracy without an attack."""
+        lowest = {rule: (each.attack, each.attacked[each.attack], each.usual) for rule, each in self.standings.items()}
+        return {rule: name for rule, (name, cell, usual) in lowest.items() if usual is None or cell.mean < usual.mean}
+
+    @property
+    def least_kappa(self) -> float | None:
+        """Return the least kappa that a rule can guarantee; None where half of the rows or more are Byzantine."""
+        spec = self.records[0].spec
+        n, f = spec["sampled"], math.ceil(spec["byzantine"] * spec["sampled"] / spec["clients"])
+        return least_kappa(n, f) if n > 2 * f else None
 
     @cached_property
     def idle(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table as Grid
 from rich.text import Text
 
+from ..aggregators import least_kappa
 from ..core.errors import warn
 from ..runs.sweeps import Progress
 from ..skew import Estimate, Trial
@@ -21,21 +22,29 @@ from ..skew.references import Measure
 from .grids import fitted
 from .panels import Panel
 from .table import Table, count
+from .worst import DEFINITION, least_kappa_text, sheet
 
 TRIAL_HEAD = (
-    *("rule", "attack", "kappa", "proven bound", "Byzantine weight", "of them selected", "honest shut out"),
+    *("rule", "attack", "kappa", "proven bound", "progress", "Byzantine weight", "of them selected", "honest shut out"),
     "f of the rule",
 )
 
 
 def show(table: Table, sentences: Sequence[str]) -> None:
-    """Print the federation, the panels of the table and the sentences."""
+    """Print the federation, the panels of the table, the worst found of each rule and the sentences."""
     screen = console()
     screen.print(table.federation)
     for panel in table.panels():
         screen.print(f"\n{panel.title}", style="bold")
         for part in _panel(table, panel, screen.width):
             screen.print(part)
+    if table.standings:
+        head, lines = sheet(table)
+        screen.print("\nThe worst found, rule by rule", style="bold")
+        for part in fitted(head, [list(map(Text, line)) for line in lines], screen.width):
+            screen.print(part)
+        notes = [DEFINITION, least_kappa_text(table)] if "broken by one round" in head else []
+        sentences = [*filter(None, notes), *sentences]
     for sentence in sentences:
         screen.print(sentence)
 
@@ -63,12 +72,19 @@ def console() -> Console:
     return screen
 
 
-def show_skew(values: Sequence[tuple[Measure, Estimate]], sentences: Sequence[str]) -> None:
-    """Print the measures of the honest updates beside those of the references, and the sentences."""
+def show_skew(
+    values: Sequence[tuple[Measure, Estimate]],
+    sentences: Sequence[str],
+    heterogeneity: Sequence[tuple[Measure, Estimate]] = (),
+) -> None:
+    """Print the skew of the honest updates beside the references, how much clients differ, and the sentences."""
     head = ("skew of the honest updates", "here", "even data (IID)", "Dirichlet(0.1)")
     texts = [(measure.name, value.text, *(known.text for known in measure.references)) for measure, value in values]
     screen = console()
     for part in fitted(head, [list(map(Text, line)) for line in texts], screen.width):
+        screen.print(part)
+    differences = [list(map(Text, (measure.name, value.text))) for measure, value in heterogeneity]
+    for part in fitted(("difference of the honest clients", "here"), differences, screen.width) if differences else ():
         screen.print(part)
     for sentence in sentences:
         screen.print(sentence)
@@ -82,10 +98,9 @@ def show_trials(trials: Sequence[Trial]) -> None:
         cells.setdefault((trial.aggregator, trial.attack), []).append(trial)
     rules = list(dict.fromkeys(trial.aggregator for trial in trials))
     for (rule, attack), of_cell in sorted(cells.items(), key=lambda item: rules.index(item[0][0])):
-        kappas = [trial.kappa for trial in of_cell if trial.kappa is not None]
-        spread = f" ±{stdev(kappas):.2f}" if len(kappas) > 1 else ""
         bound = of_cell[0].kappa_bound
-        texts = [f"{fmean(kappas):.2f}{spread}" if kappas else "–", "–" if bound is None else f"{float(bound):.2f}"]
+        texts = [_two_digits([trial.kappa for trial in of_cell]), "–" if bound is None else f"{float(bound):.2f}"]
+        texts.append(_two_digits([trial.progress for trial in of_cell]))
         texts += [_mean([t.byzantine_share for t in of_cell], "%"), _mean([t.selected for t in of_cell], "%")]
         texts += [_mean([None if t.shut_out is None else len(t.shut_out) for t in of_cell]), str(of_cell[0].f)]
         lines.append(list(map(Text, (rule, attack, *texts))))
@@ -93,8 +108,20 @@ def show_trials(trials: Sequence[Trial]) -> None:
     for part in fitted(TRIAL_HEAD, lines, screen.width, names=2):
         screen.print(part)
     screen.print("kappa: squared distance of the result from the honest mean, over the honest mean squared distance.")
+    attacked = [trial for trial in trials if trial.byzantine]
+    if attacked:
+        n, f = attacked[0].rows, attacked[0].byzantine
+        screen.print(f"No rule can guarantee a kappa below f / (n - 2 f) = {least_kappa(n, f):.2f}.")
+    screen.print("progress: <result, honest mean> over the squared length of that mean; below 0 the step leads back.")
     if len({trial.seed for trial in trials}) > 1:
         screen.print("±: sample standard deviation over seeds.")
+
+
+def _two_digits(values: Sequence[float | None]) -> str:
+    """Return the mean of the values that are not None, with the sample standard deviation of several."""
+    known = [value for value in values if value is not None]
+    spread = f" ±{stdev(known):.2f}" if len(known) > 1 else ""
+    return f"{fmean(known):.2f}{spread}" if known else "–"
 
 
 def _mean(values: Sequence[float | None], unit: str = "") -> str:

@@ -1,4 +1,8 @@
-"""Describe a table in sentences: a verdict on attacks and rules, and remarks on the runs."""
+"""Describe a table in sentences: a verdict on attacks and rules, and remarks on the runs.
+
+What is said of a rule is the worst found in a number of federations: no rule is recommended unless the attacks that
+search for its worst were played.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from ..runs.curve import RISING
 from .comparison import differ, level_with
 from .standing import Standing, better_rules, level_rules
 from .table import Table, count, stages
+from .worst import found, is_bistable, not_asked
 
 MOST_NAMES = 3  # attacks that a sentence names one by one
 
@@ -25,23 +30,26 @@ def statements(table: Table) -> list[str]:
 
 
 def advice(table: Table) -> str:
-    """Return a sentence on the rule of the best worst case, and those level with it.
+    """Return a sentence on the rule of the highest worst found, and those level with it.
 
-    A rule is recommended if it can be told from another rule and, where the plain mean was attacked too, as better than
-    the mean; else it leads. "" if all are equal, or their worst cases cannot be compared.
+    A rule is recommended if all attacks that search were played, and if it can be told from another rule and, where the
+    plain mean was attacked too, as better than the mean; else it leads. "" if all are equal, or cannot be compared.
     """
     ranked = table.ranked
     if len(ranked) < 2 or ranked[0].worst.mean == ranked[-1].worst.mean or not table.comparable:
         return ""
     best, level = ranked[0], level_rules(ranked)
+    leads = f"{best.rule} leads with {found(best)}"
     if len(table.common_seeds) < 2:
-        return f"In its worst case {best.rule} leads; one seed cannot tell it from the others."
+        return f"{leads}; one seed cannot tell it from the others."
+    leads += _level(level, ranked)
     if len(level) == len(ranked) - 1:
-        return f"In its worst case {best.rule} leads{_level(level, ranked)}; more seeds may tell them apart."
+        return f"{leads}; more seeds may tell them apart."
     if table.baseline in table.standings and best.rule not in better_than_the_mean(table):
-        why = f"it is not recommended, since it cannot be told apart as better than {table.baseline}"
-        return f"In its worst case {best.rule} leads{_level(level, ranked)}; {why}."
-    return f"Recommended for a federation like this: {best.rule}{_level(level, ranked)}."
+        return f"{leads}; it is not recommended, since it cannot be told apart as better than {table.baseline}."
+    if not_asked(table):
+        return f"{leads}; it is not recommended, since not all attacks that search were played."
+    return f"Recommended for a federation like this: {best.rule}, {found(best)}{_level(level, ranked)}."
 
 
 def better_than_the_mean(table: Table) -> list[str]:
@@ -55,11 +63,11 @@ def _comparable_with(mean: Standing, table: Table) -> bool:
 
 
 def beside_the_mean(table: Table) -> str:
-    """Return a sentence on the worst case of the plain mean and the defences that are better; "" without either."""
+    """Return a sentence on the worst found of the plain mean and the defences that are better; "" without either."""
     mean, ranked = table.standings.get(table.baseline or ""), table.ranked
     if mean is None or not ranked:
         return ""
-    kept = f"The plain mean kept {mean.worst.text} % in its worst case ({mean.attack})"
+    kept = f"The plain mean kept {found(mean)}"
     if not _comparable_with(mean, table):
         return f"{kept}."
     if ranked[0].worst.mean <= mean.worst.mean:
@@ -89,15 +97,18 @@ def verdict(table: Table) -> list[str]:
         )
     if lines and table.comparable and len(table.ranked) > 1:
         lines += _extremes(table)
-    if lines and len(table.common_seeds) == 1:
+    if is_bistable(table):
+        seeds = count(len(table.common_seeds), "seed")
+        lines.append(f"{seeds}: under attacks that search a federation is held or escapes, by seed; run 3 or more.")
+    elif lines and len(table.common_seeds) == 1:
         lines.append("One seed: differences of a few points may be chance; run --seeds 5.")
     return lines
 
 
 def _extremes(table: Table) -> list[str]:
-    """Return the best and the worst rule, in the worst case and on average, where these can be told apart.
+    """Return the rule of the lowest worst found, and the best and the worst on average, if they can be told apart.
 
-    With one seed, which tells none apart, they are called the highest and the lowest here.
+    With one seed, which tells none apart, the latter are called the highest and the lowest here.
     """
     averages = sorted(table.ranked, key=lambda each: -each.average)
     columns = {each.rule: [each.average_by_seed] for each in averages}
@@ -106,8 +117,7 @@ def _extremes(table: Table) -> list[str]:
     lines = []
     first, last = table.ranked[0], table.ranked[-1]
     if round(first.worst.mean - last.worst.mean, 9) and (seeds < 2 or last.rule not in level_rules(table.ranked)):
-        ends = [f"{each.rule}, {each.worst.text} % under {each.attack}" for each in (first, last)]
-        lines.append(f"{best} in its worst case: {ends[0]}. {worst}: {ends[1]}.")
+        lines.append(f"Lowest: {last.rule}, {found(last)}.")
     first, last = averages[0], averages[-1]
     level = level_with(first.rule, columns, size) if seeds > 1 else []
     if len(table.attacks) > 2 and round(first.average - last.average, 9) and last.rule not in level:
@@ -118,8 +128,8 @@ def _extremes(table: Table) -> list[str]:
 
 def _lost(standing: Standing) -> str:
     """Return the points lost under the worst attack, else the accuracy, and the attacks level with it."""
-    worst, usual = standing.worst, standing.usual
-    lost = f"{worst.text} %" if standing.damage is None else f"{-standing.damage:+.1f}"
+    worst, usual, damage = standing.attacked[standing.attack], standing.usual, standing.damage_by(standing.attack)
+    lost = f"{worst.text} %" if damage is None else f"{-damage:+.1f}"
     if len(worst.by_seed) < 2:
         return lost
     columns = {attack: [cell.by_seed] for attack, cell in standing.attacked.items()}
@@ -144,7 +154,8 @@ def scope(table: Table) -> list[str]:
     keys = {record.spec["attack"]["name"] for record in table.records}
     size = next((record.test_size for record in table.records if record.test_size is not None), None)
     images = "Number of test images: not in these records." if size is None else f"Tested on {count(size, 'image')}."
-    return [f"{images} Attacks played: {', '.join(played)}.{not_played(keys)}", *_not_compared(table, len(played))]
+    attacks = f"{images} Attacks played: {', '.join(played)}.{not_played(keys)}"
+    return [*filter(None, [attacks, not_asked(table)]), *_not_compared(table, len(played))]
 
 
 def not_played(keys: Collection[str]) -> str:

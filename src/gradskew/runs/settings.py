@@ -87,7 +87,7 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     folder = None if folder is None else Path(folder)
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
     options = {**COMMON, "partition": source.partition, **source.recipe, **chosen}
-    methods, rules, seeds = make_methods(options)
+    methods, rules, seeds = make_methods({**options, "seeds": chosen.get("seeds")})
     for key in ("rounds", "epochs", "batch"):
         check_number(key, options[key], at_least=1, at_most=MOST, whole=True)
     split = _partition(options, source)
@@ -135,12 +135,20 @@ def _tolerated(rules: Iterable[Aggregator], f: int, n: int, *, leave_out: bool) 
 
 
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
-    """Return the attacks, rules and seeds of the options; for an option that is missing or None, none, and seed 0."""
-    options = {"preset": COMMON["preset"], "seeds": COMMON["seeds"]}
-    options |= by_name(given)
+    """Return the attacks, rules and seeds of the options; for an option that is missing or None, none, and seed 0.
+
+    The attacks of `worst` have the seeds 0, 1 and 2 if none are given.
+    """
+    options = {"preset": COMMON["preset"], **by_name(given)}
     check_preset(options["preset"])
     methods = _objects("attacks", options, attacks.make)
-    return methods, _objects("rules", options, aggregators.make), _seeds(options["seeds"])
+    default = attacks.WORST_SEEDS if _has_worst(options.get("attacks")) else COMMON["seeds"]
+    return methods, _objects("rules", options, aggregators.make), _seeds(options.get("seeds", default))
+
+
+def _has_worst(given: Any) -> bool:
+    """Return whether attacks, as text, have all that `worst` stands for."""
+    return isinstance(given, str) and {*split_names(given, "attacks")} >= {*attacks.WORST}
 
 
 def _objects(key: str, options: Mapping[str, Any], make: Callable[..., Any]) -> list[Any]:
@@ -163,12 +171,13 @@ def split_names(text: str, key: str) -> list[str]:
     """Return the names in a list. key: `attacks` or `rules`.
 
     `paper` stands for those of the paper, `all` for all rules that need no root data, where `smea` makes its greedy
-    search, as the exact one may be too long, and for all attacks that take any rule.
+    search, as the exact one may be too long, and for all attacks that take any rule. `worst` stands for the attacks of
+    `attacks.WORST`.
     """
     rules = ["smea(search=greedy)" if name == "smea" else name for name in aggregators.names()]
     lists = {"rules": {"paper": aggregators.PAPER, "all": rules}}
     every = [key for key, cls in attacks.ATTACKS.classes.items() if not cls.monotone_only]
-    lists["attacks"] = {"paper": attacks.PAPER, "all": every}
+    lists["attacks"] = {"paper": attacks.PAPER, "all": every, "worst": attacks.WORST}
     names: list[str] = []
     for entry in split_list(text, key):
         of_list = lists[key].get(entry)

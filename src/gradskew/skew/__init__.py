@@ -8,7 +8,7 @@
 from .embedding import Picture, embed, pictures
 from .examination import Examination, Trial, examine
 from .matrices import read_matrix
-from .measures import Skew, digits, empirical_kappa, kappa, measure
+from .measures import Skew, digits, empirical_kappa, kappa, measure, progress
 from .per_round import look, selection
 from .references import references
 from .statistics import Estimate, pearson, skewness
@@ -28,6 +28,7 @@ __all__ = [
     "measure",
     "pearson",
     "pictures",
+    "progress",
     "read_matrix",
     "references",
     "selection",

@@ -44,6 +44,7 @@ class Trial:
     f: int
     kappa: float | None
     kappa_bound: float | str | None
+    progress: float | None
     distance: float | None
     byzantine_share: float | None
     selected: float | None
@@ -72,11 +73,12 @@ class Examination:
         """Return a JSON object with the 95 % interval of each measure that has one, and without pictures."""
         estimates = {measure.key: self.skew.estimate(measure.key) for measure in MEASURES}
         numbers = {key: None if made is None else asdict(made) for key, made in estimates.items()}
+        ratios = {"relative_divergence": self.skew.relative_divergence, "dissimilarity": self.skew.dissimilarity}
         matrix = {"rows": self.rows, "columns": self.columns, "left_out": list(self.left_out)}
         matrix |= {"f": self.f, "replace": self.replace, "skewed": list(self.skew.members)}
         return {
             **matrix,
-            "skew": {**self.skew.to_json(), **numbers},
+            "skew": {**self.skew.to_json(), **ratios, **numbers},
             "trials": [asdict(trial) for trial in self.trials],
         }
 
@@ -174,7 +176,7 @@ def _trial(attack: str, rule: Aggregator, rows: Rows, honest: Rows, f: int, seed
     """Return the trial of a rule on the rows, and its aggregate (d,), or None if that is not finite."""
     n, byzantine, rule_f = rows.n, rows.n - honest.n, min(f, rule.max_f(rows.n))
     outcome = rule.explain(rows, rule_f, generator=generator(seed, "rule", 0))
-    mean = honest.mean()
+    mean = honest.once(Rows.mean)
     good = bool(outcome.value.isfinite().all())
     distance = float(torch.linalg.vector_norm(outcome.value.double() - mean.double())) if good else None
     bound = rule.kappa_bound(n, rule_f) if rule_f == byzantine else None
@@ -189,6 +191,7 @@ def _trial(attack: str, rule: Aggregator, rows: Rows, honest: Rows, f: int, seed
         f=rule_f,
         kappa=measures["kappa"],
         kappa_bound=measures["kappa_bound"],
+        progress=measures["progress"],
         distance=distance,
         byzantine_share=outcome.share(byzantine) if byzantine else None,
         selected=measures["selected"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from ..attacks.strike import num_skewed, towards_median
 from ..core.errors import check, check_number
 from ..core.given import as_tensor
 from ..core.rows import Given, Rows
+from .heterogeneity import dissimilarity, relative_divergence
+from .references import Measure
 from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
 
 # Of each measure that is a statistic of projections: the field of `Skew` that has them, and the statistic.
@@ -36,7 +38,9 @@ class Skew:
     are centred and divided by their standard deviation; all are 0 if they do not vary. principal_share: the component's
     share of the variance. shift: |mean_S - mean| / spread. density: the mean distance to the nearest other honest row
     of the rows outside S, divided by that of the rows in S; above 1, S is denser; None if S has all rows, or has equal
-    rows only. spread: the root of the mean squared distance to the mean, in units of the updates.
+    rows only. spread: the root of the mean squared distance to the mean, in units of the updates: the gradient
+    divergence. farthest: the largest distance to the mean, and mean_norm: the norm of the mean, in the same units.
+    cosine: the mean cosine over pairs of rows, with a row of zeros 0; None for one row.
     """
 
     f: int
@@ -47,6 +51,9 @@ class Skew:
     shift: float
     density: float | None
     spread: float
+    farthest: float
+    mean_norm: float
+    cosine: float | None
 
     @property
     def above(self) -> float:
@@ -73,6 +80,16 @@ class Skew:
         """Pearson's second coefficient of skewness of `principal`."""
         return float(pearson(self._array(self.principal)))
 
+    @property
+    def relative_divergence(self) -> float | None:
+        """The gradient divergence over the norm of the mean; None for a mean of zeros, as is the one below."""
+        return relative_divergence(self.spread, self.mean_norm)
+
+    @property
+    def dissimilarity(self) -> float | None:
+        """FedProx's B_t, sqrt(mean |g_i|^2) / |mean|."""
+        return dissimilarity(self.spread, self.mean_norm)
+
     def estimate(self, name: str) -> Estimate | None:
         """Return the measure `name`, with an interval if it is a statistic of projections; None if it is not finite."""
         value = getattr(self, name)
@@ -83,6 +100,11 @@ class Skew:
         projections, statistic = PROJECTED[name]
         return Estimate(value, *(interval(resampled(statistic, getattr(self, projections))) or ()))
 
+    def values(self, measures: Iterable[Measure]) -> list[tuple[Measure, Estimate]]:
+        """Return those of the measures that are finite, with their estimates."""
+        estimates = [(measure, self.estimate(measure.key)) for measure in measures]
+        return [(measure, estimate) for measure, estimate in estimates if estimate is not None]
+
     @property
     def members(self) -> tuple[bool, ...]:
         """Of each row whether it is in S: the |S| largest of `towards`, on ties the lower index (Eq. 8)."""
@@ -92,8 +114,9 @@ class Skew:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields for a record: projections rounded to four decimals, other numbers to six digits."""
-        numbers = {name: getattr(self, name) for name in ("spread", "principal_share", "shift", "density")}
-        rounded = {name: None if value is None else digits(value) for name, value in numbers.items()}
+        numbers = ("spread", "principal_share", "shift", "density", "farthest", "mean_norm", "cosine")
+        values = {name: getattr(self, name) for name in numbers}
+        rounded = {name: None if value is None else digits(value) for name, value in values.items()}
         projections = {"towards": self.towards, "principal": self.principal}
         kept = {name: [round(value, 4) for value in values] for name, values in projections.items()}
         return {"f": self.f, "skewed": self.skewed, **rounded, **kept}
@@ -114,18 +137,20 @@ def measure(honest: Given, f: int | None = None, *, n: int | None = None) -> Ske
     rows.check("honest")
     n = rows.n if n is None else check_number("n", n, at_least=rows.n, whole=True)
     f = n // 5 if f is None else check_number("f", f, at_least=0, below=n, whole=True)
-    return skew_of(rows, rows.gram, rows.squared_distances, f, n)
+    return skew_of(rows, rows, f, n)
 
 
-def skew_of(rows: Rows, gram: Tensor, squared_distances: Tensor, f: int, n: int) -> Skew:
+def skew_of(rows: Rows, source: Rows, f: int, n: int) -> Skew:
     """Measure the skew of honest rows (h, d).
 
-    gram: (h, h), their inner products around any point. squared_distances: (h, h). n, f: see `measure`.
+    source: rows of which these are the last h; their inner products and distances are used. n, f: see `measure`.
     """
-    h = rows.n
+    h, first = rows.n, source.n - rows.n
+    gram, cosines = source.gram[first:, first:], source.cosines[first:, first:]
     gram = gram - gram.mean(0)
     gram = gram - gram.mean(1, keepdim=True)
-    variance = float(gram.diagonal().mean().clamp(min=0))
+    squares = gram.diagonal().clamp(min=0)
+    variance = float(squares.mean())
     towards = rows.once(towards_median)
     members = towards.argsort(descending=True, stable=True)[: num_skewed(h, n, f)]
     towards = towards - towards.mean()
@@ -145,8 +170,11 @@ def skew_of(rows: Rows, gram: Tensor, squared_distances: Tensor, f: int, n: int)
         principal=_standardised(principal, 0.0),
         principal_share=float(values[-1].clamp(min=0)) / (h * variance) if variance else 0.0,
         shift=math.sqrt(shift / variance) if variance else 0.0,
-        density=_density(squared_distances, members),
+        density=_density(source.squared_distances[first:, first:], members),
         spread=math.sqrt(variance),
+        farthest=math.sqrt(float(squares.max())),
+        mean_norm=float(torch.linalg.vector_norm(rows.once(Rows.mean).double())),
+        cosine=float(cosines.sum() - cosines.diagonal().sum()) / (h * (h - 1)) if h > 1 else None,
     )
 
 
@@ -181,6 +209,21 @@ def kappa(distance: float | None, spread: float) -> float | None:
     if not spread:
         return None if distance else 0.0
     value = (distance / spread) * (distance / spread)
+    return value if math.isfinite(value) else None
+
+
+def progress(aggregate: Tensor, mean: Tensor) -> float | None:
+    """Return <aggregate, mean> / |mean|^2 of an aggregate (d,) and the honest mean (d,).
+
+    1: the step that the honest mean would make, along it. Below 0: the step leads back. A mean of zeros, and a value
+    that is not finite, give None.
+
+    >>> progress(torch.tensor([2.0, 5.0]), torch.tensor([4.0, 0.0]))
+    0.5
+    """
+    mean = mean.double()
+    square = float(mean @ mean)
+    value = float(aggregate.double() @ mean) / square if square else math.nan
     return value if math.isfinite(value) else None
 
 

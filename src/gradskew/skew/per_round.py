@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..aggregators import Outcome
 from ..core.rows import Rows
-from .measures import Skew, digits, kappa, skew_of
+from .measures import Skew, digits, kappa, progress, skew_of
 
 EVEN = 0.5  # a row with less than this part of an even share of the weight is shut out
 
@@ -33,14 +33,13 @@ def look(
     theoretical kappa. Without a Byzantine row, the skew is measured for f = floor(n / 5).
     """
     byzantine = rows.n - honest.n
-    source, first = (rows, byzantine) if rows.has_gram else (honest, 0)
-    gram, distances = source.gram[first:, first:], source.squared_distances[first:, first:]
-    skew = skew_of(honest, gram, distances, byzantine or rows.n // 5, rows.n)
+    skew = skew_of(honest, rows if rows.has_gram else honest, byzantine or rows.n // 5, rows.n)
     selected, shut_out = selection(outcome.weights, byzantine)
     return skew, {
         **skew.to_json(),
         "kappa": _to_json(kappa(distance, skew.spread)),
         "kappa_bound": _to_json(bound),
+        "progress": None if distance is None else _to_json(progress(outcome.value, honest.once(Rows.mean))),
         "selected": _to_json(selected),
         "shut_out": None if shut_out is None else [clients[byzantine + i] for i in shut_out],
     }

@@ -28,7 +28,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of the honest updates: its key in `Skew`, its name in tables, and its meaning."""
+    """A measure of the honest clients: its key in `Skew` or `Lens`, its name in tables, and its meaning."""
 
     key: str
     name: str
@@ -50,9 +50,28 @@ MEASURES = (
     Measure("density", "Density of the crowd", "how much nearer its neighbours are than those of the rest; 1 is even"),
 )
 
+# How much the honest clients differ, without references: their updates, and their labels.
+OF_UPDATES = (
+    Measure("spread", "Gradient divergence", "typical distance of an update from the mean (root mean square)"),
+    Measure("relative_divergence", "Gradient divergence, relative", "the same over the length of the mean"),
+    Measure("dissimilarity", "B-dissimilarity", "typical length of an update over that of the mean; 1: all are alike"),
+    Measure("cosine", "Mean cosine of two updates", "1: all point the same way; 0: at right angles"),
+)
+OF_LABELS = (
+    Measure(
+        "label_distance",
+        "Mean total variation of labels",
+        "distance of a client's mix of classes from that of all; 0 is even",
+    ),
+    Measure(
+        "effective_classes", "Effective classes of a client", "exp of the entropy of its labels; k for k equal parts"
+    ),
+)
+HETEROGENEITY = (*OF_UPDATES, *OF_LABELS)
+
 
 def references(key: str) -> list[Reference]:
-    """Return the references of a measure on IID data and on Dirichlet(0.1)."""
+    """Return the references of a measure of `MEASURES` on IID data and on Dirichlet(0.1)."""
     return [_read()[key, partition] for partition in PARTITIONS]
 
 

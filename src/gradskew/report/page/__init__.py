@@ -14,11 +14,12 @@ from ...runs.record import Record
 from ...skew import Picture
 from ..figures import shade
 from ..table import Table
+from .parts import breakable
 from .sections import Section
 from .views import SHADES, legend_levels
 
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
-LEAD = "How far can Byzantine clients bend this federated model, and which aggregation rule still stands?"
+LEAD = "How far can Byzantine clients bend this federated model, and what was the worst found of each rule?"
 
 
 class AuditView(Protocol):
@@ -71,6 +72,7 @@ def render(sections: Sequence[AnySection], *, title: str, lead: str, audit: Audi
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     style = Markup(environment.get_template("page.css").render(shades=[shade(i / (SHADES - 1)) for i in range(SHADES)]))
     script = Markup(environment.get_template("page.js").render())
     policy = POLICY.format(_hash(style), _hash(script))

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ...runs.record import Record
 from ...skew import Picture
 from ..lens import Lens
-from ..standing import Cell
+from ..standing import Cell, number_text
 from ..table import Table
 from . import svg
 from .curves import tested
@@ -36,8 +36,9 @@ def open_cell(table: Table, anchor: str, key: tuple[str, str], pictures: Mapping
     cell, usual = table.cells[key], None if attack == "none" else table.cells.get(("none", rule))
     figures = [(_accuracy(cell, usual), f"Test accuracy by round.{grey(len(usual.records) if usual else 0)}")]
     lenses = [lens for lens in cell.lenses if lens.rounds]
+    least = None if attack == "none" else table.least_kappa
     if lenses:
-        figures += of_lenses([(_seed(lens.record), lens) for lens in lenses], usual.lenses if usual else [])
+        figures += of_lenses([(_seed(lens.record), lens) for lens in lenses], usual.lenses if usual else [], least)
         figures += [*_shut_out(lenses[0], _one_of(cell, lenses[0].record)), *_by_class(cell, usual)]
         for record in [record for record in cell.records if pictures.get(record.digest)][:1]:
             drawn = sorted(pictures[record.digest], key=lambda each: (each.method == "lle", each.round))
@@ -62,7 +63,7 @@ def _summary(cell: Cell) -> str:
         parts.append(f"Byzantine share of the weight {100 * share:.0f} %")
     kappas = cell.series("kappa")
     if kappas:
-        parts.append(f"kappa {fmean(kappas):.2f} on average, {max(kappas):.2f} at most")
+        parts.append(f"kappa {number_text(fmean(kappas))} on average, {number_text(max(kappas))} at most")
     return "; ".join(parts)
 
 

@@ -9,15 +9,16 @@ from statistics import fmean
 from typing import ClassVar
 
 from ...aggregators import MIXINGS, RULES
-from ..standing import Cell, Standing
+from ..standing import Cell, Standing, number_text
 from ..table import Table
+from ..worst import found
 from .parts import Sheet
 from .ranking import ranked
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule under its worst attack. how: the rule's method, empty for a user's own rule."""
+    """A rule in the worst found. how: the rule's method, empty for a user's own rule."""
 
     standing: Standing
     how: str
@@ -26,8 +27,8 @@ class Finding:
     HEAD: ClassVar[Sequence[str]] = (
         *(
             "rule",
-            "worst attack",
-            "accuracy %",
+            "found by",
+            "worst found %",
             "points lost",
             "Byzantine weight %",
             "honest shut out a round",
@@ -37,16 +38,12 @@ class Finding:
 
     @property
     def numbers(self) -> list[str]:
-        """The accuracy, the points lost, the weights and kappa under the worst attack, as texts."""
+        """The accuracy, the points lost, the weights and kappa in the worst found, as texts."""
         standing = self.standing
         share, kappa = standing.share, standing.worst.lens_average("kappa")
-        values = [
-            (standing.damage, 1),
-            (None if share is None else 100 * share, 0),
-            (standing.shut_out, 1),
-            (kappa, 2),
-        ]
-        return [standing.worst.text, *("–" if value is None else f"{value:.{digits}f}" for value, digits in values)]
+        values = [(standing.damage, 1), (None if share is None else 100 * share, 0), (standing.shut_out, 1)]
+        texts = ["–" if value is None else f"{value:.{digits}f}" for value, digits in values]
+        return [standing.worst.text, *texts, "–" if kappa is None else number_text(kappa)]
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Comparison:
 
 
 def findings(table: Table) -> list[Finding]:
-    """Return for each rule that an attack hurts its worst attack, in the order of the ranking."""
+    """Return for each rule that is hurt its worst found, in the order of the ranking."""
     hurt = [each.standing for each in ranked(table) if each.standing.is_hurt]
     return [Finding(each, how_it_works(table, each.rule), [*filter(None, _sentences(table, each))]) for each in hurt]
 
@@ -92,7 +89,7 @@ def comparison(table: Table) -> Comparison | None:
             "–" if lost is None else f"{lost:.1f}",
             "weighs no rows" if share is None else f"{100 * share:.0f} %",
             "–" if shut_out is None else f"{shut_out:.1f}",
-            "–" if kappa is None else f"{kappa:.2f}",
+            "–" if kappa is None else number_text(kappa),
         ]
         rows.append(texts)
     return Comparison(attack, Sheet(head, rows))
@@ -120,22 +117,22 @@ def how_it_works(table: Table, rule: str) -> str:
 def _sentences(table: Table, standing: Standing) -> Iterable[str]:
     cell, usual, lost = standing.worst, standing.usual, standing.damage
     below = "" if lost is None or usual is None else f", {lost:.1f} points below its {usual.text} % without an attack"
-    yield f"Under {standing.attack} it ends at {cell.text} %{below}."
+    yield f"It ends at {found(standing)}{below}."
     yield from _weights(table, standing)
     kappas = cell.series("kappa")
     if kappas:
         alone = usual.lens_average("kappa") if usual else None
-        before = "" if alone is None else f"; {alone:.2f} without an attack"
+        before = "" if alone is None else f"; {number_text(alone)} without an attack"
         yield (
-            f"Its result missed the mean of the honest updates by kappa = {fmean(kappas):.2f} on average "
-            f"({max(kappas):.2f} at most{before})."
+            f"Its result missed the mean of the honest updates by kappa = {number_text(fmean(kappas))} on average "
+            f"({number_text(max(kappas))} at most{before})."
         )
         yield _bound(cell)
     yield _class_hit(class_accuracies(usual), class_accuracies(cell))
 
 
 def _weights(table: Table, standing: Standing) -> Iterable[str]:
-    """Say how much weight the Byzantine clients got under the worst attack, and how many honest ones were shut out."""
+    """Say how much weight the Byzantine clients got in the worst found, and how many honest ones were shut out."""
     share, shut_out, even = standing.share, standing.shut_out, table.expected_share
     if share is None:
         yield "It reports no weights of clients, so none counts as trusted or as shut out."

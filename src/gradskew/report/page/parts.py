@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -25,6 +26,11 @@ KINDS = (
 )
 
 
+def breakable(name: str) -> Markup:
+    """Return a text that a narrow column may break behind a comma or a plus, but not in a number such as 1e+06."""
+    return Markup("<wbr>").join(re.split(r"(?<=,)|(?<=\+)(?=\D)", name))
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A table of texts. The first text of a row is its heading."""
@@ -40,13 +46,17 @@ def by_round(
     *,
     unit: str,
     low: float | None = None,
+    limit: tuple[str, float] | None = None,
 ) -> Markup:
     """Draw series over rounds, and in grey behind them the reference.
 
-    unit: of the values. low: a value that the axis includes.
+    unit: of the values. low: a value that the axis includes. limit: the name and the value of a dashed line across.
     """
     lines = [svg.Line(reference[0], "pale", *reference[1:])] if reference else []
     lines += [svg.Line(name, svg.line_style(i), rounds, values) for i, (name, rounds, values) in enumerate(series)]
+    if limit is not None and any(value is not None for line in lines for value in line.values):
+        rounds = [round for line in lines for round in line.rounds]
+        lines.append(svg.Line(limit[0], "limit", [min(rounds), max(rounds)], [limit[1]] * 2))
     return svg.lines(label, lines, unit=unit, at_least=low, legend=len(lines) > 1)
 
 
@@ -68,11 +78,17 @@ def over_seeds(seeds: int) -> str:
     return ", mean over seeds" if seeds > 1 else ""
 
 
-def of_lenses(named: Sequence[tuple[str, Lens]], references: Sequence[Lens]) -> list[Figure]:
-    """Draw over rounds kappa for each lens, and as means over lenses the weight of the Byzantine rows and the skewness.
+def of_lenses(
+    named: Sequence[tuple[str, Lens]], references: Sequence[Lens], least_kappa: float | None = None
+) -> list[Figure]:
+    """Draw over rounds kappa and progress for each lens, and means over lenses of the Byzantine weight and skewness.
 
-    named: the lens of each seed, with a name. references: the lenses of the same without an attack.
+    named: the lens of each seed, with a name. references: the lenses of the same without an attack. least_kappa: what
+    no rule can guarantee to stay below, as a line.
     """
+    least = f" Dashed: f / (n - 2 f) = {least_kappa:.2f}, the least that a rule can guarantee." if least_kappa else ""
+    progress = [(lens.rounds, lens.series("progress")) for _, lens in named]
+    usual = [(lens.rounds, lens.series("progress")) for lens in references]
     kappas = [(name, lens.rounds, lens.series("kappa")) for name, lens in named]
     others = [(lens.rounds, lens.series("kappa")) for lens in references]
     weighed = [(lens.rounds, _weights(lens)) for _, lens in named]
@@ -87,8 +103,21 @@ def of_lenses(named: Sequence[tuple[str, Lens]], references: Sequence[Lens]) -> 
                 mean_by_round("without an attack", others) if others else None,
                 unit="kappa",
                 low=0,
+                limit=("f / (n - 2 f)", least_kappa) if least_kappa else None,
             ),
             "Empirical kappa: squared distance of the result from the honest mean, over the honest spread."
+            f"{least}{grey(len(references))}",
+        ),
+        (
+            by_round(
+                "Progress by round",
+                [mean_by_round("progress", progress)],
+                mean_by_round("without an attack", usual) if usual else None,
+                unit="progress",
+                low=0,
+            ),
+            "Progress: what the result makes of the honest mean's own step, along it"
+            f"{over_seeds(len(named))}; below 0 the round leads back."
             f"{grey(len(references))}",
         ),
         (

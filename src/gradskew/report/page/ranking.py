@@ -1,4 +1,4 @@
-"""The rules as bars, the one with the best worst case first."""
+"""The rules as bars, the one with the highest worst found first."""
 
 from __future__ import annotations
 
@@ -9,14 +9,25 @@ from markupsafe import Markup
 
 from ...runs.curve import RISING
 from ..standing import Cell, Standing
-from ..table import Table
+from ..table import Table, count
 from .chart import clipped, figure, short, text
 from .parts import Figure
 
-WIDTH, ROW, AXIS = 360, 46, 26  # of the chart, of a rule, and of the axis below
+WIDTH, ROW, AXIS = 360, 57, 26  # of the chart, of a rule, and of the axis below
 BAR, THICK = 15, 10  # top of a bar in its row, and its height
 LONGEST = 28  # characters of a rule's name
-HEAD = ("rule", "remark", "worst attack", "worst case", "low", "high", "without attack", "cost without attack")
+LONGEST_LINE = 74  # characters of what found the worst
+HEAD = (
+    "rule",
+    "remark",
+    "found by",
+    "federations",
+    "worst found",
+    "low",
+    "high",
+    "without attack",
+    "cost without attack",
+)
 
 
 @dataclass(frozen=True)
@@ -29,13 +40,13 @@ class Ranked:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the worst case in %, within 0 and 100."""
+        """The 95 % interval of the worst found in %, within 0 and 100."""
         half, mean = self.standing.half_width, self.standing.worst.mean
         return None if half is None else (max(0.0, mean - half), min(100.0, mean + half))
 
 
 def ranked(table: Table) -> list[Ranked]:
-    """Return the attacked rules: the defences with the best worst case first, then those that are none.
+    """Return the attacked rules: the defences with the highest worst found first, then those that are none.
 
     The cost without an attack is in points below the plain mean, else below the best rule, each without an attack.
     """
@@ -64,14 +75,14 @@ def ranking(table: Table) -> Figure | None:
     drawn.append(text(WIDTH / 2, height - 2, "m", "test accuracy, %"))
     than = f"that of {table.baseline}" if table.baseline else "the best"
     caption = (
-        "Bar: accuracy at the end under the rule's worst attack, with its 95 % interval; pale: without an attack; "
-        "tick: mean over the attacks."
+        "Bar: the worst found, the least accuracy at the end over the attacks of each seed, with its 95 % interval; "
+        "pale: without an attack; tick: mean over the attacks."
     )
     if any(cell.rises for each in rules for cell in _cells(each.standing)):
         caption += f" {RISING}: still rising at the end."
     if any(each.cost is not None for each in rules):
         caption += f" Cost: points below {than} without an attack."
-    return figure("Rules by their worst case", WIDTH, height, drawn, _numbers(rules)), caption
+    return figure("Rules by the worst found", WIDTH, height, drawn, _numbers(rules)), caption
 
 
 def _row(y: float, each: Ranked) -> Sequence[Markup]:
@@ -95,8 +106,9 @@ def _row(y: float, each: Ranked) -> Sequence[Markup]:
     below = y + BAR + THICK + 11
     parts.append(text(_x(0), below, "small", left))
     average = _percent(standing.average, *standing.attacked.values())
-    right = f"under {standing.attack}; {average} on average"
-    return [*parts, text(_x(100), below, "r small", clipped(right, 2 * LONGEST))]
+    parts.append(text(_x(100), below, "r small", f"{average} on average"))
+    by = f"worst found in {count(standing.federations, 'federation')}: {', '.join(standing.finders)}"
+    return [*parts, text(_x(0), below + 11, "small", clipped(by, LONGEST_LINE))]
 
 
 def _cells(standing: Standing) -> list[Cell]:
@@ -120,11 +132,11 @@ def _x(accuracy: float) -> float:
 
 
 def _numbers(rules: Sequence[Ranked]) -> list[Sequence[object]]:
-    rows: list[Sequence[object]] = [[*HEAD, "mean over attacks", "worst case still rises"]]
+    rows: list[Sequence[object]] = [[*HEAD, "mean over attacks", "worst found still rises"]]
     for each in rules:
         standing, (low, high) = each.standing, each.interval or (None, None)
         usual = standing.usual.mean if standing.usual else None
-        names = (standing.rule, each.remark, standing.attack)
+        names = (standing.rule, each.remark, ", ".join(standing.finders), standing.federations)
         rows.append(
             [*names, standing.worst.mean, low, high, usual, each.cost, standing.average, int(standing.worst.rises)]
         )

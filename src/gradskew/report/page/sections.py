@@ -13,13 +13,14 @@ from ...runs.versions import CELL
 from ...skew import Picture
 from ..export import latex, markdown, results_csv
 from ..lens import Lens
-from ..standing import Cell
+from ..standing import Cell, number_text
 from ..table import Table, count, with_options
 from ..verdict import remarks, statements
+from ..worst import DEFINITION, harder_question, least_kappa_text, sheet
 from .cells import Opened, open_cell
 from .curves import Curves, by_attack, by_rule
 from .findings import Comparison, Finding, comparison, findings, hardest_attack
-from .parts import Figure, describe_plane
+from .parts import Figure, Sheet, describe_plane
 from .ranking import ranking
 from .skew import HonestSkew
 from .views import Entry, View, views
@@ -50,7 +51,20 @@ class Section:
 
     @property
     def verdict(self) -> list[str]:
-        return statements(self.table)
+        return [*statements(self.table), *filter(None, [harder_question(self.table)])]
+
+    @property
+    def worst(self) -> Sheet | None:
+        """The worst found, rule by rule; None without an attack."""
+        return Sheet(*sheet(self.table)) if self.table.standings else None
+
+    @property
+    def least_kappa(self) -> str:
+        return least_kappa_text(self.table)
+
+    @property
+    def definition(self) -> str:
+        return DEFINITION
 
     @property
     def remarks(self) -> list[str]:
@@ -132,7 +146,7 @@ class Section:
             spec, run, share = record.spec, Cell([record]), record.average("byzantine_share")
             numbers = [run.lens_average("kappa"), max(run.series("kappa"), default=None)]
             numbers += [None if share is None else 100 * share, run.lens_average("shut_out")]
-            texts = ["–" if value is None else f"{value:.2f}" for value in numbers]
+            texts = ["–" if value is None else number_text(value) for value in numbers]
             accuracies = [f"{record.accuracy:.2f}", f"{record.best_accuracy:.2f}"]
             names = [spec["attack_name"], spec["aggregator_name"]]
             rows.append([self.anchor(*names), *names, str(spec["seed"]), *accuracies, *texts])

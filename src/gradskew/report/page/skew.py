@@ -15,7 +15,7 @@ from .parts import Figure, plane
 
 @dataclass(frozen=True)
 class HonestSkew:
-    """The skew of the honest updates, in numbers beside references and as a picture.
+    """The skew of the honest updates, in numbers beside references and as a picture; how much the clients differ.
 
     lenses: of the runs that are measured. measured_on: these runs, as text. picture: of one round, with its caption.
     """
@@ -31,6 +31,14 @@ class HonestSkew:
     @cached_property
     def values(self) -> list[tuple[Measure, Estimate]]:
         return self.overview.values
+
+    @property
+    def heterogeneity(self) -> list[tuple[Measure, Estimate]]:
+        return self.overview.heterogeneity
+
+    @property
+    def pairs(self) -> str:
+        return self.overview.pairs_text
 
     @property
     def reading(self) -> str:

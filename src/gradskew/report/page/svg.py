@@ -201,14 +201,16 @@ def line_style(number: int) -> str:
 
 
 def _path(axes: Axes, line: Line) -> str:
-    """Return the path through the known values; a value between two gaps is a dot."""
-    path, connected = [], False
+    """Return the path through the known values, in steps, which are shorter than places; one between gaps is a dot."""
+    path, last = [], None
     for round, value in zip(line.rounds, line.values, strict=True):
         if value is None or not math.isfinite(value):
-            connected = False
+            last = None
             continue
-        path.append(f"{'L' if connected else 'M'}{axes.x(round)} {axes.y(value)}" + ("" if connected else "h0"))
-        connected = True
+        x, y = float(axes.x(round)), float(axes.y(value))  # rounded, so that the steps add up to the places
+        step = f"M{short(x)} {short(y)}h0" if last is None else f"l{short(x - last[0])} {short(y - last[1])}"
+        path.append(step.replace(" -", "-"))
+        last = x, y
     return "".join(path)
 
 

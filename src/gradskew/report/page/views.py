@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..panels import LEAST_SCALE, Panel
+from ..standing import number_text
 from ..table import Table
 
 SHADES = 17  # levels of colour in the style sheet
@@ -85,8 +86,9 @@ def _points_lost(table: Table) -> Panel:
 
 def _kappa(table: Table) -> Panel:
     kappas = {key: cell.lens_average("kappa") for key, cell in table.cells.items()}
-    entries = {key: (f"{kappa:.2f}", kappa) for key, kappa in kappas.items() if kappa is not None}
+    entries = {key: (number_text(kappa), kappa) for key, kappa in kappas.items() if kappa is not None}
     title = "Empirical kappa, mean over rounds: 1 is as far off as a typical honest client"
+    title += f"; no rule can guarantee less than {table.least_kappa:.2f}" if table.least_kappa else ""
     return Panel(title, table.rules, entries, name="kappa", ends=(0, 1), cut=True)
 
 

@@ -1,0 +1,161 @@
+"""The worst that was found of each rule: its accuracy, and single rounds beside what is proven and what is possible."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import attacks
+from ..core.grammar import parse_one
+from ..federation.metrics import Metrics
+from ..runs.record import Record
+from .standing import Standing, number_text
+from .table import Table, count
+
+HEAD = (
+    *("rule", "worst found %", "found by", "federations", "largest kappa in a round", "kappa by"),
+    *("least progress in a round", "progress by", "proven kappa", "broken by one round"),
+)
+DEFINITION = (
+    "Broken by one round: in some round the aggregate lies farther from the honest mean than every honest update."
+)
+HARDER = "gradskew bench --attacks worst"
+
+
+@dataclass(frozen=True)
+class WorstRound:
+    """The round of a rule's attacked runs in which a measure is at its worst. round: counted from 0."""
+
+    value: float
+    record: Record
+    round: int
+
+    @property
+    def attack(self) -> str:
+        return str(self.record.spec["attack_name"])
+
+    @property
+    def where(self) -> str:
+        """Return the round, the seed and the attack as text."""
+        return f"round {self.round + 1}, seed {self.record.spec['seed']}, {self.attack}"
+
+
+@dataclass(frozen=True)
+class WorstRounds:
+    """The worst rounds of a rule over its attacked runs, each None where no record has the measure.
+
+    kappa: the largest. progress: the least. reach: the largest distance of the aggregate from the honest mean, over
+    that of the farthest honest update. bound: the largest kappa that was proven for a round.
+    """
+
+    kappa: WorstRound | None
+    progress: WorstRound | None
+    reach: WorstRound | None
+    bound: float | None
+
+    @property
+    def broken(self) -> WorstRound | None:
+        """Return the round that breaks the rule, in which `reach` is above 1; None without one: see `DEFINITION`."""
+        return self.reach if self.reach is not None and self.reach.value > 1 else None
+
+
+def worst_rounds(standing: Standing) -> WorstRounds:
+    """Return the worst rounds of a rule under all attacks."""
+    records = [record for cell in standing.attacked.values() for record in cell.records]
+    bounds = [
+        value for cell in standing.attacked.values() for lens in cell.lenses for value in lens.series("kappa_bound")
+    ]
+    return WorstRounds(
+        _largest(records, lambda metrics, lens: lens["kappa"]),
+        _largest(records, lambda metrics, lens: lens.get("progress"), sign=-1),
+        _largest(records, _reach),
+        max((value for value in bounds if value is not None), default=None),
+    )
+
+
+def _reach(metrics: Metrics, lens: Any) -> float | None:
+    farthest = lens.get("farthest")
+    return metrics["distance"] / farthest if farthest and metrics["distance"] is not None else None
+
+
+def _largest(
+    records: Iterable[Record], measure: Callable[[Metrics, Any], float | None], sign: int = 1
+) -> WorstRound | None:
+    """Return the round of the largest value of a measure, of the least with sign = -1."""
+    rounds = [
+        WorstRound(value, record, number)
+        for record in records
+        for number, metrics in enumerate(record.rounds)
+        if metrics.get("lens") and (value := measure(metrics, metrics["lens"])) is not None
+    ]
+    return max(rounds, key=lambda each: sign * each.value, default=None)
+
+
+def found(standing: Standing) -> str:
+    """Return the worst found of a rule as text: its accuracy, the number of federations and the attacks."""
+    tried = count(standing.federations, "federation")
+    return f"{standing.worst.text} %, worst found in {tried} ({', '.join(standing.finders)})"
+
+
+def sheet(table: Table) -> tuple[Sequence[str], list[list[str]]]:
+    """Return the head and the lines of the table of the worst found, rule by rule, without columns that say nothing."""
+    others = [each for rule, each in table.standings.items() if rule not in table.defences]
+    lines = [_texts(each) for each in [*table.ranked, *others]]
+    known = [i for i in range(len(HEAD)) if any(line[i] != "–" for line in lines)]
+    return [HEAD[i] for i in known], [[line[i] for i in known] for line in lines]
+
+
+def _texts(standing: Standing) -> list[str]:
+    """Return a rule's line, a text for each entry of `HEAD`."""
+    rounds = worst_rounds(standing)
+    bound, broken = rounds.bound, "–" if rounds.reach is None else "no"
+    if rounds.broken is not None:
+        broken = f"{rounds.broken.value:.3g} times as far as the farthest: {rounds.broken.where}"
+    return [
+        *(standing.rule, standing.worst.text, ", ".join(standing.finders), str(standing.federations)),
+        *_value_and_attack(rounds.kappa),
+        *_value_and_attack(rounds.progress),
+        "–" if bound is None else "unbounded" if math.isinf(bound) else f"{bound:.2g}",
+        broken,
+    ]
+
+
+def _value_and_attack(found: WorstRound | None) -> tuple[str, str]:
+    if found is None:
+        return "–", "–"
+    return number_text(found.value), found.attack
+
+
+def least_kappa_text(table: Table) -> str:
+    """Return a sentence on the least kappa that a rule can guarantee; "" where none can."""
+    least = table.least_kappa
+    return "" if not least else f"No rule can guarantee a kappa below f / (n - 2 f) = {least:.2f}."
+
+
+def not_asked(table: Table) -> str:
+    """Return a sentence on the attacks that search for the worst of a rule, if not all were played; else ""."""
+    played = _searching(table)
+    if table.standings and not played:
+        return "None of them searches for the worst of a rule, so that no worst found is a worst case."
+    missing = len(attacks.ADAPTIVE) - len(played)
+    some = f"Not played: {missing} of the {len(attacks.ADAPTIVE)} attacks that search for the worst of a rule."
+    return some if table.standings and missing else ""
+
+
+def harder_question(table: Table) -> str:
+    """Return the line that says how all attacks that search are played; "" if they were, or if no attack was."""
+    return f"To ask the harder question: {HARDER}." if not_asked(table) else ""
+
+
+def is_bistable(table: Table) -> bool:
+    """Return whether attacks that search were played with too few seeds to see both outcomes of a federation."""
+    return bool(_searching(table)) and len(table.common_seeds) < attacks.WORST_SEEDS
+
+
+def _searching(table: Table) -> list[str]:
+    """Return the attacks of `attacks.ADAPTIVE` that were played, by the names of the records."""
+    keys = {record.spec["attack"]["name"] for record in table.records}
+    known = [member for member in attacks.ADAPTIVE if parse_one(member, "attack")[0] in keys]
+    return [member for member in known if attacks.make(member).name in table.attacks]

@@ -1,0 +1,51 @@
+"""Lists of attacks by one word, and the seeds that they have by default."""
+
+import pytest
+
+from gradskew import attacks
+from gradskew.core.grammar import parse
+from gradskew.runs.settings import make_methods, make_runs, split_names
+
+SMALL = {"clients": 6, "byzantine": 1, "rounds": 1, "model": "linear", "rules": "mean"}
+
+
+@pytest.fixture
+def worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ensemble of two attacks that need no search."""
+    monkeypatch.setattr(attacks, "WORST", ("none", "lie", "lie(z=0.5)"))
+
+
+def test_worst_is_the_default_bench_and_five_that_search() -> None:
+    names = split_names("worst", "attacks")
+    assert names[:9] == [*attacks.PAPER]
+    members = [parse(name) for name in names[9:]]
+    aims = ("undo", "stop", "loss", "loss+stop", "loss+stop+undo")
+    assert members == [[("adaptive", {"aim": aim, "cap": None})] for aim in aims]
+    assert split_names("strike,worst", "attacks") == ["strike", *(name for name in names if name != "strike")]
+    assert split_names("mimic(warmup=3),none", "attacks") == ["mimic(warmup=3)", "none"]
+
+
+def test_each_member_plays_federations_of_its_own(worst: None) -> None:
+    runs = make_runs({**SMALL, "attacks": "worst"})
+    assert [(run.attack.name, run.seed) for run in runs] == [
+        (name, seed) for name in ("none", "lie", "lie(z=0.5)") for seed in (0, 1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"),
+    [
+        ({"attacks": "worst"}, [0, 1, 2]),
+        ({"attacks": "worst,strike"}, [0, 1, 2]),
+        ({"attacks": "lie(z=0.5),none,lie"}, [0, 1, 2]),  # the same by name, as the audit has it
+        ({"attacks": "worst", "seeds": None}, [0, 1, 2]),
+        ({"attacks": "worst", "seeds": "1"}, [0]),
+        ({"attacks": "worst", "seeds": "4,5"}, [4, 5]),
+        ({"attacks": "none,lie"}, [0]),
+        ({}, [0]),
+    ],
+    ids=str,
+)
+def test_worst_has_three_seeds_unless_told_otherwise(worst: None, given: dict[str, object], seeds: list[int]) -> None:
+    assert make_methods(given)[2] == seeds
+    assert list(dict.fromkeys(run.seed for run in make_runs({**SMALL, "attacks": "none", **given}))) == seeds
