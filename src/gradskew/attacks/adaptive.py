@@ -163,8 +163,8 @@ class Adaptive(Attack):
         before = self._state.get("before")
         if before is None or context.previous is None:
             return None
-        step = _padded(context.previous.double() - context.params.double(), before)
-        return step - before
+        error: Tensor = _padded(context.previous.double() - context.params.double(), before) - before
+        return error
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
         if "now" in self._state:

@@ -22,9 +22,9 @@ class Context:
 
     round: counted from 0. params: the model w^t (d,). rule: a copy of the server's rule, an `Aggregator`, for any
     number of trials. clients: the ids of the known honest rows, in order. f: the f that the server will call the rule
-    with. previous: the model w^{t-1}, None in the first round. byzantine: the ids of the Byzantine clients in the round. classes: the
-    number of classes. initial: the model w^0. gradient: the gradient (d,) of the loss at parameters (d,), on images of
-    the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
+    with. previous: the model w^{t-1}, None in the first round. byzantine: the ids of the Byzantine clients in the
+    round. classes: the number of classes. initial: the model w^0. gradient: the gradient (d,) of the loss at parameters
+    (d,), on images of the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
     """
 
     round: int

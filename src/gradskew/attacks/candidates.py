@@ -28,7 +28,8 @@ class Scene:
     """The honest rows of a round and what an attacker computes from them once, in their span.
 
     u: the direction (d,) against which the aggregate is to move. extras: further vectors (d,), such as those that the
-    rule uses. error: the rule's error in the last round (d,) or None. spread: sqrt of the mean squared distance of the honest rows from their mean.
+    rule uses. error: the rule's error in the last round (d,) or None. spread: sqrt of the mean squared distance of the
+    honest rows from their mean.
     """
 
     def __init__(self, honest: Rows, u: Tensor, n: int, f: int, extras: list[Tensor], error: Tensor | None, seed: int):

@@ -69,11 +69,8 @@ class Search:
     def result(self) -> tuple[Tensor, str, float]:
         """Return the best forged rows (f, r), what they are, and their score."""
         few = self.best(KEPT)
-        index, score = self.queries.judge(
-            torch.stack([self.forged[i] for i in few]),
-            torch.tensor([self.scores[i] for i in few], dtype=torch.float64),
-            self.objective,
-        )
+        forged, scores = torch.stack([self.forged[i] for i in few]), [self.scores[i] for i in few]
+        index, score = self.queries.judge(forged, torch.tensor(scores, dtype=torch.float64), self.objective)
         return self.forged[few[index]], self.names[few[index]], score
 
 

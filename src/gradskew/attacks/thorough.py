@@ -136,9 +136,8 @@ def search_evolution(search: Search, tries: int, generator: torch.Generator) -> 
         noise = torch.randn(*points.shape[:2], basis.shape[1], generator=generator, dtype=torch.float64)
         noise[::2] = noise[::2, :1]  # half of them move all rows alike
         before = [search.scores[i] for i in chosen]
-        after = search.add(
-            [f"{search.names[i].split(', evolved')[0]}, evolved" for i in chosen], points + size * noise @ back
-        )
+        names = [f"{search.names[i].removesuffix(', evolved')}, evolved" for i in chosen]
+        after = search.add(names, points + size * noise @ back)
         better = sum(a > b for a, b in zip(after, before, strict=True)) / count
         size *= 1.5 if better > 0.2 else 0.8
         made += count

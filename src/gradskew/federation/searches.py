@@ -27,10 +27,11 @@ class Search:
     def sentence(self) -> str:
         """What the search costs, and how to make it shorter."""
         attack, rule = self.run.attack.name, self.run.aggregator.name
-        cost, run = self.calls * self.seconds, self.calls * self.seconds * self.run.rounds
+        cost = self.calls * self.seconds
+        minutes = cost * self.run.rounds / 60
         return (
-            f"{attack} calls {rule} about {self.calls} times a round: about {cost:.0f} s a round and {run / 60:.0f} min "
-            "a run; its option limit makes fewer tries, such as limit=50."
+            f"{attack} calls {rule} about {self.calls} times a round: about {cost:.0f} s a round and {minutes:.0f} min a "
+            "run; its option limit makes fewer tries, such as limit=50."
         )
 
 
