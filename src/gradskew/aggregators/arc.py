@@ -27,6 +27,7 @@ class ARC(Mixing):
     title: ClassVar[str] = "ARC"
     source: ClassVar[str] = "Allouah et al., ICLR 2025"
     keeps_rows: ClassVar[bool] = True
+    late_check: ClassVar[bool] = True
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
         clipped = 2 * f * (rows.n - f) // rows.n

@@ -30,6 +30,7 @@ class Clipping(Mixing):
     source: ClassVar[str] = "Sun et al., 2019"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"norm_bounding": {}, "norm_clipping": {}}
     keeps_rows: ClassVar[bool] = True
+    late_check: ClassVar[bool] = True
     c: float | str = 2.0
 
     def __post_init__(self) -> None:

@@ -19,10 +19,12 @@ from .base import Aggregator, Outcome
 class Mixing(Named, ABC):
     """A step before a rule that replaces the n rows by m weighted sums of them.
 
-    keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid.
+    keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid. late_check: as
+    for a rule, of `matrix`.
     """
 
     keeps_rows: ClassVar[bool] = False
+    late_check: ClassVar[bool] = False
 
     @abstractmethod
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
@@ -85,6 +87,10 @@ class Mixed(DelegatesState, Aggregator):
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         return self.rule.needs | self.mixing.needs
+
+    @property
+    def late_check(self) -> bool:  # type: ignore[override]
+        return self.mixing.late_check and self.rule.late_check
 
     @property
     def name(self) -> str:

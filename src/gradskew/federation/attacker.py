@@ -45,12 +45,13 @@ class Attacker:
         if not byzantine or not known:
             return None
         with move_to_front(honest.updates, known):
-            rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)])
+            rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)], finite=True)
             ids = present[known].tolist()
             self.attack.observe(rows.updates, clients=ids)
             context = self._context(rows, ids, round, rule, f)
             rng = generator(self.run.seed, "attack", round.number)
-            forgery = self.attack.explain(rows, updates[:byzantine], n=len(updates), generator=rng, context=context)
+            own = Rows(updates[:byzantine], finite=True)
+            forgery = self.attack.explain(rows, own, n=len(updates), generator=rng, context=context)
             updates[:byzantine] = forgery.rows
         return forgery
 
