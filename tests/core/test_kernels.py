@@ -35,6 +35,12 @@ def test_kernels_against_float64(n, d):
     gaps = exact - centre.double().numpy()
     np.testing.assert_allclose(sum_kernels.squared_distances_to(updates, centre), (gaps**2).sum(1), rtol=1e-13)
     np.testing.assert_allclose(sum_kernels.squared_distances_to(updates, centre.double()), (gaps**2).sum(1), rtol=1e-13)
+    vector = torch.randn(d, generator=torch.Generator().manual_seed(2))
+    for middle, part in ((None, exact), (centre, gaps)):
+        products, squares = sum_kernels.products_with(updates, vector, middle)
+        slack = 1e-13 * (np.abs(part) @ np.abs(vector.double().numpy()))
+        assert (np.abs(products.numpy() - part @ vector.double().numpy()) <= slack).all()
+        np.testing.assert_allclose(squares, (part**2).sum(1), rtol=1e-13)
     weights, value = torch.linspace(-1, 2, n, dtype=torch.float64), torch.empty(d)
     sum_kernels.combine(updates, weights, 3, None, 0.0, value)
     np.testing.assert_allclose(value, weights.numpy() @ exact / 3, rtol=2**-23, atol=1e-6)

@@ -29,6 +29,7 @@ class ARC(Mixing):
     keeps_rows: ClassVar[bool] = True
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"
+    late_check: ClassVar[bool] = True
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
         clipped = 2 * f * (rows.n - f) // rows.n

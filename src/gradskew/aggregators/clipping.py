@@ -32,6 +32,7 @@ class Clipping(Mixing):
     keeps_rows: ClassVar[bool] = True
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"
+    late_check: ClassVar[bool] = True
     c: float | str = 2.0
 
     def __post_init__(self) -> None:

@@ -44,9 +44,9 @@ class FLTrust(WeightedRule):
         reference = rows.round.reference
         assert reference is not None
         length = torch.linalg.vector_norm(reference.double())
-        norms = rows.squared_distances_to(None).sqrt()
+        products, norms = rows.projections(reference), rows.norms
         scales = torch.where(norms > 0, length / norms, 0)  # a row of zeros has no direction
-        trust = (rows.projections(reference) * scales).clamp(min=0)  # |g_0|^2 s_i
+        trust = (products * scales).clamp(min=0)  # |g_0|^2 s_i
         trusted = int((trust > 0).sum())
         if not trusted and self.none_trusted == "uniform":
             trust = torch.ones_like(trust)

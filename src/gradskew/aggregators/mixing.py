@@ -21,12 +21,13 @@ class Mixing(Named, ABC):
     """A step before a rule that replaces the n rows by m weighted sums of them.
 
     keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid. isometric,
-    batched: as of a rule.
+    batched: as of a rule. late_check: as of a rule, for `matrix`.
     """
 
     keeps_rows: ClassVar[bool] = False
     isometric: ClassVar[bool] = False
     batched: ClassVar[str] = ""
+    late_check: ClassVar[bool] = False
 
     @abstractmethod
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
@@ -89,6 +90,10 @@ class Mixed(DelegatesState, Aggregator):
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         return self.rule.needs | self.mixing.needs
+
+    @property
+    def late_check(self) -> bool:  # type: ignore[override]
+        return self.mixing.late_check and self.rule.late_check
 
     @property
     def isometric(self) -> bool:  # type: ignore[override]

@@ -119,9 +119,11 @@ class InnerProducts(ABC):
 
     @cached_property
     def norms(self) -> Tensor:
-        """The norms of the rows: (n,) float64. Of a matrix from one pass, of mixtures from `origin_gram`."""
+        """The norms of the rows: (n,) float64. Of a matrix and of multiples of its rows from one pass over it."""
         if self.mixing is None:
             return self.squared_distances_to(None).sqrt()
+        if bool((self.mixing.count_nonzero(1) <= 1).all()):
+            return self.mixing.abs() @ self.base.norms
         return self.origin_gram.diagonal().clamp(min=0).sqrt()
 
     @cached_property

@@ -228,8 +228,19 @@ class Rows(InnerProducts):
         return total
 
     def projections(self, vector: Tensor, centre: Tensor | None = None) -> Tensor:
-        """Return the inner products <row - centre, vector>: (n,) float64; centre and vector are (d,)."""
+        """Return the inner products <row - centre, vector>: (n,) float64; centre and vector are (d,).
+
+        For wide rows and without a centre, the norms come from the same pass.
+        """
         vector = vector.to(self.updates.device)
+        if self.mixing is None and self.is_wide:
+            from . import sum_kernels
+
+            total, squares = sum_kernels.products_with(self.updates, vector, centre)
+            self.notice(squares)
+            if centre is None:
+                vars(self).setdefault("norms", squares.sqrt())
+            return total
         total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
         for part, block in self.blocks():
             if centre is not None:

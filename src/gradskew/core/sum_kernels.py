@@ -32,6 +32,15 @@ def squared_distances_to(updates: Tensor, centre: Tensor | None) -> Tensor:
     return torch.from_numpy(sum(parts))
 
 
+def products_with(updates: Tensor, vector: Tensor, centre: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return <row - centre, vector> and |row - centre|^2 of the rows: (n,) float64 each; no centre: the origin."""
+    rows, direction = updates.numpy(), vector.numpy()
+    middle = rows[0, :0] if centre is None else centre.numpy()
+    parts = over_columns(rows.shape, lambda a, b: _products(rows, a, b, direction, middle, np.zeros((2, len(rows)))))
+    products, squares = torch.from_numpy(sum(parts))
+    return products, squares
+
+
 def combine(
     updates: Tensor, weights: Tensor, divisor: int, vector: Tensor | None, factor: float, value: Tensor
 ) -> None:
@@ -128,6 +137,44 @@ def _squares(rows, begin, end, centre, out):  # type: ignore[no-untyped-def]
             for k in range(b - a):
                 total += (row[k] - middle[k]) ** 2
             out[i] += total
+    return out
+
+
+@compiled
+def _products(rows, begin, end, vector, centre, out):  # type: ignore[no-untyped-def]
+    along, middle, last = np.empty(STRIP), np.zeros(STRIP), len(rows) // 4 * 4
+    products, squares = out
+    for a in range(begin, end, STRIP):
+        b = min(a + STRIP, end)
+        part = centre[a:b]
+        for k in range(len(part)):
+            middle[k] = part[k]
+        for k in range(b - a):
+            along[k] = vector[a + k]
+        for i in range(0, last, 4):
+            x0, x1, x2, x3 = rows[i, a:b], rows[i + 1, a:b], rows[i + 2, a:b], rows[i + 3, a:b]
+            p0 = p1 = p2 = p3 = s0 = s1 = s2 = s3 = 0.0
+            for k in range(b - a):
+                y, z = middle[k], along[k]
+                y0, y1, y2, y3 = x0[k] - y, x1[k] - y, x2[k] - y, x3[k] - y
+                p0, p1, p2, p3 = p0 + y0 * z, p1 + y1 * z, p2 + y2 * z, p3 + y3 * z
+                s0, s1, s2, s3 = s0 + y0 * y0, s1 + y1 * y1, s2 + y2 * y2, s3 + y3 * y3
+            products[i] += p0
+            products[i + 1] += p1
+            products[i + 2] += p2
+            products[i + 3] += p3
+            squares[i] += s0
+            squares[i + 1] += s1
+            squares[i + 2] += s2
+            squares[i + 3] += s3
+        for i in range(last, len(rows)):
+            row, product, square = rows[i, a:b], 0.0, 0.0
+            for k in range(b - a):
+                y = row[k] - middle[k]
+                product += y * along[k]
+                square += y * y
+            products[i] += product
+            squares[i] += square
     return out
 
 

@@ -52,15 +52,15 @@ class Attacker:
         if not byzantine or round.number not in self.rounds:
             return None
         if self.run.known == "own":
-            own = Rows(updates[:byzantine].clone())
+            own = Rows(updates[:byzantine].clone(), finite=True)
             return self._replace(updates, own, own, round.clients[:byzantine], round, rule, f)
         present = torch.tensor(round.clients[byzantine:], dtype=torch.int64)
         known = self._known(present, round.number)
         if not known and self.attack.needs == "honest":
             return None
         with move_to_front(honest.updates, known):
-            rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)])
-            own = Rows(updates[:byzantine])
+            rows = honest if len(known) == honest.n else Rows(honest.updates[: len(known)], finite=True)
+            own = Rows(updates[:byzantine], finite=True)
             return self._replace(updates, rows, own, present[known].tolist(), round, rule, f)
 
     def images(self, parts: Sequence[Tensor]) -> dict[str, Tensor]:

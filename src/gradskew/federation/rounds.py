@@ -63,9 +63,10 @@ class Federation:
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
         # Step 2: the attack replaces the Byzantine rows, which come first. Again rows that are not finite are removed.
-        round, honest = self.describe_round(number, clients, reference), Rows(updates[self.count_byzantine(clients) :])
+        round, forged = self.describe_round(number, clients, reference), self.count_byzantine(clients)
+        honest = Rows(updates[forged:], finite=True)
         forgery = self.attacker.forge(updates, honest, round, self.rule, self.rule_f(f, clients))
-        updates, buffers, clients = keep_finite(updates, buffers, clients)
+        updates, buffers, clients = keep_finite(updates, buffers, clients, changed=forged)
 
         # Step 3: the rule aggregates the rows.
         byzantine, rule_f = self.count_byzantine(clients), self.rule_f(f, clients)
@@ -83,7 +84,7 @@ class Federation:
         }
         measures: dict[str, Any] | None = None
         if clients:
-            rows = Rows(updates, round=replace(round, clients=clients, examples=self.examples(clients)))
+            rows = Rows(updates, round=replace(round, clients=clients, examples=self.examples(clients)), finite=True)
             outcome = self.rule.explain(rows, rule_f, generator=generator(run.seed, "rule", number))
             metrics["byzantine_share"] = outcome.share(byzantine)
             metrics["rule"] = dict(outcome.notes)

@@ -10,12 +10,16 @@ from torch import Tensor
 from ..core.given import finite_rows
 
 
-def keep_finite(updates: Tensor, buffers: Tensor, clients: list[int]) -> tuple[Tensor, Tensor, list[int]]:
+def keep_finite(
+    updates: Tensor, buffers: Tensor, clients: list[int], changed: int | None = None
+) -> tuple[Tensor, Tensor, list[int]]:
     """Remove the clients whose row or buffers have a non-finite entry; return updates, buffers and clients of the rest.
 
-    The other rows move towards the end of the matrix, in the same order.
+    The other rows move towards the end of the matrix, in the same order. changed: only so many of the first rows may
+    have such an entry; None means all.
     """
-    good = finite_rows(updates).cpu() & buffers.isfinite().all(1)
+    good = buffers.isfinite().all(1)
+    good[:changed] &= finite_rows(updates[:changed]).cpu()
     kept = good.nonzero()[:, 0].tolist()
     if len(kept) == len(clients):
         return updates, buffers, clients

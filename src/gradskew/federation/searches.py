@@ -30,8 +30,8 @@ class Search:
         cost = self.calls * self.seconds
         minutes = cost * self.run.rounds / 60
         return (
-            f"{attack} calls {rule} about {self.calls} times a round: about {cost:.0f} s a round and {minutes:.0f} min a "
-            "run; its option limit makes fewer tries, such as limit=50."
+            f"{attack} calls {rule} about {self.calls} times a round: about {cost:.0f} s a round and {minutes:.0f} min "
+            "a run; its option limit makes fewer tries, such as limit=50."
         )
 
 
