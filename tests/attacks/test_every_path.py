@@ -79,6 +79,14 @@ def test_in_an_audit(name: str) -> None:
     assert subject(subject.rows).shape == (2, 64)
 
 
+@EVERY
+def test_an_audit_asks_for_no_more_honest_rows_than_the_attack_needs(name: str) -> None:
+    subject = AttackSubject(gs.attacks.make(name), 12, 2)
+    needs = subject.method.needs == "honest"
+    said = "A single honest row is enough." if needs else "It needs no honest row."
+    assert CHECKS["one honest row"](subject)[:2] == (GOOD, said)
+
+
 def test_an_attack_on_training_and_one_on_rows_combine() -> None:
     """Minus the row that training on flipped labels gives."""
     both, flipped, plain = (Federation(run_under(name)) for name in ("labelflip+bitflip", "labelflip", "none"))

@@ -190,7 +190,7 @@ def test_a_rule_that_is_not_monotone_is_one_line():
     for call in calls:
         with pytest.raises(InputError, match=says):
             call()
-    with pytest.raises(InputError, match="extreme tries out the server's rule: it needs a context"):
+    with pytest.raises(InputError, match="extreme tries out the server's rule: it needs a context with an Aggregator"):
         att.make("extreme")(honest, honest[:2])
     with pytest.raises(InputError, match="extreme tries out a rule: name one"):
         gs.skew.examine(honest, ["extreme"], [], 2)

@@ -267,7 +267,8 @@ def test_agr_sends_the_largest_strength_that_is_still_selected(rule):
 
 def test_agr_on_a_rule_without_weights_is_distance():
     honest = make_rows(9, 6, 0, "heavy", seed=1)
-    assert forge("agr", honest, 2, "rbtm").notes == forge("opt", honest, 2, "rbtm").notes
+    found, wanted = (forge(name, honest, 2, "rbtm").notes for name in ("agr", "opt"))
+    assert (found["objective"], found["tau"]) == pytest.approx((wanted["objective"], wanted["tau"]), rel=1e-3)
 
 
 def test_the_searches_for_ipm_begin_at_epsilon_0():

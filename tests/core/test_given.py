@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cases import ATTACKS, RULES, known
+from cases import ATTACKS, RULES, ids, known
 
 import gradskew as gs
-from gradskew import aggregators, attacks
+from gradskew import aggregators
 from gradskew.attacks import LIE, Mimic
 from gradskew.core.errors import InputError, plain
 from gradskew.core.names import canonical, describe
@@ -128,17 +128,17 @@ def test_half_precision_is_computed_in_float32(name: str, kind: torch.dtype) -> 
         assert np.array_equal(found, wanted.numpy())
 
 
-@pytest.mark.parametrize("case", ATTACKS, ids=lambda case: case.attack.name)
+@pytest.mark.parametrize("case", ATTACKS, ids=ids)
 def test_attacks_send_what_they_are_given(case: Any) -> None:
     honest, own = ROWS[2:], ROWS[:2]
-    made = attacks.make(case.attack.name)
-    wanted = attacks.make(case.attack.name)(torch.from_numpy(honest), torch.from_numpy(own))
+    made = case.attack
+    wanted = case.attack(torch.from_numpy(honest), torch.from_numpy(own))
     made.observe(honest)
-    found = attacks.make(case.attack.name)(honest, own, n=np.int64(12))
+    found = case.attack(honest, own, n=np.int64(12))
     assert found.dtype == np.float64
     assert np.array_equal(found, wanted.numpy())
     assert found.flags.writeable
-    halves = attacks.make(case.attack.name)(*(torch.from_numpy(rows).bfloat16() for rows in (honest, own)))
+    halves = case.attack(*(torch.from_numpy(rows).bfloat16() for rows in (honest, own)))
     assert halves.dtype == torch.bfloat16
 
 

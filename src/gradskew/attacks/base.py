@@ -158,7 +158,8 @@ class Attack(Method):
         n = known if n is None else check_number("n", n, at_least=known, whole=True)
         before = version(rows.updates)
         if self.tries_rule:
-            check(context is not None, f"{self.name} tries out the server's rule: it needs a context, which has it")
+            has = context is not None and hasattr(context.rule, "explain")
+            check(has, f"{self.name} tries out the server's rule: it needs a context with an Aggregator as its rule")
             assert context is not None
             self.check_rule(context.rule)
         view = View(rows, others, n, generator or torch.Generator().manual_seed(0), context)

@@ -70,18 +70,21 @@ class Opt(Attack):
     def forge(self, view: View) -> Forgery:
         trials = Trials(view)
         direction = self._direction(view.honest, trials.mean)
-        goal = self._goal(trials, direction)
+        goal, asked = self.objective, 0
+        if goal == "selected":
+            goal, asked = ("selected" if trials.measure(view.honest.mean()).share is not None else "distance"), 1
 
         def objective(strengths: Sequence[float]) -> list[float]:
             return _values(trials.along(trials.mean, direction, strengths), goal)
 
-        found = self._search(objective, trials.radius, direction, outward=goal == "selected")
+        tries = (TRIES[self.search] if self.tries is None else self.tries) - asked
+        found = self._search(objective, trials.radius, direction, tries, outward=goal == "selected")
         value = -found.value if goal == "progress" else found.value
         notes = {
             "tau": found.strength,
             "objective": value if math.isfinite(value) else None,
             "unbounded": found.unbounded,
-            "tries": found.tries,
+            "tries": found.tries + asked,
         }
         row = trials.row(trials.mean, direction, found.strength)
         return Forgery(row.expand(view.f, -1), notes)
@@ -103,15 +106,8 @@ class Opt(Attack):
             std[part] = moments(block)[1]
         return std
 
-    def _goal(self, trials: Trials, direction: Tensor) -> str:
-        """Return the objective: `selected` becomes `distance` for a rule without weights."""
-        if self.objective != "selected":
-            return self.objective
-        return "distance" if trials.along(trials.mean, direction, [0.0]).share is None else "selected"
-
-    def _search(self, objective: Objective, radius: float, direction: Tensor, *, outward: bool) -> Found:
+    def _search(self, objective: Objective, radius: float, direction: Tensor, tries: int, *, outward: bool) -> Found:
         """Return the strength found. radius: distance from the mean to the farthest honest row."""
-        tries = TRIES[self.search] if self.tries is None else self.tries
         length = float(torch.linalg.vector_norm(direction))
         if length == 0 or radius == 0:  # of equal rows the farthest is at the mean
             return Found(0.0, objective([0.0])[0], 1, False)

@@ -89,15 +89,14 @@ def finite(subject: AttackSubject) -> Answer:
 
 
 def one_honest(subject: AttackSubject) -> Answer:
-    """Call an attack with one honest row, or without one if it says that it needs none."""
-    few, enough = 1, "A single honest row"
-    if subject.method.needs != "honest":
-        few, enough = 0, "No honest row"
+    """Call the attack with a single honest row, or with none if it says that it needs none."""
+    few, said = (1, "A single honest row") if subject.method.needs == "honest" else (0, "No honest row")
     result = attempt(lambda: subject(subject.rows[:few]))
     if isinstance(result, str):
-        return ODD, f"{enough}: {result}"
-    good = bool(result.isfinite().all())
-    return (GOOD, f"{enough} is enough.") if good else (ODD, f"{enough} gives NaN or Inf.")
+        return ODD, f"{said}: {result}"
+    if not result.isfinite().all():
+        return ODD, f"{said} gives NaN or Inf."
+    return GOOD, "A single honest row is enough." if few else "It needs no honest row."
 
 
 def one_byzantine(subject: AttackSubject) -> Answer:

@@ -64,7 +64,7 @@ def estimate(run: Run) -> Memory:
             numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MAX_ROWS
         ),
         data=_size(data.train) + _size(data.test) + DOUBLE * (len(data.train) + 2 * run.clients),
-        rows=(n + run.trains_reference) * row,
+        rows=(n + run.trains_reference + n * run.attack.tries_rule) * row,
         distances=SQUARES * DOUBLE * n * n,
         training=VECTORS * row + (run.num_together if batched else 1) * (vectors * row + 2 * images),
     )
