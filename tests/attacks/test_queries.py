@@ -14,7 +14,8 @@ from gradskew.aggregators.informed import Informed
 from gradskew.attacks.queries import Answer, Queries, vectors_of
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
-from gradskew.core.span import SampledTries, Span, Tries
+from gradskew.core.span import Span
+from gradskew.core.tries import SampledTries, Tries
 
 H, F, D = 20, 4, 40
 ISOMETRIC = sorted({case.name for case in RULES if agg.make(case.name).isometric})

@@ -26,6 +26,7 @@ from gradskew.data import base, partition
 from gradskew.federation.optimizer import SGD
 from gradskew.federation.options import Options
 from gradskew.federation.run import Run
+from gradskew.federation.schema import SEMANTICS
 from gradskew.report.table import with_options
 from gradskew.runs.settings import make_runs
 
@@ -53,8 +54,10 @@ def test_the_stored_results_are_found_again(monkeypatch: pytest.MonkeyPatch) -> 
         run = run_of(spec)
         stored = SimpleNamespace(digest=spec["data_sha256"], shape=SHAPES[run.source.key], num_classes=10)
         monkeypatch.setitem(base._loaded, run.source, stored)
-        content = {**run.content, "torch": spec["torch"], "numpy": spec["numpy"]}
+        own = {key: spec[key] for key in ("torch", "numpy", "semantics")}
+        content = {**run.content, **own}
         assert content == spec
+        assert 1 <= spec["semantics"] <= SEMANTICS
         assert hashlib.sha256(canonical(content).encode()).hexdigest() == folder.name
 
 
@@ -62,11 +65,11 @@ def test_the_stored_results_are_found_again(monkeypatch: pytest.MonkeyPatch) -> 
 def test_command_lines_have_the_digests_of_the_first_version(line: str) -> None:
     """Computed by the version before options were fields: all methods, presets and what is in a spec only at times.
 
-    The lens had the version 1 then.
+    The lens and the semantics had the version 1 then.
     """
     context = cli.commands["bench"].make_context("bench", shlex.split(line))
     runs = make_runs({name: value for name, value in context.params.items() if name not in ("out", "workers")})
-    earlier = {"torch": "", "numpy": "", **({"lens": 1} if runs[0].lens else {})}
+    earlier = {"torch": "", "numpy": "", "semantics": 1, **({"lens": 1} if runs[0].lens else {})}
     contents = [canonical({**run.content, **earlier}) for run in runs]
     digests = [hashlib.sha256(content.encode()).hexdigest() for content in contents]
     assert [len(runs), hashlib.sha256("\n".join(digests).encode()).hexdigest()] == LINES[line]

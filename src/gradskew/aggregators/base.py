@@ -17,7 +17,7 @@ from ..core.given import as_kind, check_matrix, version
 from ..core.method import Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
-from ..core.span import Tries
+from ..core.tries import Tries
 
 TIE = 1e-12  # relative difference of two numbers that would be equal without rounding
 

@@ -13,7 +13,7 @@ from ..core.errors import check
 from ..core.method import DelegatesState
 from ..core.names import Named
 from ..core.rows import Rows
-from ..core.span import Tries
+from ..core.tries import Tries
 from .base import Aggregator, Outcome
 
 

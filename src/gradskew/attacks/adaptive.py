@@ -60,8 +60,8 @@ class Adaptive(Attack):
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        parts = self.aim.split("+")
-        good = all(part in AIMS for part in parts) and len(set(parts)) == len(parts)
+        parts = self.aim.split("+") if isinstance(self.aim, str) else []
+        good = bool(parts) and set(parts) <= {*AIMS} and len(set(parts)) == len(parts)
         check(good, f"aim must be a sum of {', '.join(AIMS)}, such as loss+stop, not {self.aim!r}")
         check_choice("data", self.data, ("all", "own"))
         if self.cap is not None:

@@ -15,7 +15,8 @@ from ..aggregators.informed import Informed
 from ..core.errors import InputError, check
 from ..core.round import Round
 from ..core.rows import Rows
-from ..core.span import SampledTries, Span, Tries
+from ..core.span import Span
+from ..core.tries import SampledTries, Tries
 
 DRAWS = 8  # of the attacker's own, for a rule that draws
 FIRST = 2  # of these draws, in which all tries are compared

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .errors import check_choice
 from .rows import Rows, wide
-from .span import SampledTries
+from .tries import SampledTries
 
 MIDDLES = ("midpoint", "lower", "upper")
 

@@ -138,6 +138,7 @@ class RedTeam(Wrapper):
     def begin(self, attack: Attack) -> None:
         """Begin a training under this attack."""
         self.current = attack
+        self.models: tuple[Tensor, ...] = ()
         attack.reset()
         attack.begin(self.seed)
         self.journal.trainings.append(Training(attack.name))
@@ -246,7 +247,18 @@ class RedTeam(Wrapper):
             places = range(n - scene.byzantine if own else scene.byzantine, n)
             rule = Informed(rule=copy.deepcopy(self.strategy.rule), round=round, known=places)
             f = min(self.strategy.assumed_f(n), rule.max_f(n))
-        return Context(round=round.number, params=layout.params(), rule=rule, clients=clients, f=f)
+        params = layout.params()
+        models, self.models = self.models, (*self.models[:1], params)  # the first model of the training, and the last
+        return Context(
+            round=round.number,
+            params=params,
+            rule=rule,
+            clients=clients,
+            f=f,
+            previous=models[-1] if models else None,
+            byzantine=scene.nodes[: scene.byzantine],
+            initial=self.models[0],
+        )
 
     def _measured(self, scene: Scene, forgery: Forgery | None, step: Tensor | None) -> dict[str, Any]:
         """Return the measures of the round as a JSON object, with pictures in the first round that was attacked."""
