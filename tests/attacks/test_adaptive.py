@@ -180,7 +180,7 @@ def test_a_rule_that_always_fails_is_one_line():
     def broken(updates, f, *, generator=None):
         raise InputError("it is broken")
 
-    with pytest.raises(InputError, match="every try: .*it is broken"):
+    with pytest.raises(InputError, match=r"every try: .*it is broken"):
         Adaptive(aim="stop", limit=5)(rows(), rows()[:F], context=context(agg.make(broken)))
 
 
