@@ -114,7 +114,7 @@ def random_tries(honest: Tensor, name: str, tries: int) -> float:
         directions += torch.rand(500, 1, 1, generator=generator, dtype=torch.float64) * 3 * down
         directions /= scene.span.norms(directions)[..., None]
         lengths = scene.spread * 10 ** torch.empty(500, 1, 1, dtype=torch.float64).uniform_(
-            -0.5, 6, generator=generator
+            -0.5, 4, generator=generator
         )
         forged = scene.mean + lengths * directions
         best = max(best, float(queries.scores(forged, lambda answer: -answer.along(scene.u)).max()))

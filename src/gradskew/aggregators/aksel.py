@@ -11,7 +11,7 @@ from torch import Tensor
 from ..core import columns
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, merge_ties, uniform
+from .base import WeightedRule, merge_ties, uniform_lowest
 from .kappa import nearest_to_centre, of_median
 
 
@@ -42,7 +42,7 @@ class Aksel(WeightedRule):
         centre = columns.median(rows, self.middle, dtype=torch.float64)
         distances = rows.squared_distances_to(centre)
         if self.select == "n-f":
-            return uniform(rows.n, lowest(distances, rows.n - f)), {"kept": rows.n - f}
+            return uniform_lowest(distances, rows.n - f), {"kept": rows.n - f}
         distances = merge_ties(distances)
         kept = distances <= distances.median(-1, keepdim=True).values  # torch's median is the lower one
         count = kept.sum(-1, keepdim=True)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from ..core.columns import sort_last
 from ..core.errors import check, check_number, raised_by
 from ..core.given import as_kind, check_matrix, version
 from ..core.method import Method
@@ -227,6 +228,23 @@ def merge_ties(values: Tensor) -> Tensor:
     starts[..., 1:] *= new
     first = starts.cummax(-1).values  # of numbers that are equal, the place of the first
     return torch.empty_like(ordered).scatter_(-1, order, ordered.gather(-1, first))
+
+
+def uniform_lowest(scores: Tensor, count: int) -> Tensor:
+    """Return weights (..., n), float64: equal ones on the `count` lowest scores (..., n), 0 elsewhere.
+
+    Scores that differ from the last of these by rounding alone, 1e-12 of its size, are ties: the lower index counts.
+
+    >>> uniform_lowest(torch.tensor([3.0, 1.0, 1.0 + 1e-15, 0.0], dtype=torch.float64), 2).tolist()
+    [0.0, 0.5, 0.0, 0.5]
+    """
+    edge = sort_last(scores)[..., count - 1 : count]
+    slack = TIE * edge.abs()
+    inside = scores < edge - slack
+    tied = (scores <= edge + slack) & ~inside
+    places = count - inside.sum(-1, keepdim=True)
+    chosen = inside | (tied & (tied.cumsum(-1) <= places))
+    return chosen / torch.full((), count, dtype=torch.float64, device=scores.device)
 
 
 def uniform(n: int, chosen: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, uniform
+from .base import WeightedRule, uniform_lowest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class CGE(WeightedRule):
     batched: ClassVar[str] = "span"
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
-        return uniform(rows.n, lowest(rows.norms, rows.n - f)), {}
+        return uniform_lowest(rows.norms, rows.n - f), {}
 
     def least(self, n: int, f: int) -> int | None:
         return n - f

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.rows import Rows
-from .base import Aggregator, WeightedRule, check_rule, lowest, uniform
+from .base import Aggregator, WeightedRule, check_rule, uniform_lowest
 from .multikrum import MultiKrum
 
 
@@ -46,7 +46,7 @@ class GAS(WeightedRule):
             part = Rows(rows.columns(group))
             aggregate = self.base.outcome(part, base_f, generator).value
             scores += part.squared_distances_to(aggregate).sqrt()
-        return uniform(rows.n, lowest(scores, rows.n - f)), {f"f of {self.base.name}": base_f}
+        return uniform_lowest(scores, rows.n - f), {f"f of {self.base.name}": base_f}
 
     def least(self, n: int, f: int) -> int | None:
         return n - f

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, uniform
+from .base import WeightedRule, uniform_lowest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class MoNNA(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         distances = rows.squared_distances_to(self._trusted(rows))
-        return uniform(rows.n, lowest(distances, rows.n - f)), {}
+        return uniform_lowest(distances, rows.n - f), {}
 
     def _trusted(self, rows: Rows) -> Tensor:
         """Return the trusted row (d,)."""

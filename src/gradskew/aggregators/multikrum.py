@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..core.columns import sort_last
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, uniform
+from .base import WeightedRule, lowest, uniform, uniform_lowest
 
 NEIGHBOURS = {"n-f-2": 2, "n-f-1": 1}
 
@@ -61,8 +62,8 @@ class MultiKrum(WeightedRule):
             return uniform(rows.n, self._one_by_one(rows.squared_distances, f)), {"averaged": count}
         others = rows.squared_distances.clone()
         others.diagonal(dim1=-2, dim2=-1).fill_(math.inf)
-        scores = others.sort(-1).values[..., : max(0, rows.n - f - NEIGHBOURS[self.neighbours])].sum(-1)
-        return uniform(rows.n, lowest(scores, count)), {"averaged": count}
+        scores = sort_last(others)[..., : max(0, rows.n - f - NEIGHBOURS[self.neighbours])].sum(-1)
+        return uniform_lowest(scores, count), {"averaged": count}
 
     def least(self, n: int, f: int) -> int | None:
         return self._count(n, f)

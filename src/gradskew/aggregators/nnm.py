@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import lowest, uniform
+from .base import uniform_lowest
 from .mixing import Mixing
 
 
@@ -38,7 +38,7 @@ class NNM(Mixing):
         distances = rows.squared_distances.clone()
         distances.diagonal(dim1=-2, dim2=-1).fill_(-1.0 if self.itself else torch.inf)
         count = max(1, min(rows.n - f, rows.n - (not self.itself)))
-        return uniform(rows.n, lowest(distances, count))
+        return uniform_lowest(distances, count)
 
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float | None:
         """Return 8 f / (n - f) (rule_kappa + 1) (Allouah et al. 2023, Lemma 1); None for itself=False."""

@@ -83,14 +83,19 @@ class Adaptive(Attack):
         mean = view.honest.mean(torch.float64)
         u = self.direction(mean, context)
         tried, told = _share(view.honest.n, view.n, view.f, context.f)
-        row = self._closed_form(view.honest, mean, u, context.rule, tried, told)
-        if row is not None:
-            return Forgery(row.expand(view.f, -1), {"tries": 1, "won": "closed form"})
-        return self._search(view, u, tried, told)
+        optimum = self._closed_form(view.honest, mean, u, context.rule, tried, told)
+        if optimum is None:
+            return self._search(view, u, tried, told)
+        row, value = optimum
+        notes = {"tries": 1, "won": "closed form", "moved": float((mean - value.double()) @ u)}
+        return Forgery(row.expand(view.f, -1), notes)
 
-    def _closed_form(self, honest: Rows, mean: Tensor, u: Tensor, rule: Any, tried: int, told: int) -> Tensor | None:
-        """Return the optimum for a monotone rule, a row (d,); None for other rules, or if it exceeds the cap.
+    def _closed_form(
+        self, honest: Rows, mean: Tensor, u: Tensor, rule: Any, tried: int, told: int
+    ) -> tuple[Tensor, Tensor] | None:
+        """Return the optimum for a monotone rule, a row (d,), and its aggregate (d,).
 
+        None for another rule, and if the optimum exceeds the cap.
         A monotone rule that moves on as that row moves out, as the mean does, has no optimum.
         """
         if not getattr(rule, "monotone", False):
@@ -105,7 +110,7 @@ class Adaptive(Attack):
             rule(torch.cat([each.expand(tried, -1), honest.copy(torch.arange(honest.n))]), told)
             for each in (row, farther)
         )
-        return row if torch.equal(near, far) else None
+        return (row, near) if torch.equal(near, far) else None
 
     def _search(self, view: View, u: Tensor, tried: int, told: int) -> Forgery:
         """Return the best forged rows of a search. tried: how many rows a try forges. told: the f of the rule."""

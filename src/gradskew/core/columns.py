@@ -61,8 +61,7 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
 
 def sorted_mean_of_tries(tries: SampledTries, first: int, last: int) -> Tensor:
     """Return the mean of the sorted entries first, ..., last - 1 of each column of each try: (P, c)."""
-    entries = tries.entries.movedim(1, 0)
-    return sort_rows(entries.flatten(1))[first:last].mean(0).view(entries.shape[1:])
+    return sort_last(tries.entries.mT.contiguous())[..., first:last].mean(-1)
 
 
 def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = "midpoint") -> Tensor:
@@ -143,6 +142,13 @@ def sort_rows(block: Tensor) -> Tensor:
         torch.maximum(low, high, out=high)
         low.copy_(smaller)
     return block
+
+
+def sort_last(values: Tensor) -> Tensor:
+    """Return values sorted along the last axis; on a CPU by NumPy, which is several times faster on short rows."""
+    if values.device.type == "cpu" and not values.requires_grad:
+        return torch.from_numpy(np.sort(values.numpy(), axis=-1))
+    return values.sort(-1).values
 
 
 def _compared(block: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
