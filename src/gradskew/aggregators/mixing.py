@@ -105,6 +105,12 @@ class Mixed(DelegatesState, Aggregator):
         clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
         return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped})
 
+    def extra_rows(self, n: int, clients: int) -> float:
+        """Return those of the rule; one that takes any forms the mixed rows first."""
+        m = self.mixing.size(n)
+        own = self.rule.extra_rows(m, clients)
+        return m + own if own else 0.0
+
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""
         mixing, rule = self.mixing, self.rule
