@@ -1,6 +1,7 @@
 """Rules of the field on rows that can be followed by hand, and their edges."""
 
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from tiny import same
 
 from gradskew import InputError
 from gradskew import aggregators as agg
-from gradskew.aggregators import SMEA, FoolsGold, Mixed
+from gradskew.aggregators import NNM, SMEA, FoolsGold, Mixed
 from gradskew.core.round import Layer, Round
 from gradskew.core.rows import Rows
 
@@ -312,6 +313,29 @@ def test_rows_that_tie_up_to_rounding_go_by_their_index():
             one, other = agg.make(name).explain(rows, 2), agg.make(name).explain(3.7 * rows, 2)
             assert torch.equal(one.weights > 0, other.weights > 0), (name, seed)
     assert agg.make("smea")(rows_of(0, -1, -2, -1, -1), 1).item() == -0.75
+
+
+@pytest.mark.parametrize("order", ["shifts", "reversed"])
+def test_ties_in_real_numbers_go_to_the_lower_index(order):
+    """Row i is a vector shifted by i places: the distance of two rows depends on their shifts, up to the sign.
+
+    So each row has two others at each distance; all have the same norm, the same score, and the same distance from the
+    median, whose entries are equal. How they differ by rounding depends on the order in which a processor adds.
+    """
+    for seed in range(30):
+        vector = make_rows(7, 1, 0, "gauss", seed=seed)[:, 0]
+        rows = torch.stack([vector.roll(shift) for shift in range(7)])
+        rows = rows if order == "shifts" else rows.flip(0)
+        assert agg.make("aksel").explain(rows, 3).notes["kept"] == 7, seed
+        assert agg.make("cge").explain(rows, 3).weights.nonzero().flatten().tolist() == [0, 1, 2, 3], seed
+        assert agg.make("multikrum").explain(rows, 2).weights.nonzero().flatten().tolist() == [0, 1, 2, 3, 4], seed
+        numbers = [[Fraction(x) for x in row] for row in rows.tolist()]
+        for f in (1, 3):
+            mixing = NNM().matrix(Rows(rows), f, torch.Generator())
+            for row, weights in zip(numbers, mixing, strict=True):
+                exact = [sum((x - y) ** 2 for x, y in zip(row, other, strict=True)) for other in numbers]
+                nearest = sorted(range(7), key=lambda j: (exact[j], j))[: 7 - f]
+                assert weights.nonzero().flatten().tolist() == sorted(nearest), (seed, f)
 
 
 def test_deviations_of_exactly_one_are_not_below_one():

@@ -190,6 +190,13 @@ def test_who_is_wide(compiled):
     assert not wide(torch.zeros(1, 4).expand(3, 4))
 
 
+def test_who_is_wide_by_default():
+    """The default bench has 50 rows of 2,410 entries, and does not wait for the compiler."""
+    assert not wide(torch.zeros(50, 2410))
+    assert not wide(torch.zeros(100, 2410))
+    assert wide(torch.zeros(50, 10_000))
+
+
 def test_mixed_and_transposed_rows(compiled):
     updates = torch.randn(9, 1000, generator=torch.Generator().manual_seed(0))
     mixing = torch.rand(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

@@ -49,7 +49,11 @@ print(json.dumps([estimated.rows, estimated.total, machine.peak()]))
 @pytest.mark.processes
 @pytest.mark.parametrize(
     ("hidden", "clients", "engine", "attack", "rule"),
-    [(10_000, 100, "batched", "lie", "median"), (20_000, 60, "loop", "bitflip", "mean")],
+    [
+        (10_000, 100, "batched", "lie", "median"),
+        (20_000, 60, "loop", "bitflip", "mean"),
+        (20_000, 60, "loop", "none", "foolsgold"),
+    ],
 )
 def test_the_estimate_is_right_within_a_fifth(hidden, clients, engine, attack, rule):
     """In a process of its own: d = 75 hidden + 10, so that the rows are 300 and 360 MB."""
@@ -67,10 +71,30 @@ def test_the_parts_by_hand():
     assert estimated.rows == 6 * 120
     assert estimated.data == 68 * (9 * 4 + 8) + 8 * (48 + 2 * 6)
     assert estimated.distances == 8 * 6 * 6 * 8
+    assert estimated.rule == 0
     assert estimated.training == 8 * 120 + 6 * (3 * 120 + 2 * 4 * 4 * 9)
     assert memory.estimate(replace(BASE, engine="loop")).training == 8 * 120 + 3 * 120 + 2 * 4 * 4 * 9
     assert estimated.total == sum(estimated.parts.values()) == sum(vars(estimated).values())
     assert list(estimated.parts.values()) == sorted(estimated.parts.values(), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "rows"),
+    [
+        ("alignins", 4 / 4),
+        ("fedseca", 4 / 4),
+        ("lasa", 4 / 2),
+        ("foolsgold", 4 + 2 * 6),
+        ("foolsgold(memory=False)", 0),
+        ("nnm+fedseca", 4 + 4 / 4),
+        ("bucketing(s=2)+fedseca", 2 + 2 / 4),
+        ("nnm+multikrum", 0),
+    ],
+)
+def test_what_a_rule_holds_besides_the_rows(rule, rows):
+    """Of 4 sampled clients among 6, in rows of 30 float32 numbers; a mask has one byte for each number."""
+    run = replace(BASE, aggregator=aggregators.make(rule), sampled=4, byzantine=1)
+    assert memory.estimate(run).rule == rows * 120
 
 
 def test_a_run_that_is_larger_than_the_machine_is_refused(monkeypatch, tmp_path):

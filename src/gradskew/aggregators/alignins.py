@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.errors import check_number, floor_share
 from ..core.rows import Rows
 from .base import WeightedRule
-from .clipping import clip_factors
+from .clipping import clipped_average
 from .largest import deviate_less, largest_entries, matrix_of
 
 
@@ -56,11 +56,13 @@ class AlignIns(WeightedRule):
             signs = block.sign()
             agreeing += ((signs == signs.sum(0).sign()) & large[:, part]).sum(1)
         chosen = deviate_less(agreeing / count, self.lambda_s) & deviate_less(direction, self.lambda_c)
-        weights, kept = torch.zeros_like(rows.norms), int(chosen.sum())
-        if kept:
-            norms = rows.norms[chosen]
-            weights[chosen] = clip_factors(norms, norms.quantile(0.5)) / kept
-        return weights, {"kept": kept}
+        kept = int(chosen.sum())
+        radius = rows.norms[chosen].quantile(0.5) if kept else rows.norms.new_zeros(())
+        return clipped_average(rows.norms, radius, chosen), {"kept": kept}
+
+    def extra_rows(self, n: int, clients: int) -> float:
+        """Return n / 4: a mask of the large entries."""
+        return n / 4
 
     def kappa_bound(self, n: int, f: int) -> float:
         """Return infinity: shorter rows of the signs of equal honest ones are averaged."""

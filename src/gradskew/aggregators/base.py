@@ -149,6 +149,13 @@ class Aggregator(Method):
         """Whether `observe` changes later calls."""
         return type(self).observe is not Aggregator.observe
 
+    def extra_rows(self, n: int, clients: int) -> float:
+        """Return the most memory that the rule takes besides n rows, in float32 rows (d,). clients: of the federation.
+
+        Vectors and blocks of columns do not count.
+        """
+        return 0.0
+
     def least(self, n: int, f: int) -> int | None:
         """Return the least number of rows with a positive weight, for a rule that selects rows; None for another."""
         return None

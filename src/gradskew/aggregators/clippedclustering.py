@@ -13,7 +13,7 @@ from ..core import columns
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
-from .clipping import clip_factors
+from .clipping import clip_factors, clipped_average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,28 +49,25 @@ class ClippedClustering(Aggregator):
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         norms = rows.norms.cpu()
         radius = torch.cat([self._past, norms]).quantile(0.5).clamp(max=self.tau)
-        factors = clip_factors(norms, radius)
         chosen = self._cluster(rows)
-        notes = {"kept": len(chosen)}
+        notes = {"kept": int(chosen.sum())}
         if self.agg == "median":
-            return Outcome(columns.median(rows.mix(factors.diag()[chosen])), None, notes)
-        weights = torch.zeros(rows.n, dtype=torch.float64)
-        weights[chosen] = factors[chosen] / len(chosen)
-        weights = weights.to(rows.updates.device)
+            return Outcome(columns.median(rows.mix(clip_factors(norms, radius).diag()[chosen])), None, notes)
+        weights = clipped_average(norms, radius, chosen).to(rows.updates.device)
         return Outcome(rows.combine(weights), weights, notes)
 
-    def _cluster(self, rows: Rows) -> list[int]:
-        """Return the indices of the larger cluster. Clipping does not change the cosines."""
+    def _cluster(self, rows: Rows) -> Tensor:
+        """Return which rows are in the larger cluster: (n,) bool. Clipping does not change the cosines."""
         from scipy.cluster.hierarchy import cut_tree, linkage
 
         if rows.n == 1:
-            return [0]
+            return torch.ones(1, dtype=torch.bool)
         zero = (rows.norms == 0).cpu()
         distances = (1 - rows.cosines).cpu().masked_fill(zero[:, None] | zero, 2.0)
         pairs = distances[tuple(torch.triu_indices(rows.n, rows.n, 1))].clamp(min=0).numpy()
         labels = cut_tree(linkage(pairs, self.linkage), 2).ravel()
         larger = labels[int(np.argmax([(labels == label).sum() for label in labels]))]
-        return [int(i) for i in np.flatnonzero(labels == larger)]
+        return torch.from_numpy(labels == larger)
 
     @property
     def _past(self) -> Tensor:

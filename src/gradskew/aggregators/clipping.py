@@ -62,3 +62,11 @@ class Clipping(Mixing):
 def clip_factors(norms: Tensor, radius: Tensor) -> Tensor:
     """Return the factors min(1, radius / norm) (n,) that clip rows with these norms (n,) to a radius ()."""
     return torch.where(norms > radius, radius / norms, 1.0)
+
+
+def clipped_average(norms: Tensor, radius: Tensor, chosen: Tensor) -> Tensor:
+    """Return the weights (n,) of the mean of the chosen rows, clipped to a radius; zeros if none is chosen.
+
+    norms: of all rows (n,). chosen: (n,) bool.
+    """
+    return torch.where(chosen, clip_factors(norms, radius) / max(1, int(chosen.sum())), 0.0)

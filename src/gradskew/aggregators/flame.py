@@ -11,7 +11,7 @@ from ..core.errors import check_choice, check_number
 from ..core.inner_products import cosines_of
 from ..core.rows import Rows
 from .base import Aggregator, Outcome, merge_ties
-from .clipping import clip_factors
+from .clipping import clipped_average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +58,11 @@ class Flame(Aggregator):
             inner = inner + (params.double() @ params.double() - along[:, None] - along)
         chosen = majority(1 - cosines_of(inner))
         radius = rows.norms.quantile(0.5)
-        weights = torch.zeros_like(rows.norms)
-        weights[chosen] = clip_factors(rows.norms, radius)[chosen] / len(chosen)
+        weights = clipped_average(rows.norms, radius, chosen)
         value = rows.combine(weights)
         if self.noise:
             value += self.noise * float(radius) * torch.randn(rows.d, generator=generator).to(value)
-        return Outcome(value, weights, {"kept": len(chosen)})
+        return Outcome(value, weights, {"kept": int(chosen.sum())})
 
     def least(self, n: int, f: int) -> int | None:
         """Return n // 2 + 1."""
@@ -75,7 +74,10 @@ class Flame(Aggregator):
 
 
 def majority(distances: Tensor) -> Tensor:
-    """Return the indices of the first connected component of more than n / 2 rows as pairs join by distance (n, n)."""
+    """Return which rows are in the first connected component of more than n / 2 rows, as pairs join by distance (n, n).
+
+    The result is (n,) bool.
+    """
     n = len(distances)
     first, second = torch.triu_indices(n, n, 1)
     lengths = merge_ties(distances.cpu()[first, second])
@@ -94,4 +96,4 @@ def majority(distances: Tensor) -> Tensor:
             if b == largest or len(members[a]) > len(members[largest]):
                 largest = a
         reached = float(lengths[pair])
-    return torch.tensor(sorted(members[largest]), device=distances.device)
+    return torch.tensor([i in members[largest] for i in range(n)], device=distances.device)

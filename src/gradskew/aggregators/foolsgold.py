@@ -121,6 +121,10 @@ class FoolsGold(WeightedRule):
         fits = width == d if self.features == "all" else 0 < width <= d
         return bool(ids and good and fits and len(clients) == len(sums))
 
+    def extra_rows(self, n: int, clients: int) -> float:
+        """Return n + 2 clients: a copy of the rows, and the sums, of which a snapshot or a new client makes a copy."""
+        return n + 2 * clients if self.memory and self.features == "all" else 0.0
+
     def max_f(self, n: int) -> int:
         """Return n - 1: the rule relies on directions, not on a majority."""
         return n - 1

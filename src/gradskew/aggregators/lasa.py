@@ -81,6 +81,10 @@ class LASA(Aggregator):
         passed = deviate_less(squares.sqrt(), self.lambda_n) & deviate_less(balance, self.lambda_s)
         return passed if passed.any() else torch.ones_like(passed)
 
+    def extra_rows(self, n: int, clients: int) -> float:
+        """Return n / 2: two masks, of the large entries and of those that are set to 0."""
+        return n / 2
+
     def kappa_bound(self, n: int, f: int) -> float:
         """Return infinity: shorter rows of the signs of equal honest ones are averaged."""
         return math.inf

@@ -124,6 +124,12 @@ class Mixed(DelegatesState, Aggregator):
         """Return the weights of the rows from their inner products: (P, n, n) -> (P, n); None for a rule without."""
         return self.outcome(Tries.with_gram(gram).as_rows, f, generator).weights
 
+    def extra_rows(self, n: int, clients: int) -> float:
+        """Return those of the rule; one that takes any forms the mixed rows first."""
+        m = self.mixing.size(n)
+        own = self.rule.extra_rows(m, clients)
+        return m + own if own else 0.0
+
     def max_f(self, n: int) -> int:
         """Return the largest f for which the rule tolerates its own f among the mixed rows."""
         mixing, rule = self.mixing, self.rule

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.errors import ceil_share, check_choice, check_number
 from ..core.rows import BLOCK_BYTES, Rows
 from .base import WeightedRule
-from .clipping import clip_factors
+from .clipping import clipped_average
 
 KMEANS_SEED = 0
 ROUNDING = 1e-9  # of a bandwidth
@@ -54,8 +54,7 @@ class SignGuard(WeightedRule):
         usual = (rows.norms >= self.low * radius) & (rows.norms <= self.high * radius)
         alike = torch.from_numpy(self._largest_cluster(self._shares(rows, generator))).to(usual.device)
         chosen = usual & alike if bool((usual & alike).any()) else usual
-        weights = chosen * clip_factors(rows.norms, radius) / max(1, int(chosen.sum()))
-        return weights, {"usual norm": int(usual.sum()), "alike": int(alike.sum())}
+        return clipped_average(rows.norms, radius, chosen), {"usual norm": int(usual.sum()), "alike": int(alike.sum())}
 
     def _shares(self, rows: Rows, generator: torch.Generator) -> np.ndarray:
         """Return the shares of positive, zero and negative entries of each row on the drawn columns: (n, 3)."""

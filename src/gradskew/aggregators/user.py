@@ -25,6 +25,10 @@ class UserRule(Plugin, Aggregator):
     kind: ClassVar[str] = "rule"
     protocol: ClassVar[Mapping[str, str]] = {"rows": "in a drawn order"}
 
+    def extra_rows(self, n: int, clients: int) -> float:
+        """Return n: a copy of the rows. What the function takes is not known."""
+        return n
+
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         seed = generator.initial_seed()
         order = torch.randperm(rows.n, generator=derived(seed, "order of rows"))  # independent of the rule's own draws

@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-SAMPLE = 256  # columns of the sample that selects a central row
+SAMPLE = 256  # most columns of the sample that selects a central row
 CLOSE = 1e-7  # squared distances below this share of the squared norms are recomputed from differences
 OFF_CENTRE = 1e4  # a row whose median squared distance exceeds the least one by this factor is no centre
 OFF_ORIGIN = 1e4  # a row that is longer than another by this factor is no centre for inner products about the origin
@@ -227,7 +227,7 @@ def _central_row(updates: Tensor) -> int:
 
     Not a mean: huge rows would move it, and rows of zeros would move the mean of the rows with small norms.
     """
-    sample = updates[:, :: max(1, updates.shape[1] // SAMPLE)].double()
+    sample = updates[:, :: -(-updates.shape[1] // SAMPLE)].double()
     return int(_row_medians(torch.cdist(sample, sample)).argmin())
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .errors import check
-from .given import check_unmasked
+from .given import check_unmasked, finite_rows
 
 # For the error message: each part of the round, and where it comes from.
 PARTS = {
@@ -87,7 +87,7 @@ class Round:
                 }[part]
                 shape = tuple(value.shape)
                 check(shape == (length,), f"{what} must have the shape ({length},), not {shape}")
-                check(bool(value.isfinite().all()), f"{what} must be finite")
+                check(bool(finite_rows(value[None])), f"{what} must be finite")
 
 
 def output_columns(round: Round, d: int) -> slice:

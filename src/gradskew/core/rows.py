@@ -252,7 +252,7 @@ class Rows(InnerProducts):
     def equal(self) -> Tensor:
         """The index of the first bitwise equal base row, for each base row: (base,) int64."""
         updates = self.updates
-        stride = max(1, self.d // SAMPLE)
+        stride = -(-self.d // SAMPLE)
         first = list(range(len(updates)))
         leaders: dict[bytes, list[int]] = {}
         for i, sample in enumerate(updates[:, ::stride].cpu().numpy()):

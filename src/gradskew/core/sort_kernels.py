@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from .compiled import compiled, over_columns
+from .sum_kernels import add_rows
 
 STRIP = 256  # columns that are in the cache together
 
@@ -28,10 +29,10 @@ def sorted_mean(
     value. comparisons: of each comparison the row that gets the smaller entry and the row that gets the larger.
     """
     rows, out, (low, high) = updates.numpy(), value.numpy(), comparisons
-    factors = np.empty((0, 0)) if mixing is None else np.ascontiguousarray(mixing.numpy())
+    mixture = _sparse(mixing, len(rows))
     empty = (rows if mixing is None else out)[:0].ravel()  # of the dtype in which entries are compared
     parts = over_columns(
-        rows.shape, lambda a, b: _sorted_mean(rows, a, factors, empty, low, high, first, last, out[a:b])
+        rows.shape, lambda a, b: _sorted_mean(rows, a, mixture, empty, low, high, first, last, out[a:b])
     )
     list(parts)
 
@@ -50,30 +51,34 @@ def nearest_mean(
     The centre is the mean of the sorted entries first, ..., last - 1. mixing, comparisons: as in `sorted_mean`.
     """
     rows, out, (low, high) = updates.numpy(), value.numpy(), comparisons
-    factors = np.empty((0, 0)) if mixing is None else np.ascontiguousarray(mixing.numpy())
+    mixture = _sparse(mixing, len(rows))
     empty = (rows if mixing is None else out)[:0].ravel()
     parts = over_columns(
-        rows.shape, lambda a, b: _nearest_mean(rows, a, factors, empty, low, high, first, last, count, out[a:b])
+        rows.shape, lambda a, b: _nearest_mean(rows, a, mixture, empty, low, high, first, last, count, out[a:b])
     )
     list(parts)
 
 
+def _sparse(mixing: Tensor | None, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for each of m mixed rows the n rows, those of weight 0 last, their weights, and the number of others."""
+    weights = np.empty((0, n)) if mixing is None else mixing.numpy()
+    order = np.argsort(weights == 0, axis=1, kind="stable")
+    return order, np.take_along_axis(weights, order, 1), np.count_nonzero(weights, axis=1)
+
+
 @compiled
-def _sort_strip(rows, begin, width, mixing, low, high, source, total, strip):  # type: ignore[no-untyped-def]
+def _sort_strip(rows, begin, width, mixture, low, high, source, total, strip):  # type: ignore[no-untyped-def]
     """Write `width` columns of the rows, or of their mixtures, to strip (n, STRIP), each column sorted."""
+    order, weights, counts = mixture
     for i in range(len(rows)):
         part = rows[i, begin : begin + width]
-        if len(mixing):
+        if len(counts):
             source[i, :width] = part
         else:
             strip[i, :width] = part
-    for i in range(len(mixing)):
+    for i in range(len(counts)):
         total[:] = 0.0
-        for j in range(len(rows)):
-            if mixing[i, j] != 0.0:
-                weight, row = mixing[i, j], source[j]
-                for k in range(STRIP):
-                    total[k] += weight * row[k]
+        add_rows(source, order[i, : counts[i]], weights[i], 0, STRIP, total)
         strip[i, :] = total
     for step in range(len(low)):
         a, b = strip[low[step]], strip[high[step]]
@@ -95,26 +100,26 @@ def _mean(strip, first, last, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sorted_mean(rows, begin, mixing, kind, low, high, first, last, out):  # type: ignore[no-untyped-def]
-    n = len(mixing) if len(mixing) else len(rows)
+def _sorted_mean(rows, begin, mixture, kind, low, high, first, last, out):  # type: ignore[no-untyped-def]
+    n = len(mixture[2]) or len(rows)
     strip, total = np.zeros((n, STRIP), kind.dtype), np.zeros(STRIP)
     source = np.zeros((len(rows), STRIP))
     for start in range(0, len(out), STRIP):
         target = out[start : start + STRIP]
-        _sort_strip(rows, begin + start, len(target), mixing, low, high, source, total, strip)
+        _sort_strip(rows, begin + start, len(target), mixture, low, high, source, total, strip)
         _mean(strip, first, last, total)
         target[:] = total[: len(target)]
 
 
 @compiled
-def _nearest_mean(rows, begin, mixing, kind, low, high, first, last, count, out):  # type: ignore[no-untyped-def]
-    n = len(mixing) if len(mixing) else len(rows)
+def _nearest_mean(rows, begin, mixture, kind, low, high, first, last, count, out):  # type: ignore[no-untyped-def]
+    n = len(mixture[2]) or len(rows)
     strip, total, source = np.zeros((n, STRIP), kind.dtype), np.zeros(STRIP), np.zeros((len(rows), STRIP))
     centre, radius, edge = np.zeros(STRIP), np.zeros(STRIP), np.zeros(STRIP)
     inside, tied = np.zeros(STRIP), np.zeros(STRIP)
     for start in range(0, len(out), STRIP):
         target = out[start : start + STRIP]
-        _sort_strip(rows, begin + start, len(target), mixing, low, high, source, total, strip)
+        _sort_strip(rows, begin + start, len(target), mixture, low, high, source, total, strip)
         _mean(strip, first, last, centre)
         radius[:] = np.inf
         for i in range(n - count + 1):

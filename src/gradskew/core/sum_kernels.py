@@ -179,26 +179,32 @@ def _products(rows, begin, end, vector, centre, out):  # type: ignore[no-untyped
 
 
 @compiled
+def add_rows(rows, used, weights, begin, end, sums):  # type: ignore[no-untyped-def]
+    """Add the columns begin, ..., end - 1 of the rows `used`, times their weights, to sums."""
+    last = len(used) // 8 * 8
+    for i in range(0, last, 8):
+        i0, i1, i2, i3 = used[i], used[i + 1], used[i + 2], used[i + 3]
+        i4, i5, i6, i7 = used[i + 4], used[i + 5], used[i + 6], used[i + 7]
+        x0, x1, x2, x3 = rows[i0, begin:end], rows[i1, begin:end], rows[i2, begin:end], rows[i3, begin:end]
+        x4, x5, x6, x7 = rows[i4, begin:end], rows[i5, begin:end], rows[i6, begin:end], rows[i7, begin:end]
+        w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+        w4, w5, w6, w7 = weights[i + 4], weights[i + 5], weights[i + 6], weights[i + 7]
+        for k in range(end - begin):
+            low = w0 * x0[k] + w1 * x1[k] + w2 * x2[k] + w3 * x3[k]
+            sums[k] += low + (w4 * x4[k] + w5 * x5[k] + w6 * x6[k] + w7 * x7[k])
+    for i in range(last, len(used)):
+        row, weight = rows[used[i], begin:end], weights[i]
+        for k in range(end - begin):
+            sums[k] += weight * row[k]
+
+
+@compiled
 def _combine(rows, begin, used, weights, divisor, vector, factor, out):  # type: ignore[no-untyped-def]
-    sums, last = np.empty(STRIP), len(used) // 8 * 8
+    sums = np.empty(STRIP)
     for start in range(0, len(out), STRIP):
         target = out[start : start + STRIP]
-        a, b = begin + start, begin + start + len(target)
         sums[:] = 0.0
-        for i in range(0, last, 8):
-            i0, i1, i2, i3 = used[i], used[i + 1], used[i + 2], used[i + 3]
-            i4, i5, i6, i7 = used[i + 4], used[i + 5], used[i + 6], used[i + 7]
-            w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
-            w4, w5, w6, w7 = weights[i + 4], weights[i + 5], weights[i + 6], weights[i + 7]
-            x0, x1, x2, x3 = rows[i0, a:b], rows[i1, a:b], rows[i2, a:b], rows[i3, a:b]
-            x4, x5, x6, x7 = rows[i4, a:b], rows[i5, a:b], rows[i6, a:b], rows[i7, a:b]
-            for k in range(len(target)):
-                low = w0 * x0[k] + w1 * x1[k] + w2 * x2[k] + w3 * x3[k]
-                sums[k] += low + (w4 * x4[k] + w5 * x5[k] + w6 * x6[k] + w7 * x7[k])
-        for i in range(last, len(used)):
-            row, weight = rows[used[i], a:b], weights[i]
-            for k in range(len(target)):
-                sums[k] += weight * row[k]
+        add_rows(rows, used, weights, begin + start, begin + start + len(target), sums)
         for k in range(len(target)):
             sums[k] /= divisor
         added = vector[start : start + STRIP]

@@ -38,11 +38,12 @@ class Memory:
     rows: int
     distances: int
     training: int
+    rule: int
 
     @property
     def parts(self) -> dict[str, int]:
         """The bytes of each part by name, the largest first."""
-        names = {"rows": "rows of updates", "distances": "distances between them"}
+        names = {"rows": "rows of updates", "distances": "distances between them", "rule": "for the rule"}
         parts = {names.get(key, key): size for key, size in vars(self).items()}
         return dict(sorted(parts.items(), key=lambda part: -part[1]))
 
@@ -66,6 +67,7 @@ def estimate(run: Run) -> Memory:
         data=_size(data.train) + _size(data.test) + DOUBLE * (len(data.train) + 2 * run.clients),
         rows=(n + run.trains_reference + n * run.attack.tries_rule) * row,
         distances=SQUARES * DOUBLE * n * n,
+        rule=round(run.aggregator.extra_rows(n, run.clients) * row),
         training=VECTORS * row + (run.num_together if batched else 1) * (vectors * row + 2 * images),
     )
 
