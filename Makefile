@@ -6,13 +6,18 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help bench test test-all test-ray test-rest lint format docs pictures benchmarks crosschecks chaos power fuzz wheel clean
+.PHONY: help bench worst test test-all test-ray test-rest lint format docs pictures benchmarks crosschecks chaos power fuzz wheel clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 bench: $(VENV)/.installed  ## Every attack against every rule on the embedded digits (about a minute)
 	$(BIN)/gradskew bench
+
+worst: $(VENV)/.installed  ## The worst found of the paper's rules on the digits, by all attacks that search (10 minutes)
+	$(BIN)/gradskew bench --attacks none,worst --rules paper --seeds 3 --out gradskew-results/worst
+	$(BIN)/gradskew report gradskew-results/worst --leaderboard gradskew-results/worst/leaderboard.md
+	cat gradskew-results/worst/leaderboard.md
 
 test: $(VENV)/.installed-dev lint  ## Linters, then the tests that start few processes (under 4 minutes on two cores)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not ray and not release and not slow"

@@ -9,11 +9,14 @@ from statistics import fmean
 
 import pytest
 
+from gradskew.report.leaderboard import leaderboard
+from gradskew.report.played import read_runs
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store
 
 RESULTS = Path(__file__).parent.parent / "results"
 TABLES = sorted(RESULTS.glob("*.csv"))
+PLAYED = sorted(RESULTS.glob("robustness/*.csv"))
 
 
 @cache
@@ -47,3 +50,8 @@ def test_a_page_prints_the_means_of_its_table(path: Path) -> None:
             cells.setdefault((row["partition"], row["attack"], row["aggregator"]), []).append(accuracy)
     for accuracies in cells.values():
         assert f"{fmean(accuracies):.1f}" in page
+
+
+@pytest.mark.skipif(not PLAYED, reason="no table in results/robustness")
+def test_the_leaderboard_is_made_of_its_tables() -> None:
+    assert (RESULTS.parent / "docs" / "robustness.md").read_text() == leaderboard(read_runs(PLAYED))

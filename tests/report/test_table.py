@@ -200,8 +200,8 @@ def test_the_rows_of_a_csv_tell_federations_apart():
         replace(made, spec={**made.spec, **change}) for made in [record("lie", "mean", 3.0)] for change in settings
     ]
     rows = list(csv.reader(io.StringIO(results_csv(records))))
-    assert rows[0][-6:] == ["clients", "sampled", "byzantine", "rounds", "model", "federation"]
-    assert [row[-6:-1] for row in rows[1:]] == [
+    assert rows[0][-7:] == ["clients", "sampled", "byzantine", "rounds", "model", "federation", "progress_min"]
+    assert [row[-7:-2] for row in rows[1:]] == [
         ["20", "10", "2", "2", "linear"],
         ["10", "10", "3", "2", "linear"],
         ["10", "10", "2", "60", "linear"],
@@ -209,7 +209,7 @@ def test_the_rows_of_a_csv_tell_federations_apart():
         ["10", "10", "2", "2", "linear"],
         ["10", "10", "2", "2", "linear"],
     ]
-    digests = [row[-1] for row in rows[1:]]
+    digests = [row[-2] for row in rows[1:]]
     assert len({*digests}) == 6
     assert rf"\label{{tab:gradskew-{digests[0]}}}" in latex(Table(records[:1]))
 

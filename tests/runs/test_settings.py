@@ -21,6 +21,7 @@ def test_worst_is_the_default_bench_and_five_that_search() -> None:
     members = [parse(name) for name in names[9:]]
     aims = ("undo", "stop", "loss", "loss+stop", "loss+stop+undo")
     assert members == [[("adaptive", {"aim": aim, "cap": None})] for aim in aims]
+    assert split_names("none,worst", "attacks") == names
     assert split_names("strike,worst", "attacks") == ["strike", *(name for name in names if name != "strike")]
     assert split_names("mimic(warmup=3),none", "attacks") == ["mimic(warmup=3)", "none"]
 

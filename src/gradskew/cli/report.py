@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -16,7 +16,13 @@ from .publishing import publish, tables_of
 @click.command()
 @click.argument("folders", type=click.Path(path_type=Path), nargs=-1, metavar="[FOLDER]...")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the files. Default: the first FOLDER.")
-def report(folders: Sequence[Path], out: Path | None) -> None:
+@click.option(
+    "--leaderboard",
+    type=click.Path(path_type=Path),
+    metavar="PAGE",
+    help="Write only PAGE, Markdown: the worst found of each rule, from the CSV files in the FOLDERs, or CSV files.",
+)
+def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) -> None:
     """Write report.html and the tables of all runs in the FOLDERs.
 
     Nothing is run again. Each federation gets a section of the page. A FOLDER is the --out of earlier commands; the
@@ -25,6 +31,10 @@ def report(folders: Sequence[Path], out: Path | None) -> None:
     from ..report.table import count
 
     folders = folders or (Path(OUT),)
+    if leaderboard is not None:
+        check(out is None, "--out is the folder of report.html: --leaderboard names its page itself")
+        _write_leaderboard(list(_tables(folders)), leaderboard)
+        return
     for folder in folders:
         check(folder.is_dir(), f"no folder {str(folder)!r}: name the --out of the runs")
     tables = tables_of(folders)
@@ -34,3 +44,25 @@ def report(folders: Sequence[Path], out: Path | None) -> None:
     written = publish(tables, folders, out or folders[0])
     runs = count(sum(len(table.records) for table in tables), "run")
     click.echo(f"{runs} of {count(len(tables), 'federation')}. {', '.join(written)}: in {out or folders[0]}.")
+
+
+def _write_leaderboard(paths: Sequence[Path], page: Path) -> None:
+    """Write the leaderboard of the runs in CSV files."""
+    from ..core.files import write
+    from ..report.leaderboard import leaderboard
+    from ..report.played import read_runs
+    from ..report.table import count
+
+    runs = read_runs(paths)
+    check(bool(runs), f"no runs in {', '.join(repr(str(path)) for path in paths)}")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write(page, leaderboard(runs))
+    click.echo(f"{count(len(runs), 'run')} in {count(len(paths), 'file')}: {page}.")
+
+
+def _tables(folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the CSV files among the paths and in the folders."""
+    for folder in folders:
+        found = sorted(folder.glob("*.csv")) if folder.is_dir() else [folder]
+        check(bool(found), f"no CSV file in {str(folder)!r}: name the --out of benches, or a folder with their tables")
+        yield from found

@@ -26,16 +26,18 @@ EXTRA = (
 )
 LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 FEDERATION = ("clients", "sampled", "byzantine", "rounds", "model", "federation")
+LATER = ("progress_min",)
 
 
 def results_csv(records: Iterable[Record]) -> str:
-    """Return a CSV with one row per run; the lens's columns are means over rounds, `kappa_max` is the maximum.
+    """Return a CSV with one row per run; the lens's columns are means over rounds.
 
+    `kappa_max` is the largest kappa in a round, `progress_min` the least progress.
     `federation` is the digest of all settings that the runs of one table share: see `federation_digest`.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS + EXTRA + LENS + FEDERATION)
+    rows.writerow(COLUMNS + EXTRA + LENS + FEDERATION + LATER)
     for record in records:
         lens = Lens(record)
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
@@ -51,6 +53,7 @@ def results_csv(records: Iterable[Record]) -> str:
             + [_lens_value(lens, name) for name in LENS]
             + [spec[name] for name in FEDERATION[:4]]
             + [disarm(with_options(spec["model"])), federation_digest(spec)]
+            + [_lens_value(lens, name) for name in LATER]
         )
     return text.getvalue()
 
@@ -70,11 +73,11 @@ def disarm(text: str) -> str:
 
 
 def _lens_value(lens: Lens, name: str) -> str:
-    """Return the mean of a series over rounds, or the last kappa_max; empty without the lens."""
-    values = [value for value in lens.series(name) if value is not None]
-    if not values:
-        return ""
-    return f"{values[-1] if name == 'kappa_max' else fmean(values):.6g}"
+    """Return the mean of a series over rounds; the extreme for `kappa_max`, `progress_min`; empty without the lens."""
+    series, _, extreme = name.partition("_")
+    of_rounds = {"max": max, "min": min}.get(extreme)
+    values = [value for value in lens.series(series if of_rounds else name) if value is not None]
+    return f"{(of_rounds or fmean)(values):.6g}" if values else ""
 
 
 def markdown(table: Table) -> str:

@@ -192,10 +192,10 @@ def federations(records: Iterable[Record]) -> list[Table]:
     for record in ordered:
         groups.setdefault(federation_key(record.spec), []).append(record)
     tables = {key: Table(of_key) for key, of_key in groups.items()}
-    return [tables[key] for key in sorted(tables, key=lambda key: (_by_number(tables[key].federation), key))]
+    return [tables[key] for key in sorted(tables, key=lambda key: (by_number(tables[key].federation), key))]
 
 
-def _by_number(text: str) -> list[str | float]:
+def by_number(text: str) -> list[str | float]:
     """Return a sort key of a text that compares the numbers in it by value."""
     return [float(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+(?:\.\d+)?)", text))]
 

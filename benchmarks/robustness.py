@@ -1,0 +1,131 @@
+"""Play the federations of docs/robustness.md, and write the tables of which `gradskew report` makes that page.
+
+    python benchmarks/robustness.py --part digits [--rules median,nnm+rbtm] [--workers 2]
+    gradskew report results/robustness --leaderboard docs/robustness.md
+
+Parts: `digits` (beta 0.5 and 0.1: every rule that needs nothing more, alone and behind nnm, bucketing and arc; hours),
+`caps` (searches with caps 3 and 1), `iid`, `root` (FLTrust), `fashion`, and `cifar` (with `--data`). Records lie in
+`gradskew-results/robustness/PART`: a part that was stopped goes on. `--rules` plays only some rules of a part, so that
+they are played in any order; results/robustness/PART.csv always has all that was played. Where each try of a search is
+a call of the rule, at most 60 are made in a round.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import gradskew as gs
+from gradskew import aggregators, attacks
+from gradskew.attacks import Adaptive, Attack
+from gradskew.core.errors import InputError
+from gradskew.core.grammar import split_list
+from gradskew.report.export import results_csv
+from gradskew.runs.settings import split_names
+
+LIMIT = 60  # tries of a search in a round, where each is a call of the rule
+SEEDS = "10,11,12,13,14"  # no choice was made on them
+FEWER = "10,11,12"
+PAPER = [*aggregators.PAPER, "nnm+multikrum"]
+TWELVE = [*PAPER, "cclip(tau=0.5)", "nnm+rbtm", "bucketing+median"]
+SIX = ["mean", "multikrum", "median", "rbtm", "nnm+multikrum", "nnm+rbtm"]
+SEARCHES = [attack for attack in map(attacks.make, attacks.WORST) if isinstance(attack, Adaptive)]
+CAPPED = [replace(attack, cap=cap) for cap in (3.0, 1.0) for attack in SEARCHES]
+STRONGEST = [attacks.make(name) for name in ("none", "bitflip", "ipm", "strike")]
+STRONGEST += [attack for attack in SEARCHES if attack.aim.startswith("loss+stop")]
+
+
+def every_rule() -> list[str]:
+    """Return every rule that needs nothing more, alone and behind mixings, those with fast searches first."""
+    alone = split_names("paper,cclip(tau=0.5),all", "rules")
+    names = [f"{mixing}{rule}" for mixing in ("", "nnm+", "bucketing+", "arc+") for rule in alone]
+    return sorted(names, key=lambda name: is_slow(name))
+
+
+def is_slow(name: str) -> bool:
+    """Return whether each try of a search is a call of the rule; False for a pipeline that cannot be made."""
+    try:
+        return SEARCHES[0].calls(aggregators.make(name)) > 0
+    except InputError:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Attacks against rules in one federation or several. federations: options of `gs.bench` of each."""
+
+    rules: Sequence[str]
+    attacks: Sequence[Attack] = tuple(map(attacks.make, attacks.WORST))
+    seeds: str = SEEDS
+    federations: Sequence[Mapping[str, Any]] = field(default_factory=lambda: [{}])
+
+    def benches(self, rules: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the options of a bench for each federation and rule."""
+        for federation in self.federations:
+            for rule in rules:
+                limited = [replace(a, limit=LIMIT) if isinstance(a, Adaptive) else a for a in self.attacks]
+                yield {**federation, "rules": [rule], "attacks": limited if is_slow(rule) else [*self.attacks]}
+
+
+PARTS = {
+    "digits": Part(rules=every_rule(), federations=[{"beta": 0.5}, {"beta": 0.1}]),
+    "caps": Part(rules=PAPER, attacks=CAPPED),
+    "iid": Part(rules=PAPER, federations=[{"partition": "iid"}]),
+    "root": Part(rules=["mean", "fltrust"], federations=[{"root_examples": 100}]),
+    "fashion": Part(
+        rules=TWELVE, seeds=FEWER, federations=[{"dataset": "fashion_mnist(train_size=10000)", "beta": 0.1}]
+    ),
+    "cifar": Part(
+        rules=SIX,
+        attacks=STRONGEST,
+        seeds=FEWER,
+        federations=[{"dataset": "cifar10(train_size=10000,test_size=2000)", "beta": 0.5}],
+    ),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", choices=PARTS, required=True)
+    parser.add_argument("--rules", help="comma-separated; default: all of the part")
+    parser.add_argument("--seeds", help="comma-separated; default: those of the part")
+    parser.add_argument("--rounds", type=int, help="for a trial; default: those of the data set")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--data", type=Path, help="folder with the data set's files")
+    parser.add_argument("--out", type=Path, default=Path("gradskew-results/robustness"), help="folder of the records")
+    parser.add_argument("--tables", type=Path, default=Path("results/robustness"), help="folder of the tables")
+    given = parser.parse_args()
+    part, folder = PARTS[given.part], given.out / given.part
+    rules = split_list(given.rules, "rules") if given.rules else part.rules
+    options = {name: value for name in ("rounds", "data") if (value := getattr(given, name)) is not None}
+    failed = False
+    for bench in part.benches(rules):
+        told = ", ".join(f"{name} {value}" for name, value in bench.items() if name != "attacks")
+        try:
+            table = gs.bench(
+                **bench,
+                **options,
+                seeds=given.seeds or part.seeds,
+                out=folder,
+                workers=given.workers,
+                progress=sys.stderr.isatty(),
+            )
+            print(f"{told}: {len(table.records)} runs", flush=True)
+        except InputError as error:
+            failed = True
+            print(f"{told}: {error}", flush=True)
+    write_table(folder, given.tables / f"{given.part}.csv")
+    return int(failed)
+
+
+def write_table(folder: Path, path: Path) -> None:
+    """Write the lines of all records in a folder, in alphabetical order."""
+    head, *lines = results_csv(gs.Store(folder).all()).splitlines()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([head, *sorted(lines), ""]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

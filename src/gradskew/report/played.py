@@ -1,0 +1,143 @@
+"""Read the runs of several benches from their results.csv, and tell what their attacks are."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from .. import attacks
+from ..attacks import ATTACKS, Adaptive
+from ..core.errors import InputError, check, check_number
+from ..core.files import is_sha256
+from ..core.grammar import parse
+from .export import FEDERATION
+from .table import count
+
+NEEDED = ("dataset", "attack", "aggregator", "seed", "accuracy", "partition", "digest", *FEDERATION)
+
+
+@dataclass(frozen=True)
+class Played:
+    """A run, as a line of results.csv has it.
+
+    title, setting: of its federation. kappa, progress: the largest and the least of a round; None if not measured.
+    """
+
+    title: str
+    setting: str
+    rule: str
+    attack: str
+    seed: int
+    accuracy: float
+    rises: bool
+    kappa: float | None
+    progress: float | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an attack is.
+
+    fixed: whether it never tries the rule. member: the name of the ensemble's attack that it is, else its own. cap: the
+    largest distance of its rows from the honest mean, over that of the farthest honest row; infinite without one.
+    limit: of its tries in a round.
+    """
+
+    fixed: bool
+    member: str
+    label: str
+    cap: float = math.inf
+    limit: int | None = None
+
+    def text(self, cap: float = math.inf) -> str:
+        """Return its label, with its cap if that is another one."""
+        return self.label if self.cap == cap else f"{self.label} with cap {self.cap:g}"
+
+
+@cache
+def kind_of(attack: str) -> Kind:
+    """Return the kind of the attack with this name; a user's own is not imported."""
+    classes = [ATTACKS.find(key) for key, _ in parse(attack)]
+    made = attacks.make(attack) if classes == [Adaptive] else None
+    if not isinstance(made, Adaptive):
+        fixed = all(cls is not None and not cls.tries_rule for cls in classes)
+        return Kind(fixed, attack, "no attack" if attack == "none" else attack)
+    member = Adaptive(aim=made.aim, data=made.data, cap=made.cap)
+    usual = made == Adaptive(aim=made.aim, cap=made.cap, limit=made.limit)
+    cap = math.inf if made.cap is None else made.cap
+    return Kind(False, member.name, made.aim if usual else attack, cap, made.limit)
+
+
+def members(cap: float) -> list[str]:
+    """Return the names of the ensemble's attacks; for a finite cap, those of its searches with this cap."""
+    made = [attacks.make(name) for name in attacks.WORST]
+    if math.isinf(cap):
+        return [each.name for each in made]
+    return [Adaptive(aim=each.aim, cap=cap).name for each in made if isinstance(each, Adaptive)]
+
+
+def read_runs(paths: Iterable[Path]) -> list[Played]:
+    """Return the runs in files such as results.csv, each once.
+
+    Raises InputError for another file, for files that disagree on a run, and for two versions of a user's code.
+    """
+    runs: dict[tuple[str, str, str, int], tuple[Played, Path]] = {}
+    for path in paths:
+        for run in _read(path):
+            known, first = runs.setdefault((run.setting, run.rule, run.attack, run.seed), (run, path))
+            what = f"{run.attack} against {run.rule}, seed {run.seed}, in {str(first)!r} and {str(path)!r}"
+            check(known.digest == run.digest, f"two versions of a run: {what}: leave one out")
+            both = f"{known.accuracy:g} and {run.accuracy:g} %"
+            check(known.accuracy == run.accuracy, f"two accuracies of a run, {both}: {what}: leave one out")
+    return [run for run, _ in runs.values()]
+
+
+def _read(path: Path) -> Iterator[Played]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.DictReader(file)
+            missing = [name for name in NEEDED if name not in (lines.fieldnames or ())]
+            check(not missing, f"{str(path)!r} is no results.csv of a bench: it lacks {', '.join(missing)}")
+            for line in lines:
+                yield _run(line, f"{str(path)!r}, line {lines.line_num}")
+    except OSError as error:
+        raise InputError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{str(path)!r} is no CSV: {error}") from None
+
+
+def _run(line: Mapping[str, str], where: str) -> Played:
+    whole = None not in line and None not in line.values() and all(line[name].isprintable() for name in NEEDED)
+    check(whole, f"{where}: not one printable text for each column")
+    try:
+        check(is_sha256(line["digest"]), f"digest must be a SHA-256, not {line['digest'][:80]!r}")
+        kind_of(line["attack"])  # its name can be read
+        accuracy = check_number("accuracy", float(line["accuracy"]), at_least=0, at_most=100)
+        clients, sampled, byzantine, rounds, seed = (
+            int(line[name]) for name in ("clients", "sampled", "byzantine", "rounds", "seed")
+        )
+        kappa, progress = (
+            check_number(name, float(text)) if (text := line.get(name)) else None
+            for name in ("kappa_max", "progress_min")
+        )
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from None
+    size = f"{count(clients, 'client')}, {byzantine} Byzantine, {count(rounds, 'round')}"
+    some = "" if sampled == clients else f"{count(sampled, 'client')} a round, "
+    return Played(
+        title=f"{line['dataset']}, {line['partition']}, {size}",
+        setting=f"{line['model']}, {some}federation {line['federation']}",
+        rule=line["aggregator"],
+        attack=line["attack"],
+        seed=seed,
+        accuracy=accuracy,
+        rises=line.get("still_rises") == "1",
+        kappa=kappa,
+        progress=progress,
+        digest=line["digest"],
+    )
