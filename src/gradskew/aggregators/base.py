@@ -47,14 +47,11 @@ class Aggregator(Method):
     """A robust aggregation rule (AGR). Calls are pure: same object, same input, same output.
 
     A subclass implements `outcome`. needs: the fields of `Round` that the rule requires. baseline: True for no defence.
-    late_check: True if `outcome` does no harm with any numbers, so that the rows are checked after it, and not read for
-    that if one of its passes over them has shown that they are finite (`Rows.notice`).
     """
 
     implements: ClassVar[str] = "outcome"
     needs: ClassVar[frozenset[str]] = frozenset()
     baseline: ClassVar[bool] = False
-    late_check: ClassVar[bool] = False
 
     @final
     @raised_by("rule")

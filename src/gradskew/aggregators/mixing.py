@@ -20,7 +20,7 @@ class Mixing(Named, ABC):
     """A step before a rule that replaces the n rows by m weighted sums of them.
 
     keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid. late_check: as
-    for a rule, of `matrix`.
+    for a rule; see `Method`.
     """
 
     keeps_rows: ClassVar[bool] = False

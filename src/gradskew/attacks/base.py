@@ -64,13 +64,10 @@ class Attack(Method):
     """Forges the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
-    late_check: True if `forge` does no harm with any numbers, so that the honest rows are checked after it; see
-    `Aggregator`.
     """
 
     implements: ClassVar[str] = "forge"
     needs: ClassVar[str] = "honest"
-    late_check: ClassVar[bool] = False
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""
