@@ -53,8 +53,6 @@ class Aggregator(Method):
     basis of their span. batched: the tries that `outcome` takes at once: `span` for `Tries`, `columns` for
     `SampledTries`, empty for none.
     monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises.
-    late_check: True if `outcome` does no harm with any numbers, so that the rows are checked after it, and not read for
-    that if one of its passes over them has shown that they are finite (`Rows.notice`).
     """
 
     implements: ClassVar[str] = "outcome"
@@ -63,7 +61,6 @@ class Aggregator(Method):
     batched: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
     monotone: ClassVar[bool] = False
-    late_check: ClassVar[bool] = False
 
     @final
     @raised_by("rule")

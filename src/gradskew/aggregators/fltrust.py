@@ -44,7 +44,7 @@ class FLTrust(WeightedRule):
         reference = rows.round.reference
         assert reference is not None
         length = torch.linalg.vector_norm(reference.double())
-        products, norms = rows.projections(reference), rows.norms
+        products, norms = rows.projections_and_norms(reference)
         scales = torch.where(norms > 0, length / norms, 0)  # a row of zeros has no direction
         trust = (products * scales).clamp(min=0)  # |g_0|^2 s_i
         trusted = int((trust > 0).sum())

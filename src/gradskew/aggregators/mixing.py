@@ -21,7 +21,7 @@ class Mixing(Named, ABC):
     """A step before a rule that replaces the n rows by m weighted sums of them.
 
     keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid. isometric,
-    batched: as of a rule. late_check: as of a rule, for `matrix`.
+    batched: as of a rule. late_check: as of a rule; see `Method`.
     """
 
     keeps_rows: ClassVar[bool] = False

@@ -80,15 +80,12 @@ class Attack(Method):
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
     server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only.
-    late_check: True if `forge` does no harm with any numbers, so that the honest rows are checked after it; see
-    `Aggregator`.
     """
 
     implements: ClassVar[str] = "forge"
     needs: ClassVar[str] = "honest"
     tries_rule: ClassVar[bool] = False
     monotone_only: ClassVar[bool] = False
-    late_check: ClassVar[bool] = False
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""

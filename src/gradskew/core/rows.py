@@ -66,9 +66,9 @@ class Rows(InnerProducts):
 
     def check(self, name: str) -> None:
         """Raise InputError unless the base rows are a finite matrix, see `check_rows`, or known to be finite."""
-        if not self.finite:
+        if not self.base.finite:
             check_rows(name, self.updates)
-            self.finite = True
+            self.base.finite = True
 
     def notice(self, sums: Tensor) -> None:
         """Note that the base rows are finite if they are float32 and these sums, which take in each entry, are."""
@@ -228,25 +228,28 @@ class Rows(InnerProducts):
         return total
 
     def projections(self, vector: Tensor, centre: Tensor | None = None) -> Tensor:
-        """Return the inner products <row - centre, vector>: (n,) float64; centre and vector are (d,).
-
-        For wide rows and without a centre, the norms come from the same pass.
-        """
+        """Return the inner products <row - centre, vector>: (n,) float64; centre and vector are (d,)."""
         vector = vector.to(self.updates.device)
         if self.mixing is None and self.is_wide:
             from . import sum_kernels
 
-            total, squares = sum_kernels.products_with(self.updates, vector, centre)
-            self.notice(squares)
-            if centre is None:
-                vars(self).setdefault("norms", squares.sqrt())
-            return total
+            return sum_kernels.products_with(self.updates, vector, centre)[0]
         total = torch.zeros(self.n, dtype=torch.float64, device=self.updates.device)
         for part, block in self.blocks():
             if centre is not None:
                 block = block - centre[part].double()
             total += block @ vector[part].double()
         return total
+
+    def projections_and_norms(self, vector: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inner products with a vector (d,), and the norms, of wide rows in one pass: (n,) float64 each."""
+        if self.mixing is not None or not self.is_wide:
+            return self.projections(vector), self.norms
+        from . import sum_kernels
+
+        products, squares = sum_kernels.products_with(self.updates, vector, None)
+        self.notice(squares)
+        return products, squares.sqrt()
 
     @cached_property
     def equal(self) -> Tensor:
