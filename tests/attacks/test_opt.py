@@ -15,7 +15,7 @@ from gradskew import InputError, aggregators
 from gradskew import attacks as att
 from gradskew.aggregators import Aggregator, Outcome
 from gradskew.attacks import View
-from gradskew.attacks.searches import grid_search, line_search
+from gradskew.attacks.strength import grid_search, line_search
 from gradskew.attacks.trials import Trials
 from gradskew.core.rows import Rows
 

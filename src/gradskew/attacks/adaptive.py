@@ -9,19 +9,14 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check, check_choice, check_number
+from ..core.round import Round
 from ..core.rows import Given, Rows
+from ..core.state import is_row
 from .base import Attack, Context, Forgery, View
 from .bitflip import BitFlip
 from .candidates import Scene
 from .extreme import extreme_row
-from .ipm import IPM
-from .lie import LIE
-from .minmax import MinMax
-from .minsum import MinSum
-from .queries import Queries, vectors_of
-from .searching import Search, search_decoys, search_groups, search_lines
-from .strike import STRIKE
-from .thorough import (
+from .further import (
     search_ascent,
     search_balanced,
     search_evolution,
@@ -29,10 +24,19 @@ from .thorough import (
     search_framing,
     search_own_parts,
 )
+from .ipm import IPM
+from .lie import LIE
+from .minmax import MinMax
+from .minsum import MinSum
+from .queries import Queries, calls, share, vectors_of
+from .search import Search, search_decoys, search_groups, search_lines
+from .strike import STRIKE
+from .trials import largest
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
 FAST, FULL = 330, 590  # tries of a round, about, without those of the evolution
+BEYOND = 1e-3  # how far beyond the honest entries, as a share of their range, the rows of a closed form lie
 EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks again
 
 
@@ -68,21 +72,27 @@ class Adaptive(Attack):
             check_number("cap", self.cap, above=0)
         check_choice("effort", self.effort, ("fast", "full"))
         check_number("tries", self.tries, at_least=0, whole=True)
+        check(self.effort == "full" or self.tries == Adaptive.tries, "tries are those of effort=full")
+        object.__setattr__(self, "aim", "+".join(sorted(parts)))  # loss+stop and stop+loss are one attack
         if self.limit is not None:
             check_number("limit", self.limit, at_least=1, whole=True)
 
-    def calls(self, rule: Any) -> int:
+    def calls(self, rule: Any, *, draws: bool = False) -> int:
         if rule.monotone or rule.batched:
             return 0
         tries = FAST if self.effort == "fast" else FULL + self.tries
-        return tries if self.limit is None else min(tries, self.limit)
+        return calls(tries if self.limit is None else min(tries, self.limit), draws=draws)
+
+    @property
+    def needs_images(self) -> bool:  # type: ignore[override]
+        return "loss" in self.aim.split("+")
 
     def forge(self, view: View) -> Forgery:
         context = view.context
         assert context is not None
         mean = view.honest.mean(torch.float64)
         u = self.direction(mean, context)
-        tried, told = _share(view.honest.n, view.n, view.f, context.f)
+        tried, told = share(view)
         optimum = self._closed_form(view.honest, mean, u, context.rule, tried, told)
         if optimum is None:
             return self._search(view, u, tried, told)
@@ -100,11 +110,11 @@ class Adaptive(Attack):
         """
         if not getattr(rule, "monotone", False):
             return None
-        row = extreme_row(honest, u)
+        row = extreme_row(honest, u, BEYOND)
         farther = (2 * row.double() - mean).to(row.dtype)
         distance = torch.linalg.vector_norm(row.double() - mean)
         bound = math.inf if self.cap is None else self.cap * honest.squared_distances_to(mean).max().sqrt()
-        if not farther.isfinite().all() or distance > bound:
+        if not farther.isfinite().all() or distance > bound or distance == 0:
             return None
         near, far = (
             rule(torch.cat([each.expand(tried, -1), honest.copy(torch.arange(honest.n))]), told)
@@ -121,8 +131,9 @@ class Adaptive(Attack):
         extras = [*vectors_of(context.rule), *(row for rows in fixed.values() for row in rows)]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
         queries = Queries(scene.span, context.rule, told, view.generator, tried)
-        radius = math.inf if self.cap is None else self.cap * scene.radius
-        search = Search(scene, queries, lambda answer: -answer.along(scene.u), radius, self.limit)
+        radius = largest(honest.updates.dtype) / 4  # so that every entry of a row is finite
+        radius = radius if self.cap is None else min(radius, self.cap * scene.radius)
+        search = Search(scene, queries, lambda answer: -answer.along(scene.u), view.generator, radius, self.limit)
         search_lines(search, tried)
         search_groups(search, tried)
         search_decoys(search, tried)
@@ -134,7 +145,10 @@ class Adaptive(Attack):
             search_ascent(search)
             search_evolution(search, self.tries, view.generator)
         forged, name, score = search.result()
-        check(score > -math.inf, f"{self.name}: the rule failed on every try: {queries.why}")
+        if score == -math.inf:
+            forged, name, score = scene.mean.expand(tried, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
+        elif not queries.steady(forged, search.objective):
+            name += ", by a rule that answers one try in two ways"
         rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
         notes = {"tries": len(search.scores), "won": name, "moved": score}
         return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
@@ -164,31 +178,30 @@ class Adaptive(Attack):
         return total
 
     def _error(self, context: Context) -> Tensor | None:
-        """Return the rule's error in the last round, w^{t-1} - w^t - mean: (d,); None in the first."""
-        before = self._state.get("before")
-        if before is None or context.previous is None:
+        """Return what the last step had beside the mean of the rows, w^{t-1} - w^t - mean: (d,).
+
+        None in the first round, and if the attack did not see the last one.
+        """
+        before, number = self._state.get("before"), self._state.get("number")
+        if before is None or context.previous is None or number != context.round - 1:
             return None
-        error: Tensor = _padded(context.previous.double() - context.params.double(), before) - before
+        before = before.to(context.params.device)
+        step = context.previous.to(context.params).double() - context.params.double()
+        error: Tensor = _padded(step, before) - before
         return error
 
-    def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
+    def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
         if "now" in self._state:
-            self._state["before"] = self._state["now"]
-        self._state["now"] = Rows.of(honest).mean(torch.float64)
+            self._state.update(before=self._state["now"], number=self._state["seen"])
+        self._state.update(now=Rows.of(honest).mean(torch.float64), seen=-1 if round is None else round.number)
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        good = all(isinstance(value, Tensor) and value.shape == (d,) for value in state.values())
-        return state.keys() <= {"now", "before"} and good
+        rows = [state[name] for name in ("now", "before") if name in state]
+        numbers = [state[name] for name in ("seen", "number") if name in state]
+        good = all(is_row(row, d) for row in rows) and all(type(number) is int for number in numbers)
+        return good and (not state or state.keys() in ({"now", "seen"}, {"now", "seen", "before", "number"}))
 
 
 def _padded(vector: Tensor, row: Tensor) -> Tensor:
     """Return a vector of parameters with zeros for the buffers that a row (d,) has after them."""
     return torch.cat([vector, row.new_zeros(len(row) - len(vector))])
-
-
-def _share(known: int, n: int, f: int, told: int) -> tuple[int, int]:
-    """Return how many forged rows are tried and what the rule is told, for `known` of the n - f honest rows."""
-    if known >= n - f:
-        return f, told
-    tried = max(1, round(known * f / (n - f)))
-    return tried, min(told, tried)

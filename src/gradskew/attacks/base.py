@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from torch import Tensor
 from ..core.errors import InputError, check, check_number, raised_by
 from ..core.given import as_kind, check_matrix, version
 from ..core.method import DelegatesState, Method
+from ..core.round import Round
 from ..core.rows import Given, Rows
 
 
@@ -79,13 +81,15 @@ class Attack(Method):
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
-    server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only.
+    server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_images:
+    whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not.
     """
 
     implements: ClassVar[str] = "forge"
     needs: ClassVar[str] = "honest"
     tries_rule: ClassVar[bool] = False
     monotone_only: ClassVar[bool] = False
+    needs_images: ClassVar[bool] = False
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""
@@ -104,11 +108,18 @@ class Attack(Method):
             known = ", ".join(key for key, cls in RULES.classes.items() if cls.monotone)
             raise InputError(f"{self.name} takes rules that are monotone in every entry ({known}), not {rule.name}")
 
-    def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
-        """Update the state with the known honest rows (h, d) and their client ids, once a round before the call."""
+    def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
+        """Update the state with the known honest rows (h, d), their client ids and the round, once before each call."""
 
-    def calls(self, rule: Any) -> int:
-        """Return about how often the attack calls this rule in a round, one matrix at a time."""
+    def __init_subclass__(cls) -> None:
+        """Let an `observe` without the round, as in earlier versions, be called with it, too."""
+        super().__init_subclass__()
+        own = vars(cls).get("observe")
+        if own is not None and "round" not in inspect.signature(own).parameters:
+            cls.observe = lambda self, honest, *, clients=None, round=None: own(self, honest, clients=clients)  # type: ignore[method-assign]
+
+    def calls(self, rule: Any, *, draws: bool = False) -> int:
+        """Return about how often the attack calls a rule in a round, try by try. draws: whether the rule draws."""
         return 0
 
     def begin(self, seed: int) -> None:
@@ -217,6 +228,10 @@ class Combined(DelegatesState, Attack):
         return self.model.monotone_only
 
     @property
+    def needs_images(self) -> bool:  # type: ignore[override]
+        return self.model.needs_images
+
+    @property
     def name(self) -> str:
         return f"{self.data.name}+{self.model.name}"
 
@@ -226,15 +241,15 @@ class Combined(DelegatesState, Attack):
     def forge(self, view: View) -> Forgery:
         return self.model.forge(view)
 
-    def calls(self, rule: Any) -> int:
-        return self.model.calls(rule)
+    def calls(self, rule: Any, *, draws: bool = False) -> int:
+        return self.model.calls(rule, draws=draws)
 
     def begin(self, seed: int) -> None:
         self.data.begin(seed)
         self.model.begin(seed)
 
-    def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
-        self.model.observe(honest, clients=clients)
+    def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
+        self.model.observe(honest, clients=clients, round=round)
 
 
 def check_inputs(honest: Given, own: Given, *, may_be_none: bool = False) -> tuple[Rows, Rows]:

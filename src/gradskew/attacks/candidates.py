@@ -29,7 +29,7 @@ class Scene:
 
     u: the direction (d,) against which the aggregate is to move. extras: further vectors (d,), such as those that the
     rule uses. error: the rule's error in the last round (d,) or None. spread: sqrt of the mean squared distance of the
-    honest rows from their mean.
+    honest rows from their mean; for equal rows the length of their mean.
     """
 
     def __init__(self, honest: Rows, u: Tensor, n: int, f: int, extras: list[Tensor], error: Tensor | None, seed: int):
@@ -43,14 +43,16 @@ class Scene:
         signs = torch.randint(2, (honest.d,), generator=torch.Generator().manual_seed(seed)).to(std) * 2 - 1
         u = u.double()
         self.names = ["u", "sign(u) std", "u var", "std", "skew", "strike", "signs"]
-        vectors = [u, u.sign() * std, u * std.square(), std, skew, self._strike(skewed, mean), signs]
+        others = [u.sign() * std, u * _scaled(std).square(), std, skew, self._strike(skewed, mean), signs]
+        vectors = [u, *map(_scaled, others)]
         if error is not None:
             self.names.append("error")
-            vectors.append(error.double())
+            vectors.append(_scaled(error.double()))
         self.span = Span(honest, [*vectors, *extras])
         gram = self.span.gram[: honest.n, : honest.n]
         self.centred = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()  # around the mean
-        self.spread = float(self.centred.diagonal().mean().clamp(min=0).sqrt())
+        spread = float(self.centred.diagonal().mean().clamp(min=0).sqrt())
+        self.spread = spread or float(self.span.norms(self.span.mean))  # of equal rows the mean is the unit
         self.radius = float(self.centred.diagonal().max().clamp(min=0).sqrt())  # of the farthest honest row
         self.u, self.mean, self.skewed = self.point("u"), self.span.mean, skewed.cpu()
 
@@ -120,3 +122,9 @@ class Scene:
             given += [(f"2 {name} -u", 2 * base - mean, -u)]
         units = [(name, base, self.unit(direction)) for name, base, direction in given]
         return [Line(name, base, direction) for name, base, direction in units if direction is not None]
+
+
+def _scaled(vector: Tensor) -> Tensor:
+    """Return a vector (d,) divided by its largest entry: only its direction counts."""
+    largest = vector.abs().max()
+    return vector / largest if largest > 0 else vector

@@ -49,23 +49,25 @@ class Extreme(Attack):
         return Forgery(row.expand(view.f, -1), notes)
 
 
-def extreme_row(honest: Rows, u: Tensor) -> Tensor:
+def extreme_row(honest: Rows, u: Tensor, share: float = 1.0) -> Tensor:
     """Return the row (d,) for which the aggregate R of a monotone rule has the least <R, u>, for a direction u (d,).
 
-    Its entries lie just below the honest ones where u > 0, just above where u < 0, and at their mean where u = 0.
+    Its entries lie below the honest ones where u > 0, above where u < 0, by a share of their range, and at their mean
+    where u = 0.
     """
-    below, above = outside(honest)
+    below, above = outside(honest, share)
     return torch.where(u > 0, below, torch.where(u < 0, above, honest.mean()))
 
 
-def outside(honest: Rows) -> tuple[Tensor, Tensor]:
-    """Return a row below and a row above all honest ones, in every entry by the range of its column: (d,) each."""
+def outside(honest: Rows, share: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Return a row below and a row above all honest ones, by a share of the range of each column: (d,) each."""
     below, above = honest.updates.new_empty(2, honest.d)
     bound = largest(below.dtype)
     for part, block in honest.blocks():
         least, most = block.aminmax(dim=0)
-        below[part] = (2 * least - most).clamp(min=-bound)
-        above[part] = (2 * most - least).clamp(max=bound)
+        beyond = share * (most - least)
+        below[part] = torch.minimum((least - beyond).clamp(min=-bound).to(below.dtype), least.to(below.dtype))
+        above[part] = torch.maximum((most + beyond).clamp(max=bound).to(above.dtype), most.to(above.dtype))
     return below, above
 
 

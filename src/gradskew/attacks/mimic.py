@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_choice, check_number
 from ..core.randomness import generator as derived
+from ..core.round import Round
 from ..core.rows import Given, Rows
 from ..core.state import is_row
 from .base import Attack, Forgery, View
@@ -46,7 +47,7 @@ class Mimic(Attack):
         rows = all(is_row(state[key], d) for key in names & {"mu", "z"})
         return counts and rows and names in (set(), {"round", "mu", "z", "target"})
 
-    def observe(self, honest: Given, *, clients: Sequence[int] | None = None) -> None:
+    def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
         rows = Rows.of(honest)
         self._state.update(self._next_state(rows, _ids(rows, clients)))
 

@@ -12,7 +12,7 @@ from ..core.columns import median, moments
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .base import Attack, Forgery, View
-from .searches import Found, Objective, grid_search, line_search
+from .strength import Found, Objective, grid_search, line_search
 from .trials import Measures, Trials
 
 TRIES = {"grid": 120, "epfl": 16, "byzfl": 20}
@@ -66,6 +66,9 @@ class Opt(Attack):
             check_number("tries", self.tries, at_least=4, at_most=1_000_000, whole=True)
         plain = self.search == "grid" or (self.sides in (None, "plus") and self.cap == Opt.cap)
         check(plain, f"sides and cap belong to search=grid: search={self.search} looks at the plus side, without a cap")
+
+    def calls(self, rule: Any, *, draws: bool = False) -> int:
+        return 0 if rule.batched == "span" else TRIES[self.search] if self.tries is None else self.tries
 
     def forge(self, view: View) -> Forgery:
         trials = Trials(view)

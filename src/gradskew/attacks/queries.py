@@ -17,6 +17,7 @@ from ..core.round import Round
 from ..core.rows import Rows
 from ..core.span import Span
 from ..core.tries import SampledTries, Tries
+from .base import View
 
 DRAWS = 8  # of the attacker's own, for a rule that draws
 FIRST = 2  # of these draws, in which all tries are compared
@@ -42,12 +43,12 @@ class Answer:
     def along(self, point: Tensor) -> Tensor:
         """Return the inner products <aggregate - mean, v> with a point v of the span (r,): (P,)."""
         vector = self.image(point)
-        return (self.gaps @ (vector if self.metric is None else self.metric @ vector)).double()
+        return (self.gaps @ (vector if self.metric is None else self.metric @ vector)).double().cpu()
 
     def distances(self) -> Tensor:
         """Return |aggregate - mean|: (P,)."""
         turned = self.gaps if self.metric is None else self.gaps @ self.metric
-        return (turned * self.gaps).sum(-1).clamp(min=0).sqrt().double()
+        return (turned * self.gaps).sum(-1).clamp(min=0).sqrt().double().cpu()
 
 
 Objective = Callable[[Answer], Tensor]  # (P,): what the attacker wants to be large
@@ -56,9 +57,10 @@ Objective = Callable[[Answer], Tensor]  # (P,): what the attacker wants to be la
 class Queries:
     """Tries of forged rows before the rows of a span, against a rule told f.
 
-    An isometric rule is called on inner products, so that a try costs the same for any d; batched, if it takes many
-    tries at once. A batched rule per coordinate is called on a draw of columns, any other rule on the rows themselves,
-    or on a draw of columns of them. For a rule that draws, scores are means over draws of the attacker's own.
+    A rule that takes many tries at once is called on inner products, another isometric one on coordinates in the span,
+    so that a try costs the same for any d. A batched rule per coordinate is called on a draw of columns, any other rule
+    on the rows themselves, or on a draw of columns of them. For a rule that draws, scores are means over draws of the
+    attacker's own: two, and all of them for the best tries.
     """
 
     def __init__(self, span: Span, rule: Callable[..., Any], told: int, generator: torch.Generator, size: int):
@@ -69,10 +71,9 @@ class Queries:
         self.failed, self.why = 0, ""
         self.way = self._way()
         self.sample: Tensor | None = None
-        if self.way == "entries" or (self.way == "columns"):
+        if self.way in ("entries", "columns"):
             self.sample = self._sample(ENTRIES if self.way == "entries" else COLUMNS, generator)
         self.more = self._sample(MORE, generator) if self.way == "entries" else None
-        self.draws = True
         self.draws = self._draws()
 
     def _way(self) -> str:
@@ -89,16 +90,22 @@ class Queries:
 
     @property
     def exact(self) -> bool:
-        """Whether scores are of all columns and of the rule's own randomness, if it has any."""
+        """Whether scores are of all columns."""
         return self.sample is None
 
     def _draws(self) -> bool:
-        """Return whether the rule uses its generator."""
-        rng = torch.Generator().manual_seed(self.seeds[0])
-        before = rng.get_state()
-        for _ in self._answers(self.span.mean.expand(1, self.size, -1), self.way, rng):
-            pass
-        return not torch.equal(before, rng.get_state())
+        """Return whether the rule uses its generator: its state has changed, or another seed gives another answer."""
+        found = []
+        for seed in self.seeds[:2]:
+            rng = torch.Generator().manual_seed(seed)
+            before = rng.get_state()
+            (answer,) = self._answers(self.span.mean.expand(1, self.size, -1), self.way, rng)
+            if not torch.equal(before, rng.get_state()):
+                return True
+            found.append(answer.gaps)
+        first, second = found
+        size = float(self.span.norms(self.span.points).max())  # a user's rule gets the rows in any order
+        return not torch.allclose(first, second, rtol=1e-4, atol=1e-5 * size, equal_nan=True)
 
     def scores(self, forged: Tensor, objective: Objective) -> Tensor:
         """Return the objective of each try: (P,). forged: (P, f, r). -inf where the rule fails."""
@@ -115,6 +122,11 @@ class Queries:
             few = few[again.argsort(descending=True)]
             score = float(again.max())
         return int(few[0]), score if stages or not self.exact else float(scores[few[0]])
+
+    def steady(self, forged: Tensor, objective: Objective) -> bool:
+        """Return whether the rule gives one answer to the same try (f, r) and the same draw, up to rounding."""
+        first, second = (float(self._scores(forged[None], objective, self.way, self.seeds[:1])) for _ in range(2))
+        return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-12)
 
     def answers(self, forged: Tensor) -> Iterator[Answer]:
         """Yield the answers to tries (P, f, r) in the first draws, without batches."""
@@ -140,9 +152,15 @@ class Queries:
             if way == "entries":
                 assert self.sample is not None
                 tries = SampledTries(span, tries.points, self.sample, round=self.round, gram=tries.gram)
-            outcome = self.rule.outcome(tries.as_rows, self.told, rng)
             image = self._image(way)
             metric = span.gram if way == "batch" else None
+            try:
+                outcome = self.rule.outcome(tries.as_rows, self.told, rng)
+            except InputError as error:
+                self.failed, self.why = self.failed + len(forged), str(error)
+                nothing = torch.full_like(image(span.mean), math.nan).expand(len(forged), -1)
+                yield Answer(nothing, None, image, metric)
+                return
             yield Answer(outcome.value - image(span.mean), outcome.weights, image, metric)
             return
         for points in forged:
@@ -161,7 +179,7 @@ class Queries:
         if way == "coordinates":
             return self.span.coordinates
         if way == "rows":
-            return lambda point: self.span.vector_of(point)
+            return self.span.vector_of
         assert self.sample is not None
         sample = self.sample
         return lambda point: point.to(sample.dtype) @ sample
@@ -187,14 +205,10 @@ class Queries:
         """Return the round with its vectors in the coordinates of the span."""
         if self.round is None:
             return None
-        place = lambda vector: self.span.coordinates(self.span.find(vector))  # noqa: E731
-        needs = self.rule.needs
-        return replace(
-            self.round,
-            layers=None,
-            params=place(self.round.params) if "params" in needs else None,
-            reference=place(self.round.reference) if "reference" in needs else None,
-        )
+        changed: dict[str, Any] = {"layers": None, "params": None, "reference": None}
+        for name in self.rule.needs & {"params", "reference"}:
+            changed[name] = self.span.coordinates(self.span.find(getattr(self.round, name)))
+        return replace(self.round, **changed)
 
     def _sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Return columns of what spans the rows, scaled so that lengths stay about what they are: (r, c)."""
@@ -202,6 +216,26 @@ class Queries:
         count = min(count, d)
         columns = torch.randint(d, (count,), generator=generator) if count < d else torch.arange(d)
         return self.span.on_columns(columns) * math.sqrt(d / count)
+
+
+def calls(tries: int, *, draws: bool) -> int:
+    """Return how often a rule is called, one try at a time, in a search of so many tries. draws: whether it draws."""
+    return FIRST * tries + (AGAIN + FINAL) * DRAWS if draws else tries + FINAL
+
+
+def share(view: View) -> tuple[int, int]:
+    """Return how many forged rows a try has, f', and the f that the rule is told with them.
+
+    With all n - f honest rows known: as many as there are Byzantine clients, and what the server tells the rule. With h
+    of them f' = max(1, round(h f / (n - f))), so that their share stays that of the round; with own rows in place of
+    the honest ones f' = max(1, floor(f^2 / n)). Then the rule is told f', or the most that it tolerates.
+    """
+    assert view.context is not None
+    n, f, h = view.n, view.f, view.honest.n
+    if not view.knows_own_only and h == n - f:
+        return f, view.context.f
+    tried = max(1, f * f // n if view.knows_own_only else round(h * f / (n - f)))
+    return tried, min(tried, view.context.rule.max_f(h + tried))
 
 
 def known_rule(rule: Callable[..., Any], size: int) -> tuple[Any, Round | None]:

@@ -16,7 +16,7 @@ from ..core.round import Round
 from ..core.span import Span
 from ..core.tries import Tries
 from .base import View
-from .queries import BATCH, known_rule, vectors_of
+from .queries import BATCH, known_rule, share, vectors_of
 
 ROUNDING = 2.0**-23  # of the aggregate: distances below this share of the rows' length are 0
 
@@ -37,22 +37,14 @@ class Measures:
 class Trials:
     """The server's rule on the known honest rows behind f' copies of a forged row, in any number of trials.
 
-    An attacker that knows all n - f honest rows tries f copies, and the rule is told what the server tells it. With h
-    known rows it tries f' = max(1, round(h f / (n - f))) copies, so that their share stays that of the round, and with
-    own rows in place of the honest ones f' = max(1, floor(f^2 / n)). The rule is then told f', or the most that it
-    tolerates. Every trial draws from a new generator with seed 0: the server's draws are not known.
+    How many copies, and what the rule is told: `share`. Every trial draws from a new generator with seed 0: the
+    server's draws are not known.
     """
 
     def __init__(self, view: View):
         assert view.context is not None
-        n, f, h = view.n, view.f, view.honest.n
         self.honest, self.rule = view.honest, view.context.rule
-        if view.knows_own_only:
-            self.copies = max(1, f * f // n)
-        else:
-            self.copies = max(1, round(h * f / (n - f)))
-        known = not view.knows_own_only and h == n - f
-        self.f = view.context.f if known else min(self.copies, self.rule.max_f(h + self.copies))
+        self.copies, self.f = share(view)
         self.mean = view.honest.mean(torch.float64)
         self.squared_mean = float(self.mean @ self.mean)
         self.radius = float(view.honest.squared_distances_to(self.mean).max().sqrt())

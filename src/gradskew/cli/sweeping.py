@@ -143,7 +143,7 @@ def print_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
 
 def print_searches(runs: Sequence[Run]) -> None:
     """Print what the slowest search of an attack costs that calls a rule many times in a round, if it is slow."""
-    from ..federation.searches import slowest
+    from ..federation.search_cost import slowest
 
     search = slowest(runs)
     if search is not None:

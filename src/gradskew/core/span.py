@@ -38,6 +38,7 @@ class Span(Geometry):
 
     def __init__(self, rows: Rows, vectors: Sequence[Tensor]):
         self.rows, self.vectors = rows, list(vectors)
+        self._placed = [vector.to(rows.updates.device) for vector in self.vectors]
         self._vectors: dict[bytes, Tensor] = {}
         h, e = rows.n, len(self.vectors)
         self.size = h + e + 1
@@ -53,7 +54,7 @@ class Span(Geometry):
         cross = torch.zeros(h, e + 1, dtype=torch.float64)
         own = torch.zeros(e + 1, e + 1, dtype=torch.float64)
         for part, block in self.rows.blocks():
-            columns = torch.stack([*(vector[part].double() for vector in self.vectors), block[centre].clone()])
+            columns = torch.stack([*(vector[part].double() for vector in self._placed), block[centre].clone()])
             cross += ((block - block[centre]) @ columns.T).cpu()
             own += (columns @ columns.T).cpu()
         return torch.cat([torch.cat([inner.cpu(), cross], 1), torch.cat([cross.T, own], 1)])
@@ -104,7 +105,7 @@ class Span(Geometry):
         result = self.rows.updates.new_empty(len(points), self.rows.d, dtype=dtype)
         for part, block in self.rows.blocks():
             value = weights.to(block) @ block
-            for place, vector in enumerate(self.vectors):
+            for place, vector in enumerate(self._placed):
                 if others[:, place].any():
                     value += torch.outer(others[:, place].to(block), vector[part].double())
             result[:, part] = value

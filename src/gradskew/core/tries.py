@@ -158,10 +158,6 @@ class Tries:
         """Return the inner products of the rows with a point (r,): (P, n)."""
         return self.geometry.inner(self.points, vector)
 
-    def rows(self, index: int) -> Rows:
-        """Return one of the tries as rows (n, rank) in orthonormal coordinates, for a rule that takes one at a time."""
-        return Rows(self.span.coordinates(self.points[index]), round=self.round)
-
 
 class SampledTries(Tries):
     """Tries on some of the columns, for rules per coordinate: vectors are entries (P, c); distances between rows exact.

@@ -88,7 +88,7 @@ class Attacker:
     ) -> Forgery:
         """Replace the first rows of updates (n, d) by forged ones; return these. clients: the ids of the known rows."""
         if known.n:
-            self.attack.observe(known.updates, clients=clients)
+            self.attack.observe(known.updates, clients=clients, round=round)
         assert round.params is not None
         assert round.clients is not None
         n = len(updates)

@@ -29,9 +29,11 @@ class LossGradient:
         now = [parameter.data for _, parameter in flat.trainable]
         flat.module.eval()
         flat.bind(params, grads)
-        for chosen in index.split(BATCH):
-            scores = flat.module(self.dataset.inputs(inputs[chosen]))
-            (mean_loss(scores, labels[chosen]) * (len(chosen) / len(index))).backward()
-        for (_, parameter), data_before in zip(flat.trainable, now, strict=True):
-            parameter.data, parameter.grad = data_before, None
+        try:
+            for chosen in index.split(BATCH):
+                scores = flat.module(self.dataset.inputs(inputs[chosen]))
+                (mean_loss(scores, labels[chosen]) * (len(chosen) / len(index))).backward()
+        finally:
+            for (_, parameter), before in zip(flat.trainable, now, strict=True):
+                parameter.data, parameter.grad = before, None
         return grads

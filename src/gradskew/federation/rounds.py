@@ -66,6 +66,7 @@ class Federation:
         round, forged = self.describe_round(number, clients, reference), self.count_byzantine(clients)
         honest = Rows(updates[forged:], finite=True)
         forgery = self.attacker.forge(updates, honest, round, self.rule, self.rule_f(f, clients))
+        self.attacker.previous = round.params
         updates, buffers, clients = keep_finite(updates, buffers, clients, changed=forged)
 
         # Step 3: the rule aggregates the rows.
@@ -94,7 +95,6 @@ class Federation:
 
             # Step 4: the server steps, unless the aggregate is not finite.
             if outcome.value.isfinite().all():
-                self.attacker.previous = self.params.clone()
                 self.step(outcome.value, buffers, rows)
                 metrics["stepped"] = True
                 metrics["distance"] = _distance(outcome.value, honest.once(Rows.mean)) if honest.n else None
@@ -140,7 +140,7 @@ class Federation:
         for owner, state in states:
             owner.load_state_dict(state)
         self.lens.pictures = list(snapshot.pictures)
-        self.attacker.previous = snapshot.previous
+        self.attacker.previous = None if snapshot.previous is None else snapshot.previous.to(self.params.device)
         return rounds
 
     @property

@@ -75,6 +75,8 @@ class RedTeam(Wrapper):
             name = type(strategy).__name__
             asks = f"{self.attack.name} tries out the server's rule: put {name} into Robust, with a rule of ours"
             check(not self.attack.tries_rule, asks)
+        data = f"{self.attack.name} needs the clients' images, which a server has not: use aim=stop or undo"
+        check(not self.attack.needs_images, data)
         byzantine, seed = plain(byzantine), plain(seed)
         check_count_or_share("byzantine", byzantine)
         nobody = "byzantine must be above 0: without a Byzantine client there is no attack; attack='none' only measures"
@@ -184,6 +186,7 @@ class RedTeam(Wrapper):
         self.log_rejected(received.rejected, "is not measured")
         # Step 2: forge rows, and let the strategy aggregate the replies that carry them.
         forgery, forged, why = self._forge(scene, received.layout)
+        self.models = (*self.models[:1], received.layout.params())  # the first model of the training, and the last
         sent = self.with_forged(replies, received, forged)
         arrays, metrics = self.strategy.aggregate_train(server_round, sent)
         # Step 3: measure the round and keep it.
@@ -226,7 +229,7 @@ class RedTeam(Wrapper):
             return None, [], f"{byzantine} of {n} usable replies are of Byzantine clients"
         try:
             if known.n:
-                self.current.observe(known.updates, clients=clients)
+                self.current.observe(known.updates, clients=clients, round=layout.round(scene.number, scene.nodes))
             context = self._context(scene, layout, clients, known is own)
             rng = generator(self.seed, "attack", scene.number)
             forgery = self.current.explain(known, own, n=n, generator=rng, context=context)
@@ -248,16 +251,15 @@ class RedTeam(Wrapper):
             rule = Informed(rule=copy.deepcopy(self.strategy.rule), round=round, known=places)
             f = min(self.strategy.assumed_f(n), rule.max_f(n))
         params = layout.params()
-        models, self.models = self.models, (*self.models[:1], params)  # the first model of the training, and the last
         return Context(
             round=round.number,
             params=params,
             rule=rule,
             clients=clients,
             f=f,
-            previous=models[-1] if models else None,
+            previous=self.models[-1] if self.models else None,
             byzantine=scene.nodes[: scene.byzantine],
-            initial=self.models[0],
+            initial=self.models[0] if self.models else params,
         )
 
     def _measured(self, scene: Scene, forgery: Forgery | None, step: Tensor | None) -> dict[str, Any]:

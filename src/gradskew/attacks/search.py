@@ -25,12 +25,13 @@ class Search:
     """Tries made so far and their scores. A try is f forged rows (f, r), pulled in to the largest distance allowed.
 
     radius: the largest distance of a forged row from the honest mean, inf for none. limit: the largest number of tries;
-    of tries that would exceed it, as many as fit are made, evenly spaced.
+    of tries that would exceed it, as many as fit are made, drawn by the generator.
     """
 
     scene: Scene
     queries: Queries
     objective: Objective
+    generator: torch.Generator
     radius: float = math.inf
     limit: int | None = None
     names: list[str] = field(default_factory=list)
@@ -48,9 +49,9 @@ class Search:
     def add(self, names: Sequence[str], forged: Tensor) -> list[float]:
         """Try forged rows (P, f, r) and return their scores, -inf for those that were not tried."""
         room = len(forged) if self.limit is None else max(0, self.limit - len(self.scores))
-        made = range(len(forged))
+        made: Sequence[int] = range(len(forged))
         if room < len(forged):
-            made = range(0, len(forged), -(-len(forged) // room)) if room else range(0)
+            made = sorted(torch.randperm(len(forged), generator=self.generator)[:room].tolist())
         scores = [-math.inf] * len(forged)
         if len(made):
             chosen = self.within(forged[list(made)])

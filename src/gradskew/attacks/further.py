@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .searching import Search
+from .search import Search
 
 BALANCED = (1, 2, 3, 5, 8)  # numbers of decoy directions
 SHIFTS = (0.5, 1.0, 1.5, 2.5)  # of all rows against u, in spreads of the honest rows

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 import torch
 
 from ..core.errors import InputError
+from ..core.round import Layer, Round
 from ..models import num_parameters
 from .run import Run
 
+SPANNED = 10  # vectors of the span of a search besides the rows, about
 SLOW = 1.0  # seconds of a round from which on a search is worth a sentence
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchCost:
     """The search of a run. calls: of the rule in a round. seconds: of one call on random rows of the run's size."""
 
     run: Run
@@ -35,7 +37,7 @@ class Search:
         )
 
 
-def slowest(runs: Sequence[Run]) -> Search | None:
+def slowest(runs: Sequence[Run]) -> SearchCost | None:
     """Return the search of these runs that takes longest, if it takes more than a second a round; None for none."""
     found = {(run.attack.name, run.aggregator.name): run for run in runs if run.attack.calls(run.aggregator)}
     searches = [_measured(run) for run in found.values()]
@@ -43,17 +45,22 @@ def slowest(runs: Sequence[Run]) -> Search | None:
     return longest if longest is not None and longest.calls * longest.seconds > SLOW else None
 
 
-def _measured(run: Run) -> Search:
+def _measured(run: Run) -> SearchCost:
     """Return the search of a run, with a call of its rule timed; 0 s where the rule fails on random rows."""
-    data, n = run.source.load(), run.num_sampled
+    data, n, rule = run.source.load(), run.num_sampled, run.aggregator
     d = num_parameters(run.model, data.shape, data.num_classes)
-    rows = torch.randn(n, d, generator=torch.Generator().manual_seed(0))
-    calls, seconds = run.attack.calls(run.aggregator), 0.0
+    columns = min(d, n + SPANNED) if rule.isometric else d  # isometric rules are called on coordinates in the span
+    rows = torch.randn(n, columns, generator=torch.Generator().manual_seed(0))
+    layers = {"weight": Layer(slice(0, columns), (1, columns))}
+    examples = torch.ones(n, dtype=torch.int64)
+    round = Round(clients=range(n), examples=examples, params=rows[0], layers=layers, reference=rows[1 % n])
+    seconds, draws = 0.0, False
     for _ in range(2):  # the first call may compile or import
-        start = time.perf_counter()
+        rng = torch.Generator().manual_seed(0)
+        before, start = rng.get_state(), time.perf_counter()
         try:
-            run.aggregator(rows, min(run.num_byzantine, run.aggregator.max_f(n)))
+            rule(rows, min(run.num_byzantine, rule.max_f(n)), generator=rng, round=round)
         except InputError:
-            return Search(run, calls, 0.0)
-        seconds = time.perf_counter() - start
-    return Search(run, calls, seconds)
+            break
+        seconds, draws = time.perf_counter() - start, not torch.equal(before, rng.get_state())
+    return SearchCost(run, run.attack.calls(rule, draws=draws), seconds)
