@@ -19,30 +19,19 @@ from gradskew import aggregators, attacks, data, models
 from gradskew.aggregators import Median
 from gradskew.cli import cli
 from gradskew.cli.options import _click_options
+from gradskew.cli.replay import run_of
 from gradskew.core.errors import InputError
 from gradskew.core.names import FIRST, canonical, describe
-from gradskew.core.options import option, options_of
-from gradskew.data import base, partition
+from gradskew.core.options import option
+from gradskew.data import base
 from gradskew.federation.optimizer import SGD
-from gradskew.federation.options import Options
 from gradskew.federation.run import Run
 from gradskew.federation.schema import SEMANTICS
-from gradskew.report.table import with_options
 from gradskew.runs.settings import make_runs
 
 RESULTS = Path(__file__).parent.parent.parent / "results" / "runs"
 SHAPES = {"fashion_mnist": (28, 28), "cifar10": (3, 32, 32), "imagenette": (3, 32, 32)}
 LINES = json.loads((Path(__file__).parent / "digests.json").read_text())
-
-
-def run_of(spec: dict[str, Any]) -> Run:
-    """The run that a spec describes, made again from the names in it."""
-    parts = {"model": models.make(with_options(spec["model"])), "source": data.make(spec["dataset"])}
-    parts |= {"attack": attacks.make(spec["attack_name"]), "aggregator": aggregators.make(spec["aggregator_name"])}
-    plain = {field.name: spec.get(field.name, field.default) for field, _ in options_of(Options)}
-    sgd = SGD(**{field.name: spec["sgd"][field.name] for field, _ in options_of(SGD)})
-    dealt = partition.make(with_options(spec["partition"]))
-    return Run(**parts, **{**plain, "lens": "lens" in spec}, partition=dealt, sgd=sgd)
 
 
 def test_the_stored_results_are_found_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from gradskew import attacks
 from gradskew.report.page.parts import breakable
 from gradskew.report.table import Table
 from gradskew.report.verdict import statements
-from gradskew.report.worst import HEAD, found, harder_question, not_asked, sheet, worst_rounds
+from gradskew.report.worst import HEAD, found, harder_question, how_to_save, not_asked, sheet, worst_rounds
 
 # By attack the accuracy of each seed: lie is the worst on seed 0, strike on the others, and ipm on average.
 LEFT = {"lie": (10.0, 90.0, 90.0), "strike": (80.0, 20.0, 40.0), "ipm": (30.0, 40.0, 45.0), "none": (95.0, 95.0, 95.0)}
@@ -84,6 +84,18 @@ def test_a_rule_is_broken_where_a_result_is_farther_than_every_honest_update(dis
     assert (worst_rounds(Table([made]).standings["rfa"]).broken is not None) == broken
 
 
+def test_the_command_saves_the_round_that_breaks_a_rule_most() -> None:
+    """2 / 1, 9 / 3 and 5 / 2: the second round of dnc. Without a broken rule there is nothing to save."""
+    rfa = with_lens("lie", "rfa", 0, {"kappa": 1.0, "distance": 2.0, "farthest": 1.0})
+    rounds = [{"kappa": 1.0, "distance": 5.0, "farthest": 2.0}, {"kappa": 1.0, "distance": 9.0, "farthest": 3.0}]
+    dnc = with_lens("lie", "dnc", 0, *rounds)
+    rfa.spec["rounds"] = dnc.spec["rounds"]
+    command = f"gradskew skew --record FOLDER/runs/{dnc.digest[:12]} --round 2"
+    assert f": {command} (FOLDER: the --out of the runs)." in how_to_save(Table([rfa, dnc]))
+    held = with_lens("lie", "rfa", 0, {"kappa": 1.0, "distance": 1.0, "farthest": 1.0})
+    assert how_to_save(Table([held])) == ""
+
+
 def test_equal_honest_updates_break_no_rule() -> None:
     made = with_lens("lie", "rfa", 0, {"kappa": None, "distance": 1e-9, "farthest": 0.0})
     assert worst_rounds(Table([made]).standings["rfa"]).reach is None
@@ -108,7 +120,7 @@ def test_the_sheet_has_what_the_records_have() -> None:
         "-0.50",
         "ipm",
         "unbounded",
-        "4 times as far as the farthest: round 1, seed 0, ipm",
+        f"4 times as far as the farthest: round 1, seed 0, ipm (run {measured.digest[:12]})",
     ]
     old = with_lens("ipm", "dnc", 0, {"kappa": 0.25, "kappa_bound": 1.5})
     assert sheet(Table([old]))[0] == [*HEAD[:6], "proven kappa"]

@@ -1,26 +1,37 @@
-"""Build the command line that runs stored records again, from their specs."""
+"""Stored records again, from their specs: the command line that runs them, and the run of one."""
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from .. import aggregators, attacks, data, models
 from ..aggregators import MIXINGS, RULES, UserRule
 from ..attacks import ATTACKS, UserAttack
 from ..core.errors import InputError, check
 from ..core.grammar import parse, parse_one, split_last
+from ..core.names import canonical
 from ..core.options import options_of
 from ..core.presets import PRESETS
-from ..data import PARTITIONS, SOURCES, FileSource
+from ..data import PARTITIONS, SOURCES, FileSource, partition
 from ..federation.optimizer import SGD
 from ..federation.options import Options
+from ..federation.run import Run
 from ..models import MODELS, UserModel
 from ..report.table import with_options
 from ..runs.record import Record
 from ..runs.settings import COMMON
 
 ALWAYS = ("clients", "sampled", "byzantine", "rounds", "epochs", "batch", "lr", "momentum")  # defaults by data set
+IN_WORDS = {  # entries of a spec whose values say nothing to a reader
+    "data_sha256": "the data",
+    "semantics": "the version of the definitions",
+    "lens": "the version of the lens",
+    "user_code": "code of your own, which was changed",
+}
 
 
 def command(records: Sequence[Record]) -> str | None:
@@ -56,6 +67,45 @@ def command(records: Sequence[Record]) -> str | None:
     given["seeds"] = _seeds(sorted({record.spec["seed"] for record in records}))
     words = [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     return shlex.join(["gradskew", "bench", *words, *_lens(spec)])
+
+
+def same_run(record: Record, folder: Path | None = None, *, download: bool = False) -> Run:
+    """Return the run of a record. folder, download: as in `data.make`.
+
+    A user's code is imported by its path. Raises InputError if the run cannot be made from the names in the record, or
+    is another one here: of other data, say, or another version of torch.
+    """
+    try:
+        run = run_of(record.spec, folder, download=download)
+        content = json.loads(canonical(run.content))
+    except (InputError, TypeError) as error:  # TypeError: of options that this version does not have
+        raise InputError(f"the run cannot be made again from its record: {error}") from None
+    values = {key: (record.spec.get(key), content.get(key)) for key in {**record.spec, **content}}
+    parts = [
+        IN_WORDS.get(key, f"{key} ({then!r:.50} in the record, {now!r:.50} here)")
+        for key, (then, now) in values.items()
+        if then != now
+    ]
+    check(run.digest == record.digest, f"the run would differ from its record in {', '.join(parts)}")
+    return run
+
+
+def run_of(spec: Mapping[str, Any], folder: Path | None = None, *, download: bool = False) -> Run:
+    """Return the run that a spec describes, made from the names in it; its digest may be another one."""
+    model = _model(spec)
+    if model is None or "server" in spec:
+        part = "network" if model is None else "server optimiser"
+        raise InputError(f"its {part} was given as a Python object")
+    plain = {field.name: spec.get(field.name, field.default) for field, _ in options_of(Options)}
+    return Run(
+        source=data.make(spec["dataset"], folder=folder, download=download),
+        partition=partition.make(with_options(spec["partition"])),
+        model=models.make(model),
+        attack=attacks.make(spec["attack_name"]),
+        aggregator=aggregators.make(spec["aggregator_name"]),
+        sgd=SGD(**{field.name: spec["sgd"].get(field.name, field.default) for field, _ in options_of(SGD)}),
+        **{**plain, "lens": "lens" in spec},
+    )
 
 
 def _preset(records: Sequence[Record]) -> str | None:

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from ..core.errors import check
 from .options import SEEDS, execution, federation, methods
 from .publishing import publish, tables_of
+from .received import save_received
 from .sweeping import choose_workers, run_sweep
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..skew import Picture
 
 WITH_MATRIX = ("matrix", "attacks", "rules", "f", "replace", "seeds", "preset", "out")  # the parameters that apply
+WITH_RECORD = ("record", "round", "data", "download", "out")
 
 
 @click.command()
@@ -31,6 +33,13 @@ WITH_MATRIX = ("matrix", "attacks", "rules", "f", "replace", "seeds", "preset", 
     "--f", type=int, help="With MATRIX: number of Byzantine rows. Default: a fifth of the rows, rounded down."
 )
 @click.option("--replace", is_flag=True, help="With MATRIX: replace its first f rows, the attacker's own.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER/runs/DIGEST",
+    help="With --round: save the rows of a round of this stored run. The beginning of the digest is enough.",
+)
+@click.option("--round", type=int, help="With --record: the round, counted from 1 as in reports.")
 @SEEDS
 @federation
 @execution
@@ -43,6 +52,8 @@ def skew(
     rules: str | None,
     f: int | None,
     replace: bool,
+    record: Path | None,
+    round: int | None,
     out: Path,
     workers: int | None,
     **options: Any,
@@ -51,14 +62,21 @@ def skew(
 
     MATRIX is your own: a .npy or .safetensors file (n, d), one client per row, or a folder with one file per client.
     It may be larger than memory, and is never changed. f forged rows are put before its rows; with --replace, they
-    replace its first f rows. Without MATRIX a federation is simulated: by default on digits, without an attack, under
-    the plain mean.
+    replace its first f rows. With --record a stored run is played again up to a round, and the matrix that its rule got
+    in it is saved, with the command that replays it. Without both a federation is simulated: by default on digits,
+    without an attack, under the plain mean.
 
     Prints each measure with a 95 % interval, beside its values on even and on very uneven data. Writes skew.json, and
     the updates in the plane as skew.pdf and skew.png; for a simulated federation also report.html.
     """
     given = [name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
-    if matrix is not None:
+    together = "--record and --round go together: they name a round of a stored run"
+    check((record is None) == (round is None), together)
+    if record is not None and round is not None:
+        alone = "with --record all other settings are in the record: only --round, --data, --download and --out apply"
+        check({*given} <= {*WITH_RECORD}, alone)
+        save_received(record, round, out, options["data"], bool(options["download"]))
+    elif matrix is not None:
         others = [name.replace("_", "-") for name in given if name not in WITH_MATRIX]
         check(not others, f"--{''.join(others[:1])} applies to a simulated federation, not to a matrix")
         settings = {"attacks": attacks, "rules": rules or ("mean" if attacks else None)}

@@ -30,7 +30,10 @@ MOST_COUNTS = 1 << 18  # largest number of class counts, clients times classes, 
 
 
 class Federation:
-    """A server and its clients. One call of `round` updates the model from w^t to w^{t+1} (Eqs. 2 to 4)."""
+    """A server and its clients. One call of `round` updates the model from w^t to w^{t+1} (Eqs. 2 to 4).
+
+    received: the rows (n, d) that the rule got in the last round, Byzantine ones first; the next round overwrites them.
+    """
 
     def __init__(self, run: Run):
         self.run = run
@@ -47,6 +50,7 @@ class Federation:
         self.flat.bind(self.params)
         trained, width = run.num_sampled + run.trains_reference, self.flat.d + self.aggregated * self.flat.b
         self.matrix = self.params.new_empty(trained, width)
+        self.received = self.matrix[:0]
         self.train = ENGINES[resolve(run.engine, run.model, run.device)]
         self.attacker = Attacker(run)
         self.attacker.initial = self.params.clone()
@@ -70,6 +74,7 @@ class Federation:
         updates, buffers, clients = keep_finite(updates, buffers, clients, changed=forged)
 
         # Step 3: the rule aggregates the rows.
+        self.received = updates
         byzantine, rule_f = self.count_byzantine(clients), self.rule_f(f, clients)
         metrics: dict[str, Any] = {
             "rows": len(clients),

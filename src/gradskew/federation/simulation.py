@@ -68,12 +68,35 @@ def simulate(
             rounds.append(federation.round(round))
             on_snapshot(federation.snapshot(rounds))
             on_round(rounds[-1])
-        return Result(
-            run,
-            rounds,
-            federation.params.clone(),
-            federation.flat.read_buffers(),
-            federation.class_counts() if run.lens else None,
-            federation.lens.pictures,
-            len(federation.dataset.test),
-        )
+        return _result(federation, rounds)
+
+
+def received(
+    run: Run, number: int, *, on_round: Callable[[dict[str, Any]], None] = lambda metrics: None
+) -> tuple[Result, Tensor]:
+    """Execute the rounds 0, ..., number of a run; return their result, and the rows that the rule got in the last one.
+
+    The rows are float32 (n, d) on the CPU, Byzantine ones first. After each round `on_round` is called with its
+    metrics. Raises InputError if memory is too small.
+    """
+    with computing(run):
+        check_fits([run])
+        federation = Federation(run)
+        rounds = []
+        for round in range(number + 1):
+            rounds.append(federation.round(round))
+            on_round(rounds[-1])
+        return _result(federation, rounds), federation.received.cpu()
+
+
+def _result(federation: Federation, rounds: list[dict[str, Any]]) -> Result:
+    """Return the result of a federation after its rounds, with these metrics."""
+    return Result(
+        federation.run,
+        rounds,
+        federation.params.clone(),
+        federation.flat.read_buffers(),
+        federation.class_counts() if federation.run.lens else None,
+        federation.lens.pictures,
+        len(federation.dataset.test),
+    )

@@ -22,7 +22,7 @@ from ..skew.references import Measure
 from .grids import fitted
 from .panels import Panel
 from .table import Table, count
-from .worst import DEFINITION, least_kappa_text, sheet
+from .worst import DEFINITION, how_to_save, least_kappa_text, sheet
 
 TRIAL_HEAD = (
     *("rule", "attack", "kappa", "proven bound", "progress", "Byzantine weight", "of them selected", "honest shut out"),
@@ -43,7 +43,7 @@ def show(table: Table, sentences: Sequence[str]) -> None:
         screen.print("\nThe worst found, rule by rule", style="bold")
         for part in fitted(head, [list(map(Text, line)) for line in lines], screen.width):
             screen.print(part)
-        notes = [DEFINITION, least_kappa_text(table)] if "broken by one round" in head else []
+        notes = [DEFINITION, how_to_save(table), least_kappa_text(table)] if "broken by one round" in head else []
         sentences = [*filter(None, notes), *sentences]
     for sentence in sentences:
         screen.print(sentence)

@@ -41,6 +41,11 @@ class WorstRound:
         """Return the round, the seed and the attack as text."""
         return f"round {self.round + 1}, seed {self.record.spec['seed']}, {self.attack}"
 
+    @property
+    def run(self) -> str:
+        """Return the beginning of the digest of the run, which names it in its folder."""
+        return self.record.digest[:12]
+
 
 @dataclass(frozen=True)
 class WorstRounds:
@@ -58,7 +63,7 @@ class WorstRounds:
     @property
     def broken(self) -> WorstRound | None:
         """Return the round that breaks the rule, in which `reach` is above 1; None without one: see `DEFINITION`."""
-        return self.reach if self.reach is not None and self.reach.value > 1 else None
+        return _if_breaking(self.reach)
 
 
 def worst_rounds(standing: Standing) -> WorstRounds:
@@ -73,6 +78,10 @@ def worst_rounds(standing: Standing) -> WorstRounds:
         _largest(records, _reach),
         max((value for value in bounds if value is not None), default=None),
     )
+
+
+def _if_breaking(reach: WorstRound | None) -> WorstRound | None:
+    return reach if reach is not None and reach.value > 1 else None
 
 
 def _reach(metrics: Metrics, lens: Any) -> float | None:
@@ -112,7 +121,8 @@ def _texts(standing: Standing) -> list[str]:
     rounds = worst_rounds(standing)
     bound, broken = rounds.bound, "–" if rounds.reach is None else "no"
     if rounds.broken is not None:
-        broken = f"{rounds.broken.value:.3g} times as far as the farthest: {rounds.broken.where}"
+        far = f"{rounds.broken.value:.3g} times as far as the farthest"
+        broken = f"{far}: {rounds.broken.where} (run {rounds.broken.run})"
     return [
         *(standing.rule, standing.worst.text, ", ".join(standing.finders), str(standing.federations)),
         *_value_and_attack(rounds.kappa),
@@ -126,6 +136,16 @@ def _value_and_attack(found: WorstRound | None) -> tuple[str, str]:
     if found is None:
         return "–", "–"
     return number_text(found.value), found.attack
+
+
+def how_to_save(table: Table) -> str:
+    """Return a sentence with the command that saves the rows of the round that breaks a rule most; "" without one."""
+    cells = [cell for standing in table.standings.values() for cell in standing.attacked.values()]
+    broken = _if_breaking(_largest((record for cell in cells for record in cell.records), _reach))
+    if broken is None:
+        return ""
+    command = f"gradskew skew --record FOLDER/runs/{broken.run} --round {broken.round + 1}"
+    return f"The rows of such a round, as a file: {command} (FOLDER: the --out of the runs)."
 
 
 def least_kappa_text(table: Table) -> str:

@@ -189,6 +189,18 @@ class Store:
                 if record is not None:
                     yield record
 
+    def find(self, prefix: str) -> Record:
+        """Return the valid record whose digest begins with `prefix`; InputError unless there is exactly one."""
+        self._check()
+        names = [folder.name for folder in self.runs.glob("*") if is_sha256(folder.name) and not folder.is_symlink()]
+        digests = [name for name in names if name.startswith(prefix)]
+        many = f"{len(digests)} runs in {str(self.runs)!r} begin with {prefix!r}: give more of the digest"
+        check(len(digests) < 2, many)
+        record = self.load(digests[0]) if digests else None
+        if record is None:
+            raise InputError(f"no record of a run {prefix!r} in {str(self.runs)!r}")
+        return record
+
     def newest(self) -> list[Record]:
         """Return all valid records but those of an earlier version of a user's code; a line says what is left out."""
         records = {record.digest: record for record in self.all()}

@@ -16,7 +16,7 @@ from ..lens import Lens
 from ..standing import Cell, number_text
 from ..table import Table, count, with_options
 from ..verdict import remarks, statements
-from ..worst import DEFINITION, harder_question, least_kappa_text, sheet
+from ..worst import DEFINITION, harder_question, how_to_save, least_kappa_text, sheet
 from .cells import Opened, open_cell
 from .curves import Curves, by_attack, by_rule
 from .findings import Comparison, Finding, comparison, findings, hardest_attack
@@ -64,7 +64,7 @@ class Section:
 
     @property
     def definition(self) -> str:
-        return DEFINITION
+        return " ".join(filter(None, [DEFINITION, how_to_save(self.table)]))
 
     @property
     def remarks(self) -> list[str]:
