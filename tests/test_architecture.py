@@ -107,6 +107,20 @@ def test_files_stay_short() -> None:
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
+def compiled_functions(path: Path) -> set[str]:
+    """The functions of a file that numba compiles."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    return {each.name for each in functions if "compiled" in map(ast.unparse, each.decorator_list)}
+
+
+def test_a_compiled_function_calls_none_of_another_file() -> None:
+    """Numba keeps compiled code until the file of the outer function changes: a change elsewhere would not be seen."""
+    found = {names(path).removesuffix(".py").replace("/", "."): compiled_functions(path) for path in FILES}
+    assert sum(map(bool, found.values())) > 1
+    foreign = [parts for path in FILES for parts in imports(path) if parts[-1] in found.get(".".join(parts[:-1]), ())]
+    assert not foreign
+
+
 def draws(tree: ast.AST) -> Iterator[str]:
     """Uses of global random state."""
     for node in ast.walk(tree):
@@ -126,6 +140,19 @@ def draws(tree: ast.AST) -> Iterator[str]:
             ours = root in ("generator", "rng")  # a NumPy generator, in hand
             if method in NEEDS_GENERATOR and "generator" not in given and not ours:
                 yield dotted(node.func)
+
+
+def test_no_order_statistic_that_cuda_refuses_where_algorithms_are_deterministic() -> None:
+    """`median` with an axis and `kthvalue`: torch raises. On the CPU, where `largest` asks first, they are fine."""
+    found = {
+        (names(path), node.func.attr)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in ("median", "nanmedian", "kthvalue", "mode") and node.args
+        if dotted(node.func.value) not in ("columns", "np", "statistics")
+    }
+    assert found == {("aggregators/largest.py", "kthvalue")}
 
 
 def test_no_global_random_state() -> None:

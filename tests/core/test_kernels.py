@@ -10,9 +10,10 @@ import torch
 from cases import HARDEST, RuleCase, make_rows
 
 from gradskew import InputError, aggregators, attacks
+from gradskew.core import column_kernels, sum_kernels
 from gradskew.core import rows as geometry
-from gradskew.core import sort_kernels, sum_kernels
 from gradskew.core.columns import comparisons, median, sort_rows, sorted_mean
+from gradskew.core.numerics import fixed_threads
 from gradskew.core.rows import Rows, wide
 
 pytestmark = pytest.mark.xdist_group("kernels")  # one worker waits for the compiler
@@ -42,9 +43,9 @@ def test_kernels_against_float64(n, d):
         assert (np.abs(products.numpy() - part @ vector.double().numpy()) <= slack).all()
         np.testing.assert_allclose(squares, (part**2).sum(1), rtol=1e-13)
     weights, value = torch.linspace(-1, 2, n, dtype=torch.float64), torch.empty(d)
-    sum_kernels.combine(updates, weights, 3, None, 0.0, value)
+    column_kernels.combine(updates, weights, 3, None, 0.0, value)
     np.testing.assert_allclose(value, weights.numpy() @ exact / 3, rtol=2**-23, atol=1e-6)
-    sum_kernels.combine(updates, weights, 1, centre, 0.25, value)
+    column_kernels.combine(updates, weights, 1, centre, 0.25, value)
     np.testing.assert_allclose(value, weights.numpy() @ exact + 0.25 * centre.double().numpy(), rtol=2**-23, atol=1e-6)
     np.testing.assert_allclose(sum_kernels.squared_distances_to(updates, None), (exact**2).sum(1), rtol=1e-13)
 
@@ -56,7 +57,7 @@ def test_rows_of_weight_zero_are_not_read(n, d):
     wanted = updates[weights].double().mean(0)
     updates[~weights] = torch.nan
     value = torch.empty(d)
-    sum_kernels.combine(updates, weights.double(), int(weights.sum()), None, 0.0, value)
+    column_kernels.combine(updates, weights.double(), int(weights.sum()), None, 0.0, value)
     torch.testing.assert_close(value, wanted.float(), rtol=2**-23, atol=1e-30)
 
 
@@ -68,7 +69,7 @@ def test_mean_and_deviations(n, d, offset, outlier):
     updates[0] *= outlier
     exact, value = updates.double().numpy(), torch.empty(d)
     for factor in (0.0, 1.5, -40.0):
-        sum_kernels.mean_and_deviations(updates, factor, value)
+        column_kernels.mean_and_deviations(updates, factor, value)
         wanted = exact.mean(0) + factor * exact.std(0)
         np.testing.assert_allclose(value, wanted, rtol=2**-22, atol=1e-5 * exact.std(0).min() + 1e-30)
 
@@ -80,7 +81,7 @@ def test_sorted_mean(n, d, dtype):
     ordered = np.sort(updates.double().numpy(), axis=0)
     for first, last in {(0, 1), (0, n), (n // 2, n // 2 + 1), (n // 4, n - n // 4), (n - 1, n)}:
         value = torch.empty(d, dtype=dtype)
-        sort_kernels.sorted_mean(updates, None, comparisons(n, first, last), first, last, value)
+        column_kernels.sorted_mean(updates, None, comparisons(n, first, last), first, last, value)
         np.testing.assert_allclose(value, ordered[first:last].mean(0), rtol=2**-22, atol=1e-7)
 
 
@@ -97,13 +98,11 @@ def test_a_pruned_network_still_puts_the_wanted_rows_in_place(n):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     updates = torch.randn(7, 200_000, generator=torch.Generator().manual_seed(0))
-    before = torch.get_num_threads()
     results = []
     for threads in (1, 2, 3):
-        torch.set_num_threads(threads)
-        products = sum_kernels.products_with(updates, updates[1], None)
-        results.append((sum_kernels.gram(updates, 0), sum_kernels.squared_distances_to(updates, updates[1]), *products))
-    torch.set_num_threads(before)
+        with fixed_threads(threads):
+            gram, squares = sum_kernels.gram(updates, 0), sum_kernels.squared_distances_to(updates, updates[1])
+            results.append((gram, squares, *sum_kernels.products_with(updates, updates[1], None)))
     for each in results[1:]:
         assert all(map(torch.equal, each, results[0]))
 

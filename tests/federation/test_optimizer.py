@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gradskew.core import rows
+from gradskew.core.numerics import fixed_threads
 from gradskew.federation.optimizer import SGD
 
 pytestmark = pytest.mark.xdist_group("kernels")  # one worker waits for the compiler
@@ -91,10 +92,9 @@ def test_rows_in_several_parts_and_threads() -> None:
     """Parts of the compiled kernel have 2^19 entries, here 7 rows."""
     generator = torch.Generator().manual_seed(0)
     start, grads = (torch.randn(*shape, 70_000, generator=generator) for shape in [(17,), (2, 17)])
-    before, got = torch.get_num_threads(), []
+    got = []
     for threads in (1, 3):
-        torch.set_num_threads(threads)
-        got.append(stepped(SGD(), start, grads, wide=0)[0])
-    torch.set_num_threads(before)
+        with fixed_threads(threads):
+            got.append(stepped(SGD(), start, grads, wide=0)[0])
     assert torch.equal(*got)
     torch.testing.assert_close(got[0].double(), in_float64(SGD(), start, grads)[0], rtol=1e-5, atol=1e-6)

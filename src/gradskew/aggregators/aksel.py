@@ -44,7 +44,7 @@ class Aksel(WeightedRule):
         if self.select == "n-f":
             return uniform_lowest(distances, rows.n - f), {"kept": rows.n - f}
         distances = merge_ties(distances)
-        kept = distances <= distances.median(-1, keepdim=True).values  # torch's median is the lower one
+        kept = distances <= columns.sort_last(distances)[..., (rows.n - 1) // 2, None]  # the lower median
         count = kept.sum(-1, keepdim=True)
         return kept / count.double(), {"kept": int(count.max())}
 

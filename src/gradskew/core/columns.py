@@ -50,9 +50,9 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
         return sorted_mean_of_tries(rows, first, last)
     value = rows.updates.new_empty(rows.d, dtype=dtype)
     if wide(rows.updates):
-        from . import sort_kernels
+        from . import column_kernels
 
-        sort_kernels.sorted_mean(rows.updates, rows.mixing, comparisons(rows.n, first, last), first, last, value)
+        column_kernels.sorted_mean(rows.updates, rows.mixing, comparisons(rows.n, first, last), first, last, value)
         return value
     for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
         value[part] = sort_rows(block)[first:last].double().mean(0)
@@ -76,9 +76,9 @@ def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = 
     first, last = middle_ranks(n, middle) if trim is None else (trim, n - trim)
     value = rows.updates.new_empty(rows.d)
     if wide(rows.updates):
-        from . import sort_kernels
+        from . import column_kernels
 
-        sort_kernels.nearest_mean(rows.updates, rows.mixing, comparisons(n, 0, n), first, last, count, value)
+        column_kernels.nearest_mean(rows.updates, rows.mixing, comparisons(n, 0, n), first, last, count, value)
         return value
     for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
         block = sort_rows(block).double()
@@ -117,9 +117,9 @@ def mean_and_deviations(rows: Rows, factor: float) -> Tensor:
     """Return mean + factor std of each column: (d,), in the type of the rows. std is the biased one."""
     value = rows.updates.new_empty(rows.d)
     if rows.mixing is None and rows.is_wide:
-        from . import sum_kernels
+        from . import column_kernels
 
-        sum_kernels.mean_and_deviations(rows.updates, factor, value)
+        column_kernels.mean_and_deviations(rows.updates, factor, value)
     else:
         for part, block in rows.blocks():
             mean, std = moments(block)

@@ -1,7 +1,8 @@
-"""Compiled sums over a wide float32 matrix on the CPU, at the speed of memory, with all products in float64.
+"""Compiled sums along the rows of a wide float32 matrix on the CPU, at the speed of memory, with products in float64.
 
-torch forms float64 sums of float32 rows from a float64 copy. Here eight rows at a time go through a strip of columns,
-whose sums stay in the cache.
+torch forms float64 sums of float32 rows from a float64 copy. Here four or eight rows at a time go through a strip of
+columns that stays in the cache. The rows that are left over go through a loop of their own, which may add in another
+order: sums of bitwise equal rows may differ in the last bit, so compare them with a slack.
 """
 
 from __future__ import annotations
@@ -39,26 +40,6 @@ def products_with(updates: Tensor, vector: Tensor, centre: Tensor | None) -> tup
     parts = over_columns(rows.shape, lambda a, b: _products(rows, a, b, direction, middle, np.zeros((2, len(rows)))))
     products, squares = torch.from_numpy(sum(parts))
     return products, squares
-
-
-def combine(
-    updates: Tensor, weights: Tensor, divisor: int, vector: Tensor | None, factor: float, value: Tensor
-) -> None:
-    """Write the weighted sum of the rows / divisor + factor * vector to value (d,). Rows of weight 0 are not read."""
-    rows, out = updates.numpy(), value.numpy()
-    added = rows[0, :0] if vector is None else vector.numpy()
-    used = np.flatnonzero(weights.numpy())
-    factors = weights.numpy()[used]
-    parts = over_columns(
-        rows.shape, lambda a, b: _combine(rows, a, used, factors, divisor, added[a:b], factor, out[a:b])
-    )
-    list(parts)
-
-
-def mean_and_deviations(updates: Tensor, factor: float, value: Tensor) -> None:
-    """Write mean + factor std of every column to value (d,); std is the biased one."""
-    rows, out = updates.numpy(), value.numpy()
-    list(over_columns(rows.shape, lambda a, b: _mean_and_deviations(rows, a, factor, out[a:b])))
 
 
 @compiled
@@ -176,71 +157,3 @@ def _products(rows, begin, end, vector, centre, out):  # type: ignore[no-untyped
             products[i] += product
             squares[i] += square
     return out
-
-
-@compiled
-def add_rows(rows, used, weights, begin, end, sums):  # type: ignore[no-untyped-def]
-    """Add the columns begin, ..., end - 1 of the rows `used`, times their weights, to sums."""
-    last = len(used) // 8 * 8
-    for i in range(0, last, 8):
-        i0, i1, i2, i3 = used[i], used[i + 1], used[i + 2], used[i + 3]
-        i4, i5, i6, i7 = used[i + 4], used[i + 5], used[i + 6], used[i + 7]
-        x0, x1, x2, x3 = rows[i0, begin:end], rows[i1, begin:end], rows[i2, begin:end], rows[i3, begin:end]
-        x4, x5, x6, x7 = rows[i4, begin:end], rows[i5, begin:end], rows[i6, begin:end], rows[i7, begin:end]
-        w0, w1, w2, w3 = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
-        w4, w5, w6, w7 = weights[i + 4], weights[i + 5], weights[i + 6], weights[i + 7]
-        for k in range(end - begin):
-            low = w0 * x0[k] + w1 * x1[k] + w2 * x2[k] + w3 * x3[k]
-            sums[k] += low + (w4 * x4[k] + w5 * x5[k] + w6 * x6[k] + w7 * x7[k])
-    for i in range(last, len(used)):
-        row, weight = rows[used[i], begin:end], weights[i]
-        for k in range(end - begin):
-            sums[k] += weight * row[k]
-
-
-@compiled
-def _combine(rows, begin, used, weights, divisor, vector, factor, out):  # type: ignore[no-untyped-def]
-    sums = np.empty(STRIP)
-    for start in range(0, len(out), STRIP):
-        target = out[start : start + STRIP]
-        sums[:] = 0.0
-        add_rows(rows, used, weights, begin + start, begin + start + len(target), sums)
-        for k in range(len(target)):
-            sums[k] /= divisor
-        added = vector[start : start + STRIP]
-        for k in range(len(added)):
-            sums[k] += factor * added[k]
-        target[:] = sums[: len(target)]
-
-
-@compiled
-def _mean_and_deviations(rows, begin, factor, out):  # type: ignore[no-untyped-def]
-    """Add deviations from the first row, whose mean square is at most n + 1 times their variance, and their squares."""
-    n, last = len(rows), len(rows) // 8 * 8
-    shift, sums, squares = np.empty(STRIP), np.empty(STRIP), np.empty(STRIP)
-    for start in range(0, len(out), STRIP):
-        target = out[start : start + STRIP]
-        a, b = begin + start, begin + start + len(target)
-        sums[:], squares[:] = 0.0, 0.0
-        row = rows[0, a:b]
-        for k in range(len(target)):
-            shift[k] = row[k]
-        for i in range(0, last, 8):
-            x0, x1, x2, x3 = rows[i, a:b], rows[i + 1, a:b], rows[i + 2, a:b], rows[i + 3, a:b]
-            x4, x5, x6, x7 = rows[i + 4, a:b], rows[i + 5, a:b], rows[i + 6, a:b], rows[i + 7, a:b]
-            for k in range(len(target)):
-                y = shift[k]
-                y0, y1, y2, y3 = x0[k] - y, x1[k] - y, x2[k] - y, x3[k] - y
-                y4, y5, y6, y7 = x4[k] - y, x5[k] - y, x6[k] - y, x7[k] - y
-                sums[k] += (y0 + y1 + y2 + y3) + (y4 + y5 + y6 + y7)
-                low = y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
-                squares[k] += low + (y4 * y4 + y5 * y5 + y6 * y6 + y7 * y7)
-        for i in range(last, n):
-            row = rows[i, a:b]
-            for k in range(len(target)):
-                y = row[k] - shift[k]
-                sums[k] += y
-                squares[k] += y * y
-        for k in range(len(target)):
-            mean = sums[k] / n
-            target[k] = shift[k] + mean + factor * np.sqrt(max(squares[k] / n - mean * mean, 0.0))
