@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing.connection
 import os
 import resource
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,8 +37,8 @@ def alternate(
 def refusal(work: Work, limit: int) -> str | None:
     """Call the work in a process of its own, within `limit` CPU seconds and the free memory; None if it ends well.
 
-    Otherwise `time`, `memory` or the name of the error. The process is a fork: call this before the work or another
-    one has started threads, which a fork lacks.
+    Otherwise `time`, `memory`, or the name of the error, or of the signal that ended it, or its exit status. The
+    process is a fork: call this before the work or another one has started threads, which a fork lacks.
     """
     context = multiprocessing.get_context("fork")
     answer, told = context.Pipe(duplex=False)
@@ -45,11 +46,17 @@ def refusal(work: Work, limit: int) -> str | None:
     process.start()
     told.close()
     process.join(10 * limit)  # it may wait, which takes no CPU seconds
-    process.kill()
-    process.join()
-    if process.exitcode == 0:
-        return None
-    return str(answer.recv()) if process.exitcode == 1 else "time"
+    if process.is_alive():
+        process.kill()
+        process.join()
+        return "time"
+    code = process.exitcode or 0
+    if code < 0:
+        return "time" if code == -signal.SIGXCPU else signal.Signals(-code).name
+    try:
+        return str(answer.recv()) if code else None
+    except EOFError:  # it told nothing
+        return f"exit {code}"
 
 
 def _limited(work: Work, limit: int, told: multiprocessing.connection.Connection) -> None:

@@ -117,6 +117,8 @@ def test_names_that_are_wrong(name, message):
     ("honest", "own", "n", "message"),
     [
         (torch.zeros(3), torch.zeros(1, 2), None, "honest must"),
+        (torch.zeros(()), torch.zeros(1, 2), None, "honest must"),
+        (torch.zeros(3, 2), torch.zeros(()), None, "own must"),
         (torch.zeros(3, 2), torch.zeros(2), None, "own must"),
         (torch.zeros(3, 2), torch.zeros(0, 2), None, "own must"),
         (torch.zeros(3, 0), torch.zeros(1, 0), None, "honest must"),

@@ -23,6 +23,12 @@ def test_none_labelflip_and_bitflip():
     assert torch.equal(att.BitFlip()(honest, own), rows_of((-1, 2), (-3, 0)))
 
 
+def test_rows_of_a_tensor_that_requires_a_gradient():
+    own = rows_of((1, -2)).requires_grad_()
+    for given in (own, Rows(own)):
+        assert att.BitFlip()(rows_of((9, 9)), given).tolist() == [[-1, 2]]
+
+
 def test_only_labelflip_relabels():
     labels = torch.tensor([0, 1, 25])
     for name in att.names():

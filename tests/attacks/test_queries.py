@@ -107,6 +107,12 @@ def test_tries_have_the_quantities_of_their_rows(seed, offset, h, d):
         assert np.allclose(tries.projections(span.vector(0))[index], exact @ vectors[0].numpy(), rtol=1e-6, atol=scale)
 
 
+RELATIVE = ["nnm+multikrum", "bucketing+rfa", "bucketing+mean", "nnm+bucketing+monna"]
+WITH_ORIGIN = ["cge", "dnc", "rfa(start=zero)", "nnm+cge", "clipping+multikrum", "arc+rfa", "nnm+cclip"]
+NOT_SPAN = ["aksel", "alignins", "caf", "fltrust", "foolsgold", "gas", "mda", "signguard", "smea", "nnm+median"]
+NOT_SPAN += ["monna(pivot=reference)", "multikrum(select=one-by-one)", "keep+rfa", "bucketing+fltrust"]
+
+
 @pytest.mark.parametrize("name", BATCHED)
 def test_a_batched_rule_answers_many_tries_as_one_by_one(name):
     rows, vectors = scene(3, d=6)
@@ -127,13 +133,28 @@ def test_a_batched_rule_answers_many_tries_as_one_by_one(name):
             assert torch.allclose(shared @ matrix, alone.weights @ matrix, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["multikrum", "rfa", "nnm+multikrum", "bucketing+rfa", "monna", "cge"])
-def test_weights_from_inner_products(name):
+@pytest.mark.parametrize("name", ["multikrum", "rfa", "monna", "monna(pivot=0)", *RELATIVE])
+@pytest.mark.parametrize("point", [0.0, 3.0])
+def test_weights_from_inner_products_around_any_point(name, point):
     rule = agg.make(name)
     rows = torch.randn(3, 10, 5, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
-    weights = rule.weights(rows @ rows.mT, 2, torch.Generator().manual_seed(0))
+    moved = rows - point
+    weights = rule.weights(moved @ moved.mT, 2, torch.Generator().manual_seed(0))
     for matrix, one in zip(rows, weights, strict=True):
-        assert torch.allclose(one, rule.explain(matrix, 2).weights, atol=1e-12)
+        assert torch.allclose(one, rule.explain(matrix, 2).weights, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", [*WITH_ORIGIN, *NOT_SPAN])
+def test_weights_that_do_not_follow_from_inner_products_are_one_line(name):
+    gram = torch.eye(10, dtype=torch.float64).expand(3, -1, -1)
+    with pytest.raises(InputError, match=r"inner products (alone|around any point)") as caught:
+        agg.make(name).weights(gram, 2, torch.Generator().manual_seed(0))
+    assert "\n" not in str(caught.value)
+
+
+def test_every_rule_with_weights_is_one_or_the_other():
+    weighs = {name for name in agg.names() if isinstance(agg.make(name), agg.WeightedRule)} - {"mean"}  # an option
+    assert weighs <= {"multikrum", "rfa", "monna", *WITH_ORIGIN, *NOT_SPAN}
 
 
 class Nearest(agg.WeightedRule):

@@ -14,6 +14,7 @@ from gradskew.core import column_kernels, sum_kernels
 from gradskew.core import rows as geometry
 from gradskew.core.columns import comparisons, median, sort_rows, sorted_mean
 from gradskew.core.numerics import fixed_threads
+from gradskew.core.round import Round
 from gradskew.core.rows import Rows, wide
 
 pytestmark = pytest.mark.xdist_group("kernels")  # one worker waits for the compiler
@@ -207,6 +208,41 @@ def test_mixed_and_transposed_rows(compiled):
     np.testing.assert_allclose(median(rows, dtype=torch.float64), np.median(exact, axis=0), atol=1e-12)
     columns = torch.randn(1000, 9, generator=torch.Generator().manual_seed(2)).T
     assert torch.equal(sorted_mean(Rows(columns), 4, 5), sort_rows(columns)[4])
+
+
+@pytest.mark.parametrize("wide", [0, geometry.WIDE])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("name", ["fltrust", "nnm+fltrust", "alignins", "flame(noise=0)", "monna(pivot=reference)"])
+def test_a_reference_and_a_model_of_any_float_type(name, dtype, wide, monkeypatch):
+    """Small whole numbers, which each type holds."""
+    monkeypatch.setattr(geometry, "WIDE", wide)
+    updates = make_rows(9, 40, 0, "gauss", seed=3)
+    one = (torch.arange(40) % 5 - 1).float()
+    rule = aggregators.make(name)
+    wanted = rule(updates, 2, round=Round(reference=one, params=one))
+    found = rule(updates, 2, round=Round(reference=one.to(dtype), params=one.to(dtype)))
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("wide", [0, geometry.WIDE])
+def test_norms_that_differ_by_rounding_are_within_the_same_bounds(wide, monkeypatch):
+    """The ninth of nine equal rows is summed in another order."""
+    monkeypatch.setattr(geometry, "WIDE", wide)
+    for seed in range(5):
+        rows = torch.randn(1, 999, generator=torch.Generator().manual_seed(seed)).repeat(9, 1)
+        notes = aggregators.make("signguard(low=1,high=1)").explain(rows, 2).notes
+        assert notes["usual norm"] == 9
+
+
+@pytest.mark.parametrize("base", [aggregators.Clipping, aggregators.ARC])
+def test_a_mixing_of_ones_own_gets_checked_rows(base):
+    class Careful(base):
+        def matrix(self, rows, f, generator):
+            raise AssertionError("called")
+
+    assert base.late_check
+    with pytest.raises(InputError, match="1 of 2 rows are not finite"):
+        aggregators.Mixed(mixing=Careful(), rule=aggregators.Mean())(torch.tensor([[1.0], [math.nan]]), 0)
 
 
 def test_a_rule_of_ones_own_gets_checked_rows():

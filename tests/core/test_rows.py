@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gradskew import aggregators as agg
 from gradskew import attacks as att
 from gradskew.attacks.rays import Ray, largest_step
 from gradskew.core import rows as geometry
 from gradskew.core.given import finite_rows
+from gradskew.core.round import Round
 from gradskew.core.rows import Rows
 
 
@@ -48,6 +50,39 @@ def test_mixed_rows_by_hand():
     deeper = rows.mix(torch.tensor([[0.5, 0.5]]))
     assert deeper.combine(torch.ones(1)).tolist() == [2.25, 1]
     assert [block.tolist() for _, block in deeper.blocks()] == [[[2.25, 1]]]
+
+
+@pytest.mark.parametrize("wide", [0, geometry.WIDE])
+@pytest.mark.parametrize("gap", [1e-6, 1e-3, 0.0, 1.0])
+def test_rows_that_cancel_in_a_mixture(gap, wide, monkeypatch):
+    """Buckets of g and gap r - g, mixed in float64 here; their Gram matrix has no digit of a gap of 1e-6."""
+    monkeypatch.setattr(geometry, "WIDE", wide)
+    half, noise = make_rows(5, 800, 0, "gauss", seed=1).double(), make_rows(5, 800, 0, "gauss", seed=2).double()
+    updates = torch.stack([half, gap * noise - half], 1).flatten(0, 1).float()
+    mixing = torch.eye(5, dtype=torch.float64).repeat_interleave(2, 1) / 2
+    exact = (mixing @ updates.double()).numpy()
+    reference = noise[0].float()
+    norms, inner = np.sqrt((exact**2).sum(1)), exact @ exact.T
+    products, lengths = Rows(updates).mix(mixing).projections_and_norms(reference)
+    size = norms * float(reference.double().norm())
+    np.testing.assert_allclose(lengths, norms, rtol=1e-12)
+    assert (np.abs(products.numpy() - exact @ reference.double().numpy()) <= 1e-12 * size).all()
+    rows = Rows(updates).mix(mixing)
+    np.testing.assert_allclose(rows.norms, norms, rtol=1e-8)
+    assert (np.abs(rows.origin_gram.numpy() - inner) <= 1e-8 * np.outer(norms, norms)).all()
+
+
+def test_fltrust_behind_buckets_of_rows_that_cancel():
+    """By the formula, on rows that are mixed in float64; weights of the mixed rows are s_i |g_0| / (|g_i| sum s_j)."""
+    half, noise = make_rows(6, 300, 0, "gauss", seed=1).double(), make_rows(6, 300, 0, "gauss", seed=2).double()
+    updates = torch.stack([half, 2e-6 * noise - half], 1).flatten(0, 1)
+    mixed = (updates[0::2] + updates[1::2]) / 2
+    own = noise.mean(0)
+    lengths = mixed.norm(dim=1)
+    scores = (mixed @ own / (lengths * own.norm())).clamp(min=0)
+    wanted = (scores * own.norm() / lengths / scores.sum()) @ mixed
+    found = agg.make("bucketing(s=2,shuffle=False)+fltrust")(updates, 0, round=Round(reference=own))
+    assert float((found - wanted).norm() / wanted.norm()) < 1e-9
 
 
 @given(data=st.data())

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
 from tiny import Tiny, same, tied
+from torch import nn
 
 from gradskew import aggregators, attacks
 from gradskew.aggregators import Median
@@ -76,6 +78,25 @@ def test_the_parts_by_hand():
     assert memory.estimate(replace(BASE, engine="loop")).training == 8 * 120 + 3 * 120 + 2 * 4 * 4 * 9
     assert estimated.total == sum(estimated.parts.values()) == sum(vars(estimated).values())
     assert list(estimated.parts.values()) == sorted(estimated.parts.values(), reverse=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smooth(Linear):
+    """A dense network that is not written out, so that autograd returns gradients of its own."""
+
+    key: ClassVar[str] = "smooth"
+
+    def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return nn.Sequential(*super().build(shape, num_classes), nn.Tanh())
+
+
+@pytest.mark.parametrize(
+    ("model", "vectors"), [(Linear(), 3), (Smooth(), 4), (UserModel(factory=Linear().build, vectorised=True), 3)]
+)
+def test_the_gradients_of_autograd_count_where_it_is_used(model, vectors):
+    estimated = memory.estimate(replace(BASE, model=model, engine="batched"))
+    assert estimated.training == 8 * 120 + 6 * (vectors * 120 + 2 * 4 * 4 * 9)
+    assert memory.estimate(replace(BASE, model=model, engine="loop")).training == 8 * 120 + 3 * 120 + 2 * 4 * 4 * 9
 
 
 @pytest.mark.parametrize(

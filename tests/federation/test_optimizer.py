@@ -88,6 +88,23 @@ def test_a_gradient_that_is_not_finite_spoils_its_own_row_alone(wide: int, wrong
     assert params.isfinite().all(1).tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize("wide", [0, 1 << 60], ids=["compiled", "torch"])
+def test_a_gradient_whose_squares_overflow_float32_is_clipped_too(wide: int) -> None:
+    """(1, 1, 1e25, 1) becomes (2e-25, 2e-25, 2, 2e-25); (3, 4, 0, 0), of the norm 5, becomes (1.2, 1.6, 0, 0)."""
+    grads = torch.tensor([[[1.0, 1.0, 1e25, 1.0], [3.0, 4.0, 0.0, 0.0]]])
+    _, momenta = stepped(SGD(clip=2.0, weight_decay=0.0), torch.zeros(2, 4), grads, wide=wide)
+    wanted = torch.tensor([[2e-25, 2e-25, 2.0, 2e-25], [1.2, 1.6, 0.0, 0.0]])
+    torch.testing.assert_close(momenta, wanted, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("wide", [0, 1 << 60], ids=["compiled", "torch"])
+@pytest.mark.parametrize(("clip", "spoilt"), [(2.0, [True] * 4), (None, [False, False, True, False])])
+def test_what_is_not_a_number_in_a_gradient_spoils_a_clipped_row(wide: int, clip: float, spoilt: list[bool]) -> None:
+    grads = torch.tensor([[[1.0, 1.0, torch.nan, 1.0], [1.0, 1.0, 1.0, 1.0]]])
+    params, _ = stepped(SGD(clip=clip), torch.zeros(2, 4), grads, wide=wide)
+    assert params.isnan().tolist() == [spoilt, [False] * 4]
+
+
 def test_rows_in_several_parts_and_threads() -> None:
     """Parts of the compiled kernel have 2^19 entries, here 7 rows."""
     generator = torch.Generator().manual_seed(0)

@@ -18,7 +18,7 @@ from ..core.given import as_kind, check_matrix, version
 from ..core.method import Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
-from ..core.tries import Tries
+from ..core.tries import Relative
 
 TIE = 1e-12  # relative difference of two numbers that would be equal without rounding
 
@@ -182,9 +182,21 @@ class WeightedRule(Aggregator):
         return self.weights(gram, f, generator).reshape(rows.shape), {}
 
     def weights(self, gram: Tensor, f: int, generator: torch.Generator) -> Tensor:
-        """Return the weights of the rows from their inner products, around any point: (P, n, n) -> (P, n)."""
+        """Return the weights of the rows from their inner products, around any point: (P, n, n) -> (P, n).
+
+        A subclass may write this alone. As it stands it is for rules with `batched` = `span` that need nothing of the
+        round and do not change with the point, such as `multikrum`, `rfa` and `monna`. InputError for a rule that asks
+        for more, such as `cge`, whose norms are distances from the origin.
+        """
         check(type(self).weigh is not WeightedRule.weigh, f"{self.name} must implement weights or weigh")
-        return self.weigh(Tries.with_gram(gram).as_rows, f, generator)[0].expand(gram.shape[:-1])
+        return self.weigh(relative(self, gram), f, generator)[0]
+
+
+def relative(rule: Aggregator, gram: Tensor) -> Rows:
+    """Return tries with inner products (P, n, n) around any point, for a rule; InputError if it takes none."""
+    good = rule.batched == "span" and not rule.needs
+    check(good, f"{rule.name} takes no inner products alone: call it with the rows")
+    return Relative(gram).as_rows
 
 
 def check_rule(name: str, rule: Any) -> None:
@@ -238,6 +250,7 @@ def uniform_lowest(scores: Tensor, count: int) -> Tensor:
     """Return weights (..., n), float64: equal ones on the `count` lowest scores (..., n), 0 elsewhere.
 
     Scores that differ from the last of these by rounding alone, 1e-12 of its size, are ties: the lower index counts.
+    `lowest` and `merge_ties` take more for ties: chains of scores that each differ from the next by rounding.
 
     >>> uniform_lowest(torch.tensor([3.0, 1.0, 1.0 + 1e-15, 0.0], dtype=torch.float64), 2).tolist()
     [0.0, 0.5, 0.0, 0.5]

@@ -25,7 +25,6 @@ class CGE(WeightedRule):
     title: ClassVar[str] = "CGE"
     source: ClassVar[str] = "Gupta, Liu and Vaidya, 2020"
     late_check: ClassVar[bool] = True
-
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"
 

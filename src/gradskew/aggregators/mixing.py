@@ -10,24 +10,22 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check
-from ..core.method import DelegatesState
+from ..core.method import DelegatesState, MayCheckLate
 from ..core.names import Named
 from ..core.rows import Rows
-from ..core.tries import Tries
-from .base import Aggregator, Outcome
+from .base import Aggregator, Outcome, relative
 
 
-class Mixing(Named, ABC):
+class Mixing(MayCheckLate, Named, ABC):
     """A step before a rule that replaces the n rows by m weighted sums of them.
 
     keeps_rows: each mixed row belongs to one client, so that client ids and example counts stay valid. isometric,
-    batched: as of a rule. late_check: as of a rule; see `Method`.
+    batched: as of a rule.
     """
 
     keeps_rows: ClassVar[bool] = False
     isometric: ClassVar[bool] = False
     batched: ClassVar[str] = ""
-    late_check: ClassVar[bool] = False
 
     @abstractmethod
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
@@ -121,8 +119,8 @@ class Mixed(DelegatesState, Aggregator):
         return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped})
 
     def weights(self, gram: Tensor, f: int, generator: torch.Generator) -> Tensor | None:
-        """Return the weights of the rows from their inner products: (P, n, n) -> (P, n); None for a rule without."""
-        return self.outcome(Tries.with_gram(gram).as_rows, f, generator).weights
+        """Return the weights of the rows from their inner products, around any point: see `WeightedRule.weights`."""
+        return self.outcome(relative(self, gram), f, generator).weights
 
     def extra_rows(self, n: int, clients: int) -> float:
         """Return those of the rule; one that takes any forms the mixed rows first."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core.errors import ceil_share, check_choice, check_number
 from ..core.rows import BLOCK_BYTES, Rows
-from .base import WeightedRule
+from .base import TIE, WeightedRule
 from .clipping import clipped_average
 
 KMEANS_SEED = 0
@@ -22,10 +22,10 @@ ROUNDING = 1e-9  # of a bandwidth
 class SignGuard(WeightedRule):
     """Average the rows of usual norm and of the largest cluster by their shares of signs, clipped to the median norm.
 
-    M is the median of the norms. S1: the rows with low * M <= |g_i| <= high * M. S2: on a share of the columns, the
-    shares of positive, zero and negative entries of each row; each of the three divided by its maximum over the rows
-    (zeros stay); clustered; the largest cluster, of equal ones that with the lowest row. S is both, or S1 if both have
-    no row in common. The aggregate is the mean over S of g_i min(1, M / |g_i|), 0 if S is empty.
+    M is the median of the norms. S1: the rows with low * M <= |g_i| <= high * M, up to rounding. S2: on a share of the
+    columns, the shares of positive, zero and negative entries of each row; each of the three divided by its maximum
+    over the rows (zeros stay); clustered; the largest cluster, of equal ones that with the lowest row. S is both, or S1
+    if both have no row in common. The aggregate is the mean over S of g_i min(1, M / |g_i|), 0 if S is empty.
     f is not used.
 
     share: of the columns. draw: a `window` of consecutive ones, as in the authors' code, or `random` ones. cluster:
@@ -51,10 +51,11 @@ class SignGuard(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         radius = rows.norms.quantile(0.5)
-        usual = (rows.norms >= self.low * radius) & (rows.norms <= self.high * radius)
+        norms, slack = rows.norms, TIE * rows.norms
+        usual = (norms >= self.low * radius - slack) & (norms <= self.high * radius + slack)
         alike = torch.from_numpy(self._largest_cluster(self._shares(rows, generator))).to(usual.device)
         chosen = usual & alike if bool((usual & alike).any()) else usual
-        return clipped_average(rows.norms, radius, chosen), {"usual norm": int(usual.sum()), "alike": int(alike.sum())}
+        return clipped_average(norms, radius, chosen), {"usual norm": int(usual.sum()), "alike": int(alike.sum())}
 
     def _shares(self, rows: Rows, generator: torch.Generator) -> np.ndarray:
         """Return the shares of positive, zero and negative entries of each row on the drawn columns: (n, 3)."""

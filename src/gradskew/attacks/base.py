@@ -258,7 +258,7 @@ def check_inputs(honest: Given, own: Given, *, may_be_none: bool = False) -> tup
     may_be_none: h may be 0.
     """
     rows, others = Rows.of(honest, name="honest"), Rows.of(own, name="own")
-    if rows.n or rows.updates.ndim != 2 or not may_be_none:
+    if rows.updates.ndim != 2 or rows.n or not may_be_none:
         check_matrix("honest", rows.updates)
     check_matrix("own", others.updates)
     check(rows.d == others.d, f"honest has {rows.d} columns, own has {others.d}")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 SAMPLE = 256  # most columns of the sample that selects a central row
-CLOSE = 1e-7  # squared distances below this share of the squared norms are recomputed from differences
+CLOSE = 1e-7  # squares below this share of the squares that cancel in them are recomputed from the rows
 OFF_CENTRE = 1e4  # a row whose median squared distance exceeds the least one by this factor is no centre
 OFF_ORIGIN = 1e4  # a row that is longer than another by this factor is no centre for inner products about the origin
 NO_WEIGHT = 1e-12  # of the origin in a mixture: rounding of a sum of weights
@@ -128,9 +128,14 @@ class InnerProducts(ABC):
 
     @cached_property
     def origin_gram(self) -> Tensor:
-        """Inner products of the rows: (n, n) float64. From `gram` and one more pass."""
+        """Inner products of the rows: (n, n) float64. From `gram` and one more pass.
+
+        Those of mixtures from those of the base rows; from the mixed rows where base rows cancel in one of them.
+        """
         if self.mixing is not None:
-            return self.mixing @ self.base.origin_gram @ self.mixing.T
+            inner = self.mixing @ self.base.origin_gram @ self.mixing.T
+            sizes = (self.mixing.abs() @ self.base.norms).square()
+            return self._gram_around(None) if bool((inner.diagonal() < CLOSE * sizes).any()) else inner
         gram, centre = self._centred
         least = self.norms.where(self.norms > 0, torch.inf).min()
         if self.norms[centre] > OFF_ORIGIN * least:  # around a long row the products of short ones lose their digits
@@ -149,7 +154,7 @@ class InnerProducts(ABC):
         return cosines_of(self.origin_gram)
 
     def _gram_around(self, centre: int | None) -> Tensor:
-        """Return the inner products of the base rows around one of them, or around the origin: (n, n)."""
+        """Return the inner products of the rows around the origin, or of base rows around one of them: (n, n)."""
         if self.is_wide and centre is not None:
             from . import sum_kernels
 

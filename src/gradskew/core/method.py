@@ -9,24 +9,35 @@ from typing import Any, ClassVar
 from .state import Stateful
 
 
-class Method(Stateful, ABC):
+class MayCheckLate:
+    """Mixin of what computes on rows.
+
+    late_check: True if it does no harm with any numbers, so that the rows are checked after it, and not read for that
+    if one of its passes over them has shown that they are finite (`Rows.notice`). It is not inherited: what a subclass
+    does is not known.
+    """
+
+    late_check: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "late_check" not in vars(cls):
+            cls.late_check = False
+
+
+class Method(MayCheckLate, Stateful, ABC):
     """Base class of rules and attacks.
 
     implements: the name of the method that a subclass writes. remark: a sentence for reports that show the method, on
-    what its figures do not say. late_check: True if that method does no harm with any numbers, so that the rows are
-    checked after it, and not read for that if one of its passes over them has shown that they are finite
-    (`Rows.notice`). It is not inherited.
+    what its figures do not say.
     """
 
     implements: ClassVar[str]
-    late_check: ClassVar[bool] = False
     remark: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         """Raise TypeError for a subclass that overrides a final method: the checks would not run for it."""
         super().__init_subclass__()
-        if "late_check" not in vars(cls):
-            cls.late_check = False
         for name in ("__call__", "explain"):
             if name in vars(cls) and "implements" not in vars(cls):
                 raise TypeError(f"{cls.__qualname__} must override {cls.implements}, not {name}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .errors import check
-from .given import check_unmasked, finite_rows
+from .given import HALVES, check_unmasked, finite_rows
 
 # For the error message: each part of the round, and where it comes from.
 PARTS = {
@@ -35,6 +35,8 @@ class Layer:
 class Round:
     """What a server knows of a round besides the rows, read-only. None: not known in this federation.
 
+    float16 and bfloat16 become float32.
+
     number: counted from 0. clients: the client ids of the rows, in order. examples: the number of training examples
     that each client claims (n,). params: the model w^t (d,). layers: the parameter tensors by name. reference: the
     server's own update w^t - w_0^{t+1} (d,), trained on its root data as a client trains on its own. With
@@ -53,7 +55,8 @@ class Round:
             given = getattr(self, name)
             if given is not None:
                 check_unmasked(name, given)
-                object.__setattr__(self, name, torch.as_tensor(given).detach())
+                tensor = torch.as_tensor(given).detach()
+                object.__setattr__(self, name, tensor.float() if tensor.dtype in HALVES else tensor)
         if isinstance(self.clients, np.ndarray | Tensor):
             object.__setattr__(self, "clients", self.clients.tolist())
 

@@ -45,7 +45,8 @@ class Rows(Sums):
         base: Rows | None = None,
         finite: bool = False,
     ):
-        self.updates, self.mixing, self._base, self.finite = updates, mixing, base, finite
+        self.updates = updates.detach() if getattr(updates, "requires_grad", False) else updates
+        self.mixing, self._base, self.finite = mixing, base, finite
         self.round = Round() if round is None else round
         self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
         self.mixings: dict[Hashable, Tensor] = {}  # by pipeline: the mixing matrix of its last call, also of mixtures

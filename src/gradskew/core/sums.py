@@ -105,13 +105,19 @@ class Sums(InnerProducts):
         return total
 
     def projections_and_norms(self, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the inner products with a vector (d,), and the norms, of wide rows in one pass: (n,) float64 each."""
-        if self.mixing is not None or not self.is_wide:
-            return self.projections(vector), self.norms
-        from . import sum_kernels
+        """Return the inner products with a vector (d,), and the norms, in one pass: (n,) float64 each."""
+        vector = vector.to(self.updates.device)
+        if self.mixing is None and self.is_wide:
+            from . import sum_kernels
 
-        products, squares = sum_kernels.products_with(self.updates, vector, None)
-        self.notice(squares)
+            products, squares = sum_kernels.products_with(self.updates, vector, None)
+        else:
+            products, squares = torch.zeros(2, self.n, dtype=torch.float64, device=self.updates.device)
+            for part, block in self.blocks():
+                products += block @ vector[part].double()
+                squares += block.square().sum(1)
+        if self.mixing is None:
+            self.notice(squares)
         return products, squares.sqrt()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import cast
+from typing import NoReturn, cast
 
 import torch
 from torch import Tensor
 
+from .errors import InputError
 from .inner_products import NO_WEIGHT, cosines_of
 from .round import Round
 from .rows import Rows
@@ -52,11 +53,6 @@ class Tries:
     def as_rows(self) -> Rows:
         """Itself, for the type checker: rules are written for `Rows`."""
         return cast("Rows", self)
-
-    @classmethod
-    def with_gram(cls, gram: Tensor) -> Tries:
-        """Return tries of which only the inner products (P, n, n) are known."""
-        return cls(Geometry(gram), torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device), gram=gram)
 
     @property
     def n(self) -> int:
@@ -157,6 +153,45 @@ class Tries:
     def projections(self, vector: Tensor) -> Tensor:
         """Return the inner products of the rows with a point (r,): (P, n)."""
         return self.geometry.inner(self.points, vector)
+
+
+class Relative(Tries):
+    """Tries of which only the positions of the rows relative to each other are known. Other questions: InputError.
+
+    gram: (P, n, n), their inner products around any point.
+    """
+
+    def __init__(self, gram: Tensor, points: Tensor | None = None):
+        if points is None:
+            points = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device).expand_as(gram)
+        super().__init__(Geometry(gram), points, gram=points @ gram @ points.mT)
+
+    def mix(self, matrix: Tensor, *, keeps_rows: bool = False) -> Tries:
+        return Relative(self.geometry.gram, matrix @ self.points)
+
+    def squared_distances_to(self, centre: Tensor | None) -> Tensor:
+        if centre is None:
+            _refuse("the origin")
+        return super().squared_distances_to(centre)
+
+    def projections(self, vector: Tensor) -> Tensor:
+        _refuse("the origin")
+
+    @property
+    def norms(self) -> Tensor:
+        _refuse("the origin")
+
+    @property
+    def origin_gram(self) -> Tensor:
+        _refuse("the origin")
+
+    @property
+    def span(self) -> Span:
+        _refuse("the entries of the rows")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise InputError(f"the rule asks for {what}, which inner products around any point do not tell")
 
 
 class SampledTries(Tries):

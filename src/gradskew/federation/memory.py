@@ -18,6 +18,7 @@ from ..core.errors import check
 from ..core.rows import WIDE
 from ..data import Split
 from ..models import num_parameters
+from ..models.stacking import trains_as_chain
 from ..skew.embedding import MAX_ROWS
 from .clients import resolve
 from .run import Run
@@ -57,9 +58,10 @@ def estimate(run: Run) -> Memory:
     data, n = run.source.load(), run.num_sampled
     row = FLOAT * num_parameters(run.model, data.shape, data.num_classes)
     images = FLOAT * min(run.sgd.batch, len(data.train)) * data.train.inputs[0].numel()
-    # Parameters, gradients and momenta; autograd's gradients (batched, not dense); parameters cast to bf16.
+    # Parameters, gradients and momenta; autograd's gradients (batched, not written out); parameters cast to bf16.
     batched = resolve(run.engine, run.model, run.device) == "batched"
-    vectors = 3 + (batched and run.model.kind != "dense") + (run.precision == "bf16")
+    by_autograd = batched and not trains_as_chain(run.model, data.shape, data.num_classes)
+    vectors = 3 + by_autograd + (run.precision == "bf16")
     return Memory(
         libraries=_libraries(
             numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MAX_ROWS

@@ -36,7 +36,6 @@ class SGD(Named):
 
         By a compiled kernel where `core.rows.wide` says so, by torch's operators elsewhere.
         """
-        import torch
 
         from ..core.rows import wide
 
@@ -50,7 +49,19 @@ class SGD(Named):
         if self.clip is None:
             momenta.add_(grads)
         else:
-            norms = torch.linalg.vector_norm(grads, dim=1, keepdim=True)
-            momenta.addcmul_(grads, (self.clip / (norms + 1e-6)).clamp_(max=1))
+            momenta.addcmul_(grads, _clip_factors(grads, self.clip))
         momenta.add_(params, alpha=self.weight_decay)
         params.sub_(momenta, alpha=self.lr)
+
+
+def _clip_factors(grads: Tensor, clip: float) -> Tensor:
+    """Return the factors that bound the norms of gradients (k, d): (k, 1); NaN for a norm that is NaN."""
+    import torch
+
+    norms = torch.linalg.vector_norm(grads, dim=1, keepdim=True)
+    factors = (clip / (norms + 1e-6)).clamp_(max=1)
+    finite = norms.isfinite()
+    if not grads.is_cuda and bool(finite.all()):  # on a GPU the question would wait for the answer
+        return factors
+    norms = torch.linalg.vector_norm(grads, dim=1, keepdim=True, dtype=torch.float64)  # float32: inf from 1.8e19 on
+    return factors.where(finite, (clip / norms).clamp_(max=1).to(factors))

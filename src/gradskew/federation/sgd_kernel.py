@@ -22,18 +22,22 @@ def sgd_step(
 ) -> None:
     """Update params and momenta in place, as `SGD.step` does; (k, d) float32 on the CPU. Norms are added in float64."""
     w, g, m = params.numpy(), grads.numpy(), momenta.numpy()
-    bound, (rate, keep, decay) = math.inf if clip is None else clip, map(np.float32, (lr, momentum, weight_decay))
-    k, d = params.shape  # clients are to each other as columns are
+    bound = math.inf if clip is None else clip
+    rate, keep, decay = map(np.float32, (lr, momentum, weight_decay))
+    k, d = params.shape  # the chunks are of clients: "columns" of a matrix (d, k)
     list(over_columns((d, k), lambda i, j: _step(w[i:j], g[i:j], m[i:j], bound, rate, keep, decay)))
 
 
 @compiled
 def _step(params, grads, momenta, clip, lr, momentum, weight_decay):  # type: ignore[no-untyped-def]
     for i in range(len(params)):
-        w, g, m, square = params[i], grads[i], momenta[i], 0.0
-        for k in range(len(g)):
-            square += np.float64(g[k]) * np.float64(g[k])
-        factor = np.float32(min(1.0, clip / (np.sqrt(square) + 1e-6)))
+        w, g, m, factor = params[i], grads[i], momenta[i], np.float32(1.0)
+        if clip < np.inf:
+            square = 0.0
+            for k in range(len(g)):
+                square += np.float64(g[k]) * np.float64(g[k])
+            share = clip / (np.sqrt(square) + 1e-6)
+            factor = factor if share > 1.0 else np.float32(share)  # NaN stays NaN
         for k in range(len(g)):
             m[k] = momentum * m[k] + (factor * g[k] + weight_decay * w[k])
             w[k] -= lr * m[k]

@@ -190,12 +190,18 @@ def check_scores(name: str, scores: Any, shape: tuple[int, ...]) -> None:
     raise InputError(f"{name} gives {got} for {shape[-2]} inputs, not {wanted}")
 
 
+def outline(model: Model, shape: tuple[int, ...], num_classes: int) -> nn.Module | None:
+    """Build the network, a built-in one without memory for its parameters; None if it cannot be built."""
+    try:
+        with drawing(0), torch.device("meta"):
+            return materialised(model.build(shape, num_classes), shape)
+    except Exception:  # `initial` will say why
+        return None
+
+
 @lru_cache(maxsize=64)
 def num_parameters(model: Model, shape: tuple[int, ...], num_classes: int) -> int:
     """Return the number d of trainable parameters; 0 if the network cannot be built. Built-in models take no memory."""
-    try:
-        with drawing(0), torch.device("meta"):
-            module = materialised(model.build(shape, num_classes), shape)
-        return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-    except Exception:  # `initial` will say why
-        return 0
+    module = outline(model, shape, num_classes)
+    parameters = [] if module is None else module.parameters()
+    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)

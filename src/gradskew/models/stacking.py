@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import lru_cache
+from typing import TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,8 @@ from torch.func import functional_call, vmap
 
 from ..core.errors import InputError, check, out_of_memory
 from ..core.importing import one_line
-from .flat import Flat, check_scores
+from .base import Model
+from .flat import Flat, check_scores, outline
 
 Backward: TypeAlias = Callable[[Tensor, Tensor], None]
 Forward: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Backward]]
@@ -28,10 +30,23 @@ def stacked(flat: Flat) -> Forward:
     to a float32 matrix (k, d). By `torch.func.vmap` and autograd; a chain of linear layers is written out.
     """
     module = flat.module
+    return _chain(flat, list(module)) if is_chain(module) else _mapped(flat)
+
+
+def is_chain(module: nn.Module) -> TypeGuard[nn.Sequential]:
+    """Return whether `stacked` writes a network out, so that autograd needs no gradients of its own."""
     layers = list(module) if type(module) is nn.Sequential and not _has_hooks(module) else []
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-    own = 2 * len(linear) == len(flat.trainable) == len(list(module.parameters()))  # none is shared, or frozen
-    return _chain(flat, layers) if linear and own and all(map(_is_dense, layers)) else _mapped(flat)
+    trained = [parameter.requires_grad for parameter in module.parameters()]
+    own = 2 * len(linear) == len(trained) and all(trained)  # none is shared, or frozen
+    return bool(linear) and own and all(map(_is_dense, layers))
+
+
+@lru_cache(maxsize=64)
+def trains_as_chain(model: Model, shape: tuple[int, ...], num_classes: int) -> bool:
+    """Return whether a model is written out: see `is_chain`."""
+    module = outline(model, shape, num_classes)
+    return module is not None and is_chain(module)
 
 
 def _mapped(flat: Flat) -> Forward:
