@@ -136,6 +136,29 @@ def test_an_attack_that_tries_the_rule_takes_robust_alone(name, tmp_path):
     assert own.training.rounds[0]["attack"]["called"] is True
 
 
+def test_an_attack_that_needs_images_is_refused(tmp_path):
+    with pytest.raises(InputError, match="needs the clients' images, which a server has not: use aim=stop or undo"):
+        team(tmp_path, Robust(FedAvg(), "median", f=0.2), "adaptive")
+
+
+def test_an_attack_knows_the_first_model_and_the_one_before_also_between_its_rounds(tmp_path):
+    seen = []
+
+    class Spy(attacks.Attack):
+        key = "spy"
+
+        def forge(self, view):
+            seen.append((view.context.initial.clone(), view.context.previous))
+            return attacks.Forgery(view.own.updates)
+
+    red = team(tmp_path, FedAvg(), Spy(), reference=False, rules=(), attack_rounds="2:")
+    play(red, rounds=4)
+    assert len(seen) == 2
+    assert all(previous is not None for _, previous in seen)
+    assert torch.equal(seen[0][0], seen[1][0])
+    assert not torch.equal(seen[0][1], seen[1][1])
+
+
 def test_an_attack_on_monotone_rules_refuses_another_in_robust(tmp_path):
     with pytest.raises(InputError, match="extreme takes rules that are monotone"):
         team(tmp_path, Robust(FedAvg(), "nnm+median", f=0.2), "extreme")
