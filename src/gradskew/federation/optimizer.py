@@ -59,9 +59,9 @@ def _clip_factors(grads: Tensor, clip: float) -> Tensor:
     import torch
 
     norms = torch.linalg.vector_norm(grads, dim=1, keepdim=True)
-    factors = (clip / (norms + 1e-6)).clamp_(max=1)
+    factors: Tensor = (clip / (norms + 1e-6)).clamp_(max=1)
     finite = norms.isfinite()
     if not grads.is_cuda and bool(finite.all()):  # on a GPU the question would wait for the answer
         return factors
     norms = torch.linalg.vector_norm(grads, dim=1, keepdim=True, dtype=torch.float64)  # float32: inf from 1.8e19 on
-    return factors.where(finite, (clip / norms).clamp_(max=1).to(factors))
+    return torch.where(finite, factors, (clip / norms).clamp_(max=1).to(factors))

@@ -31,13 +31,12 @@ def sgd_step(
 @compiled
 def _step(params, grads, momenta, clip, lr, momentum, weight_decay):  # type: ignore[no-untyped-def]
     for i in range(len(params)):
-        w, g, m, factor = params[i], grads[i], momenta[i], np.float32(1.0)
+        w, g, m, square = params[i], grads[i], momenta[i], 0.0
         if clip < np.inf:
-            square = 0.0
             for k in range(len(g)):
                 square += np.float64(g[k]) * np.float64(g[k])
-            share = clip / (np.sqrt(square) + 1e-6)
-            factor = factor if share > 1.0 else np.float32(share)  # NaN stays NaN
+        share = clip / (np.sqrt(square) + 1e-6)
+        factor = np.float32(1.0 if share > 1.0 else share)  # NaN stays NaN
         for k in range(len(g)):
             m[k] = momentum * m[k] + (factor * g[k] + weight_decay * w[k])
             w[k] -= lr * m[k]
