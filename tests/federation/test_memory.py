@@ -42,8 +42,8 @@ run = Run(
     model=MLP(hidden={hidden}), attack=attacks.make("{attack}"), aggregator=aggregators.make("{rule}"),
     clients={clients}, partition=IID(), rounds=2, engine="{engine}", sgd=SGD(batch=16),
 )
-estimated = estimate(run)
-simulate(run)
+estimated, last = estimate(run), []
+simulate(run, on_snapshot=lambda snapshot: last.__setitem__(slice(None), [snapshot]))  # as a stored run keeps it
 print(json.dumps([estimated.rows, estimated.total, machine.peak()]))
 """
 
