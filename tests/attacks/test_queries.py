@@ -191,7 +191,7 @@ def test_a_rule_that_fails_is_counted_and_never_chosen():
 
     rows, vectors = scene(7)
     span = Span(Rows(rows), vectors)
-    queries = Queries(span, rule, 2, torch.Generator(), 1)
+    queries = Queries(span, agg.make(rule), 2, torch.Generator(), 1)
     points = torch.stack([span.mean, span.mean])[:, None].clone()
     points[0, 0] += 100 * span.points[0] - 100 * span.points[1]
     bad = float(span.vector_of(points[0, 0])[0]) > 0

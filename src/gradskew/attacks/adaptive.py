@@ -28,10 +28,10 @@ from .ipm import IPM
 from .lie import LIE
 from .minmax import MinMax
 from .minsum import MinSum
-from .queries import Queries, calls, share, vectors_of
+from .queries import Queries, calls, forged_and_told, vectors_of
 from .search import Search, search_decoys, search_groups, search_lines
 from .strike import STRIKE
-from .trials import largest
+from .trials import Trials, largest
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
@@ -92,40 +92,37 @@ class Adaptive(Attack):
         assert context is not None
         mean = view.honest.mean(torch.float64)
         u = self.direction(mean, context)
-        tried, told = share(view)
-        optimum = self._closed_form(view.honest, mean, u, context.rule, tried, told)
+        optimum = self._closed_form(view, u)
         if optimum is None:
-            return self._search(view, u, tried, told)
+            return self._search(view, u)
         row, value = optimum
         notes = {"tries": 1, "won": "closed form", "moved": float((mean - value.double()) @ u)}
         return Forgery(row.expand(view.f, -1), notes)
 
-    def _closed_form(
-        self, honest: Rows, mean: Tensor, u: Tensor, rule: Any, tried: int, told: int
-    ) -> tuple[Tensor, Tensor] | None:
+    def _closed_form(self, view: View, u: Tensor) -> tuple[Tensor, Tensor] | None:
         """Return the optimum for a monotone rule, a row (d,), and its aggregate (d,).
 
-        None for another rule, and if the optimum exceeds the cap.
-        A monotone rule that moves on as that row moves out, as the mean does, has no optimum.
+        None for another rule, and if the optimum exceeds the cap. A monotone rule that moves on as that row moves out,
+        as the mean does, has no optimum.
         """
-        if not getattr(rule, "monotone", False):
+        assert view.context is not None
+        if not view.context.rule.monotone:
             return None
-        row = extreme_row(honest, u, BEYOND)
-        farther = (2 * row.double() - mean).to(row.dtype)
-        distance = torch.linalg.vector_norm(row.double() - mean)
-        bound = math.inf if self.cap is None else self.cap * honest.squared_distances_to(mean).max().sqrt()
+        trials = Trials(view)
+        row = extreme_row(view.honest, u, BEYOND)
+        farther = (2 * row.double() - trials.mean).to(row.dtype)
+        distance = float(torch.linalg.vector_norm(row.double() - trials.mean))
+        bound = math.inf if self.cap is None else self.cap * trials.radius
         if not farther.isfinite().all() or distance > bound or distance == 0:
             return None
-        near, far = (
-            rule(torch.cat([each.expand(tried, -1), honest.copy(torch.arange(honest.n))]), told)
-            for each in (row, farther)
-        )
+        near, far = (trials.outcome(each).value.clone() for each in (row, farther))
         return (row, near) if torch.equal(near, far) else None
 
-    def _search(self, view: View, u: Tensor, tried: int, told: int) -> Forgery:
-        """Return the best forged rows of a search. tried: how many rows a try forges. told: the f of the rule."""
+    def _search(self, view: View, u: Tensor) -> Forgery:
+        """Return the best forged rows of a search."""
         honest, f, context = view.honest, view.f, view.context
         assert context is not None
+        tried, told = forged_and_told(view)
         seed = int(torch.randint(2**31, (), generator=view.generator))
         fixed = self._fixed(view) if self.effort == "full" and context.round % EVERY == 0 else {}
         extras = [*vectors_of(context.rule), *(row for rows in fixed.values() for row in rows)]
@@ -155,11 +152,11 @@ class Adaptive(Attack):
 
     def _fixed(self, view: View) -> dict[str, Tensor]:
         """Return the rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
-        found = {}
+        by_name = {}
         for attack in (BitFlip(), LIE(), IPM(), MinMax(), MinSum(), STRIKE()):
             rows = attack.explain(view.honest, view.own, n=view.n).rows
-            found[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
-        return found
+            by_name[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
+        return by_name
 
     def direction(self, mean: Tensor, context: Context) -> Tensor:
         """Return u: (d,), float64."""

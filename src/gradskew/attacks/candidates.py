@@ -88,6 +88,15 @@ class Scene:
         directions: Tensor = (axes - axes.mean(1, keepdim=True)) @ self.span.points
         return directions
 
+    def random(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return random directions of length 1 in the span of the honest rows' differences: (count, r)."""
+        weights = torch.randn(count, self.honest.n, generator=generator, dtype=torch.float64)
+        return self.units((weights - weights.mean(1, keepdim=True)) @ self.span.points)
+
+    def units(self, directions: Tensor) -> Tensor:
+        """Return directions (k, r) at length 1; one without length stays."""
+        return directions / self.span.norms(directions)[:, None].clamp(min=1e-300)
+
     def unit(self, direction: Tensor) -> Tensor | None:
         """Return a direction (r,) at length 1; None for one without length."""
         length = float(self.span.norms(direction))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from .search import Search
+from .search import Search, group_sizes
 
 BALANCED = (1, 2, 3, 5, 8)  # numbers of decoy directions
 SHIFTS = (0.5, 1.0, 1.5, 2.5)  # of all rows against u, in spreads of the honest rows
@@ -37,10 +37,9 @@ def search_balanced(search: Search, f: int, generator: torch.Generator) -> None:
     if down is None or f < 2:
         return
     names, tries = [], []
-    random = torch.randn(max(BALANCED), scene.honest.n, generator=generator, dtype=torch.float64)
-    random = (random - random.mean(1, keepdim=True)) @ scene.span.points
-    for what, axes in (("principal", scene.principal(max(BALANCED))), ("random", random)):
-        axes = axes / scene.span.norms(axes)[:, None].clamp(min=1e-300)
+    most = max(BALANCED)
+    random = scene.random(most, generator)
+    for what, axes in (("principal", scene.units(scene.principal(most))), ("random", random)):
         for count in BALANCED:
             if count > len(axes):
                 continue
@@ -63,9 +62,7 @@ def search_own_parts(search: Search, f: int, generator: torch.Generator) -> None
     """Try the best rows with a random part of its own, in the span of the honest rows, added to each."""
     scene, names, tries = search.scene, [], []
     for index in search.best(STARTS):
-        parts = torch.randn(f, scene.honest.n, generator=generator, dtype=torch.float64)
-        parts = (parts - parts.mean(1, keepdim=True)) @ scene.span.points
-        parts = parts / scene.span.norms(parts)[:, None].clamp(min=1e-300) * scene.spread
+        parts = scene.random(f, generator) * scene.spread
         for size in SWINGS:
             tries.append(search.forged[index] + size * parts)
             names.append(f"{search.names[index]}, own parts {size:g}")
@@ -77,9 +74,7 @@ def search_framing(search: Search, f: int) -> None:
     scene, names, tries = search.scene, [], []
     order = scene.span.inner(scene.span.points, scene.u).argsort(descending=True, stable=True)
     for index in search.best(STARTS):
-        for size in dict.fromkeys(round(f * tenths / 10) for tenths in CLONES):
-            if not 0 < size < f:
-                continue
+        for size in group_sizes(f, CLONES):
             for what, framed in (("one row", order[:1]), ("as many rows", order[:size])):
                 rows = search.forged[index].clone()
                 rows[:size] = scene.span.points[framed].repeat(-(-size // len(framed)), 1)[:size]

@@ -22,8 +22,8 @@ from .base import View
 DRAWS = 8  # of the attacker's own, for a rule that draws
 FIRST = 2  # of these draws, in which all tries are compared
 BATCH = 64  # tries at once: their distances stay in the cache
-ENTRIES = 128  # columns on which tries of a rule per coordinate are compared, and the best again on
-MORE = 2048
+ENTRIES = 128  # columns on which tries of a rule per coordinate are compared
+MORE = 2048  # columns on which the best of these are compared again
 COLUMNS = 4096  # columns on which tries of any other rule are compared
 FINAL = 3  # tries that are judged on all columns, if the others were compared on some
 AGAIN = 16  # tries that are compared in all draws
@@ -63,10 +63,9 @@ class Queries:
     attacker's own: two, and all of them for the best tries.
     """
 
-    def __init__(self, span: Span, rule: Callable[..., Any], told: int, generator: torch.Generator, size: int):
+    def __init__(self, span: Span, rule: Aggregator, told: int, generator: torch.Generator, size: int):
         self.span, self.told, self.size = span, told, size
         self.rule, self.round = known_rule(rule, size)
-        self.known = isinstance(self.rule, Aggregator)
         self.seeds = torch.randint(2**31, (DRAWS,), generator=generator).tolist()
         self.failed, self.why = 0, ""
         self.way = self._way()
@@ -77,8 +76,6 @@ class Queries:
         self.draws = self._draws()
 
     def _way(self) -> str:
-        if not self.known:
-            return "columns" if self.span.rows.d > COLUMNS else "rows"
         rule = self.rule
         if rule.batched == "span":
             return "batch"
@@ -195,8 +192,6 @@ class Queries:
             rows = Rows(matrix.to(span.rows.updates.dtype), round=self.round)
         else:
             rows = Rows(torch.cat([span.materialise(points), span.honest]), round=self.round)
-        if not self.known:
-            return self.rule(rows.updates, self.told, generator=rng).double(), None
         outcome = self.rule.explain(rows, self.told, generator=rng, round=rows.round)
         check(bool(outcome.value.isfinite().all()), f"{self.rule.name} gave an aggregate that is not finite")
         return outcome.value.double(), outcome.weights
@@ -223,7 +218,7 @@ def calls(tries: int, *, draws: bool) -> int:
     return FIRST * tries + (AGAIN + FINAL) * DRAWS if draws else tries + FINAL
 
 
-def share(view: View) -> tuple[int, int]:
+def forged_and_told(view: View) -> tuple[int, int]:
     """Return how many forged rows a try has, f', and the f that the rule is told with them.
 
     With all n - f honest rows known: as many as there are Byzantine clients, and what the server tells the rule. With h
@@ -238,17 +233,15 @@ def share(view: View) -> tuple[int, int]:
     return tried, min(tried, view.context.rule.max_f(h + tried))
 
 
-def known_rule(rule: Callable[..., Any], size: int) -> tuple[Any, Round | None]:
+def known_rule(rule: Aggregator, size: int) -> tuple[Aggregator, Round | None]:
     """Return an `Informed` rule as its rule and the round of `size` forged rows and the known ones; others as given."""
     if isinstance(rule, Informed):
         return rule.rule, rule.round_of(size + len(rule.known))
     return rule, None
 
 
-def vectors_of(rule: Callable[..., Any]) -> Sequence[Tensor]:
+def vectors_of(rule: Aggregator) -> Sequence[Tensor]:
     """Return the vectors (d,) besides the rows that a rule's aggregate may depend on: its state, what it needs."""
     rule, round = known_rule(rule, 0)
-    if not isinstance(rule, Aggregator):
-        return ()
     given = [getattr(round, name) for name in ("params", "reference") if name in rule.needs]
     return [*rule.vectors(), *given]

@@ -126,9 +126,7 @@ def search_groups(search: Search, f: int) -> None:
     mean, names, tries = search.scene.mean, [], []
     for index in search.best(SPLIT):
         point, name = search.forged[index][0], search.names[index]
-        for size in dict.fromkeys(round(f * tenths / 10) for tenths in GROUPS):
-            if not 0 < size < f:
-                continue
+        for size in group_sizes(f, GROUPS):
             for factor, what in ((0.0, "at the mean"), (-1.0, "mirrored"), (0.5, "half as far"), (2.0, "twice as far")):
                 rows = point.repeat(f, 1)
                 rows[size:] = mean + factor * (point - mean)
@@ -136,6 +134,15 @@ def search_groups(search: Search, f: int) -> None:
                 names.append(f"{name}, {f - size} of {f} {what}")
     if tries:
         search.add(names, torch.stack(tries))
+
+
+def group_sizes(f: int, tenths: Sequence[int]) -> list[int]:
+    """Return sizes of groups of f rows, in tenths of f, each once, without 0 and f.
+
+    >>> group_sizes(4, (1, 2, 5, 6, 10))
+    [1, 2]
+    """
+    return [size for size in dict.fromkeys(round(f * tenth / 10) for tenth in tenths) if 0 < size < f]
 
 
 def search_decoys(search: Search, f: int) -> None:

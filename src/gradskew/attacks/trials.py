@@ -16,7 +16,7 @@ from ..core.round import Round
 from ..core.span import Span
 from ..core.tries import Tries
 from .base import View
-from .queries import BATCH, known_rule, share, vectors_of
+from .queries import BATCH, forged_and_told, known_rule, vectors_of
 
 ROUNDING = 2.0**-23  # of the aggregate: distances below this share of the rows' length are 0
 
@@ -37,14 +37,14 @@ class Measures:
 class Trials:
     """The server's rule on the known honest rows behind f' copies of a forged row, in any number of trials.
 
-    How many copies, and what the rule is told: `share`. Every trial draws from a new generator with seed 0: the
-    server's draws are not known.
+    How many copies, and what the rule is told: `forged_and_told`. Every trial draws from a new generator with seed 0:
+    the server's draws are not known.
     """
 
     def __init__(self, view: View):
         assert view.context is not None
         self.honest, self.rule = view.honest, view.context.rule
-        self.copies, self.f = share(view)
+        self.copies, self.f = forged_and_told(view)
         self.mean = view.honest.mean(torch.float64)
         self.squared_mean = float(self.mean @ self.mean)
         self.radius = float(view.honest.squared_distances_to(self.mean).max().sqrt())

@@ -90,13 +90,13 @@ def finite(subject: AttackSubject) -> Answer:
 
 def one_honest(subject: AttackSubject) -> Answer:
     """Call the attack with a single honest row, or with none if it says that it needs none."""
-    few, said = (1, "A single honest row") if subject.method.needs == "honest" else (0, "No honest row")
-    result = attempt(lambda: subject(subject.rows[:few]))
+    fewest, case = (1, "A single honest row") if subject.method.needs == "honest" else (0, "No honest row")
+    result = attempt(lambda: subject(subject.rows[:fewest]))
     if isinstance(result, str):
-        return ODD, f"{said}: {result}"
+        return ODD, f"{case}: {result}"
     if not result.isfinite().all():
-        return ODD, f"{said} gives NaN or Inf."
-    return GOOD, "A single honest row is enough." if few else "It needs no honest row."
+        return ODD, f"{case} gives NaN or Inf."
+    return GOOD, "A single honest row is enough." if fewest else "It needs no honest row."
 
 
 def one_byzantine(subject: AttackSubject) -> Answer:

@@ -33,7 +33,8 @@ class Span(Geometry):
 
     A point of it is r = h + e + 1 coefficients: of the rows minus a central row, of the vectors, and of the central
     row. A row of the matrix has the coefficient 1 of the central row, so that distances between rows do not see an
-    offset that all of them share. The Gram matrix (r, r) takes one pass over the columns; nothing after it does.
+    offset that all of them share. The Gram matrix (r, r) takes one pass over the columns;
+    inner products of points take none.
     """
 
     def __init__(self, rows: Rows, vectors: Sequence[Tensor]):

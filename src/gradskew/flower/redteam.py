@@ -19,6 +19,7 @@ from ..core.errors import InputError, ceil_share, check, check_choice, check_cou
 from ..core.given import finite_rows
 from ..core.html import html_table
 from ..core.randomness import generator
+from ..core.round import Round
 from ..core.rows import Rows
 from ..federation.schedule import rounds_of, short_form
 from ..skew import pictures
@@ -228,9 +229,10 @@ class RedTeam(Wrapper):
         if not byzantine or (not known.n and self.current.needs == "honest"):
             return None, [], f"{byzantine} of {n} usable replies are of Byzantine clients"
         try:
+            round = layout.round(scene.number, scene.nodes)
             if known.n:
-                self.current.observe(known.updates, clients=clients, round=layout.round(scene.number, scene.nodes))
-            context = self._context(scene, layout, clients, known is own)
+                self.current.observe(known.updates, clients=clients, round=round)
+            context = self._context(scene, round, clients, known is own)
             rng = generator(self.seed, "attack", scene.number)
             forgery = self.current.explain(known, own, n=n, generator=rng, context=context)
             check(bool(finite_rows(forgery.rows).all()), f"{self.current.name} gave rows that are not finite")
@@ -242,24 +244,23 @@ class RedTeam(Wrapper):
         scene.rows[:byzantine] = forgery.rows
         return forgery, forged * byzantine if equal else forged, ""
 
-    def _context(self, scene: Scene, layout: Layout, clients: Sequence[int], own: bool) -> Context:
+    def _context(self, scene: Scene, round: Round, clients: Sequence[int], own: bool) -> Context:
         """Return what the attack knows of a round. own: whether the clients' own rows stand in for the honest ones."""
-        round, n = layout.round(scene.number, scene.nodes), len(scene.rows)
-        rule, f = _no_rule, scene.byzantine
+        assert round.params is not None
+        n, rule, f = len(scene.rows), _no_rule, scene.byzantine
         if isinstance(self.strategy, Robust):
             places = range(n - scene.byzantine if own else scene.byzantine, n)
             rule = Informed(rule=copy.deepcopy(self.strategy.rule), round=round, known=places)
             f = min(self.strategy.assumed_f(n), rule.max_f(n))
-        params = layout.params()
         return Context(
             round=round.number,
-            params=params,
+            params=round.params,
             rule=rule,
             clients=clients,
             f=f,
             previous=self.models[-1] if self.models else None,
             byzantine=scene.nodes[: scene.byzantine],
-            initial=self.models[0] if self.models else params,
+            initial=self.models[0] if self.models else round.params,
         )
 
     def _measured(self, scene: Scene, forgery: Forgery | None, step: Tensor | None) -> dict[str, Any]:
