@@ -27,7 +27,7 @@ import gradskew
 from gradskew import Cluster, InputError, Store, grid, sweep
 from gradskew.aggregators import Mean
 from gradskew.attacks import Attack, Forgery
-from gradskew.runs import ray as cluster
+from gradskew.runs import cluster
 from gradskew.runs.store import CHECKPOINT
 
 ray = pytest.importorskip("ray")

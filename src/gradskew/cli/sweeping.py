@@ -17,7 +17,7 @@ from ..core.importing import one_line
 if TYPE_CHECKING:
     from ..federation.run import Run
     from ..report.table import Table
-    from ..runs.ray import Cluster
+    from ..runs.cluster import Cluster
     from ..runs.record import Record
 
 
@@ -67,7 +67,7 @@ def choose_workers(options: dict[str, Any], workers: int | None) -> int | Cluste
     if "ray" not in named:
         check(address is None, "--address needs --engine ray")
         return workers
-    from ..runs.ray import Cluster
+    from ..runs.cluster import Cluster
 
     check(workers is None, "--workers does not apply to --engine ray: Ray decides how many runs are executed at once")
     return Cluster("auto" if address is None else address)
@@ -90,7 +90,7 @@ def run_sweep(
     from ..core.machine import cores
     from ..report.table import count
     from ..report.terminal import ProgressLine
-    from ..runs.ray import Cluster
+    from ..runs.cluster import Cluster
     from ..runs.sweeps import FailedRuns, stored, sweep
 
     if workers is None:

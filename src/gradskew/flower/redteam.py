@@ -13,22 +13,20 @@ from torch import Tensor
 
 from .. import aggregators, attacks
 from ..aggregators import Aggregator
-from ..aggregators.informed import Informed
-from ..attacks import Attack, Context, Forgery
-from ..core.errors import InputError, ceil_share, check, check_choice, check_count_or_share, check_number, plain
-from ..core.given import finite_rows
+from ..attacks import Attack, Forgery
+from ..core.errors import ceil_share, check, check_choice, check_count_or_share, check_number, plain
 from ..core.html import html_table
 from ..core.randomness import generator
-from ..core.round import Round
 from ..core.rows import Rows
 from ..federation.schedule import rounds_of, short_form
 from ..skew import pictures
 from .findings import Findings
-from .interface import VERSION, Array, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
+from .forging import Forger, check_attack
+from .interface import VERSION, ArrayRecord, ConfigRecord, Grid, Message, MetricRecord, Result, Strategy, log
 from .journal import Journal
 from .measure import Meter, Scene
 from .robust import Robust, base_of, name_of
-from .rows import KNOWN, STATISTICS, Layout, printable, receive
+from .rows import KNOWN, STATISTICS, printable, receive
 from .training import Training
 from .wrapper import Wrapper
 
@@ -68,16 +66,7 @@ class RedTeam(Wrapper):
         super().__init__(strategy, statistics)
         check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it wraps your strategy or Robust")
         self.attack = copy.deepcopy(attacks.make(attack))
-        flips = self.attack.relabels()
-        check(not flips, f"{self.attack.name} needs training on flipped labels: a server has no part in the training")
-        if isinstance(strategy, Robust):
-            self.attack.check_rule(strategy.rule)
-        else:
-            name = type(strategy).__name__
-            asks = f"{self.attack.name} tries out the server's rule: put {name} into Robust, with a rule of ours"
-            check(not self.attack.tries_rule, asks)
-        data = f"{self.attack.name} needs the clients' images, which a server has not: use aim=stop or undo"
-        check(not self.attack.needs_images, data)
+        check_attack(self.attack, strategy)
         byzantine, seed = plain(byzantine), plain(seed)
         check_count_or_share("byzantine", byzantine)
         nobody = "byzantine must be above 0: without a Byzantine client there is no attack; attack='none' only measures"
@@ -92,7 +81,7 @@ class RedTeam(Wrapper):
         self.meter = Meter(self.rules, seed)
         self.byzantine, self.reference, self.seed = byzantine, reference, seed
         self.chosen: frozenset[int] | None = None
-        self.current: Attack = self.attack  # of the training that runs
+        self.forger = self._forger(self.attack)
         settings = {"strategy": name_of(strategy), "attack": self.attack.name, "byzantine": byzantine, "seed": seed}
         settings |= {"known": known} if known != "honest" else {}
         settings |= {"attack_rounds": rounds} if (rounds := short_form(attack_rounds)) else {}
@@ -140,11 +129,13 @@ class RedTeam(Wrapper):
 
     def begin(self, attack: Attack) -> None:
         """Begin a training under this attack."""
-        self.current = attack
-        self.models: tuple[Tensor, ...] = ()
+        self.forger = self._forger(attack)
         attack.reset()
         attack.begin(self.seed)
         self.journal.trainings.append(Training(attack.name))
+
+    def _forger(self, attack: Attack) -> Forger:
+        return Forger(attack, self.attack_rounds, self.known, self.seed)
 
     @property
     def training(self) -> Training:
@@ -186,8 +177,7 @@ class RedTeam(Wrapper):
         scene = Scene(server_round, received.rows, received.nodes, byzantine, received.layout)
         self.log_rejected(received.rejected, "is not measured")
         # Step 2: forge rows, and let the strategy aggregate the replies that carry them.
-        forgery, forged, why = self._forge(scene, received.layout)
-        self.models = (*self.models[:1], received.layout.params())  # the first model of the training, and the last
+        forgery, forged, why = self.forger.forge(scene, received.layout, self.strategy)
         sent = self.with_forged(replies, received, forged)
         arrays, metrics = self.strategy.aggregate_train(server_round, sent)
         # Step 3: measure the round and keep it.
@@ -215,54 +205,6 @@ class RedTeam(Wrapper):
 
         return evaluate
 
-    def _forge(self, scene: Scene, layout: Layout) -> tuple[Forgery | None, list[dict[str, Array]], str]:
-        """Replace the Byzantine rows by forged ones. Returns the forgery, the arrays of each row, why there is none."""
-        if self.current.key == "none":
-            return None, [], ""
-        n, byzantine, number = len(scene.rows), scene.byzantine, scene.number - 1
-        if number not in self.attack_rounds:
-            return None, [], "it is no round of the attack"
-        own, known, clients = Rows(scene.rows[:byzantine]), scene.honest, scene.nodes[byzantine:]
-        if self.known == "own":
-            known = own = Rows(own.updates.clone())
-            clients = scene.nodes[:byzantine]
-        if not byzantine or (not known.n and self.current.needs == "honest"):
-            return None, [], f"{byzantine} of {n} usable replies are of Byzantine clients"
-        try:
-            round = layout.round(scene.number, scene.nodes)
-            if known.n:
-                self.current.observe(known.updates, clients=clients, round=round)
-            context = self._context(scene, round, clients, known is own)
-            rng = generator(self.seed, "attack", scene.number)
-            forgery = self.current.explain(known, own, n=n, generator=rng, context=context)
-            check(bool(finite_rows(forgery.rows).all()), f"{self.current.name} gave rows that are not finite")
-            equal = forgery.rows.stride(0) == 0
-            forged = [layout.forged(row) for row in forgery.rows[: 1 if equal else byzantine]]
-        except Exception as error:  # a user's own attack may fail in any way: the training goes on
-            log.warning("RedTeam: round %d goes on without the attack: %s", scene.number, error)
-            return None, [], str(error)
-        scene.rows[:byzantine] = forgery.rows
-        return forgery, forged * byzantine if equal else forged, ""
-
-    def _context(self, scene: Scene, round: Round, clients: Sequence[int], own: bool) -> Context:
-        """Return what the attack knows of a round. own: whether the clients' own rows stand in for the honest ones."""
-        assert round.params is not None
-        n, rule, f = len(scene.rows), _no_rule, scene.byzantine
-        if isinstance(self.strategy, Robust):
-            places = range(n - scene.byzantine if own else scene.byzantine, n)
-            rule = Informed(rule=copy.deepcopy(self.strategy.rule), round=round, known=places)
-            f = min(self.strategy.assumed_f(n), rule.max_f(n))
-        return Context(
-            round=round.number,
-            params=round.params,
-            rule=rule,
-            clients=clients,
-            f=f,
-            previous=self.models[-1] if self.models else None,
-            byzantine=scene.nodes[: scene.byzantine],
-            initial=self.models[0] if self.models else round.params,
-        )
-
     def _measured(self, scene: Scene, forgery: Forgery | None, step: Tensor | None) -> dict[str, Any]:
         """Return the measures of the round as a JSON object, with pictures in the first round that was attacked."""
         n, byzantine = len(scene.rows), scene.byzantine
@@ -277,7 +219,7 @@ class RedTeam(Wrapper):
 
     def summary(self) -> None:
         """Log the attack, and the strategy's own summary."""
-        log.info("\t├──> RedTeam: attack = %s, byzantine = %s", self.current.name, self.byzantine)
+        log.info("\t├──> RedTeam: attack = %s, byzantine = %s", self.forger.attack.name, self.byzantine)
         super().summary()
 
     def __repr__(self) -> str:
@@ -289,7 +231,3 @@ class RedTeam(Wrapper):
         rows += [(f"rounds {training.under}", str(len(training.rounds))) for training in self.journal.trainings]
         verdict = " ".join(findings.verdict) if findings else "No round has begun."
         return f"{html_table('RedTeam', rows)}<p>{escape(verdict)}</p>"
-
-
-def _no_rule(*_: Any, **__: Any) -> Tensor:
-    raise InputError("an attack cannot try out a Flower strategy")

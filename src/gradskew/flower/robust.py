@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -18,16 +17,11 @@ from ..aggregators import Aggregator, Mixed, Outcome, WeightedRule
 from ..core.errors import ceil_share, check, check_count_or_share, check_number, plain
 from ..core.randomness import generator
 from ..core.rows import Rows
+from .averaging import averages, form_of, not_finite
 from .interface import ArrayRecord, Message, MetricRecord, RecordDict, Strategy, log
 from .rows import KNOWN, STATISTICS, Layout, Received, receive, record
 from .wrapper import Wrapper
 
-# Flower's strategies that do something else with the clients' models than to average them. They are known by name only:
-# all inherit from FedAvg or wrap a strategy, and no attribute says it. A trial would not show it either: given equal
-# models, as Robust gives them, most of them return that model, and their own rule silently has no effect.
-OTHER = {"FedMedian", "FedTrimmedAvg", "MultiKrum", "Krum", "Bulyan", "QFedAvg", "FedXgbBagging", "FedXgbCyclic"}
-OTHER |= {"DifferentialPrivacyServerSideFixedClipping", "DifferentialPrivacyServerSideAdaptiveClipping"}
-OTHER |= {"DifferentialPrivacyClientSideFixedClipping", "DifferentialPrivacyClientSideAdaptiveClipping"}
 EXAMPLES = "num-examples"  # the metric by which Flower's strategies weigh by default
 MOST = 2**53  # examples that a client may claim: beyond, a sum of them is no longer exact
 
@@ -182,17 +176,17 @@ class Robust(Wrapper):
 
     def _refusal(self, replies: Sequence[Message]) -> Callable[[RecordDict], str | None]:
         """Return a function of a content: why the strategy cannot average it with the others, or None."""
-        forms = Counter(_form(reply.content) for reply in replies if reply.has_content())
+        forms = Counter(form_of(reply.content) for reply in replies if reply.has_content())
         usual = forms.most_common(1)[0][0] if forms else ((), ())
 
         def reason(content: RecordDict) -> str | None:
-            arrays, metrics = _form(content)
+            arrays, metrics = form_of(content)
             if arrays != usual[0]:
                 return "another name of the record of arrays than most"
             examples = self._examples(content)
             if self._counts and not (isinstance(examples, int | float) and 0 < examples <= MOST):
                 return f"{self.weight_key or EXAMPLES} = {examples!r}"
-            return "other metrics than most" if metrics != usual[1] else _not_finite(content)
+            return "other metrics than most" if metrics != usual[1] else not_finite(content)
 
         return reason
 
@@ -213,11 +207,6 @@ class Robust(Wrapper):
         super().summary()
 
 
-def averages(strategy: Strategy) -> bool:
-    """Whether Robust takes the strategy: not one that is known to do something else than to average."""
-    return not isinstance(strategy, Wrapper) and not OTHER & {cls.__name__ for cls in type(strategy).__mro__}
-
-
 def name_of(strategy: Strategy) -> str:
     """Return the name of the strategy for readers: Robust with its strategy and its rule."""
     name = type(strategy).__name__
@@ -236,22 +225,3 @@ def weighs(rule: Aggregator) -> bool:
     while isinstance(rule, Mixed):
         rule = rule.rule
     return isinstance(rule, WeightedRule)
-
-
-def _form(content: RecordDict) -> tuple[tuple[str, ...], tuple[tuple[str, str, int | None], ...]]:
-    """Return what replies of a round must have in common: names of array records; record, name, length of metrics."""
-    metrics = [
-        (key, name, len(value) if isinstance(value, list) else None)
-        for key, metrics in content.metric_records.items()
-        for name, value in metrics.items()
-    ]
-    return tuple(sorted(content.array_records)), tuple(sorted(metrics, key=lambda each: each[:2]))
-
-
-def _not_finite(content: RecordDict) -> str | None:
-    for metrics in content.metric_records.values():
-        for name, value in metrics.items():
-            numbers = value if isinstance(value, list) else [value]
-            if not all(abs(number) <= sys.float_info.max for number in numbers):
-                return f"a metric that is not finite: {name!r}"
-    return None

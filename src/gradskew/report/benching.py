@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import unknown
-from ..runs.ray import Cluster
+from ..runs.cluster import Cluster
 from ..runs.settings import ALIASES, COMMON, by_name, make_runs
 from ..runs.sweeps import sweep
 from .table import Table

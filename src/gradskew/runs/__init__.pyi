@@ -1,5 +1,5 @@
+from .cluster import Cluster as Cluster
 from .grids import grid as grid
-from .ray import Cluster as Cluster
 from .record import Record as Record
 from .store import Store as Store
 from .sweeps import sweep as sweep

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
 import secrets
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..core.errors import InputError, check, warn
 from ..core.files import is_sha256, make_folder, read, write
-from ..core.machine import peak
 from ..core.names import canonical
-from ..federation.memory import estimate
-from ..federation.run import Run
 from ..federation.schema import TIMING
 from ..federation.simulation import Result
 from ..federation.snapshot import Snapshot
 from ..skew import Picture
 from .lock import locked
 from .record import Record
+from .timing import timing
 from .versions import newest
 
 LARGEST = 256 << 20  # largest number of bytes of a record, which may be from an untrusted source
@@ -73,7 +65,7 @@ class Store:
 
     def save(self, result: Result, seconds: float) -> Record:
         """Store a finished run and return the stored record, which is the first one of this run: see `adopt`."""
-        files = {"timing.json": json.dumps(_timing(result.run, seconds), indent=1) + "\n"}
+        files = {"timing.json": json.dumps(timing(result.run, seconds), indent=1) + "\n"}
         if result.pictures:
             files["pictures.json"] = canonical([picture.to_json() for picture in result.pictures]) + "\n"
         record = Record.of(result)
@@ -223,33 +215,3 @@ def _set_aside(path: Path, error: ValueError) -> None:
     except OSError:
         done = "passed over"
     warn(f"gradskew: {done} a damaged {kind}, {path}: {error}")
-
-
-def _timing(run: Run, seconds: float) -> dict[str, Any]:
-    return {
-        "seconds": seconds,
-        "rounds_per_second": run.rounds / seconds,
-        "peak_memory_mb": peak() / 2**20,
-        "estimated_memory_mb": estimate(run).total / 2**20,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "device": torch.cuda.get_device_name(run.device) if run.device.startswith("cuda") else _processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "system": platform.system(),
-        "gradskew": _version(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
-
-
-def _processor() -> str:
-    """Return the name of the processor, or its architecture if the name is unknown."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-@cache
-def _version() -> str:
-    return importlib.metadata.version("gradskew")

@@ -20,9 +20,10 @@ from ..federation.memory import check_fits
 from ..federation.rounds import Federation
 from ..federation.run import Run
 from ..federation.simulation import simulate
+from .cluster import Cluster
 from .execution import Outcomes, Status, execute
 from .processes import run_in_processes
-from .ray import Cluster, run_on_cluster
+from .ray import run_on_cluster
 from .record import Record
 from .store import Store
 
