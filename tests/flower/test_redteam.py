@@ -223,7 +223,7 @@ def test_own_rows_that_stand_in_for_the_honest_ones(tmp_path):
     own = [each.content["arrays"]["w"].numpy() for each in replies if each.metadata.src_node_id in red.chosen]
     rows = -torch.from_numpy(np.stack(own))
     expected = attacks.make("lie")(rows, rows)[0]
-    sent = red._forge(red_scene(red, replies), red.layout)[0].rows
+    sent = red.forger.forge(red_scene(red, replies), red.layout, red.strategy)[0].rows
     torch.testing.assert_close(sent[0], expected)
     assert red.journal.settings["known"] == "own"
 

@@ -28,6 +28,7 @@ from gradskew import Cluster, InputError, Store, grid, sweep
 from gradskew.aggregators import Mean
 from gradskew.attacks import Attack, Forgery
 from gradskew.runs import cluster
+from gradskew.runs import ray as tasks
 from gradskew.runs.store import CHECKPOINT
 
 ray = pytest.importorskip("ray")
@@ -180,7 +181,7 @@ def test_a_worker_that_does_not_see_the_store_sends_the_files(there, tmp_path, m
     def nowhere(store):
         yield Path("/nowhere/runs/.token")
 
-    monkeypatch.setattr(cluster, "_token", nowhere)
+    monkeypatch.setattr(tasks, "_token", nowhere)
     runs = runs_of("none", "mean,median")
     sweep(runs, tmp_path / "there", workers=there)
     sweep(runs, tmp_path / "here")
@@ -220,7 +221,7 @@ def test_the_loss_of_a_worker_changes_no_byte(number, there, tmp_path):
 
 
 def test_a_run_that_ray_gives_up_is_one_error(there, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "RETRIES", 1)
+    monkeypatch.setattr(tasks, "RETRIES", 1)
     good = runs_of("none", "mean")
     bad = [replace(BASE, attack=Logged(kills="always")), replace(BASE, attack=Raises())]
     with pytest.raises(InputError) as caught:
@@ -261,7 +262,7 @@ def drive(address: str, out: str) -> None:
 
 
 def test_ctrl_c_leaves_checkpoints(there, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "GRACE", 120.0)  # a busy machine takes its time
+    monkeypatch.setattr(tasks, "GRACE", 120.0)  # a busy machine takes its time
 
     hold().touch()
 
