@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..core.errors import ceil_share, check, check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, lowest
+from .base import WeightedRule
+from .ties import lowest
 
 
 @dataclass(frozen=True, kw_only=True)
