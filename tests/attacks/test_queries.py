@@ -107,6 +107,19 @@ def test_tries_have_the_quantities_of_their_rows(seed, offset, h, d):
         assert np.allclose(tries.projections(span.vector(0))[index], exact @ vectors[0].numpy(), rtol=1e-6, atol=scale)
 
 
+@pytest.mark.parametrize("name", ["consensus", "consensus_dnc", "ptm"])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_a_row_of_zeros_has_no_direction_in_the_span_either(name, offset):
+    rows, vectors = scene(8, offset)
+    rows[1] = 0
+    span, rule = Span(Rows(rows), vectors), agg.make(name)
+    forged = forge(span, 9)
+    values = rule.outcome(Tries.of(span, forged), 4, torch.Generator()).value
+    for points, value in zip(forged, values, strict=True):
+        exact = rule(on_rows(span, points), 4)
+        torch.testing.assert_close(span.vector_of(value), exact, rtol=1e-6, atol=1e-6 * float(exact.abs().max()))
+
+
 RELATIVE = ["nnm+multikrum", "bucketing+rfa", "bucketing+mean", "nnm+bucketing+monna"]
 WITH_ORIGIN = [
     "cge",
