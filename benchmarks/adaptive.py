@@ -27,6 +27,7 @@ from gradskew.federation import Federation, Run
 
 RULES = ["mean", "multikrum", "rfa", "rfa(steps=50)", "cclip(tau=0.5)", "dnc", "median", "rbtm", "aksel"]
 RULES += ["nnm+multikrum", "nnm+rfa", "nnm+rbtm", "bucketing+multikrum", "bucketing+median", "arc+multikrum"]
+RULES += ["dnc(b=None)", "consensus", "ptm", "clipping(c=median)+dnc(b=None)", "consensus_dnc"]
 SLOW = ["meamed", "cge", "monna", "mda", "caf", "smea(search=greedy)", "bulyan", "signguard", "flame", "rlr"]
 
 

@@ -32,7 +32,7 @@ from timing import Work, alternate, refusal
 
 FEASIBLE = {"smea": "smea(search=greedy)"}  # the exact search ends at few rows only
 PIPELINES = ["nnm+multikrum", "nnm+rfa", "nnm+median", "bucketing+rfa", "clipping+mean", "arc+multikrum"]
-PIPELINES += ["keep+median", "foundation+rbtm"]
+PIPELINES += ["keep+median", "foundation+rbtm", "dnc(b=None)", "clipping(c=median)+dnc(b=None)", "consensus_dnc"]
 NAMES = [
     *(FEASIBLE.get(name, name) for name in aggregators.RULES.classes),
     "krum",

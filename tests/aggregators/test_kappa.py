@@ -52,6 +52,15 @@ BY_HAND = [
     ("rfa", 50, 10, None),
     ("nnm+rfa", 50, 10, None),
     ("dnc", 50, 10, None),
+    ("consensus", 50, 10, math.inf),
+    ("consensus", 50, 0, None),
+    ("ptm", 50, 10, math.inf),
+    ("ptm", 50, 1, None),
+    ("ptm", 50, 0, 0),
+    ("average(a=median,b=rbtm)", 50, 10, (math.sqrt(1.5) + math.sqrt(1 / 3)) ** 2 / 4),
+    ("average(a=median,b=mean)", 50, 10, math.inf),
+    ("average(a=mean,b=cge)", 50, 10, None),  # both infinite: their errors may cancel
+    ("average(a=median,b=dnc)", 50, 10, None),
     ("fltrust", 50, 10, math.inf),
     ("fltrust", 50, 0, math.inf),
     ("nnm+fltrust", 50, 0, math.inf),
@@ -76,6 +85,8 @@ BOUNDED = [
     "aksel(select=n-f)",
     "mda",
     "mda(ties=spread)",
+    "average(a=median,b=rbtm)",
+    "average(a=smea,b=nnm+meamed)",
     "smea",
     "bulyan",
     "bulyan(select=once)",
@@ -121,6 +132,20 @@ def test_no_bound_is_below_what_is_possible(name: str) -> None:
             bound = rule.kappa_bound(n, f)
             assert bound is not None
             assert bound >= aggregators.least_kappa(n, f)
+
+
+@pytest.mark.parametrize(
+    ("name", "f", "rows"),
+    [
+        ("consensus", 1, [(1, 0), (1, 0), (1, 0), (0, 1)]),  # drops one of the three, and turns towards the other
+        ("consensus", 3, [(1, 0)] * 7 + [(0, 1)] * 3),
+        ("ptm", 2, [(1, 0), (1, 0), (1, 0), (0, 0), (0.5, 0.5)]),  # two rows in two directions
+    ],
+)
+def test_equal_honest_rows_are_missed_by_a_rule_without_a_bound(name: str, f: int, rows: list[tuple[float]]) -> None:
+    rule, matrix = aggregators.make(name), torch.tensor(rows, dtype=torch.float64)
+    assert rule.kappa_bound(len(rows), f) == math.inf
+    assert float((rule(matrix, f) - matrix[0]).norm()) > 0.05
 
 
 def test_the_least_kappa_is_reached() -> None:

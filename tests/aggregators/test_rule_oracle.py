@@ -80,7 +80,7 @@ def check_against_oracle(rule, updates, f):
     replay.set_state(generator.get_state())
     last = rule.outcome(rows, f, generator)
     assert torch.equal(last.value, outcome.value)
-    check_outcome(Call(rule, exact, f, last, noise, replay, rows.round))
+    check_outcome(Call(rule, exact, f, last, noise, replay, rows))
     if outcome.weights is not None and is_weighted_sum(rule):
         assert_weighted(outcome.value, outcome.weights, updates)  # sharing among equal rows changes nothing
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 from cases import known, make_rows, rows_of
 
+from gradskew import InputError
 from gradskew import aggregators as agg
+from gradskew.core.round import Round
 from gradskew.core.rows import Rows
 
 
@@ -110,6 +112,37 @@ def test_cclip_takes_steps_and_starts_from_the_last_aggregate():
         assert rule(rows, 1).item() == 0.375  # trying the rule out does not move it
     rule.observe(torch.tensor([0.375]))
     assert rule(rows, 1).item() == pytest.approx(0.65625)
+
+
+def test_cclip_around_the_servers_own_update():
+    """Rows 2, 3, 5 around 1 at distances 1, 2, 4: the least is 1, and the first step 1 + (1 + 1 + 1) / 3 = 2.
+
+    The radius is that of the first step: then 2 + (0 + 1 + 1) / 3. With tau = 2: 1 + (1 + 2 + 2) / 3.
+    """
+    rows, round = rows_of(2, 3, 5), Round(reference=torch.tensor([1.0]))
+    outcome = agg.make("cclip(centre=reference,tau=least)").explain(rows, 1, round=round)
+    assert outcome.value.item() == pytest.approx(2)
+    assert outcome.weights.tolist() == pytest.approx([1 / 3, 1 / 6, 1 / 12])
+    assert outcome.notes == {"clipped": 2}
+    assert agg.make("cclip(centre=reference,steps=2,tau=least)")(rows, 1, round=round).item() == pytest.approx(8 / 3)
+    assert agg.make("cclip(centre=reference,start=mean,tau=2)")(rows, 1, round=round).item() == pytest.approx(8 / 3)
+
+
+def test_a_row_at_the_servers_own_update_makes_the_least_radius_0():
+    outcome = agg.make("cclip(centre=reference,tau=least)").explain(
+        rows_of(2, 3, 5), 1, round=Round(reference=torch.tensor([3.0]))
+    )
+    assert (outcome.value.item(), outcome.weights.tolist()) == (3, [0, pytest.approx(1 / 3), 0])
+
+
+def test_cclip_around_the_servers_own_update_has_no_state_and_needs_root_data():
+    rule = agg.make("cclip(centre=reference,tau=1)")
+    rule.observe(torch.ones(1))
+    assert (rule.state_dict(), rule.has_state, rule.needs) == ({}, False, {"reference"})
+    with pytest.raises(InputError, match=r"cclip.* needs the server's own update: root_examples = 100"):
+        rule(rows_of(2, 3, 5), 1)
+    with pytest.raises(InputError, match="cclip: tau must be a number without centre=reference"):
+        agg.make("cclip(tau=least)")
 
 
 def test_dnc_drops_the_rows_that_stand_out():

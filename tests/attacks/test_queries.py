@@ -107,8 +107,31 @@ def test_tries_have_the_quantities_of_their_rows(seed, offset, h, d):
         assert np.allclose(tries.projections(span.vector(0))[index], exact @ vectors[0].numpy(), rtol=1e-6, atol=scale)
 
 
+@pytest.mark.parametrize("name", ["consensus", "consensus_dnc", "ptm"])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_a_row_of_zeros_has_no_direction_in_the_span_either(name, offset):
+    rows, vectors = scene(8, offset)
+    rows[1] = 0
+    span, rule = Span(Rows(rows), vectors), agg.make(name)
+    forged = forge(span, 9)
+    values = rule.outcome(Tries.of(span, forged), 4, torch.Generator()).value
+    for points, value in zip(forged, values, strict=True):
+        exact = rule(on_rows(span, points), 4)
+        torch.testing.assert_close(span.vector_of(value), exact, rtol=1e-6, atol=1e-6 * float(exact.abs().max()))
+
+
 RELATIVE = ["nnm+multikrum", "bucketing+rfa", "bucketing+mean", "nnm+bucketing+monna"]
-WITH_ORIGIN = ["cge", "dnc", "rfa(start=zero)", "nnm+cge", "clipping+multikrum", "arc+rfa", "nnm+cclip"]
+WITH_ORIGIN = [
+    "cge",
+    "dnc",
+    "consensus",
+    "ptm",
+    "rfa(start=zero)",
+    "nnm+cge",
+    "clipping+multikrum",
+    "arc+rfa",
+    "nnm+cclip",
+]
 NOT_SPAN = ["aksel", "alignins", "caf", "fltrust", "foolsgold", "gas", "mda", "signguard", "smea", "nnm+median"]
 NOT_SPAN += ["monna(pivot=reference)", "multikrum(select=one-by-one)", "keep+rfa", "bucketing+fltrust"]
 
@@ -133,7 +156,7 @@ def test_a_batched_rule_answers_many_tries_as_one_by_one(name):
             assert torch.allclose(shared @ matrix, alone.weights @ matrix, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["multikrum", "rfa", "monna", "monna(pivot=0)", *RELATIVE])
+@pytest.mark.parametrize("name", ["multikrum", "rfa", "monna", "monna(pivot=0)", "dnc(b=None)", *RELATIVE])
 @pytest.mark.parametrize("point", [0.0, 3.0])
 def test_weights_from_inner_products_around_any_point(name, point):
     rule = agg.make(name)

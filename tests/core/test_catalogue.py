@@ -135,9 +135,14 @@ def test_case_and_hyphens_do_not_matter() -> None:
         (aggregators.make, "rbtm", "trimmed_mean trimmed-mean TrimmedMean trmean TrMean cwtm"),
         (aggregators.make, "rfa", "geometric_median GeometricMedian geomed"),
         (aggregators.make, "median", "cwmed coordinate-median CoordinateMedian"),
-        (aggregators.make, "mean", "fedavg FedAvg average"),
+        (aggregators.make, "mean", "fedavg FedAvg"),
         (aggregators.make, "cclip", "centered-clipping CenteredClipping"),
         (aggregators.make, "nnm+rbtm", "nearest-neighbor-mixing+trimmed-mean"),
+        (
+            aggregators.make,
+            "clipping(c=median)+average(a=consensus,b=dnc(b=None))",
+            "consensus_dnc Consensus-DnC consensusdnc",
+        ),
         (attacks.make, "lie", "alie ALIE a-little-is-enough"),
         (attacks.make, "bitflip", "signflip sign-flip SignFlip SignFlipping"),
         (attacks.make, "ipm", "inner-product-manipulation"),
@@ -159,7 +164,7 @@ def test_a_record_has_no_aliases() -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.kind)
 def test_no_two_methods_of_a_kind_have_names_alike(table: Catalogue) -> None:
-    names = [*table, *table.aliases]
+    names = [*table, *table.meanings]
     assert len({name.lower().replace("_", "") for name in names}) == len(names)
     kin = {"rule": MIXINGS, "mixing": RULES}.get(table.kind, ())
     assert not any(name in kin for name in names)

@@ -215,7 +215,9 @@ def test_the_digest_changes_with_every_option_of_every_part() -> None:
                 if not option.init:
                     continue
                 other = make(key)()
-                object.__setattr__(other, option.name, "another")  # past the checks: only the text counts
+                nested = isinstance(getattr(part, option.name), aggregators.Aggregator)
+                changed_to = aggregators.Mean() if nested else "another"  # past the checks: only the text counts
+                object.__setattr__(other, option.name, changed_to)
                 changed = replace(BASE, root_examples=5)
                 object.__setattr__(changed, field, other)
                 assert changed.digest != digest, (key, option.name)

@@ -54,8 +54,9 @@ class RuleCase:
     permutation: the order of rows does not matter. translation, scale: f(x + c) = f(x) + c, f(c x) = c f(x) for c > 0.
     odd: f(-x) = -f(x). rotation: f(x Q) = f(x) Q for orthogonal Q. A reference and a model move along.
     fixed: identical rows give that row. hull: never outside all rows' range. honest: per coordinate within the honest
-    rows' range, whatever the others send. far: equal rows of 1e30 leave it within the honest range. most: rows at most,
-    for a search that grows with their number.
+    rows' range, whatever the others send. far: equal rows of 1e30 leave it within the honest range. largest: rows of
+    the largest entries give a finite aggregate; one that is as long as a row, along one axis, is not. most: rows at
+    most, for a search that grows with their number.
     """
 
     name: str
@@ -68,6 +69,7 @@ class RuleCase:
     far: bool = False
     odd: bool = True
     rotation: bool = False
+    largest: bool = True
     most: int = 60
 
     @property
@@ -144,6 +146,13 @@ RULES = [
     RuleCase("dnc", far=True),
     RuleCase("dnc(b=4,c=1.5,iterations=2)", far=True),
     RuleCase("dnc(b=4,replacement=True)", far=True),
+    RuleCase("dnc(b=None)", far=True, rotation=True),
+    RuleCase("consensus", translation=False, hull=False, rotation=True, largest=False),
+    RuleCase("consensus(power=2,ridge=0.5,steps=2)", translation=False, hull=False, rotation=True, largest=False),
+    RuleCase("ptm", translation=False, hull=False, rotation=True),
+    RuleCase("average", translation=False, hull=False),
+    RuleCase("average(a=median,b=rbtm)", honest=True, far=True),
+    RuleCase("average(a=monna(pivot=reference),b=cge)", translation=False, far=True, rotation=True),
     RuleCase("fltrust", translation=False, fixed=False, hull=False, rotation=True),
     RuleCase("fltrust(none_trusted=uniform)", translation=False, fixed=False, hull=False, rotation=True),
     RuleCase("nnm+fltrust", translation=False, fixed=False, hull=False, rotation=True),
@@ -186,6 +195,10 @@ RULES = [
     RuleCase("rfa(start=median,steps=30,tol=1e-6)", scale=False),
     RuleCase("cclip(start=mean,tau=1)", scale=False, rotation=True),
     RuleCase("cclip(start=median,tau=1,steps=2)", scale=False),
+    RuleCase(
+        "cclip(centre=reference,tau=1,steps=2)", translation=False, scale=False, fixed=False, hull=False, rotation=True
+    ),
+    RuleCase("cclip(centre=reference,tau=least)", translation=False, hull=False, rotation=True),
     RuleCase("rbtm(share=0.2)"),
     RuleCase("rbtm(tails=clamp)", honest=True, far=True),
     RuleCase("mean(weights=examples)", permutation=False, rotation=True),
@@ -193,6 +206,14 @@ RULES = [
     RuleCase("clipping+mean", translation=False, scale=False, fixed=False, hull=False, rotation=True),
     RuleCase("clipping(c=median)+multikrum", translation=False, hull=False, rotation=True),
     RuleCase("clipping(c=mean)+median", translation=False, hull=False),
+    RuleCase("clipping(c=median)+dnc(b=None)", translation=False, hull=False, rotation=True),
+    RuleCase(
+        "clipping(c=median)+average(a=consensus,b=dnc(b=None))",
+        translation=False,
+        hull=False,
+        rotation=True,
+        largest=False,
+    ),
     RuleCase("arc+rbtm", translation=False, hull=False),
     RuleCase("arc+multikrum", translation=False, hull=False, rotation=True),
     RuleCase("nnm+arc+rfa", translation=False, hull=False, rotation=True),

@@ -3,12 +3,25 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from oracle import Array, Indices, Middle, as_rows, average, lowest, median, rbtm, squared_distances, squared_norms
+from oracle import (
+    Array,
+    Indices,
+    Middle,
+    as_rows,
+    average,
+    lowest,
+    median,
+    rbtm,
+    squared_distances,
+    squared_norms,
+    unit,
+)
 from sklearn.cluster import KMeans, MeanShift
 
 
@@ -96,6 +109,73 @@ def greedy_top_variance(rows: ArrayLike, f: int) -> float:
             break
         chosen = best
     return top_variance(rows, chosen)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The consensus direction: the aggregate, the rows kept, <u_i, a> of all rows, |a|, whether each drop was clear."""
+
+    value: Array
+    kept: list[int]
+    agreement: Array
+    length: float
+    clear: bool
+
+
+def consensus(rows: ArrayLike, f: int, ridge: float = 2.0, power: float = 8.0, steps: int = 5) -> Agreement:
+    """The median length along the direction in which all rows move alike, without near-duplicates.
+
+    A drop is clear if the scores beside the cut are apart, or are those of rows of one direction.
+    """
+    rows = as_rows(rows, f)
+    units = np.array([unit(row) for row in rows])
+    kept, left, clear = list(range(len(rows))), f, True
+
+    def solve() -> Array:
+        chosen = units[kept]
+        return np.asarray(np.linalg.solve(chosen @ chosen.T + ridge * np.eye(len(kept)), np.ones(len(kept))))
+
+    while left:
+        count, weights = min(left, math.ceil(f / steps)), solve()
+        alike = np.maximum(units[kept] @ units[kept].T, 0) ** power
+        scores = alike @ weights / weights.sum()
+        order = np.argsort(-scores, kind="stable")
+        cut = scores[order[count - 1]]
+        edge = units[kept][np.abs(scores - cut) <= 1e-6 * abs(cut) + 1e-12]
+        clear &= bool(np.abs(edge - edge[0]).max() <= 1e-9) or scores[order[count]] < cut * (1 - 1e-6) - 1e-12
+        kept, left = [row for place, row in enumerate(kept) if place not in order[:count]], left - count
+    weights = solve()
+    a = weights @ units[kept]
+    length = float(np.linalg.norm(a))
+    clear &= length > 1e-5 * np.abs(weights).sum() or length < 1e-9 * np.abs(weights).sum()
+    if length < 1e-9 * np.abs(weights).sum():
+        return Agreement(np.zeros(rows.shape[1]), kept, units @ a, 0.0, clear)
+    step = max(0.0, float(np.median(rows @ (a / length))))
+    return Agreement(a / length * step, kept, units @ a, length, clear)
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The principal trimmed mean: the aggregate, the clipped rows, their first axis (d,), its eigenvalues, if clear."""
+
+    value: Array
+    clipped: Array
+    axis: Array
+    eigenvalues: tuple[float, float]
+    clear: bool
+
+
+def ptm(rows: ArrayLike, f: int) -> Principal:
+    """The mean of the rows clipped by ARC's radius, moved along their first axis to the trimmed mean along it."""
+    rows = as_rows(rows, f)
+    clipped = clipping(rows, arc_radius(rows, f))
+    centre = clipped.mean(axis=0)
+    _, values, axes = np.linalg.svd(clipped - centre, full_matrices=False)
+    first, second = (*values, 0.0)[:2]
+    same = bool(first <= 1e-12 * norms(clipped).max())
+    shift = 0.0 if same else float(rbtm(((clipped - centre) @ axes[0])[:, None], f)[0])
+    eigenvalues = float(first) ** 2, float(second) ** 2
+    return Principal(centre + shift * axes[0], clipped, axes[0], eigenvalues, same or first > (1 + 1e-6) * second)
 
 
 def caf(rows: ArrayLike, f: int) -> tuple[Array, bool]:

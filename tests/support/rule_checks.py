@@ -5,7 +5,7 @@ rounding, either is allowed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 from typing import Any
 
@@ -17,13 +17,17 @@ from cases import TOLERANCE, assert_close, assert_lowest, assert_weighted
 
 from gradskew.aggregators import Outcome
 from gradskew.core.round import Round
+from gradskew.core.rows import Rows
 
 FEW = 300  # subsets that the oracle goes through
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a rule. noise: the float64 error of the rows. generator: in the state in which the rule got it."""
+    """A call of a rule. noise: the float64 error of the rows. generator: in the state in which the rule got it.
+
+    given: the rows as the rule got them.
+    """
 
     rule: Any
     rows: np.ndarray
@@ -31,7 +35,11 @@ class Call:
     outcome: Outcome
     noise: float
     generator: torch.Generator
-    round: Round
+    given: Rows
+
+    @property
+    def round(self) -> Round:
+        return self.given.round
 
     @property
     def n(self) -> int:
@@ -122,7 +130,9 @@ def check_aksel(call: Call) -> None:
 def check_cclip(call: Call) -> None:
     centre = {"mean": oracle.mean, "median": oracle.median}.get(call.rule.start)
     start = None if centre is None else centre(call.rows)
-    exact = oracle.cclip(call.rows, call.f, start, call.rule.tau, call.rule.steps)
+    start = start if call.rule.centre is None else call.round.reference.double().numpy()
+    tau = call.rule.tau if call.rule.tau != "least" else float(oracle_rules.norms(call.rows - start).min())
+    exact = oracle.cclip(call.rows, call.f, start, tau, call.rule.steps)
     share = np.asarray(call.weights)[:, None]
     spread, magnitude = (share * np.abs(call.rows - exact)).sum(axis=0), (share * np.abs(call.rows)).sum(axis=0)
     assert_close(call.value, exact, spread, magnitude + (0 if start is None else np.abs(start)))
@@ -132,7 +142,7 @@ def check_dnc(call: Call) -> None:
     rule, rows = call.rule, call.rows
     if rule.iterations > 1:
         return
-    columns = rule._draw(rows.shape[1], call.generator).numpy()
+    columns = np.arange(rows.shape[1]) if rule.b is None else rule._draw(rows.shape[1], call.generator).numpy()
     sample = rows[:, columns]
     centred = sample - sample.mean(axis=0)
     values = np.linalg.svd(centred, compute_uv=False)
@@ -140,6 +150,30 @@ def check_dnc(call: Call) -> None:
     if len(values) == 1 or values[0] > (1 + 1e-6) * values[1]:  # else the direction is anyone's choice
         size = np.sqrt(oracle.squared_norms(centred)).max()
         assert_lowest(oracle.dnc_scores(rows, columns), call.inside, 1e-9 * size + call.noise)
+
+
+def check_consensus(call: Call) -> None:
+    rule = call.rule
+    exact = oracle_rules.consensus(call.rows, call.f, rule.ridge, rule.power, rule.steps)
+    if exact.clear:
+        call.is_weighted_value(exact.value)
+
+
+def check_ptm(call: Call) -> None:
+    exact = oracle_rules.ptm(call.rows, call.f)
+    if exact.clear:
+        call.is_weighted_value(exact.value)
+
+
+def check_average(call: Call) -> None:
+    values = []
+    for rule in (call.rule.a, call.rule.b):
+        before = torch.Generator()
+        before.set_state(call.generator.get_state())
+        outcome = rule.outcome(call.given, call.f, call.generator)
+        CHECKS[rule.key](replace(call, rule=rule, outcome=outcome, generator=before))
+        values.append(outcome.value.double().numpy())
+    call.is_value(np.mean(values, axis=0), np.array(values))
 
 
 def check_mean(call: Call) -> None:
@@ -307,7 +341,9 @@ CHECKS: dict[str, Callable[[Call], None]] = {
 
 def is_weighted_sum(rule: Any) -> bool:
     """Whether the aggregate is the weighted sum of the rows alone."""
-    return not (rule.key == "cclip" and rule.start == "median")  # the rest of the weight lies on the median
+    if rule.key == "average":
+        return is_weighted_sum(rule.a) and is_weighted_sum(rule.b)
+    return not (rule.key == "cclip" and (rule.start == "median" or rule.centre))  # where the rest of the weight lies
 
 
 def check_outcome(call: Call) -> None:

@@ -1,6 +1,7 @@
 from .aksel import Aksel as Aksel
 from .alignins import AlignIns as AlignIns
 from .arc import ARC as ARC
+from .average import Average as Average
 from .base import Aggregator as Aggregator
 from .base import Outcome as Outcome
 from .base import WeightedRule as WeightedRule
@@ -17,6 +18,7 @@ from .cclip import CClip as CClip
 from .cge import CGE as CGE
 from .clippedclustering import ClippedClustering as ClippedClustering
 from .clipping import Clipping as Clipping
+from .consensus import Consensus as Consensus
 from .dnc import DnC as DnC
 from .fedseca import FedSECA as FedSECA
 from .flame import Flame as Flame
@@ -35,6 +37,7 @@ from .mixing import Mixing as Mixing
 from .monna import MoNNA as MoNNA
 from .multikrum import MultiKrum as MultiKrum
 from .nnm import NNM as NNM
+from .ptm import PTM as PTM
 from .rbtm import RBTM as RBTM
 from .rfa import RFA as RFA
 from .rlr import RLR as RLR

@@ -11,8 +11,9 @@ from torch import Tensor
 from ..core import columns
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import WeightedRule, merge_ties, uniform_lowest
+from .base import WeightedRule
 from .kappa import nearest_to_centre, of_median
+from .ties import merge_ties, uniform_lowest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,9 +32,7 @@ class ARC(Mixing):
     late_check: ClassVar[bool] = True
 
     def matrix(self, rows: Rows, f: int, generator: torch.Generator) -> Tensor:
-        clipped = 2 * f * (rows.n - f) // rows.n
-        radius = rows.norms.sort(-1, descending=True).values[..., clipped, None]
-        return clip_factors(rows.norms, radius).diag_embed()
+        return arc_factors(rows.norms, f).diag_embed()
 
     def max_f(self, n: int) -> int:
         """Return n - 1: clipping needs no majority."""
@@ -43,3 +41,10 @@ class ARC(Mixing):
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
         """Return rule_kappa + 2 f / (n - 2 f) (Allouah et al. 2025; the constant is not verified)."""
         return rule_kappa + 2 * f / (n - 2 * f)
+
+
+def arc_factors(norms: Tensor, f: int) -> Tensor:
+    """Return the factors (..., n) by which rows with these norms (..., n) are clipped."""
+    n = norms.shape[-1]
+    radius = norms.sort(-1, descending=True).values[..., 2 * f * (n - f) // n, None]
+    return clip_factors(norms, radius)

@@ -11,7 +11,8 @@ from torch import Tensor
 from ..core import columns
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import Aggregator, Outcome, lowest
+from .base import Aggregator, Outcome
+from .ties import lowest
 
 
 @dataclass(frozen=True, kw_only=True)

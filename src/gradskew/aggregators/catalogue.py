@@ -27,8 +27,9 @@ def _load(path: str, given: Mapping[str, Any], alias: str) -> Aggregator:
     return rule
 
 
+PIPELINES = {"consensus_dnc": "clipping(c=median)+average(a=consensus,b=dnc(b=None))"}
 RULES: Catalogue[Aggregator] = Catalogue(
-    "rule", __package__, "Aggregator", first=PAPER, wrap=_load, registered_as="aggregator"
+    "rule", __package__, "Aggregator", first=PAPER, pipelines=PIPELINES, wrap=_load, registered_as="aggregator"
 )
 """All rules by name."""
 MIXINGS: Catalogue[Mixing] = Catalogue("mixing", __package__, "Mixing", registered_as="aggregator")

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ..core.rows import Rows
-from .base import WeightedRule, uniform_lowest
+from .base import WeightedRule
+from .ties import uniform_lowest
 
 
 @dataclass(frozen=True, kw_only=True)

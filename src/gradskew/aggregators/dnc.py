@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..core.errors import ceil_share, check, check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, lowest
+from .base import WeightedRule
+from .ties import lowest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class DnC(WeightedRule):
     Each iteration draws b coordinates (all, if b > d), centres the rows, and drops the ceil(c f) rows with the largest
     squared projections on the top right singular vector. The rows that no iteration drops are averaged.
 
-    replacement: draw the coordinates with replacement.
+    b: None takes all coordinates in one iteration, without a draw. replacement: draw the coordinates with replacement.
 
     >>> DnC()(torch.tensor([[1.0, 0.0], [1.0, 1.0], [1.0, -1.0], [1.0, 9.0]]), f=1)
     tensor([1., 0.])
@@ -31,15 +32,22 @@ class DnC(WeightedRule):
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"divide_and_conquer": {}}
     batched: ClassVar[str] = "span"
     iterations: int = 1
-    b: int = 1000
+    b: int | None = 1000
     c: float = 1.0
     replacement: bool = False
 
     def __post_init__(self) -> None:
         check_number("iterations", self.iterations, at_least=1, whole=True)
-        check_number("b", self.b, at_least=1, whole=True)
+        if self.b is not None:
+            check_number("b", self.b, at_least=1, whole=True)
         check_number("c", self.c, above=0)
         check_choice("replacement", self.replacement, (False, True))
+        drawn = self.b is not None or (self.iterations == 1 and not self.replacement)
+        check(drawn, "iterations and replacement are of draws: with b=None nothing is drawn")
+
+    @property
+    def isometric(self) -> bool:  # type: ignore[override]
+        return self.b is None
 
     def dropped(self, f: int) -> int:
         """Return the number of rows that an iteration drops: ceil(c f)."""
@@ -50,7 +58,8 @@ class DnC(WeightedRule):
         check(self.iterations * drop < rows.n, f"dnc would drop {self.iterations} times {drop} of {rows.n} rows")
         kept = torch.ones(rows.shape, dtype=torch.float64)
         for _ in range(self.iterations):
-            products = rows.centred_products(self._draw(rows.d, generator))
+            columns = None if self.b is None else self._draw(rows.d, generator)
+            products = rows.centred_products(columns)
             direction = torch.linalg.eigh(products).eigenvectors[..., -1:]  # left singular vector
             scores = (products @ direction).squeeze(-1).square()  # projections, up to a common factor
             kept = kept.to(scores.device).scatter(-1, lowest(-scores, drop), 0.0)
@@ -58,6 +67,8 @@ class DnC(WeightedRule):
         return kept / count, {"kept": int(count.max())}
 
     def _draw(self, d: int, generator: torch.Generator) -> Tensor:
+        """Return the coordinates of an iteration, for a number b."""
+        assert self.b is not None
         if self.b > d:
             return torch.arange(d)
         if self.replacement:

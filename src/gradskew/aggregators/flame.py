@@ -10,8 +10,9 @@ from torch import Tensor
 from ..core.errors import check_choice, check_number
 from ..core.inner_products import cosines_of
 from ..core.rows import Rows
-from .base import Aggregator, Outcome, merge_ties
+from .base import Aggregator, Outcome
 from .clipping import clipped_average
+from .ties import merge_ties
 
 
 @dataclass(frozen=True, kw_only=True)

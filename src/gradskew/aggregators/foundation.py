@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ..core.errors import check_number
 from ..core.rows import Rows
-from .base import lowest
 from .mixing import Mixing
+from .ties import lowest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.rows import Rows
-from .base import Aggregator, WeightedRule, check_rule, uniform_lowest
+from .base import Aggregator, WeightedRule, check_rule
 from .multikrum import MultiKrum
+from .ties import uniform_lowest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, merge_ties, uniform
+from .base import WeightedRule
 from .subsets import Steps, can_drop, far_pairs, subsets
+from .ties import merge_ties, uniform
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ class Mean(WeightedRule):
     monotone: ClassVar[bool] = True
     source: ClassVar[str] = "McMahan et al., AISTATS 2017"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"flower": {"weights": "examples"}}
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fedavg": {}, "average": {}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"fedavg": {}}
     late_check: ClassVar[bool] = True
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..core.errors import check, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, uniform_lowest
+from .base import WeightedRule
+from .ties import uniform_lowest
 
 
 @dataclass(frozen=True, kw_only=True)

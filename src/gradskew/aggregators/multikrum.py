@@ -11,7 +11,8 @@ from torch import Tensor
 from ..core.columns import sort_last
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
-from .base import WeightedRule, lowest, uniform, uniform_lowest
+from .base import WeightedRule
+from .ties import lowest, uniform, uniform_lowest
 
 NEIGHBOURS = {"n-f-2": 2, "n-f-1": 1}
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..core.errors import check_choice
 from ..core.rows import Rows
-from .base import uniform_lowest
 from .mixing import Mixing
+from .ties import uniform_lowest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ..core.errors import ceil_share, check_choice, check_number
 from ..core.rows import BLOCK_BYTES, Rows
-from .base import TIE, WeightedRule
+from .base import WeightedRule
 from .clipping import clipped_average
+from .ties import TIE
 
 KMEANS_SEED = 0
 ROUNDING = 1e-9  # of a bandwidth

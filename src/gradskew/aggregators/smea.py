@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
-from .base import TIE, WeightedRule, lowest, uniform
+from .base import WeightedRule
 from .subsets import Steps, far_pairs, subsets
+from .ties import TIE, lowest, uniform
 
 BATCH = 512  # subsets whose eigenvalues are computed together
 AXES = 8  # principal axes whose variances bound the largest eigenvalue from below

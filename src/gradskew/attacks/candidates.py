@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.columns import median, moments
+from ..core.inner_products import centred
 from ..core.rows import Rows
 from ..core.span import Span
 from .strike import num_skewed
@@ -50,7 +51,7 @@ class Scene:
             vectors.append(_scaled(error.double()))
         self.span = Span(honest, [*vectors, *extras])
         gram = self.span.gram[: honest.n, : honest.n]
-        self.centred = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()  # around the mean
+        self.centred = centred(gram)
         spread = float(self.centred.diagonal().mean().clamp(min=0).sqrt())
         self.spread = spread or float(self.span.norms(self.span.mean))  # of equal rows the mean is the unit
         self.radius = float(self.centred.diagonal().max().clamp(min=0).sqrt())  # of the farthest honest row

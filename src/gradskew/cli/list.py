@@ -28,7 +28,7 @@ def list_() -> None:
     catalogues: list[Catalogue[Any]] = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS]
     for catalogue in catalogues:
         lines = [(key, _line(cls)) for key, cls in catalogue.classes.items()]
-        lines += [(alias, catalogue.expansion(alias)) for alias in catalogue.aliases]
+        lines += catalogue.meanings.items()
         if catalogue is not MIXINGS:  # those of packages are registered among the rules
             lines += [(name, _registered(catalogue, name, path)) for name, path in catalogue.registered().items()]
         _print(f"{catalogue.kind}s", lines)

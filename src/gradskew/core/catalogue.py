@@ -23,12 +23,7 @@ from .names import Named, options
 from .presets import check_preset
 
 T = TypeVar("T", bound=Named)
-SHARED = (
-    "__init__.py",
-    "base.py",
-    "mixing.py",
-    "user.py",
-)  # files of a package that define no methods of their own name
+SHARED = ("__init__.py", "base.py", "mixing.py", "user.py")  # files that define no methods of their own name
 
 # By the type of an option that is itself a method: a function (text of the option, preset) -> method.
 MAKERS: dict[str, Callable[[str, str], Named]] = {}
@@ -79,8 +74,9 @@ class Catalogue(Generic[T]):
 
     kind: the word for a method in messages; packages register theirs as entry points of `gradskew.<kind>s`. room: the
     package with the files of gradskew's own methods. base: the name of their base class. first: the names that are
-    listed first; the others follow in alphabetical order. wrap: a function (path, options, registered name) -> method;
-    None if a path must name a class or an object of `base`. registered_as: the kind of the entry points, if different.
+    listed first; the others follow in alphabetical order. pipelines: other names of methods that consist of several,
+    with what they stand for. wrap: a function (path, options, registered name) -> method; None if a path must name a
+    class or an object of `base`. registered_as: the kind of the entry points, if different.
     """
 
     def __init__(
@@ -90,10 +86,12 @@ class Catalogue(Generic[T]):
         base: str,
         *,
         first: Sequence[str] = (),
+        pipelines: Mapping[str, str] | None = None,
         wrap: Callable[[str, Mapping[str, Any], str], T] | None = None,
         registered_as: str = "",
     ):
         self.kind, self.room, self.base, self.first, self.wrap = kind, room, base, first, wrap
+        self.pipelines = pipelines or {}
         self.registered_as = registered_as or kind
         MAKERS[base] = lambda text, preset: self.make(*parse_one(text, kind), preset=preset)
 
@@ -117,17 +115,21 @@ class Catalogue(Generic[T]):
     @cached_property
     def _known(self) -> Mapping[str, str]:
         """All names and aliases by their letters and digits: case, hyphens and underscores do not matter."""
-        return {_letters(name): name for name in (*self.aliases, *self.texts)}
+        return {_letters(name): name for name in (*self.pipelines, *self.aliases, *self.texts)}
 
     def resolve(self, name: str) -> tuple[str, Mapping[str, Any]]:
         """Return the name of a method and the options that a name or alias stands for; an unknown name as it is."""
         known = self._known.get(_letters(name), name)
         return self.aliases.get(known, (known, {}))
 
-    def expansion(self, alias: str) -> str:
-        """Return what an alias stands for, as it is written: `multikrum(m=1)`."""
-        key, given = self.aliases[alias]
-        return f"{key}({','.join(f'{option}={format_value(x)}' for option, x in given.items())})" if given else key
+    @cached_property
+    def meanings(self) -> Mapping[str, str]:
+        """What each alias stands for, as it is written: `multikrum(m=1)`."""
+        written = {}
+        for alias, (key, given) in self.aliases.items():
+            options = ",".join(f"{option}={format_value(x)}" for option, x in given.items())
+            written[alias] = f"{key}({options})" if given else key
+        return {**written, **self.pipelines}
 
     @property
     def classes(self) -> dict[str, type[T]]:
@@ -178,9 +180,12 @@ class Catalogue(Generic[T]):
         if prefix:
             name, given = prefix, {**given, "rest": rest}
         key, fixed = self.resolve(name)
+        if key in self.pipelines:
+            check(not given, f"{name} takes no options: it is {self.pipelines[key]}")
+            return MAKERS[self.base](self.pipelines[key], preset)  # type: ignore[return-value]
         cls = self.find(key)
         if cls is None:
-            raise unknown(self.kind, name, [*self, *others], {alias: self.expansion(alias) for alias in self.aliases})
+            raise unknown(self.kind, name, [*self, *others], self.meanings)
         for option in fixed.keys() & given.keys():
             raise InputError(f"{name} is {key} with {option}={fixed[option]}: it takes no other {option}")
         return self._build(cls, name, {**fixed, **given}, preset, defaults or {})

@@ -210,10 +210,16 @@ class InnerProducts(ABC):
 
 
 def cosines_of(inner: Tensor) -> Tensor:
-    """Return the cosines (n, n) of the angles between rows with these inner products (n, n); 0 with a row of zeros."""
-    norms = inner.diagonal().clamp(min=0).sqrt()
+    """Return the cosines of the angles between rows with these inner products (..., n, n); 0 with a row of zeros."""
+    norms = inner.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
     scale = torch.where(norms > 0, 1 / norms, 0.0)
-    return (inner * scale[:, None] * scale).clamp_(-1, 1)
+    return (inner * scale[..., :, None] * scale[..., None, :]).clamp_(-1, 1)
+
+
+def centred(gram: Tensor) -> Tensor:
+    """Return the inner products of rows around their mean from those around any point: (..., n, n)."""
+    rows, columns = gram.mean(-2, keepdim=True), gram.mean(-1, keepdim=True)
+    return gram - rows - columns + gram.mean((-2, -1), keepdim=True)
 
 
 def _bordered(matrix: Tensor, column: Tensor) -> Tensor:

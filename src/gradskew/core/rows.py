@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from .given import as_tensor, check_rows
-from .inner_products import SAMPLE
+from .inner_products import SAMPLE, centred
 from .round import Round
 from .sums import Sums
 
@@ -151,8 +151,10 @@ class Rows(Sums):
         chosen = self.updates[:, index.to(self.updates.device)].double()
         return chosen if self.mixing is None else self.mixing @ chosen
 
-    def centred_products(self, index: Tensor) -> Tensor:
-        """Return the inner products of the rows minus their mean on some coordinates: (n, n) float64."""
+    def centred_products(self, index: Tensor | None) -> Tensor:
+        """Return the inner products of the rows minus their mean on some coordinates, None for all: (n, n) float64."""
+        if index is None:
+            return centred(self.gram)
         sample = self.columns(index)
         sample = sample - sample.mean(0)
         return sample @ sample.T

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .inner_products import NO_WEIGHT, cosines_of
+from .inner_products import NO_WEIGHT, centred, cosines_of
 from .round import Round
 from .rows import Rows
 from .span import Geometry, Span
@@ -103,11 +103,16 @@ class Tries:
 
     @cached_property
     def cosines(self) -> Tensor:
-        """The cosines of the angles between the rows: (P, n, n); 0 for a row of zeros."""
-        return cosines_of(self.origin_gram)
+        """The cosines of the angles between the rows: (P, n, n); 0 for a row of zeros, up to rounding."""
+        inner = self.origin_gram
+        sizes = (self.points.abs() @ self.geometry.gram.diagonal().clamp(min=0).sqrt()).square()
+        zero = inner.diagonal(dim1=-2, dim2=-1) < ROUNDING * sizes
+        return cosines_of(inner.masked_fill(zero[..., :, None] | zero[..., None, :], 0.0))
 
-    def centred_products(self, index: Tensor) -> Tensor:
-        """Return the inner products of the rows minus their mean on some columns: (P, n, n)."""
+    def centred_products(self, index: Tensor | None) -> Tensor:
+        """Return the inner products of the rows minus their mean on some columns, None for all: (P, n, n)."""
+        if index is None:
+            return centred(self.gram)
         columns = self.span.on_columns(index)
         gaps = self.points - self.points.mean(-2, keepdim=True)
         products: Tensor = gaps @ (columns @ columns.T) @ gaps.mT

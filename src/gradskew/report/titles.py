@@ -18,5 +18,5 @@ def title(name: str) -> str:
     room, known = next(((room, cls) for room in (RULES, MIXINGS, ATTACKS) if (cls := room.find(key))), (RULES, None))
     written = last if known is None else f"{known.title or key} {parenthesis}{options}".strip()
     for alias, own in known.titles.items() if known else ():
-        written = own if last == room.expansion(alias) else written
+        written = own if last == room.meanings[alias] else written
     return f"{title(before[:-1])} + {written}" if before else written
