@@ -78,6 +78,7 @@ class RedTeam(Wrapper):
             check(not self.attack.tries_rule, asks)
         data = f"{self.attack.name} needs the clients' images, which a server has not: use aim=stop or undo"
         check(not self.attack.needs_images, data)
+        self.attack.check_setting("flower")
         byzantine, seed = plain(byzantine), plain(seed)
         check_count_or_share("byzantine", byzantine)
         nobody = "byzantine must be above 0: without a Byzantine client there is no attack; attack='none' only measures"
@@ -230,8 +231,7 @@ class RedTeam(Wrapper):
             return None, [], f"{byzantine} of {n} usable replies are of Byzantine clients"
         try:
             round = layout.round(scene.number, scene.nodes)
-            if known.n:
-                self.current.observe(known.updates, clients=clients, round=round)
+            self.current.observe(known.updates, clients=clients, round=round)
             context = self._context(scene, round, clients, known is own)
             rng = generator(self.seed, "attack", scene.number)
             forgery = self.current.explain(known, own, n=n, generator=rng, context=context)
