@@ -206,6 +206,18 @@ def test_no_other_rows_go_farther_against_the_honest_mean(rows, rule, seed):
         assert made(torch.cat([other, honest]), f).double() @ mean >= least - 1e-5 * honest.abs().max() ** 2 * len(mean)
 
 
+@given(rows=pools(), rule=st.sampled_from(["rbtm", "median"]))
+def test_the_worst_case_moves_these_rules_at_least_as_far(rows, rule):
+    honest, own = rows
+    made, mean = aggregators.make(rule), honest.double().mean(0)
+    f = min(len(own), made.max_f(len(honest) + len(own)))
+    moved = [
+        float((made(torch.cat([explain(name, honest, own[:f], rule).rows, honest]), f).double() - mean).norm())
+        for name in ("extreme", "fang", "fang(direction=mean,space=model)", "fang(knowledge=partial)")
+    ]
+    assert max(moved[1:]) <= moved[0] * (1 + 1e-5) + 1e-6
+
+
 def test_the_target_follows_the_rule():
     honest, own = make_rows(9, 4, 0, "gauss", seed=1), make_rows(2, 4, 0, "gauss", seed=2)
     for rule, krum in (("multikrum", True), ("krum", True), ("nnm+multikrum(m=3)", True), ("keep+median", False)):
