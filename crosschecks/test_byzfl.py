@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,13 +16,17 @@ from byzfl import (
     Average,
     CenteredClipping,
     Clipping,
+    Gaussian,
     GeometricMedian,
+    Inf,
     InnerProductManipulation,
     Krum,
     Meamed,
     Median,
+    Mimic,
     MoNNA,
     MultiKrum,
+    SignFlipping,
     TrMean,
 )
 from byzfl import NNM as TheirNNM
@@ -120,6 +125,109 @@ def test_attacks(n, f, d):
     unbiased = math.sqrt(len(honest) / (len(honest) - 1))
     ours = attacks.make(f"lie(z={1.5 * unbiased!r})")(honest, own)[0]
     agree(ours, ALittleIsEnough(tau=1.5)(honest.numpy()))
+    agree(attacks.make("lie(ddof=1)")(honest, own)[0], ALittleIsEnough(tau=1.5)(honest.numpy()))
+    agree(attacks.make("bitflip(of=mean)")(honest, own)[0], SignFlipping()(honest.numpy()))
+    for index in (0, len(honest) - 1):
+        ours = attacks.make(f"mimic(variant=index,index={index})")(honest, own)[0]
+        agree(ours, Mimic(epsilon=index)(honest.numpy()))
+    assert attacks.make("nonfinite")(honest, own)[0].tolist() == Inf()(honest.numpy()).tolist()
+
+
+def test_where_their_attack_is_another():
+    """Their sign flip is of the honest mean, ours of each own row; their LIE divides the variance by h - 1."""
+    honest, own = rows(8, 30, 0), rows(3, 30, 1)
+    theirs = torch.from_numpy(SignFlipping()(honest.numpy()))
+    assert not torch.allclose(attacks.make("bitflip")(honest, own)[0], theirs)
+    theirs = torch.from_numpy(ALittleIsEnough(tau=1.5)(honest.numpy()))
+    ours = attacks.make("lie")(honest, own)[0]
+    torch.testing.assert_close(
+        (theirs - honest.mean(0)) / (ours - honest.mean(0)), torch.full_like(ours, (8 / 7) ** 0.5)
+    )
+    assert Inf()(honest.numpy().astype("float32")).dtype == "float64"  # whatever the rows are
+
+
+def test_gaussian_noise_is_one_draw_for_all():
+    """The law is the same, the draws are not: mean and deviation of 40,000 entries."""
+    honest, own = rows(8, 40_000, 0), rows(3, 40_000, 1)
+    theirs = torch.from_numpy(Gaussian(mu=2.0, sigma=0.5)(honest.numpy()))
+    ours = attacks.make("gaussian(mu=2,sigma=0.5)", preset="byzfl")(honest, own)
+    assert torch.equal(ours, ours[:1].expand(3, -1))
+    for row in (theirs, ours[0]):
+        assert (row.mean().item(), row.std().item()) == pytest.approx((2, 0.5), abs=0.02)
+
+
+class Images(torch.utils.data.Dataset):
+    """Forty images of MNIST's shape, in place of those that torchvision would download."""
+
+    def __init__(self, **_):
+        self.images = torch.randn(40, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+        self.targets = (torch.arange(40) % 10).tolist()
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index], int(self.targets[index])
+
+
+def played(attack, algorithm, folder, monkeypatch):
+    """Run their benchmark for two steps; None, or what it raises."""
+    from byzfl.benchmark import train
+
+    monkeypatch.setattr(train, "datasets", SimpleNamespace(MNIST=Images))
+    given = {"proportion_selected_clients": 1.0, "local_steps_per_client": 1} if algorithm == "FedAvg" else {}
+    optimizer = {"name": "SGD", "parameters": {}}
+    honest = {"momentum": 0.0, "weight_decay": 0.0, "batch_size": 4}
+    settings = {
+        "benchmark_config": {
+            "device": "cpu",
+            "training_seed": 0,
+            "nb_workers": 5,
+            "nb_honest_clients": 4,
+            "f": 1,
+            "tolerated_f": 1,
+            "size_train_set": 0.8,
+            "data_distribution_seed": 0,
+            "nb_steps": 2,
+            "data_distribution": {"name": "iid", "distribution_parameter": 1.0},
+            "training_algorithm": {"name": algorithm, "parameters": given},
+        },
+        "model": {
+            "name": "logreg_mnist",
+            "dataset_name": "mnist",
+            "nb_labels": 10,
+            "loss": "NLLLoss",
+            "learning_rate": 0.1,
+            "learning_rate_decay": 1.0,
+            "milestones": [],
+            "optimizer": optimizer,
+        },
+        "honest_clients": honest,
+        "aggregator": {"name": "Average", "parameters": {}},
+        "pre_aggregators": [],
+        "attack": {"name": attack, "parameters": {}},
+        "evaluation_and_results": {
+            "evaluation_delta": 5,
+            "batch_size_evaluation": 8,
+            "evaluate_on_test": False,
+            "store_per_client_metrics": False,
+            "store_models": False,
+            "results_directory": str(folder),
+            "data_folder": str(folder),
+        },
+    }
+    try:
+        return train.start_training(settings)
+    except ValueError as error:
+        return str(error)
+
+
+def test_their_benchmark_refuses_label_flipping_under_fedavg(monkeypatch, tmp_path):
+    """It raises after the clients are made; with gradients (DSGD) it runs, and so does another attack under FedAvg."""
+    refused = played("LabelFlipping", "FedAvg", tmp_path / "a", monkeypatch)
+    assert refused == "FedAvg does not support Label Flipping attack."
+    assert played("LabelFlipping", "DSGD", tmp_path / "b", monkeypatch) is None
+    assert played("SignFlipping", "FedAvg", tmp_path / "c", monkeypatch) is None
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,19 @@ from byzpy.aggregators.geometric_wise.smea import SMEA
 from byzpy.aggregators.norm_wise.caf import CAF
 from byzpy.aggregators.norm_wise.center_clipping import CenteredClipping
 from byzpy.aggregators.norm_wise.comparative_gradient_elimination import ComparativeGradientElimination
+from byzpy.attacks.empire import EmpireAttack
+from byzpy.attacks.gaussian import GaussianAttack
+from byzpy.attacks.inf import InfAttack
+from byzpy.attacks.label_flip import LabelFlipAttack
+from byzpy.attacks.little import LittleAttack
+from byzpy.attacks.mimic import MimicAttack
+from byzpy.attacks.sign_flip import SignFlipAttack
 from byzpy.pre_aggregators.arc import ARC
 from byzpy.pre_aggregators.clipping import Clipping
 from byzpy.pre_aggregators.nnm import NearestNeighborMixing
 from test_byzfl import rows
 
-from gradskew import aggregators
+from gradskew import aggregators, attacks
 from gradskew.core.rows import Rows
 
 SHAPES = [(5, 1, 3), (11, 3, 40), (20, 0, 100), (13, 2, 200)]
@@ -73,6 +80,55 @@ def test_mixings(name, theirs, n, f, d):
     ours = mixing.matrix(Rows(updates), f, torch.Generator()) @ updates
     wanted = torch.stack(theirs(f).pre_aggregate(list(updates.clone())))
     torch.testing.assert_close(ours, wanted, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(("n", "f"), [(50, 10), (20, 4), (10, 3), (50, 24)])
+def test_attacks(n, f):
+    honest, own = rows(n - f, 40, 0), rows(f, 40, 1)
+    given = {"honest_grads": list(honest.clone())}
+    wanted = LittleAttack(f).apply(**given)
+    torch.testing.assert_close(attacks.make("lie(z=byzpy)")(honest, own)[0], wanted, rtol=1e-7, atol=1e-7)
+    assert not torch.allclose(attacks.make("lie(z=None)")(honest, own)[0], wanted, rtol=1e-2)  # the paper's z
+    torch.testing.assert_close(attacks.make("ipm(epsilon=1)")(honest, own)[0], EmpireAttack().apply(**given))
+    for index in (0, n - f - 1):
+        ours = attacks.make(f"mimic(variant=index,index={index})")(honest, own)[0]
+        assert torch.equal(ours, MimicAttack(epsilon=index).apply(**given))
+    for scale in (1.0, 0.5):
+        ours = attacks.make(f"bitflip(scale={scale})")(honest, own)
+        for row, sent in zip(own, ours, strict=True):
+            torch.testing.assert_close(sent, SignFlipAttack(scale=-scale).apply(base_grad=row))
+    assert torch.equal(attacks.make("nonfinite")(honest, own)[0], InfAttack().apply(**given))
+
+
+def test_gaussian_noise_with_a_seed_is_the_same_in_every_call():
+    """Theirs makes its generator anew in each call; ours draws from that of the round. The law is the same."""
+    honest, own = rows(8, 40_000, 0), rows(3, 40_000, 1)
+    theirs = GaussianAttack(mu=2.0, sigma=0.5, seed=3)
+    first, second = (theirs.apply(honest_grads=list(honest)) for _ in range(2))
+    assert torch.equal(first, second)
+    made = attacks.make("gaussian(mu=2,sigma=0.5)", preset="byzpy")
+    ours = [made(honest, own, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    assert not torch.equal(*ours)
+    for row in (first, ours[0][0]):
+        assert (row.mean().item(), row.std().item()) == pytest.approx((2, 0.5), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("labelflip", LabelFlipAttack(num_classes=10)),
+        ("labelflip(map=pair,of=3,target=8)", LabelFlipAttack(mapping={3: 8})),
+    ],
+)
+def test_label_flipping(name, theirs):
+    """Theirs gives the gradient on flipped labels, of one client's batch."""
+    model = torch.nn.Linear(5, 10)
+    images, labels = torch.randn(30, 5, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 10
+    loss = torch.nn.functional.cross_entropy(model(images), attacks.make(name).relabel(labels, 10))
+    wanted = torch.cat([grad.flatten() for grad in torch.autograd.grad(loss, list(model.parameters()))])
+    found = theirs.apply(model=model, x=images, y=labels)
+    found = found if isinstance(found, torch.Tensor) else torch.cat([each.flatten() for each in found])
+    torch.testing.assert_close(found.flatten(), wanted)
 
 
 def test_caf_takes_its_largest_score_over_removed_rows_too():

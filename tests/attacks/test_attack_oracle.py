@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import oracle
+import oracle_attacks
 import pytest
 import torch
 from cases import KINDS, assert_close, assert_lowest, inputs, make_rows
@@ -38,6 +39,42 @@ def check_lie(name, honest, f):
         z = oracle.lie_z_max(h + f, f) if 0 < h - needed < h else math.copysign(8.0, h - needed - 0.5)  # cut at 8
     exact = oracle.lie(honest.numpy(), z, -1 if "sign" in name else 1)
     assert_row(forge(att.make(name), honest, f)[0], exact, honest.double().numpy())
+
+
+def check_lie_options(name, honest, f):
+    attack, rows = att.make(name), honest.double().numpy()
+    n = len(honest) + f
+    exact = oracle_attacks.lie_row(rows, n, f, attack.z, attack.sign, attack.ddof)
+    row, notes = forge(attack, honest, f)
+    assert_row(row, exact, rows)
+    if attack.z == "byzpy":
+        assert notes == {"z": pytest.approx(oracle_attacks.byzpy_z(n, f))}
+
+
+def check_bitflip(name, honest, f):
+    exact = oracle_attacks.flipped_mean(honest.numpy(), f, att.make(name).scale)
+    assert_row(forge(att.make(name), honest, f)[0], exact, len(honest) * honest.double().numpy())
+
+
+def check_byzmean(name, honest, f):
+    attack, rows, n = att.make(name), honest.double().numpy(), len(honest) + f
+    sent = attack.explain(honest, torch.zeros(f, honest.shape[1])).rows
+    exact = oracle_attacks.byzmean(rows, n, f, attack.z, attack.sign, attack.ddof)
+    for row, wanted in zip(sent, exact, strict=True):
+        assert_row(row, wanted, n * rows)
+    mean = torch.cat([sent, honest]).double().mean(0)
+    assert_row(mean, oracle_attacks.lie_row(rows, n, f, attack.z, attack.sign, attack.ddof), n * rows)
+
+
+def check_rop(name, honest, f):
+    attack, rows = att.make(name), honest.double().numpy()
+    exact = oracle_attacks.rop(rows, None, attack.z, attack.lam, attack.pi, attack.angle)
+    row = forge(attack, honest, f)[0]
+    u = oracle.mean(rows)
+    size = np.linalg.norm(u)
+    across = np.linalg.norm(1 - (u.sum() / size**2 if size else 0) * u) / math.sqrt(len(u))
+    if size > 1e-4 * np.abs(rows).max() and across > 1e-3:  # else the direction is rounding
+        assert_row(row, exact, np.concatenate([rows, [np.full(len(u), attack.z), np.full(len(u), -attack.z)]]))
 
 
 def check_ipm(name, honest, f):
@@ -104,6 +141,14 @@ CHECKS = {
     "lie": check_lie,
     "lie(sign=-1)": check_lie,
     "lie(z=None)": check_lie,
+    "lie(z=byzpy)": check_lie_options,
+    "lie(z=2,ddof=1,sign=-1)": check_lie_options,
+    "bitflip(of=mean)": check_bitflip,
+    "bitflip(of=mean,scale=None)": check_bitflip,
+    "byzmean": check_byzmean,
+    "byzmean(z=0.5,sign=-1,ddof=1)": check_byzmean,
+    "rop(z=1.5)": check_rop,
+    "rop(z=0.5,pi=0.3,angle=200)": check_rop,
     "ipm": check_ipm,
     "minmax": check_minmax,
     "minmax(p=unit)": check_minmax,

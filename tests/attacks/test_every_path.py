@@ -9,11 +9,17 @@ from tiny import Cuts, Tiny
 
 import gradskew as gs
 from gradskew.audit.attack_checks import CHECKS, AttackSubject
-from gradskew.audit.checks import GOOD
+from gradskew.audit.checks import GOOD, ODD
 from gradskew.data.partition import IID
 from gradskew.federation import SGD, Federation, Run
 from gradskew.models import Linear
 
+MODELS = "needs the models of the rounds, which a matrix has not"
+NOT_ON_A_MATRIX = {
+    "labelflip": "needs training, which a matrix has not",
+    "nonfinite": "sends rows that are taken out before a rule",
+    **dict.fromkeys(("mpaf", "poisonedfl", "replay"), MODELS),
+}
 EVERY = pytest.mark.parametrize("name", gs.attacks.names())
 
 
@@ -61,8 +67,8 @@ def test_on_a_matrix(name: str) -> None:
             gs.skew.examine(rows, [attack], [mean], 3, replace=True)
         attack = gs.attacks.make("adaptive(aim=stop)")
         name = attack.name
-    if name == "labelflip":
-        with pytest.raises(gs.InputError, match="labelflip needs training, which a matrix has not"):
+    if name in NOT_ON_A_MATRIX:
+        with pytest.raises(gs.InputError, match=f"{name} {NOT_ON_A_MATRIX[name]}"):
             gs.skew.examine(rows, [attack], [mean], 3, replace=True)
         return
     trials = gs.skew.examine(rows, [attack], [mean], 3, replace=True).trials
@@ -83,8 +89,9 @@ def test_in_an_audit(name: str) -> None:
 def test_an_audit_asks_for_no_more_honest_rows_than_the_attack_needs(name: str) -> None:
     subject = AttackSubject(gs.attacks.make(name), 12, 2)
     needs = subject.method.needs == "honest"
-    said = "A single honest row is enough." if needs else "It needs no honest row."
-    assert CHECKS["one honest row"](subject)[:2] == (GOOD, said)
+    said = (GOOD, "A single honest row is enough." if needs else "It needs no honest row.")
+    wrong = (ODD, "No honest row gives NaN or Inf.")
+    assert CHECKS["one honest row"](subject)[:2] == (wrong if name == "nonfinite" else said)
 
 
 def test_an_attack_on_training_and_one_on_rows_combine() -> None:
@@ -122,6 +129,6 @@ def test_a_matrix_without_the_attackers_own_rows_refuses_an_attack_that_reads_th
     rows = make_rows(12, 30, 0, "gauss", seed=4)
     for name in gs.attacks.names():
         attack = gs.attacks.make(name)
-        if attack.needs == "own" and name not in ("none", "labelflip"):
+        if attack.needs == "own" and not attack.relabels() and name != "none":
             with pytest.raises(gs.InputError, match=f"{name} changes the attacker's own rows"):
                 gs.skew.examine(rows, [attack], [], 3)

@@ -7,7 +7,7 @@ import torch
 from cases import make_rows, rows_of
 from tiny import Tiny
 
-from gradskew import IID, InputError, Run
+from gradskew import IID, InputError, Run, skew
 from gradskew import attacks as att
 from gradskew.attacks import Context
 from gradskew.core.randomness import generator
@@ -145,3 +145,30 @@ def test_mimic_called_directly_starts_from_seed_0():
     for attack in (att.Mimic(), att.Mimic(), mimic(0)):
         torch.manual_seed(99)
         assert torch.equal(attack(rows, own), wanted)
+
+
+def test_mimic_of_an_index_copies_that_honest_row():
+    """As ByzFL and ByzPy do. In a round with fewer known rows it is the last; nothing is learned."""
+    honest, own = rows_of(5, 7, 9), torch.zeros(2, 1)
+    attack = att.make("mimic(variant=index,index=1)")
+    attack.observe(honest, clients=[4, 5, 6])
+    assert attack.state_dict() == {}
+    context = Context(round=0, params=torch.zeros(1), rule=None, clients=[4, 5, 6], f=2)
+    forgery = attack.explain(honest, own, context=context)
+    assert (forgery.rows.tolist(), forgery.notes) == ([[7], [7]], {"target": 5})
+    assert att.make("mimic(variant=index,index=5)")(honest, own).tolist() == [[9], [9]]
+    with pytest.raises(InputError, match="index belongs to variant = index"):
+        att.make("mimic(index=1)")
+
+
+@pytest.mark.parametrize(
+    ("change", "known"), [({}, 6), ({"knowledge": 0.5}, 3), ({"known": "own"}, 2)], ids=["all", "half", "own"]
+)
+def test_an_index_beyond_the_known_honest_clients_is_one_line(change, known):
+    run = Run(source=Tiny(), partition=IID(), model=Linear(), clients=8, byzantine=2, **change)
+    assert replace(run, attack=att.make(f"mimic(variant=index,index={known - 1})")).num_known == known
+    with pytest.raises(InputError, match=f"copies the honest row {known}, counted from 0, and knows {known}") as caught:
+        replace(run, attack=att.make(f"mimic(variant=index,index={known})"))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="and knows 9"):
+        skew.examine(make_rows(9, 4, 0, "gauss", seed=0), ["mimic(variant=index,index=9)"], ["mean"], 2)

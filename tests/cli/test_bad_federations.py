@@ -67,6 +67,22 @@ def test_more_byzantine_clients_than_a_rule_tolerates(call, tmp_path, arguments,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [
+        ("labelflip(map=pair,target=70)", "needs the class 70, and the data have 10 classes, counted from 0"),
+        ("mimic(variant=index,index=5)", "copies the honest row 5, counted from 0, and knows 5"),
+        ("gaussian(sigma=1e300)", "gaussian: sigma must be at least 0 and at most 1e+30"),
+        ("rop(z=tau)", "takes the radius of cclip, which mean is not"),
+        ("nonfinite(value=1)", "nonfinite: value must be one of inf, -inf, nan"),
+    ],
+)
+def test_an_attack_that_cannot_be_played_is_one_line_before_anything_is_written(call, tmp_path, attack, said):
+    options = [*TINY.replace("--attacks none", "").split(), "--aggregators", "mean"]
+    assert said in call("bench", *options, "--attacks", f"none,{attack}", "--out", tmp_path / "out").error()
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_tolerates_more_is_run(call, tmp_path):
     """No defence has no bound; with sampling, the number of Byzantine rows varies, and f is clamped and recorded."""
     common = ["bench", *TINY.split(), "--model", "linear", "--byzantine", "4", "--out", tmp_path]

@@ -46,7 +46,7 @@ def test_the_other_names_are_those_that_the_commands_take():
         ("doctor --js", ["--json"]),
         ("bench --attacks l", ["labelflip", "lie"]),
         ("bench --attacks=none,li", ["none,lie"]),
-        ("bench --attacks lie,strike,m", ["lie,strike,minmax", "lie,strike,minsum", "lie,strike,mimic"]),
+        ("bench --attacks lie,strike,m", [f"lie,strike,{name}" for name in ("minmax", "minsum", "mimic", "mpaf")]),
         ("bench --attacks lie,l", ["lie,labelflip"]),  # no name twice
         ("bench --attacks lie(z=1.0,li", []),  # inside parentheses there are options, no names
         ("bench --attacks lie(z=1.0),st", ["lie(z=1.0),strike"]),

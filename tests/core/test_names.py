@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gradskew import aggregators, attacks, data, models
 from gradskew.aggregators import NNM, RFA, RULES, Bucketing, CClip, DnC, Mixed, MultiKrum
-from gradskew.attacks import IPM, LIE, STRIKE, Mimic
+from gradskew.attacks import IPM, LIE, ROP, STRIKE, Fang, Gaussian, Mimic, NonFinite
 from gradskew.core.errors import InputError, ceil_share, check_choice, check_number
 from gradskew.core.grammar import LONGEST, format_value, parse, parse_one, split_list
 from gradskew.data import FashionMNIST, partition
@@ -18,6 +18,7 @@ from gradskew.data.partition import Dirichlet
 from gradskew.models import CNN, MLP
 
 POSITIVE = st.floats(1e-300, 1e300)
+FACTOR = st.floats(0, 1e30)
 COUNT = st.integers(1, 10**6)
 RULE = st.one_of(
     st.builds(RFA, nu=POSITIVE, steps=COUNT, start=st.sampled_from(["mean", "zero"])),
@@ -30,10 +31,17 @@ MIXING = st.one_of(
     st.builds(Bucketing, s=COUNT, told_f=st.sampled_from(["f", "f/s"])), st.builds(NNM, itself=st.booleans())
 )
 ATTACK = st.one_of(
-    st.builds(LIE, z=st.none() | st.floats(0, 1e9), sign=st.sampled_from([1, -1])),
-    st.builds(STRIKE, nu=st.floats(0, 1e300), max_alpha=st.none() | POSITIVE),
-    st.builds(IPM, epsilon=POSITIVE),
+    st.builds(
+        LIE, z=st.none() | st.just("byzpy") | FACTOR, sign=st.sampled_from([1, -1]), ddof=st.sampled_from([0, 1])
+    ),
+    st.builds(STRIKE, nu=FACTOR, max_alpha=st.none() | POSITIVE),
+    st.builds(IPM, epsilon=FACTOR),
     st.builds(Mimic, variant=st.sampled_from(["paper", "strike-authors"])),
+    st.builds(Mimic, variant=st.just("index"), index=COUNT),
+    st.builds(Gaussian, mu=FACTOR | FACTOR.map(lambda x: -x), sigma=st.just("std") | FACTOR, same=st.booleans()),
+    st.builds(NonFinite, value=st.sampled_from(["inf", "-inf", "nan"])),
+    st.builds(ROP, z=st.sampled_from([None, "tau"]) | FACTOR, angle=st.floats(-360, 360)),
+    st.builds(Fang, target=st.sampled_from(["auto", "krum", "trim"]), b=st.floats(1, 1e30), threshold=POSITIVE),
 )
 MODEL = st.one_of(
     st.builds(MLP, hidden=st.one_of(COUNT, st.lists(COUNT, min_size=1, max_size=4).map(tuple))),

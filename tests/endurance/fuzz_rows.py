@@ -92,7 +92,7 @@ def forgers(rng, folder: Path) -> None:
     assert forged.dtype == honest.dtype
     again = case.attack(honest, own, n=n)
     assert torch.equal(forged.nan_to_num(1.5), again.nan_to_num(1.5))
-    if torch.cat([before, own.detach()]).abs().max() <= MODERATE:
+    if case.finite and torch.cat([before, own.detach()]).abs().max() <= MODERATE:
         assert forged.isfinite().all()
 
 

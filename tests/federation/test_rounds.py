@@ -345,12 +345,12 @@ def test_the_attack_is_not_called_without_a_row_or_a_victim(change: dict[str, An
 
 @pytest.mark.parametrize("change", [{"knowledge": 0}, {"knowledge": 0, "redraw_knowledge": True}], ids=str)
 def test_an_attack_that_needs_no_honest_row_is_called_without_one(change: dict[str, Any]) -> None:
-    """It does not observe; what it sends is what it sends where it knows all."""
+    """It observes no row, once before each call; what it sends is what it sends where it knows all."""
     own, nothing = replace(Spy(), needs="own"), replace(Spy(), needs="nothing")
     for spy in (own, nothing):
         result = simulate(replace(BASE, attack=spy, **change))
         assert all(metrics["attack"] == {"called": True} for metrics in result.rounds)
-        assert not spy.of("observe")
+        assert [(len(rows), ids) for rows, ids in spy.of("observe")] == [(0, [])] * 3
         assert [(len(honest), len(own), n) for honest, own, n, _ in spy.of("call")] == [(0, 2, 6)] * 3
     flipped = replace(BASE, attack=attacks.make("bitflip"))
     assert simulate(replace(flipped, **change)).params_sha256 == simulate(flipped).params_sha256

@@ -20,7 +20,7 @@ from gradskew.flower import RedTeam, Robust
 
 pytestmark = pytest.mark.usefixtures("identity")
 NODES = list(range(1, 9))
-REFUSED = {"none", "labelflip"}
+REFUSED = {"none", "labelflip", "nonfinite"}
 
 
 @pytest.fixture(autouse=True)

@@ -113,8 +113,8 @@ def test_only_the_trained_arrays_of_the_chosen_change(tmp_path):
     assert numbers(sent[[3, 1, 2].index(chosen)].content["arrays"])["w"] == 100.0  # what came in is left alone
 
 
-REFUSED = {"none", "labelflip"}  # nothing to call; changes the training, which a server cannot
-TRYING = [without_data(name) for name, cls in attacks.ATTACKS.classes.items() if cls.tries_rule]
+REFUSED = {"none", "labelflip", "nonfinite"}  # nothing to call; training, which a server cannot change; nothing left
+TRYING = [name for name in map(without_data, attacks.names()) if attacks.make(name).tries_rule]
 
 
 @pytest.mark.parametrize("name", TRYING)
@@ -403,6 +403,8 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
     ("options", "message"),
     [
         ({"attack": "labelflip"}, "labelflip needs training on flipped labels: a server has no part in the training"),
+        ({"attack": "nonfinite"}, "nonfinite sends rows that are taken out before a rule"),
+        ({"attack": "mpaf"}, "mpaf draws another initial model, which a server cannot: use base=initial"),
         ({"attack": "stirke"}, "did you mean 'strike'"),
         ({"attack": 3}, "attack must be a name, a function or an Attack, not 3"),
         ({"byzantine": -0.1}, "byzantine must be at least 0"),

@@ -7,7 +7,7 @@ the stricter weighted forms: the mean distance from the result, and the weighted
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -247,7 +247,9 @@ RULES = [
 class AttackCase:
     """An attack and what it claims: equal: all Byzantine clients send one row; the rest as in `RuleCase`.
 
-    Permutation is that of the honest rows (with their ids). rule: the server's, for an attack that tries it out.
+    Permutation is that of the honest rows (with their ids). masks: it commutes with taking some columns. finite: so are
+    its rows. blind: it does not read honest rows, even where there are some. rule: the server's, for an attack that
+    tries it out.
     """
 
     name: str
@@ -255,17 +257,22 @@ class AttackCase:
     permutation: bool = True
     translation: bool = True
     scale: bool = True
+    rotation: bool = False
+    masks: bool = False
+    finite: bool = True
+    blind: bool = False
     rule: str = "median"
 
     @property
     def attack(self):
         attack = att.make(self.name)
-        return Trying(attack=attack, rule=agg.make(self.rule)) if attack.tries_rule else attack
+        told = attack.tries_rule or attack.key in ("mpaf", "replay", "rop")
+        return Trying(attack=attack, rule=agg.make(self.rule)) if told else attack
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trying(att.Attack):
-    """An attack that is given a rule to try out in every call."""
+    """An attack that is given a rule to try out, and models, in every call."""
 
     attack: att.Attack
     rule: agg.Aggregator
@@ -274,9 +281,15 @@ class Trying(att.Attack):
     def name(self):
         return self.attack.name
 
+    @property
+    def needs(self):
+        return self.attack.needs
+
     def forge(self, view):
         context = context_of(self.rule, view.honest.n, view.f, view.n, view.honest.d)
-        return self.attack.explain(view.honest, view.own, n=view.n, context=context)
+        before = reference(view.honest.d)
+        context = replace(context, previous=before, initial=-before, network=lambda: before)
+        return self.attack.explain(view.honest, view.own, n=view.n, generator=view.generator, context=context)
 
 
 def context_of(rule, h, f, n=None, d=1):
@@ -286,24 +299,61 @@ def context_of(rule, h, f, n=None, d=1):
 
 
 ATTACKS = [
-    AttackCase("none", equal=False),
-    AttackCase("bitflip", equal=False, translation=False),
-    AttackCase("labelflip", equal=False),
-    AttackCase("lie"),
-    AttackCase("lie(z=None)"),
-    AttackCase("lie(sign=-1)"),
-    AttackCase("ipm", translation=False),
+    AttackCase("none", equal=False, blind=True, rotation=True, masks=True),
+    AttackCase("bitflip", equal=False, translation=False, blind=True, rotation=True, masks=True),
+    AttackCase("bitflip(scale=0.3)", equal=False, translation=False, blind=True, rotation=True, masks=True),
+    AttackCase("bitflip(of=mean,scale=None)", translation=False, rotation=True, masks=True),
+    AttackCase("gaussian", equal=False, translation=False, scale=False, blind=True),
+    AttackCase("gaussian(mu=3,sigma=0.5,same=True)", translation=False, scale=False, blind=True),
+    AttackCase("gaussian(around=own,same=True)", equal=False, scale=False, blind=True),
+    AttackCase("gaussian(sigma=std,around=mean)", equal=False),
+    AttackCase("nonfinite", finite=False, blind=True, masks=True),
+    AttackCase("nonfinite(value=-inf)", finite=False, blind=True, masks=True),
+    AttackCase("zero", translation=False, blind=True, rotation=True, masks=True),
+    AttackCase("replay", translation=False, scale=False, blind=True),
+    AttackCase("replay(noise=0.1)", equal=False, translation=False, scale=False, blind=True),
+    AttackCase("mpaf", translation=False, scale=False, blind=True),
+    AttackCase("mpaf(scale=10,base=initial)", translation=False, scale=False, blind=True),
+    AttackCase("poisonedfl", translation=False, blind=True),  # before it has seen two models its row is 0
+    AttackCase("labelflip", equal=False, blind=True, rotation=True, masks=True),
+    AttackCase("labelflip(scale=2)", equal=False, translation=False, blind=True, rotation=True, masks=True),
+    AttackCase("lie", masks=True),
+    AttackCase("lie(z=None)", masks=True),
+    AttackCase("lie(z=byzpy,ddof=1)", masks=True),
+    AttackCase("lie(sign=-1)", masks=True),
+    AttackCase("ipm", translation=False, rotation=True, masks=True),
     AttackCase("minmax"),
-    AttackCase("minmax(p=unit)", translation=False),
+    AttackCase("minmax(p=unit)", translation=False, rotation=True),
     AttackCase("minmax(p=sign)", translation=False),
     AttackCase("minsum"),
-    AttackCase("minsum(p=unit,bound=smallest)", translation=False),
+    AttackCase("minsum(p=unit,bound=smallest)", translation=False, rotation=True),
     AttackCase("minsum(p=sign)", translation=False),
     AttackCase("mimic"),
     AttackCase("mimic(variant=strike-authors)", translation=False),
+    AttackCase("mimic(variant=index,index=2)", permutation=False),
+    AttackCase("byzmean", equal=False, masks=True),
+    AttackCase("byzmean(z=None,sign=-1)", equal=False, masks=True),
+    AttackCase("rop", translation=False, scale=False),
+    AttackCase("rop(lam=0.5,pi=0.3,angle=200,z=2)", translation=False, scale=False),
+    AttackCase("rop(z=tau)", rule="nnm+cclip(tau=0.5)", translation=False, scale=False),
+    AttackCase("fang", equal=False, translation=False),
+    AttackCase("fang(direction=mean,b=10)", rule="rbtm", equal=False, translation=False),
+    AttackCase("fang(direction=mean,draw=end)", equal=False, translation=False, masks=True),
+    AttackCase("fang(target=trim,knowledge=partial,draw=end)", equal=False, translation=False, blind=True, masks=True),
+    AttackCase("fang(space=model,draw=end)", equal=False, translation=False, masks=True),
+    AttackCase("fang(target=trim,knowledge=partial)", equal=False, translation=False, blind=True),
+    AttackCase("fang(target=krum,knowledge=partial)", equal=False, translation=False, scale=False, blind=True),
+    *(
+        AttackCase(name, rule=rule, equal=False, translation=False)
+        for rule in ("multikrum(m=1)", "nnm+multikrum")
+        for name in ("fang", "fang(search=largest)")
+    ),
+    AttackCase("fang(accept=all,search=largest)", rule="multikrum", equal=False, translation=False),
+    AttackCase("fang(epsilon=0.01)", rule="multikrum", equal=False, translation=False, scale=False),
     AttackCase("strike"),
     AttackCase("strike(nu=0.5,middle=upper,max_alpha=0.7)"),
-    *(AttackCase("extreme", rule=rule) for rule in ("median", "rbtm", "mean")),
+    *(AttackCase("extreme", rule=rule, masks=True) for rule in ("median", "rbtm")),
+    AttackCase("extreme", rule="mean"),
     AttackCase("extreme(objective=progress)", translation=False),
     *(AttackCase("opt", rule=rule) for rule in ("median", "rbtm", "mean", "multikrum", "nnm+multikrum", "dnc", "caf")),
     AttackCase("opt(p=skew,search=epfl)", rule="rfa(nu=1e-30)"),
@@ -317,8 +367,8 @@ ATTACKS = [
 
 
 def without_data(name):
-    """Return an attack that needs no images, for paths that have rows alone."""
-    return "adaptive(aim=stop)" if name == "adaptive" else name
+    """Return an attack that needs neither images nor another network, for a server that has rows and models alone."""
+    return {"adaptive": "adaptive(aim=stop)", "mpaf": "mpaf(base=initial)"}.get(name, name)
 
 
 def ids(case):

@@ -37,5 +37,25 @@ RUNS = {
         rounds=3,
         buffers="aggregated",
     ),
+    **{
+        name: replace(BASE, attack=attacks.make(name), aggregator=aggregators.make("median"), byzantine=2)
+        for name in (
+            "poisonedfl(every=2)",
+            "replay(noise=0.01)",
+            "rop",
+            "mpaf(scale=1)",
+            "labelflip(map=likely,share=0.5)+gaussian(sigma=std)",
+            "fang",
+        )
+    },
+    "poisonedfl with buffers": replace(
+        BASE,
+        source=Tiny(shape=(3, 8, 8)),
+        model=ResNet18(norm="batch", width=2),
+        attack=attacks.make("poisonedfl(every=1)"),
+        engine="loop",
+        rounds=3,
+        buffers="aggregated",
+    ),
     "cnn without lens": replace(BASE, source=Tiny(shape=(1, 8, 8)), model=CNN(), lens=False, rounds=3),
 }

@@ -6,6 +6,7 @@ from .base import Context as Context
 from .base import Forgery as Forgery
 from .base import View as View
 from .bitflip import BitFlip as BitFlip
+from .byzmean import ByzMean as ByzMean
 from .catalogue import ADAPTIVE as ADAPTIVE
 from .catalogue import ATTACKS as ATTACKS
 from .catalogue import PAPER as PAPER
@@ -14,15 +15,23 @@ from .catalogue import WORST_SEEDS as WORST_SEEDS
 from .catalogue import make as make
 from .catalogue import names as names
 from .extreme import Extreme as Extreme
+from .fang import Fang as Fang
+from .gaussian import Gaussian as Gaussian
 from .ipm import IPM as IPM
 from .labelflip import LabelFlip as LabelFlip
 from .lie import LIE as LIE
 from .mimic import Mimic as Mimic
 from .minmax import MinMax as MinMax
 from .minsum import MinSum as MinSum
+from .mpaf import MPAF as MPAF
 from .none import NoAttack as NoAttack
+from .nonfinite import NonFinite as NonFinite
 from .opt import Opt as Opt
+from .poisonedfl import PoisonedFL as PoisonedFL
+from .replay import Replay as Replay
+from .rop import ROP as ROP
 from .strike import STRIKE as STRIKE
 from .user import UserAttack as UserAttack
+from .zero import Zero as Zero
 
 __all__: list[str]

@@ -30,6 +30,7 @@ from .minmax import MinMax
 from .minsum import MinSum
 from .queries import Queries, calls, forged_and_told, vectors_of
 from .search import Search, search_decoys, search_groups, search_lines
+from .steps import padded
 from .strike import STRIKE
 from .trials import Trials, largest
 
@@ -164,12 +165,12 @@ class Adaptive(Attack):
         for part in self.aim.split("+"):
             vector = mean
             if part == "undo" and context.initial is not None:
-                vector = _padded(context.initial.to(mean) - context.params.to(mean), mean)
+                vector = padded(context.initial.to(mean) - context.params.to(mean), mean)
             if part == "loss":
                 check(context.gradient is not None, f"{self.name} needs the gradient of the loss: use aim=stop or undo")
                 assert context.gradient is not None
                 ahead = context.params - mean[: len(context.params)].to(context.params)
-                vector = _padded(context.gradient(ahead, self.data).to(mean), mean)
+                vector = padded(context.gradient(ahead, self.data).to(mean), mean)
             vector = vector if vector.any() else mean
             total += vector / torch.linalg.vector_norm(vector).clamp(min=SMALLEST)
         return total
@@ -184,7 +185,7 @@ class Adaptive(Attack):
             return None
         before = before.to(context.params.device)
         step = context.previous.to(context.params).double() - context.params.double()
-        error: Tensor = _padded(step, before) - before
+        error: Tensor = padded(step, before) - before
         return error
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
@@ -197,8 +198,3 @@ class Adaptive(Attack):
         numbers = [state[name] for name in ("seen", "number") if name in state]
         good = all(is_row(row, d) for row in rows) and all(type(number) is int for number in numbers)
         return good and (not state or state.keys() in ({"now", "seen"}, {"now", "seen", "before", "number"}))
-
-
-def _padded(vector: Tensor, row: Tensor) -> Tensor:
-    """Return a vector of parameters with zeros for the buffers that a row (d,) has after them."""
-    return torch.cat([vector, row.new_zeros(len(row) - len(vector))])

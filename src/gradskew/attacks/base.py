@@ -17,6 +17,9 @@ from ..core.method import DelegatesState, Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
 
+STRENGTH = 1e30  # largest factor that an option may be: beyond it float32 overflows
+Scores = Callable[[], Tensor] | None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -27,6 +30,7 @@ class Context:
     with. previous: the model w^{t-1}, None in the first round. byzantine: the ids of the Byzantine clients in the
     round. classes: the number of classes. initial: the model w^0. gradient: the gradient (d,) of the loss at parameters
     (d,), on images of the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
+    network: the parameters (d,) of another new network of the run, always the same; None where no network is at hand.
     """
 
     round: int
@@ -39,6 +43,7 @@ class Context:
     classes: int | None = None
     initial: Tensor | None = None
     gradient: Callable[[Tensor, str], Tensor] | None = None
+    network: Callable[[], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,13 @@ class Attack(Method):
     monotone_only: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
 
-    def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
-        """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""
+    def relabel(
+        self, labels: Tensor, num_classes: int, *, generator: torch.Generator | None = None, scores: Scores = None
+    ) -> Tensor:
+        """Return the labels (examples,) on which a Byzantine client trains in a round, from the true ones.
+
+        generator: the same draws for the client in each round. scores: of w^t on its images (examples, classes).
+        """
         return labels
 
     @classmethod
@@ -108,15 +118,23 @@ class Attack(Method):
             known = ", ".join(key for key, cls in RULES.classes.items() if cls.monotone)
             raise InputError(f"{self.name} takes rules that are monotone in every entry ({known}), not {rule.name}")
 
+    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
+        """Raise InputError unless the attack can be played in a place: `simulation`, `matrix` or `flower`.
+
+        honest: how many honest clients, or rows of a matrix, it knows. classes: of the data. None: not known yet.
+        """
+
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
-        """Update the state with the known honest rows (h, d), their client ids and the round, once before each call."""
+        """Update the state once before each call: with the known honest rows (h, d), maybe none, their ids, the round."""
 
     def __init_subclass__(cls) -> None:
-        """Let an `observe` without the round, as in earlier versions, be called with it, too."""
+        """Let `observe` and `relabel` with fewer arguments, as in earlier versions, be called with all."""
         super().__init_subclass__()
-        own = vars(cls).get("observe")
-        if own is not None and "round" not in inspect.signature(own).parameters:
-            cls.observe = lambda self, honest, *, clients=None, round=None: own(self, honest, clients=clients)  # type: ignore[method-assign]
+        observe, relabel = vars(cls).get("observe"), vars(cls).get("relabel")
+        if observe is not None and "round" not in inspect.signature(observe).parameters:
+            cls.observe = lambda self, honest, *, clients=None, round=None: observe(self, honest, clients=clients)  # type: ignore[method-assign]
+        if relabel is not None and "generator" not in inspect.signature(relabel).parameters:
+            cls.relabel = lambda self, labels, num_classes, **_: relabel(self, labels, num_classes)  # type: ignore[method-assign]
 
     def calls(self, rule: Any, *, draws: bool = False) -> int:
         """Return about how often the attack calls a rule in a round, try by try. draws: whether the rule draws."""
@@ -206,10 +224,8 @@ class Combined(DelegatesState, Attack):
     model: Attack
 
     def __post_init__(self) -> None:
-        good = self.data.relabels() and not self.model.relabels()
-        check(
-            good, f"{self.name}: an attack on training, such as labelflip, comes first, then one on rows, such as lie"
-        )
+        wanted = "an attack on training, such as labelflip, comes first, then one on rows, such as lie"
+        check(self.data.relabels() and not self.model.relabels(), f"{self.name}: {wanted}")
 
     @property
     def stateful(self) -> Attack:
@@ -235,10 +251,20 @@ class Combined(DelegatesState, Attack):
     def name(self) -> str:
         return f"{self.data.name}+{self.model.name}"
 
-    def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
-        return self.data.relabel(labels, num_classes)
+    def relabel(
+        self, labels: Tensor, num_classes: int, *, generator: torch.Generator | None = None, scores: Scores = None
+    ) -> Tensor:
+        return self.data.relabel(labels, num_classes, generator=generator, scores=scores)
+
+    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
+        self.data.check_setting(place, honest=honest, classes=classes)
+        self.model.check_setting(place, honest=honest, classes=classes)
 
     def forge(self, view: View) -> Forgery:
+        sent = self.data.forge(view).rows
+        if sent is not view.own.updates:  # labelflip(scale=...)
+            own = Rows(sent)
+            view = replace(view, own=own, honest=own if view.knows_own_only else view.honest)
         return self.model.forge(view)
 
     def calls(self, rule: Any, *, draws: bool = False) -> int:

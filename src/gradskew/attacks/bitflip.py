@@ -7,25 +7,51 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from .base import Attack, Forgery, View
+from ..core.errors import check, check_choice, check_number
+from .base import STRENGTH, Attack, Forgery, View
 
 
 @dataclass(frozen=True, kw_only=True)
 class BitFlip(Attack):
-    """Send each Byzantine client's own row with the sign flipped.
+    """Send -scale times a row: each Byzantine client its own, or all the mean of the known honest rows.
+
+    of: `own`, or `mean` as ByzFL's sign flipping. scale: None, with `mean`, is h / f for h known honest rows, for
+    which the plain mean of these and the f forged rows is 0.
 
     >>> BitFlip()(torch.zeros(3, 2), torch.tensor([[1.0, -2.0]]))
     tensor([[-1.,  2.]])
+    >>> BitFlip(of="mean", scale=None)(torch.tensor([[1.0], [3.0]]), torch.zeros(1, 1))
+    tensor([[-4.]])
     """
 
     key: ClassVar[str] = "bitflip"
     title: ClassVar[str] = "bit flip"
     source: ClassVar[str] = "Allen-Zhu et al., ICLR 2021"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"signflip": {}, "sign_flipping": {}}
-    needs: ClassVar[str] = "own"
+    of: str = "own"
+    scale: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        check_choice("of", self.of, ("own", "mean"))
+        if self.scale is None:
+            check(self.of == "mean", "scale = None belongs to of = mean: it makes the mean of all rows 0")
+        else:
+            check_number("scale", self.scale, at_least=0, at_most=STRENGTH)
+
+    @property
+    def needs(self) -> str:  # type: ignore[override]
+        return "own" if self.of == "own" else "honest"
 
     def forge(self, view: View) -> Forgery:
         own = view.own.updates
+        if self.of == "mean":
+            scale = view.honest.n / view.f if self.scale is None else self.scale
+            return Forgery(view.honest.mean(factor=-scale).expand(view.f, -1))
+        if self.scale != 1:
+            rows = torch.empty_like(own)
+            for part, block in view.own.blocks():
+                rows[:, part] = -self.scale * block  # type: ignore[operator]
+            return Forgery(rows)
         if own.device.type == "cpu":  # NumPy asks the system for large pages, which halves the time
             return Forgery(torch.from_numpy(np.negative(own.numpy())))
         return Forgery(-own)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..core.errors import check_number
 from ..core.rows import Rows
-from .base import Collusion
+from .base import STRENGTH, Collusion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class IPM(Collusion):
     epsilon: float = 0.1
 
     def __post_init__(self) -> None:
-        check_number("epsilon", self.epsilon, at_least=0)
+        check_number("epsilon", self.epsilon, at_least=0, at_most=STRENGTH)
 
     def row(self, honest: Rows, f: int, n: int) -> tuple[Tensor, dict[str, Any]]:
         return honest.mean(factor=-self.epsilon), {}

@@ -24,7 +24,8 @@ class Mimic(Attack):
     target, the known row with the largest <x, z> is copied. Before the first `observe`, a call acts as in round 0.
 
     z starts as a Gaussian draw with the run's seed (`begin`; 0 by default). variant: `strike-authors` uses |<x, z>|,
-    centres on the mean of the round, and updates z and target in every round.
+    centres on the mean of the round, and updates z and target in every round; `index` copies the known honest row of
+    that index, as ByzFL and ByzPy do, and the last one in a round that has fewer.
     """
 
     key: ClassVar[str] = "mimic"
@@ -33,10 +34,17 @@ class Mimic(Attack):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"variant": "strike-authors"}}
     warmup: int = 10
     variant: str = "paper"
+    index: int = 0
 
     def __post_init__(self) -> None:
         check_number("warmup", self.warmup, at_least=1, whole=True)
-        check_choice("variant", self.variant, ("paper", "strike-authors"))
+        check_choice("variant", self.variant, ("paper", "strike-authors", "index"))
+        check_number("index", self.index, at_least=0, whole=True)
+        check(self.variant == "index" or self.index == 0, "index belongs to variant = index")
+
+    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
+        few = f"{self.name} copies the honest row {self.index}, counted from 0, and knows {honest}"
+        check(self.variant != "index" or honest is None or self.index < honest, few)
 
     def begin(self, seed: int) -> None:
         self._state["seed"] = seed
@@ -48,11 +56,16 @@ class Mimic(Attack):
         return counts and rows and names in (set(), {"round", "mu", "z", "target"})
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
+        if self.variant == "index":
+            return
         rows = Rows.of(honest)
         self._state.update(self._next_state(rows, _ids(rows, clients)))
 
     def forge(self, view: View) -> Forgery:
         clients = _ids(view.honest, view.context.clients if view.context else None)
+        if self.variant == "index":
+            place = min(self.index, view.honest.n - 1)
+            return Forgery(view.honest.updates[place].expand(view.f, -1), {"target": clients[place]})
         state = self._state if "z" in self._state else self._next_state(view.honest, clients)
         target = state["target"]
         if target not in clients:

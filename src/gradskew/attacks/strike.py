@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.columns import MIDDLES, median, moments
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
-from .base import Collusion
+from .base import STRENGTH, Collusion
 from .rays import Ray, largest_step
 
 
@@ -38,7 +38,7 @@ class STRIKE(Collusion):
     few: str = "one"
 
     def __post_init__(self) -> None:
-        check_number("nu", self.nu, at_least=0)
+        check_number("nu", self.nu, at_least=0, at_most=STRENGTH)
         check_choice("middle", self.middle, MIDDLES)
         check_choice("few", self.few, ("one", "extrapolate"))
         if self.max_alpha is not None:

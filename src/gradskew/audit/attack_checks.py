@@ -65,6 +65,7 @@ class AttackSubject(Subject):
                 f=min(f, RULE.max_f(len(rows) + f)),
                 initial=rows.new_ones(rows.shape[1]),
                 gradient=lambda params, data: params - 1,  # of |params - 1|^2 / 2
+                network=lambda: rows.new_ones(rows.shape[1]),
             )
             forged: Tensor = attack(rows, own, context=context)
             return forged

@@ -25,7 +25,7 @@ class Attacker:
     """An attack with its state.
 
     known: (clients,) bool, the honest clients that it knows, drawn once per run. rounds: those in which it runs.
-    initial, previous, gradient: as in `Context`, set by the owner of the model.
+    initial, previous, gradient, network: as in `Context`, set by the owner of the model.
     """
 
     def __init__(self, run: Run):
@@ -33,6 +33,7 @@ class Attacker:
         self.initial: Tensor | None = None
         self.previous: Tensor | None = None
         self.gradient: Callable[[Tensor, str], Tensor] | None = None
+        self.network: Callable[[], Tensor] | None = None
         self.attack.reset()
         self.attack.begin(run.seed)
         honest = run.clients - run.num_byzantine
@@ -79,16 +80,23 @@ class Attacker:
             return {"own": own, "all": own}
         return {"own": own, "all": torch.cat(honest)}
 
-    def relabel(self, labels: Tensor, num_classes: int, round: int) -> Tensor:
-        """Return the labels (examples,) on which a Byzantine client trains in a round."""
-        return self.attack.relabel(labels, num_classes) if round in self.rounds else labels
+    def relabel(
+        self, labels: Tensor, num_classes: int, round: int, client: int, scores: Callable[[], Tensor]
+    ) -> Tensor:
+        """Return the labels (examples,) on which a Byzantine client trains in a round.
+
+        scores: of the model of the round on the client's images (examples, classes).
+        """
+        if round not in self.rounds:
+            return labels
+        rng = generator(self.run.seed, "labels", client)
+        return self.attack.relabel(labels, num_classes, generator=rng, scores=scores)
 
     def _replace(
         self, updates: Tensor, known: Rows, own: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int
     ) -> Forgery:
         """Replace the first rows of updates (n, d) by forged ones; return these. clients: the ids of the known rows."""
-        if known.n:
-            self.attack.observe(known.updates, clients=clients, round=round)
+        self.attack.observe(known.updates, clients=clients, round=round)
         assert round.params is not None
         assert round.clients is not None
         n = len(updates)
@@ -104,6 +112,7 @@ class Attacker:
             byzantine=round.clients[: own.n],
             initial=self.initial,
             gradient=self.gradient,
+            network=self.network,
         )
         rng = generator(self.run.seed, "attack", round.number)
         forgery = self.attack.explain(known, own, n=n, generator=rng, context=context)

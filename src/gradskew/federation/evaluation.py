@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ..data import Dataset
 from ..models import Flat
@@ -33,3 +34,11 @@ def evaluate(flat: Flat, dataset: Dataset) -> Evaluation:
         digits(100 * hits / count) if count else None for hits, count in zip(right.tolist(), counts, strict=True)
     ]
     return Evaluation(100 * int(right.sum()) / len(test), by_class)
+
+
+@torch.no_grad()
+def scores_of(flat: Flat, dataset: Dataset, index: Tensor) -> Tensor:
+    """Return the scores of the network on the training images with these indices (m,): (m, classes)."""
+    flat.module.eval()
+    inputs = dataset.train.inputs[index.to(dataset.train.inputs.device)]
+    return torch.cat([flat.module(dataset.inputs(images)) for images in inputs.split(dataset.test_batch_size)])

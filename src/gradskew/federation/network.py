@@ -9,10 +9,13 @@ from .clients import resolve
 from .run import Run
 
 
-def make_network(run: Run, dataset: Dataset) -> Flat:
-    """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run."""
+def make_network(run: Run, dataset: Dataset, purpose: str = "model") -> Flat:
+    """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run.
+
+    purpose: of the draw; another one gives another network.
+    """
     shape, classes = dataset.shape, dataset.num_classes
-    flat = initial(run.model, shape, classes, torch_seed(run.seed, "model"), run.buffers == "aggregated", run.device)
+    flat = initial(run.model, shape, classes, torch_seed(run.seed, purpose), run.buffers == "aggregated", run.device)
     if resolve(run.engine, run.model, run.device) == "batched":
         check_stacks(flat, run.model.name, shape, classes)
     return flat

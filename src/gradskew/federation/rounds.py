@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from ..core.round import Round
 from ..core.rows import Rows
 from .attacker import Attacker
 from .clients import ENGINES, Shard, Training, resolve
-from .evaluation import Evaluation, evaluate
+from .evaluation import Evaluation, evaluate, scores_of
 from .gradient import LossGradient
 from .lens import RoundLens
 from .network import make_network
@@ -38,6 +39,7 @@ class Federation:
     def __init__(self, run: Run):
         self.run = run
         self.dataset = run.source.load().to(run.device)
+        run.attack.check_setting("simulation", classes=self.dataset.num_classes)
         self.labels = self.dataset.train.labels.cpu()
         self.parts, self.root = deal(run, self.dataset)
         self.lens = RoundLens(run)
@@ -55,6 +57,7 @@ class Federation:
         self.attacker = Attacker(run)
         self.attacker.initial = self.params.clone()
         self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.images(self.parts))
+        self.attacker.network = lambda: make_network(run, self.dataset, "other model").read_params()
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
 
     def round(self, number: int) -> dict[str, Any]:
@@ -193,7 +196,8 @@ class Federation:
         index = self.parts[client]
         labels = self.labels[index]
         if client < self.run.num_byzantine:
-            labels = self.attacker.relabel(labels, self.dataset.num_classes, round)
+            scores = partial(scores_of, self.flat, self.dataset, index)
+            labels = self.attacker.relabel(labels, self.dataset.num_classes, round, client, scores)
         return Shard(client, index, labels)
 
     def describe_round(self, number: int, clients: list[int], reference: Tensor | None) -> Round:

@@ -70,6 +70,7 @@ class Run(Options):
         own = "knowledge is a share of the honest rows; with known = own the attacker knows none"
         check(self.known == "honest" or self.knowledge == 1, own)
         object.__setattr__(self, "attack_rounds", short_form(self.attack_rounds))
+        self.attack.check_setting("simulation", honest=self.num_known)
         late = f"attack_rounds = {self.attack_rounds} begins after round {self.rounds - 1}, the last"
         check(rounds_of(self.attack_rounds)[0] < self.rounds, late)
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
@@ -114,6 +115,13 @@ class Run(Options):
         return int(self.byzantine) if self.byzantine >= 1 else ceil_share(self.byzantine, self.clients)
 
     @property
+    def num_known(self) -> int:
+        """The number of clients whose rows the attacker may take for honest ones."""
+        if self.known == "own":
+            return self.num_byzantine
+        return ceil_share(self.knowledge, self.clients - self.num_byzantine)
+
+    @property
     def num_sampled(self) -> int:
         """The number of clients in a round."""
         return self.clients if self.sampled is None else self.sampled
@@ -142,6 +150,7 @@ class Run(Options):
     def content(self) -> dict[str, Any]:
         """The spec as a JSON object: all that the result depends on, with every `auto` resolved, without paths."""
         code = user_code(*self._parts())  # first, so that the files are read soon after their import
+        self.attack.check_setting("simulation", classes=self.source.load().num_classes)
         resolved = {
             "sampled": self.num_sampled,
             "byzantine": self.num_byzantine,

@@ -34,6 +34,7 @@ def check_attack(attack: Attack, strategy: Strategy) -> None:
         check(not attack.tries_rule, asks)
     data = f"{attack.name} needs the clients' images, which a server has not: use aim=stop or undo"
     check(not attack.needs_images, data)
+    attack.check_setting("flower")
 
 
 @dataclass
@@ -73,8 +74,7 @@ class Forger:
             return None, [], f"{byzantine} of {n} usable replies are of Byzantine clients"
         try:
             round = layout.round(scene.number, scene.nodes)
-            if known.n:
-                self.attack.observe(known.updates, clients=clients, round=round)
+            self.attack.observe(known.updates, clients=clients, round=round)
             context = self._context(scene, round, clients, strategy)
             rng = generator(self.seed, "attack", scene.number)
             forgery = self.attack.explain(known, own, n=n, generator=rng, context=context)

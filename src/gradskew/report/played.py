@@ -62,10 +62,10 @@ class Kind:
 @cache
 def kind_of(attack: str) -> Kind:
     """Return the kind of the attack with this name; a user's own is not imported."""
-    classes = [ATTACKS.find(key) for key, _ in parse(attack)]
-    made = attacks.make(attack) if classes == [Adaptive] else None
+    own = all(ATTACKS.find(key) for key, _ in parse(attack))
+    made = attacks.make(attack) if own else None
     if not isinstance(made, Adaptive):
-        fixed = all(cls is not None and not cls.tries_rule for cls in classes)
+        fixed = made is not None and not made.tries_rule
         return Kind(fixed, attack, "no attack" if attack == "none" else attack)
     member = Adaptive(aim=made.aim, data=made.data, cap=made.cap)
     usual = made == Adaptive(aim=made.aim, cap=made.cap, limit=made.limit)

@@ -107,6 +107,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         **Options.presets.get(options["preset"], {}),
     )
     images = source.load()  # an impossible partition or network is an error now, not in every run
+    for method in methods:
+        method.check_setting("simulation", classes=images.num_classes)
     deal(replace(base, seed=0), images)
     if base.device == "cpu":
         check_fits([base])

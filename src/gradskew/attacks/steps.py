@@ -1,0 +1,49 @@
+"""What an attack reads from its context: the models of the rounds, as rows, and the rule at the end of a pipeline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core.errors import check
+from .base import Attack, View
+from .trials import largest
+
+
+def check_models(attack: Attack, place: str) -> None:
+    """Raise InputError for an attack on the models of the rounds in a place that has none."""
+    check(place != "matrix", f"{attack.name} needs the models of the rounds, which a matrix has not")
+
+
+def padded(vector: Tensor, row: Tensor) -> Tensor:
+    """Return a vector of parameters with zeros for the buffers that a row (d,) has after them."""
+    return torch.cat([vector, row.new_zeros(len(row) - len(vector), dtype=vector.dtype)])
+
+
+def model(view: View) -> Tensor:
+    """Return w^t as a row (d,), float64."""
+    assert view.context is not None
+    return padded(view.context.params.to(view.own.updates.device).double(), view.own.updates[0])
+
+
+def last_step(view: View) -> Tensor | None:
+    """Return the last step of the server, w^{t-1} - w^t: a row (d,), float64. None in the first round."""
+    if view.context is None or view.context.previous is None:
+        return None
+    previous = view.context.previous.to(view.own.updates.device).double()
+    return padded(previous, view.own.updates[0]) - model(view)
+
+
+def as_row(value: Tensor, rows: Tensor) -> Tensor:
+    """Return a float64 vector or matrix in the type of the rows, with entries cut where that type would overflow."""
+    bound = largest(rows.dtype)
+    return value.clamp(-bound, bound).to(rows.dtype)
+
+
+def last_rule(rule: Any) -> Any:
+    """Return the rule at the end of a pipeline, also of one that an attack was given to try."""
+    while hasattr(rule, "rule"):
+        rule = rule.rule
+    return rule

@@ -1,0 +1,326 @@
+"""Attacks that need no honest row: noise, zeros, rows that are not finite, the last step, and fake clients."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import oracle_attacks
+import pytest
+import torch
+from cases import make_rows, rows_of
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import Cuts, Tiny
+
+import gradskew as gs
+from gradskew import InputError, Run, aggregators
+from gradskew import attacks as att
+from gradskew.attacks import Context
+from gradskew.core.randomness import generator
+from gradskew.core.round import Round
+from gradskew.federation import SGD, Federation
+from gradskew.models import Linear
+
+BLIND = ["gaussian", "zero", "zero(what=model)", "nonfinite", "replay", "replay(noise=0.1)", "mpaf", "poisonedfl"]
+
+
+def run_under(name, **changes):
+    run = Run(
+        source=Tiny(),
+        partition=Cuts(sizes=(4,) * 6),
+        model=Linear(),
+        clients=6,
+        byzantine=2,
+        rounds=4,
+        sgd=SGD(epochs=1, batch=2),
+    )
+    return replace(run, attack=att.make(name), **changes)
+
+
+def context(params, previous=None, **given):
+    return Context(round=1, params=params, rule=None, clients=(), f=1, previous=previous, **given)
+
+
+def sent(federation, number):
+    """The rows that the Byzantine clients send in a round."""
+    federation.round(number)
+    return federation.received[:2].clone()
+
+
+class TestBitFlip:
+    def test_by_hand(self):
+        """Rows 1 and 3: minus the mean is -2; h/f = 2 times that makes 1 + 3 - 4 = 0."""
+        honest, own = rows_of(1, 3), rows_of(5)
+        assert att.make("bitflip(of=mean)")(honest, own).item() == -2
+        assert att.make("bitflip(of=mean,scale=None)")(honest, own).item() == -4
+        assert att.make("bitflip(scale=3)")(honest, own).item() == -15
+        assert torch.equal(
+            att.make("bitflip(of=mean,scale=0.5)")(honest, own), att.make("ipm(epsilon=0.5)")(honest, own)
+        )
+
+    def test_what_it_needs_follows_from_its_row(self):
+        assert [att.make(name).needs for name in ("bitflip", "bitflip(of=mean)")] == ["own", "honest"]
+        with pytest.raises(InputError, match="scale = None belongs to of = mean"):
+            att.make("bitflip(scale=None)")
+
+
+class TestGaussian:
+    def test_moments_and_one_draw_for_each_client(self):
+        own = torch.zeros(3, 20_000)
+        rows = att.make("gaussian(mu=2,sigma=0.5)")(own, own)
+        assert len({row[0].item() for row in rows}) == 3
+        for row in rows.double():
+            assert row.mean().item() == pytest.approx(2, abs=0.02)
+            assert row.std().item() == pytest.approx(0.5, abs=0.02)
+        same = att.make("gaussian(mu=2,sigma=0.5,same=True)")(own, own)
+        assert torch.equal(same, rows[:1].expand(3, -1))
+
+    def test_where_it_lies(self):
+        """Columns 1, 3 and 0, 4: means 2 and 2, deviations 1 and 2."""
+        honest, own = rows_of((1, 0), (3, 4)), rows_of((5.0, 7.0), (6.0, 8.0))
+        assert torch.equal(att.make("gaussian(sigma=0,around=own)")(honest, own), own)
+        assert att.make("gaussian(sigma=0,around=mean,mu=1)")(honest, own).tolist() == [[3, 3]] * 2
+        unit, scaled = (att.make(f"gaussian(sigma={sigma})")(honest, own) for sigma in (1, "std"))
+        torch.testing.assert_close(scaled, unit * torch.tensor([1.0, 2.0]))
+
+    def test_it_draws_anew_in_each_round_and_for_each_seed(self):
+        federation = Federation(run_under("gaussian"))
+        first, second = sent(federation, 0), sent(federation, 1)
+        assert not torch.equal(first, second)
+        assert torch.equal(first, sent(Federation(run_under("gaussian")), 0))
+        assert not torch.equal(first, sent(Federation(run_under("gaussian", seed=1)), 0))
+
+    @pytest.mark.parametrize(
+        ("options", "needs"),
+        [("", "nothing"), ("around=own", "own"), ("around=mean", "honest"), ("sigma=std", "honest")],
+    )
+    def test_what_it_needs(self, options, needs):
+        assert att.make(f"gaussian({options})").needs == needs
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize("rule", ["mean", "median", "multikrum"])
+def test_rows_that_are_not_finite_are_taken_out_before_the_rule(value, rule):
+    """The aggregate is that of the four honest rows alone, told 2, or the most that the rule tolerates."""
+    run = run_under(f"nonfinite(value={value})", aggregator=aggregators.make(rule))
+    federation = Federation(run)
+    before = federation.params.clone()
+    metrics = federation.round(0)
+    told = min(2, run.aggregator.max_f(4))
+    assert (metrics["rejected"], metrics["rows"], metrics["byzantine_rows"], metrics["f"]) == (2, 4, 0, told)
+    assert metrics["clamped"] is (told < 2)
+    aggregate = run.aggregator(federation.received, told, generator=generator(run.seed, "rule", 0))
+    assert torch.equal(federation.params, before - aggregate)
+
+
+def test_zero_and_replay_by_hand():
+    own, w, before = torch.ones(2, 2), torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.0])
+    assert att.make("zero")(own, own).tolist() == [[0, 0]] * 2
+    assert att.make("zero(what=model)")(own, own, context=context(w)).tolist() == [[1, -2]] * 2
+    assert att.make("replay")(own, own, context=context(w)).tolist() == [[0, 0]] * 2
+    assert att.make("replay")(own, own, context=context(w, before)).tolist() == [[3, 2]] * 2
+    noisy = att.make("replay(noise=0.5)")(own, own, context=context(w, before))
+    assert not torch.equal(noisy[0], noisy[1])
+    assert (noisy - torch.tensor([3.0, 2.0])).abs().max() < 4
+    with pytest.raises(InputError, match="needs the model: call it with a context"):
+        att.make("zero(what=model)")(own, own)
+
+
+def test_a_client_whose_model_is_zero_and_one_that_sends_the_last_step():
+    federation, models = Federation(run_under("zero(what=model)")), []
+    assert torch.equal(sent(federation, 0), federation.attacker.previous.expand(2, -1))
+    federation = Federation(run_under("replay"))
+    for number in range(3):
+        models.append(federation.params.clone())
+        rows = sent(federation, number)
+        step = models[-2] - models[-1] if number else torch.zeros_like(models[0])
+        torch.testing.assert_close(rows, step.expand(2, -1))
+
+
+def test_rows_are_longer_than_the_model_where_buffers_are_part_of_them():
+    own, w, before = torch.ones(1, 3), torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.0])
+    given = context(w, before, initial=before)
+    assert att.make("replay")(own, own, context=given).tolist() == [[3, 2, 0]]
+    assert att.make("zero(what=model)")(own, own, context=given).tolist() == [[1, -2, 0]]
+    assert att.make("mpaf(base=initial,scale=2)")(own, own, context=given).tolist() == [[-6, -4, 0]]
+    attack = played([before, w], d=3)
+    assert attack(own, own)[0, 2] == 0
+
+
+class TestMPAF:
+    def test_by_hand(self):
+        own, w, start = torch.ones(1, 2), torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.0])
+        row = att.make("mpaf(scale=10,base=initial)")(own, own, context=context(w, initial=start))
+        assert row.tolist() == [[-30, -20]]
+        row = att.make("mpaf(scale=10)")(own, own, context=context(w, network=lambda: start))
+        assert row.tolist() == [[-30, -20]]
+        for base in ("drawn", "initial"):
+            with pytest.raises(InputError, match=f"needs the {base} model"):
+                att.make(f"mpaf(base={base})")(own, own, context=context(w))
+
+    def test_the_other_network_is_one_for_all_rounds_and_another_for_another_seed(self):
+        federation = Federation(run_under("mpaf(scale=1)"))
+        targets = []
+        for number in range(2):
+            w = federation.params.clone()
+            targets.append(w - sent(federation, number)[0])
+        torch.testing.assert_close(targets[0], targets[1])
+        assert not torch.equal(targets[0], federation.attacker.initial)
+        other = Federation(run_under("mpaf(scale=1)", seed=1))
+        assert not torch.allclose(other.params - sent(other, 0)[0], targets[0])
+
+    def test_what_would_overflow_is_cut(self):
+        own, w = torch.ones(1, 2), torch.tensor([1e20, -1e20])
+        row = att.make("mpaf(scale=1e30,base=initial)")(own, own, context=context(w, initial=torch.zeros(2)))
+        assert row.tolist() == [[torch.finfo(torch.float32).max, -torch.finfo(torch.float32).max]]
+        metrics = Federation(run_under("mpaf(scale=1e30)")).round(0)
+        assert (metrics["attack"]["called"], metrics["rejected"]) == (True, 0)
+
+
+def played(models, d=None, seed=0, name="poisonedfl"):
+    """The attack after it has seen these models, one a round."""
+    attack = att.make(name)
+    attack.begin(seed)
+    for number, model in enumerate(models):
+        attack.observe(torch.empty(0, d or len(model)), clients=[], round=Round(number=number, params=model))
+    return attack
+
+
+def signs(d, seed=0):
+    return 2 * torch.randint(2, (d,), generator=generator(seed, "poisonedfl")).double() - 1
+
+
+class TestPoisonedFL:
+    def test_by_hand(self, monkeypatch):
+        """a = (3, 4), r = (0, 5), s = (1, -1): 40 (3, -1) / sqrt(10) = (37.95, -12.65)."""
+        attack = att.PoisonedFL()
+        monkeypatch.setattr(att.PoisonedFL, "_signs", lambda self, d: torch.tensor([1.0, -1.0], dtype=torch.float64))
+        row = attack._next(torch.tensor([3.0, 4.0], dtype=torch.float64), torch.tensor([0.0, 5.0]))
+        torch.testing.assert_close(row, torch.tensor([37.947332, -12.649111]))
+        zero = torch.zeros(2, dtype=torch.float64)
+        assert attack._next(zero, torch.tensor([0.0, 5.0])).tolist() == [0, 0]  # |a| = 0
+        assert attack._next(torch.tensor([0.0, 2.0]).double(), torch.tensor([0.0, 5.0])).tolist() == [0, 0]  # v = 0
+        first = attack._next(torch.tensor([3.0, 4.0]).double(), torch.zeros(2))  # v = |a|
+        torch.testing.assert_close(first, torch.tensor([24.0, -32.0]))
+
+    @given(
+        d=st.integers(1, 9),
+        seed=st.integers(0, 2**16),
+        every=st.integers(1, 4),
+        shrink=st.sampled_from([0.7, 0.5, 1.0]),
+        along=st.sampled_from([-1, 0, 1]),
+    )
+    def test_many_rounds_agree_with_the_oracle(self, d, seed, every, shrink, along):
+        """The model moves at random, along s or against it, and now and then stays in some coordinates."""
+        draw, s = np.random.default_rng(seed), signs(d, seed).numpy()
+        expected = oracle_attacks.PoisonedFLOracle(s, c=8, every=every, shrink=shrink, floor=0.5, p=0.01)
+        attack = att.make(f"poisonedfl(every={every},shrink={shrink})")
+        attack.begin(seed)
+        model = draw.standard_normal(d).astype(np.float32)
+        for number in range(10):
+            attack.observe(torch.empty(0, d), round=Round(number=number, params=torch.from_numpy(model.copy())))
+            wanted = expected.see(model)
+            forgery = attack.explain(torch.empty(0, d), torch.zeros(3, d))
+            assert forgery.notes["c"] == pytest.approx(expected.c)
+            assert torch.equal(forgery.rows, forgery.rows[:1].expand(3, -1))
+            np.testing.assert_allclose(
+                forgery.rows[0].numpy(), wanted, rtol=1e-3, atol=1e-4 * max(1e-30, float(np.abs(wanted).max()))
+            )
+            expected.row = forgery.rows[0].double().numpy()  # float32 rounding does not add up
+            moved = (draw.random(d) < 0.9) * (draw.standard_normal(d) - along * s)
+            model = (model + 0.1 * moved).astype(np.float32)
+
+    @pytest.mark.parametrize(("d", "least"), [(1204682, 603618), (139960, 70415), (717924, 359948), (145212, 73049)])
+    def test_the_bound_is_that_of_the_authors_script(self, d, least):
+        """Their four constants are d/2 + 2.3263 sqrt(d)/2, to the nearest whole number."""
+        attack = att.PoisonedFL()
+        s = attack._signs(d)
+
+        def follows(count):
+            change = torch.where(torch.arange(d) < count, s, -s)
+            return attack._follows(change, torch.zeros(d))
+
+        assert follows(least + 1)
+        assert not follows(least - 1)
+
+    def test_it_never_falls_below_the_floor(self):
+        attack = played([torch.full((50,), float(i % 2)) for i in range(30)], name="poisonedfl(every=2)")
+        assert 0.5 <= attack.strength < 0.5 / 0.7
+        assert played([torch.zeros(50)] * 9).strength == 8
+
+    def test_what_it_remembers_is_kept_and_a_strange_state_is_refused(self):
+        models = [torch.randn(6, generator=torch.Generator().manual_seed(i)) for i in range(7)]
+        attack, again = played(models[:4], name="poisonedfl(every=2)"), att.make("poisonedfl(every=2)")
+        state = attack.state_dict()
+        assert again.is_valid_state(state, 6)
+        again.load_state_dict(state)
+        for number in (4, 5, 6):
+            for each in (attack, again):
+                each.observe(torch.empty(0, 6), round=Round(number=number, params=models[number]))
+            assert torch.equal(attack(torch.empty(0, 6), models[0][None]), again(torch.empty(0, 6), models[0][None]))
+        assert again.is_valid_state({}, 6)
+        assert again.is_valid_state({"seed": 3}, 6)
+        for name in ("row", "kept", "since"):
+            assert not again.is_valid_state({key: value for key, value in state.items() if key != name}, 6)
+        assert not again.is_valid_state({**state, "row": torch.zeros(7)}, 6)
+        assert not again.is_valid_state({**state, "x": 1}, 6)
+
+    def test_a_model_that_has_overflowed_gives_zeros(self):
+        attack = played([torch.zeros(3), torch.tensor([math.inf, 0.0, 0.0])])
+        assert attack(torch.empty(0, 3), torch.zeros(1, 3)).tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize("name", BLIND)
+def test_the_rows_are_the_same_whatever_the_attacker_knows(name):
+    """In the first round: later the models differ, if the rule sees other rows. It is called where none is known."""
+    rows = []
+    for change in ({}, {"knowledge": 0.5}, {"knowledge": 0.0}, {"known": "own"}):
+        federation = Federation(run_under(name, aggregator=aggregators.make("mean"), **change))
+        for number in range(3):
+            assert federation.round(number)["attack"]["called"] is True
+        rows.append(federation.params.clone())
+    assert all(torch.equal(other, rows[0]) for other in rows[1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("gaussian(sigma=1e300)", "sigma"),
+        ("gaussian(mu=-1e300)", "mu"),
+        ("gaussian(sigma=mean)", "sigma"),
+        ("gaussian(sigma=-1)", "sigma"),
+        ("gaussian(same=1)", "same"),
+        ("bitflip(scale=1e31)", "scale"),
+        ("mpaf(scale=1e300)", "scale"),
+        ("replay(noise=1e300)", "noise"),
+        ("lie(z=1e300)", "z"),
+        ("ipm(epsilon=1e300)", "epsilon"),
+        ("strike(nu=1e300)", "nu"),
+        ("byzmean(z=1e300)", "z"),
+        ("rop(z=1e300)", "z"),
+        ("rop(angle=720)", "angle"),
+        ("poisonedfl(c=1e300)", "c"),
+        ("poisonedfl(every=0)", "every"),
+        ("poisonedfl(p=1)", "p"),
+        ("nonfinite(value=0)", "value"),
+        ("zero(what=own)", "what"),
+        ("labelflip(scale=1e300)", "scale"),
+    ],
+)
+def test_a_strength_that_overflows_is_one_line(name, option):
+    with pytest.raises(InputError) as caught:
+        att.make(name)
+    assert str(caught.value).startswith(f"{name.split('(')[0]}: {option} must be")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["replay", "mpaf", "poisonedfl", "zero(what=model)", "fang(space=model)"])
+def test_a_matrix_has_no_models(name):
+    rows = make_rows(12, 5, 0, "gauss", seed=4)
+    with pytest.raises(InputError, match="needs the models of the rounds, which a matrix has not"):
+        gs.skew.examine(rows, [name], ["median"], 3, replace=True)
+
+
+def test_what_is_not_finite_leaves_nothing_to_examine():
+    with pytest.raises(InputError, match="rows that are taken out before a rule"):
+        gs.skew.examine(make_rows(12, 5, 0, "gauss", seed=4), ["nonfinite"], ["median"], 3)
