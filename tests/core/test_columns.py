@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gradskew import InputError
 from gradskew.core import rows as geometry
-from gradskew.core.columns import MIDDLES, median, moments, sort_rows, sorted_mean
+from gradskew.core.columns import FEW, MIDDLES, median, moments, sort_by_network, sort_rows, sorted_mean
 from gradskew.core.rows import Rows
 
 
@@ -45,7 +45,8 @@ def test_the_network_sorts(n):
     noise = torch.randn(n, 300, generator=torch.Generator().manual_seed(n))
     for block in (thresholds, noise, noise.sort(0, descending=True).values, noise.round()):
         kept = block.clone()
-        assert torch.equal(sort_rows(block), block.sort(0).values)
+        for sort in (sort_by_network, sort_rows):
+            assert torch.equal(sort(block), block.sort(0).values)
         assert torch.equal(block, kept)
 
 
@@ -53,13 +54,23 @@ def test_the_network_sorts(n):
 def test_the_network_sorts_every_column_of_zeros_and_ones(n):
     columns = torch.arange(2**n)
     block = (columns[None] >> torch.arange(n)[:, None] & 1).float()
-    assert torch.equal(sort_rows(block), block.sort(0).values)
+    assert torch.equal(sort_by_network(block), block.sort(0).values)
 
 
 def test_sorting_views_and_slices():
     block = torch.randn(20, 40, generator=torch.Generator().manual_seed(0))
     for view in (block[::2], block[:, 3:9], block.T, block[:1].expand(6, 40), block[:, :0]):
-        assert torch.equal(sort_rows(view), view.sort(0).values)
+        for sort in (sort_by_network, sort_rows):
+            assert torch.equal(sort(view), view.sort(0).values)
+
+
+@pytest.mark.parametrize("columns", [FEW - 1, FEW])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_few_columns_and_many_are_sorted_alike(columns, dtype):
+    """As rows of a matrix, so that sums over sorted rows add up in the same order."""
+    block = torch.randn(9, columns, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert torch.equal(sort_rows(block), sort_by_network(block))
+    assert sort_rows(block).is_contiguous()
 
 
 @given(data=st.data())

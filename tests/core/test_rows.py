@@ -205,3 +205,21 @@ def test_attacks_allocate_vectors_and_blocks_only(name):
     with Largest(honest, own) as largest:
         att.make(name)(honest, own)
     assert largest.bytes <= LIMIT
+
+
+@pytest.mark.parametrize("d", [40, 8192])  # 64 x 8192 is wide
+def test_norms_and_products_in_one_pass_are_those_of_two(d):
+    updates = torch.randn(64, d, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.1, 3, 64)[:, None] + 1
+    once, twice = Rows(updates), Rows(updates)
+    once.read_once()
+    assert torch.allclose(once.norms, twice.norms, rtol=1e-12)
+    assert torch.allclose(once.cosines, twice.cosines, rtol=1e-12, atol=1e-12)
+    norms = twice.norms
+    twice.read_once()
+    assert twice.norms is norms
+
+
+def test_mixtures_have_no_pass_of_their_own():
+    rows = Rows(torch.randn(4, 9)).mix(torch.full((2, 4), 0.25))
+    rows.read_once()
+    assert "norms" not in vars(rows)

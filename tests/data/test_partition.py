@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from gradskew.core.errors import InputError
 from gradskew.data import Dataset, Digits, Split, partition
+from gradskew.data.classes import Classes
 from gradskew.data.partition import IID, MAX_DRAWS, ByWriter, Dirichlet
+from gradskew.data.shards import Shards
+from gradskew.data.similarity import Similarity
+from gradskew.data.sizes import LAWS, Sizes
 
 
 def labelled(labels, num_classes):
@@ -29,6 +33,11 @@ def written(writers):
 PARTITIONS = st.one_of(
     st.just(IID()),
     st.builds(Dirichlet, beta=st.sampled_from([0.05, 0.5, 1.0, 20.0]), min_samples=st.sampled_from([1, 2])),
+    st.builds(Dirichlet, by=st.just("client"), beta=st.sampled_from([0.05, 20.0]), min_samples=st.sampled_from([1, 2])),
+    st.builds(Similarity, gamma=st.floats(0, 1)),
+    st.builds(Shards, k=st.integers(1, 5)),
+    st.builds(Classes, k=st.just(4), min_samples=st.sampled_from([1, 2])),
+    st.builds(Sizes, law=st.sampled_from(LAWS), min_samples=st.sampled_from([1, 2])),
 )
 
 
@@ -43,8 +52,7 @@ def test_every_image_is_dealt_exactly_once(deal, labels, clients, seed):
     assert len(parts) == clients
     assert all(part.dtype == torch.int64 for part in parts)
     assert sorted(torch.cat(list(parts)).tolist()) == list(range(len(labels)))
-    least = deal.min_samples if isinstance(deal, Dirichlet) else 1
-    assert min(map(len, parts)) >= least
+    assert min(map(len, parts)) >= getattr(deal, "min_samples", 1)
 
 
 @pytest.mark.parametrize("deal", [IID(), Dirichlet(min_samples=2)])

@@ -209,6 +209,7 @@ def test_two_rows_by_hand() -> None:
     assert (skew.spread, skew.mean_norm, skew.farthest, skew.cosine) == (1, 2, 1, 1)
     assert skew.relative_divergence == 0.5
     assert skew.dissimilarity == pytest.approx(1.118, abs=5e-4)
+    assert skew.unit_mean == pytest.approx(1)
     assert measure(torch.tensor([[-1.0], [3.0]])).cosine == -1
 
 

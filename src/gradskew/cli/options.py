@@ -118,14 +118,18 @@ FEDERATION: tuple[Decorator, ...] = (
     click.option(
         "--partition",
         shell_complete=complete_name("partition"),
-        help="dirichlet, iid, writer or package.module:name. Default: by data set.",
+        help="For example iid, dirichlet, shards(k=2), writer, package.module:name. Default: by data set.",
     ),
     click.option(
         "--beta",
         type=float,
         help="Concentration of the Dirichlet partition: the smaller, the more skewed. Default 0.5.",
     ),
-    click.option("--min-samples", type=int, help="Minimum number of images per client. Default: 2 on digits, else 10."),
+    click.option(
+        "--min-samples",
+        type=int,
+        help="Minimum number of images per client, of some partitions. Default: 2 on digits, else 10.",
+    ),
     click.option(
         "--preset",
         shell_complete=complete_name("preset"),

@@ -2,7 +2,7 @@
 
 Columns are sorted by a sorting network (Batcher's merge exchange: Knuth, The Art of Computer Programming 3, Algorithm
 5.2.2M), whose comparisons are minima and maxima of whole rows: vectorised passes over contiguous memory, on a CPU as on
-a GPU. For wide matrices on the CPU a compiled kernel makes the same comparisons.
+a GPU. For wide matrices on the CPU a compiled kernel makes the same comparisons; NumPy sorts those of few columns.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .errors import check_choice
 from .rows import Rows, wide
 from .tries import SampledTries
 
+FEW = 4096  # columns below which NumPy sorts them, one by one, faster than the network, whose steps have a price each
 MIDDLES = ("midpoint", "lower", "upper")
 
 
@@ -134,6 +135,14 @@ def sort_rows(block: Tensor) -> Tensor:
     >>> sort_rows(torch.tensor([[3.0, 1.0], [1.0, 2.0], [2.0, 0.0]])).tolist()
     [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0]]
     """
+    known = block.dtype in (torch.float32, torch.float64)  # to NumPy
+    if block.device.type == "cpu" and known and block.shape[1] < FEW:
+        return sort_last(block.mT.contiguous()).mT.contiguous()
+    return sort_by_network(block)
+
+
+def sort_by_network(block: Tensor) -> Tensor:
+    """Return a copy of a block (n, columns) with every column sorted by the sorting network."""
     block = block.clone(memory_format=torch.contiguous_format)
     buffer = torch.empty_like(block)
     for low, high in _compared(block):

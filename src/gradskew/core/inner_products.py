@@ -53,6 +53,9 @@ class InnerProducts(ABC):
     def projections(self, vector: Tensor) -> Tensor: ...
 
     @abstractmethod
+    def projections_and_norms(self, vector: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    @abstractmethod
     def squared_distances_to(self, centre: Tensor | None) -> Tensor: ...
 
     @property
@@ -147,6 +150,15 @@ class InnerProducts(ABC):
         inner.masked_fill_(zero[:, None] | zero, 0.0)
         inner.diagonal().copy_(self.norms.square())
         return inner
+
+    def read_once(self) -> None:
+        """Compute the two vectors of `origin_gram` in one pass over the rows, unless one is known: they need two alone.
+
+        The last bits of the norms may differ from those of `norms` alone: call it where no rule or attack follows.
+        """
+        if self.mixing is None and not {"norms", "_products_with_centre"} & vars(self).keys():
+            centre = self.updates[self._centred[1]]
+            self._products_with_centre, self.norms = self.projections_and_norms(centre)
 
     @cached_property
     def cosines(self) -> Tensor:

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import InputError, check, check_number
+from ..core.errors import InputError, check, check_choice, check_number
 from ..core.grammar import parse_one
 from ..core.names import Named
 from ..core.randomness import numpy_generator
 from .base import Dataset, Split
 from .catalogue import PARTITIONS
+from .mixes import draw_counts
 
 MAX_DRAWS = 1000
 MIN_DRAWS = 20  # after these many draws, give up if more than MAX_SHORT clients per draw had too few inputs
@@ -64,6 +65,11 @@ class Parts(Sequence[Tensor]):
         sizes = np.array([len(array) for array in arrays], dtype=np.int64)
         return cls(np.concatenate([np.empty(0, dtype=np.int64), *arrays]), sizes)
 
+    @classmethod
+    def owned(cls, indices: np.ndarray, owners: np.ndarray, clients: int) -> Parts:
+        """Give each input to its owner. owners: the client of each of the indices, (k,) both."""
+        return cls(indices[np.argsort(owners, kind="stable")], np.bincount(owners, minlength=clients))
+
     def __len__(self) -> int:
         return len(self.sizes)
 
@@ -78,6 +84,30 @@ class Parts(Sequence[Tensor]):
         return self.indices[int(self.edges[i]) : int(self.edges[i + 1])]
 
 
+def equal_sizes(total: int, parts: int) -> np.ndarray:
+    """Return the sizes of equal parts of `total` (parts,): they differ by one at most, the larger ones come first."""
+    size, rest = divmod(total, parts)
+    return size + (np.arange(parts) < rest)
+
+
+def members_of(labels: np.ndarray, num_classes: int, generator: np.random.Generator) -> list[np.ndarray]:
+    """Return the indices of the inputs of each class, in a random order."""
+    return [generator.permutation(np.flatnonzero(labels == label)) for label in range(num_classes)]
+
+
+def dealt(members: Sequence[np.ndarray], counts: np.ndarray) -> Parts:
+    """Deal the inputs of each class in their order: counts (classes, clients) of them to each client."""
+    num_classes, clients = counts.shape
+    owners = np.repeat(np.tile(np.arange(clients), num_classes), counts.ravel())
+    return Parts.owned(np.concatenate(members), owners, clients)
+
+
+def check_enough(labels: np.ndarray, clients: int, min_samples: int) -> None:
+    """Raise InputError where the inputs are too few for `min_samples` a client."""
+    wrong = f"{clients} clients cannot have {min_samples} inputs each: there are {len(labels)}"
+    check(clients * min_samples <= len(labels), f"{wrong}; use fewer clients or a smaller min_samples")
+
+
 @dataclass(frozen=True, kw_only=True)
 class IID(Partition):
     """A random permutation, cut into equal parts."""
@@ -85,8 +115,7 @@ class IID(Partition):
     key: ClassVar[str] = "iid"
 
     def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
-        size, rest = divmod(len(split), clients)
-        return Parts(generator.permutation(len(split)), size + (np.arange(clients) < rest))
+        return Parts(generator.permutation(len(split)), equal_sizes(len(split), clients))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,22 +124,30 @@ class Dirichlet(Partition):
 
     The draw is repeated until every client has `min_samples` inputs, at most 1,000 times. It ends after 20 draws or
     more if over 40 clients per draw had too few on average, as then no draw will do. InputError if no draw does.
+
+    by: `client` draws the shares of the classes of each client instead; all clients have equally many inputs then, and
+    take turns to draw one from their shares: see `mixes.draw_counts`.
     """
 
     key: ClassVar[str] = "dirichlet"
     source: ClassVar[str] = "Hsu et al., 2019"
     beta: float = 0.5
     min_samples: int = 10
+    by: str = "class"
 
     def __post_init__(self) -> None:
         check_number("beta", self.beta, above=0)
         check_number("min_samples", self.min_samples, at_least=1, whole=True)
+        check_choice("by", self.by, ("class", "client"))
 
     def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         labels = split.labels.cpu().numpy()
-        possible = clients * self.min_samples <= len(labels)
-        wrong = f"{clients} clients cannot have {self.min_samples} inputs each: there are {len(labels)}"
-        check(possible, f"{wrong}; use fewer clients or a smaller min_samples")
+        check_enough(labels, clients, self.min_samples)
+        if self.by == "client":
+            mixes = generator.dirichlet(np.full(num_classes, self.beta), size=clients)
+            members = members_of(labels, num_classes, generator)
+            left = np.array([len(inputs) for inputs in members])
+            return dealt(members, draw_counts(mixes, equal_sizes(len(labels), clients), left, generator).T)
         members = [np.flatnonzero(labels == label) for label in range(num_classes)]
         best, short = 0, 0
         for draw in range(1, MAX_DRAWS + 1):
@@ -127,9 +164,7 @@ class Dirichlet(Partition):
                     f"of {len(labels)} inputs in {draw} draws (best minimum: {best}); "
                     "use a larger beta, fewer clients or a smaller min_samples"
                 )
-        order = np.concatenate([generator.permutation(inputs) for inputs in members])
-        owners = np.repeat(np.tile(np.arange(clients), num_classes), counts.ravel())
-        return Parts(order[np.argsort(owners, kind="stable")], sizes)
+        return dealt([generator.permutation(inputs) for inputs in members], counts)
 
 
 def _counts(shares: np.ndarray, size: int) -> np.ndarray:

@@ -13,7 +13,15 @@ import numpy as np
 
 from ..federation.metrics import Metrics
 from ..runs.record import Record
-from ..skew.heterogeneity import Pairs, dissimilarity, effective_classes, label_distance, pairs, relative_divergence
+from ..skew.heterogeneity import (
+    Pairs,
+    dissimilarity,
+    effective_classes,
+    label_distance,
+    pairs,
+    relative_divergence,
+    unit_mean,
+)
 from ..skew.measures import PROJECTED
 from ..skew.references import HETEROGENEITY, MEASURES, Measure
 from ..skew.statistics import Estimate, Floats, interval, mean_estimate, resampled
@@ -45,14 +53,20 @@ class Lens:
         """Return a measure for each of the rounds, None where it is undefined or not in the record.
 
         `above`, `skewness`, `pearson`, `principal_skewness`, `principal_pearson`, `f`, `skewed`, `principal_share`,
-        `shift`, `density`, `spread`, `farthest`, `mean_norm`, `cosine`, `relative_divergence`, `dissimilarity`: of the
-        honest rows, see `gradskew.skew.Skew`. `kappa`, `kappa_max` (so far), `kappa_bound` (infinite where none is
-        finite), `progress`, `selected`, `shut_out` (number of honest rows): of the rule.
+        `shift`, `density`, `spread`, `farthest`, `mean_norm`, `cosine`, `relative_divergence`, `dissimilarity`,
+        `unit_mean`: of the honest rows, see `gradskew.skew.Skew`. `label_distance`, `effective_classes`: of the labels
+        of their clients, see `gradskew.skew.heterogeneity`. `kappa`, `kappa_max` (so far), `kappa_bound` (infinite
+        where none is finite), `progress`, `selected`, `shut_out` (number of honest rows): of the rule.
         """
         if name in PROJECTED:
             kind, statistic = PROJECTED[name]
             values = [float(statistic(np.array(entry[kind]))) for entry in self.measured]
             return [value if math.isfinite(value) else None for value in values]
+        if name in OF_LABELS:
+            return [OF_LABELS[name](counts) if counts else None for counts in self._counts_by_round]
+        if name == "unit_mean":
+            cosines = zip(self.series("cosine"), self.measured, strict=True)
+            return [None if value is None else unit_mean(value, len(entry["towards"])) for value, entry in cosines]
         if name == "kappa_max":
             return list(accumulate(self.series("kappa"), _larger))
         if name in OF_LENGTHS:
@@ -64,13 +78,11 @@ class Lens:
     def estimate(self, name: str) -> Estimate | None:
         """Return the mean of a series over its rounds, with an interval for the projections; None if it is empty.
 
-        Also of the honest clients' labels: `label_distance`, `effective_classes`, see `gradskew.skew.heterogeneity`.
-        The interval is a bootstrap over clients: the same draw in every round of equally many clients, with the
-        directions fixed.
+        `label_distance` and `effective_classes` are those of all honest clients. The interval is a bootstrap over
+        clients: the same draw in every round of equally many clients, with the directions fixed.
         """
         if name in OF_LABELS:
-            counts = (self.record.class_counts or [])[self.record.spec.get("byzantine", 0) :]
-            of_labels = OF_LABELS[name](counts)
+            of_labels = OF_LABELS[name](self._counts)
             return None if of_labels is None else Estimate(of_labels)
         values = [value for value in self.series(name) if value is not None]
         if not values:
@@ -81,6 +93,30 @@ class Lens:
         kind, statistic = PROJECTED[name]
         of_rounds = np.array([resampled(statistic, entry[kind], RESAMPLED) for entry in self.measured])
         return Estimate(mean, *(interval(_mean_of_finite(of_rounds)) or ()))
+
+    @property
+    def _counts(self) -> Sequence[Sequence[int]]:
+        """The class counts of the honest clients; empty if the record has none."""
+        return (self.record.class_counts or [])[self.record.spec.get("byzantine", 0) :]
+
+    @property
+    def _counts_by_round(self) -> Iterable[Sequence[Sequence[int]]]:
+        """Yield for each of the rounds the class counts of its honest clients; empty ones if the record has none."""
+        counts = self.record.class_counts
+        for entry in self.measured:
+            present = entry["clients"]
+            yield self._counts if present is None or not counts else [counts[client] for client in present]
+
+    @cached_property
+    def byzantine_ratio(self) -> float | None:
+        """f / (n - f), with the f that the measures suppose; None if it is not the same in all rounds, or 0."""
+        ratios = set()
+        for metrics in self.record.rounds:
+            if entry := metrics.get("lens"):
+                f, honest = entry["f"], len(entry["towards"])
+                ratios.add(f / honest if metrics["byzantine_rows"] else f / (honest - f))
+        ratio = ratios.pop() if len(ratios) == 1 else 0.0
+        return ratio or None
 
     def band(self, name: str) -> list[tuple[float, float] | None]:
         """Return the 95 % bootstrap interval of a statistic of the clients' projections for each round."""

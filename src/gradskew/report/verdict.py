@@ -14,6 +14,7 @@ from ..attacks import ATTACKS
 from ..federation.schedule import rounds_of
 from ..runs.curve import RISING
 from .comparison import differ, level_with
+from .holders import deals, held_by_few
 from .standing import Standing, better_rules, level_rules
 from .table import Table, count, stages
 from .worst import found, is_bistable, not_asked
@@ -183,7 +184,7 @@ def _not_compared(table: Table, played: int) -> list[str]:
 
 
 def remarks(table: Table) -> list[str]:
-    """Return remarks on idle methods, skipped rounds and rejected rows, each sentence once."""
+    """Return remarks on idle methods, skipped rounds, rejected rows and who holds the classes, each sentence once."""
     sentences: list[str] = []
     for rule in table.rules:
         if rule in table.idle:
@@ -220,6 +221,7 @@ def remarks(table: Table) -> list[str]:
         method = ATTACKS.find(spec["attack"]["name"])
         if method and (sentence := method.idle(spec["attack_name"], [metrics["attack"] for metrics in rounds])):
             sentences.append(sentence)
+    sentences += [*filter(None, [held_by_few(deals(table.records))])]
     methods = [RULES.find(name) for record in table.records for name in stages(record.spec["aggregator"])]
     sentences += [method.remark for method in methods if method and method.remark]
     return list(dict.fromkeys(sentences))

@@ -193,7 +193,7 @@ def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Par
     made = partition.make(options["partition"], **{**defaults, **given})
     for key, value in given.items():
         known = getattr(made, key, None)
-        check(known is not None, f"{key} belongs to the dirichlet partition, not to {made.name}")
+        check(known is not None, f"the partition {made.name} has no {key}")
         check(known == value, f"{key} is given twice: {value} and, in {options['partition']!r}, {known}")
     return made
 

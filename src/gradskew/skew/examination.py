@@ -73,7 +73,7 @@ class Examination:
         """Return a JSON object with the 95 % interval of each measure that has one, and without pictures."""
         estimates = {measure.key: self.skew.estimate(measure.key) for measure in MEASURES}
         numbers = {key: None if made is None else asdict(made) for key, made in estimates.items()}
-        ratios = {"relative_divergence": self.skew.relative_divergence, "dissimilarity": self.skew.dissimilarity}
+        ratios = {name: getattr(self.skew, name) for name in ("relative_divergence", "dissimilarity", "unit_mean")}
         matrix = {"rows": self.rows, "columns": self.columns, "left_out": list(self.left_out)}
         matrix |= {"f": self.f, "replace": self.replace, "skewed": list(self.skew.members)}
         return {

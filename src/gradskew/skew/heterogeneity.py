@@ -10,6 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import ceil_share
+
 Counts = Sequence[Sequence[int]]  # images of each class, for each client
 
 
@@ -25,6 +27,28 @@ def dissimilarity(spread: float, mean_norm: float) -> float | None:
     1.118033988749895
     """
     return math.hypot(1.0, spread / mean_norm) if mean_norm else None
+
+
+def unit_mean(cosine: float, rows: int) -> float:
+    """Return the length of the mean of h rows, each scaled to length 1, from their mean cosine over pairs.
+
+    sqrt(1 / h + (1 - 1 / h) cosine). A row of zeros, which has no direction, counts as one at right angles to all.
+
+    >>> unit_mean(0.0, 4), unit_mean(-1.0, 2)  # four at right angles; one against the other
+    (0.5, 0.0)
+    """
+    return math.sqrt(max(0.0, 1 / rows + (1 - 1 / rows) * cosine))
+
+
+def most_divergence(ratio: float) -> float:
+    """Return the relative gradient divergence of rows of one length whose unit mean is the ratio: sqrt(1 / r^2 - 1).
+
+    With r = f / (n - f) it is the line above which f rows can hold back rows that are clipped to one length.
+
+    >>> round(most_divergence(10 / 40), 3)
+    3.873
+    """
+    return math.sqrt(max(0.0, 1 / (ratio * ratio) - 1))
 
 
 @dataclass(frozen=True)
@@ -120,6 +144,17 @@ def effective_classes(counts: Counts) -> float | None:
     shares, _ = _shares(counts)
     logs = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
     return float(np.exp(-(shares * logs).sum(1)).mean()) if len(shares) else None
+
+
+def holders(counts: Counts, share: float) -> list[int]:
+    """Return for each class the least number of clients that together hold this share of its images; 0 for no image.
+
+    >>> holders([[6, 0, 1], [3, 0, 1], [1, 0, 1]], 0.9)
+    [2, 0, 3]
+    """
+    held = np.sort(np.array(counts, dtype=np.int64), axis=0)[::-1].cumsum(0)
+    least = [ceil_share(share, int(total)) for total in held[-1]]
+    return [int(np.searchsorted(column, wanted)) + (wanted > 0) for column, wanted in zip(held.T, least, strict=True)]
 
 
 def _shares(counts: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

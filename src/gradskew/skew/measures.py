@@ -14,7 +14,7 @@ from ..attacks.strike import num_skewed, towards_median
 from ..core.errors import check, check_number
 from ..core.given import as_tensor
 from ..core.rows import Given, Rows
-from .heterogeneity import dissimilarity, relative_divergence
+from .heterogeneity import dissimilarity, relative_divergence, unit_mean
 from .references import Measure
 from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
 
@@ -90,6 +90,11 @@ class Skew:
         """FedProx's B_t, sqrt(mean |g_i|^2) / |mean|."""
         return dissimilarity(self.spread, self.mean_norm)
 
+    @property
+    def unit_mean(self) -> float | None:
+        """The length of the mean of the rows, each scaled to length 1; None for one row."""
+        return None if self.cosine is None else unit_mean(self.cosine, len(self.towards))
+
     def estimate(self, name: str) -> Estimate | None:
         """Return the measure `name`, with an interval if it is a statistic of projections; None if it is not finite."""
         value = getattr(self, name)
@@ -146,6 +151,7 @@ def skew_of(rows: Rows, source: Rows, f: int, n: int) -> Skew:
     source: rows of which these are the last h; their inner products and distances are used. n, f: see `measure`.
     """
     h, first = rows.n, source.n - rows.n
+    source.read_once()
     gram, cosines = source.gram[first:, first:], source.cosines[first:, first:]
     gram = gram - gram.mean(0)
     gram = gram - gram.mean(1, keepdim=True)

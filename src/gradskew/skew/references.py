@@ -56,6 +56,11 @@ OF_UPDATES = (
     Measure("relative_divergence", "Gradient divergence, relative", "the same over the length of the mean"),
     Measure("dissimilarity", "B-dissimilarity", "typical length of an update over that of the mean; 1: all are alike"),
     Measure("cosine", "Mean cosine of two updates", "1: all point the same way; 0: at right angles"),
+    Measure(
+        "unit_mean",
+        "Length of the mean direction",
+        "of the updates, each scaled to length 1; clipped updates need more than f / (n - f)",
+    ),
 )
 OF_LABELS = (
     Measure(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from markupsafe import Markup
 
 from ...skew import Picture
+from ...skew.heterogeneity import most_divergence
 from ..lens import Lens
 from ..table import count
 from . import svg
@@ -24,6 +25,32 @@ KINDS = (
     ("mean of the honest updates", "mean"),
     ("result of the rule", "aggregate"),
 )
+
+
+# Of each measure of how much the honest clients differ that is drawn over rounds: the chart's label, and its caption.
+DIFFERENCES = {
+    "spread": ("gradient divergence", "Gradient divergence: typical distance of an honest update from their mean"),
+    "relative_divergence": ("relative divergence", "Gradient divergence over the length of the honest mean"),
+    "dissimilarity": ("B-dissimilarity", "B-dissimilarity: typical length of an honest update over that of their mean"),
+    "cosine": ("mean cosine", "Mean cosine of two honest updates"),
+    "unit_mean": ("length of the mean direction", "Length of the mean of the honest updates, each scaled to length 1"),
+    "label_distance": ("variation of labels", "Mean total variation of labels of the round's honest clients"),
+    "effective_classes": ("effective classes", "Effective classes of an honest client of the round"),
+    "skewness": ("skewness", "Skewness of the honest updates towards their median"),
+}
+# Where updates that are all clipped to one length stop making progress, from f / (n - f): its name, value and meaning.
+LIMITS: dict[str, Callable[[float], tuple[str, float, str]]] = {
+    "unit_mean": lambda ratio: (
+        "f / (n - f)",
+        ratio,
+        "at or below it f clients can undo what the others' updates, clipped to one length, make together",
+    ),
+    "relative_divergence": lambda ratio: (
+        "√((n - f)² / f² - 1)",
+        most_divergence(ratio),
+        "at or above it the same holds where the honest updates are equally long",
+    ),
+}
 
 
 def breakable(name: str) -> Markup:
@@ -78,10 +105,30 @@ def over_seeds(seeds: int) -> str:
     return ", mean over seeds" if seeds > 1 else ""
 
 
+def measure_by_round(key: str, lenses: Sequence[Lens], references: Sequence[Lens] = ()) -> Figure:
+    """Draw a measure of `DIFFERENCES` over rounds, the mean over lenses, with its line of `LIMITS` if it has one.
+
+    references: the lenses of the same without an attack.
+    """
+    label, caption = DIFFERENCES[key]
+    series, usual = (
+        mean_by_round(name, [(lens.rounds, lens.series(key)) for lens in several])
+        for name, several in ((label, lenses), ("without an attack", references))
+    )
+    ratios = {lens.byzantine_ratio for lens in lenses}
+    ratio = ratios.pop() if len(ratios) == 1 else None
+    limit = None if ratio is None or key not in LIMITS else LIMITS[key](ratio)
+    dashed = "" if limit is None else f" Dashed: {limit[0]} = {limit[1]:.2g}; {limit[2]}."
+    chart = by_round(
+        f"{label} by round", [series], usual if references else None, unit=label, low=0, limit=limit and limit[:2]
+    )
+    return chart, f"{caption}{over_seeds(len(lenses))}.{dashed}{grey(len(references))}"
+
+
 def of_lenses(
     named: Sequence[tuple[str, Lens]], references: Sequence[Lens], least_kappa: float | None = None
 ) -> list[Figure]:
-    """Draw over rounds kappa and progress for each lens, and means over lenses of the Byzantine weight and skewness.
+    """Draw over rounds kappa for each lens, and means over lenses: progress, those of `LIMITS`, weight, skewness.
 
     named: the lens of each seed, with a name. references: the lenses of the same without an attack. least_kappa: what
     no rule can guarantee to stay below, as a line.
@@ -89,6 +136,7 @@ def of_lenses(
     least = f" Dashed: f / (n - 2 f) = {least_kappa:.2f}, the least that a rule can guarantee." if least_kappa else ""
     progress = [(lens.rounds, lens.series("progress")) for _, lens in named]
     usual = [(lens.rounds, lens.series("progress")) for lens in references]
+    lenses = [lens for _, lens in named]
     kappas = [(name, lens.rounds, lens.series("kappa")) for name, lens in named]
     others = [(lens.rounds, lens.series("kappa")) for lens in references]
     weighed = [(lens.rounds, _weights(lens)) for _, lens in named]
@@ -120,6 +168,7 @@ def of_lenses(
             f"{over_seeds(len(named))}; below 0 the round leads back."
             f"{grey(len(references))}",
         ),
+        *(measure_by_round(key, lenses, references) for key in LIMITS),
         (
             by_round(
                 "Weight of the Byzantine rows",

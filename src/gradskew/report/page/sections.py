@@ -20,6 +20,7 @@ from ..worst import DEFINITION, harder_question, how_to_save, least_kappa_text, 
 from .cells import Opened, open_cell
 from .curves import Curves, by_attack, by_rule
 from .findings import Comparison, Finding, comparison, findings, hardest_attack
+from .holdings import Holdings, holdings
 from .parts import Figure, Sheet, describe_plane
 from .ranking import ranking
 from .skew import HonestSkew
@@ -108,6 +109,11 @@ class Section:
     @property
     def cells(self) -> list[Opened]:
         return [open_cell(self.table, self.anchor(*key), key, self.pictures) for key in self.table.cells]
+
+    @cached_property
+    def holdings(self) -> list[Holdings]:
+        """Who holds what, seed by seed; empty without class counts."""
+        return holdings(self.table.records, self.number)
 
     @cached_property
     def skew(self) -> HonestSkew:

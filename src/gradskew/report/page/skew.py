@@ -10,7 +10,7 @@ from ...skew import Picture
 from ...skew.references import Measure, reading
 from ...skew.statistics import Estimate
 from ..lens import Lens, Overview
-from .parts import Figure, plane
+from .parts import DIFFERENCES, Figure, measure_by_round, plane
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,16 @@ class HonestSkew:
     @property
     def heterogeneity(self) -> list[tuple[Measure, Estimate]]:
         return self.overview.heterogeneity
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The measures of how much the clients differ over rounds, beside the skewness, as far as they vary."""
+        varying = [
+            key
+            for key in DIFFERENCES
+            if any(len({value for value in lens.series(key) if value is not None}) > 1 for lens in self.lenses)
+        ]
+        return [measure_by_round(key, self.lenses) for key in varying]
 
     @property
     def pairs(self) -> str:

@@ -84,6 +84,7 @@ openCell();
 
 for (const choice of document.querySelectorAll(".choice")) {
   const select = choice.querySelector("select");
+  if (!select) continue;
   const show = () => {
     for (const option of select.options) document.getElementById(option.value).hidden = !option.selected;
   };
