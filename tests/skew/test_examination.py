@@ -100,7 +100,7 @@ def test_what_is_refused(sent, f, replace, said) -> None:
         skew.examine(ROWS, *make(sent, "mean"), f, replace=replace)
 
 
-NOT_ON_A_MATRIX = {"labelflip", "nonfinite", "mpaf(base=initial)", "poisonedfl", "replay"}
+NOT_ON_A_MATRIX = {"labelflip", "nonfinite", without_data("mpaf"), "poisonedfl", "replay"}
 WITH_OWN_ROWS = {"bitflip", "fang"}
 UNINFORMED = [name for name in aggregators.names() if not aggregators.make(name).needs]  # of a matrix nothing is known
 

@@ -368,7 +368,7 @@ ATTACKS = [
 
 def without_data(name):
     """Return an attack that needs neither images nor another network, for a server that has rows and models alone."""
-    return {"adaptive": "adaptive(aim=stop)", "mpaf": "mpaf(base=initial)"}.get(name, name)
+    return {"adaptive": "adaptive(aim=stop)", "mpaf": "mpaf(scale=0.1,base=initial)"}.get(name, name)
 
 
 def ids(case):

@@ -125,7 +125,7 @@ class Attack(Method):
         """
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
-        """Update the state once before each call: with the known honest rows (h, d), maybe none, their ids, the round."""
+        """Update the state with the known honest rows (h, d), maybe none, their ids and the round, before each call."""
 
     def __init_subclass__(cls) -> None:
         """Let `observe` and `relabel` with fewer arguments, as in earlier versions, be called with all."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from ..core.randomness import torch_seed
 from ..data import Dataset
 from ..models import Flat, check_stacks, initial
@@ -9,13 +11,16 @@ from .clients import resolve
 from .run import Run
 
 
-def make_network(run: Run, dataset: Dataset, purpose: str = "model") -> Flat:
-    """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run.
-
-    purpose: of the draw; another one gives another network.
-    """
+def make_network(run: Run, dataset: Dataset) -> Flat:
+    """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run."""
     shape, classes = dataset.shape, dataset.num_classes
-    flat = initial(run.model, shape, classes, torch_seed(run.seed, purpose), run.buffers == "aggregated", run.device)
+    flat = initial(run.model, shape, classes, torch_seed(run.seed, "model"), run.buffers == "aggregated", run.device)
     if resolve(run.engine, run.model, run.device) == "batched":
         check_stacks(flat, run.model.name, shape, classes)
     return flat
+
+
+def draw_params(run: Run, dataset: Dataset) -> Tensor:
+    """Return the initial parameters (d,) of a run under another seed, which follows from its own."""
+    seed = torch_seed(run.seed, "other model")
+    return initial(run.model, dataset.shape, dataset.num_classes, seed, device=run.device).read_params()

@@ -20,7 +20,7 @@ from .clients import ENGINES, Shard, Training, resolve
 from .evaluation import Evaluation, evaluate, scores_of
 from .gradient import LossGradient
 from .lens import RoundLens
-from .network import make_network
+from .network import draw_params, make_network
 from .root_data import deal
 from .rows_in_place import keep_finite
 from .run import Run
@@ -57,7 +57,7 @@ class Federation:
         self.attacker = Attacker(run)
         self.attacker.initial = self.params.clone()
         self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.images(self.parts))
-        self.attacker.network = lambda: make_network(run, self.dataset, "other model").read_params()
+        self.attacker.network = partial(draw_params, run, self.dataset)
         self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
 
     def round(self, number: int) -> dict[str, Any]:
