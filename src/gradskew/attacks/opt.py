@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -50,7 +50,7 @@ class Opt(Attack):
     tries_rule: ClassVar[bool] = True
     p: str = "std"
     objective: str = "distance"
-    sides: str | None = None
+    sides: Literal["plus", "minus", "both"] | None = None
     cap: float = 1000.0
     search: str = "grid"
     tries: int | None = None
