@@ -104,7 +104,7 @@ def random_tries(honest: Tensor, name: str, tries: int) -> float:
     u = Rows(honest).mean(torch.float64)
     u /= torch.linalg.vector_norm(u)
     scene = Scene(Rows(honest), u, 50, 10, [], None, 0)
-    queries = Queries(scene.span, aggregators.make(name), 10, generator, 10)
+    queries = Queries(scene.span, aggregators.make(name), 10, 10, generator)
     best = -float("inf")
     for _ in range(0, tries, 500):
         directions = torch.randn(500, 10, scene.span.size, generator=generator, dtype=torch.float64)

@@ -4,15 +4,17 @@
     gradskew report results/robustness --leaderboard docs/robustness.md
 
 Parts: `digits` (beta 0.5 and 0.1: every rule that needs nothing more, alone and behind nnm, bucketing and arc; hours),
-`caps` (searches with caps 3 and 1), `iid`, `root` (FLTrust), `fashion`, and `cifar` (with `--data`). Records lie in
-`gradskew-results/robustness/PART`: a part that was stopped goes on. `--rules` plays only some rules of a part, so that
-they are played in any order; results/robustness/PART.csv always has all that was played. Where each try of a search is
-a call of the rule, at most 60 are made in a round.
+`caps` (searches with caps 3 and 1), `iid`, `root` (FLTrust), `fashion`, and `cifar` (with `--data`). A run whose digest
+is in results/robustness/PART.csv is not played; the lines of the others are added to it after each rule. So a part is
+played on several days and machines, a few rules (`--rules`) or seeds (`--seeds`) at a time. Where each try of a search
+is a call of the rule, at most 60 are made in a round.
 """
 
 import argparse
+import csv
+import io
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,12 @@ from typing import Any
 import gradskew as gs
 from gradskew import aggregators, attacks
 from gradskew.attacks import Adaptive, Attack
-from gradskew.core.errors import InputError
+from gradskew.core.errors import InputError, check
+from gradskew.core.files import write
 from gradskew.core.grammar import split_list
 from gradskew.report.export import results_csv
-from gradskew.runs.settings import split_names
+from gradskew.runs.settings import make_runs, split_names
+from gradskew.runs.sweeps import stored
 
 LIMIT = 60  # tries of a search in a round, where each is a call of the rule
 SEEDS = "10,11,12,13,14"  # no choice was made on them
@@ -86,7 +90,7 @@ PARTS = {
 }
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--part", choices=PARTS, required=True)
     parser.add_argument("--rules", help="comma-separated; default: all of the part")
@@ -96,35 +100,50 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="folder with the data set's files")
     parser.add_argument("--out", type=Path, default=Path("gradskew-results/robustness"), help="folder of the records")
     parser.add_argument("--tables", type=Path, default=Path("results/robustness"), help="folder of the tables")
-    given = parser.parse_args()
-    part, folder = PARTS[given.part], given.out / given.part
+    given = parser.parse_args(arguments)
+    part, table = PARTS[given.part], given.tables / f"{given.part}.csv"
     rules = split_list(given.rules, "rules") if given.rules else part.rules
     options = {name: value for name in ("rounds", "data") if (value := getattr(given, name)) is not None}
     failed = False
     for bench in part.benches(rules):
         told = ", ".join(f"{name} {value}" for name, value in bench.items() if name != "attacks")
         try:
-            table = gs.bench(
-                **bench,
-                **options,
-                seeds=given.seeds or part.seeds,
-                out=folder,
-                workers=given.workers,
-                progress=sys.stderr.isatty(),
-            )
-            print(f"{told}: {len(table.records)} runs", flush=True)
+            runs = make_runs({**bench, **options, "seeds": given.seeds or part.seeds})
+            known = read_lines(table)
+            left = [run for run in runs if run.digest not in known]
+            try:
+                gs.sweep(left, given.out / given.part, workers=given.workers)
+            finally:  # what has been played is kept, also of a sweep that fails or is interrupted
+                for line in add_lines(table, stored(left, given.out / given.part)):
+                    print(f"another result than in {table}, which keeps its own: {line}", flush=True)
+            print(f"{told}: {len(left)} of {len(runs)} runs played", flush=True)
         except InputError as error:
             failed = True
             print(f"{told}: {error}", flush=True)
-    write_table(folder, given.tables / f"{given.part}.csv")
     return int(failed)
 
 
-def write_table(folder: Path, path: Path) -> None:
-    """Write the lines of all records in a folder, in alphabetical order."""
-    head, *lines = results_csv(gs.Store(folder).all()).splitlines()
+def read_lines(path: Path) -> dict[str, dict[str, str]]:
+    """Return the lines of a table by digest; none if there is no table."""
+    if not path.exists():
+        return {}
+    lines = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+    check("digest" in (lines.fieldnames or ()), f"{str(path)!r} is no results.csv of a bench")
+    return {line["digest"]: line for line in lines}
+
+
+def add_lines(path: Path, records: Iterable[gs.Record]) -> list[str]:
+    """Add the lines of records to a table, in alphabetical order; return those of runs that have another one there."""
+    text = results_csv(records)
+    new, old = {line["digest"]: line for line in csv.DictReader(io.StringIO(text))}, read_lines(path)
+    lines = {**new, **old}
+    head = list(dict.fromkeys([*text.splitlines()[0].split(","), *(name for line in old.values() for name in line)]))
+    content = io.StringIO()
+    rows = csv.writer(content, lineterminator="\n")
+    rows.writerows([line.get(name, "") for name in head] for line in lines.values())
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([head, *sorted(lines), ""]))
+    write(path, "\n".join([",".join(head), *sorted(content.getvalue().splitlines()), ""]))
+    return [f"{digest}: {new[digest]}" for digest in new.keys() & old.keys() if new[digest] != old[digest]]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from gradskew import aggregators as agg
 from gradskew.aggregators.informed import Informed
 from gradskew.attacks import Adaptive, Context, make
+from gradskew.attacks.further import search_ascent
 from gradskew.core.errors import InputError
+from gradskew.core.round import Round
 
 N, F, D = 20, 4, 30
 RULES = ["mean", "multikrum", "rfa", "nnm+multikrum", "nnm+rbtm", "cclip(tau=0.5)", "monna", "caf", "arc+rfa", "meamed"]
@@ -237,8 +239,8 @@ def test_a_seeded_function_is_tried_in_several_draws():
     from gradskew.core.span import Span
 
     span = Span(Rows(rows()), [])
-    assert Queries(span, agg.make(drawn), F, torch.Generator(), F).draws
-    assert not Queries(span, agg.make("meamed"), F, torch.Generator(), F).draws
+    assert Queries(span, agg.make(drawn), F, F, torch.Generator()).draws
+    assert not Queries(span, agg.make("meamed"), F, F, torch.Generator()).draws
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e30, 1e37])
@@ -256,8 +258,6 @@ def test_equal_rows_are_moved_by_their_length():
 
 
 def test_the_error_is_that_of_the_last_round():
-    from gradskew.core.round import Round
-
     attack, honest = Adaptive(aim="stop"), rows(18)
     for number in (0, 3):
         attack.observe(honest, round=Round(number=number))
@@ -266,6 +266,68 @@ def test_the_error_is_that_of_the_last_round():
     attack.observe(honest, round=Round(number=4))
     error = attack._error(context(agg.make("mean"), round=4, previous=torch.ones(D)))
     assert torch.allclose(error, 1 - honest.double().mean(0), atol=1e-6)
+
+
+def play(attack, number, honest, rule="multikrum"):
+    """Return the forgery of a round of a federation: the rows are observed, then forged."""
+    attack.observe(honest, round=Round(number=number))
+    return attack.explain(honest, honest[:F].clone(), context=context(agg.make(rule), round=number))
+
+
+def searches(monkeypatch):
+    """Return a list that takes each search when its ascent has ended."""
+    seen = []
+
+    def ascent(search, f):
+        search_ascent(search, f)
+        seen.append(search)
+
+    monkeypatch.setattr("gradskew.attacks.adaptive.search_ascent", ascent)
+    return seen
+
+
+def test_full_effort_goes_on_from_the_rows_of_the_last_round(monkeypatch):
+    """They are tried as far from the new mean as they were from the old one, and the ascent starts there, too."""
+    seen, attack = searches(monkeypatch), Adaptive(aim="stop", effort="full", tries=0)
+    first, second, fourth = rows(19), rows(20), rows(21)
+    sent = play(attack, 0, first).rows
+    play(attack, 1, second)
+    play(attack, 3, fourth)  # not the round after
+    assert ["last round's" in search.names for search in seen] == [False, True, False]
+    search = seen[1]
+    assert search.names.count("last round's, ascent") == 20
+    tried = search.scene.span.materialise(search.forged[search.names.index("last round's")])
+    assert torch.allclose(tried, sent - first.mean(0) + second.mean(0), atol=1e-5)
+
+
+def test_the_state_of_full_effort_is_kept_between_rounds():
+    """Saved and loaded it goes on with the same bits; a call leaves no trace on another one in the same round."""
+    attack = Adaptive(aim="stop", effort="full", tries=20)
+    play(attack, 0, rows(19))
+    other = Adaptive(aim="stop", effort="full", tries=20)
+    state = attack.state_dict()
+    assert other.is_valid_state(state, D)
+    other.load_state_dict(state)
+    one, two = (play(each, 1, rows(20)) for each in (attack, other))
+    again = attack.explain(rows(20), rows(20)[:F], context=context(agg.make("multikrum"), round=1))
+    assert torch.equal(one.rows, two.rows)
+    assert torch.equal(one.rows, again.rows)
+    assert one.notes == two.notes == again.notes
+    for wrong in ({"sent": state["sent"][:, 1:]}, {"sent": state["sent"] * math.nan}, {"sent_in": 0.5}, {"last": None}):
+        assert not other.is_valid_state(state | wrong, D)
+    assert not other.is_valid_state({name: value for name, value in state.items() if name != "sent_in"}, D)
+    assert other.is_valid_state({}, D)
+
+
+def test_the_note_says_which_part_of_a_full_search_won(monkeypatch):
+    seen = searches(monkeypatch)
+    for name in ("multikrum", "mda", "nnm+rbtm"):
+        forgery, _ = attack_on(name, rows(22), effort="full", tries=20)
+        search = seen.pop()
+        assert forgery.notes["part"] in search.parts
+        part = search.parts[search.names.index(forgery.notes["won"])]
+        assert forgery.notes["part"] == part
+    assert "part" not in attack_on("multikrum", rows(22))[0].notes
 
 
 @pytest.mark.parametrize("kind", ["numpy", "float64", "float16"])

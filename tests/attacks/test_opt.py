@@ -15,6 +15,7 @@ from gradskew import InputError, aggregators
 from gradskew import attacks as att
 from gradskew.aggregators import Aggregator, Outcome
 from gradskew.attacks import View
+from gradskew.attacks.answers import Answer
 from gradskew.attacks.strength import grid_search, line_search
 from gradskew.attacks.trials import Trials
 from gradskew.core.rows import Rows
@@ -51,17 +52,19 @@ def std(honest):
 def test_distances_along_std_by_hand(honest, f, rule, distances):
     honest = rows_of(*honest).double()
     trials = trials_of(honest, f, rule)
-    measures = trials.along(honest.mean(0), std(honest), list(distances))
-    assert measures.distance.tolist() == pytest.approx(list(distances.values()), abs=0.005)
-    assert measures.share is None
+    found = trials.along(honest.mean(0), std(honest), list(distances), trials.distance)
+    assert found == pytest.approx(list(distances.values()), abs=0.005)
+    assert trials.along(honest.mean(0), std(honest), [0.0], Answer.share) == [-math.inf]  # it has no weights
 
 
 def test_all_measures_by_hand():
     """Rows 1 and 3, one forged row 2 - 5 = -3 of weight 1/3: R = 1/3, |R - m| = 5/3, <R, m> / |m|^2 = 1/6."""
-    measures = trials_of(rows_of(1, 3), 1, "mean").along(torch.tensor([2.0]), torch.tensor([-1.0]), [0.0, 5.0])
-    assert measures.distance.tolist() == pytest.approx([0, 5 / 3])
-    assert measures.progress.tolist() == pytest.approx([1, 1 / 6])
-    assert measures.share.tolist() == pytest.approx([1 / 3, 1 / 3])
+    trials, base, direction = trials_of(rows_of(1, 3), 1, "mean"), torch.tensor([2.0]), torch.tensor([-1.0])
+    wanted = {trials.distance: [0, 5 / 3], Answer.progress: [1, 1 / 6], Answer.share: [1 / 3, 1 / 3]}
+    for objective, values in wanted.items():
+        assert trials.along(base, direction, [0.0, 5.0], objective) == pytest.approx(values)
+        answers = [trials.answer(trials.row(base, direction, strength)) for strength in (0.0, 5.0)]
+        assert [float(objective(answer)) for answer in answers] == pytest.approx(values)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +81,14 @@ def test_all_measures_by_hand():
 )
 def test_the_share_of_copies_is_that_of_the_round(h, f, n, own, copies, told):
     trials = trials_of(make_rows(h, 2, 0, "gauss", seed=0), f, "median", n, own)
-    assert (trials.copies, trials.f, len(trials.matrix)) == (copies, told, h + copies)
+    assert (trials.copies, trials.f) == (copies, told)
 
 
 def test_a_row_that_is_no_float32_is_not_tried():
     trials = trials_of(rows_of(0, 1, 2), 1, "median")
-    measures = trials.along(torch.zeros(1).double(), torch.ones(1).double(), [1.0, 1e39])
-    assert measures.distance.isnan().tolist() == [False, True]
+    found = trials.along(torch.zeros(1).double(), torch.ones(1).double(), [1.0, 1e39], trials.distance)
+    assert (found[0], found[1]) == (0, -math.inf)
+    assert trials.failed == 1
 
 
 # The searches alone.
@@ -243,7 +247,7 @@ def test_the_grid_beats_the_searches_of_others_and_comes_near_the_best(rule):
         trials, direction = trials_of(honest, f, rule), std(honest)
         unit = trials.radius / float(direction.norm())
         strengths = unit * np.geomspace(1e-3, 1e3, 150)
-        best = float(trials.along(trials.mean, direction, strengths.tolist()).distance.max())
+        best = max(trials.along(trials.mean, direction, strengths.tolist(), trials.distance))
         shares["grid"].append(forge("opt(sides=plus)", honest, f, rule).notes["objective"] / best)
         shares["byzfl"].append(forge("opt(search=byzfl)", honest, f, rule).notes["objective"] / best)
     assert min(shares["grid"]) >= 0.9
@@ -258,9 +262,9 @@ def test_agr_sends_the_largest_strength_that_is_still_selected(rule):
     forgery = forge("agr", honest, 3, rule)
     unit = trials.radius / float(direction.norm())
     strengths = [*(-unit * np.geomspace(1e3, 1e-3, 500)), 0.0, *(unit * np.geomspace(1e-3, 1e3, 500))]
-    shares = trials.along(trials.mean, direction, strengths).share
-    assert forgery.notes["objective"] == pytest.approx(float(shares.max()))
-    largest = max(abs(np.array(strengths)[(shares > shares.max() - 1e-9).numpy()]))
+    shares = np.array(trials.along(trials.mean, direction, strengths, Answer.share))
+    assert forgery.notes["objective"] == pytest.approx(shares.max())
+    largest = max(abs(np.array(strengths)[shares > shares.max() - 1e-9]))
     assert abs(forgery.notes["tau"]) >= 0.97 * largest
     assert forgery.notes["unbounded"] is False
 

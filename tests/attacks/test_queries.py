@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gradskew import aggregators as agg
 from gradskew.aggregators.informed import Informed
-from gradskew.attacks.queries import Answer, Queries, vectors_of
+from gradskew.attacks.answers import Answer
+from gradskew.attacks.queries import Queries, vectors_of
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.core.span import Span
@@ -57,13 +58,13 @@ def test_an_isometric_rule_answers_in_the_span_as_on_the_rows(name, offset):
     round = known(H + F, D, torch.float64)
     rule = Informed(rule=agg.make(name), round=round, known=range(F, H + F))
     span = Span(Rows(rows), [*vectors, *vectors_of(rule)])
-    queries = Queries(span, rule, 2, torch.Generator().manual_seed(0), F)
+    queries = Queries(span, rule, 2, F, torch.Generator().manual_seed(0))
     assert queries.way in ("batch", "coordinates")
     forged = forge(span, 2)
     u = span.vector(0)
     spread = float((rows - rows.mean(0)).square().sum(1).mean().sqrt())
     scores = queries.scores(forged, lambda answer: answer.along(u))
-    lengths = queries.scores(forged, lambda answer: answer.distances())
+    lengths = queries.scores(forged, lambda answer: answer.distance())
     seeds = queries.seeds[:2] if queries.draws else queries.seeds[:1]
     for points, score, length in zip(forged, scores, lengths, strict=True):
         matrix = on_rows(span, points)
@@ -214,10 +215,10 @@ def test_a_rule_that_fails_is_counted_and_never_chosen():
 
     rows, vectors = scene(7)
     span = Span(Rows(rows), vectors)
-    queries = Queries(span, agg.make(rule), 2, torch.Generator(), 1)
+    queries = Queries(span, agg.make(rule), 2, 1, torch.Generator())
     points = torch.stack([span.mean, span.mean])[:, None].clone()
     points[0, 0] += 100 * span.points[0] - 100 * span.points[1]
     bad = float(span.vector_of(points[0, 0])[0]) > 0
-    scores = queries.scores(points, Answer.distances)
+    scores = queries.scores(points, Answer.distance)
     assert bad == bool(scores[0] == -math.inf)
     assert queries.failed >= bad

@@ -116,6 +116,23 @@ def test_more_of_the_grammar_by_hand(text, read):
     assert parse(text) == read
 
 
+@pytest.mark.parametrize("text", ["none", "None", "NONE", "'none'"])
+def test_none_in_any_case_is_no_value_where_there_may_be_none(text):
+    assert attacks.make(f"adaptive(cap={text})").name == "adaptive(cap=None)"
+    assert attacks.make(f"lie(z={text},sign=-1)") == LIE(z=None, sign=-1)
+    assert attacks.make(f"opt(sides={text},tries={text})").name == "opt"
+    assert aggregators.make(f"nnm+rfa(tol={text})").name == "nnm+rfa"
+    assert data.make(f"fashion_mnist(train_size={text})") == FashionMNIST()
+    with pytest.raises(InputError, match="sign must be"):
+        attacks.make(f"lie(sign={text})")
+
+
+def test_a_text_may_be_the_word_none():
+    """A folder of that name; only the constant is no folder."""
+    assert str(data.make("fashion_mnist(folder=none)").folder) == "none"
+    assert data.make("fashion_mnist(folder=None)").folder is None
+
+
 TEXTS = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]), max_size=12)
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXTS)
 

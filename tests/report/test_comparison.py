@@ -8,8 +8,8 @@ import pytest
 from made_records import record
 from scipy import stats
 
+from gradskew.report.cell import Cell
 from gradskew.report.comparison import better_than, differ, half_width, holm, level_with, p_above, p_pairs
-from gradskew.report.standing import Cell
 from gradskew.report.table import Table
 from gradskew.report.verdict import advice
 

@@ -15,10 +15,10 @@ from made_records import made
 
 from gradskew import aggregators, attacks
 from gradskew.cli.publishing import report_html
+from gradskew.report.cell import Cell
 from gradskew.report.page import svg
 from gradskew.report.page.cells import open_cell
 from gradskew.report.page.views import views
-from gradskew.report.standing import Cell
 from gradskew.report.table import Table, federations
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store

@@ -16,9 +16,9 @@ from gradskew.aggregators import make as make_rule
 from gradskew.attacks import ATTACKS
 from gradskew.core.errors import InputError
 from gradskew.report import terminal
+from gradskew.report.cell import Cell
 from gradskew.report.export import latex, markdown, results_csv
 from gradskew.report.figures import column_heatmap, heatmap, shade
-from gradskew.report.standing import Cell
 from gradskew.report.table import Table, federations
 from gradskew.report.terminal import ProgressLine, show
 from gradskew.report.titles import title

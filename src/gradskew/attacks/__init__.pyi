@@ -1,7 +1,6 @@
 from .adaptive import Adaptive as Adaptive
 from .base import Attack as Attack
 from .base import Collusion as Collusion
-from .base import Combined as Combined
 from .base import Context as Context
 from .base import Forgery as Forgery
 from .base import View as View
@@ -14,6 +13,7 @@ from .catalogue import WORST as WORST
 from .catalogue import WORST_SEEDS as WORST_SEEDS
 from .catalogue import make as make
 from .catalogue import names as names
+from .combined import Combined as Combined
 from .extreme import Extreme as Extreme
 from .fang import Fang as Fang
 from .gaussian import Gaussian as Gaussian

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -22,6 +23,7 @@ from .further import (
     search_evolution,
     search_fixed,
     search_framing,
+    search_last,
     search_own_parts,
 )
 from .ipm import IPM
@@ -97,7 +99,7 @@ class Adaptive(Attack):
         if optimum is None:
             return self._search(view, u)
         row, value = optimum
-        notes = {"tries": 1, "won": "closed form", "moved": float((mean - value.double()) @ u)}
+        notes = {"tries": 1, "won": "closed form", "moved": float((mean - value) @ u)}
         return Forgery(row.expand(view.f, -1), notes)
 
     def _closed_form(self, view: View, u: Tensor) -> tuple[Tensor, Tensor] | None:
@@ -116,7 +118,7 @@ class Adaptive(Attack):
         bound = math.inf if self.cap is None else self.cap * trials.radius
         if not farther.isfinite().all() or distance > bound or distance == 0:
             return None
-        near, far = (trials.outcome(each).value.clone() for each in (row, farther))
+        near, far = (trials.answer(each).values[0] for each in (row, farther))
         return (row, near) if torch.equal(near, far) else None
 
     def _search(self, view: View, u: Tensor) -> Forgery:
@@ -126,30 +128,51 @@ class Adaptive(Attack):
         tried, told = forged_and_told(view)
         seed = int(torch.randint(2**31, (), generator=view.generator))
         fixed = self._fixed(view) if self.effort == "full" and context.round % EVERY == 0 else {}
-        extras = [*vectors_of(context.rule), *(row for rows in fixed.values() for row in rows)]
+        last, vectors = self._last(context, tried), vectors_of(context.rule)
+        extras = [*vectors, *last, *(row for rows in fixed.values() for row in rows)]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
-        queries = Queries(scene.span, context.rule, told, view.generator, tried)
+        queries = Queries(scene.span, context.rule, told, tried, view.generator)
         radius = largest(honest.updates.dtype) / 4  # so that every entry of a row is finite
         radius = radius if self.cap is None else min(radius, self.cap * scene.radius)
         search = Search(scene, queries, lambda answer: -answer.along(scene.u), view.generator, radius, self.limit)
-        search_lines(search, tried)
-        search_groups(search, tried)
-        search_decoys(search, tried)
-        search_fixed(search, tried, {name: len(rows) for name, rows in fixed.items()})
-        if self.effort == "full":
-            search_framing(search, tried)
-            search_balanced(search, tried, view.generator)
-            search_own_parts(search, tried, view.generator)
-            search_ascent(search)
-            search_evolution(search, self.tries, view.generator)
-        forged, name, score = search.result()
+        counts = {name: len(rows) for name, rows in fixed.items()}
+        for search.part, make_tries in self._parts(len(vectors), len(last), counts).items():
+            make_tries(search, tried)
+        best, score = search.result()
+        forged, won = search.forged[best], search.names[best]
         if score == -math.inf:
-            forged, name, score = scene.mean.expand(tried, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
+            forged, won, score = scene.mean.expand(tried, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
         elif not queries.steady(forged, search.objective):
-            name += ", by a rule that answers one try in two ways"
+            won += ", by a rule that answers one try in two ways"
         rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
-        notes = {"tries": len(search.scores), "won": name, "moved": score}
+        notes = {"tries": len(search.scores), "won": won, "moved": score}
+        if self.effort == "full":
+            notes["part"] = search.parts[best]
+            gaps = scene.span.materialise(forged) - scene.span.vector_of(scene.mean).to(rows.dtype)
+            self._state.update(sent=gaps, sent_in=context.round)
         return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
+
+    def _parts(self, place: int, last: int, counts: Mapping[str, int]) -> Mapping[str, Callable[[Search, int], None]]:
+        """Return the parts of the search by name. last: how many rows of the last round are extras, from `place` on."""
+        parts = {"lines": search_lines, "groups": search_groups, "decoys": search_decoys}
+        if self.effort == "fast":
+            return parts
+        return parts | {
+            "fixed attacks": partial(search_fixed, counts=counts, place=place + last),
+            "last round": partial(search_last, place=place, given=last > 0),
+            "framing": search_framing,
+            "balanced": search_balanced,
+            "own parts": search_own_parts,
+            "ascent": search_ascent,
+            "evolution": partial(search_evolution, tries=self.tries),
+        }
+
+    def _last(self, context: Context, tried: int) -> Tensor:
+        """Return the last round's forged rows less the mean of its honest ones: (f', d); no row if they are unknown."""
+        if self._state.get("last_in") == context.round - 1 and len(self._state["last"]) == tried:
+            last: Tensor = self._state["last"].to(context.params.device)
+            return last
+        return context.params.new_empty(0, 0)
 
     def _fixed(self, view: View) -> dict[str, Tensor]:
         """Return the rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
@@ -189,12 +212,19 @@ class Adaptive(Attack):
         return error
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
-        if "now" in self._state:
-            self._state.update(before=self._state["now"], number=self._state["seen"])
+        for now, before in (("now", "before"), ("seen", "number"), ("sent", "last"), ("sent_in", "last_in")):
+            if now in self._state:
+                self._state[before] = self._state.pop(now)
         self._state.update(now=Rows.of(honest).mean(torch.float64), seen=-1 if round is None else round.number)
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        rows = [state[name] for name in ("now", "before") if name in state]
-        numbers = [state[name] for name in ("seen", "number") if name in state]
-        good = all(is_row(row, d) for row in rows) and all(type(number) is int for number in numbers)
-        return good and (not state or state.keys() in ({"now", "seen"}, {"now", "seen", "before", "number"}))
+        kinds = {"now": is_row, "before": is_row, "sent": _are_rows, "last": _are_rows}
+        good = all(kinds[name](value, d) if name in kinds else type(value) is int for name, value in state.items())
+        pairs = {"now": "seen", "before": "number", "sent": "sent_in", "last": "last_in"}
+        whole = {name for pair in pairs.items() if pair[0] in state for name in pair}
+        return good and state.keys() == whole and (not state or "now" in state)
+
+
+def _are_rows(value: Any, d: int) -> bool:
+    """Return whether a value is a finite floating-point tensor (rows, d)."""
+    return isinstance(value, Tensor) and value.ndim == 2 and is_row(value.flatten(), len(value) * d)

@@ -70,7 +70,7 @@ def make(name: str | Attack | Callable[..., Any], *, preset: str = "paper", arra
     parts = [ATTACKS.make(key, given, preset=preset) for key, given in stages]
     if len(parts) == 1:
         return parts[0]
-    from .base import Combined
+    from .combined import Combined
 
     return Combined(data=parts[0], model=parts[1])
 

@@ -43,8 +43,8 @@ class Extreme(Attack):
     def forge(self, view: View) -> Forgery:
         trials = Trials(view)
         row = extreme_row(view.honest, trials.mean) if self.objective == "progress" else _farthest(trials)
-        measures = trials.measure(row)
-        objective = measures.distance if self.objective == "distance" else measures.progress
+        answer = trials.answer(row)
+        objective = trials.distance(answer) if self.objective == "distance" else answer.progress()
         notes = {"objective": float(objective), "unbounded": _follows(trials, row)}
         return Forgery(row.expand(view.f, -1), notes)
 
@@ -74,7 +74,7 @@ def outside(honest: Rows, share: float = 1.0) -> tuple[Tensor, Tensor]:
 def _farthest(trials: Trials) -> Tensor:
     """Return the row (d,) whose aggregate is farthest from the honest mean: the farther end in each coordinate."""
     below, above = outside(trials.honest)
-    low, high = (trials.outcome(row).value.double() for row in (below, above))
+    low, high = (trials.answer(row).values[0] for row in (below, above))
     return torch.where(high - trials.mean >= trials.mean - low, above, below)
 
 
@@ -82,4 +82,4 @@ def _follows(trials: Trials, row: Tensor) -> bool:
     """Return whether the aggregate changes as the forged row (d,) moves twice as far from the honest mean."""
     bound = largest(row.dtype)
     farther = (2 * row.double() - trials.mean).clamp(-bound, bound).to(row.dtype)
-    return not torch.equal(trials.outcome(row).value.clone(), trials.outcome(farther).value)
+    return not torch.equal(trials.answer(row).values, trials.answer(farther).values)

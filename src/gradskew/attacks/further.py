@@ -13,14 +13,15 @@ BALANCED = (1, 2, 3, 5, 8)  # numbers of decoy directions
 SHIFTS = (0.5, 1.0, 1.5, 2.5)  # of all rows against u, in spreads of the honest rows
 SWINGS = (0.5, 1.0, 2.0, 4.0)  # of the rows along decoy directions, in spreads
 CLONES = (3, 5, 7)  # forged rows that copy honest ones, at f = 10, in tenths of f
+LAST = "last round's"  # the name of this try
 STEPS = 20  # of gradient ascent
 STARTS = 3  # of gradient ascent and of the evolution
 OFFSPRING = 20  # tries of a generation
 
 
-def search_fixed(search: Search, f: int, counts: Mapping[str, int]) -> None:
-    """Try the rows of fixed attacks, the last extras of the scene. counts: how many distinct rows each sends."""
-    names, tries, place = [], [], len(search.scene.span.vectors) - len(search.scene.names) - sum(counts.values())
+def search_fixed(search: Search, f: int, *, counts: Mapping[str, int], place: int) -> None:
+    """Try the rows of fixed attacks, extras of the scene. counts: of each, its distinct rows. place: of the first."""
+    names, tries = [], []
     for name, count in counts.items():
         rows = torch.stack([search.scene.extra(place + i) for i in range(count)])
         tries.append(rows.repeat(-(-f // count), 1)[:f])
@@ -30,7 +31,14 @@ def search_fixed(search: Search, f: int, counts: Mapping[str, int]) -> None:
         search.add(names, torch.stack(tries))
 
 
-def search_balanced(search: Search, f: int, generator: torch.Generator) -> None:
+def search_last(search: Search, f: int, *, place: int, given: bool) -> None:
+    """Try last round's forged rows, as far from the mean as they were. place: of the first one among the extras."""
+    if given:
+        gaps = torch.stack([search.scene.extra(place + i) for i in range(f)])
+        search.add([LAST], (search.scene.mean + gaps)[None])
+
+
+def search_balanced(search: Search, f: int) -> None:
     """Try rows -t u with +-s along K further directions, principal or random, the signs of each balanced over rows."""
     scene = search.scene
     down = scene.unit(-scene.u)
@@ -38,12 +46,12 @@ def search_balanced(search: Search, f: int, generator: torch.Generator) -> None:
         return
     names, tries = [], []
     most = max(BALANCED)
-    random = scene.random(most, generator)
+    random = scene.random(most, search.generator)
     for what, axes in (("principal", scene.units(scene.principal(most))), ("random", random)):
         for count in BALANCED:
             if count > len(axes):
                 continue
-            swing = balanced_signs(f, count, generator) @ axes[:count]
+            swing = balanced_signs(f, count, search.generator) @ axes[:count]
             for shift in SHIFTS:
                 for size in SWINGS:
                     tries.append(scene.mean + scene.spread * (shift * down + size * swing))
@@ -58,11 +66,11 @@ def balanced_signs(f: int, count: int, generator: torch.Generator) -> Tensor:
     return torch.stack([column[torch.randperm(f, generator=generator)] for _ in range(count)], 1)
 
 
-def search_own_parts(search: Search, f: int, generator: torch.Generator) -> None:
+def search_own_parts(search: Search, f: int) -> None:
     """Try the best rows with a random part of its own, in the span of the honest rows, added to each."""
     scene, names, tries = search.scene, [], []
     for index in search.best(STARTS):
-        parts = scene.random(f, generator) * scene.spread
+        parts = scene.random(f, search.generator) * scene.spread
         for size in SWINGS:
             tries.append(search.forged[index] + size * parts)
             names.append(f"{search.names[index]}, own parts {size:g}")
@@ -84,12 +92,13 @@ def search_framing(search: Search, f: int) -> None:
         search.add(names, torch.stack(tries))
 
 
-def search_ascent(search: Search) -> None:
-    """Improve the best tries by gradient ascent through the rule over all rows, in orthonormal coordinates."""
+def search_ascent(search: Search, f: int) -> None:
+    """Improve the best tries and last round's by gradient ascent through the rule over all rows, where it has one."""
     queries, scene = search.queries, search.scene
     if queries.way != "batch":
         return
-    starts = search.best(STARTS)
+    last = [i for i, name in enumerate(search.names) if name == LAST]
+    starts = list(dict.fromkeys([*search.best(STARTS), *last]))
     points = torch.stack([search.forged[i] for i in starts])
     names = [f"{search.names[i]}, ascent" for i in starts]
     length = scene.spread
@@ -114,7 +123,7 @@ def ascent_direction(search: Search, points: Tensor) -> Tensor:
     return direction
 
 
-def search_evolution(search: Search, tries: int, generator: torch.Generator) -> None:
+def search_evolution(search: Search, f: int, *, tries: int) -> None:
     """Improve the best tries by random changes of all rows, in orthonormal coordinates: `tries` in all.
 
     Each generation changes copies of the best tries by normal vectors; their size grows if one in five is better.
@@ -128,7 +137,7 @@ def search_evolution(search: Search, tries: int, generator: torch.Generator) -> 
         parents = search.best(STARTS)
         chosen = [parents[i % len(parents)] for i in range(count)]
         points = torch.stack([search.forged[i] for i in chosen])
-        noise = torch.randn(*points.shape[:2], basis.shape[1], generator=generator, dtype=torch.float64)
+        noise = torch.randn(*points.shape[:2], basis.shape[1], generator=search.generator, dtype=torch.float64)
         noise[::2] = noise[::2, :1]  # half of them move all rows alike
         before = [search.scores[i] for i in chosen]
         names = [f"{search.names[i].removesuffix(', evolved')}, evolved" for i in chosen]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -11,9 +11,10 @@ from torch import Tensor
 from ..core.columns import median, moments
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
+from .answers import Answer
 from .base import Attack, Forgery, View
 from .strength import Found, Objective, grid_search, line_search
-from .trials import Measures, Trials
+from .trials import Trials
 
 TRIES = {"grid": 120, "epfl": 16, "byzfl": 20}
 SIGNS = {"plus": (1,), "minus": (-1,), "both": (1, -1)}
@@ -50,7 +51,7 @@ class Opt(Attack):
     tries_rule: ClassVar[bool] = True
     p: str = "std"
     objective: str = "distance"
-    sides: str | None = None
+    sides: Literal["plus", "minus", "both"] | None = None
     cap: float = 1000.0
     search: str = "grid"
     tries: int | None = None
@@ -75,10 +76,12 @@ class Opt(Attack):
         direction = self._direction(view.honest, trials.mean)
         goal, asked = self.objective, 0
         if goal == "selected":
-            goal, asked = ("selected" if trials.measure(view.honest.mean()).share is not None else "distance"), 1
+            (share,) = trials.along(trials.mean, torch.zeros_like(trials.mean), [0.0], Answer.share)
+            goal, asked = ("distance" if share == -math.inf else "selected"), 1
+        wanted = {"distance": trials.distance, "progress": _backwards, "selected": Answer.share}[goal]
 
         def objective(strengths: Sequence[float]) -> list[float]:
-            return _values(trials.along(trials.mean, direction, strengths), goal)
+            return trials.along(trials.mean, direction, strengths, wanted)
 
         tries = (TRIES[self.search] if self.tries is None else self.tries) - asked
         found = self._search(objective, trials.radius, direction, tries, outward=goal == "selected")
@@ -89,6 +92,7 @@ class Opt(Attack):
             "unbounded": found.unbounded,
             "tries": found.tries + asked,
         }
+        notes |= {"failed": trials.failed} if trials.failed else {}
         row = trials.row(trials.mean, direction, found.strength)
         return Forgery(row.expand(view.f, -1), notes)
 
@@ -123,10 +127,5 @@ class Opt(Attack):
         return replace(found, strength=found.strength + start)
 
 
-def _values(measures: Measures, goal: str) -> list[float]:
-    """Return the values of an objective that is to be large; -inf for trials without one."""
-    if goal == "selected":
-        values = measures.distance * math.nan if measures.share is None else measures.share
-    else:
-        values = -measures.progress if goal == "progress" else measures.distance
-    return values.nan_to_num(nan=-math.inf).tolist()
+def _backwards(answer: Answer) -> Tensor:
+    return -answer.progress()

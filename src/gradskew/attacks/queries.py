@@ -17,6 +17,7 @@ from ..core.round import Round
 from ..core.rows import Rows
 from ..core.span import Span
 from ..core.tries import SampledTries, Tries
+from .answers import Answer, Objective
 from .base import View
 
 DRAWS = 8  # of the attacker's own, for a rule that draws
@@ -29,31 +30,6 @@ FINAL = 3  # tries that are judged on all columns, if the others were compared o
 AGAIN = 16  # tries that are compared in all draws
 
 
-class Answer:
-    """What a rule makes of P tries: aggregates minus the mean of the honest rows (P, x), and weights (P, n) or None.
-
-    image: maps a point of the span (r,) to the space (x,) of the aggregates. metric: (x, x), its inner products.
-    """
-
-    def __init__(
-        self, gaps: Tensor, weights: Tensor | None, image: Callable[[Tensor], Tensor], metric: Tensor | None = None
-    ):
-        self.gaps, self.weights, self.image, self.metric = gaps, weights, image, metric
-
-    def along(self, point: Tensor) -> Tensor:
-        """Return the inner products <aggregate - mean, v> with a point v of the span (r,): (P,)."""
-        vector = self.image(point)
-        return (self.gaps @ (vector if self.metric is None else self.metric @ vector)).double().cpu()
-
-    def distances(self) -> Tensor:
-        """Return |aggregate - mean|: (P,)."""
-        turned = self.gaps if self.metric is None else self.gaps @ self.metric
-        return (turned * self.gaps).sum(-1).clamp(min=0).sqrt().double().cpu()
-
-
-Objective = Callable[[Answer], Tensor]  # (P,): what the attacker wants to be large
-
-
 class Queries:
     """Tries of forged rows before the rows of a span, against a rule told f.
 
@@ -61,18 +37,26 @@ class Queries:
     so that a try costs the same for any d. A batched rule per coordinate is called on a draw of columns, any other rule
     on the rows themselves, or on a draw of columns of them. For a rule that draws, scores are means over draws of the
     attacker's own: two, and all of them for the best tries.
+
+    size: the number of forged rows of a try. generator: None for one draw, of seed 0, and no columns left out.
     """
 
-    def __init__(self, span: Span, rule: Aggregator, told: int, generator: torch.Generator, size: int):
+    def __init__(self, span: Span, rule: Aggregator, told: int, size: int, generator: torch.Generator | None = None):
         self.span, self.told, self.size = span, told, size
         self.rule, self.round = known_rule(rule, size)
-        self.seeds = torch.randint(2**31, (DRAWS,), generator=generator).tolist()
         self.failed, self.why = 0, ""
-        self.way = self._way()
         self.sample: Tensor | None = None
+        self.more: Tensor | None = None
+        if generator is None:
+            self.seeds, self.draws = [0], False
+            self.way = "batch" if self.rule.batched == "span" else "rows"
+            return
+        self.seeds = torch.randint(2**31, (DRAWS,), generator=generator).tolist()
+        self.way = self._way()
         if self.way in ("entries", "columns"):
             self.sample = self._sample(ENTRIES if self.way == "entries" else COLUMNS, generator)
-        self.more = self._sample(MORE, generator) if self.way == "entries" else None
+        if self.way == "entries":
+            self.more = self._sample(MORE, generator)
         self.draws = self._draws()
 
     def _way(self) -> str:
@@ -149,25 +133,31 @@ class Queries:
             if way == "entries":
                 assert self.sample is not None
                 tries = SampledTries(span, tries.points, self.sample, round=self.round, gram=tries.gram)
-            image = self._image(way)
-            metric = span.gram if way == "batch" else None
             try:
                 outcome = self.rule.outcome(tries.as_rows, self.told, rng)
             except InputError as error:
-                self.failed, self.why = self.failed + len(forged), str(error)
-                nothing = torch.full_like(image(span.mean), math.nan).expand(len(forged), -1)
-                yield Answer(nothing, None, image, metric)
+                yield self._failure(error, len(forged), way)
                 return
-            yield Answer(outcome.value - image(span.mean), outcome.weights, image, metric)
+            yield self._answer(outcome.value, outcome.weights, way)
             return
         for points in forged:
-            image = self._image(way)
             try:
                 value, weights = self._call(points, way, rng)
             except InputError as error:
-                self.failed, self.why = self.failed + 1, str(error)
-                value, weights = torch.full_like(image(span.mean), math.nan), None
-            yield Answer((value - image(span.mean))[None], None if weights is None else weights[None], image)
+                yield self._failure(error, 1, way)
+                continue
+            yield self._answer(value[None], None if weights is None else weights[None], way)
+
+    def _answer(self, values: Tensor, weights: Tensor | None, way: str) -> Answer:
+        image = self._image(way)
+        metric = self.span.gram if way == "batch" else None
+        return Answer(values, image(self.span.mean), weights, self.size, image, metric)
+
+    def _failure(self, error: InputError, count: int, way: str) -> Answer:
+        """Count failed tries and return their answer, which is NaN."""
+        self.failed, self.why = self.failed + count, str(error)
+        nothing = torch.full_like(self._image(way)(self.span.mean), math.nan)
+        return self._answer(nothing.expand(count, -1), None, way)
 
     def _image(self, way: str) -> Callable[[Tensor], Tensor]:
         """Return the map of points of the span to the space of the rule's aggregates."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from .answers import Objective
 from .candidates import STRENGTHS, Line, Scene
-from .queries import Objective, Queries
+from .queries import Queries
 
 REFINED = 4  # lines that are refined
 KEPT = 16  # tries that are judged again
@@ -25,7 +26,8 @@ class Search:
     """Tries made so far and their scores. A try is f forged rows (f, r), pulled in to the largest distance allowed.
 
     radius: the largest distance of a forged row from the honest mean, inf for none. limit: the largest number of tries;
-    of tries that would exceed it, as many as fit are made, drawn by the generator.
+    of tries that would exceed it, as many as fit are made, drawn by the generator. part: the part of the search that
+    makes the next tries.
     """
 
     scene: Scene
@@ -34,6 +36,8 @@ class Search:
     generator: torch.Generator
     radius: float = math.inf
     limit: int | None = None
+    part: str = ""
+    parts: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     forged: list[Tensor] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -57,6 +61,7 @@ class Search:
             chosen = self.within(forged[list(made)])
             found = self.queries.scores(chosen, self.objective).tolist()
             self.names += [names[i] for i in made]
+            self.parts += [self.part] * len(made)
             self.forged += list(chosen)
             self.scores += found
             for i, score in zip(made, found, strict=True):
@@ -67,12 +72,12 @@ class Search:
         """Return the indices of the best tries, the best first."""
         return sorted(range(len(self.scores)), key=lambda i: -self.scores[i])[:count]
 
-    def result(self) -> tuple[Tensor, str, float]:
-        """Return the best forged rows (f, r), what they are, and their score."""
+    def result(self) -> tuple[int, float]:
+        """Return the index of the best try, the best few judged again, and its score."""
         few = self.best(KEPT)
         forged, scores = torch.stack([self.forged[i] for i in few]), [self.scores[i] for i in few]
         index, score = self.queries.judge(forged, torch.tensor(scores, dtype=torch.float64), self.objective)
-        return self.forged[few[index]], self.names[few[index]], score
+        return few[index], score
 
 
 def equal(points: Tensor, f: int) -> Tensor:

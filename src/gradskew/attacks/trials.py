@@ -1,44 +1,27 @@
-"""Trials of the server's rule: what it would make of forged rows."""
+"""Trials of the server's rule: what it would make of copies of a forged row."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..aggregators import Aggregator
 from ..core.given import LARGEST
-from ..core.round import Round
 from ..core.span import Span
-from ..core.tries import Tries
+from .answers import Answer, Objective
 from .base import View
-from .queries import BATCH, forged_and_told, known_rule, vectors_of
+from .queries import Queries, forged_and_told, vectors_of
 
 ROUNDING = 2.0**-23  # of the aggregate: distances below this share of the rows' length are 0
-
-
-@dataclass(frozen=True)
-class Measures:
-    """The results of P trials. R is the aggregate, m the mean of the known honest rows.
-
-    distance: |R - m|. progress: <R, m> / |m|^2, 0 for m = 0. share: the Byzantine rows' part of the absolute weights;
-    None for a rule without weights. All (P,) float64; NaN for a trial whose rows or aggregate are not finite.
-    """
-
-    distance: Tensor
-    progress: Tensor
-    share: Tensor | None
 
 
 class Trials:
     """The server's rule on the known honest rows behind f' copies of a forged row, in any number of trials.
 
     How many copies, and what the rule is told: `forged_and_told`. Every trial draws from a new generator with seed 0:
-    the server's draws are not known.
+    the server's draws are not known. mean: of the known honest rows (d,), float64. radius: the distance of the farthest
+    of them from it.
     """
 
     def __init__(self, view: View):
@@ -46,72 +29,42 @@ class Trials:
         self.honest, self.rule = view.honest, view.context.rule
         self.copies, self.f = forged_and_told(view)
         self.mean = view.honest.mean(torch.float64)
-        self.squared_mean = float(self.mean @ self.mean)
         self.radius = float(view.honest.squared_distances_to(self.mean).max().sqrt())
-        self.batched = known_rule(self.rule, self.copies)[0].batched == "span"
-        self._spans: dict[tuple[int, int], tuple[Span, Aggregator, Round | None]] = {}
-        self.matrix = torch.cat([view.honest.updates[:1].expand(self.copies, -1), view.honest.updates])
+        self.failed = 0
+        self._lines: dict[tuple[int, int], Queries] = {}
 
-    def outcome(self, row: Tensor) -> Any:
-        """Return the outcome of the rule for copies of a finite row (d,)."""
-        self.matrix[: self.copies] = row
-        return self.rule.explain(self.matrix, self.f, generator=torch.Generator().manual_seed(0))
+    def answer(self, row: Tensor) -> Answer:
+        """Return the answer of the rule to copies of a finite row (d,)."""
+        matrix = torch.cat([row.to(self.honest.updates.dtype).expand(self.copies, -1), self.honest.updates])
+        outcome = self.rule.explain(matrix, self.f, generator=torch.Generator().manual_seed(0))
+        weights = None if outcome.weights is None else outcome.weights[None]
+        return Answer(outcome.value.double()[None], self.mean, weights, self.copies)
 
-    def measure(self, row: Tensor) -> Measures:
-        """Return the measures for copies of a row (d,), with P = 1."""
-        return self.along(row.double(), torch.zeros_like(self.mean), [0.0])
+    def along(self, base: Tensor, direction: Tensor, strengths: Sequence[float], objective: Objective) -> list[float]:
+        """Return an objective for copies of base + strength direction, both (d,) float64, for each strength.
 
-    def along(self, base: Tensor, direction: Tensor, strengths: Sequence[float]) -> Measures:
-        """Return the measures for copies of base + strength direction, both (d,) float64, for each strength."""
-        if self.batched:
-            return self._in_span(base, direction, strengths)
-        tried = [self._measure(self.row(base, direction, strength)) for strength in strengths]
-        distance, progress, share = torch.tensor(tried, dtype=torch.float64).T
-        return Measures(distance, progress, None if bool(share.isnan().all()) else share)
-
-    def _in_span(self, base: Tensor, direction: Tensor, strengths: Sequence[float]) -> Measures:
-        """Return the measures from inner products, for a rule that takes many tries at once."""
+        -inf where the rule fails, and where a row or the aggregate is not finite.
+        """
         line = (base.data_ptr(), direction.data_ptr())
-        if line not in self._spans:
-            rule, round = known_rule(self.rule, self.copies)
-            self._spans[line] = Span(self.honest, [base, direction, *vectors_of(self.rule)]), rule, round
-        span, rule, round = self._spans[line]
+        if line not in self._lines:
+            span = Span(self.honest, [base, direction, *vectors_of(self.rule)], mean=self.mean)
+            self._lines[line] = Queries(span, self.rule, self.f, self.copies)
+        queries = self._lines[line]
+        span = queries.span
         points = span.vector(0) + torch.tensor(strengths, dtype=torch.float64)[:, None] * span.vector(1)
-        parts = []
-        for part in points.unsqueeze(1).expand(-1, self.copies, -1).split(BATCH):
-            tries = Tries.of(span, part, round=round)
-            outcome = rule.outcome(tries.as_rows, self.f, torch.Generator().manual_seed(0))
-            gaps = outcome.value - span.mean
-            distance = span.norms(gaps)
-            floor = ROUNDING * (self.squared_mean**0.5 + self.radius)
-            progress = span.inner(outcome.value, span.mean) / self.squared_mean if self.squared_mean else 0 * distance
-            share = distance * math.nan
-            if outcome.weights is not None:
-                weights = outcome.weights.abs().expand(len(part), -1)
-                share = weights[:, : self.copies].sum(1) / weights.sum(1)
-            parts.append(torch.stack([distance.where(distance > floor, 0.0), progress, share]))
-        distance, progress, share = torch.cat(parts, 1)
-        return Measures(distance, progress, None if bool(share.isnan().all()) else share)
+        scores = queries.scores(points.unsqueeze(1).expand(-1, self.copies, -1), objective)
+        self.failed = sum(each.failed for each in self._lines.values())
+        return scores.tolist()
+
+    def distance(self, answer: Answer) -> Tensor:
+        """Return |R - m| of the tries (P,), 0 where it is rounding."""
+        distance = answer.distance()
+        floor = ROUNDING * (float(torch.linalg.vector_norm(self.mean)) + self.radius)
+        return torch.where(distance <= floor, 0.0, distance)  # NaN stays
 
     def row(self, base: Tensor, direction: Tensor, strength: float) -> Tensor:
         """Return base + strength direction: (d,), in the type of the rows."""
-        return (base + strength * direction).to(self.matrix.dtype)
-
-    def _measure(self, row: Tensor) -> tuple[float, float, float]:
-        """Return distance, progress and share for copies of a row, NaN for what there is not."""
-        nothing = float("nan")
-        if not float(row.abs().max()) <= largest(row.dtype):
-            return nothing, nothing, nothing
-        outcome = self.outcome(row)
-        value = outcome.value.double()
-        if not bool(value.isfinite().all()):
-            return nothing, nothing, nothing
-        distance = float(torch.linalg.vector_norm(value - self.mean))
-        if distance <= ROUNDING * (self.squared_mean**0.5 + self.radius):
-            distance = 0.0
-        progress = float(value @ self.mean) / self.squared_mean if self.squared_mean else 0.0
-        share = outcome.share(self.copies)
-        return distance, progress, nothing if share is None else share
+        return (base + strength * direction).to(self.honest.updates.dtype)
 
 
 def largest(dtype: torch.dtype) -> float:

@@ -23,7 +23,7 @@ from .names import Named, options
 from .presets import check_preset
 
 T = TypeVar("T", bound=Named)
-SHARED = ("__init__.py", "base.py", "mixing.py", "user.py")  # files that define no methods of their own name
+SHARED = ("__init__.py", "base.py", "combined.py", "mixing.py", "user.py")  # files without a method of its own name
 
 # By the type of an option that is itself a method: a function (text of the option, preset) -> method.
 MAKERS: dict[str, Callable[[str, str], Named]] = {}
@@ -213,6 +213,8 @@ class Catalogue(Generic[T]):
     def _build(self, cls: type[T], name: str, given: Mapping[str, Any], preset: str, defaults: Mapping[str, Any]) -> T:
         """Return an object of a class with these options; an option that is itself a method is built from its text."""
         types = {field.name: str(field.type).removesuffix(" | None") for field in options(cls)}
+        may_be_none = {field.name for field in options(cls) if str(field.type).endswith(" | None")}
+        may_be_none -= {option for option in types if types[option] in ("str", "Path")}  # whose texts may be any word
         for option in given:
             if option not in types:
                 raise unknown(f"option of {name}", option, list(types) or ["none"])
@@ -223,7 +225,9 @@ class Catalogue(Generic[T]):
                 chosen[each.name] = each.default_factory().name
         try:
             for option, value in chosen.items():
-                if isinstance(value, str) and types[option] in MAKERS:
+                if option in may_be_none and str(value).lower() == "none":
+                    chosen[option] = None
+                elif isinstance(value, str) and types[option] in MAKERS:
                     chosen[option] = MAKERS[types[option]](value, preset)
             return cls(**chosen)
         except InputError as error:

@@ -35,9 +35,11 @@ class Span(Geometry):
     row. A row of the matrix has the coefficient 1 of the central row, so that distances between rows do not see an
     offset that all of them share. The Gram matrix (r, r) takes one pass over the columns;
     inner products of points take none.
+
+    mean: of the rows (d,), float64, if it is known.
     """
 
-    def __init__(self, rows: Rows, vectors: Sequence[Tensor]):
+    def __init__(self, rows: Rows, vectors: Sequence[Tensor], *, mean: Tensor | None = None):
         self.rows, self.vectors = rows, list(vectors)
         self._placed = [vector.to(rows.updates.device) for vector in self.vectors]
         self._vectors: dict[bytes, Tensor] = {}
@@ -47,6 +49,8 @@ class Span(Geometry):
         self.points = torch.eye(h, self.size, dtype=torch.float64)
         self.points[:, -1] = 1
         self.mean = self.points.mean(0)
+        if mean is not None:
+            self._vectors[_key(self.mean)] = mean
 
     def _products(self) -> Tensor:
         """Return the inner products of the deviations of the rows, the vectors and the central row: (r, r)."""
@@ -80,10 +84,9 @@ class Span(Geometry):
 
     def vector_of(self, point: Tensor) -> Tensor:
         """Return a point (r,) as a vector (d,) of float64."""
-        key = point.numpy().tobytes()
-        if key not in self._vectors:
-            self._vectors[key] = self._expand(point[None], torch.float64)[0]
-        return self._vectors[key]
+        if _key(point) not in self._vectors:
+            self._vectors[_key(point)] = self._expand(point[None], torch.float64)[0]
+        return self._vectors[_key(point)]
 
     def on_columns(self, columns: Tensor) -> Tensor:
         """Return what spans the rows on some columns (c,): deviations, vectors, central row, (r, c) float64."""
@@ -131,3 +134,7 @@ class Span(Geometry):
         """The points of the axes of the orthonormal basis: (rank, r)."""
         inverse: Tensor = torch.linalg.pinv(self.basis)
         return inverse
+
+
+def _key(point: Tensor) -> bytes:
+    return point.numpy().tobytes()

@@ -10,9 +10,9 @@ from importlib import resources
 from statistics import fmean
 
 from ..federation.schema import LAST
+from ..report.cell import Cell
 from ..report.comparison import level_with
 from ..report.export import escape_markdown, grid
-from ..report.standing import Cell
 from ..report.table import count
 from ..runs.curve import RISING
 from ..runs.record import Record

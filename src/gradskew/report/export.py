@@ -13,8 +13,8 @@ from typing import Any
 from ..runs.curve import RISING, describe_end
 from ..runs.record import Record
 from ..runs.versions import federation_key
+from .cell import Cell
 from .lens import Lens
-from .standing import Cell
 from .table import Table, with_options
 from .titles import title
 from .verdict import statements

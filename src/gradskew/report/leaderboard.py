@@ -11,9 +11,9 @@ from statistics import fmean
 
 from ..aggregators import RULES
 from ..runs.curve import RISING
+from .cell import accuracy_text, number_text
 from .export import escape_markdown, grid
 from .played import Played, kind_of, members
-from .standing import accuracy_text, number_text
 from .table import by_number
 
 ABOUT = """# The worst found of each rule

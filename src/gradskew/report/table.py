@@ -16,7 +16,8 @@ from ..core.grammar import format_value
 from ..runs.curve import RISING
 from ..runs.record import Record
 from ..runs.versions import CELL, changed_code, federation_key
-from .standing import Cell, Standing
+from .cell import Cell
+from .standing import Standing
 
 
 class Table:

@@ -11,7 +11,8 @@ from .. import attacks
 from ..core.grammar import parse_one
 from ..federation.metrics import Metrics
 from ..runs.record import Record
-from .standing import Standing, number_text
+from .cell import number_text
+from .standing import Standing
 from .table import Table, count
 
 HEAD = (

@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from ...runs.record import Record
 from ...skew import Picture
+from ..cell import Cell, number_text
 from ..lens import Lens
-from ..standing import Cell, number_text
 from ..table import Table
 from . import svg
 from .curves import tested

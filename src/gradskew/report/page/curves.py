@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...runs.record import Record
-from ..standing import Cell
+from ..cell import Cell
 from ..table import Table
 from . import svg
 from .findings import hardest_attack

@@ -9,7 +9,8 @@ from statistics import fmean
 from typing import ClassVar
 
 from ...aggregators import MIXINGS, RULES
-from ..standing import Cell, Standing, number_text
+from ..cell import Cell, number_text
+from ..standing import Standing
 from ..table import Table
 from ..worst import found
 from .parts import Sheet

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from ...runs.curve import RISING
-from ..standing import Cell, Standing
+from ..cell import Cell
+from ..standing import Standing
 from ..table import Table, count
 from .chart import clipped, figure, short, text
 from .parts import Figure

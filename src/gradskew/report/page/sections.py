@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from ...runs.record import Record
 from ...runs.versions import CELL
 from ...skew import Picture
+from ..cell import Cell, number_text
 from ..export import latex, markdown, results_csv
 from ..lens import Lens
-from ..standing import Cell, number_text
 from ..table import Table, count, with_options
 from ..verdict import remarks, statements
 from ..worst import DEFINITION, harder_question, how_to_save, least_kappa_text, sheet

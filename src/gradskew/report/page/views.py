@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..cell import number_text
 from ..panels import LEAST_SCALE, Panel
-from ..standing import number_text
 from ..table import Table
 
 SHADES = 17  # levels of colour in the style sheet
