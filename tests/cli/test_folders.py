@@ -102,7 +102,7 @@ def test_the_screen_says_what_the_page_says(bench, tmp_path):
     said = bench("--aggregators", "mean,median", "--seeds", "2").out
     lines = (tmp_path / "out" / "table.md").read_text().splitlines()
     (scope,) = [line for line in lines if line.startswith("Tested on")]
-    assert scope.startswith("Tested on 360 images. Attacks played: lie. Known and not played: bitflip,")
+    assert scope.startswith("Tested on 360 inputs. Attacks played: lie. Known and not played: bitflip,")
     assert scope in said
     assert scope in (tmp_path / "out" / "report.html").read_text()
 

@@ -92,7 +92,7 @@ def test_what_the_rows_do_not_hold_is_named(call, out, tmp_path, rule, reason):
         (["--round", "4"], "round must be at least 1 and at most 3, not 4"),
         (["--round", "0"], "round must be at least 1"),
         ([], "--record and --round go together"),
-        (["--round", "1", "--rounds", "3"], "only --round, --data, --download and --out apply"),
+        (["--round", "1", "--rounds", "3"], "only --round, --dataset, --data, --download and --out apply"),
         (["--round", "1", "--data", "."], "the digits are embedded"),
     ],
     ids=str,

@@ -17,6 +17,7 @@ from gradskew.core.errors import InputError
 from gradskew.core.names import options
 from gradskew.core.presets import PRESETS
 from gradskew.data import PARTITIONS, SOURCES, Digits, FashionMNIST, partition
+from gradskew.data.own_source import OwnSource, recipe_for
 from gradskew.federation.options import Options
 from gradskew.models import MLP, MODELS, UserModel
 from gradskew.runs.settings import make_runs
@@ -108,9 +109,10 @@ def test_recipes_have_only_options_of_bench() -> None:
     from gradskew.cli import cli
 
     known = {option.name for option in cli.commands["bench"].params}
-    for cls in SOURCES.classes.values():
-        assert {"model", "rounds", "epochs", "batch", "lr", "momentum"} <= cls.recipe.keys() <= known
-        models.make(cls.recipe["model"])
+    recipes = [cls.recipe for cls in SOURCES.classes.values() if not issubclass(cls, OwnSource)]
+    for recipe in (*recipes, recipe_for((30,)), recipe_for((3, 32, 32))):  # of a user's own, by the shape of an input
+        assert {"model", "rounds", "epochs", "batch", "lr", "momentum"} <= recipe.keys() <= known
+        models.make(recipe["model"])
 
 
 def test_the_presets_of_a_run_are_options_of_it() -> None:
@@ -213,7 +215,7 @@ def test_a_model_of_others_is_a_class_an_object_or_a_function(tmp_path: Path, mo
         (data.make, "tiny:Tiny(trian=3)", "unknown option of tiny:Tiny 'trian'; did you mean 'train'"),
         (data.make, "tiny:missing", "cannot import the dataset 'tiny:missing'"),
         (data.make, "gradskew.data.digits:Digits", "has the key 'digits' of a built-in"),
-        (data.make, "npz:/data/x.npz", "unknown dataset 'npz'"),
+        (data.make, "hf:owner/name", "unknown dataset 'hf'"),
         (partition.make, "tiny:Cuts", "tiny:Cuts: TypeError: .*sizes"),
         (partition.make, "tiny:NORM", "tiny:NORM must be a class that inherits Partition"),
         (models.make, "tiny:norm(width=3)", "unknown option of tiny:norm 'width'; .*known: vectorised"),

@@ -154,7 +154,7 @@ def test_a_missing_folder_or_file_says_where_to_get_it(tmp_path):
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(InputError, match=r"t10k-labels-idx1-ubyte\.gz is missing"):
         FashionMNIST(folder=folder).load()
-    with pytest.raises(InputError, match="train_size = 6, but that part has only 5 images"):
+    with pytest.raises(InputError, match="train_size = 6, but that part has only 5 inputs"):
         FashionMNIST(folder=write_fashion(tmp_path / "more"), train_size=6).load()
 
 
@@ -240,7 +240,9 @@ def test_a_wrong_data_set_is_refused(changes, says):
 
 
 def test_names_of_sources(tmp_path):
-    assert list(data.SOURCES) == ["digits", "fashion_mnist", "cifar10", "imagenet12", "imagenette", "femnist"]
+    embedded, own = ["digits"], ["csv", "npz", "parquet", "images"]
+    found = ["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette", "femnist"]
+    assert list(data.SOURCES) == [*embedded, *own, *found]
     assert data.make("imagenette(size=64,test_size=5)", folder=tmp_path).name == "imagenette(test_size=5,size=64)"
     assert data.make("digits") == Digits()
     assert data.make("fashion-mnist(train_size=100)", folder=tmp_path) == FashionMNIST(train_size=100, folder=tmp_path)

@@ -407,9 +407,9 @@ def test_the_scope_says_what_the_verdict_rests_on():
     records = [replace(each, test_size=360) for each in RECORDS]
     said, asked = scope(Table(records))
     assert asked == "None of them searches for the worst of a rule, so that no worst found is a worst case."
-    assert said.startswith("Tested on 360 images. Attacks played: lie, strike. Known and not played: bitflip, ")
+    assert said.startswith("Tested on 360 inputs. Attacks played: lie, strike. Known and not played: bitflip, ")
     assert not {"none", "lie", "strike"} & set(said.partition("not played: ")[2].rstrip(".").split(", "))
-    assert scope(Table(RECORDS))[0].startswith("Number of test images: not in these records.")
+    assert scope(Table(RECORDS))[0].startswith("Number of test inputs: not in these records.")
     assert statements(Table(RECORDS[:2])) == ["No attack was played: there is no verdict."]
 
 

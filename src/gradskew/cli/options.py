@@ -88,10 +88,15 @@ def _click_options(group: str, *classes: Any) -> dict[str, Decorator]:
 DATASET = click.option(
     "--dataset",
     shell_complete=complete_name("dataset"),
-    help="digits (embedded, the default), another name in `gradskew list`, or package.module:name.",
+    help="digits (embedded, the default), your own as csv:FILE(label=COLUMN), npz:FILE, parquet:FILE or images:FOLDER, "
+    "another name in `gradskew list`, or package.module:name.",
 )
 FILES = (
-    click.option("--data", type=click.Path(path_type=Path), help="Folder with the data set's files."),
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Folder with the data set's files; for csv, npz and parquet a file too.",
+    ),
     click.option("--download", is_flag=True, default=None, help="Fetch the files from the Hugging Face hub."),
 )
 
@@ -128,7 +133,7 @@ FEDERATION: tuple[Decorator, ...] = (
     click.option(
         "--min-samples",
         type=int,
-        help="Minimum number of images per client, of some partitions. Default: 2 on digits, else 10.",
+        help="Minimum number of inputs per client, of some partitions. Default: 2 on digits, else 10.",
     ),
     click.option(
         "--preset",

@@ -23,11 +23,13 @@ KNOWN = {"clients"}  # the parts of a round that a matrix has, too: its rows are
 CLOSE = 1e-3  # relative difference of two kappas that are shown as equal
 
 
-def save_received(path: Path, number: int, out: Path, data: Path | None, download: bool) -> None:
+def save_received(
+    path: Path, number: int, out: Path, data: Path | None, download: bool, dataset: str | None = None
+) -> None:
     """Play a stored run again up to a round, save the rows of that round, and print the rule's result on the file.
 
     path: `<folder>/runs/<digest>`, or with the beginning of the digest. number: of the round, counted from 1. data,
-    download: where the files of the data set are.
+    download: where the files of the data set are. dataset: its name with the path, where no record has it.
     """
     import numpy as np
 
@@ -41,7 +43,7 @@ def save_received(path: Path, number: int, out: Path, data: Path | None, downloa
     metrics = record.rounds[number - 1]
     n, f = metrics["rows"], metrics["byzantine_rows"]
     check(f < n, f"the rule got no honest row in round {number}")
-    run = same_run(record, data, download=download)
+    run = same_run(record, data, download=download, dataset=dataset)
     result, rows = _play(run, number)
     file = out / f"rows-{record.digest[:12]}-{number}.npy"
     out.mkdir(parents=True, exist_ok=True)

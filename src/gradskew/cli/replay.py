@@ -13,7 +13,7 @@ from ..aggregators import MIXINGS, RULES, UserRule
 from ..attacks import ATTACKS, UserAttack
 from ..core.errors import InputError, check
 from ..core.grammar import parse, parse_one, split_last
-from ..core.names import canonical
+from ..core.names import canonical, options
 from ..core.options import options_of
 from ..core.presets import PRESETS
 from ..data import PARTITIONS, SOURCES, FileSource, partition
@@ -37,8 +37,8 @@ IN_WORDS = {  # entries of a spec whose values say nothing to a reader
 def command(records: Sequence[Record]) -> str | None:
     """Return the `gradskew bench` line that runs these records of one federation again, from their specs alone.
 
-    It runs the smallest grid of attacks, rules and seeds that contains them all; FOLDER stands for the folder of the
-    data. None if an attack, a rule or a network was given as a Python object: a command line cannot name it.
+    It runs the smallest grid of attacks, rules and seeds that contains them all; FOLDER or PATH stands for where the
+    data are. None if an attack, a rule or a network was given as a Python object: a command line cannot name it.
     """
     spec = records[0].spec
     try:
@@ -52,8 +52,8 @@ def command(records: Sequence[Record]) -> str | None:
     if spec["sgd"]["clip"] is None or "server" in spec:
         return None
     given: dict[str, Any] = {"dataset": spec["dataset"]}
-    if issubclass(source, FileSource):
-        given["data"] = "FOLDER"
+    if any(field.name == "folder" for field in options(source)):
+        given["data"] = "FOLDER" if issubclass(source, FileSource) else "PATH"
     given |= {"partition": with_options(spec["partition"]), "model": model}
     settings = {**spec, **spec["sgd"]}
     given |= {key: settings[key] for key in ALWAYS if key != "sampled" or "sampled" in spec}
@@ -69,14 +69,14 @@ def command(records: Sequence[Record]) -> str | None:
     return shlex.join(["gradskew", "bench", *words, *_lens(spec)])
 
 
-def same_run(record: Record, folder: Path | None = None, *, download: bool = False) -> Run:
-    """Return the run of a record. folder, download: as in `data.make`.
+def same_run(record: Record, folder: Path | None = None, *, download: bool = False, dataset: str | None = None) -> Run:
+    """Return the run of a record. folder, download: as in `data.make`. dataset: its name, if not that in the record.
 
     A user's code is imported by its path. Raises InputError if the run cannot be made from the names in the record, or
     is another one here: of other data, say, or another version of torch.
     """
     try:
-        run = run_of(record.spec, folder, download=download)
+        run = run_of({**record.spec, "dataset": dataset or record.spec["dataset"]}, folder, download=download)
         content = json.loads(canonical(run.content))
     except (InputError, TypeError) as error:  # TypeError: of options that this version does not have
         raise InputError(f"the run cannot be made again from its record: {error}") from None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..skew import Picture
 
 WITH_MATRIX = ("matrix", "attacks", "rules", "f", "replace", "seeds", "preset", "out")  # the parameters that apply
-WITH_RECORD = ("record", "round", "data", "download", "out")
+WITH_RECORD = ("record", "round", "dataset", "data", "download", "out")
 
 
 @click.command()
@@ -73,9 +73,10 @@ def skew(
     together = "--record and --round go together: they name a round of a stored run"
     check((record is None) == (round is None), together)
     if record is not None and round is not None:
-        alone = "with --record all other settings are in the record: only --round, --data, --download and --out apply"
+        where = "--dataset, --data, --download"
+        alone = f"with --record all other settings are in the record: only --round, {where} and --out apply"
         check({*given} <= {*WITH_RECORD}, alone)
-        save_received(record, round, out, options["data"], bool(options["download"]))
+        save_received(record, round, out, options["data"], bool(options["download"]), options["dataset"])
     elif matrix is not None:
         others = [name.replace("_", "-") for name in given if name not in WITH_MATRIX]
         check(not others, f"--{''.join(others[:1])} applies to a simulated federation, not to a matrix")

@@ -103,6 +103,8 @@ def run_sweep(
 
     def on_begin(missing: Sequence[Run]) -> None:
         print_task(task, mine, len(missing), f", {where} -> {out}")
+        for sentence in runs[0].source.load().notes:
+            warn(f"  {sentence}")
         if isinstance(workers, Cluster):  # Ray decides how many it executes at once
             print_memory(missing, None)
             return

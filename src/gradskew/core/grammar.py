@@ -1,6 +1,6 @@
 """The grammar of names: `bucketing(s=2)+multikrum`, `keep(rule=multikrum(m=1))+median`, `package.module:name`.
 
-text   = PREFIX ":" REST ["(" options ")"]  |  stage {"+" stage}
+text   = PREFIX ":" (REST | "quoted" | 'quoted') ["(" options ")"]  |  stage {"+" stage}
 stage  = (name | package.module:name) ["(" options ")"]
 option = word "=" value
 value  = number | None | True | False | word | nested name | "quoted" | 'quoted' | (value, value)
@@ -26,7 +26,7 @@ NAME = re.compile(r"[^\W\d]\w*(?:-\w+)*")
 OPTION = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
 SPACES = re.compile(rf"({QUOTED.pattern})|\s+")  # replaced by its first group, it removes spaces outside quotes
-PLAIN = re.compile(r"[+-]?[\w.][\w.:]*(?:[-/][\w.:]+)*")  # a word, a number, a path, n-f-1
+PLAIN = re.compile(r"(?:[+-]|~?/)?[\w.][\w.:]*(?:[-/][\w.:]+)*")  # a word, a number, a path, n-f-1
 WHOLE = re.compile(r"[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
@@ -48,7 +48,8 @@ def parse(text: str) -> list[Stage]:
     given = {} if start is None else _Reader(f"{prefix}{rest[start:]}").whole()[0][1]
     check(bool(rest[:start].strip()), f"nothing follows {prefix}: in {text[:80]!r}")
     check(rest.isprintable(), f"{text[:80]!r} has characters that cannot be printed")
-    return [(f"{prefix}:{rest[:start].strip()}", given)]
+    named = rest[:start].strip()
+    return [(f"{prefix}:{_unquoted(named) if QUOTED.fullmatch(named) else named}", given)]
 
 
 def parse_one(text: str, kind: str) -> Stage:
@@ -168,7 +169,7 @@ class _Reader:
         quoted = self.match(QUOTED)
         if quoted:
             check(quoted.isprintable(), f"{option} has characters that cannot be printed: {quoted!r:.60}")
-            return re.sub(r"\\([\\'\"])", r"\1", quoted[1:-1])
+            return _unquoted(quoted)
         if self.skip("("):
             return self.tuple(option)
         start, words = self.place, [self.word(option)]
@@ -233,6 +234,11 @@ class _Reader:
         match = pattern.match(self.text, self.place)
         self.place = match.end() if match else self.place
         return match[0] if match else ""
+
+
+def _unquoted(text: str) -> str:
+    """Return a text in quotes without them."""
+    return re.sub(r"\\([\\'\"])", r"\1", text[1:-1])
 
 
 def _constant(text: str) -> Any:

@@ -7,16 +7,22 @@ from .catalogue import PARTITIONS as PARTITIONS
 from .catalogue import SOURCES as SOURCES
 from .catalogue import make as make
 from .cifar10 import CIFAR10 as CIFAR10
+from .cifar100 import CIFAR100 as CIFAR100
 from .classes import Classes as Classes
+from .csv_file import CSVFile as CSVFile
 from .digits import Digits as Digits
 from .fashion_mnist import DEBIAN_FASHION as DEBIAN_FASHION
 from .fashion_mnist import FashionMNIST as FashionMNIST
-from .fashion_mnist import read_idx as read_idx
 from .femnist import FEMNIST as FEMNIST
 from .file_source import FileSource as FileSource
+from .idx import read_idx as read_idx
+from .image_folder import ImageFolder as ImageFolder
 from .imagenet import ImageNet12 as ImageNet12
 from .imagenet import Imagenette as Imagenette
 from .longtail import LongTail as LongTail
+from .mnist import MNIST as MNIST
+from .npz_file import NPZFile as NPZFile
+from .parquet_file import ParquetFile as ParquetFile
 from .partition import IID as IID
 from .partition import ByWriter as ByWriter
 from .partition import Dirichlet as Dirichlet
@@ -24,5 +30,8 @@ from .partition import Partition as Partition
 from .shards import Shards as Shards
 from .similarity import Similarity as Similarity
 from .sizes import Sizes as Sizes
+from .svhn import SVHN as SVHN
+from .user import InMemory as InMemory
+from .user import source as source
 
 __all__: list[str]

@@ -24,17 +24,21 @@ def to_arrays(dataset: Dataset) -> tuple[dict[str, Array], dict[str, Any]]:
             values = getattr(getattr(dataset, part), kind)
             if values is not None:
                 arrays[f"{part}_{kind}"] = values.numpy()
-    return arrays, {"digest": dataset.digest, "num_classes": dataset.num_classes}
+    return arrays, {"digest": dataset.digest, "num_classes": dataset.num_classes, "notes": list(dataset.notes)}
 
 
 def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Dataset:
-    """Return the data set that `to_arrays` took apart, in the memory of the arrays, which may be read-only."""
+    """Return the data set that `to_arrays` took apart, in the memory of the arrays, which may be read-only.
+
+    It is not checked again, so that arrays mapped from a file are not read before they are used.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     train, test = (
         Split(tensors[f"{part}_inputs"], tensors[f"{part}_labels"], tensors.get(f"{part}_writers")) for part in PARTS
     )
-    dataset = Dataset(train, test, about["num_classes"], scale=tensors["scale"], shift=tensors["shift"])
-    vars(dataset)["digest"] = about["digest"]  # where cached_property keeps it, so that it is not computed again
+    dataset = object.__new__(Dataset)
+    fields = {"num_classes": about["num_classes"], "notes": tuple(about.get("notes", ())), "digest": about["digest"]}
+    vars(dataset).update(train=train, test=test, scale=tensors["scale"], shift=tensors["shift"], **fields)
     return dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -64,8 +64,9 @@ class Dataset:
     """Training and test inputs with labels 0, ..., num_classes - 1.
 
     Networks get `scale * input + shift` in float32; scale and shift are broadcast over the shape of an input. Inputs
-    that are stored as bytes stay bytes until then. Raises InputError if the parts do not fit together, and for whole
-    numbers beyond 2^24, such as tokens, that float32 would change.
+    that are stored as bytes stay bytes until then. notes: sentences on what was done to make the tensors, for people.
+    Raises InputError if the parts do not fit together, and for whole numbers beyond 2^24, such as tokens, that float32
+    would change.
     """
 
     train: Split
@@ -73,12 +74,15 @@ class Dataset:
     num_classes: int
     scale: Tensor = field(default_factory=lambda: torch.tensor(1.0))
     shift: Tensor = field(default_factory=lambda: torch.tensor(0.0))
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_classes", check_number("num_classes", self.num_classes, at_least=2, whole=True))
         for part in ("scale", "shift"):
             if not isinstance(getattr(self, part), Tensor):
                 object.__setattr__(self, part, torch.as_tensor(getattr(self, part), dtype=torch.float32))
+        printable = all(isinstance(note, str) and note.isprintable() for note in self.notes)
+        check(printable, "notes must be texts of one line, which can be printed")
         for name, split in (("training", self.train), ("test", self.test)):
             good = split.labels.ndim == 1 and split.labels.dtype == torch.int64
             got = f"{str(split.labels.dtype).removeprefix('torch.')} of shape {tuple(split.labels.shape)}"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.errors import warn
+from ..core.errors import check, warn
 from ..core.files import is_sha256, write
 from .arrays import from_arrays, to_arrays
 from .base import Dataset
@@ -40,24 +40,34 @@ def root() -> Path:
 def load_or_make(name: str, folder: Path, files: Sequence[Path], make: Callable[[], Dataset]) -> Dataset:
     """Return the data set `name` from the cache; if it has none, make it and store it.
 
-    files: the files in `folder` that `make` reads. If the cache cannot be written, a warning says so.
+    files: the files in `folder` that `make` reads. If the cache cannot be written, a warning says so. InputError if a
+    file changes while it is read.
     """
+    before = list(map(_size_and_time, files))
     try:
         cache = root()
     except RuntimeError:
-        return make()
+        return _unchanged(make(), files, before)
     content = _content_digest(cache, folder, files)
     entry = cache / hashlib.sha256(f"{FORMAT}\n{name}\n{content}".encode()).hexdigest()
     stored = _load(entry)
     if stored is not None:
         return stored
-    dataset = make()
+    dataset = _unchanged(make(), files, before)
     try:
         _store(dataset, name, entry)
     except OSError as error:
         reason = error.strerror or error
         warn(f"gradskew: cannot write the cache {str(cache)!r} ({reason}): decoded for this run only")
     return _load(entry) or dataset  # the stored one, as its memory is shared
+
+
+def _unchanged(dataset: Dataset, files: Sequence[Path], before: Sequence[Sequence[int]]) -> Dataset:
+    """Return the data set; InputError unless its files have the sizes and times from before they were read."""
+    for path, stamp in zip(files, before, strict=True):
+        same = path.exists() and _size_and_time(path) == stamp
+        check(same, f"{str(path)!r} changed while it was read: run again when nothing writes to it")
+    return dataset
 
 
 def _content_digest(cache: Path, folder: Path, files: Sequence[Path]) -> str:

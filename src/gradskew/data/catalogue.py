@@ -13,7 +13,8 @@ from ..core.grammar import parse_one
 if TYPE_CHECKING:
     from .base import Source
 
-FIRST = ("digits", "fashion_mnist", "cifar10", "imagenet12", "imagenette", "femnist")
+FIRST = ("digits", "csv", "npz", "parquet", "images", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn")
+FIRST += ("imagenet12", "imagenette", "femnist")
 
 SOURCES: Catalogue[Source] = Catalogue("dataset", __package__, "Source", first=FIRST)
 """All data sets by name."""
@@ -21,23 +22,27 @@ PARTITIONS: Catalogue[Any] = Catalogue("partition", __package__, "Partition", fi
 """All partitions by name; `partition.make` makes one."""
 
 
-def make(name: str | Source, *, folder: Path | None = None, download: bool = False) -> Source:
-    """Return the data set with this name: `digits`, `cifar10(train_size=10000)`, `package.module:MySource(size=3)`.
+def make(name: Any, *, folder: Path | None = None, download: bool = False) -> Source:
+    """Return the data set with this name: `digits`, `cifar10(train_size=10000)`, `package.module:MySource(size=3)`,
+    `csv:FILE(label=COLUMN)`.
 
-    A data set that is an object is returned as it is. folder: where its files are. download: get them from the Hugging
-    Face hub, or use what was got before.
+    A data set that is an object is returned as it is; arrays and frames in memory become one: see `source`. folder:
+    where its files are. download: get them from the Hugging Face hub, or use what was got before.
     """
-    from .base import Source
     from .file_source import FileSource
+    from .own_source import OwnSource
 
     if not isinstance(name, str):
-        check(isinstance(name, Source), f"a dataset is a name or a Source, not {name!r:.60}")
+        from .user import source as in_memory
+
         check(folder is None and not download, "a data set that is an object has its own folder")
-        return name
+        return in_memory(name)
     key, options = parse_one(name, "dataset")
     source = SOURCES.make(key, options, defaults={} if folder is None else {"folder": folder})
     if folder is not None or download:
         known = isinstance(source, FileSource) or (hasattr(source, "folder") and not download)
+        own = isinstance(source, OwnSource)
+        check(known or not own, f"{source.key} reads files of your own: there is nothing to download")
         check(known, f"the {source.key} are embedded or made: they are read from no folder")
     if download and isinstance(source, FileSource):
         from . import hub

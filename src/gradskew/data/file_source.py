@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -50,10 +51,10 @@ class Part:
         return Part(self.labels[index], lambda selected: self.decode(index[selected]), writers)
 
     def sample(self, option: str, size: int | None) -> Part:
-        """Draw `size` images, always the same for the same option, and keep their order; None means all images."""
+        """Draw `size` inputs, always the same for the same option, and keep their order; None means all inputs."""
         if size is None:
             return self
-        check(size <= len(self), f"{option} = {size}, but that part has only {len(self)} images")
+        check(size <= len(self), f"{option} = {size}, but that part has only {len(self)} inputs")
         order = torch.randperm(len(self), generator=generator(0, option))
         return self.select(order[:size].sort().values.numpy())
 
@@ -79,6 +80,20 @@ class Part:
         writers = None if self.writers is None or ids is None else np.searchsorted(ids, self.writers)
         images = self.decode(np.arange(len(self)))
         return Split(_tensor(images), _tensor(self.labels), None if writers is None else _tensor(writers))
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[None]:
+    """Raise what goes wrong in the block, where the files of a source are read, as an InputError with its key."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{source.key}: {error}") from None
+    except MemoryError:
+        fewer = " or ".join(name for name in ("train_size", "size") if hasattr(source, name))
+        raise InputError(f"{source.key}: out of memory while decoding: a smaller {fewer} needs less") from None
+    except OSError as error:
+        raise InputError(f"{source.key}: cannot read {str(error.filename)!r}: {error.strerror}") from None
 
 
 def id_array(ids: Sequence[str], path: Path) -> Array:
@@ -136,16 +151,9 @@ class FileSource(Source, ABC):
         """Return the layout of a folder; None if it has no file of this data set; InputError if files are missing."""
 
     def read(self) -> Dataset:
-        try:
+        with reading(self):
             layout = self.layout()
             return cache.load_or_make(self.name, layout.folder, layout.files, lambda: self.decode(layout))
-        except InputError as error:
-            raise InputError(f"{self.key}: {error}") from None
-        except MemoryError:
-            fewer = " or ".join(name for name in ("train_size", "size") if hasattr(self, name))
-            raise InputError(f"{self.key}: out of memory while decoding: a smaller {fewer} needs less") from None
-        except OSError as error:
-            raise InputError(f"{self.key}: cannot read {str(error.filename)!r}: {error.strerror}") from None
 
     def layout(self) -> Layout:
         """Return the layout of the folder; InputError if there is no folder or no data set in it."""

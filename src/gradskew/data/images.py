@@ -45,13 +45,14 @@ class EncodedImage:
 class Format:
     """The decoded form of images: uint8, (3, size, size) in colour or (size, size) in grey.
 
-    crop: resize an image (bilinear) so that the shorter side is size * 256 / 224, rounded, and crop it to the centre.
-    Without crop an image of another size raises InputError.
+    crop: resize an image (bilinear) so that the shorter side is size * 256 / 224, rounded, or else `shorter`, and crop
+    it to the centre. Without crop an image of another size raises InputError.
     """
 
     size: int
     colour: bool = True
     crop: bool = False
+    shorter: int | None = None
 
     def decode(self, encoded: EncodedImage) -> Array:
         """Decode one image; InputError if it is damaged or has the wrong size."""
@@ -80,7 +81,7 @@ class Format:
     def _cropped(self, image: Image.Image) -> Image.Image:
         from PIL.Image import Resampling
 
-        shorter = round(self.size * 256 / 224)
+        shorter = self.shorter or round(self.size * 256 / 224)
         width, height = (side * shorter // min(image.size) for side in image.size)
         left, top = round((width - self.size) / 2), round((height - self.size) / 2)
         box = (left, top, left + self.size, top + self.size)
@@ -108,6 +109,27 @@ class Format:
         finally:
             pool.shutdown(cancel_futures=True)
         return images
+
+
+def format_like(first: EncodedImage, size: int | None, *, colour: bool) -> Format:
+    """Return the format in which images are squares of `size` pixels a side; None: of the size of the first one.
+
+    An image of another size is then resized to its shorter side and cropped; with None it raises InputError, and so
+    does a first one that is no square.
+    """
+    from PIL import Image
+
+    if size is not None:
+        return Format(size=size, colour=colour, crop=True, shorter=size)
+    content = first.content
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
+            width, height = opened.size
+    except Exception:
+        raise InputError(f"{first.place} does not decode: it is damaged, or not an image") from None
+    square = f"{first.place} has {width} x {height} pixels: size=N makes squares of N x N of all images"
+    check(width == height, square)
+    return Format(size=width, colour=colour)
 
 
 def of_bytes(opened: Image.Image) -> Image.Image | None:

@@ -43,7 +43,7 @@ class ParquetTable:
         InputError if files of a part are missing.
         """
         files = sorted(path for pattern in PATTERNS for path in folder.glob(pattern))
-        train, test = _files_of_part(files, ["train"]), _files_of_part(files, self.test)
+        train, test = files_of_part(files, ["train"]), files_of_part(files, self.test)
         if not train and not test:
             return None
         missing = f"has no parquet files of the {'test' if train else 'training'} part: is the download complete?"
@@ -54,35 +54,36 @@ class ParquetTable:
         """Read the labels and writers of one part; its images are read when they are decoded."""
         labels, writers = [], []
         for path in files:
-            with _opened(path) as file:
+            with opened(path) as file:
                 labels.append(_values(file, self.labels, path, kind="integer"))
                 if self.writers is not None:
                     writers.append(_values(file, self.writers, path, kind="string"))
-                _check_images(file, self.images, path)
+                check_images(_type(file, self.images, path), f"the column {self.images!r} of {str(path)!r}")
         return Part(
             np.concatenate(labels),
-            lambda index: self.format.decode_all(self._images(files, index), len(index)),
+            lambda index: self.format.decode_all(encoded_images(files, self.images, index), len(index)),
             np.concatenate(writers) if writers else None,
         )
 
-    def _images(self, files: Sequence[Path], index: Array) -> Iterator[list[EncodedImage]]:
-        """Yield the encoded images with these rising indices (k,), one row group at a time."""
-        before = 0
-        for path in files:
-            with _opened(path) as file:
-                start = before
-                for group in range(file.num_row_groups):
-                    count = file.metadata.row_group(group).num_rows
-                    rows = index[np.searchsorted(index, before) : np.searchsorted(index, before + count)]
-                    if len(rows):
-                        column = file.read_row_group(group, [f"{self.images}.bytes"], use_threads=False).column(0)
-                        values = column.take(rows - before).to_pylist()
-                        places = [f"row {row - start} of {str(path)!r}" for row in rows]
-                        yield [_encoded(value, place) for value, place in zip(values, places, strict=True)]
-                    before += count
+
+def encoded_images(files: Sequence[Path], name: str, index: Array) -> Iterator[list[EncodedImage]]:
+    """Yield the images with these rising indices (k,) of a column in files, one row group at a time."""
+    before = 0
+    for path in files:
+        with opened(path) as file:
+            start, part = before, f"{name}.bytes" if file.schema_arrow.field(name).type.num_fields else name
+            for group in range(file.num_row_groups):
+                count = file.metadata.row_group(group).num_rows
+                rows = index[np.searchsorted(index, before) : np.searchsorted(index, before + count)]
+                if len(rows):
+                    column = file.read_row_group(group, [part], use_threads=False).column(0)
+                    values = column.take(rows - before).to_pylist()
+                    places = [f"row {row - start} of {str(path)!r}" for row in rows]
+                    yield [encoded(value, place) for value, place in zip(values, places, strict=True)]
+                before += count
 
 
-def _files_of_part(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
+def files_of_part(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
     """Return the files of the first of the named parts that has any; InputError if some of its files are missing.
 
     A file is named like `train-00000-of-00002.parquet` or `train/0000.parquet`.
@@ -105,7 +106,7 @@ def _files_of_part(files: Sequence[Path], names: Sequence[str]) -> list[Path]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[ParquetFile]:
+def opened(path: Path) -> Iterator[ParquetFile]:
     import pyarrow
     import pyarrow.parquet
 
@@ -134,14 +135,14 @@ def _values(file: ParquetFile, name: str, path: Path, *, kind: str) -> Array:
     return whole
 
 
-def _check_images(file: ParquetFile, name: str, path: Path) -> None:
+def check_images(kind: Any, place: str) -> None:
+    """Raise InputError unless a column of this type holds encoded images. place: what a message calls the column."""
     import pyarrow.types
     from pyarrow.types import is_binary, is_large_binary
 
-    kind = _type(file, name, path)
     field = kind.get_field_index("bytes") if pyarrow.types.is_struct(kind) else -1
     good = field >= 0 and any(is_kind(kind.field(field).type) for is_kind in (is_binary, is_large_binary))
-    check(good, f"the column {name!r} of {str(path)!r} must hold encoded images as {{bytes, path}}, not {kind}")
+    check(good, f"{place} must hold encoded images as {{bytes, path}}, not {kind}")
 
 
 def _type(file: ParquetFile, name: str, path: Path) -> Any:
@@ -151,7 +152,9 @@ def _type(file: ParquetFile, name: str, path: Path) -> Any:
     return schema.field(name).type
 
 
-def _encoded(value: Any, place: str) -> EncodedImage:
-    content = value and value["bytes"]
-    check(bool(content), f"{place} has no image")
+def encoded(value: Any, place: str) -> EncodedImage:
+    """Return the image in a value of a column: its bytes, or {bytes, path}."""
+    content = value["bytes"] if isinstance(value, dict) else value
+    if not content:
+        raise InputError(f"{place} has no image")
     return EncodedImage(content, place)

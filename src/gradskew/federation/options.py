@@ -23,10 +23,10 @@ class Options(Fields):
     server averages batch norm's statistics (`mean`), or the rule aggregates them with the row (`aggregated`). threads:
     intra-op, part of the spec since sums depend on them. precision: of the forward and backward passes of local
     training: `float32`, `tf32` (CUDA only) or `bf16`; parameters, updates, rules and evaluation are float32.
-    evaluate_every: test the model every so many rounds, and after each of the last five; with the test images of
+    evaluate_every: test the model every so many rounds, and after each of the last five; with the test inputs of
     thousands of clients, testing takes longer than training ten of them. lens: measure the skew of the honest rows and
     the rule's choice in each round; results do not depend on it. pictures: the rounds whose rows are embedded in the
-    plane; None means the first, the middle and the last. root_examples: training images that the server keeps, for
+    plane; None means the first, the middle and the last. root_examples: training inputs that the server keeps, for
     rules that need its own update (fltrust).
     """
 
@@ -64,7 +64,7 @@ class Options(Fields):
     )
     buffers: str = option("mean", choices=("mean", "aggregated"), digest="always")
     root_examples: int = option(
-        0, at_least=0, help="Training images that the server holds, for rules that need its own update. Default 0."
+        0, at_least=0, help="Training inputs that the server holds, for rules that need its own update. Default 0."
     )
     seed: int = option(0, at_least=0, digest="always")
     engine: str = option(

@@ -139,7 +139,9 @@ def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> list[Round]:
     return [_round(number, metrics, spec) for number, metrics in enumerate(rounds)]
 
 
-def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any, test_size: Any = None) -> list[Round]:
+def check_record(
+    spec: Any, rounds: Any, params_sha256: Any, class_counts: Any, test_size: Any = None, data: Any = ()
+) -> list[Round]:
     """Return the rounds, typed; raise InputError unless they can be the record of a finished run."""
     check_spec(spec)
     made = check_rounds(rounds, spec)
@@ -147,6 +149,8 @@ def check_record(spec: Any, rounds: Any, params_sha256: Any, class_counts: Any, 
     check(made[-1].accuracy is not None, "its last round has no accuracy")
     _typed("params_sha256", params_sha256, Sha256)
     _typed("test_size", test_size, Positive | None)
+    sentences = _typed("data", data, list[str])
+    check(all(map(is_text, sentences)), "what it says of the data is no printable text")
     counts = _typed("class_counts", class_counts, list[list[Whole]] | None)
     check(counts is None or len(counts) == spec["clients"], "its class counts are not one list of counts a client")
     sizes = {len(of_client) for of_client in counts or ()}

@@ -13,6 +13,7 @@ from ..core.errors import check, check_choice, unknown
 from ..core.grammar import parse_one
 from ..core.randomness import generator
 from ..data import SOURCES
+from ..data.own_source import OwnSource
 from ..federation.run import Run
 from ..report.table import Table, with_options
 from ..report.verdict import remarks
@@ -84,7 +85,10 @@ def draw_rounds(seed: int, rounds: int, count: int) -> list[int]:
 
 def is_whole(name: str, scale: str, runs: Sequence[Run], **files: Any) -> bool:
     """Return whether these are all runs of the experiment at this scale. files: the location of the data."""
-    whole = plan(name, scale=scale, dataset=runs[0].source.key, **files)
+    source = runs[0].source
+    if isinstance(source, OwnSource):  # not in the paper
+        return False
+    whole = plan(name, scale=scale, dataset=source.key, **files)
     first, pictured = runs[0], EXPERIMENTS[name].pictured > 0  # in a table, lens and pictures do not matter
     alike = [p.run if pictured else replace(p.run, lens=first.lens, pictures=first.pictures) for p in whole]
     return {run.digest for run in alike} <= {run.digest for run in runs}
@@ -94,7 +98,7 @@ def _scaled(dataset: str, scale: str) -> Mapping[str, Any]:
     """Return the settings of a data set at a scale."""
     if scale == "small":
         source = SOURCES.find(dataset)
-        return {} if source is None else source.recipe
+        return {} if source is None or issubclass(source, OwnSource) else source.recipe
     known = ", ".join(AUTHORS)
     check(dataset in AUTHORS, f"{dataset} is not in the paper: --scale paper has {known}; use --scale small")
     return AUTHORS[dataset]

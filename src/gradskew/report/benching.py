@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import unknown
+from ..core.errors import unknown, warn
 from ..runs.cluster import Cluster
 from ..runs.settings import ALIASES, COMMON, by_name, make_runs
 from ..runs.sweeps import sweep
@@ -23,11 +23,11 @@ def bench(
 
     The options are those of the command: `attacks`, `rules`, `dataset`, `partition`, `model`, `rounds`, `seeds`, ...
     Attacks and rules are a comma-separated text, or a list of names, objects and functions; data set, partition and
-    model may be objects too; `seeds` is a count or a list. Runs that `out` holds are not run again; `gradskew report`
-    writes its page. workers: processes, or a Ray cluster; more than 1 in a script needs `if __name__ == "__main__"`.
-    progress: show a bar on standard error. A function that was typed in a notebook is run in this process and its runs
-    are not stored. Raises InputError for an unknown option or name, and FailedRuns if runs fail, when all others have
-    ended.
+    model may be objects too, and the data set arrays or a frame in memory (see `gradskew.source`); `seeds` is a count
+    or a list. Runs that `out` holds are not run again; `gradskew report` writes its page. workers: processes, or a Ray
+    cluster; more than 1 in a script needs `if __name__ == "__main__"`. progress: show a bar on standard error, and what
+    is said of the data. A function that was typed in a notebook is run in this process and its runs are not stored.
+    Raises InputError for an unknown option or name, and FailedRuns if runs fail, when all others have ended.
     """
     from .terminal import ProgressLine  # imports rich, late
 
@@ -35,6 +35,8 @@ def bench(
         if ALIASES.get(option, option) not in OPTIONS:
             raise unknown("option of bench", option, OPTIONS)
     runs = make_runs(by_name(options))
+    for sentence in runs[0].source.load().notes if progress else ():
+        warn(f"  {sentence}")
     line = ProgressLine()
     with line if progress else nullcontext():
         records = sweep(runs, out, workers=workers, on_progress=line if progress else lambda progress: None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -141,6 +141,11 @@ class Table:
         if least != most:
             return f"{least} to {count(most, 'seed')} a cell"
         return count(most, "seed") + ("" if most == len(self.common_seeds) else " a cell, not the same in all")
+
+    @property
+    def data(self) -> Sequence[str]:
+        """Return what is said of the data: how they were read and divided."""
+        return next((record.data for record in self.records if record.data), ())
 
     @property
     def expected_share(self) -> float:

@@ -148,14 +148,14 @@ def _list(names: Sequence[str]) -> str:
 
 
 def scope(table: Table) -> list[str]:
-    """Return what the verdict rests on: test images, attacks that were played, known ones that were not."""
+    """Return what the verdict rests on: test inputs, attacks that were played, known ones that were not."""
     played = [attack for attack in table.attacks if attack != "none"]
     if not played:
         return ["No attack was played: there is no verdict."]
     keys = {record.spec["attack"]["name"] for record in table.records}
     size = next((record.test_size for record in table.records if record.test_size is not None), None)
-    images = "Number of test images: not in these records." if size is None else f"Tested on {count(size, 'image')}."
-    attacks = f"{images} Attacks played: {', '.join(played)}.{not_played(keys)}"
+    tested = "Number of test inputs: not in these records." if size is None else f"Tested on {count(size, 'input')}."
+    attacks = f"{tested} Attacks played: {', '.join(played)}.{not_played(keys)}"
     return [*filter(None, [attacks, not_asked(table)]), *_not_compared(table, len(played))]
 
 

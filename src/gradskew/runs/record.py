@@ -23,7 +23,8 @@ class Record:
     """A finished run: the content of its spec, the metrics of each round, the SHA-256 of the final parameters.
 
     rounds: the metrics of each round by name, read-only. class_counts: the number of images of each class, for each
-    client; None without the lens. test_size: the number of test inputs; None in records of earlier versions.
+    client; None without the lens. test_size: the number of test inputs; None in records of earlier versions. data: what
+    is said of the data (`Dataset.notes`).
     """
 
     spec: dict[str, Any]
@@ -31,6 +32,7 @@ class Record:
     params_sha256: str
     class_counts: list[list[int]] | None = None
     test_size: int | None = None
+    data: Sequence[str] = ()
 
     def __repr__(self) -> str:
         seed = f", seed {self.spec['seed']}" if "seed" in self.spec else ""
@@ -54,7 +56,9 @@ class Record:
     @classmethod
     def of(cls, result: Result) -> Record:
         """Return the record of a finished run."""
-        return cls(result.run.content, result.rounds, result.params_sha256, result.class_counts, result.test_size)
+        notes = tuple(result.run.source.load().notes)
+        content = result.run.content
+        return cls(content, result.rounds, result.params_sha256, result.class_counts, result.test_size, notes)
 
     @property
     def digest(self) -> str:
@@ -104,8 +108,11 @@ class Record:
         return [value for value in values if isinstance(value, int | float)]
 
     def agrees(self, other: Record) -> bool:
-        """Return whether two records have the same bits; the test size, which older records lack, does not count."""
-        first, second = (replace(record, test_size=None).to_json() for record in (self, other))
+        """Return whether two records have the same bits; what older records lack or say in other words does not count.
+
+        That is the test size, and what is said of the data.
+        """
+        first, second = (replace(record, test_size=None, data=()).to_json() for record in (self, other))
         return first == second
 
     def to_json(self) -> str:
@@ -113,6 +120,8 @@ class Record:
         body: dict[str, Any] = {"params_sha256": self.params_sha256, "rounds": list(map(as_json, self.rounds))}
         if self.class_counts is not None:
             body["class_counts"] = self.class_counts
+        if self.data:
+            body["data"] = list(self.data)
         tail: dict[str, Any] = {"spec": self.spec}
         if self.test_size is not None:
             tail["test_size"] = self.test_size
@@ -128,11 +137,11 @@ class Record:
             if checksum != _sha256(canonical(body)):
                 raise ValueError("its checksum does not match")
             spec, params_sha256, class_counts = body["spec"], body["params_sha256"], body.get("class_counts")
-            test_size = body.get("test_size")
-            rounds = check_record(spec, body["rounds"], params_sha256, class_counts, test_size)
+            test_size, notes = body.get("test_size"), body.get("data", [])
+            rounds = check_record(spec, body["rounds"], params_sha256, class_counts, test_size, notes)
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error!r}") from None
-        return cls(spec, rounds, params_sha256, class_counts, test_size)
+        return cls(spec, rounds, params_sha256, class_counts, test_size, tuple(notes))
 
 
 def _sha256(text: str) -> str:

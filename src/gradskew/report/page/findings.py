@@ -159,14 +159,14 @@ def _weights(table: Table, standing: Standing) -> Iterable[str]:
 
 
 def _classes_lost(cell: Cell) -> str:
-    """Say of which class most images are with clients that were shut out."""
+    """Say of which class most inputs are with clients that were shut out."""
     by_record = [lost for lens in cell.lenses if (lost := lens.classes_shut_out()) is not None]
     if not by_record:
         return ""
     lost = [fmean(column) for column in zip(*by_record, strict=True)]
     worst = max(range(len(lost)), key=lambda label: lost[label])
     part, usual = 100 * lost[worst], 100 * fmean(lost)
-    return f" They hold {part:.0f} % of the honest images of class {worst} ({usual:.0f} % of a typical class)."
+    return f" They hold {part:.0f} % of the honest inputs of class {worst} ({usual:.0f} % of a typical class)."
 
 
 def _bound(cell: Cell) -> str:

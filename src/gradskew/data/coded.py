@@ -1,0 +1,119 @@
+"""Labels and client ids of any kind as whole numbers from 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import check
+from .base import LARGEST_LABEL, Array
+
+SHOWN = 10  # names that a sentence lists at most
+LONGEST = 40  # characters of a name in a sentence
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Values as numbers: value i is called names[codes[i]], and each name occurs. codes: (N,) int64."""
+
+    codes: Array
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def select(self, index: Array) -> Coded:
+        """Return the values with these indices (k,); a name that no longer occurs keeps its number."""
+        return Coded(self.codes[index], self.names)
+
+    @property
+    def counts(self) -> Array:
+        """How often each name occurs: (names,)."""
+        return np.bincount(self.codes, minlength=len(self.names))
+
+    def used(self) -> Coded:
+        """Return the values numbered without the names that do not occur."""
+        kept = np.flatnonzero(self.counts)
+        return Coded(np.searchsorted(kept, self.codes), [self.names[i] for i in kept.tolist()])
+
+
+def labels(name: str, values: Sequence[Any], places: Array) -> Coded:
+    """Return labels as classes 0, 1, ...: whole numbers in their order, anything else as texts in alphabetical order.
+
+    name: what a message calls the labels. values: the different values, at most once each. places: (N,) the index of
+    each row's value. InputError for numbers that are not whole, and unless there are two classes or more.
+    """
+    numbers = [number(value) for value in values]
+    if all(each is not None for each in numbers):
+        broken = next((value for value, each in zip(values, numbers, strict=True) if not _whole(each)), None)
+        measured = f"{name} has numbers that are not whole, such as {broken}: classes are whole numbers or texts"
+        check(broken is None, f"{measured}, and measurements are put into bins first")
+        keys: list[Any] = [int(each) for each in numbers if each is not None]
+    else:
+        keys = [str(value) for value in values]
+    coded = _coded(keys, places).used()
+    only = f"{name} has one class only, {_short(coded.names[0])}" if len(coded.names) else f"{name} has no rows"
+    check(len(coded.names) > 1, f"{only}: an accuracy says something for two classes or more")
+    many = f"{name} has {len(coded.names):,} classes in {len(coded):,} rows: is it the column of classes?"
+    check(2 * len(coded.names) <= max(len(coded), 8), many)
+    return coded
+
+
+def ids(values: Sequence[Any], places: Array) -> Coded:
+    """Return ids of clients as numbers, in alphabetical order; whole numbers without leading zeros by value.
+
+    values, places: as in `labels`. 007 and 7 are two clients.
+    """
+    texts = [str(int(value)) if isinstance(value, float) and value.is_integer() else str(value) for value in values]
+    plain = all(text.isascii() and text.isdigit() and text == str(int(text)) for text in texts)
+    coded = _coded([int(text) for text in texts] if plain else texts, places)
+    return coded.used()
+
+
+def of_array(values: Array) -> tuple[list[Any], Array]:
+    """Return the different values of an array (N,) and the index of each row's value: what `labels` and `ids` take."""
+    different, places = np.unique(values, return_inverse=True)
+    return different.tolist(), places
+
+
+def _coded(keys: Sequence[Any], places: Array) -> Coded:
+    """Number the keys in rising order; equal ones are one."""
+    ordered = sorted(set(keys))
+    place = {key: i for i, key in enumerate(ordered)}
+    codes = np.array([place[key] for key in keys], dtype=np.int64)
+    return Coded(codes[places] if len(codes) else np.empty(0, np.int64), [str(key) for key in ordered])
+
+
+def number(value: Any) -> float | int | None:
+    """Return a value as a number if it is one, or the text of a finite one; else None."""
+    if isinstance(value, (int, float)):
+        return value
+    try:
+        read = float(value) if str(value).isascii() and "_" not in str(value) else math.nan
+    except (TypeError, ValueError):
+        return None
+    return read if math.isfinite(read) else None
+
+
+def _whole(value: float | int | None) -> bool:
+    return value is not None and abs(value) <= LARGEST_LABEL and value == int(value)
+
+
+def _short(name: str) -> str:
+    """Return a name in quotes, cut where it is long; a number as it is."""
+    shown = name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
+    return shown if shown.lstrip("-").isdigit() else repr(shown)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a sentence: the first ones, and how many more.
+
+    >>> listed(["no", "yes"]), listed([str(i) for i in range(12)])
+    ("'no', 'yes'", '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more')
+    """
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(_short, names[:SHOWN])) + more

@@ -1,0 +1,248 @@
+"""The columns of a table: which are inputs, label and client, and how each becomes numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.errors import InputError, check, check_choice
+from ..core.grammar import format_value
+from ..core.names import Fields
+from . import classes
+from .base import Array
+from .coded import Coded, listed
+from .preparation import Examples
+
+if TYPE_CHECKING:
+    import pyarrow
+
+MISSING = ("refuse", "drop", "mean")
+NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A", "?", "-nan", "n/a")  # texts of a missing value
+COMMA = re.compile(r"[+-]?\d+,\d+")
+FEW = 5  # columns that a sentence names
+MOST_VALUES = 100  # different texts of a column that become one input each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns(Fields):
+    """The columns of a table.
+
+    label: the column of the classes. client: that of the clients' ids; None if it has none. features: the columns that
+    are inputs; empty means all others. drop: columns that are left out. categories: columns of numbers that are codes.
+    A column of texts, and one of categories, becomes an input of 0 and 1 for each value. missing: what to do about rows
+    with a missing value: `refuse` them, `drop` them, or put in the `mean` of the training rows.
+    """
+
+    label: str | None = None
+    client: str | None = None
+    features: str | tuple[str, ...] = ()
+    drop: str | tuple[str, ...] = ()
+    categories: str | tuple[str, ...] = ()
+    missing: str = "refuse"
+
+    def __post_init__(self) -> None:
+        check_choice("missing", self.missing, MISSING)
+        for name in ("features", "drop", "categories"):
+            given = getattr(self, name)
+            entries = (str(given),) if not isinstance(given, tuple) else tuple(map(str, given))
+            object.__setattr__(self, name, entries)
+        for name in ("label", "client"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, str(getattr(self, name)))  # a name such as 3
+
+    def needed(self, names: Sequence[str], images: str | None = None) -> list[str]:
+        """Return the columns that are inputs, the label and the client; InputError for those that are not there.
+
+        images: the column of the inputs, which is not among those returned.
+        """
+        has = f"there are {listed(names) or 'none'}"
+        if self.label is None:
+            raise InputError(f"label=COLUMN names the column of the classes; {has}")
+        known = {"label": [self.label], "client": [] if self.client is None else [self.client]}
+        known |= {name: list(getattr(self, name)) for name in ("features", "drop", "categories")}
+        for option, columns in known.items():
+            for column in columns:
+                check(names.count(column) > 0, f"there is no column {column!r}, which {option} names; {has}")
+                check(names.count(column) == 1, f"there is more than one column {column!r}")
+        own = {self.label, self.client}
+        ends = [self.label, *known["client"]]
+        check(len(own) == 2, f"label and client both name the column {self.label!r}")
+        if images is not None:
+            check(images in names, f"there is no column {images!r}, which images names; {has}")
+            return ends
+        for column in (*self.features, *self.categories):
+            check(column not in own, f"the column {column!r} is the label or the client: it is no input")
+        inputs = list(self.features) or [name for name in names if name not in own]
+        inputs = [name for name in inputs if name not in self.drop]
+        check(len(inputs) > 0, f"no column is left for the inputs: {has}")
+        for name in inputs:
+            check(names.count(name) == 1, f"there is more than one column {name!r}")
+        return [*inputs, *ends]
+
+    def read_tables(
+        self,
+        train: Sequence[pyarrow.Table],
+        test: Sequence[pyarrow.Table] = (),
+        images: Callable[[Array], Array] | None = None,
+    ) -> Examples:
+        """Return the rows of tables that have the columns `needed`, and no others.
+
+        test: those of a test part of its own. images: from rising indices (k,) among all rows to images (k, ...), where
+        these are the inputs, and no column is one.
+        """
+        sizes = [sum(each.num_rows for each in tables) for tables in (train, test)]
+        table, in_test = _joined([*train, *test]), np.repeat([False, True], sizes) if test else None
+        check(table.num_rows > 0, "there are no rows")
+        assert self.label is not None
+        inputs = [name for name in table.column_names if name not in (self.label, self.client)]
+        read = [Input.of(name, table.column(name), category=name in self.categories) for name in inputs]
+        label = _different(table.column(self.label))
+        client = None if self.client is None else _different(table.column(self.client))
+        gaps = {self.label: label[1] < 0} | (
+            {} if self.client is None or client is None else {self.client: client[1] < 0}
+        )
+        kept, said = self._kept({**gaps, **{each.name: each.missing for each in read}}, needed=list(gaps))
+        check(len(kept) > 0, "each row has a missing value: no row is left")
+        values, width = np.empty((len(kept), sum(each.width for each in read))), 0
+        for each in read:
+            values[:, width : width + each.width] = each.numbers(kept)
+            width += each.width
+        wide = [f"{each.name} ({each.width})" for each in read if each.names]
+        said += [f"an input of 0 and 1 for each value of {', '.join(wide)}"] if wide else []
+        coded = classes.labels(f"the column {self.label!r}", label[0], label[1][kept])
+        said += classes_as_numbers(self.label, coded)
+        clients = None if client is None else classes.ids(client[0], client[1][kept])
+        in_test = None if in_test is None else in_test[kept]
+        decode = values.__getitem__ if images is None else lambda index: images(kept[index])
+        return Examples(coded, decode, clients, in_test, said)
+
+    def _kept(self, missing: dict[str, Array], needed: Sequence[str]) -> tuple[Array, list[str]]:
+        """Return the indices of the rows that stay, and what is said of missing values.
+
+        missing: for each column, which of the N rows have no value. needed: the columns that no mean can fill.
+        """
+        size = len(missing[needed[0]])
+        gaps = {name: int(rows.sum()) for name, rows in missing.items() if rows.any()}
+        if not gaps:
+            return np.arange(size), []
+        rows = np.logical_or.reduce(list(missing.values()))
+        where = ", ".join(f"{name!r} ({count:,})" for name, count in list(gaps.items())[:FEW])
+        where += f" and {len(gaps) - FEW} more columns" if len(gaps) > FEW else ""
+        unfilled = any(name in gaps for name in needed)
+        ways = "missing=drop leaves them out" + (
+            "" if unfilled else ", missing=mean puts in the mean of the training rows"
+        )
+        total = f"{rows.sum():,} of {size:,} rows have no value in {where}, the first of them row {rows.argmax() + 1}"
+        check(self.missing == "drop" or (self.missing == "mean" and not unfilled), f"{total}: {ways}")
+        if self.missing == "drop":
+            return np.flatnonzero(~rows), [f"{rows.sum():,} of {size:,} rows are left out: no value in {where}"]
+        return np.arange(size), [f"a missing value is the mean of the training rows, in {where}"]
+
+
+def classes_as_numbers(name: str, coded: Coded) -> list[str]:
+    """Return a sentence on labels that are not 0, 1, ..., so that classes have other numbers; empty for those."""
+    same = list(coded.names) == [str(i) for i in range(len(coded.names))]
+    return [] if same else [f"{name} {listed(coded.names)} are classes 0 to {len(coded.names) - 1}"]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A column as inputs: of numbers, or an input of 0 and 1 for each of its texts.
+
+    values: (N,) float64, NaN for a missing value; with names: (N,) int64, the number of the name, -1 for none.
+    """
+
+    name: str
+    values: Array
+    names: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, name: str, column: pyarrow.ChunkedArray, *, category: bool) -> Input:
+        """Read a column; InputError unless it has numbers or few texts."""
+        from pyarrow import types
+
+        column, has = _plain(column), f"the column {name!r}"
+        kind, without = column.type, f"drop={format_value(name)} leaves it out"
+        check(column.null_count < len(column), f"{has} has no values: {without}")
+        numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
+        text = types.is_string(kind) or types.is_large_string(kind)
+        check(numeric or text, f"{has} holds {kind}, neither numbers nor texts: {without}")
+        if numeric and not category:
+            values = column.cast("float64").to_numpy()
+            check(not np.isinf(values).any(), f"{has} has infinite numbers: {without}")
+            return cls(name, values)
+        different, places = _different(column)
+        numbers = [classes.number(value) for value in different]
+        words = [str(value) for value, number in zip(different, numbers, strict=True) if number is None]
+        if not words and not category:
+            return cls(name, np.append(np.array(numbers, np.float64), np.nan)[places])
+        commas = bool(words) and all(map(COMMA.fullmatch, words))
+        check(not commas, f"{has} has decimal commas, such as {''.join(words[:1])}: decimal=',' reads them as numbers")
+        mixed = f"{has} has numbers, and {len(words):,} texts such as {listed(words[:1])}"
+        ways = f"{without}, categories={format_value(name)} takes each as a category"
+        check(category or len(words) == len(different), f"{mixed}: {ways}")
+        many = f"{has} has {len(different):,} different texts, more than {MOST_VALUES}: is it an id? {without}"
+        check(len(different) <= MOST_VALUES, many)
+        order = sorted(range(len(different)), key=lambda i: (numbers[i] is None, numbers[i] or 0, str(different[i])))
+        rank = np.append(np.argsort(order), -1)
+        return cls(name, rank[places], [str(different[i]) for i in order])
+
+    @property
+    def width(self) -> int:
+        """The number of inputs."""
+        return len(self.names) or 1
+
+    @property
+    def missing(self) -> Array:
+        """Which rows have no value: (N,) bool."""
+        return self.values < 0 if self.names else np.isnan(self.values)
+
+    def numbers(self, rows: Array) -> Array:
+        """Return the inputs of some rows (k, width), NaN for a missing value."""
+        values = self.values[rows, None]
+        if not self.names:
+            return values
+        return np.where(values < 0, np.nan, values == np.arange(len(self.names)))
+
+
+def _joined(tables: Sequence[pyarrow.Table]) -> pyarrow.Table:
+    """Return the rows of all tables, with the columns of the first; a column of two types as texts."""
+    import pyarrow
+
+    names = tables[0].column_names
+    for other in tables[1:]:
+        absent = [name for name in names if name not in other.column_names]
+        check(not absent, f"a file has no column {listed(absent)}, which the first one has")
+    chosen = [each.select(names) for each in tables]
+    for i, name in enumerate(names):
+        kinds = {each.column(i).type for each in chosen}
+        if len(kinds) > 1:
+            texts = [each.column(i).cast("string") for each in chosen]
+            chosen = [each.set_column(i, name, text) for each, text in zip(chosen, texts, strict=True)]
+    return pyarrow.concat_tables(chosen)
+
+
+def _plain(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    """Return a column without dictionaries; NaN, and texts such as NA and ?, become missing values."""
+    from pyarrow import array, compute, scalar, types
+
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if types.is_floating(column.type):
+        return compute.if_else(compute.is_nan(column.cast("float64")), scalar(None, "float64"), column.cast("float64"))
+    if types.is_string(column.type) or types.is_large_string(column.type):
+        trimmed = compute.utf8_trim_whitespace(column)
+        empty = compute.is_in(trimmed, value_set=array(NULLS, column.type))
+        return compute.if_else(empty, scalar(None, column.type), trimmed)
+    return column
+
+
+def _different(column: pyarrow.ChunkedArray) -> tuple[list[Any], Array]:
+    """Return the different values of a column, and the index of each row's, -1 for a missing one."""
+    encoded = _plain(column).dictionary_encode().unify_dictionaries()
+    places = [chunk.indices.cast("int64").fill_null(-1).to_numpy() for chunk in encoded.chunks]
+    return encoded.chunk(0).dictionary.to_pylist(), np.concatenate(places)

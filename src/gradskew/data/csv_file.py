@@ -1,0 +1,137 @@
+"""A user's table in a text file: comma, semicolon or tab, gzipped or not."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..core.errors import InputError, check
+from .columns import NULLS, Columns
+from .own_source import OwnSource
+from .preparation import Examples
+
+if TYPE_CHECKING:
+    import pyarrow
+
+SEPARATORS = ",;\t|"
+HEAD, LINES = 1 << 16, 20  # bytes and lines from which the separator is found
+
+
+@dataclass(frozen=True, kw_only=True)
+class CSVFile(OwnSource, Columns):
+    """A table of yours in a text file with a line of names: csv:FILE(label=COLUMN,client=COLUMN).
+
+    All other columns are inputs; texts become an input of 0 and 1 for each value. sep: what is between two values;
+    None: the one of comma, semicolon, tab and | that the first lines have. decimal: the point of numbers. encoding: of
+    the text. A file may be compressed: .gz, .bz2 or .zst.
+    """
+
+    key: ClassVar[str] = "csv"
+    wanted: ClassVar[str] = "FILE(label=COLUMN,client=COLUMN)"
+    sep: str | None = None
+    decimal: str = "."
+    encoding: str = "utf8"
+
+    def __post_init__(self) -> None:
+        Columns.__post_init__(self)
+        OwnSource.__post_init__(self)
+        for name, value in (("sep", self.sep), ("decimal", self.decimal)):
+            check(value is None or len(value.encode()) == 1, f"{name} must be one character, not {value!r}")
+        try:
+            "".encode(self.encoding)
+        except (LookupError, TypeError):
+            raise InputError(
+                f"unknown encoding {self.encoding!r}; utf8, latin1, cp1252 and utf16 are examples"
+            ) from None
+
+    def examples(self, train: Sequence[Path], test: Sequence[Path]) -> Examples:
+        return self.read_tables([self.table(path) for path in train], [self.table(path) for path in test])
+
+    def table(self, path: Path) -> pyarrow.Table:
+        """Read the columns that count from a file; InputError for what is not such a table."""
+        import pyarrow
+        from pyarrow import csv as arrow
+
+        with _readable(path):
+            read = arrow.ReadOptions(encoding=self.encoding)
+            parse = arrow.ParseOptions(delimiter=self.sep or self._separator(path), newlines_in_values=True)
+            with arrow.open_csv(path, read, parse, self._converted()) as first:
+                kinds = {
+                    name.strip(): (name, kind)
+                    for name, kind in zip(first.schema.names, first.schema.types, strict=True)
+                }
+                check(len(kinds) == len(first.schema.names), f"{str(path)!r} has {_twice(first.schema.names)}")
+            names = self.needed(list(kinds))
+            written = [kinds[name][0] for name in names]
+            texts = {self.label, self.client, *self.categories}
+            types = {kinds[name][0]: "string" if name in texts else _wider(kinds[name][1]) for name in names}
+            try:
+                table = arrow.read_csv(path, read, parse, self._converted(types))
+            except pyarrow.ArrowInvalid as error:
+                if "conversion error" not in str(error):
+                    raise
+                table = arrow.read_csv(path, read, parse, self._converted(dict.fromkeys(written, "string")))
+        return table.rename_columns(names)
+
+    def _converted(self, types: Mapping[str, Any] | None = None) -> Any:
+        """Return how values are converted. types: of the columns to read; None: all, by their first values."""
+        from pyarrow import csv as arrow
+
+        chosen = {} if types is None else {"column_types": types, "include_columns": list(types)}
+        return arrow.ConvertOptions(
+            null_values=list(NULLS), strings_can_be_null=True, decimal_point=self.decimal, **chosen
+        )
+
+    def _separator(self, path: Path) -> str:
+        """Return the separator that divides the first lines into the same number of values, the most of them."""
+        import pyarrow
+
+        with pyarrow.input_stream(str(path)) as file:
+            head = file.read(HEAD)
+        zeros = b"\0" in head and self.encoding == "utf8"
+        utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
+        check(not zeros, f"it is {'in UTF-16: encoding=utf16 reads it' if utf16 else 'no text: is it packed?'}")
+        lines = head.decode(self.encoding, "replace").splitlines()[: LINES + 1]
+        lines = lines[:-1] if len(head) == HEAD else lines
+
+        def widths(sep: str) -> list[int]:
+            return [len(row) for row in csv.reader(lines, delimiter=sep) if row]
+
+        fitting = [sep for sep in SEPARATORS if len(set(widths(sep))) == 1 and widths(sep)[0] > 1]
+        return max(fitting or SEPARATORS, key=lambda sep: widths(sep)[:1])
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise what pyarrow raises in the block as an InputError of one line."""
+    import pyarrow
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{str(path)!r}: {error}") from None
+    except (pyarrow.ArrowException, OSError, UnicodeError, csv.Error) as error:
+        reason = str(error).strip().split("\n")[0][:200]
+        utf8 = " (encoding=latin1 reads any bytes)" if "UTF8" in reason or isinstance(error, UnicodeError) else ""
+        raise InputError(f"cannot read {str(path)!r}: {reason}{utf8}") from None
+
+
+def _wider(kind: Any) -> Any:
+    """Return the type in which all values of a column are read, from that of the first ones."""
+    from pyarrow import types
+
+    if types.is_integer(kind):
+        return "float64"  # 3, then 3.5
+    return "string" if types.is_null(kind) or types.is_binary(kind) else kind
+
+
+def _twice(names: Sequence[str]) -> str:
+    """Return which of the names is there more than once, as text."""
+    counts = Counter(name.strip() for name in names)
+    name, count = counts.most_common(1)[0]
+    return f"{count} columns {name!r}: give each a name of its own"

@@ -1,0 +1,84 @@
+"""What a user's own files have in common: where they are, and how they become a data set."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..core.errors import InputError, check
+from . import cache
+from .base import Dataset, Source
+from .file_source import reading
+from .preparation import Examples, Preparation
+
+GIVEN = "FILE"  # stands in a name for the file of the test part, as no name has a path
+TABULAR: Mapping[str, Any] = {"model": "mlp", "rounds": 40, "epochs": 1, "batch": 32, "lr": 0.05, "momentum": 0.9}
+CONVOLVED: Mapping[str, Any] = {"model": "cnn(stride=2)", "rounds": 50, "epochs": 1, "batch": 32, "lr": 0.1}
+LEAST_SIDE = 16  # of an image that a convolutional network gets by default
+
+
+def recipe_for(shape: Sequence[int]) -> Mapping[str, Any]:
+    """Return the options of `bench` that fit inputs of a shape: a convolutional network for images, else an mlp."""
+    images = len(shape) in (2, 3) and min(shape[-2:]) >= LEAST_SIDE
+    return {**CONVOLVED, "momentum": 0.9} if images else TABULAR
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSource(Preparation, Source, ABC):
+    """Rows in a file or folder of the user's. client: the name of the column or array with the ids of the clients.
+
+    rest: the path, as it is written behind the prefix; `folder` is the same path, from `--data`. test may be a path,
+    too, whose rows are the test part. No path is in the name: what a run depends on is the content.
+    """
+
+    wanted: ClassVar[str]  # what the path must name, for error messages
+    client: str | None = None
+    folder: Path | None = field(default=None, repr=False)
+    rest: str = field(default="", repr=False)
+    test_file: Path | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rest:
+            check(self.folder is None, f"the path is given twice: {self.rest!r} and, by data, {str(self.folder)!r}")
+            object.__setattr__(self, "folder", Path(self.rest).expanduser())
+            object.__setattr__(self, "rest", "")
+        if isinstance(self.test, str) and self.test_file is None:
+            object.__setattr__(self, "test_file", Path(self.test).expanduser())
+            object.__setattr__(self, "test", GIVEN)
+
+    @property
+    def partition(self) -> str:  # type: ignore[override]
+        return "dirichlet" if self.client is None else "writer"
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:  # type: ignore[override]
+        return recipe_for(self.load().shape)
+
+    def read(self) -> Dataset:
+        with reading(self):
+            train, test = self.files()
+            files = [path.absolute() for path in (*train, *test)]
+            folder = Path(os.path.commonpath([path.parent for path in files]))
+            return cache.load_or_make(self.name, folder, files, lambda: self.dataset(self.examples(train, test)))
+
+    def files(self) -> tuple[Sequence[Path], Sequence[Path]]:
+        """Return the files of the training part, or of all rows, and those of a test part of its own."""
+        path = self.folder
+        if path is None:
+            raise InputError(f"no file is given: write {self.key}:{self.wanted}, or name it with --data")
+        return self.found(path), [] if self.test_file is None else self.found(self.test_file)
+
+    def found(self, path: Path) -> Sequence[Path]:
+        """Return the files at a path; InputError if there are none."""
+        check(path.exists(), f"there is no {str(path)!r}")
+        check(path.is_file(), f"{str(path)!r} is no file")
+        return [path]
+
+    @abstractmethod
+    def examples(self, train: Sequence[Path], test: Sequence[Path]) -> Examples:
+        """Read the rows of the files; those of `test` are the test part."""

@@ -1,0 +1,376 @@
+"""A user's CSV: dialects, columns as inputs, missing values, clients, and one line for what is wrong."""
+
+import bz2
+import gzip
+import statistics
+
+import numpy as np
+import pytest
+import torch
+
+from gradskew import data
+from gradskew.core.errors import InputError
+from gradskew.data import CSVFile
+
+ROWS = [  # site, age, sex, died
+    ("b", "30", "F", "no"),
+    ("a", "41.5", "M", "yes"),
+    ("b", "52", "M", "no"),
+    ("a", "28", "F", "no"),
+    ("b", "77", "F", "yes"),
+    ("a", "63", "M", "yes"),
+    ("b", "35", "F", "no"),
+    ("a", "50", "F", "yes"),
+    ("a", "44", "M", "no"),
+    ("b", "61", "M", "yes"),
+]
+HEAD = "site,age,sex,died"
+NAME = "(label=died,client=site)"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADSKEW_CACHE", str(tmp_path / "cache"))
+
+
+def text(rows=ROWS, sep=",", head=HEAD, end="\n"):
+    return end.join([head.replace(",", sep), *(sep.join(row) for row in rows)]) + end
+
+
+def write(folder, content=None, name="h.csv"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else (content or text()).encode())
+    return path
+
+
+def load(folder, content=None, options=NAME, name="h.csv"):
+    return data.make(f"csv:{write(folder, content, name)}{options}").load()
+
+
+def rows_of(dataset):
+    """Return the rows of both parts as {(inputs, label, client)}, standardisation undone by hand."""
+    found = []
+    for split in (dataset.train, dataset.test):
+        writers = [None] * len(split) if split.writers is None else split.writers.tolist()
+        found += zip(map(tuple, split.inputs.tolist()), split.labels.tolist(), writers, strict=True)
+    return found
+
+
+def raw(folder, content=None, options="(label=died,client=site,standardise=False)", name="h.csv"):
+    return sorted(rows_of(load(folder, content, options, name)))
+
+
+WANTED = sorted(  # age, is F, is M; died: no 0, yes 1; site: a 0, b 1
+    ((float(age), float(sex == "F"), float(sex == "M")), int(died == "yes"), int(site == "b"))
+    for site, age, sex, died in ROWS
+)
+
+
+def test_columns_become_inputs_labels_and_clients(tmp_path):
+    assert raw(tmp_path) == WANTED
+    source = data.make(f"csv:{write(tmp_path)}{NAME}")
+    assert (source.partition, source.recipe["model"]) == ("writer", "mlp")
+    assert source.name == "csv(label=died,client=site)"  # no path
+    dataset = source.load()
+    assert (dataset.num_classes, dataset.shape) == (2, (3,))
+    assert dataset.notes == (
+        "an input of 0 and 1 for each value of sex (2)",
+        "died 'no', 'yes' are classes 0 to 1",
+        "the test part is 20 % of each client's rows, evenly over the classes, draw 0",
+        "8 training rows, 2 test rows; classes no " + shares(dataset),
+        "2 clients with 4 to 4 training rows",
+        "inputs of 3, minus the mean and over the standard deviation of each entry of the training rows",
+    )
+
+
+def shares(dataset):
+    yes = dataset.train.labels.tolist().count(1) / 8
+    return f"{100 * (1 - yes):.1f} %, yes {100 * yes:.1f} %"
+
+
+def test_inputs_are_standardised_by_the_training_rows(tmp_path):
+    plain = load(tmp_path, options="(label=died,client=site,standardise=False)")
+    made = load(tmp_path)
+    for column in range(3):
+        values = plain.train.inputs[:, column].tolist()
+        mean, std = statistics.fmean(values), statistics.pstdev(values)
+        for part in ("train", "test"):
+            before, after = (getattr(each, part).inputs[:, column].tolist() for each in (plain, made))
+            assert after == pytest.approx([(value - mean) / std for value in before], abs=1e-6)
+    assert torch.equal(made.inputs(made.train.inputs), made.train.inputs)  # the network sees them as they are stored
+
+
+def latin(content):
+    return content.replace("site", "café").encode("latin1")
+
+
+DIALECTS = {
+    "semicolons": (text(sep=";"), ""),
+    "tabs": (text(sep="\t"), ""),
+    "bars": (text(sep="|"), ""),
+    "windows": (text(end="\r\n"), ""),
+    "a mark of the byte order": (b"\xef\xbb\xbf" + text().encode(), ""),
+    "spaces": (text(sep=", "), ""),
+    "quoted": (text([(f'"{a}"', b, f'"{c}"', f'"{d}"') for a, b, c, d in ROWS], head='"site",age,"sex","died"'), ""),
+    "decimal commas": (text([(a, b.replace(".", ","), c, d) for a, b, c, d in ROWS], sep=";"), ",decimal=','"),
+    "utf16": (text().encode("utf16"), ",encoding=utf16"),
+    "a named separator": (text(sep="~"), ",sep='~'"),
+    "no last line end": (text()[:-1], ""),
+    "an empty line": (text().replace("\n", "\n\n", 3), ""),
+    "NA elsewhere": (text(head="site,age,sex,died"), ",missing=drop"),
+}
+
+
+@pytest.mark.parametrize(("content", "options"), DIALECTS.values(), ids=DIALECTS)
+def test_every_dialect_gives_the_same_rows(tmp_path, content, options):
+    assert raw(tmp_path, content, f"(label=died,client=site,standardise=False{options})") == WANTED
+
+
+@pytest.mark.parametrize(("pack", "name"), [(gzip.compress, "h.csv.gz"), (bz2.compress, "h.csv.bz2")])
+def test_packed_files_are_read(tmp_path, pack, name):
+    assert raw(tmp_path, pack(text().encode()), name=name) == WANTED
+
+
+def test_values_with_separators_line_ends_and_quotes(tmp_path):
+    odd = ['"x, y"', '"line\none"', '"say ""no"""']
+    content = "word,n,y\n" + "".join(f"{odd[i % 3]},{i},{i % 2}\n" for i in range(12))
+    dataset = load(tmp_path, content, "(label=y,standardise=False)")
+    assert dataset.shape == (4,)
+    order = sorted(["x, y", "line\none", 'say "no"'])
+    for row, label, _ in rows_of(dataset):
+        number = int(row[3])
+        assert label == number % 2
+        assert order[row[:3].index(1.0)] == ["x, y", "line\none", 'say "no"'][number % 3]
+
+
+def test_whole_numbers_first_and_fractions_after_a_megabyte(tmp_path):
+    """The types of columns are found in the first megabyte."""
+    many = 150_000
+    content = "x,pad,y\n" + "".join(f"{i % 7},12345678,{i % 2}\n" for i in range(many)) + "2.5,12345678,1\n"
+    dataset = load(tmp_path, content, "(label=y,drop=pad,standardise=False)")
+    values = torch.cat([dataset.train.inputs, dataset.test.inputs]).flatten()
+    assert len(values) == many + 1
+    assert values.sum().item() == sum(i % 7 for i in range(many)) + 2.5
+
+
+def test_columns_may_be_chosen(tmp_path):
+    assert load(tmp_path, options="(label=died,client=site,features=age)").shape == (1,)
+    assert load(tmp_path, options="(label=died,drop=(site,sex))").shape == (1,)
+    codes = text([(a, b, str(i % 3), d) for i, (a, b, _, d) in enumerate(ROWS)])
+    assert load(tmp_path, codes, NAME).shape == (2,)
+    assert load(tmp_path, codes, "(label=died,client=site,categories=sex)").shape == (4,)
+
+
+def test_a_column_of_true_and_false_is_0_and_1(tmp_path):
+    content = "f,y\n" + "".join(f"{['true', 'false'][i % 2]},{i % 2}\n" for i in range(10))
+    found = rows_of(load(tmp_path, content, "(label=y,standardise=False)"))
+    assert sorted(found) == sorted(((1.0 - i % 2,), i % 2, None) for i in range(10))
+
+
+def test_labels_that_are_numbers_are_put_in_their_order(tmp_path):
+    content = "x,y\n" + "".join(f"{i},{[10, 2, -1][i % 3]}\n" for i in range(12))
+    dataset = load(tmp_path, content, "(label=y,standardise=False)")
+    wanted = {10: 2, 2: 1, -1: 0}
+    assert all(label == wanted[[10, 2, -1][int(x[0]) % 3]] for x, label, _ in rows_of(dataset))
+    assert "y -1, 2, 10 are classes 0 to 2" in dataset.notes
+
+
+def test_ids_with_leading_zeros_are_other_clients(tmp_path):
+    content = "c,x,y\n" + "".join(f"{['007', '7', '10'][i % 3]},{i},{i % 2}\n" for i in range(18))
+    dataset = load(tmp_path, content, "(label=y,client=c)")
+    assert sorted(set(dataset.train.writers.tolist())) == [0, 1, 2]
+    content = "c,x,y\n" + "".join(f"{[10, 9, 100][i % 3]},{i},{i % 2}\n" for i in range(18))
+    dataset = load(tmp_path, content, "(label=y,client=c,standardise=False)")  # by value: 9, 10, 100
+    assert all(client == [1, 0, 2][int(x[0]) % 3] for x, _, client in rows_of(dataset))
+
+
+GAPS = text([*ROWS, ("a", "", "F", "no"), ("b", "NA", "?", "yes")])
+
+
+def test_missing_values_are_refused_dropped_or_filled(tmp_path):
+    says = (
+        r"csv: 2 of 12 rows have no value in 'age' \(2\), 'sex' \(1\), the first of them row 11: missing=drop .*=mean"
+    )
+    with pytest.raises(InputError, match=says):
+        load(tmp_path, GAPS)
+    assert raw(tmp_path, GAPS, "(label=died,client=site,standardise=False,missing=drop)") == WANTED
+    dropped = load(tmp_path, GAPS, "(label=died,client=site,missing=drop)")
+    assert "2 of 12 rows are left out: no value in 'age' (2), 'sex' (1)" in dropped.notes
+    filled = load(tmp_path, GAPS, "(label=died,client=site,missing=mean,standardise=False)")
+    known = [row[0] for row in filled.train.inputs.tolist() if row[0] in {float(age) for _, age, _, _ in ROWS}]
+    odd = [row[0] for row, _, _ in rows_of(filled) if row[0] not in {float(age) for _, age, _, _ in ROWS}]
+    assert odd == pytest.approx([statistics.fmean(known)] * 2, rel=1e-6)
+    assert "a missing value is the mean of the training rows, in 'age' (2), 'sex' (1)" in filled.notes
+
+
+def test_a_test_file_is_the_test_part(tmp_path):
+    test = write(tmp_path, text([("c", "20", "F", "yes"), ("a", "21", "M", "no")]), "my test, 1.csv")
+    dataset = load(tmp_path, options=f"(label=died,client=site,standardise=False,test='{test}')")
+    assert len(dataset.train) == 10
+    assert dataset.test.inputs.tolist() == [[20, 1, 0], [21, 0, 1]]
+    assert dataset.test.labels.tolist() == [1, 0]
+    assert dataset.test.writers.tolist() == [2, 0]  # among a, b, c
+    source = data.make(f"csv:{tmp_path / 'h.csv'}(label=died,test={test.with_name('t.csv')})")
+    assert source.name == "csv(label=died,test=FILE)"
+
+
+@pytest.mark.parametrize("share", [0.1, 0.2, 0.5])
+def test_a_share_is_drawn_of_each_client_evenly_over_the_classes(tmp_path, share):
+    rows = [(f"c{i % 3}", str(i), "F", ["no", "yes"][(i // 3) % 2]) for i in range(180)]
+    dataset = load(tmp_path, text(rows), f"(label=died,client=site,features=age,test={share})")
+    for client in range(3):
+        of = dataset.test.labels[dataset.test.writers == client].tolist()
+        assert len(of) == 60 * share
+        assert of.count(1) == 30 * share
+    again = load(tmp_path, text(rows), f"(label=died,client=site,features=age,test={share})")
+    other = load(tmp_path, text(rows), f"(label=died,client=site,features=age,test={share},seed=1)")
+    assert torch.equal(again.test.inputs, dataset.test.inputs)
+    assert not torch.equal(other.test.inputs, dataset.test.inputs)
+    assert len(other.test) == len(dataset.test)
+
+
+def test_clients_with_one_row(tmp_path):
+    content = text([*ROWS, ("lonely", "50", "F", "no")])
+    with pytest.raises(InputError, match="client 'lonely' has one row, and it cannot both train and test: min_rows=2"):
+        load(tmp_path, content)
+    dataset = load(tmp_path, content, "(label=died,client=site,min_rows=2,standardise=False)")
+    assert sorted(rows_of(dataset)) == WANTED
+    assert "1 client with fewer than 2 rows: left out, 1 row in all" in dataset.notes
+
+
+def test_images_in_columns(tmp_path):
+    head = ",".join(["y", *(f"p{i}" for i in range(6))])
+    content = head + "\n" + "".join(f"{i % 2},{','.join(str(10 * i + j) for j in range(6))}\n" for i in range(10))
+    dataset = load(tmp_path, content, "(label=y,shape=(2,3),standardise=False)")
+    assert dataset.shape == (2, 3)
+    first = int(dataset.train.inputs[0, 0, 0])
+    assert dataset.train.inputs[0].tolist() == [[first + j for j in range(3)], [first + j for j in range(3, 6)]]
+    with pytest.raises(InputError, match="an input has 6 entries: they do not make 2 x 2"):
+        load(tmp_path, content, "(label=y,shape=(2,2))")
+
+
+def test_a_second_start_reads_the_cache(tmp_path, monkeypatch):
+    first = load(tmp_path)
+    monkeypatch.setattr(CSVFile, "table", None)
+    again = data.make(f"csv:{tmp_path / 'h.csv'}{NAME}").read()
+    assert (again.digest, again.notes) == (first.digest, first.notes)
+    moved = tmp_path / "elsewhere" / "h.csv"
+    moved.parent.mkdir()
+    (tmp_path / "h.csv").rename(moved)
+    assert data.make("csv" + NAME, folder=moved).read().digest == first.digest  # as --data
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
+    path, table = write(tmp_path), CSVFile.table
+
+    def growing(self, read):
+        made = table(self, read)
+        with path.open("a") as file:
+            file.write("a,1,F,no\n")
+        return made
+
+    monkeypatch.setattr(CSVFile, "table", growing)
+    with pytest.raises(InputError, match=r"csv: '.*h.csv' changed while it was read: run again"):
+        data.make(f"csv:{path}{NAME}").load()
+
+
+WRONG = {
+    "no label": (None, "(client=site)", "label=COLUMN names the column of the classes; there are 'site', 'age', 'sex'"),
+    "no such label": (
+        None,
+        "(label=dead)",
+        "no column 'dead', which label names; there are 'site', 'age', 'sex', 'die",
+    ),
+    "no such client": (None, "(label=died,client=ward)", "no column 'ward', which client names; there are"),
+    "no such feature": (None, "(label=died,features=(age,bmi))", "no column 'bmi', which features names"),
+    "the label as input": (None, "(label=died,features=died)", "'died' is the label or the client: it is no input"),
+    "nothing left": (None, "(label=died,drop=(site,age,sex))", "no column is left for the inputs"),
+    "one class": (text([(*row[:3], "no") for row in ROWS]), NAME, "'died' has one class only, 'no'"),
+    "labels measured": (text([(*r[:3], f"{i}.5") for i, r in enumerate(ROWS)]), NAME, "not whole, such as 0.5"),
+    "labels are ids": (text([(*r[:3], f"p{i}") for i, r in enumerate(ROWS)]), NAME, "10 classes in 10 rows"),
+    "a class of one row": (text([*ROWS, ("a", "1", "F", "maybe")]), NAME, "class 'maybe' has one row"),
+    "a missing label": (
+        text([*ROWS, ("a", "1", "F", "")]),
+        NAME,
+        r"no value in 'died' \(1\), .*missing=drop leaves them o",
+    ),
+    "mixed": (
+        text([*ROWS, ("a", "unknown", "F", "no")]),
+        NAME,
+        "'age' has numbers, and 1 texts such as 'unknown': drop=age leaves it out, categories=age",
+    ),
+    "decimal commas": (
+        text([(a, f"{b},5", c, d) for a, b, c, d in ROWS if "." not in b], sep=";"),
+        NAME,
+        "'age' has decimal commas, such as 30,5: decimal=','",
+    ),
+    "dates": (
+        text([(a, f"2024-01-{i + 10}", c, d) for i, (a, _, c, d) in enumerate(ROWS)]),
+        NAME,
+        r"'age' holds date32\[day\], neither numbers nor texts: drop=age",
+    ),
+    "ids": (
+        "x,y\n" + "".join(f"patient {i},{i % 2}\n" for i in range(200)),
+        "(label=y)",
+        "'x' has 200 different texts, more than 100: is it an id",
+    ),
+    "infinite": (text([*ROWS, ("a", "inf", "F", "no")]), NAME, "'age' has infinite numbers"),
+    "no values": (text([(a, "", c, d) for a, _, c, d in ROWS]), NAME, "'age' has no values: drop=age"),
+    "a row too long": (text([*ROWS, ("a", "1", "F", "no", "x")]), NAME, "cannot read '.*h.csv': .*Expected 4 columns"),
+    "two names": (text(head="site,age,age,died"), NAME, "has 2 columns 'age': give each a name of its own"),
+    "no rows": (HEAD + "\n", NAME, "there are no rows"),
+    "empty": (b"", NAME, "cannot read '.*h.csv': Empty CSV file"),
+    "not text": (b"PK\x03\x04\0\0\0\0", NAME, "it is no text: is it packed"),
+    "utf16": (text().encode("utf16"), NAME, "it is in UTF-16: encoding=utf16 reads it"),
+    "latin1": (text([("caf\xe9", *row[1:]) for row in ROWS]).encode("latin1"), NAME, "encoding=latin1"),
+    "sep": (None, "(label=died,sep=ab)", "sep must be one character, not 'ab'"),
+    "encoding": (None, "(label=died,encoding=utf9)", "unknown encoding 'utf9'"),
+    "missing": (None, "(label=died,missing=ignore)", "missing must be one of refuse, drop, mean"),
+    "test": (None, "(label=died,test=0.9)", "test must be .*0.5"),
+    "a test file that is not there": (None, "(label=died,test=nowhere.csv)", "there is no 'nowhere.csv'"),
+    "min_rows": (None, "(label=died,min_rows=2)", "min_rows is of clients: client names the column"),
+    "train_size": (None, "(label=died,train_size=100)", "train_size = 100, but that part has only 8 inputs"),
+}
+
+
+@pytest.mark.parametrize(("content", "options", "says"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_line(tmp_path, content, options, says):
+    path = write(tmp_path, b"" if content == b"" else content)
+    with pytest.raises(InputError, match=says) as caught:
+        data.make(f"csv:{path}{options}").load()
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("csv: ")
+    assert len(str(caught.value)) < 500
+
+
+def test_a_truncated_packed_file(tmp_path):
+    path = write(tmp_path, gzip.compress(text().encode() * 50)[:-40], "h.csv.gz")
+    with pytest.raises(InputError, match=r"csv: cannot read '.*h.csv.gz'") as caught:
+        data.make(f"csv:{path}{NAME}").load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match=r"csv: there is no '.*nowhere.csv'"):
+        data.make(f"csv:{tmp_path / 'nowhere.csv'}(label=y)").load()
+    with pytest.raises(InputError, match=r"csv: '.*' is no file"):
+        data.make(f"csv:{tmp_path}(label=y)").load()
+    with pytest.raises(
+        InputError, match=r"no file is given: write csv:FILE\(label=COLUMN,client=COLUMN\), or .*--data"
+    ):
+        data.make("csv(label=y)").load()
+    with pytest.raises(InputError, match="the path is given twice"):
+        data.make("csv:a.csv(label=y)", folder=tmp_path)
+    with pytest.raises(InputError, match="csv reads files of your own: there is nothing to download"):
+        data.make("csv:a.csv(label=y)", download=True)
+
+
+def test_constant_and_huge_columns(tmp_path):
+    content = "c,h,y\n" + "".join(f"0.1,{1.6e9 + i},{i % 2}\n" for i in range(20))
+    dataset = load(tmp_path, content, "(label=y)")
+    assert dataset.train.inputs[:, 0].tolist() == [0.0] * 16
+    values = [1.6e9 + i for i in range(20)]
+    ordered = np.sort(torch.cat([dataset.train.inputs[:, 1], dataset.test.inputs[:, 1]]).numpy())
+    steps = np.diff(ordered)  # float32 of the numbers themselves would make many of them equal
+    assert steps == pytest.approx([steps[0]] * 19, rel=1e-4)
+    assert len(set(values)) == len(set(ordered.tolist()))
