@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradskew.core.errors import InputError
-from gradskew.data import classes, standard
+from gradskew.data import coding, standard
 from gradskew.data.base import Dataset, Split
 from gradskew.data.preparation import Examples, Preparation, held_out
 
@@ -109,22 +109,22 @@ def test_moments_that_cannot_be():
     ],
 )
 def test_labels_by_hand(values, names):
-    coded = classes.labels("y", values, np.array([*range(len(values))] * 4))
+    coded = coding.labels("y", values, np.array([*range(len(values))] * 4))
     assert coded.names == names
     texts = [str(int(float(value))) if names[0] not in ("no", "10") else str(value) for value in values]
     assert [coded.names[code] for code in coded.codes[: len(values)]] == texts
 
 
 def test_ids_by_hand():
-    assert classes.ids(["10", "9", "100"], np.arange(3)).names == ["9", "10", "100"]
-    assert classes.ids(["10", "09", "b"], np.arange(3)).names == ["09", "10", "b"]
-    assert classes.ids([3.0, 2.0], np.arange(2)).names == ["2", "3"]
-    assert classes.ids(["a", "b", "c"], np.array([2, 2])).names == ["c"]  # only those that occur
+    assert coding.ids(["10", "9", "100"], np.arange(3)).names == ["9", "10", "100"]
+    assert coding.ids(["10", "09", "b"], np.arange(3)).names == ["09", "10", "b"]
+    assert coding.ids([3.0, 2.0], np.arange(2)).names == ["2", "3"]
+    assert coding.ids(["a", "b", "c"], np.array([2, 2])).names == ["c"]  # only those that occur
 
 
 def examples(labels, **more):
     values = np.arange(2.0 * len(labels)).reshape(-1, 2)
-    return Examples(classes.labels("y", *classes.of_array(np.array(labels))), values.__getitem__, **more)
+    return Examples(coding.labels("y", *coding.of_array(np.array(labels))), values.__getitem__, **more)
 
 
 def test_a_test_part_of_its_own():

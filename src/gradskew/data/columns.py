@@ -12,9 +12,9 @@ import numpy as np
 from ..core.errors import InputError, check, check_choice
 from ..core.grammar import format_value
 from ..core.names import Fields
-from . import classes
+from . import coding
 from .base import Array
-from .coded import Coded, listed
+from .coding import Coded, listed
 from .preparation import Examples
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ class Columns(Fields):
             width += each.width
         wide = [f"{each.name} ({each.width})" for each in read if each.names]
         said += [f"an input of 0 and 1 for each value of {', '.join(wide)}"] if wide else []
-        coded = classes.labels(f"the column {self.label!r}", label[0], label[1][kept])
+        coded = coding.labels(f"the column {self.label!r}", label[0], label[1][kept])
         said += classes_as_numbers(self.label, coded)
-        clients = None if client is None else classes.ids(client[0], client[1][kept])
+        clients = None if client is None else coding.ids(client[0], client[1][kept])
         in_test = None if in_test is None else in_test[kept]
         decode = values.__getitem__ if images is None else lambda index: images(kept[index])
         return Examples(coded, decode, clients, in_test, said)
@@ -176,7 +176,7 @@ class Input:
             check(not np.isinf(values).any(), f"{has} has infinite numbers: {without}")
             return cls(name, values)
         different, places = _different(column)
-        numbers = [classes.number(value) for value in different]
+        numbers = [coding.number(value) for value in different]
         words = [str(value) for value, number in zip(different, numbers, strict=True) if number is None]
         if not words and not category:
             return cls(name, np.append(np.array(numbers, np.float64), np.nan)[places])

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..core.errors import check, check_number
-from . import classes
+from . import coding
 from .columns import classes_as_numbers
 from .image_tree import TEST_FOLDERS, classes_in, files_in
 from .images import EncodedImage, format_like
@@ -57,7 +57,7 @@ class ImageFolder(OwnSource):
         images = [EncodedImage(path, repr(str(path))) for path in (*train, *test)]
         names = [path.parent.name for path in (*train, *test)]
         format = format_like(images[0], self.size, colour=self.colour)
-        labels = classes.labels("the folder", *classes.of_array(np.array(names)))
+        labels = coding.labels("the folder", *coding.of_array(np.array(names)))
         in_test = np.arange(len(images)) >= len(train) if test else None
         said = classes_as_numbers("folders", labels)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.errors import check
 from ..core.given import check_unmasked
-from . import classes
+from . import coding
 from .base import Array
 from .columns import classes_as_numbers
 from .preparation import Examples
@@ -51,13 +51,13 @@ def rows(
         inputs = inputs.transpose(0, 3, 1, 2)
         said.append(f"images with the channels last, {inputs.shape[1]}: moved to the front")
     inputs, kept, about = _without_gaps(inputs, missing)
-    coded = classes.labels("the array of labels", *_values("labels", labels[kept]))
+    coded = coding.labels("the array of labels", *_values("labels", labels[kept]))
     owners = None
     if clients is not None:
         clients = np.asarray(clients)
         good = clients.shape in ((len(labels),), (len(labels), 1))
         check(good, f"there must be one client for each input, and not {clients.shape} for {len(labels)} inputs")
-        owners = classes.ids(*_values("clients", clients.reshape(-1)[kept]))
+        owners = coding.ids(*_values("clients", clients.reshape(-1)[kept]))
     in_test = None if train is None else kept >= train
     said += [*about, *classes_as_numbers("labels", coded)]
     return Examples(coded, inputs.__getitem__, owners, in_test, said)
@@ -102,4 +102,4 @@ def _values(name: str, array: Array) -> tuple[list[Any], Array]:
         array = np.array([value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()])
     good = array.dtype.kind in "fiubU" and not (array.dtype.kind == "f" and np.isnan(array).any())
     check(good, f"{name} must be numbers or texts, one for each input, none missing")
-    return classes.of_array(array)
+    return coding.of_array(array)

@@ -14,7 +14,7 @@ from ..core.names import Fields
 from ..core.randomness import numpy_generator
 from . import standard
 from .base import Array, Dataset
-from .coded import Coded, listed
+from .coding import Coded, listed
 from .file_source import Part
 
 SHARE = 0.2  # of the rows, for the test part
