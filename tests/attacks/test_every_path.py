@@ -130,5 +130,5 @@ def test_a_matrix_without_the_attackers_own_rows_refuses_an_attack_that_reads_th
     for name in gs.attacks.names():
         attack = gs.attacks.make(name)
         if attack.needs == "own" and not attack.relabels() and name != "none":
-            with pytest.raises(gs.InputError, match=f"{name} changes the attacker's own rows"):
+            with pytest.raises(gs.InputError, match=f"{name} needs the attacker's own rows"):
                 gs.skew.examine(rows, [attack], [], 3)

@@ -117,7 +117,7 @@ def examine(
     for attack in forging:
         check(not attack.relabels(), f"{attack.name} needs training, which a matrix has not: see `gradskew bench`")
         own = replace or attack.needs != "own"
-        check(own, f"{attack.name} changes the attacker's own rows: with replace the first f rows are these")
+        check(own, f"{attack.name} needs the attacker's own rows: with replace the first f rows are these")
         attack.check_setting("matrix", honest=n - f if replace else n)
         check(bool(judges) or not attack.tries_rule, f"{attack.name} tries out a rule: name one")
         for rule in judges:
