@@ -27,6 +27,7 @@ class Context:
     with. previous: the model w^{t-1}, None in the first round. byzantine: the ids of the Byzantine clients in the
     round. classes: the number of classes. initial: the model w^0. gradient: the gradient (d,) of the loss at parameters
     (d,), on images of the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
+    rate: what the server multiplies an aggregate by, as in `Round`.
     """
 
     round: int
@@ -39,6 +40,7 @@ class Context:
     classes: int | None = None
     initial: Tensor | None = None
     gradient: Callable[[Tensor, str], Tensor] | None = None
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Attack(Method):
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
     server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_images:
-    whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not.
+    whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not. gradient_scale: what
+    the Byzantine clients multiply their clipped gradients by in training; -1 is gradient ascent.
     """
 
     implements: ClassVar[str] = "forge"
@@ -90,6 +93,7 @@ class Attack(Method):
     tries_rule: ClassVar[bool] = False
     monotone_only: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
+    gradient_scale: ClassVar[float] = 1.0
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         """Return the labels (examples,) on which the Byzantine clients train, from the true ones."""
@@ -97,8 +101,13 @@ class Attack(Method):
 
     @classmethod
     def relabels(cls) -> bool:
-        """Return whether the attack changes the labels in training, so that it cannot run on given rows alone."""
+        """Return whether the attack changes the labels in training."""
         return cls.relabel is not Attack.relabel
+
+    @property
+    def acts_in_training(self) -> bool:
+        """Whether the attack changes the training of its clients, so that it cannot run on given rows alone."""
+        return self.relabels() or self.gradient_scale != 1
 
     def check_rule(self, rule: Any) -> None:
         """Raise InputError unless the attack can be played against this rule."""
@@ -206,7 +215,7 @@ class Combined(DelegatesState, Attack):
     model: Attack
 
     def __post_init__(self) -> None:
-        good = self.data.relabels() and not self.model.relabels()
+        good = self.data.acts_in_training and not self.model.acts_in_training
         check(
             good, f"{self.name}: an attack on training, such as labelflip, comes first, then one on rows, such as lie"
         )
@@ -234,6 +243,10 @@ class Combined(DelegatesState, Attack):
     @property
     def name(self) -> str:
         return f"{self.data.name}+{self.model.name}"
+
+    @property
+    def gradient_scale(self) -> float:  # type: ignore[override]
+        return self.data.gradient_scale
 
     def relabel(self, labels: Tensor, num_classes: int) -> Tensor:
         return self.data.relabel(labels, num_classes)

@@ -83,6 +83,10 @@ class Attacker:
         """Return the labels (examples,) on which a Byzantine client trains in a round."""
         return self.attack.relabel(labels, num_classes) if round in self.rounds else labels
 
+    def scale(self, round: int) -> float:
+        """Return what a Byzantine client multiplies its gradients by in a round."""
+        return self.attack.gradient_scale if round in self.rounds else 1.0
+
     def _replace(
         self, updates: Tensor, known: Rows, own: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int
     ) -> Forgery:
@@ -104,6 +108,7 @@ class Attacker:
             byzantine=round.clients[: own.n],
             initial=self.initial,
             gradient=self.gradient,
+            rate=round.rate,
         )
         rng = generator(self.run.seed, "attack", round.number)
         forgery = self.attack.explain(known, own, n=n, generator=rng, context=context)

@@ -68,8 +68,8 @@ class RedTeam(Wrapper):
         super().__init__(strategy, statistics)
         check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it wraps your strategy or Robust")
         self.attack = copy.deepcopy(attacks.make(attack))
-        flips = self.attack.relabels()
-        check(not flips, f"{self.attack.name} needs training on flipped labels: a server has no part in the training")
+        changes = self.attack.acts_in_training
+        check(not changes, f"{self.attack.name} changes the clients' training: a server has no part in the training")
         if isinstance(strategy, Robust):
             self.attack.check_rule(strategy.rule)
         else:
