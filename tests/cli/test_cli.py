@@ -212,6 +212,15 @@ def test_what_the_attacker_knows_and_when_it_attacks(specs, tmp_path):
     assert {(run.known, run.attack_rounds) for run in specs(path, "--attack-rounds", "::2")} == {("own", "::2")}
 
 
+def test_what_the_clients_and_the_server_do(specs, tmp_path):
+    path = tmp_path / "bench.toml"
+    path.write_text(CONFIG + 'local_steps = 3\nlocal = "fedprox(mu=0.5)"\nserver = "fedavgm"\nworker_momentum = 0.5')
+    for run in specs(path):
+        assert (run.sgd.local_steps, run.sgd.epochs, run.local.name) == (3, 1, "fedprox(mu=0.5)")
+        assert (run.server.name, run.worker_momentum) == ("fedavgm", 0.5)
+    assert {run.server.name for run in specs(path, "--server", "FedAdam(lr=0.5)")} == {"fedadam(lr=0.5)"}
+
+
 def test_the_file_may_name_the_folder(call, tmp_path):
     path = tmp_path / "bench.toml"
     path.write_text(f'out = "{tmp_path / "there"}"\nworkers = 1')
@@ -253,6 +262,17 @@ BAD = {
     "attack rounds": ("--attack-rounds 5", "attack_rounds is START:STOP:EVERY, such as 20:40:2, 20: or ::5, not '5'"),
     "no attack round": ("--attack-rounds 5:5", "5:5 has no round, as STOP is not above START"),
     "late attack rounds": ("--attack-rounds 700:", "attack_rounds = 700: begins after round "),
+    "no steps": ("--local-steps 0", "local_steps must be at least 1"),
+    "many steps": ("--local-steps 1000001", "local_steps must be at least 1 and at most 1000000"),
+    "steps and epochs": ("--local-steps 5 --epochs 1", "epochs = 1 and local_steps = 5 are both given: choose one"),
+    "gradients of epochs": ("--rows gradient", "rows = gradient needs local_steps = 1, not None"),
+    "uneven steps of scaffold": ("--local scaffold --momentum 0", "scaffold needs local_steps: in epochs"),
+    "momentum in scaffold": ("--local scaffold --local-steps 5", "scaffold needs momentum = 0, not 0.9"),
+    "unknown variant": ("--local fedprx", "unknown local variant 'fedprx'"),
+    "two variants": ("--local fedprox+scaffold", "a local variant is one name"),
+    "worker momentum": ("--worker-momentum 1", "worker_momentum must be at least 0 and below 1"),
+    "unknown server": ("--server fedadm", "unknown server optimiser 'fedadm'"),
+    "server's rate": ("--server fedadam(lr=0)", "fedadam: lr must be above 0"),
     "negative strength": ("--attacks strike(nu=-1)", "strike: nu must be at least 0"),
     "NaN strength": ("--attacks lie(z=nan)", "lie: z must be a number"),
     "huge strength": (f"--attacks lie(z={10**400})", "lie: z must be a number"),

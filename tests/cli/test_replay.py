@@ -23,6 +23,10 @@ LINES = [
     "--pictures none --precision bf16 --engine loop",
     "--aggregators mean,fltrust(none_trusted=uniform) --attacks none --root-examples 40",
     "--aggregators NNM+Krum,krum --attacks Lie",
+    "--local-steps 4 --batch 8 --local fedprox(mu=0.3) --worker-momentum 0.9 --worker-momentum-start first",
+    "--local-steps 1 --rows gradient --server fedadam(lr=0.05,tau=0.01) --attacks bitflip(how=training) --rules rfa",
+    "--local-steps 3 --momentum 0 --local Scaffold(control=sent) --server FedAvgM --rules median",
+    "--rows fednova --rules mean",
     "--known own --attack-rounds 01:9:2 --attacks lie --rules median --rounds 20",
 ]
 

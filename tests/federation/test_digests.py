@@ -69,23 +69,23 @@ class Later(Run):
     """A run with one option more."""
 
     steps: int = option(0, at_least=0, help="Local steps.")
-    rows: str = option("update", choices=("update", "gradient"))
+    colour: str = option("red", choices=("red", "blue"))
 
 
 def test_a_later_option_of_a_run_counts_where_it_is_changed() -> None:
     assert Later().digest == Run().digest
-    changed = Later(steps=2, rows="gradient")
-    assert changed.content == {**Run().content, "steps": 2, "rows": "gradient"}
+    changed = Later(steps=2, colour="blue")
+    assert changed.content == {**Run().content, "steps": 2, "colour": "blue"}
     assert len({Run().digest, changed.digest, replace(changed, steps=3).digest, replace(changed, steps=0).digest}) == 4
 
 
 def test_a_later_option_is_checked_and_on_the_command_line_without_another_line() -> None:
-    for wrong in ({"steps": -1}, {"steps": 1.0}, {"rows": "x"}):
+    for wrong in ({"steps": -1}, {"steps": 1.0}, {"colour": "x"}):
         with pytest.raises(InputError, match=next(iter(wrong))):
             Later(**wrong)
     made = _click_options("federation", Later)
     assert "steps" in made
-    assert "rows" not in made, "it has no help: it is not for the command line"
+    assert "colour" not in made, "it has no help: it is not for the command line"
     command = made["steps"](click.command()(lambda steps: click.echo(repr(steps))))
     assert CliRunner().invoke(command, ["--steps", "3"]).output == "3\n"
 

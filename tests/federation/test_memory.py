@@ -40,7 +40,7 @@ from gradskew.core import machine
 from gradskew.federation.memory import estimate
 run = Run(
     model=MLP(hidden={hidden}), attack=attacks.make("{attack}"), aggregator=aggregators.make("{rule}"),
-    clients={clients}, partition=IID(), rounds=2, engine="{engine}", sgd=SGD(batch=16),
+    worker_momentum={momentum}, clients={clients}, partition=IID(), rounds=2, engine="{engine}", sgd=SGD(batch=16),
 )
 estimated, last = estimate(run), []
 simulate(run, on_snapshot=lambda snapshot: last.__setitem__(slice(None), [snapshot]))  # as a stored run keeps it
@@ -50,16 +50,17 @@ print(json.dumps([estimated.rows, estimated.total, machine.peak()]))
 
 @pytest.mark.processes
 @pytest.mark.parametrize(
-    ("hidden", "clients", "engine", "attack", "rule"),
+    ("hidden", "clients", "engine", "attack", "rule", "momentum"),
     [
-        (10_000, 100, "batched", "lie", "median"),
-        (20_000, 60, "loop", "bitflip", "mean"),
-        (20_000, 60, "loop", "none", "foolsgold"),
+        (10_000, 100, "batched", "lie", "median", 0.0),
+        (20_000, 60, "loop", "bitflip", "mean", 0.0),
+        (20_000, 60, "loop", "none", "foolsgold", 0.0),
+        (20_000, 60, "loop", "none", "mean", 0.9),
     ],
 )
-def test_the_estimate_is_right_within_a_fifth(hidden, clients, engine, attack, rule):
+def test_the_estimate_is_right_within_a_fifth(hidden, clients, engine, attack, rule, momentum):
     """In a process of its own: d = 75 hidden + 10, so that the rows are 300 and 360 MB."""
-    script = PLAYED.format(hidden=hidden, clients=clients, engine=engine, attack=attack, rule=rule)
+    script = PLAYED.format(hidden=hidden, clients=clients, engine=engine, attack=attack, rule=rule, momentum=momentum)
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
     rows, estimated, measured = json.loads(done.stdout)
     assert rows == 4 * clients * (75 * hidden + 10)
@@ -116,6 +117,32 @@ def test_what_a_rule_holds_besides_the_rows(rule, rows):
     """Of 4 sampled clients among 6, in rows of 30 float32 numbers; a mask has one byte for each number."""
     run = replace(BASE, aggregator=aggregators.make(rule), sampled=4, byzantine=1)
     assert memory.estimate(run).rule == rows * 120
+
+
+def test_what_clients_remember_by_hand():
+    """Rows of 120 bytes: of all six clients once they have taken part, and those that the last round replaced."""
+    few = replace(BASE, sampled=2, byzantine=1)
+    assert memory.estimate(few).state == 0
+    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=1)).state == (2 + 2) * 120
+    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=2)).state == (4 + 2) * 120
+    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=9)).state == (6 + 2) * 120
+    steps = SGD(local_steps=2, batch=4, momentum=0.0)
+    scaffold = memory.estimate(replace(BASE, sgd=steps, local="scaffold", engine="batched"))
+    assert scaffold.state == (6 + 6) * 120
+    assert scaffold.training == 8 * 120 + 6 * (4 * 120 + 2 * 4 * 4 * 9), "the controls of those that train together"
+    assert (
+        memory.estimate(replace(BASE, server="fedavgm", engine="loop")).training == 11 * 120 + 3 * 120 + 2 * 4 * 4 * 9
+    )
+
+
+def test_momenta_that_do_not_fit_are_refused_in_one_line(monkeypatch):
+    """718 clients remember 2.9 GB; the ten rows of a round take 40 MB."""
+    run = Run(model=MLP(hidden=13_333), clients=718, sampled=10, byzantine=1, rounds=200, partition=IID())
+    monkeypatch.setattr(machine, "memory", lambda: machine.Memory(2 * 10**9, 10**9))
+    memory.check_fits([run])
+    with pytest.raises(InputError, match=r"2\.9 GB for what clients remember.*clients = 359 remember less") as error:
+        memory.check_fits([replace(run, worker_momentum=0.9)])
+    assert "\n" not in str(error.value)
 
 
 def test_a_run_that_is_larger_than_the_machine_is_refused(monkeypatch, tmp_path):

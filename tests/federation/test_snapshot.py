@@ -34,6 +34,16 @@ def test_a_run_goes_on_from_every_round_to_the_same_bits(name: str) -> None:
         assert [picture.to_json() for picture in again.pictures] == [picture.to_json() for picture in whole.pictures]
 
 
+@pytest.mark.parametrize("name", ["worker momentum", "scaffold", "fedyogi and fedprox"])
+def test_later_rounds_change_no_snapshot(name: str) -> None:
+    run, kept = RUNS[name], []
+    simulate(run, on_snapshot=lambda snapshot: kept.append((snapshot, snapshot.to_bytes(run.digest))))
+    for snapshot, data in kept:
+        then, now = (safetensors.torch.load(each) for each in (data, snapshot.to_bytes(run.digest)))
+        assert then.keys() == now.keys()
+        assert all(torch.equal(now[name], then[name]) for name in then)
+
+
 def snapshot() -> Snapshot:
     state = {"round": 3, "mu": torch.tensor([0.1, -7.0], dtype=torch.float64), "name": "x", "on": True, "none": None}
     return Snapshot([{"round": 0, "accuracy": 1 / 3}], torch.tensor([1.5]), torch.empty(0), [torch.tensor(7)], state)
@@ -131,11 +141,31 @@ UNFIT = {
     "a centre of another length": lambda s: {"rule": {"centre": torch.zeros(1)}},
     "what cclip does not know": lambda s: {"rule": {**s.rule, "x": 1}},
     "what plain averaging does not know": lambda s: {"server": {"x": 1}},
+    "controls that plain training has not": lambda s: {"local": {"1": torch.zeros_like(s.params)}},
+    "momenta that nobody has": lambda s: {"momentum": {"1": torch.zeros_like(s.params)}},
     "rounds that are none": lambda s: {"rounds": [{"round": 0}]},
     "too many rounds": lambda s: {"rounds": [*s.rounds * 5]},
     "an accuracy of 101 %": lambda s: {"rounds": [{**s.rounds[0], "accuracy": 101.0}]},
     "pictures of later rounds": lambda s: {"pictures": [replace(s.pictures[0], round=4)]},
 }
+
+
+REMEMBERED = {
+    "no client": lambda s: {"x": torch.zeros_like(s["1"])},
+    "another length": lambda s: {"1": torch.zeros(1)},
+    "a number": lambda s: {"1": 3},
+    "not finite": lambda s: {"1": s["1"] * torch.nan},
+}
+
+
+@pytest.mark.parametrize("name", REMEMBERED)
+@pytest.mark.parametrize(("of", "owner"), [("worker momentum", "momentum"), ("scaffold", "local")])
+def test_what_clients_cannot_remember_is_unfit(of: str, owner: str, name: str) -> None:
+    kept: list[Snapshot] = []
+    simulate(replace(RUNS[of], sampled=None), on_snapshot=kept.append)
+    state = getattr(kept[1], owner)
+    with pytest.raises(Unfit, match=r"it has a state that .* cannot have"):
+        simulate(replace(RUNS[of], sampled=None), start=replace(kept[1], **{owner: state | REMEMBERED[name](state)}))
 
 
 @pytest.mark.parametrize("name", UNFIT)

@@ -57,5 +57,18 @@ RUNS = {
         rounds=3,
         buffers="aggregated",
     ),
+    "worker momentum": replace(BASE, sampled=3, worker_momentum=0.9, attack=attacks.make("lie")),
+    "momenta of gradients from the first": replace(
+        BASE,
+        sgd=SGD(local_steps=1, batch=2),
+        rows="gradient",
+        worker_momentum=0.5,
+        worker_momentum_start="first",
+        aggregator=aggregators.make("fltrust"),
+        root_examples=4,
+    ),
+    "scaffold": replace(BASE, sampled=3, sgd=SGD(local_steps=3, batch=2, momentum=0.0), local="scaffold"),
+    "fedavgm": replace(BASE, server="fedavgm"),
+    "fedyogi and fedprox": replace(BASE, server="fedyogi", local="fedprox(mu=0.1)"),
     "cnn without lens": replace(BASE, source=Tiny(shape=(1, 8, 8)), model=CNN(), lens=False, rounds=3),
 }

@@ -55,6 +55,7 @@ class Flame(Aggregator):
         if self.of == "models":
             params = rows.round.params
             assert params is not None
+            params = params / rows.round.rate  # cosines of w^t/rate - g_i are those of w^t - rate g_i
             along = rows.projections(params)
             inner = inner + (params.double() @ params.double() - along[:, None] - along)
         chosen = majority(1 - cosines_of(inner))

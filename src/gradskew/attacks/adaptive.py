@@ -192,7 +192,7 @@ class Adaptive(Attack):
             if part == "loss":
                 check(context.gradient is not None, f"{self.name} needs the gradient of the loss: use aim=stop or undo")
                 assert context.gradient is not None
-                ahead = context.params - mean[: len(context.params)].to(context.params)
+                ahead = context.params - (context.rate * mean[: len(context.params)]).to(context.params)
                 vector = padded(context.gradient(ahead, self.data).to(mean), mean)
             vector = vector if vector.any() else mean
             total += vector / torch.linalg.vector_norm(vector).clamp(min=SMALLEST)
@@ -208,7 +208,7 @@ class Adaptive(Attack):
             return None
         before = before.to(context.params.device)
         step = context.previous.to(context.params).double() - context.params.double()
-        error: Tensor = padded(step, before) - before
+        error: Tensor = padded(step / context.rate, before) - before
         return error
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:

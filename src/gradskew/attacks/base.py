@@ -31,6 +31,7 @@ class Context:
     round. classes: the number of classes. initial: the model w^0. gradient: the gradient (d,) of the loss at parameters
     (d,), on images of the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
     network: the parameters (d,) of another new network of the run, always the same; None where no network is at hand.
+    rate: what the server multiplies an aggregate by, as in `Round`.
     """
 
     round: int
@@ -44,6 +45,7 @@ class Context:
     initial: Tensor | None = None
     gradient: Callable[[Tensor, str], Tensor] | None = None
     network: Callable[[], Tensor] | None = None
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Attack(Method):
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
     server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_images:
-    whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not.
+    whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not. gradient_scale: what
+    the Byzantine clients multiply their clipped gradients by in training; -1 is gradient ascent.
     """
 
     implements: ClassVar[str] = "forge"
@@ -95,6 +98,7 @@ class Attack(Method):
     tries_rule: ClassVar[bool] = False
     monotone_only: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
+    gradient_scale: ClassVar[float] = 1.0
 
     def relabel(
         self, labels: Tensor, num_classes: int, *, generator: torch.Generator | None = None, scores: Scores = None
@@ -107,8 +111,13 @@ class Attack(Method):
 
     @classmethod
     def relabels(cls) -> bool:
-        """Return whether the attack changes the labels in training, so that it cannot run on given rows alone."""
+        """Return whether the attack changes the labels in training."""
         return cls.relabel is not Attack.relabel
+
+    @property
+    def acts_in_training(self) -> bool:
+        """Whether the attack changes the training of its clients, so that it cannot run on given rows alone."""
+        return self.relabels() or self.gradient_scale != 1
 
     def check_rule(self, rule: Any) -> None:
         """Raise InputError unless the attack can be played against this rule."""

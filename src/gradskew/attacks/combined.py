@@ -26,7 +26,7 @@ class Combined(DelegatesState, Attack):
 
     def __post_init__(self) -> None:
         wanted = "an attack on training, such as labelflip, comes first, then one on rows, such as lie"
-        check(self.data.relabels() and not self.model.relabels(), f"{self.name}: {wanted}")
+        check(self.data.acts_in_training and not self.model.acts_in_training, f"{self.name}: {wanted}")
 
     @property
     def stateful(self) -> Attack:
@@ -51,6 +51,10 @@ class Combined(DelegatesState, Attack):
     @property
     def name(self) -> str:
         return f"{self.data.name}+{self.model.name}"
+
+    @property
+    def gradient_scale(self) -> float:  # type: ignore[override]
+        return self.data.gradient_scale
 
     def relabel(
         self, labels: Tensor, num_classes: int, *, generator: torch.Generator | None = None, scores: Scores = None

@@ -14,6 +14,7 @@ from ..core.presets import PRESETS
 def names(kind: str) -> list[str]:
     """Return the names of a kind, without importing the classes."""
     from .. import aggregators, attacks, data, models
+    from ..federation.catalogue import SERVERS, VARIANTS
     from ..paper.catalogue import EXPERIMENTS, SCALES
 
     tables: Mapping[str, Iterable[str]] = {
@@ -23,6 +24,8 @@ def names(kind: str) -> list[str]:
         "dataset": data.SOURCES,
         "partition": data.PARTITIONS,
         "model": models.MODELS,
+        "local variant": VARIANTS,
+        "server optimiser": SERVERS,
         "preset": PRESETS,
         "experiment": EXPERIMENTS,
         "scale": SCALES,

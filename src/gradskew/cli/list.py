@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 @click.command(name="list")
 def list_() -> None:
-    """Show attacks, rules, mixings, data sets, partitions, models and presets, one line each."""
+    """Show attacks, rules, mixings, data sets, partitions, models, training, servers and presets, one line each."""
     from ..aggregators import MIXINGS, RULES
     from ..attacks import ATTACKS
     from ..core.presets import PRESETS
     from ..data import PARTITIONS, SOURCES
+    from ..federation.catalogue import SERVERS, VARIANTS
     from ..federation.options import Options
     from ..models import MODELS
 
-    catalogues: list[Catalogue[Any]] = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS]
+    catalogues: list[Catalogue[Any]] = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS, VARIANTS, SERVERS]
     for catalogue in catalogues:
         lines = [(key, _line(cls)) for key, cls in catalogue.classes.items()]
         lines += catalogue.meanings.items()

@@ -145,6 +145,16 @@ FEDERATION: tuple[Decorator, ...] = (
         shell_complete=complete_name("model"),
         help="For example mlp(hidden=100), cnn, alexnet, package.module:function. Default: by data set.",
     ),
+    click.option(
+        "--local",
+        shell_complete=complete_name("local variant"),
+        help="Variant of local training: fedavg (default), fedprox(mu=0.01), scaffold(control=row).",
+    ),
+    click.option(
+        "--server",
+        shell_complete=complete_name("server optimiser"),
+        help="The server's optimiser: fedavg (default), fedavgm(beta=0.9), fedadam(lr=0.1), fedyogi, fedadagrad.",
+    ),
     *_click_options("federation", Options, SGD).values(),
 )
 EXECUTION: tuple[Decorator, ...] = (

@@ -11,12 +11,14 @@ from typing import Any
 from .. import aggregators, attacks, data, models
 from ..aggregators import MIXINGS, RULES, UserRule
 from ..attacks import ATTACKS, UserAttack
+from ..core.catalogue import Catalogue
 from ..core.errors import InputError, check
 from ..core.grammar import parse, parse_one, split_last
 from ..core.names import canonical, options
 from ..core.options import options_of
 from ..core.presets import PRESETS
 from ..data import PARTITIONS, SOURCES, FileSource, partition
+from ..federation.catalogue import SERVERS, VARIANTS
 from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..federation.run import Run
@@ -26,6 +28,7 @@ from ..runs.record import Record
 from ..runs.settings import COMMON
 
 ALWAYS = ("clients", "sampled", "byzantine", "rounds", "epochs", "batch", "lr", "momentum")  # defaults by data set
+CATALOGUES: Mapping[str, Catalogue[Any]] = {"local": VARIANTS, "server": SERVERS}
 IN_WORDS = {  # entries of a spec whose values say nothing to a reader
     "data_sha256": "the data",
     "semantics": "the version of the definitions",
@@ -49,7 +52,7 @@ def command(records: Sequence[Record]) -> str | None:
     model = _model(spec)
     if source is None or preset is None or model is None or spec["partition"]["name"] not in PARTITIONS:
         return None
-    if spec["sgd"]["clip"] is None or "server" in spec:
+    if spec["sgd"]["clip"] is None or not _is_named(spec):
         return None
     given: dict[str, Any] = {"dataset": spec["dataset"]}
     if any(field.name == "folder" for field in options(source)):
@@ -57,6 +60,9 @@ def command(records: Sequence[Record]) -> str | None:
     given |= {"partition": with_options(spec["partition"]), "model": model}
     settings = {**spec, **spec["sgd"]}
     given |= {key: settings[key] for key in ALWAYS if key != "sampled" or "sampled" in spec}
+    given |= {key: with_options(spec[key]) for key in CATALOGUES if key in spec}
+    if "local_steps" in settings:
+        del given["epochs"]
     for field, known in options_of(Options, SGD):
         value = settings.get(field.name, field.default)
         if known.help and known.digest != "apart" and field.name not in given and value != field.default:
@@ -93,10 +99,11 @@ def same_run(record: Record, folder: Path | None = None, *, download: bool = Fal
 def run_of(spec: Mapping[str, Any], folder: Path | None = None, *, download: bool = False) -> Run:
     """Return the run that a spec describes, made from the names in it; its digest may be another one."""
     model = _model(spec)
-    if model is None or "server" in spec:
-        part = "network" if model is None else "server optimiser"
+    if model is None or not _is_named(spec):
+        part = "network" if model is None else "local variant or server optimiser"
         raise InputError(f"its {part} was given as a Python object")
     plain = {field.name: spec.get(field.name, field.default) for field, _ in options_of(Options)}
+    named = {key: with_options(spec[key]) for key in CATALOGUES if key in spec}
     return Run(
         source=data.make(spec["dataset"], folder=folder, download=download),
         partition=partition.make(with_options(spec["partition"])),
@@ -104,8 +111,13 @@ def run_of(spec: Mapping[str, Any], folder: Path | None = None, *, download: boo
         attack=attacks.make(spec["attack_name"]),
         aggregator=aggregators.make(spec["aggregator_name"]),
         sgd=SGD(**{field.name: spec["sgd"].get(field.name, field.default) for field, _ in options_of(SGD)}),
-        **{**plain, "lens": "lens" in spec},
+        **{**plain, **named, "lens": "lens" in spec},
     )
+
+
+def _is_named(spec: Mapping[str, Any]) -> bool:
+    """Return whether the local variant and the server optimiser are gradskew's own, which names describe."""
+    return all(spec[key]["name"] in catalogue for key, catalogue in CATALOGUES.items() if key in spec)
 
 
 def _preset(records: Sequence[Record]) -> str | None:

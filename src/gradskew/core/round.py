@@ -40,7 +40,8 @@ class Round:
     number: counted from 0. clients: the client ids of the rows, in order. examples: the number of training examples
     that each client claims (n,). params: the model w^t (d,). layers: the parameter tensors by name. reference: the
     server's own update w^t - w_0^{t+1} (d,), trained on its root data as a client trains on its own. With
-    `buffers=aggregated` rows and reference are longer than params and layers, by the buffers.
+    `buffers=aggregated` rows and reference are longer than params and layers, by the buffers. rate: what the server
+    multiplies an aggregate of rows by, the learning rate where rows are gradients.
     """
 
     number: int = 0
@@ -49,6 +50,7 @@ class Round:
     params: Tensor | None = None
     layers: Mapping[str, Layer] | None = None
     reference: Tensor | None = None
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("examples", "params", "reference"):

@@ -92,6 +92,10 @@ class Attacker:
         rng = generator(self.run.seed, "labels", client)
         return self.attack.relabel(labels, num_classes, generator=rng, scores=scores)
 
+    def scale(self, round: int) -> float:
+        """Return what a Byzantine client multiplies its gradients by in a round."""
+        return self.attack.gradient_scale if round in self.rounds else 1.0
+
     def _replace(
         self, updates: Tensor, known: Rows, own: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int
     ) -> Forgery:
@@ -113,6 +117,7 @@ class Attacker:
             initial=self.initial,
             gradient=self.gradient,
             network=self.network,
+            rate=round.rate,
         )
         rng = generator(self.run.seed, "attack", round.number)
         forgery = self.attack.explain(known, own, n=n, generator=rng, context=context)

@@ -6,7 +6,7 @@ train in place, in the rows of one matrix.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -16,40 +16,32 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from ..core.errors import check, check_choice
-from ..core.randomness import drawing, generator, torch_seed
+from ..core.randomness import drawing, torch_seed
 from ..data import Dataset
 from ..models import Flat, Model, check_scores, stacked
+from .batches import Batch, Shard, batches
 from .loss import loss_gradient, mean_loss
 from .optimizer import SGD
 from .precision import precision_of
+from .terms import stack
 
 WHOLE = 1 << 26  # entries of the updates up to which the batched engine trains all clients of a round at once
 PART = 1 << 24  # entries of each matrix, such as the gradients, of the clients trained at once, beyond that
 
 
 @dataclass(frozen=True)
-class Shard:
-    """The data of a client: its id, the indices (m,) of its images, and its labels (m,), maybe changed by an attack."""
-
-    client: int
-    index: Tensor
-    labels: Tensor
-
-    def orders(self, epochs: int, seed: int, round: int) -> list[Tensor]:
-        """Return the order of the samples in each epoch, (m,) each, drawn from (seed, round, client)."""
-        rng = generator(seed, "batches", round, self.client)
-        return [torch.randperm(len(self.index), generator=rng) for _ in range(epochs)]
-
-
-@dataclass(frozen=True)
 class Training:
-    """The setting of local training, the same in all rounds. precision: of the passes; weights stay float32."""
+    """The setting of local training, the same in all rounds. precision: of the passes; weights stay float32.
+
+    gradients: rows are the last step m, the gradient of a single one, instead of w^t - w_i^{t+1}.
+    """
 
     flat: Flat
     dataset: Dataset
     sgd: SGD
     seed: int
     precision: str = "float32"
+    gradients: bool = False
 
     def casting(self, *, together: bool = False) -> AbstractContextManager[None]:
         """Return the context for a forward pass, of one client or of many, which sets the types of its computations."""
@@ -68,12 +60,13 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
     grads, momentum = torch.empty_like(params), torch.empty_like(params)
     flat.module.train()
     for shard, row, buffers in zip(shards, updates, after, strict=True):
+        terms = stack([shard.terms], params, sgd.weight_decay)
         row.copy_(params)
         momentum.zero_()
         flat.bind(row, grads)
         flat.write_buffers(start, others)
         with drawing(torch_seed(seed, "module", round, shard.client), params.device):
-            for order in shard.orders(sgd.epochs, seed, round):
+            for order in shard.orders(sgd, seed, round):
                 index, labels = shard.index[order].to(params.device), shard.labels[order].to(params.device)
                 for chosen, wanted in zip(index.split(sgd.batch), labels.split(sgd.batch), strict=True):
                     if len(chosen) == 1 and flat.has_batch_norm:
@@ -83,32 +76,38 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
                         scores = flat.module(dataset.inputs(dataset.train.inputs.index_select(0, chosen)))
                     check_scores("the model", scores, (len(chosen), dataset.num_classes))
                     mean_loss(scores, wanted).backward()
-                    sgd.step(row[None], grads[None], momentum[None])
+                    sgd.step(row[None], grads[None], momentum[None], terms)
         buffers.copy_(flat.sent_buffers(before))
+        if training.gradients:
+            row.copy_(momentum)
     flat.bind(params)
     flat.write_buffers(start, others)
-    torch.sub(params, updates, out=updates)
+    if not training.gradients:
+        torch.sub(params, updates, out=updates)
     return after
 
 
 def train_batched(training: Training, params: Tensor, shards: Sequence[Shard], round: int, updates: Tensor) -> Tensor:
     """Train all clients as one computation: write updates (n, d), return what they send of unchanged buffers (n, b).
 
-    Clients are ranked by size, the largest first, so that those with a batch left are always the first rows, with
-    falling batch sizes. Clients whose batch sizes differ much are computed separately (`_groups`), so that padding at
-    most doubles the work. Many clients of a large network are trained in parts (`num_together`), which bounds the
+    Clients are ranked by size, the largest first, so that those with a batch left in an epoch are always the first
+    rows. Clients whose batch sizes differ much are computed separately (`groups`), so that padding at most doubles the
+    work. Many clients of a large network are trained in parts (`num_together`), which bounds the
     memory besides the updates; batches and padding do not depend on the parts.
     """
     n = len(shards)
     ranked = sorted(range(n), key=lambda i: -len(shards[i].index))
-    batches = list(_batches([len(shards[i].index) for i in ranked], training.sgd.batch))
+    listed = list(batches([len(shards[i].index) for i in ranked], training.sgd))
     training.flat.module.train()
     size = num_together(n, training.flat.d)
     for start in range(0, n, size):
         rows = slice(start, min(start + size, n))
-        trained = _train_rows(training, params, [shards[i] for i in ranked[rows]], rows, batches, round)
+        trained = _train_rows(training, params, [shards[i] for i in ranked[rows]], rows, listed, round)
         for row, i in zip(trained, ranked[rows], strict=True):
-            torch.sub(params, row, out=updates[i])
+            if training.gradients:
+                updates[i].copy_(row)
+            else:
+                torch.sub(params, row, out=updates[i])
     return training.flat.sent_buffers(training.flat.buffers).repeat(n, 1)
 
 
@@ -120,24 +119,24 @@ def num_together(n: int, d: int) -> int:
     return n if n * d <= WHOLE else max(1, PART // d)
 
 
-Batch = tuple[slice, slice, list[int]]  # ranks of the clients, columns of their samples, batch size of each client
-
-
 def _train_rows(
-    training: Training, params: Tensor, shards: Sequence[Shard], rows: slice, batches: Sequence[Batch], round: int
+    training: Training, params: Tensor, shards: Sequence[Shard], rows: slice, listed: Sequence[Batch], round: int
 ) -> Tensor:
-    """Return the trained parameters (k, d) of the clients with the ranks `rows`. batches: those of all clients."""
+    """Return the trained parameters (k, d) of the clients with the ranks `rows`; with `gradients` their last steps.
+
+    listed: the batches of all clients.
+    """
     flat, dataset, sgd = training.flat, training.dataset, training.sgd
-    own_batches = [batch for batch in batches if batch[0].start < rows.stop and batch[0].stop > rows.start]
+    own_batches = [batch for batch in listed if batch[0].start < rows.stop and batch[0].stop > rows.start]
     width = max(columns.stop for _, columns, _ in own_batches)
     trained = params.repeat(len(shards), 1)
     grads, momenta = torch.empty_like(trained), torch.zeros_like(trained)
     forward = stacked(flat)
-    orders = [shard.orders(sgd.epochs, training.seed, round) for shard in shards]
-    for epoch in range(sgd.epochs):
-        picks = [(shard, order[epoch]) for shard, order in zip(shards, orders, strict=True)]
-        index = _padded([shard.index[chosen] for shard, chosen in picks], width).to(params.device)
-        labels = _padded([shard.labels[chosen] for shard, chosen in picks], width).to(params.device)
+    terms = stack([shard.terms for shard in shards], params, sgd.weight_decay)
+    for picks in zip(*(shard.rows(sgd, training.seed, round) for shard in shards), strict=True):
+        index = _padded([shard.index[chosen] for shard, chosen in zip(shards, picks, strict=True)], width)
+        labels = _padded([shard.labels[chosen] for shard, chosen in zip(shards, picks, strict=True)], width)
+        index, labels = index.to(params.device), labels.to(params.device)
         for ranks, columns, counts in own_batches:
             inside = slice(max(rows.start - ranks.start, 0), rows.stop - ranks.start)
             group = slice(max(ranks.start - rows.start, 0), ranks.stop - rows.start)
@@ -150,36 +149,14 @@ def _train_rows(
                 scores, backward = forward(trained[group], inputs)
             backward(loss_gradient(scores, labels[group, columns], weights), grads[group])
             del backward  # and what it holds of this batch
-            sgd.step(trained[group], grads[group], momenta[group])
-    return trained
+            sgd.step(trained[group], grads[group], momenta[group], None if terms is None else terms.of(group))
+    return momenta if training.gradients else trained
 
 
 def _padded(rows: list[Tensor], width: int) -> Tensor:
-    """Return rows of unequal length as a matrix (len(rows), width), with zeros after the end of a row."""
+    """Return rows of unequal length as a matrix (len(rows), width), with zeros after the end of a row, or cut."""
     matrix = pad_sequence(rows, batch_first=True)
     return pad(matrix, (0, width - matrix.shape[1]))
-
-
-def _batches(sizes: list[int], batch: int) -> Iterator[Batch]:
-    """Yield the batches of an epoch for clients with these numbers of samples, the largest first.
-
-    The columns of a batch are those of its first client, which has the most samples.
-    """
-    for first in range(0, sizes[0], batch):
-        counts = [min(batch, size - first) for size in sizes if size > first]
-        for group in _groups(counts):
-            yield group, slice(first, first + counts[group.start]), counts[group]
-
-
-def _groups(counts: list[int]) -> Iterator[slice]:
-    """Yield slices of falling batch sizes; padding each slice to its largest size at most doubles the work."""
-    start, work = 0, 0
-    for k, count in enumerate(counts):
-        if counts[start] * (k - start + 1) > 2 * (work + count):
-            yield slice(start, k)
-            start, work = k, 0
-        work += count
-    yield slice(start, len(counts))
 
 
 ENGINES = {"batched": train_batched, "loop": train_loop}

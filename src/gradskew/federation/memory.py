@@ -40,11 +40,13 @@ class Memory:
     distances: int
     training: int
     rule: int
+    state: int
 
     @property
     def parts(self) -> dict[str, int]:
         """The bytes of each part by name, the largest first."""
         names = {"rows": "rows of updates", "distances": "distances between them", "rule": "for the rule"}
+        names["state"] = "for what clients remember"
         parts = {names.get(key, key): size for key, size in vars(self).items()}
         return dict(sorted(parts.items(), key=lambda part: -part[1]))
 
@@ -61,7 +63,9 @@ def estimate(run: Run) -> Memory:
     # Parameters, gradients and momenta; autograd's gradients (batched, not written out); parameters cast to bf16.
     batched = resolve(run.engine, run.model, run.device) == "batched"
     by_autograd = batched and not trains_as_chain(run.model, data.shape, data.num_classes)
-    vectors = 3 + by_autograd + (run.precision == "bf16")
+    vectors = 3 + by_autograd + (run.precision == "bf16") + run.local.remembers
+    # Of all clients that have taken part; and those that the last round replaced, which a snapshot still has.
+    remembered = (min(run.clients, n * run.rounds) + n + run.trains_reference) if run.remembers else 0
     return Memory(
         libraries=_libraries(
             numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MAX_ROWS
@@ -70,7 +74,9 @@ def estimate(run: Run) -> Memory:
         rows=(n + run.trains_reference + n * run.attack.tries_rule) * row,
         distances=SQUARES * DOUBLE * n * n,
         rule=round(run.aggregator.extra_rows(n, run.clients) * row),
-        training=VECTORS * row + (run.num_together if batched else 1) * (vectors * row + 2 * images),
+        state=remembered * row,
+        training=(VECTORS + run.server.vectors) * row
+        + (run.num_together if batched else 1) * (vectors * row + 2 * images),
     )
 
 
@@ -140,6 +146,8 @@ def less_memory(run: Run) -> str:
         hints.append("engine = loop trains one client at a time")
     if run.sgd.batch > 1:
         hints.append(f"batch = {run.sgd.batch // 2} halves the activations")
+    if run.remembers and run.clients > run.num_sampled:
+        hints.append(f"clients = {max(run.clients // 2, run.num_sampled)} remember less")
     if run.num_sampled > 1:
         hints.append(f"sampled = {run.num_sampled // 2} halves the rows of updates")
     return ", ".join(hints) or "take a smaller model or data set"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..core.errors import check
 from ..core.randomness import torch_seed
 from ..data import Dataset
 from ..models import Flat, check_stacks, initial
@@ -15,6 +16,10 @@ def make_network(run: Run, dataset: Dataset) -> Flat:
     """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run."""
     shape, classes = dataset.shape, dataset.num_classes
     flat = initial(run.model, shape, classes, torch_seed(run.seed, "model"), run.buffers == "aggregated", run.device)
+    uneven = (
+        f"{run.local.name} needs even numbers of steps, and the batch norm of {run.model.name} skips single samples"
+    )
+    check(not (run.local.remembers and flat.has_batch_norm), uneven)
     if resolve(run.engine, run.model, run.device) == "batched":
         check_stacks(flat, run.model.name, shape, classes)
     return flat

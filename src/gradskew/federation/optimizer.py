@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from ..core.errors import check
 from ..core.names import Named
 from ..core.options import check_options, option
 
 if TYPE_CHECKING:  # the command line reads the options, and does not wait for torch
     from torch import Tensor
 
+    from .terms import Stacked
+
 
 @dataclass(frozen=True, kw_only=True)
 class SGD(Named):
-    """Local training by SGD with momentum: `epochs` passes over the client's data.
+    """Local training by SGD with momentum: `epochs` passes over the client's data, or `local_steps` steps.
 
-    The momentum starts at 0 in each round. clip: bound on the norm of a gradient, applied before weight decay is added
-    (as torch's clip_grad_norm_ and SGD do); None means no clipping.
+    The steps take the batches of one pass in shuffled order, then those of the next. The momentum starts at 0 in each
+    round. clip: bound on the norm of a gradient, applied before weight decay is added (as torch's clip_grad_norm_ and
+    SGD do); None means no clipping.
     """
 
     key: ClassVar[str] = "sgd"
@@ -27,30 +31,43 @@ class SGD(Named):
     momentum: float = option(0.9, at_least=0, below=1, help="Local momentum.")
     weight_decay: float = option(1e-4, at_least=0, help="Local weight decay. Default 1e-4.")
     clip: float | None = option(2.0, above=0, help="Bound on a local gradient's norm. Default 2.")
+    local_steps: int | None = option(None, at_least=1, help="Local steps in a round, in place of epochs.")
 
     def __post_init__(self) -> None:
         check_options(self)
+        both = f"local_steps = {self.local_steps} and epochs = {self.epochs} are both given: a round has one of them"
+        check(self.local_steps is None or self.epochs == 1, both)
 
-    def step(self, params: Tensor, grads: Tensor, momenta: Tensor) -> None:
+    def step(self, params: Tensor, grads: Tensor, momenta: Tensor, terms: Stacked | None = None) -> None:
         """Update params and momenta of k clients in place by one step; params, grads and momenta are (k, d).
 
-        By a compiled kernel where `core.rows.wide` says so, by torch's operators elsewhere.
+        m <- momentum m + g + decay w, w <- w - lr m, with the clipped gradient g; terms: what is added to that. By a
+        compiled kernel where `core.rows.wide` says so, by torch's operators elsewhere.
         """
 
         from ..core.rows import wide
 
         if all(map(wide, (params, grads, momenta))):
-            from .sgd_kernel import sgd_step
+            from .sgd_kernel import sgd_step, sgd_step_with
 
-            rates = {"lr": self.lr, "momentum": self.momentum, "weight_decay": self.weight_decay}
-            sgd_step(params, grads, momenta, **rates, clip=self.clip)
+            rates = {"lr": self.lr, "momentum": self.momentum}
+            if terms is None:
+                sgd_step(params, grads, momenta, **rates, weight_decay=self.weight_decay, clip=self.clip)
+            else:
+                sgd_step_with(terms, params, grads, momenta, **rates, clip=self.clip)
             return
+        factors = None if self.clip is None else _clip_factors(grads, self.clip)
+        if terms is not None:
+            factors = terms.scales if factors is None else factors * terms.scales
         momenta.mul_(self.momentum)
-        if self.clip is None:
+        if factors is None:
             momenta.add_(grads)
         else:
-            momenta.addcmul_(grads, _clip_factors(grads, self.clip))
-        momenta.add_(params, alpha=self.weight_decay)
+            momenta.addcmul_(grads, factors)
+        if terms is None:
+            momenta.add_(params, alpha=self.weight_decay)
+        else:
+            momenta.addcmul_(params, terms.decays).add_(terms.offsets)
         params.sub_(momenta, alpha=self.lr)
 
 

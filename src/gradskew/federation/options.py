@@ -27,7 +27,10 @@ class Options(Fields):
     thousands of clients, testing takes longer than training ten of them. lens: measure the skew of the honest rows and
     the rule's choice in each round; results do not depend on it. pictures: the rounds whose rows are embedded in the
     plane; None means the first, the middle and the last. root_examples: training inputs that the server keeps, for
-    rules that need its own update (fltrust).
+    rules that need its own update (fltrust). rows: what clients send, an `update` w^t - w_i^{t+1}, the `gradient` of
+    one local step, which the server multiplies by the learning rate, or an update normalised by the number of local
+    steps (`fednova`). worker_momentum: beta, of the momentum that clients send in place of their rows, which starts at
+    0 (worker_momentum_start: `zero`) or at the first row (`first`).
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -65,6 +68,17 @@ class Options(Fields):
     buffers: str = option("mean", choices=("mean", "aggregated"), digest="always")
     root_examples: int = option(
         0, at_least=0, help="Training inputs that the server holds, for rules that need its own update. Default 0."
+    )
+    rows: str = option(
+        "update",
+        choices=("update", "gradient", "fednova"),
+        help="Rows that clients send: updates (default), gradients of one step, or updates by the number of steps.",
+    )
+    worker_momentum: float = option(
+        0.0, at_least=0, below=1, help="Clients send the momentum of their rows with this beta. Default 0: the rows."
+    )
+    worker_momentum_start: str = option(
+        "zero", choices=("zero", "first"), help="What a client's momentum starts at: zero (default) or its first row."
     )
     seed: int = option(0, at_least=0, digest="always")
     engine: str = option(

@@ -16,7 +16,9 @@ from ..core.randomness import generator
 from ..core.round import Round
 from ..core.rows import Rows
 from .attacker import Attacker
-from .clients import ENGINES, Shard, Training, resolve
+from .batches import Shard
+from .client_side import ClientSide
+from .clients import ENGINES, Training, resolve
 from .evaluation import Evaluation, evaluate, scores_of
 from .gradient import LossGradient
 from .lens import RoundLens
@@ -58,7 +60,8 @@ class Federation:
         self.attacker.initial = self.params.clone()
         self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.images(self.parts))
         self.attacker.network = partial(draw_params, run, self.dataset)
-        self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision)
+        self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision, run.rows == "gradient")
+        self.clients = ClientSide(run, skips_single=self.flat.has_batch_norm)
 
     def round(self, number: int) -> dict[str, Any]:
         """Execute one round and return its metrics; the accuracy is None in a round without a test."""
@@ -101,9 +104,8 @@ class Federation:
             if reference is not None and not reference.any():
                 metrics["rule"]["reference"] = "zero or not finite"
 
-            # Step 4: the server steps, unless the aggregate is not finite.
-            if outcome.value.isfinite().all():
-                self.step(outcome.value, buffers, rows)
+            # Step 4: the server steps, unless the aggregate or the step is not finite.
+            if outcome.value.isfinite().all() and self.step(outcome.value, buffers, rows):
                 metrics["stepped"] = True
                 metrics["distance"] = _distance(outcome.value, honest.once(Rows.mean)) if honest.n else None
 
@@ -127,6 +129,8 @@ class Federation:
             attack=self.attacker.attack.state_dict(),
             rule=self.rule.state_dict(),
             server=self.server.state_dict(),
+            local=self.clients.variant.state_dict(),
+            momentum=self.clients.momentum.state_dict(),
             pictures=list(self.lens.pictures),
             previous=self.attacker.previous,
         )
@@ -134,18 +138,20 @@ class Federation:
     def restore(self, snapshot: Snapshot) -> list[dict[str, Any]]:
         """Restore a snapshot and return the metrics of its rounds; Unfit for a snapshot that is not of this run."""
         rounds = snapshot.check_like(self.snapshot([]), self.run.content)
-        d = self.matrix.shape[1]
+        d, width = self.flat.d, self.matrix.shape[1]
         states = (
-            (self.attacker.attack, snapshot.attack),
-            (self.rule, snapshot.rule),
-            (self.server, snapshot.server),
+            (self.attacker.attack, snapshot.attack, width),
+            (self.rule, snapshot.rule, width),
+            (self.server, snapshot.of("server", self.params.device), d),
+            (self.clients.variant, snapshot.of("local", self.params.device), d),
+            (self.clients.momentum, snapshot.of("momentum", self.params.device), d),
         )
-        for owner, state in states:
-            if not owner.is_valid_state(state, d):
+        for owner, state, length in states:
+            if not owner.is_valid_state(state, length):
                 raise Unfit(f"it has a state that {owner.name} cannot have")
         self.params.copy_(snapshot.params)
         self.flat.write_buffers(snapshot.buffers, snapshot.others)
-        for owner, state in states:
+        for owner, state, _ in states:
             owner.load_state_dict(state)
         self.lens.pictures = list(snapshot.pictures)
         self.attacker.previous = None if snapshot.previous is None else snapshot.previous.to(self.params.device)
@@ -175,15 +181,18 @@ class Federation:
     def updates(self, clients: list[int], round: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Train the clients, and the server on its root data.
 
-        Returns the rows w^t - w_i^{t+1} (n, d), what the clients send of their buffers (n, b), and the server's own
-        update (d,): zeros if it is not finite, None without root data or for a rule that does not need it.
+        Returns the rows that the clients send (n, d), w^t - w_i^{t+1} unless the run says otherwise, what they send of
+        their buffers (n, b), and the server's own row (d,): zeros if it is not finite, None without root data or for a
+        rule that does not need it.
         """
         n, d = len(clients), self.flat.d
         shards = [self.shard(client, round) for client in clients]
         if self.run.trains_reference:
-            shards.append(Shard(self.run.clients, self.root, self.labels[self.root]))
+            terms = self.clients.variant.terms(self.run.clients)
+            shards.append(Shard(self.run.clients, self.root, self.labels[self.root], terms))
         with float32_products(self.run.device, tf32=self.run.precision == "tf32"):
             buffers = self.train(self.training, self.params, shards, round, self.matrix[:, :d])
+        self.clients.send(shards, self.matrix[:, :d], n)
         if self.aggregated:
             self.matrix[:, d:] = buffers
         reference = self.matrix[n] if self.run.trains_reference else None
@@ -192,13 +201,14 @@ class Federation:
         return self.matrix[:n], buffers[:n], reference
 
     def shard(self, client: int, round: int) -> Shard:
-        """Return a client's data in a round; the labels of a Byzantine client are those of the attack."""
-        index = self.parts[client]
+        """Return what a client trains on in a round; that of a Byzantine client is changed by the attack."""
+        index, terms = self.parts[client], self.clients.variant.terms(client)
         labels = self.labels[index]
         if client < self.run.num_byzantine:
             scores = partial(scores_of, self.flat, self.dataset, index)
             labels = self.attacker.relabel(labels, self.dataset.num_classes, round, client, scores)
-        return Shard(client, index, labels)
+            terms = replace(terms, scale=self.attacker.scale(round))
+        return Shard(client, index, labels, terms)
 
     def describe_round(self, number: int, clients: list[int], reference: Tensor | None) -> Round:
         """Return what the server knows of a round with these clients."""
@@ -209,21 +219,28 @@ class Federation:
             params=self.params.clone(),
             layers=self.flat.layers,
             reference=reference,
+            rate=self.run.sgd.lr if self.run.rows == "gradient" else 1.0,
         )
 
     def examples(self, clients: list[int]) -> Tensor:
         """Return how many training images each client has: (n,)."""
         return torch.tensor([len(self.parts[client]) for client in clients], dtype=torch.int64)
 
-    def step(self, aggregate: Tensor, buffers: Tensor, rows: Rows) -> None:
-        """Step the model and the rule's state; set the buffers from the aggregate, or to the mean of the clients'."""
-        d = self.flat.d
-        self.server.step(self.params, aggregate[:d])
+    def step(self, aggregate: Tensor, buffers: Tensor, rows: Rows) -> bool:
+        """Step the model and the rule's state; set the buffers from the aggregate, or to the mean of the clients'.
+
+        Returns whether the step of the server's optimiser is finite; if not, everything stays as it is.
+        """
+        d, rate = self.flat.d, rows.round.rate
+        if not self.server.step_if_finite(self.params, aggregate[:d] if rate == 1 else rate * aggregate[:d]):
+            return False
+        self.clients.step(aggregate[:d], rows)
         if self.aggregated:
             self.flat.step_buffers(aggregate[d:])
         else:
             self.flat.write_buffers(buffers.double().mean(0).float())
         self.rule.observe(aggregate, rows=rows)
+        return True
 
     def class_counts(self) -> list[list[int]] | None:
         """Return the number of images of each class, for each client; None above MOST_COUNTS numbers."""

@@ -23,8 +23,10 @@ from ..core.round import Round
 from ..data import Digits, Source, partition
 from ..data.partition import Dirichlet, Partition
 from ..models import MLP, Model, initial, num_parameters
+from .catalogue import make_server, make_variant
 from .clients import num_together, resolve
 from .code_digest import check_unchanged, session_code, user_code
+from .local import Plain, Variant, check_training
 from .optimizer import SGD
 from .options import Options
 from .schedule import rounds_of, short_form
@@ -34,9 +36,10 @@ from .server import FedAvg, ServerOptimizer
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Options):
-    """The spec of a simulation: data, model, attack, rule, local and server optimisers, and the fields of `Options`.
+    """The spec of a simulation: data, model, attack, rule, local training, server, and the fields of `Options`.
 
     Data, partition, model, attack and rule may be given by name, and the last three as functions: see `make` of each.
+    So may the variant of local training, `fedprox(mu=0.01)`, and the server's optimiser, `fedadam(lr=0.1)`.
     """
 
     source: Source = field(default_factory=Digits)
@@ -45,12 +48,13 @@ class Run(Options):
     attack: Attack = field(default_factory=NoAttack)
     aggregator: Aggregator = field(default_factory=Mean)
     sgd: SGD = field(default_factory=lambda: SGD(epochs=2, batch=16, lr=0.2))
+    local: Variant = field(default_factory=Plain)
     server: ServerOptimizer = field(default_factory=FedAvg)
 
     def __post_init__(self) -> None:
         self._make_parts()
         kinds = {"source": Source, "partition": Partition, "model": Model, "attack": Attack, "aggregator": Aggregator}
-        for name, kind in {**kinds, "sgd": SGD, "server": ServerOptimizer}.items():
+        for name, kind in {**kinds, "sgd": SGD, "local": Variant, "server": ServerOptimizer}.items():
             value = getattr(self, name)
             good = isinstance(value, kind)
             check(good, f"{name} must be an object of type {kind.__name__}, not {value!r:.60}")
@@ -73,6 +77,7 @@ class Run(Options):
         self.attack.check_setting("simulation", honest=self.num_known)
         late = f"attack_rounds = {self.attack_rounds} begins after round {self.rounds - 1}, the last"
         check(rounds_of(self.attack_rounds)[0] < self.rounds, late)
+        check_training(self.local, self.sgd, self.rows, self.worker_momentum, self.worker_momentum_start)
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
         for round in self.pictures or ():
             check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)
@@ -85,6 +90,8 @@ class Run(Options):
             "model": models.make,
             "attack": attacks.make,
             "aggregator": aggregators.make,
+            "local": make_variant,
+            "server": make_server,
         }
         for name, make in makers.items():
             object.__setattr__(self, name, make(getattr(self, name)))
@@ -138,6 +145,11 @@ class Run(Options):
         return self.root_examples > 0 and "reference" in self.aggregator.needs
 
     @property
+    def remembers(self) -> bool:
+        """Whether each client remembers a vector from one round to the next."""
+        return self.local.remembers or self.worker_momentum > 0
+
+    @property
     def num_together(self) -> int:
         """The number of clients of a round whose rows are trained at once, for the digest; `num_sampled` for `loop`."""
         if resolve(self.engine, self.model, self.device) == "loop":
@@ -174,6 +186,8 @@ class Run(Options):
         }
         if self.num_together < self.num_sampled:
             content["together"] = self.num_together
+        if self.local != Plain():
+            content["local"] = describe(self.local)
         if self.server != FedAvg():
             content["server"] = describe(self.server)
         if self.lens:
@@ -211,8 +225,8 @@ class Run(Options):
         factory = getattr(self.model, "factory", None)
         attack = self.attack
         attacks = [attack.data, attack.model] if isinstance(attack, Combined) else [attack]
-        parts = [self.source, self.partition, self.model, factory, *attacks, *_stages(self.aggregator), self.server]
-        return [part for part in parts if part is not None]
+        parts = [self.source, self.partition, self.model, factory, *attacks, *_stages(self.aggregator)]
+        return [part for part in (*parts, self.local, self.server) if part is not None]
 
 
 def check_device(device: str) -> None:

@@ -49,6 +49,7 @@ class Training(Part):
     clip: Any
     epochs: Positive
     batch: Positive
+    local_steps: Positive | UnsetType = UNSET
 
 
 class Spec(Struct):
@@ -81,6 +82,10 @@ class Spec(Struct):
     semantics: Whole
     evaluate_every: Positive = 1
     attack_rounds: str = "::"
+    rows: str = "update"
+    worker_momentum: Share = 0
+    local: Part | UnsetType = UNSET
+    server: Part | UnsetType = UNSET
     lens: Whole = 0
     pictures: list[Whole] = []
     user_code: dict[str, Sha256] = {}

@@ -20,7 +20,7 @@ from .metrics import as_json
 from .schema import check_rounds, is_measured
 
 VERSION = "2"
-OWNERS = ("attack", "rule", "server")  # whose states a snapshot has
+OWNERS = ("attack", "rule", "server", "local", "momentum")  # whose states a snapshot has
 CONTENT = "content"  # the tensor with the JSON, which may exceed the 100 MB of the header
 
 
@@ -32,9 +32,10 @@ class Unfit(ValueError):
 class Snapshot:
     """All that the next rounds depend on, but for random generators, which are derived from the seed.
 
-    rounds: the metrics so far. others: integer buffers of the network, which no client sends. attack, rule, server:
-    their states. pictures: the embeddings so far. seconds: the time that the rounds took. previous: the
-    parameters before the last step, which an attack may know; None before the first.
+    rounds: the metrics so far. others: integer buffers of the network, which no client sends. attack, rule, server,
+    local, momentum: their states, the last two what clients remember. pictures: the embeddings so far. seconds: the
+    time that the rounds took. previous: the parameters before the last step, which an attack may know; None before the
+    first.
     """
 
     rounds: Sequence[dict[str, Any]]
@@ -44,9 +45,16 @@ class Snapshot:
     attack: Mapping[str, Any] = field(default_factory=dict)
     rule: Mapping[str, Any] = field(default_factory=dict)
     server: Mapping[str, Any] = field(default_factory=dict)
+    local: Mapping[str, Any] = field(default_factory=dict)
+    momentum: Mapping[str, Any] = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     seconds: float = 0.0
     previous: Tensor | None = None
+
+    def of(self, owner: str, device: torch.device) -> dict[str, Any]:
+        """Return the state of an owner with its tensors on a device."""
+        state: Mapping[str, Any] = getattr(self, owner)
+        return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in state.items()}
 
     def to_bytes(self, digest: str) -> bytes:
         """Return a checkpoint of the run with this digest; ValueError for a state beyond tensors and JSON values."""
@@ -93,7 +101,7 @@ class Snapshot:
                 raise ValueError("its content is not what a run writes")
             states: dict[str, dict[str, Any]] = {}
             for owner in OWNERS:
-                state = content.get(owner, {})  # older checkpoints have no state of the server
+                state = content.get(owner, {})  # older checkpoints have not all of them
                 own = {name.removeprefix(f"{owner}."): t for name, t in tensors.items() if name.startswith(f"{owner}.")}
                 if not all(map(is_simple, state.values())):
                     raise ValueError(f"the state of the {owner} has more than tensors and single values")

@@ -24,8 +24,8 @@ from .rows import Layout
 
 def check_attack(attack: Attack, strategy: Strategy) -> None:
     """Raise InputError if the attack needs what a server, or this strategy, does not have."""
-    flips = attack.relabels()
-    check(not flips, f"{attack.name} needs training on flipped labels: a server has no part in the training")
+    changes = attack.acts_in_training
+    check(not changes, f"{attack.name} changes the clients' training: a server has no part in the training")
     if isinstance(strategy, Robust):
         attack.check_rule(strategy.rule)
     else:

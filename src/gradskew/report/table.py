@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -127,11 +127,12 @@ class Table:
         known = ", attacker knows its own rows alone" if spec.get("known") == "own" else known
         known += f", attack in rounds {spec['attack_rounds']}" if "attack_rounds" in spec else ""
         sgd = spec["sgd"]
+        work = count(sgd["local_steps"], "step") if "local_steps" in sgd else count(sgd["epochs"], "epoch")
         return (
             f"{spec['dataset']}, {with_options(spec['model'])}; {count(spec['clients'], 'client')}{sampled}, "
             f"{spec['byzantine']} Byzantine{known}; {with_options(spec['partition'])}; "
-            f"{count(spec['rounds'], 'round')} of {count(sgd['epochs'], 'epoch')}, batch {sgd['batch']}, "
-            f"lr {sgd['lr']:g}; {self._seeds}"
+            f"{count(spec['rounds'], 'round')} of {work}, batch {sgd['batch']}, "
+            f"lr {sgd['lr']:g}{_training(spec)}; {self._seeds}"
         )
 
     @property
@@ -229,6 +230,15 @@ def _rank(name: str, known: list[str]) -> tuple[int, str]:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun in singular or plural: 1 round, 2 rounds."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _training(spec: Mapping[str, Any]) -> str:
+    """Return what a federation has beside plain SGD and FedAvg, each after a comma."""
+    parts = [f"rows {spec['rows']}"] if spec.get("rows", "update") != "update" else []
+    parts += [with_options(spec["local"])] if "local" in spec else []
+    parts += [f"worker momentum {spec['worker_momentum']:g}"] if spec.get("worker_momentum") else []
+    parts += [f"server {with_options(spec['server'])}"] if "server" in spec else []
+    return "".join(f", {part}" for part in parts)
 
 
 def with_options(part: dict[str, Any]) -> str:

@@ -33,6 +33,8 @@ COMMON: Mapping[str, Any] = {
     **{field.name: field.default for field, known in options_of(Options, SGD) if known.help},
     "dataset": "digits",
     "model": "mlp",
+    "local": "fedavg",
+    "server": "fedavg",
     "attacks": "paper",
     "rules": "paper",
     "preset": "paper",
@@ -88,8 +90,13 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
     options = {**COMMON, "partition": source.partition, **source.recipe, **chosen}
     methods, rules, seeds = make_methods({**options, "seeds": chosen.get("seeds")})
-    for key in ("rounds", "epochs", "batch"):
-        check_number(key, options[key], at_least=1, at_most=MOST, whole=True)
+    if options["local_steps"] is not None and "epochs" not in chosen:
+        options["epochs"] = SGD.epochs  # those of a recipe do not count
+    for key in ("rounds", "epochs", "batch", "local_steps"):
+        if key != "local_steps" or options[key] is not None:
+            check_number(key, options[key], at_least=1, at_most=MOST, whole=True)
+    both = f"epochs = {options['epochs']} and local_steps = {options['local_steps']} are both given: choose one"
+    check("epochs" not in chosen or options["local_steps"] is None, both)
     split = _partition(options, source)
     if isinstance(split, partition.ByWriter) and "clients" not in chosen:
         count = options["root_examples"]
@@ -103,6 +110,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         partition=split,
         model=models.make(options["model"]),
         sgd=SGD(**{field.name: options[field.name] for field, _ in options_of(SGD)}),
+        local=options["local"],
+        server=options["server"],
         **plain,
         **Options.presets.get(options["preset"], {}),
     )

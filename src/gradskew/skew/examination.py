@@ -115,7 +115,9 @@ def examine(
     forging = [attack for attack in map(make_attack, attacks) if attack.key != NoAttack.key]
     check_number("f", f, at_least=0, at_most=n if forging and not replace else n - 1, whole=True)
     for attack in forging:
-        check(not attack.relabels(), f"{attack.name} needs training, which a matrix has not: see `gradskew bench`")
+        check(
+            not attack.acts_in_training, f"{attack.name} needs training, which a matrix has not: see `gradskew bench`"
+        )
         own = replace or attack.needs != "own"
         check(own, f"{attack.name} needs the attacker's own rows: with replace the first f rows are these")
         attack.check_setting("matrix", honest=n - f if replace else n)
