@@ -125,10 +125,10 @@ def test_attacks(n, f, d):
     unbiased = math.sqrt(len(honest) / (len(honest) - 1))
     ours = attacks.make(f"lie(z={1.5 * unbiased!r})")(honest, own)[0]
     agree(ours, ALittleIsEnough(tau=1.5)(honest.numpy()))
-    agree(attacks.make("lie(ddof=1)")(honest, own)[0], ALittleIsEnough(tau=1.5)(honest.numpy()))
-    agree(attacks.make("bitflip(of=mean)")(honest, own)[0], SignFlipping()(honest.numpy()))
+    agree(attacks.make("lie", preset="byzfl")(honest, own)[0], ALittleIsEnough(tau=1.5)(honest.numpy()))
+    agree(attacks.make("bitflip", preset="byzfl")(honest, own)[0], SignFlipping()(honest.numpy()))
     for index in (0, len(honest) - 1):
-        ours = attacks.make(f"mimic(variant=index,index={index})")(honest, own)[0]
+        ours = attacks.make(f"mimic(index={index})", preset="byzfl")(honest, own)[0]
         agree(ours, Mimic(epsilon=index)(honest.numpy()))
     assert attacks.make("nonfinite")(honest, own)[0].tolist() == Inf()(honest.numpy()).tolist()
 

@@ -87,11 +87,11 @@ def test_attacks(n, f):
     honest, own = rows(n - f, 40, 0), rows(f, 40, 1)
     given = {"honest_grads": list(honest.clone())}
     wanted = LittleAttack(f).apply(**given)
-    torch.testing.assert_close(attacks.make("lie(z=byzpy)")(honest, own)[0], wanted, rtol=1e-7, atol=1e-7)
+    torch.testing.assert_close(attacks.make("lie", preset="byzpy")(honest, own)[0], wanted, rtol=1e-7, atol=1e-7)
     assert not torch.allclose(attacks.make("lie(z=None)")(honest, own)[0], wanted, rtol=1e-2)  # the paper's z
     torch.testing.assert_close(attacks.make("ipm(epsilon=1)")(honest, own)[0], EmpireAttack().apply(**given))
     for index in (0, n - f - 1):
-        ours = attacks.make(f"mimic(variant=index,index={index})")(honest, own)[0]
+        ours = attacks.make(f"mimic(index={index})", preset="byzpy")(honest, own)[0]
         assert torch.equal(ours, MimicAttack(epsilon=index).apply(**given))
     for scale in (1.0, 0.5):
         ours = attacks.make(f"bitflip(scale={scale})")(honest, own)

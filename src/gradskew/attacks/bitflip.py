@@ -31,6 +31,7 @@ class BitFlip(Attack):
     title: ClassVar[str] = "bit flip"
     source: ClassVar[str] = "Allen-Zhu et al., ICLR 2021"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"signflip": {}, "sign_flipping": {}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"of": "mean"}}
     of: str = "own"
     scale: float | None = 1.0
     how: str = "row"

@@ -31,7 +31,11 @@ class Mimic(Attack):
     key: ClassVar[str] = "mimic"
     title: ClassVar[str] = "Mimic"
     source: ClassVar[str] = "Karimireddy et al., ICLR 2022"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"strike-authors": {"variant": "strike-authors"}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "strike-authors": {"variant": "strike-authors"},
+        "byzfl": {"variant": "index"},
+        "byzpy": {"variant": "index"},
+    }
     warmup: int = 10
     variant: str = "paper"
     index: int = 0
