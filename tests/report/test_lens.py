@@ -217,6 +217,7 @@ def test_lengths_and_progress_by_hand() -> None:
     assert lens.series("progress") == [-0.5, None, None]
     assert lens.series("cosine") == [1.0, None, None]
     assert lens.estimate("cosine").value == 1
+    assert lens.series("unit_mean") == [1.0, None, None]
     pairs = Overview([lens]).pairs
     assert (pairs.without_g, pairs.with_b_one.constant) == (None, 1)
     assert Overview([Lens(record_of(round_of([0.0] * 3)))]).pairs is None
@@ -232,15 +233,41 @@ def test_labels_are_those_of_the_honest_clients() -> None:
     assert set(known) == {"spread", "label_distance", "effective_classes"}
 
 
+def test_labels_by_round_are_those_of_the_clients_that_were_there() -> None:
+    """Clients 1 and 2 have classes of their own, (4, 0) and (0, 4), and client 3 half of each: then 2 and 3 only."""
+    rounds = [round_of([0.0] * 3), round_of([0.0] * 2, clients=[2, 3])]
+    lens = Lens(replace(record_of(*rounds), class_counts=[[9, 9], [4, 0], [0, 4], [2, 2]]))
+    assert lens.series("label_distance") == pytest.approx([1 / 3, 1 / 4])
+    assert lens.series("effective_classes") == pytest.approx([4 / 3, 3 / 2])
+    assert Lens(replace(record_of(*rounds), class_counts=None)).series("label_distance") == [None, None]
+
+
+def test_the_ratio_of_byzantine_clients_is_one_of_all_rounds() -> None:
+    """Two of twelve: 2 / 10. Where none is Byzantine a fifth is supposed: 2 of 12, too. Sampled rounds differ."""
+    assert Lens(Record.of(simulate(BASE))).byzantine_ratio == 2 / 10
+    assert Lens(Record.of(simulate(replace(BASE, byzantine=0)))).byzantine_ratio == 2 / 10
+    sampled = Record.of(simulate(replace(BASE, sampled=5, byzantine=3)))
+    assert len({metrics["byzantine_rows"] for metrics in sampled.rounds}) > 1
+    assert Lens(sampled).byzantine_ratio is None
+
+
+def test_the_mean_direction_of_each_round_is_that_of_its_rows() -> None:
+    rule = Keeps()
+    result = simulate(replace(BASE, aggregator=rule))
+    units = [torch.nn.functional.normalize(rows[2:].double()).mean(0).norm() for rows in rule.kept]
+    assert Lens(Record.of(result)).series("unit_mean") == pytest.approx([float(each) for each in units], abs=1e-5)
+
+
 def test_a_record_of_the_first_lens_is_read(tmp_path) -> None:
     """It lacks what later versions measure, and comes back byte by byte."""
     record = Record.of(simulate(BASE))
-    later = {"farthest", "mean_norm", "cosine", "progress"}
+    later = {"farthest", "mean_norm", "cosine", "progress"}  # from which others follow
     rounds = [{**m, "lens": {k: v for k, v in m["lens"].items() if k not in later}} for m in record.rounds]
     text = replace(record, rounds=rounds, spec={**record.spec, "lens": 1}).to_json()
     old = Record.from_json(text)
     assert old.to_json() == text
-    assert Lens(old).series("progress") == [None] * BASE.rounds
+    for name in ("progress", "unit_mean", "relative_divergence"):
+        assert Lens(old).series(name) == [None] * BASE.rounds
     assert Lens(old).series("kappa") == Lens(record).series("kappa")
     assert len(Overview([Lens(old)]).values) == len(Overview([Lens(record)]).values)
 

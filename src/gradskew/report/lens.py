@@ -104,7 +104,7 @@ class Lens:
         """Yield for each of the rounds the class counts of its honest clients; empty ones if the record has none."""
         counts = self.record.class_counts
         for entry in self.measured:
-            present = entry["clients"]
+            present = entry.get("clients")
             yield self._counts if present is None or not counts else [counts[client] for client in present]
 
     @cached_property

@@ -128,7 +128,7 @@ def measure_by_round(key: str, lenses: Sequence[Lens], references: Sequence[Lens
 def of_lenses(
     named: Sequence[tuple[str, Lens]], references: Sequence[Lens], least_kappa: float | None = None
 ) -> list[Figure]:
-    """Draw over rounds kappa for each lens, and means over lenses: progress, those of `LIMITS`, weight, skewness.
+    """Draw over rounds kappa for each lens, and means over lenses: progress, mean direction, weight, skewness.
 
     named: the lens of each seed, with a name. references: the lenses of the same without an attack. least_kappa: what
     no rule can guarantee to stay below, as a line.
@@ -168,7 +168,7 @@ def of_lenses(
             f"{over_seeds(len(named))}; below 0 the round leads back."
             f"{grey(len(references))}",
         ),
-        *(measure_by_round(key, lenses, references) for key in LIMITS),
+        measure_by_round("unit_mean", lenses, references),
         (
             by_round(
                 "Weight of the Byzantine rows",
