@@ -195,6 +195,14 @@ def test_the_mean_by_examples():
     outcome = agg.make("mean(weights=examples)").explain(rows, 0, round=Round(examples=torch.tensor([2, 1, 1])))
     assert outcome.value.item() == 1.25
     assert outcome.weights.tolist() == [0.5, 0.25, 0.25]
+    claimed = Round(examples=torch.tensor([98, 1, 1]))  # 0.98 is cut to 1.5/3: 0.5, 0.01 and 0.01 over 0.52
+    capped = agg.make("mean(weights=examples,cap=1.5)").explain(rows, 0, round=claimed)
+    assert capped.weights.tolist() == pytest.approx([50 / 52, 1 / 52, 1 / 52])
+    assert capped.value.item() == pytest.approx(5 / 52)
+    with pytest.raises(InputError, match="cap must be above 0"):
+        agg.make("mean(weights=examples,cap=0)")
+    with pytest.raises(InputError, match="it needs weights=examples"):
+        agg.make("mean(cap=2)")
     with pytest.raises(InputError, match="needs example counts"):
         agg.make("mean(weights=examples)")(rows, 0)
     with pytest.raises(InputError, match="one of them above 0"):

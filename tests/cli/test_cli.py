@@ -267,7 +267,6 @@ BAD = {
     "steps and epochs": ("--local-steps 5 --epochs 1", "epochs = 1 and local_steps = 5 are both given: choose one"),
     "gradients of epochs": ("--rows gradient", "rows = gradient needs local_steps = 1, not None"),
     "uneven steps of scaffold": ("--local scaffold --momentum 0", "scaffold needs local_steps: in epochs"),
-    "momentum in scaffold": ("--local scaffold --local-steps 5", "scaffold needs momentum = 0, not 0.9"),
     "unknown variant": ("--local fedprx", "unknown local variant 'fedprx'"),
     "two variants": ("--local fedprox+scaffold", "a local variant is one name"),
     "worker momentum": ("--worker-momentum 1", "worker_momentum must be at least 0 and below 1"),

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..core.errors import check, check_choice
+from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule
 
@@ -17,7 +17,9 @@ from .base import WeightedRule
 class Mean(WeightedRule):
     """Average all rows: no defence, and the baseline for damage.
 
-    weights: `equal`, or `examples`, the number of training examples that each client claims.
+    weights: `equal`, or `examples`, the number of training examples that each client claims. cap: no client has more
+    than cap/n of that weight before the weights are brought to the sum 1 again, as the claims are not checked (Portnoy,
+    Tirosh and Hendler, 2022, truncate them likewise); None means no cap.
 
     >>> Mean()(torch.tensor([[0.0], [1.0], [5.0]]), f=0)
     tensor([2.])
@@ -34,9 +36,13 @@ class Mean(WeightedRule):
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"
     weights: str = "equal"  # type: ignore[assignment]  # the option, in place of the method
+    cap: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("weights", self.weights, ("equal", "examples"))
+        if self.cap is not None:
+            check_number("cap", self.cap, above=0)
+            check(self.weights == "examples", "cap is a bound on the weights by examples: it needs weights=examples")
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -48,7 +54,11 @@ class Mean(WeightedRule):
             examples = rows.round.examples.to(rows.updates.device, torch.float64)
             good = bool((examples >= 0).all()) and 0 < float(examples.sum()) < math.inf
             check(good, "the example counts must be at least 0, and one of them above 0")
-            return examples / examples.sum(), {}
+            shares = examples / examples.sum()
+            if self.cap is None:
+                return shares, {}
+            capped = shares.clamp(max=self.cap / rows.n)
+            return capped / capped.sum(), {}
         return torch.full(rows.shape, 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}
 
     def kappa_bound(self, n: int, f: int) -> float:
