@@ -130,7 +130,11 @@ FEDERATION: tuple[Decorator, ...] = (
         type=float,
         help="Concentration of the Dirichlet partition: the smaller, the more skewed. Default 0.5.",
     ),
-    click.option("--min-samples", type=int, help="Minimum number of inputs per client. Default: 2 on digits, else 10."),
+    click.option(
+        "--min-samples",
+        type=int,
+        help="Minimum number of inputs per client. Default: 2 on digits and your own data, else 10.",
+    ),
     click.option(
         "--preset",
         shell_complete=complete_name("preset"),
