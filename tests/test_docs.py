@@ -32,7 +32,15 @@ from gradskew.runs.settings import read_config
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
 RUN = {"README.md", "docs/tutorial.md", "docs/audit.md", "docs/howto/report.md"}  # pages whose commands run
-REASONS = {"needs a GPU", "needs a cluster", "needs ByzFL", "needs Flower", "needs Ray", "takes minutes"}
+REASONS = {
+    "needs a GPU",
+    "needs pandas",
+    "needs a cluster",
+    "needs ByzFL",
+    "needs Flower",
+    "needs Ray",
+    "takes minutes",
+}
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<not_run>[^>]*) -->\n)?"
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[\w.]+)\")?\n(?P<text>.*?)^```$",

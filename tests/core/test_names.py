@@ -109,6 +109,9 @@ def test_parse_by_hand():
         ("npz:/data/my-file(1).npz", [("npz:/data/my-file(1).npz", {})]),
         ("NPZ: a+b, c.npz (train_size=100)", [("npz:a+b, c.npz", {"train_size": 100})]),
         ("hf:Org/some-name", [("hf:Org/some-name", {})]),
+        ("npz:'/a b/x(1)'", [("npz:/a b/x(1)", {})]),
+        ('csv: "C:/my files, 1.csv" (label=y)', [("csv:C:/my files, 1.csv", {"label": "y"})]),
+        ("csv:a(test=/x/y-2.csv,label=~/z)", [("csv:a", {"test": "/x/y-2.csv", "label": "~/z"})]),
         ("csv:x(1)(label=')',sep=';')", [("csv:x(1)", {"label": ")", "sep": ";"})]),
     ],
 )

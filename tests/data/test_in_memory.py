@@ -220,11 +220,11 @@ def test_bench_takes_arrays(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "options", "says"),
     [
-        (3, {}, r"a dataset is a name, a Source, arrays \(X, y\), .* not a int"),
+        (3, {}, r"a dataset is a name, a Source, arrays \(X, y\), .* not of type int"),
         (X, {}, "a dataset is a name, a Source, arrays"),
         ((X,), {}, r"arrays are \(X, y\) or \(X, y, clients\), not 1 of them"),
         ((X, Y[:3]), {}, "one label for each input"),
-        ([1, 2], {}, r"each item must be \(input, label\), not a int"),
+        ([1, 2], {}, r"each item must be \(input, label\), not of type int"),
         ([], {}, "the data set has no items"),
         (Items([([1.0], 0), ([1.0, 2.0], 1)]), {}, "the inputs have different shapes"),
         ((X, Y), {"label": "y"}, "label is of a frame or a table: tuple has no columns"),

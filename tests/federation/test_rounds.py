@@ -724,7 +724,7 @@ def test_the_call_is_final(name: str, base: type) -> None:
         ({"attack": Median()}, "attack must be a name, a function or an Attack, not Median"),
         ({"model": 3}, r"model must be a name, a Model or a function of \(shape, num_classes\), not 3$"),
         ({"partition": 3}, "a partition is a name or a Partition, not 3"),
-        ({"source": 3}, "a dataset is a name or a Source, not 3"),
+        ({"source": 3}, "a dataset is a name, a Source, arrays .* not of type int"),
         ({"sgd": "strike"}, "sgd must be an object of type SGD, not 'strike'"),
     ],
     ids=str,

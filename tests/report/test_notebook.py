@@ -126,7 +126,7 @@ def test_bench_from_python_is_the_command(call, tmp_path):
         ({"seeds": [1, 1]}, "an entry is given twice in seeds"),
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"seeds": [0.5]}, "seeds is a count"),
-        ({"dataset": 3}, "a dataset is a name or a Source, not 3"),
+        ({"dataset": 3}, "a dataset is a name, a Source, arrays .* not of type int"),
         ({"pictures": (0.5,), "attacks": "none", "rules": "mean"}, "a round in pictures must be a whole number"),
     ],
     ids=str,

@@ -35,6 +35,7 @@ class OwnSource(Preparation, Source, ABC):
     too, whose rows are the test part. No path is in the name: what a run depends on is the content.
     """
 
+    min_samples: ClassVar[int] = 2
     wanted: ClassVar[str]  # what the path must name, for error messages
     client: str | None = None
     folder: Path | None = field(default=None, repr=False)

@@ -31,6 +31,7 @@ class InMemory(Source):
     """
 
     key: ClassVar[str] = "memory"
+    min_samples: ClassVar[int] = 2
     sha256: str = field(repr=False)
     natural: bool = field(repr=False, compare=False)
     dataset: Dataset | None = field(repr=False, compare=False)
@@ -166,11 +167,11 @@ def _arrays(data: Any) -> numbers.Part:
     readable = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (str, np.ndarray))
     readable = readable and not isinstance(data, torch.Tensor)
     wanted = "a dataset is a name, a Source, arrays (X, y), a frame with label=, or items (input, label)"
-    check(readable, f"{wanted}, not a {type(data).__name__}")
+    check(readable, f"{wanted}, not of type {type(data).__name__}")
     items = [data[i] for i in range(len(data))]
     check(len(items) > 0, "the data set has no items")
     pairs = all(isinstance(item, (tuple, list)) and len(item) == 2 for item in items)
-    check(pairs, f"each item must be (input, label), not a {type(items[0]).__name__}")
+    check(pairs, f"each item must be (input, label), not of type {type(items[0]).__name__}")
     each_input = [_array(x) for x, _ in items]
     shapes = {each.shape for each in each_input}
     check(len(shapes) == 1, f"the inputs have different shapes, such as {' and '.join(map(str, sorted(shapes)[:2]))}")

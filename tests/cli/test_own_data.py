@@ -1,0 +1,155 @@
+"""A user's own data in every command: from the command line, TOML and Python, to the verdict, the page and back."""
+
+import json
+import re
+import shlex
+
+import numpy as np
+import pytest
+
+import gradskew as gs
+from gradskew.runs.store import Store
+
+TINY = ["--rounds", "2", "--pictures", "none", "--workers", "1"]
+METHODS = ["--attacks", "none,strike", "--rules", "mean,median"]
+OPTIONS = "(label=died,client=site)"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A hospital's table: five sites, two columns of numbers and one of texts."""
+    path = tmp_path_factory.mktemp("my data, all") / "visits (2024).csv"
+    generator = np.random.default_rng(0)
+    lines = ["site,age,bmi,sex,died"]
+    for i in range(200):
+        age, bmi = generator.normal(60, 10), generator.normal(25, 4)
+        lines.append(f"{'ABCDE'[i % 5]},{age:.1f},{bmi:.1f},{'FM'[i % 2]},{'yes' if age > 62 else 'no'}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture
+def benched(call, file, out):
+    return call("bench", "--dataset", f"csv:{file}{OPTIONS}", *METHODS, *TINY, "--out", out)
+
+
+def test_a_table_goes_to_the_verdict(benched, file, out):
+    assert benched.code == 0
+    head = benched.err.splitlines()
+    assert head[0].startswith("csv(label=died,client=site): 4 runs of 2 rounds")
+    notes = [line.strip() for line in head if line.startswith("  ")]
+    assert notes[0] == "an input of 0 and 1 for each value of sex (2)"
+    assert notes[1] == "died 'no', 'yes' are classes 0 to 1"
+    assert notes[2] == "the test part is 20 % of each client's rows, evenly over the classes, draw 0"
+    assert re.fullmatch(r"160 training rows, 40 test rows; classes no \d\d\.\d %, yes \d\d\.\d %", notes[3])
+    assert notes[4] == "5 clients with 32 to 32 training rows"
+    assert notes[5].startswith("inputs of 4, minus the mean and over the standard deviation of each entry")
+    assert "csv(label=died,client=site), mlp(hidden=100); 5 clients, 1 Byzantine; writer;" in benched.out
+    assert "Tested on 40 inputs." in benched.out
+    page = (out / "report.html").read_text()
+    assert "The data: an input of 0 and 1 for each value of sex (2); died" in page
+    for record in Store(out).runs.glob("*/record.json"):
+        assert json.loads(record.read_text())["data"] == notes
+        assert str(file.parent) not in record.read_text()  # no path
+    assert str(file.parent) not in page
+
+
+def test_the_same_runs_by_toml_python_and_data(benched, call, file, out, tmp_path):
+    config = tmp_path / "own.toml"
+    name = json.dumps(f"csv:{file}{OPTIONS}")
+    config.write_text(f'dataset = {name}\nattacks = ["none", "strike"]\nrules = ["mean", "median"]\nrounds = 2\n')
+    more = ["--pictures", "none", "--workers", "1", "--out", out]
+    assert "0 runs done" in call("bench", config, *more).out
+    again = call("bench", "--dataset", f"csv{OPTIONS}", "--data", file, *METHODS, *TINY, "--out", out)
+    assert "0 runs done" in again.out
+    table = gs.bench(
+        dataset=gs.CSVFile(folder=file, label="died", client="site"),
+        attacks="none,strike",
+        rules="mean,median",
+        rounds=2,
+        pictures="none",
+        out=out,
+        progress=False,
+    )
+    assert len(table.records) == 4
+    assert len(list(Store(out).runs.glob("*/record.json"))) == 4
+
+
+def test_the_page_has_a_command_that_repeats_it(benched, call, file, out):
+    from gradskew.cli.replay import command
+
+    line = command([Store(out).load(path.parent.name) for path in Store(out).runs.glob("*/record.json")])
+    words = shlex.split(line)
+    assert words[:2] == ["gradskew", "bench"]
+    assert words[words.index("--dataset") + 1 : words.index("--dataset") + 4] == [
+        "csv(label=died,client=site)",
+        "--data",
+        "PATH",
+    ]
+    words[words.index("PATH")] = str(file)
+    assert "0 runs done" in call(*words[1:], "--workers", "1", "--out", out).out
+
+
+def test_rows_of_a_stored_run(benched, call, file, out, tmp_path):
+    run = next(iter(Store(out).runs.glob("*/record.json"))).parent
+    for where in (["--data", file], ["--dataset", f"csv:{file}{OPTIONS}"]):
+        said = call("skew", "--record", run, "--round", "1", *where, "--out", tmp_path)
+        assert said.code == 0
+        assert "equal to the record's" in said.out
+    assert "no file is given" in call("skew", "--record", run, "--round", "1", "--out", tmp_path).error()
+
+
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory):
+    path = tmp_path_factory.mktemp("arrays") / "own.npz"
+    generator = np.random.default_rng(1)
+    inputs = generator.normal(size=(1500, 4))
+    np.savez(path, X=inputs, y=(inputs[:, 0] > 0).astype(int), site=np.arange(1500) % 6)
+    return path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["skew"],
+        ["audit", "--rule", "foreign:median", "--under", "strike", "--against", "mean"],
+        ["paper", "table1", "--attacks", "strike", "--rules", "mean", "--seeds", "1"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_other_commands_take_it_too(call, arrays, tmp_path, command):
+    said = call(*command, "--dataset", f"npz:{arrays}", "--rounds", "2", "--workers", "1", "--out", tmp_path)
+    assert said.code == 0, said.err
+    assert "  the test part is 20 % of all rows, evenly over the classes, draw 0\n" in said.err
+    assert "npz, mlp(hidden=100); 50 clients" in said.out + "".join(
+        path.read_text() for path in tmp_path.glob("table1-*.md")
+    )
+
+
+def test_list_and_completion_know_them(call):
+    listed = call("list").out
+    for name in ("csv", "npz", "parquet", "images", "mnist", "cifar100", "svhn"):
+        assert re.search(rf"^  {name} +\S", listed, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            "(label=dead)",
+            "csv: .*: there is no column 'dead', which label names; there are 'site', 'age', 'bmi', 'sex', 'died'",
+        ),
+        ("(label=died,clients=site)", "unknown option of csv 'clients'; did you mean 'client'"),
+        ("(label=died", "cannot read|there is no"),
+        ("", "label=COLUMN names the column of the classes"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_status_2(call, file, tmp_path, options, says):
+    said = call("bench", "--dataset", f"csv:{file}{options}", *TINY, "--out", tmp_path)
+    assert said.code == 2
+    assert re.search(says, said.error())
