@@ -133,7 +133,7 @@ FEDERATION: tuple[Decorator, ...] = (
     click.option(
         "--min-samples",
         type=int,
-        help="Minimum number of inputs per client, of some partitions. Default: 2 on digits and your own data, else 10.",
+        help="Minimum number of inputs per client. Default: 2 on digits and your own data, else 10.",
     ),
     click.option(
         "--preset",
