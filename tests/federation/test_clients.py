@@ -141,7 +141,6 @@ def test_a_client_that_diverges_spoils_no_other() -> None:
     same(updates[:2], bench.alone(PLAIN, bench.shards[:2]))
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
 @pytest.mark.parametrize("falling", [True, False])
 @given(sizes=st.lists(st.integers(1, 300), min_size=1, max_size=60))
 def test_padding_never_costs_more_than_the_work(falling: bool, sizes: list[int]) -> None:
