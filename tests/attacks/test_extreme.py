@@ -121,7 +121,7 @@ def test_no_other_attack_moves_the_aggregate_farther(rule, kind):
         return float((made(torch.cat([forged, honest]), 5).double() - mean).norm())
 
     worst = distance(att.make("extreme"))
-    for name in set(att.names()) - {"extreme"}:
+    for name in set(att.names()) - {"extreme", "nonfinite", "mpaf"}:  # a rule refuses the one, the other needs a model
         assert distance(att.make(name)) <= worst * (1 + 1e-5), name
 
 

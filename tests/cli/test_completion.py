@@ -54,7 +54,7 @@ def test_the_other_names_are_those_that_the_commands_take():
         ("bench --aggregators mean,nnm+rf", ["mean,nnm+rfa"]),
         ("bench --aggregators rfa,r", ["rfa,rbtm", "rfa,rlr"]),
         ("bench --aggregators bucketing(s=2)+nnm+dn", ["bucketing(s=2)+nnm+dnc"]),
-        ("bench --dataset ima", ["imagenet12", "imagenette"]),
+        ("bench --dataset ima", ["images", "imagenet12", "imagenette"]),
         ("bench --partition w", ["writer"]),
         ("bench --model cn", ["cnn"]),
         ("bench --preset s", ["strike-authors"]),

@@ -138,7 +138,7 @@ def stored(record, folder):
         ({"aggregator_name": "no_such:rule"}, "cannot import the rule 'no_such:rule'"),
         ({"attack_name": "strike(mu=1)"}, "option of strike"),
         ({"model": {"name": "user"}}, "its network was given as a Python object"),
-        ({"server": {"name": "adam"}}, "its server optimiser was given as a Python object"),
+        ({"server": {"name": "adam"}}, "its local variant or server optimiser was given as a Python object"),
     ],
     ids=str,
 )

@@ -124,7 +124,7 @@ class Attack(Method):
         if self.monotone_only and not rule.monotone:
             from ..aggregators import RULES
 
-            known = ", ".join(key for key, cls in RULES.classes.items() if cls.monotone)
+            known = ", ".join(key for key, cls in RULES.classes.items() if cls.monotone is True)
             raise InputError(f"{self.name} takes rules that are monotone in every entry ({known}), not {rule.name}")
 
     def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:

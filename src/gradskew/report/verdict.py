@@ -20,6 +20,7 @@ from .table import Table, count, stages
 from .worst import found, is_bistable, not_asked
 
 MOST_NAMES = 3  # attacks that a sentence names one by one
+NAMED = 8  # attacks that were not played, named one by one
 
 
 def statements(table: Table) -> list[str]:
@@ -162,7 +163,9 @@ def scope(table: Table) -> list[str]:
 def not_played(keys: Collection[str]) -> str:
     """Return which known attacks are not among these, as a sentence with a space before it; "" if all are."""
     missing = [name for name in ATTACKS if name not in keys and name != "none"]
-    return f" Known and not played: {', '.join(missing)}." if missing else ""
+    if len(missing) > NAMED:
+        missing[NAMED:] = [f"{len(missing) - NAMED} more"]
+    return f" Known and not played: {_list(missing)}." if missing else ""
 
 
 def _not_compared(table: Table, played: int) -> list[str]:
