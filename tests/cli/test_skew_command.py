@@ -76,6 +76,8 @@ def test_a_federation(call, tmp_path):
     assert "means over the rounds of median under none" in outcome.out
     assert "In every round mean |g|² ≤ G² + B² |mean|²: B = " in outcome.out
     assert "Mean total variation of labels" in outcome.out
+    assert "Length of the mean direction" in outcome.out
+    assert "Classes that at most f = " in outcome.out
     assert json.loads((tmp_path / "out" / "skew.json").read_text())["skew"]["effective_classes"]["value"] >= 1
     assert "0 runs done" in call("skew", *asked).out
 

@@ -33,6 +33,7 @@ def save_received(
     """
     import numpy as np
 
+    from ..report.holders import deals, held_by_few
     from ..runs.store import Store
     from .replay import same_run
 
@@ -52,6 +53,8 @@ def save_received(
     click.echo(f"{named}: {n} rows of {rows.shape[1]:,} float32, Byzantine the first {f}: {file}.")
     _compare(record, result)
     _replay(run, metrics, file)
+    if held := held_by_few(deals([record])):
+        click.echo(held)
 
 
 def _play(run: Run, number: int) -> tuple[Result, Any]:

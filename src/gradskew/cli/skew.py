@@ -119,6 +119,7 @@ def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: di
 
 def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | None, options: dict[str, Any]) -> None:
     """Measure a simulated federation, averaged over its rounds."""
+    from ..report.holders import deals, held_by_few
     from ..report.lens import Lens, Overview
     from ..report.table import Table
     from ..report.terminal import show_skew
@@ -140,7 +141,8 @@ def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | 
         basis = f"{overview.supposed}; means over the rounds of {spec['aggregator_name']} under {spec['attack_name']}."
         tables = tables_of([out], swept.records)
         judgement = statements(swept.table(tables)) if tried else []
-        sentences = [reading(overview.values, overview.sizes), basis, *filter(None, [overview.pairs_text])]
+        notes = [overview.pairs_text, held_by_few(deals(table.records))]
+        sentences = [reading(overview.values, overview.sizes), basis, *filter(None, notes)]
         sentences += [*judgement, *swept.summaries(tables, out)]
         show_skew(overview.values, sentences, overview.heterogeneity)
         last = table.records[-1]
