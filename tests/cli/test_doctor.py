@@ -60,7 +60,7 @@ def test_every_dependency_is_examined():
         ("flwr", {"flower"}, True),
         ("huggingface_hub", {"--download"}, True),
         ("numba", {"wide models"}, False),
-        ("pyarrow", {"parquet files", "--download"}, False),
+        ("pyarrow", {"csv, parquet files", "--download"}, False),
         ("torch", set(doctor.COMMANDS), False),
     ],
 )

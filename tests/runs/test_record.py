@@ -1,6 +1,7 @@
 """Records: bit for bit, whole or not at all, and what happens to damaged ones."""
 
 import errno
+import hashlib
 import importlib
 import json
 import os
@@ -215,6 +216,26 @@ def test_a_record_that_is_too_deep_to_be_read_again_is_no_record(store, result, 
     path_of(store).write_text(Record(*(body[key] for key in keys)).to_json())
     assert store.load(RUN.digest) is None
     assert f"round 0 has a {'deep' if place == 'lens' else place!r} that cannot be" in capsys.readouterr().err
+
+
+def test_what_is_said_of_the_data_is_in_the_record(store, result):
+    plain = store.save(result, 1.0)
+    assert '"data":' not in plain.to_json()  # of a built-in data set
+    said = replace(plain, data=("12 rows are left out", "classes no 60.0 %, yes 40.0 %"))
+    assert Record.from_json(said.to_json()) == said
+    assert said.agrees(plain)
+    for wrong in ("text", [3], ["two\nlines"]):
+        with pytest.raises(ValueError, match="data"):
+            Record.from_json(_with(plain, wrong))
+
+
+def _with(record, value):
+    """Return the text of a record that says something else of the data, under a checksum that fits."""
+    body = json.loads(record.to_json())
+    del body["sha256"]
+    body["data"] = value
+    body["sha256"] = hashlib.sha256(canonical(body).encode()).hexdigest()
+    return json.dumps(body)
 
 
 def test_what_else_stands_in_a_record_is_under_its_checksum(store, result):

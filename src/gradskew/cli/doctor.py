@@ -36,7 +36,7 @@ ALWAYS += " lazy_loader"
 COMMANDS = {
     **dict.fromkeys(("bench", "paper", "skew", "report", "audit"), ""),
     "wide models": "numba",
-    "parquet files": "pyarrow",
+    "csv, parquet files": "pyarrow",
     "flower": "flwr",
     "--engine ray": "ray",
     "--download": "pyarrow huggingface_hub",

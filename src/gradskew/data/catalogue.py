@@ -13,8 +13,8 @@ from ..core.grammar import parse_one
 if TYPE_CHECKING:
     from .base import Source
 
-FIRST = ["digits", "csv", "npz", "parquet", "images", "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn"]
-FIRST += ["imagenet12", "imagenette", "femnist"]
+OWN = ("csv", "npz", "parquet", "images")  # of the user's
+FIRST = ("digits", *OWN, "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette", "femnist")
 
 SOURCES: Catalogue[Source] = Catalogue("dataset", __package__, "Source", first=FIRST)
 """All data sets by name."""

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..core.errors import InputError, check, check_choice
-from ..core.grammar import format_value
 from ..core.names import Fields
 from . import coding
 from .base import Array
 from .coding import Coded, listed
+from .column_input import Input, different_values
 from .preparation import Examples
 
 if TYPE_CHECKING:
     import pyarrow
 
 MISSING = ("refuse", "drop", "mean")
-NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A", "?", "-nan", "n/a")  # texts of a missing value
-COMMA = re.compile(r"[+-]?\d+,\d+")
 FEW = 5  # columns that a sentence names
-MOST_VALUES = 100  # different texts of a column that become one input each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +96,8 @@ class Columns(Fields):
         assert self.label is not None
         inputs = [name for name in table.column_names if name not in (self.label, self.client)]
         read = [Input.of(name, table.column(name), category=name in self.categories) for name in inputs]
-        label = _different(table.column(self.label))
-        client = None if self.client is None else _different(table.column(self.client))
+        label = different_values(table.column(self.label))
+        client = None if self.client is None else different_values(table.column(self.client))
         gaps = {self.label: label[1] < 0} | (
             {} if self.client is None or client is None else {self.client: client[1] < 0}
         )
@@ -149,66 +145,6 @@ def classes_as_numbers(name: str, coded: Coded) -> list[str]:
     return [] if same else [f"{name} {listed(coded.names)} are classes 0 to {len(coded.names) - 1}"]
 
 
-@dataclass(frozen=True)
-class Input:
-    """A column as inputs: of numbers, or an input of 0 and 1 for each of its texts.
-
-    values: (N,) float64, NaN for a missing value; with names: (N,) int64, the number of the name, -1 for none.
-    """
-
-    name: str
-    values: Array
-    names: Sequence[str] = ()
-
-    @classmethod
-    def of(cls, name: str, column: pyarrow.ChunkedArray, *, category: bool) -> Input:
-        """Read a column; InputError unless it has numbers or few texts."""
-        from pyarrow import types
-
-        column, has = _plain(column), f"the column {name!r}"
-        kind, without = column.type, f"drop={format_value(name)} leaves it out"
-        check(column.null_count < len(column), f"{has} has no values: {without}")
-        numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
-        text = types.is_string(kind) or types.is_large_string(kind)
-        check(numeric or text, f"{has} holds {kind}, neither numbers nor texts: {without}")
-        if numeric and not category:
-            values = column.cast("float64").to_numpy()
-            check(not np.isinf(values).any(), f"{has} has infinite numbers: {without}")
-            return cls(name, values)
-        different, places = _different(column)
-        numbers = [coding.number(value) for value in different]
-        words = [str(value) for value, number in zip(different, numbers, strict=True) if number is None]
-        if not words and not category:
-            return cls(name, np.append(np.array(numbers, np.float64), np.nan)[places])
-        commas = bool(words) and all(map(COMMA.fullmatch, words))
-        check(not commas, f"{has} has decimal commas, such as {''.join(words[:1])}: decimal=',' reads them as numbers")
-        mixed = f"{has} has numbers, and {len(words):,} texts such as {listed(words[:1])}"
-        ways = f"{without}, categories={format_value(name)} takes each as a category"
-        check(category or len(words) == len(different), f"{mixed}: {ways}")
-        many = f"{has} has {len(different):,} different texts, more than {MOST_VALUES}: is it an id? {without}"
-        check(len(different) <= MOST_VALUES, many)
-        order = sorted(range(len(different)), key=lambda i: (numbers[i] is None, numbers[i] or 0, str(different[i])))
-        rank = np.append(np.argsort(order), -1)
-        return cls(name, rank[places], [str(different[i]) for i in order])
-
-    @property
-    def width(self) -> int:
-        """The number of inputs."""
-        return len(self.names) or 1
-
-    @property
-    def missing(self) -> Array:
-        """Which rows have no value: (N,) bool."""
-        return self.values < 0 if self.names else np.isnan(self.values)
-
-    def numbers(self, rows: Array) -> Array:
-        """Return the inputs of some rows (k, width), NaN for a missing value."""
-        values = self.values[rows, None]
-        if not self.names:
-            return values
-        return np.where(values < 0, np.nan, values == np.arange(len(self.names)))
-
-
 def _joined(tables: Sequence[pyarrow.Table]) -> pyarrow.Table:
     """Return the rows of all tables, with the columns of the first; a column of two types as texts."""
     import pyarrow
@@ -224,25 +160,3 @@ def _joined(tables: Sequence[pyarrow.Table]) -> pyarrow.Table:
             texts = [each.column(i).cast("string") for each in chosen]
             chosen = [each.set_column(i, name, text) for each, text in zip(chosen, texts, strict=True)]
     return pyarrow.concat_tables(chosen)
-
-
-def _plain(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
-    """Return a column without dictionaries; NaN, and texts such as NA and ?, become missing values."""
-    from pyarrow import array, compute, scalar, types
-
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if types.is_floating(column.type):
-        return compute.if_else(compute.is_nan(column.cast("float64")), scalar(None, "float64"), column.cast("float64"))
-    if types.is_string(column.type) or types.is_large_string(column.type):
-        trimmed = compute.utf8_trim_whitespace(column)
-        empty = compute.is_in(trimmed, value_set=array(NULLS, column.type))
-        return compute.if_else(empty, scalar(None, column.type), trimmed)
-    return column
-
-
-def _different(column: pyarrow.ChunkedArray) -> tuple[list[Any], Array]:
-    """Return the different values of a column, and the index of each row's, -1 for a missing one."""
-    encoded = _plain(column).dictionary_encode().unify_dictionaries()
-    places = [chunk.indices.cast("int64").fill_null(-1).to_numpy() for chunk in encoded.chunks]
-    return encoded.chunk(0).dictionary.to_pylist(), np.concatenate(places)

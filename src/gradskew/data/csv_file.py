@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.errors import InputError, check
-from .columns import NULLS, Columns
+from .column_input import NULLS
+from .columns import Columns
 from .own_source import OwnSource
 from .preparation import Examples
 
