@@ -195,6 +195,36 @@ def test_a_rule_that_fails_on_every_try_gets_the_mean(name, monkeypatch):
     assert torch.allclose(forgery.rows, honest.mean(0).expand(F, -1), atol=1e-5)
 
 
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_a_rule_that_fails_on_some_tries_is_asked_on(value):
+    """It raises, or gives NaN or Inf, on far rows: they count as failed, and the others are compared."""
+
+    def middle(updates, f):
+        far = float((updates - updates.median(0).values).norm(dim=1).max()) > 50
+        if far and value is None:
+            raise ValueError("too far")
+        return updates.median(0).values * (value if far else 1)
+
+    honest = rows()
+    forgery = Adaptive(aim="stop", cap=None).explain(honest, honest[:F].clone(), context=context(agg.make(middle)))
+    assert 0 < forgery.notes["failed"] < forgery.notes["tries"]
+    assert forgery.notes["moved"] > 0
+    assert middle(torch.cat([forgery.rows, honest]), F).isfinite().all()
+
+
+def test_a_rule_that_answers_one_try_in_two_ways_is_noted():
+    calls = []
+
+    def drifting(updates, f):
+        calls.append(0)
+        return updates.median(0).values + len(calls) * 0.1
+
+    honest = rows()
+    rule = agg.make(drifting)
+    won = Adaptive(aim="stop", limit=30).explain(honest, honest[:F].clone(), context=context(rule)).notes["won"]
+    assert won.endswith(", by a rule that answers one try in two ways")
+
+
 @pytest.mark.parametrize("name", ["multikrum", "median", "bulyan", "nnm+rbtm", "cclip", "dnc", "mda", "meamed"])
 @pytest.mark.parametrize(("h", "own"), [(1, False), (2, False), (3, False), (2, True), (5, True)])
 def test_few_known_rows_and_own_rows_in_their_place(name, h, own):

@@ -310,7 +310,22 @@ def test_an_aggregate_that_is_not_finite_is_no_success():
     """Of rows 0 and 2 the mean is 1: the strength goes up to the limit. Where none is finite, the note says None."""
     forgery = forge("opt(sides=plus)", rows_of(0, 2), 1, Overflows(limit=50.0))
     assert 49 < forgery.rows.item() <= 50
-    assert forge("opt", rows_of(0, 2), 1, Overflows(limit=0.1)).notes["objective"] is None
+    assert forgery.notes["failed"] > 0
+    notes = forge("opt", rows_of(0, 2), 1, Overflows(limit=0.1)).notes
+    assert (notes["objective"], notes["failed"]) == (None, notes["tries"])
+
+
+def test_a_rule_that_raises_on_some_tries_is_asked_on():
+    """The mean of rows 0, 2 and one forged row, which raises on rows beyond 50: the strength goes up to that."""
+
+    def careful(updates, f):
+        if updates.abs().max() > 50:
+            raise ValueError("too far")
+        return updates.mean(0)
+
+    forgery = forge("opt(sides=plus)", rows_of(0, 2), 1, aggregators.make(careful))
+    assert 49 < forgery.rows.item() <= 50
+    assert 0 < forgery.notes["failed"] < forgery.notes["tries"]
 
 
 def test_ipm_and_unit_turn_with_the_rows():

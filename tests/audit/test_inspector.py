@@ -1,8 +1,14 @@
 """What the checks find on rules and attacks whose faults are known."""
 
-import pytest
+import re
+from dataclasses import dataclass
+from typing import ClassVar
 
-from gradskew import aggregators, attacks
+import pytest
+import torch
+
+from gradskew import InputError, aggregators, attacks
+from gradskew.attacks import Attack, Forgery
 from gradskew.audit import BAD, GOOD, ODD, Task, inspect, list_tasks
 from gradskew.audit.attack_checks import CHECKS as ATTACK_CHECKS
 from gradskew.audit.attack_checks import AttackSubject
@@ -28,7 +34,14 @@ def attack_findings(name: str) -> dict[str, str]:
         # a mean is NaN or 1e29 as soon as one row is; a median ignores Inf, and NumPy's is NaN where a row is
         (
             "foreign:mean",
-            {"f = n / 2": ODD, "a row of NaN": BAD, "a row of Inf": BAD, "huge rows": BAD, "the mean": ODD},
+            {
+                "f = n / 2": ODD,
+                "a row of NaN": BAD,
+                "a row of Inf": BAD,
+                "huge rows": BAD,
+                "the mean": ODD,
+                "search": ODD,
+            },
         ),
         ("foreign:median", {"f = n / 2": ODD, "a row of NaN": BAD}),
         ("foreign:in_place", {"input": BAD, "equal rows": ODD, "shifted": GOOD, "scaled": ODD, "one row": ODD}),
@@ -50,6 +63,67 @@ def test_what_is_found_on_a_rule(name: str, unusual: dict[str, str]) -> None:
     assert found | unusual == found
     if name in ("foreign:mean", "foreign:median"):
         assert set(found) - set(unusual) == {key for key, verdict in found.items() if verdict == GOOD}
+
+
+def search(rule, n: int = 12, f: int = 3) -> tuple[str, str]:
+    verdict, sentence = RULE_CHECKS["search"](RuleSubject(aggregators.make(rule), n, f))[:2]
+    assert "\n" not in sentence
+    return verdict, sentence
+
+
+def test_a_search_breaks_in_one_round_what_has_no_bound() -> None:
+    """The rows of the median are exact; those of dnc are decoys; fltrust is asked with what it needs."""
+    for name in ("mean", "dnc", "rfa", "foreign:mean"):
+        verdict, sentence = search(name)
+        assert verdict == ODD
+        assert sentence.startswith("Broken by one round: rows found in ")
+        assert "progress -" in sentence
+    for name in ("multikrum", "fltrust", "foreign:median"):
+        verdict, sentence = search(name)
+        assert verdict == GOOD
+        assert sentence.startswith("Rows found in ")
+    assert search("median")[1].startswith("Rows in closed form bring it 0.")
+    assert search("median", f=0) == (GOOD, "f = 0: there is nobody to search for.")
+
+
+def failing_far_away(updates, f):
+    if updates.abs().max() > 100:
+        raise ValueError("these rows are not mine")
+    return updates.median(0).values
+
+
+def nan_far_away(updates, f):
+    value = updates.median(0).values
+    return value * torch.nan if updates.abs().max() > 100 else value
+
+
+def other_each_time(updates, f, calls=[]):  # noqa: B006
+    calls.append(0)
+    return updates.median(0).values + len(calls)
+
+
+@pytest.mark.parametrize("rule", [failing_far_away, nan_far_away])
+def test_a_rule_that_fails_on_some_tries_of_a_search_is_told(rule) -> None:
+    """The search goes on with the others: it finds rows as harmful as those for the median."""
+    verdict, sentence = search(rule)
+    assert verdict == ODD
+    assert re.fullmatch(r"Rows found in \d+ tries bring it 0\.[^ ]+ times .* It failed on \d+ of the tries\.", sentence)
+
+
+def test_a_rule_that_answers_one_try_in_two_ways_is_told() -> None:
+    verdict, sentence = search(other_each_time)
+    assert verdict == ODD
+    assert sentence.endswith("It answers one try in two ways.")
+
+
+def test_a_rule_that_is_too_slow_for_a_search_is_told(monkeypatch) -> None:
+    monkeypatch.setattr("gradskew.audit.search_check.seconds_of", lambda call: 1.5)
+    assert search("foreign:median") == (
+        ODD,
+        "A call takes 1.5 s: too slow for a search of the rows that move it most.",
+    )
+    monkeypatch.setattr("gradskew.audit.search_check.seconds_of", lambda call: 0.5)
+    assert search("foreign:median")[1].startswith("Rows found in 20 tries")
 
 
 @pytest.mark.parametrize(
@@ -158,3 +232,31 @@ def test_a_rule_that_needs_a_round_is_given_one(name):
     subject = RuleSubject(aggregators.make(name), 12, 2)
     verdicts = {check: RULE_CHECKS[check](subject)[0] for check in ("answer", "finite", "order", "a row of NaN")}
     assert verdicts == {"answer": GOOD, "finite": GOOD, "order": GOOD, "a row of NaN": ODD}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsksForWeights(Attack):
+    """An attack that tries the rule, and takes it for one with weights."""
+
+    key: ClassVar[str] = "asks_for_weights"
+    tries_rule: ClassVar[bool] = True
+    needed: bool = True
+
+    def forge(self, view):
+        weights = view.context.rule.explain(view.honest.updates, 1).weights
+        return Forgery(view.own.updates * (1 if weights is None or not self.needed else weights[99]))
+
+
+def test_an_attack_that_tries_the_rule_is_tried_against_two() -> None:
+    def said(attack):
+        verdict, sentence = ATTACK_CHECKS["answer"](AttackSubject(attack, 12, 3))
+        assert verdict == GOOD
+        return sentence
+
+    for name in ("opt", "adaptive", "labelflip+opt"):
+        assert said(attacks.make(name)).endswith("give 3 rows, tried against median and multikrum.")
+    assert said(attacks.make("extreme")).endswith("give 3 rows, tried against median.")
+    assert said(attacks.make("lie")).endswith("give 3 rows.")
+    assert said(AsksForWeights(needed=False)).endswith("tried against median and multikrum.")
+    with pytest.raises(InputError, match=r"^against multikrum: IndexError: index 99"):
+        said(AsksForWeights())

@@ -53,6 +53,23 @@ def test_charts_are_vector_and_picture_and_the_same_each_time(figure: str, part:
     assert {kind: (tmp_path / f"{figure}-digits-small-part.{kind}").read_bytes() for kind in drawn} == drawn
 
 
+def test_table_1_under_the_attacks_that_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The ensemble beside the paper's attacks, and a row for the worst found of each rule; three seeds unless told."""
+    assert call(tmp_path, "table1", *DIGITS, "--attacks", "worst", "--rules", "median,multikrum") == 0
+    assert "worst found" in capsys.readouterr().out
+    page = (tmp_path / "table1-digits-small-part.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in page.splitlines() if line[:1] == "|"]
+    assert {"BitFlip", "STRIKE", "adaptive(aim=loss,cap=None)", "rank of STRIKE"} <= {row[0] for row in rows}
+    (head, worst) = (next(row for row in rows if row[0] == name) for name in (r"attack \\ rule", "worst found"))
+    assert head[1:] == ["Median", "Multi-Krum"]
+    with (tmp_path / "table1-digits-small-part.csv").open() as file:
+        lines = [line for line in csv.DictReader(file) if line["attack"] != "none"]
+    for rule, cell in zip(("median", "multikrum"), worst[1:], strict=True):
+        of_rule = [line for line in lines if line["aggregator"].startswith(rule)]
+        left = {seed: [float(line["accuracy"]) for line in of_rule if line["seed"] == seed] for seed in "012"}
+        assert float(cell.split(" ")[0]) == pytest.approx(sum(map(min, left.values())) / 3, abs=0.051)
+
+
 def test_the_csv_tells_the_partitions_apart(tmp_path: Path) -> None:
     assert call(tmp_path, "figure8", *DIGITS, "--attacks", "lie", "--aggregators", "median") == 0
     with (tmp_path / "figure8-digits-small-part.csv").open() as file:

@@ -123,3 +123,30 @@ def test_a_narrow_terminal_shows_every_column_name_whole(monkeypatch: pytest.Mon
     long = {("STRIKE", f"{letter}BCDEFGHI"): [record(25.0)] for letter in "UVWXYZ"}
     show_sheets([Sheet("", "attack", "rule", long, {})], "", [])
     assert "…" not in file.getvalue()
+
+
+def test_the_worst_found_is_the_least_of_each_seed() -> None:
+    """By hand: 40 and 20 of seeds 0 and 1, mean 30, sd sqrt(200) = 14.1; no attack and the paper do not count."""
+
+    def runs(attack: str, *accuracies: float) -> list[Record]:
+        return [
+            Record({"seed": seed, "attack": {"name": attack}}, [{"accuracy": accuracy}], f"{attack} {seed}")
+            for seed, accuracy in enumerate(accuracies)
+        ]
+
+    played = {
+        ("none", "A"): runs("none", 10.0, 10.0),
+        ("STRIKE", "A"): runs("strike", 40.0, 60.0),
+        ("adaptive(aim=stop)", "A"): runs("adaptive", 50.0, 20.0),
+        ("STRIKE", "B"): runs("strike", 70.0, 80.0),
+        ("none", "C"): runs("none", 90.0),
+    }
+    searched = Sheet("", "attack", "rule", played, {("STRIKE", "A"): Printed(5.0, None)})
+    lines = dict(searched.lines())
+    assert [*lines] == ["none", "STRIKE", "adaptive(aim=stop)", "worst found", "rank of STRIKE"]
+    assert lines["worst found"] == [("30.0 ±14.1", False), ("75.0 ±7.1", False), ("", False)]
+    assert "| worst found | 30.0 ±14.1 | 75.0 ±7.1 |  |" in markdown(searched)
+    assert "; worst found: the least of each seed over the attacks; rank 1" in caption([searched], "cifar10")
+    fixed = Sheet("", "attack", "rule", {key: of for key, of in played.items() if key[0] != "adaptive(aim=stop)"}, {})
+    assert "worst found" not in dict(fixed.lines())
+    assert "worst found" not in caption([fixed], "cifar10")

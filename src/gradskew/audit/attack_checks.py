@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 from torch import Tensor
 
-from ..aggregators import Median
+from ..aggregators import Aggregator, Median, MultiKrum
 from ..attacks import Attack, Context, UserAttack
 from ..core.errors import check
 from .checks import (
@@ -28,7 +29,7 @@ from .checks import (
     succeed,
 )
 
-RULE = Median()  # for attacks that try out the server's rule
+RULES = (Median(), MultiKrum())  # for attacks that try out the server's rule: one by entries, one by distances
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ class AttackSubject(Subject):
         attack.begin(0)
         return attack
 
-    def call_in_place(self, rows: Tensor, f: int | None = None, method: Attack | None = None) -> Tensor:
+    def call_in_place(
+        self, rows: Tensor, f: int | None = None, method: Attack | None = None, rule: Aggregator = RULES[0]
+    ) -> Tensor:
         attack, f = method or self.fresh(), f or self.f
         own = gaussian(f, rows.shape[1], draw=1)
         if not isinstance(attack, UserAttack):
@@ -60,9 +63,9 @@ class AttackSubject(Subject):
             context = Context(
                 round=0,
                 params=rows.new_zeros(rows.shape[1]),
-                rule=RULE,
+                rule=rule,
                 clients=range(len(rows)),
-                f=min(f, RULE.max_f(len(rows) + f)),
+                f=min(f, rule.max_f(len(rows) + f)),
                 initial=rows.new_ones(rows.shape[1]),
                 gradient=lambda params, data: params - 1,  # of |params - 1|^2 / 2
                 network=lambda: rows.new_ones(rows.shape[1]),
@@ -80,7 +83,21 @@ def answer(subject: AttackSubject) -> Answer:
     forged = succeed(lambda: subject(subject.rows, method=attack))
     arguments = describe_arguments(attack)
     rows = "one row, which all Byzantine clients send" if forged.ndim == 1 else f"{len(forged)} rows"
-    return GOOD, f"{arguments}{'. ' if arguments else ''}{len(subject.rows)} honest rows of {COLUMNS} give {rows}."
+    text = f"{arguments}{'. ' if arguments else ''}{len(subject.rows)} honest rows of {COLUMNS} give {rows}"
+    return GOOD, f"{text}{_rules_tried(subject)}."
+
+
+def _rules_tried(subject: AttackSubject) -> str:
+    """Call an attack that tries the server's rule against each of `RULES`, and return which, as text."""
+    if not subject.method.tries_rule:
+        return ""
+    tried = []
+    for rule in RULES:
+        if rule.monotone or not subject.method.monotone_only:
+            forged = succeed(partial(subject.call_in_place, subject.rows, rule=rule), f"against {rule.name}: ")
+            check(bool(forged.isfinite().all()), f"against {rule.name}: its rows are not finite")
+            tried.append(rule.name)
+    return f", tried against {' and '.join(tried)}"
 
 
 def finite(subject: AttackSubject) -> Answer:

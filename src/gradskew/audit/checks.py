@@ -19,6 +19,7 @@ from ..core.errors import InputError
 from ..core.importing import one_line
 from ..core.plugin import Plugin
 from ..core.randomness import generator
+from ..core.round import Layer, Round
 
 GOOD, ODD, BAD = "good", "odd", "bad"
 COLUMNS = 64  # of the small matrices
@@ -53,6 +54,14 @@ def gaussian(n: int, d: int = COLUMNS, draw: int = 0) -> Tensor:
     return spread + torch.randn(d, generator=generator(0, "inspection centre", draw))
 
 
+def made_round(rows: Tensor) -> Round:
+    """Return a round that has all of its parts; the mean of the rows (n, d) is the server's own update."""
+    n, d = rows.shape
+    layers = {"weight": Layer(slice(0, d), (d,))}
+    examples, params = torch.ones(n, dtype=torch.int64), torch.zeros(d)
+    return Round(clients=range(n), examples=examples, params=params, layers=layers, reference=rows.mean(0))
+
+
 def close(a: Tensor, b: Tensor, rows: Tensor) -> bool:
     """Return whether two results are equal up to the rounding of such rows."""
     return bool((a - b).abs().max() <= CLOSE * rows.abs().max())
@@ -66,11 +75,11 @@ def attempt(call: Callable[[], Tensor]) -> Tensor | str:
         return str(error) if isinstance(error, ValueError) else one_line(error)
 
 
-def succeed(call: Callable[[], Tensor]) -> Tensor:
-    """Return the result of a call; InputError for whatever it raises."""
+def succeed(call: Callable[[], Tensor], where: str = "") -> Tensor:
+    """Return the result of a call; InputError for whatever it raises. where: the beginning of its message."""
     result = attempt(call)
     if isinstance(result, str):
-        raise InputError(result)
+        raise InputError(f"{where}{result}")
     return result
 
 
@@ -161,11 +170,12 @@ def ratio(call: Callable[[], object], reference: Callable[[], object]) -> float:
     reference()
     call()
     while len(ratios) < REPEATS and (not ratios or time.perf_counter() - started < BUDGET):
-        ratios.append(_seconds(call) / _seconds(reference))
+        ratios.append(seconds_of(call) / seconds_of(reference))
     return median(ratios)
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def seconds_of(call: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator, UserRule
 from ..aggregators.base import check_shape
 from ..core.calling import bind_arguments
-from ..core.round import Layer, Round
 from ..core.rows import Rows
 from .checks import (
     BAD,
@@ -31,8 +29,10 @@ from .checks import (
     close,
     describe_arguments,
     gaussian,
+    made_round,
     succeed,
 )
+from .search_check import check_search
 
 HUGE = 1e30
 MEAN = "the mean"
@@ -75,14 +75,6 @@ class RuleSubject(Subject):
             return True
         args, named = bind_arguments(copy.deepcopy(self.method).target, None, {"f": self.f})
         return len(args) > 1 or "f" in named
-
-
-def made_round(rows: Tensor) -> Round:
-    """Return a round that has all of its parts; the mean of the rows (n, d) is the server's own update."""
-    n, d = rows.shape
-    layers = {"weight": Layer(slice(0, d), (d,))}
-    examples, params = torch.ones(n, dtype=torch.int64), torch.zeros(d)
-    return Round(clients=range(n), examples=examples, params=params, layers=layers, reference=rows.mean(0))
 
 
 def answer(subject: RuleSubject) -> Answer:
@@ -246,5 +238,6 @@ CHECKS: dict[str, Callable[[RuleSubject], Answer]] = {
     "a row of Inf": non_finite(float("inf"), "Inf"),
     "huge rows": huge,
     MEAN: differs_from_the_mean,
+    "search": check_search,
     "cost": check_cost,
 }

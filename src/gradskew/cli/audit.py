@@ -61,6 +61,7 @@ def audit(
     from ..audit.standing import Audit
     from ..report.table import Table
     from ..report.verdict import remarks, statements
+    from ..report.worst import harder_question
     from ..runs.settings import make_runs, split_names
     from ..runs.sweeps import FailedRuns
 
@@ -97,6 +98,8 @@ def audit(
         show_audit(result, [*sentences, *swept.summaries(tables, out)])
         with swept.published():
             click.echo(f"{', '.join(publish(tables, out, out, result))}: in {out}.")
+        if question := harder_question(result.table, "gradskew audit --under worst"):
+            click.echo(question)
     for name, inspection in inspections.items():
         if inspection.run_failure:
             warn(f"gradskew: the {inspection.kind} {name} failed in its runs: {inspection.reason}")

@@ -9,10 +9,12 @@ from functools import cached_property
 from importlib import resources
 from statistics import fmean
 
+from ..attacks import Adaptive
 from ..federation.schema import LAST
 from ..report.cell import Cell
 from ..report.comparison import level_with
 from ..report.export import escape_markdown, grid
+from ..report.standing import Standing
 from ..report.table import count
 from ..runs.curve import RISING
 from ..runs.record import Record
@@ -20,6 +22,7 @@ from .catalogue import ATTACKS
 
 DATASETS = {"cifar10": "CIFAR-10", "imagenet12": "ImageNet-12", "imagenette": "ImageNet-12", "femnist": "FEMNIST"}
 STRIKE, UNATTACKED = ATTACKS["strike"], "none"
+WORST = "worst found"
 
 Key = tuple[str, str]
 
@@ -82,10 +85,22 @@ class Sheet:
         """Return the paper's accuracies in a column by row, for our rows."""
         return {row: self.paper[row, column].mean for row in self.ours(column) if (row, column) in self.paper}
 
+    @cached_property
+    def is_searched(self) -> bool:
+        """Whether attacks that search for the worst of a rule were played: then the worst found has a row."""
+        records = (record for cell in self.cells.values() for record in cell.records)
+        return any(record.spec.get("attack", {}).get("name") == Adaptive.key for record in records)
+
+    def worst(self, column: str) -> Cell | None:
+        """Return the worst found in a column: for each seed the run of the least accuracy under an attack."""
+        attacked = {row: self.cells[row, column] for row in self.ours(column)}
+        return Standing(column, None, attacked).worst if attacked else None
+
     def lines(self) -> Iterator[tuple[str, list[tuple[str, bool]]]]:
         """Yield each row's name and cells: a text `43.2 / 42.9 ±2.0` (ours / the paper's), whether ours is the lowest.
 
-        The last row has the rank of STRIKE in each column, where 1 is the lowest.
+        After them the worst found, if attacks searched for it; the last row has the rank of STRIKE in each column,
+        where 1 is the lowest.
         """
         for row in self.rows:
             line = []
@@ -95,6 +110,8 @@ class Sheet:
                 lowest = len(ours) > 1 and ours.get(row) == min(ours.values())
                 line.append((" / ".join(each.text for each in both if each), lowest))
             yield row, line
+        if self.is_searched:
+            yield WORST, [(cell.text if (cell := self.worst(column)) else "", False) for column in self.columns]
         ranks = [(rank(self.ours(column)), rank(self.theirs(column))) for column in self.columns]
         if any(ours for ours, _ in ranks):
             yield "rank of STRIKE", [(" / ".join(filter(None, pair)), False) for pair in ranks]
@@ -157,7 +174,8 @@ def caption(sheets: Sequence[Sheet], dataset: str) -> str:
     end = f"mean of the last rounds (a fifth of all, at most {LAST})"
     rising = any(cell.rises for sheet in sheets for cell in sheet.cells.values())
     mark = f", {RISING} still rising at the end" if rising else ""
-    return f"Test accuracy in %, {end}, {spread}{mark}{beside}; rank 1 is the lowest."
+    worst = f"; {WORST}: the least of each seed over the attacks" if any(sheet.is_searched for sheet in sheets) else ""
+    return f"Test accuracy in %, {end}, {spread}{mark}{beside}{worst}; rank 1 is the lowest."
 
 
 def markdown(sheet: Sheet) -> str:

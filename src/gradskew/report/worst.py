@@ -165,9 +165,9 @@ def not_asked(table: Table) -> str:
     return some if table.standings and missing else ""
 
 
-def harder_question(table: Table) -> str:
+def harder_question(table: Table, command: str = HARDER) -> str:
     """Return the line that says how all attacks that search are played; "" if they were, or if no attack was."""
-    return f"To ask the harder question: {HARDER}." if not_asked(table) else ""
+    return f"To ask the harder question: {command}." if not_asked(table) else ""
 
 
 def is_bistable(table: Table) -> bool:

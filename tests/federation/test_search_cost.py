@@ -1,0 +1,40 @@
+"""What a search costs is said before it starts, where each try is a call of the rule."""
+
+from dataclasses import replace
+
+import pytest
+
+from gradskew import Run, aggregators, attacks
+from gradskew.federation import search_cost
+from gradskew.federation.search_cost import SearchCost, slowest
+
+
+def run(attack: str, rule: str, **changes) -> Run:
+    return replace(Run(), attack=attacks.make(attack), aggregator=aggregators.make(rule), **changes)
+
+
+def test_the_sentence_by_hand() -> None:
+    """300 calls of 1.5 s are 450 s a round, and 60 rounds of these 450 min."""
+    assert SearchCost(run("adaptive(aim=stop)", "mda", rounds=60), 300, 1.5).sentence == (
+        "adaptive(aim=stop) calls mda about 300 times a round: about 450 s a round and 450 min a run; "
+        "its option limit makes fewer tries, such as limit=50."
+    )
+
+
+def test_only_the_slowest_search_above_a_second_a_round_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {"mda": 0.01, "bulyan": 0.001, "multikrum": 9.0}
+    measured = []
+
+    def measure(run: Run) -> SearchCost:
+        measured.append(run.aggregator.name)
+        return SearchCost(run, run.attack.calls(run.aggregator), seconds[run.aggregator.name])
+
+    monkeypatch.setattr(search_cost, "_measured", measure)
+    runs = [run(attack, rule, seed=seed) for attack in ("lie", "adaptive") for rule in seconds for seed in (0, 1)]
+    found = slowest(runs)
+    assert found is not None
+    assert found.run.aggregator.name == "mda"
+    assert measured == ["mda", "bulyan"]  # once each; many tries of multikrum are one call
+    seconds.update(mda=0.001)
+    assert slowest(runs) is None
+    assert slowest(runs[:6]) is None  # of lie alone
