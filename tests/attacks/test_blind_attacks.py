@@ -147,6 +147,34 @@ def test_rows_are_longer_than_the_model_where_buffers_are_part_of_them():
     assert attack(own, own)[0, 2] == 0
 
 
+def test_rows_that_a_server_multiplies_by_a_rate():
+    """w = (1, -2), w^{t-1} = (4, 0) and the rate 0.5: rows are twice what the server subtracts."""
+    own, w, before = torch.ones(1, 2), torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.0])
+    given = context(w, before, initial=before, rate=0.5)
+    assert att.make("zero(what=model)")(own, own, context=given).tolist() == [[2, -4]]
+    assert att.make("replay")(own, own, context=given).tolist() == [[6, 4]]
+    assert att.make("mpaf(base=initial,scale=2)")(own, own, context=given).tolist() == [[-12, -8]]
+    assert att.make("rop(z=0)")(own, own, context=given).tolist() == [[6, 4]]
+    fang = att.make("fang(target=trim,direction=mean,space=model,draw=end)")
+    assert fang(own, own, context=given).tolist() == [[0, -1.5]]  # models 1 and -5, beyond them 2 and -2.5
+    plain, rated = (played([before, w], rate=rate)(own, own) for rate in (1.0, 0.5))
+    assert torch.equal(rated, 2 * plain)
+
+
+@pytest.mark.parametrize("name", ["zero(what=model)", "mpaf(scale=1,base=initial)", "replay"])
+def test_where_rows_are_gradients_the_model_goes_where_the_attack_says(name):
+    """The server subtracts the row times the learning rate: w^t, w^t - w^0, or its last step."""
+    sgd = SGD(local_steps=1, batch=2, lr=0.25)
+    run = run_under(name, byzantine=5, sgd=sgd, rows="gradient", aggregator=aggregators.make("mean"))
+    federation = Federation(run)
+    start = federation.params.clone()
+    federation.round(0)
+    before = federation.params.clone()
+    row = sent(federation, 1)[0]
+    wanted = {"zero(what=model)": before, "mpaf(scale=1,base=initial)": before - start, "replay": start - before}
+    torch.testing.assert_close(0.25 * row, wanted[name])
+
+
 class TestMPAF:
     def test_by_hand(self):
         own, w, start = torch.ones(1, 2), torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.0])
@@ -177,12 +205,13 @@ class TestMPAF:
         assert (metrics["attack"]["called"], metrics["rejected"]) == (True, 0)
 
 
-def played(models, d=None, seed=0, name="poisonedfl"):
+def played(models, d=None, seed=0, name="poisonedfl", rate=1.0):
     """The attack after it has seen these models, one a round."""
     attack = att.make(name)
     attack.begin(seed)
     for number, model in enumerate(models):
-        attack.observe(torch.empty(0, d or len(model)), clients=[], round=Round(number=number, params=model))
+        round = Round(number=number, params=model, rate=rate)
+        attack.observe(torch.empty(0, d or len(model)), clients=[], round=round)
     return attack
 
 

@@ -74,6 +74,7 @@ def test_more_byzantine_clients_than_a_rule_tolerates(call, tmp_path, arguments,
         ("mimic(variant=index,index=5)", "copies the honest row 5, counted from 0, and knows 5"),
         ("gaussian(sigma=1e300)", "gaussian: sigma must be at least 0 and at most 1e+30"),
         ("rop(z=tau)", "takes the radius of cclip, which mean is not"),
+        ("labelflip+rop(z=tau)", "takes the radius of cclip, which mean is not"),
         ("nonfinite(value=1)", "nonfinite: value must be one of inf, -inf, nan"),
     ],
 )

@@ -72,6 +72,9 @@ class Combined(DelegatesState, Attack):
             view = replace(view, own=own, honest=own if view.knows_own_only else view.honest)
         return self.model.forge(view)
 
+    def check_rule(self, rule: Any) -> None:
+        self.model.check_rule(rule)
+
     def calls(self, rule: Any, *, draws: bool = False) -> int:
         return self.model.calls(rule, draws=draws)
 

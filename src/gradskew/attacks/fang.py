@@ -33,7 +33,7 @@ class Fang(Attack):
 
     trim, by coordinate: uniform between the smallest honest entry and b times as far from 0 (nearer to 0: 1 / b) where
     a > 0, and beyond the largest one where a < 0; the mean where a = 0. partial: 3 to 4 deviations from the mean of the
-    own rows, against a. space: `update`, or `model`, where ranges are of w^t - row. draw: `end`, the far end.
+    own rows, against a. space: `update`, or `model`, where ranges are of w^t / rate - row. draw: `end`, the far end.
 
     >>> honest, own = torch.tensor([[1.0], [2.0], [4.0]]), torch.tensor([[3.0]])
     >>> Fang(target="trim", direction="mean", draw="end")(honest, own)  # between 1 / 2 and 1

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from ..core.errors import check, check_choice, check_number
 from .base import STRENGTH, Attack, Forgery, View
-from .steps import as_row, check_models, model, padded
+from .steps import as_row, check_models, model
 
 
 @dataclass(frozen=True, kw_only=True)
 class MPAF(Attack):
-    """Pull the model to another one: row = scale (w^t - w'), sent by fake clients that know the model alone.
+    """Pull the model to another one: row = scale (w^t - w') / rate, sent by fake clients that know the model alone.
 
     base: w', `drawn`, the initial model under another seed, or `initial`, that of the run (PoisonedFL's script). scale:
     1e6 in the paper, 1e5 in that script. Entries that overflow are cut at the largest finite number.
@@ -45,5 +45,4 @@ class MPAF(Attack):
         check(needed is not None, f"{self.name} needs the {self.base} model: call it with a context that has it")
         assert needed is not None
         target = needed() if callable(needed) else needed
-        gap = model(view) - padded(target.to(own.device).double(), own[0])
-        return Forgery(as_row(self.scale * gap, own).expand(view.f, -1))
+        return Forgery(as_row(self.scale * model(view, target), own).expand(view.f, -1))

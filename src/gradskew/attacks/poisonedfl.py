@@ -14,14 +14,14 @@ from ..core.randomness import generator as derived
 from ..core.round import Round
 from ..core.rows import Given
 from .base import STRENGTH, Attack, Forgery, View
-from .steps import as_row, check_models, padded
+from .steps import as_row, check_models, padded, per_rate
 
 
 @dataclass(frozen=True, kw_only=True)
 class PoisonedFL(Attack):
     """Push the model along fixed random signs s, by fake clients that see the models of the rounds alone.
 
-    With a = w^{t-1} - w^t and r the row sent last, v = |a - r |a| / |r|| in each coordinate (|a| for r = 0), and
+    With a = (w^{t-1} - w^t) / rate and r the row sent last, v = |a - r |a| / |r|| in each coordinate (|a| for r = 0), and
     row = c |a| (v s) / |v|; a zero row in the first round, and where |a| or v is 0. s in {-1, 1}^d is drawn with the
     run's seed (`begin`).
 
@@ -76,7 +76,8 @@ class PoisonedFL(Attack):
             ):
                 state["shrunk"] += 1
             state.update(kept=params, since=round.number)
-        state["row"] = self._next(state["before"].to(params).double() - params.double(), state["row"].to(params))
+        change = per_rate(state["before"].to(params).double() - params.double(), round.rate)
+        state["row"] = self._next(change, state["row"].to(params))
         state["before"] = params
 
     def forge(self, view: View) -> Forgery:
@@ -95,7 +96,7 @@ class PoisonedFL(Attack):
         return 2.0 * draws.double() - 1
 
     def _next(self, change: Tensor, last: Tensor) -> Tensor:
-        """Return the row (d,) after the row sent last. change: w^{t-1} - w^t, float64."""
+        """Return the row (d,) after the row sent last. change: a, float64."""
         length, size = (float(torch.linalg.vector_norm(each.double())) for each in (change, last))
         gaps = (change - last.double() * (length / size) if size > 0 else change).abs()
         norm = float(torch.linalg.vector_norm(gaps))

@@ -12,7 +12,7 @@ from .steps import as_row, check_models, last_step
 
 @dataclass(frozen=True, kw_only=True)
 class Replay(Attack):
-    """Send the server's last step again, w^{t-1} - w^t: a client that does no work (lazy worker, free rider).
+    """Send the server's last step again, (w^{t-1} - w^t) / rate: a client that does no work (lazy worker, free rider).
 
     0 in the first round, and without a context. noise: the deviation of Gaussian noise, drawn for each client.
 

@@ -22,18 +22,28 @@ def padded(vector: Tensor, row: Tensor) -> Tensor:
     return torch.cat([vector, row.new_zeros(len(row) - len(vector), dtype=vector.dtype)])
 
 
-def model(view: View) -> Tensor:
-    """Return w^t as a row (d,), float64."""
+def per_rate(change: Tensor, rate: float) -> Tensor:
+    """Return the aggregate that a server, which multiplies it by the rate, subtracts as this change (d,)."""
+    return change if rate == 1 else change / rate
+
+
+def model(view: View, origin: Tensor | None = None) -> Tensor:
+    """Return the row (d,), float64, that takes the model from w^t to 0, or to the origin: (w^t - origin) / rate."""
     assert view.context is not None
-    return padded(view.context.params.to(view.own.updates.device).double(), view.own.updates[0])
+    own = view.own.updates
+    change = view.context.params.to(own.device).double()
+    if origin is not None:
+        change = change - origin.to(own.device).double()
+    return padded(per_rate(change, view.context.rate), own[0])
 
 
 def last_step(view: View) -> Tensor | None:
-    """Return the last step of the server, w^{t-1} - w^t: a row (d,), float64. None in the first round."""
+    """Return the last step of the server, (w^{t-1} - w^t) / rate: a row (d,), float64. None in the first round."""
     if view.context is None or view.context.previous is None:
         return None
-    previous = view.context.previous.to(view.own.updates.device).double()
-    return padded(previous, view.own.updates[0]) - model(view)
+    own = view.own.updates
+    previous, params = (each.to(own.device).double() for each in (view.context.previous, view.context.params))
+    return padded(per_rate(previous - params, view.context.rate), own[0])
 
 
 def as_row(value: Tensor, rows: Tensor) -> Tensor:

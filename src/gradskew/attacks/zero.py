@@ -12,7 +12,7 @@ from .steps import as_row, check_models, model
 class Zero(Attack):
     """Send zeros: the client returns the model that it got, and does no work.
 
-    what: `row`, the row is 0; `model`, the row is w^t, so that the client's model is 0 (FedML's mode zero).
+    what: `row`, the row is 0; `model`, the row is w^t / rate, so that the client's model is 0 (FedML's mode zero).
 
     >>> import torch
     >>> Zero()(torch.ones(3, 2), torch.ones(1, 2))
