@@ -237,6 +237,12 @@ def test_bench_takes_arrays(tmp_path, capsys):
         ({"train": (X, Y)}, {}, "a mapping has train and test"),
         ((X, Y), {"missing": "no"}, "missing must be one of refuse, drop, mean"),
         (([[1.0], [1.0, 2.0]], [0, 1]), {}, "rows of different lengths"),
+        ((np.ma.masked_equal(X, 3), Y), {}, "inputs has masked entries"),
+        ((X, np.ma.masked_equal(Y, 1)), {}, "labels has masked entries"),
+        ((X, Y, np.ma.masked_equal(SITES, "a")), {}, "clients has masked entries"),
+        ((X, Y), {"client": np.ma.masked_equal(SITES, "a")}, "client has masked entries"),
+        ({"train": (X, Y), "test": (np.ma.masked_equal(X, 3), Y)}, {}, "inputs has masked entries"),
+        ([(np.ma.masked_equal(x, 3), y) for x, y in zip(X, Y, strict=True)], {}, "an item has masked entries"),
     ],
 )
 def test_what_is_wrong_is_one_line(given, options, says):
