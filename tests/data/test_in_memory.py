@@ -121,6 +121,14 @@ def test_clients(given, options):
     assert rows_of(source) == BY_SITE
 
 
+def test_numbers_among_objects_stay_numbers():
+    """10 comes after 9 as a number, and before it as a text."""
+    labels = np.array([9, 10] * 10, object)
+    assert rows_of(gs.source((X, labels, labels), standardise=False)) == sorted(
+        zip(map(str, X.tolist()), [0, 1] * 10, [0, 1] * 10, strict=True), key=str
+    )
+
+
 def test_a_frame_of_pandas():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({**{f"x{i}": X[:, i] for i in range(3)}, "site": SITES, "y": Y})
@@ -237,6 +245,16 @@ def test_bench_takes_arrays(tmp_path, capsys):
         ({"train": (X, Y)}, {}, "a mapping has train and test"),
         ((X, Y), {"missing": "no"}, "missing must be one of refuse, drop, mean"),
         (([[1.0], [1.0, 2.0]], [0, 1]), {}, "rows of different lengths"),
+        ((X, ["a", None] * 10), {}, "10 of 20 labels are missing, the first is row 2"),
+        ((X, np.array([0, 1, 1, np.nan] * 5, object)), {}, "5 of 20 labels are missing, the first is row 4"),
+        ((X, ["a", np.nan] * 10), {}, "10 of 20 labels are missing"),
+        ((X, Y, np.array(["a", None] * 10)), {}, "10 of 20 clients are missing"),
+        ((np.ma.masked_equal(X, 3), Y), {}, "inputs has masked entries"),
+        ((X, np.ma.masked_equal(Y, 1)), {}, "labels has masked entries"),
+        ((X, Y, np.ma.masked_equal(SITES, "a")), {}, "clients has masked entries"),
+        ((X, Y), {"client": np.ma.masked_equal(SITES, "a")}, "client has masked entries"),
+        ({"train": (X, Y), "test": (np.ma.masked_equal(X, 3), Y)}, {}, "inputs has masked entries"),
+        ([(np.ma.masked_equal(x, 3), y) for x, y in zip(X, Y, strict=True)], {}, "an item has masked entries"),
     ],
 )
 def test_what_is_wrong_is_one_line(given, options, says):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,16 @@ def _without_gaps(inputs: Array, missing: str) -> tuple[Array, Array, list[str]]
 def _values(name: str, array: Array) -> tuple[list[Any], Array]:
     check_unmasked(name, array)
     if array.dtype.kind in "OSU":
-        array = np.array([value.decode() if isinstance(value, bytes) else str(value) for value in array.tolist()])
+        values = [value.decode() if isinstance(value, bytes) else value for value in array.tolist()]
+        gaps = [row for row, value in enumerate(values) if _absent(value)]
+        check(not gaps, f"{len(gaps):,} of {len(values):,} {name} are missing, the first is row {sum(gaps[:1]) + 1}")
+        numeric = all(isinstance(value, (Real, np.bool_)) for value in values)
+        array = np.array(values if numeric else [str(value) for value in values])
     good = array.dtype.kind in "fiubU" and not (array.dtype.kind == "f" and np.isnan(array).any())
     check(good, f"{name} must be numbers or texts, one for each input, none missing")
     return coding.of_array(array)
+
+
+def _absent(value: Any) -> bool:
+    """Whether an object is a missing value: None, NaN of any kind, and the text that NumPy makes of NaN among texts."""
+    return value is None or str(value) in ("", "nan", "NaT", "<NA>")

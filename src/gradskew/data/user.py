@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..core.errors import InputError, check, check_choice, unknown
+from ..core.given import check_unmasked
 from . import cache, numbers
 from .base import Array, Dataset, Source
 from .columns import MISSING, Columns
@@ -114,7 +115,7 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
     if client is not None:
         check(len(rows) == 1, "the clients of two parts are the third array of each: (X, y, clients)")
         check(rows[0][2] is None, "the clients are given twice")
-        rows = [(*rows[0][:2], _array(client))]
+        rows = [(*rows[0][:2], _array(client, "client"))]
     return numbers.of_parts(rows, named["missing"])
 
 
@@ -162,7 +163,7 @@ def _arrays(data: Any) -> numbers.Part:
     """Return inputs, labels and clients (None if not given) of arrays, or of a data set that is read item by item."""
     if isinstance(data, tuple):
         check(len(data) in (2, 3), f"arrays are (X, y) or (X, y, clients), not {len(data)} of them")
-        inputs, labels, *clients = map(_array, data)
+        inputs, labels, *clients = map(_array, data, ("inputs", "labels", "clients"))
         return inputs, labels, clients[0] if clients else None
     readable = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, (str, np.ndarray))
     readable = readable and not isinstance(data, torch.Tensor)
@@ -178,8 +179,9 @@ def _arrays(data: Any) -> numbers.Part:
     return np.stack(each_input), np.array([_array(y).item() for _, y in items]), None
 
 
-def _array(values: Any) -> Array:
-    """Return a tensor, an image of Pillow, a series or a list as an array."""
+def _array(values: Any, name: str = "an item") -> Array:
+    """Return a tensor, an image of Pillow, a series or a list as an array. name: for the message."""
+    check_unmasked(name, values)
     if isinstance(values, torch.Tensor):
         return values.detach().cpu().numpy()
     if hasattr(values, "getbands"):
