@@ -168,7 +168,12 @@ CHANGES: dict[str, list[Any]] = {
         *[replace(BASE.sgd, epochs=1), replace(BASE.sgd, batch=5), replace(BASE.sgd, lr=0.3)],
         *[replace(BASE.sgd, momentum=0.0), replace(BASE.sgd, weight_decay=0.0)],
         *[replace(BASE.sgd, clip=None), replace(BASE.sgd, clip=1.0)],
+        *[replace(BASE.sgd, epochs=1, local_steps=1), replace(BASE.sgd, epochs=1, local_steps=2)],
     ],
+    "local": ["fedprox", "fedprox(mu=0.5)", "fedprox(mu=0)"],
+    "rows": ["fednova"],
+    "worker_momentum": [0.5, 0.9],
+    "worker_momentum_start": [],  # goes with a momentum: below
     "knowledge": [0.5, 0.0],
     "redraw_knowledge": [True],
     "known": ["own"],
@@ -183,7 +188,16 @@ CHANGES: dict[str, list[Any]] = {
     "evaluate_every": [3],
     "lens": [False],
     "pictures": [(), (1,)],
-    "server": [Halves()],
+    "server": [
+        Halves(),
+        "fedavgm",
+        "fedavgm(beta=0)",
+        "fedavgm(lr=2)",
+        "fedadam",
+        "fedadam(tau=0.1)",
+        "fedyogi",
+        "fedadagrad",
+    ],
     "root_examples": [5],
 }
 
@@ -196,6 +210,7 @@ def test_the_digest_changes_with_every_field(monkeypatch: pytest.MonkeyPatch) ->
     changed = {name for sgd in CHANGES["sgd"] for name, value in dataclasses.asdict(sgd).items() if value != base[name]}
     assert changed == {field.name for field in dataclasses.fields(SGD)}
     runs = [BASE, *(replace(BASE, **{name: value}) for name, values in CHANGES.items() for value in values)]
+    runs.append(replace(BASE, worker_momentum=0.5, worker_momentum_start="first"))
     digests: dict[str, Run] = {}
     for run in runs:
         assert run.digest not in digests, f"{run} has the digest of {digests[run.digest]}"

@@ -108,7 +108,8 @@ class Run(Options):
         shown = {"data set": self.source.name, "partition": self.partition.name, "model": self.model.name}
         shown |= {"attack": self.attack.name, "rule": self.aggregator.name, "clients": f"{self.clients}"}
         shown |= {"of them Byzantine": f"{self.num_byzantine}", "in a round": f"{self.num_sampled}"}
-        shown |= {"rounds": f"{self.rounds}", "local training": repr(self.sgd), "seed": f"{self.seed}"}
+        shown |= {"rounds": f"{self.rounds}", "local training": f"{self.local.name}, {self.sgd!r}"}
+        shown |= {"server": self.server.name, "seed": f"{self.seed}"}
         return html_table("Run", list(shown.items()))
 
     @cached_property
