@@ -175,6 +175,11 @@ def test_where_rows_are_gradients_the_model_goes_where_the_attack_says(name):
     torch.testing.assert_close(0.25 * row, wanted[name])
 
 
+def test_a_radius_that_the_rows_decide_is_none_for_rop():
+    with pytest.raises(InputError, match="takes a fixed radius, which"):
+        att.make("rop(z=tau)").check_rule(aggregators.make("nnm+cclip(tau=least,centre=reference)"))
+
+
 class TestMPAF:
     def test_by_hand(self):
         own, w, start = torch.ones(1, 2), torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.0])

@@ -78,7 +78,8 @@ class Fang(Attack):
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
-        never = bool(notes) and all(note.get("selected") is False for note in notes)
+        selected = [note["selected"] for note in notes if "selected" in note]
+        never = bool(selected) and not any(selected)
         return f"{name}: Krum would have chosen its rows in no round." if never else ""
 
     def forge(self, view: View) -> Forgery:

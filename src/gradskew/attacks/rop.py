@@ -55,9 +55,9 @@ class ROP(Attack):
 
     def check_rule(self, rule: Any) -> None:
         if self.z == "tau":
-            check(
-                isinstance(last_rule(rule), CClip), f"{self.name} takes the radius of cclip, which {rule.name} is not"
-            )
+            last = last_rule(rule)
+            check(isinstance(last, CClip), f"{self.name} takes the radius of cclip, which {rule.name} is not")
+            check(last.tau != "least", f"{self.name} takes a fixed radius, which {rule.name} has not")
 
     def forge(self, view: View) -> Forgery:
         mean, step = view.honest.mean(torch.float64), last_step(view)
