@@ -151,6 +151,26 @@ def test_parts_that_are_divided(parts):
     assert dataset.test.inputs.tolist() == X[15:].tolist()
 
 
+def test_a_test_part_without_clients():
+    """c has two training rows, fewer than three, so that min_rows leaves it out; all test rows stay."""
+    tables = {"train": TABLE.slice(0, 10), "test": TABLE.slice(10).drop_columns("site")}
+    sources = [
+        gs.source({"train": (X[:10], Y[:10], SITES[:10]), "test": (X[10:], Y[10:])}, min_rows=3, standardise=False),
+        gs.source(tables, label="y", client="site", min_rows=3, standardise=False),
+    ]
+    for source in sources:
+        dataset = source.load()
+        assert source.partition == "writer"
+        assert dataset.train.inputs.tolist() == [
+            x for x, site in zip(X[:10].tolist(), SITES, strict=False) if site != "c"
+        ]
+        assert dataset.train.writers.tolist() == ["ab".index(site) for site in SITES[:10] if site != "c"]
+        assert dataset.test.inputs.tolist() == X[10:].tolist()
+        assert dataset.test.writers is None
+    with pytest.raises(InputError, match="the test part has clients, and the training part has none"):
+        gs.source({"train": (X[:10], Y[:10]), "test": (X[10:], Y[10:], SITES[10:])})
+
+
 def test_tables_that_are_divided():
     parts = {"train": HubSet(TABLE.slice(0, 15)), "test": HubSet(TABLE.slice(15))}
     dataset = gs.source(parts, label="y", drop="site", standardise=False).load()

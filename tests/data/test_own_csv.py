@@ -83,6 +83,21 @@ def test_columns_become_inputs_labels_and_clients(tmp_path):
     )
 
 
+def test_a_test_file_without_clients(tmp_path):
+    test = write(tmp_path, text([row[1:] for row in ROWS[:4]], head="age,sex,died"), "test.csv")
+    dataset = load(tmp_path, options=f"(label=died,client=site,test={str(test)!r})")
+    assert dataset.train.writers.tolist() == [int(site == "b") for site, *_ in ROWS]
+    assert (len(dataset.test), dataset.test.writers) == (4, None)
+
+
+def test_a_file_is_not_its_own_test_file(tmp_path):
+    path = write(tmp_path)
+    (tmp_path / "link.csv").symlink_to(path)
+    for test in (path, tmp_path / "link.csv"):
+        with pytest.raises(InputError, match="the test file is the training file"):
+            load(tmp_path, options=f"(label=died,client=site,test={str(test)!r})")
+
+
 def shares(dataset):
     yes = dataset.train.labels.tolist().count(1) / 8
     return f"{100 * (1 - yes):.1f} %, yes {100 * yes:.1f} %"

@@ -42,6 +42,8 @@ def test_the_sentence_by_hand() -> None:
     even = Deal(0, [[5], [5], [5], [5]], 1)
     ranges = "(90 % of a class are held by 3 honest clients, half by 2)"
     assert held_by_few([even]) == f"Classes that at most f = 1 clients hold: none {ranges}."
+    empty = Deal(0, [[5, 0], [5, 0], [5, 0], [5, 0]], 1)  # nobody has class 1
+    assert held_by_few([empty]) == held_by_few([even])
     many = held_by_few([Deal(0, [[1] * 20, [0] * 20, [0] * 20], 1)])
     assert "hold: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 8 more (" in many
 
@@ -93,7 +95,8 @@ def test_the_picture_separates_byzantine_clients() -> None:
     assert re.findall(r'class="r strong">(\d+)<', chart) == ["0", "1", "2"]  # class 0, held by at most two
     assert ">4 honest clients<" in chart
     assert ">2 Byzantine clients<" in chart
-    assert "up to 9." in caption
+    assert "the more inputs, up to 9." in caption
+    assert "Inputs of each class by client" in chart
     assert "hold: 0 (" in caption
 
 

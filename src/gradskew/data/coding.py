@@ -18,7 +18,7 @@ LONGEST = 40  # characters of a name in a sentence
 
 @dataclass(frozen=True)
 class Coded:
-    """Values as numbers: value i is called names[codes[i]], and each name occurs. codes: (N,) int64."""
+    """Values as numbers: value i is called names[codes[i]], and each name occurs. codes: (N,) int64, -1 for none."""
 
     codes: Array
     names: Sequence[str]
@@ -33,12 +33,13 @@ class Coded:
     @property
     def counts(self) -> Array:
         """How often each name occurs: (names,)."""
-        return np.bincount(self.codes, minlength=len(self.names))
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.names))
 
     def used(self) -> Coded:
         """Return the values numbered without the names that do not occur."""
         kept = np.flatnonzero(self.counts)
-        return Coded(np.searchsorted(kept, self.codes), [self.names[i] for i in kept.tolist()])
+        codes = np.where(self.codes < 0, -1, np.searchsorted(kept, self.codes))
+        return Coded(codes, [self.names[i] for i in kept.tolist()])
 
 
 def labels(name: str, values: Sequence[Any], places: Array) -> Coded:
@@ -66,7 +67,7 @@ def labels(name: str, values: Sequence[Any], places: Array) -> Coded:
 def ids(values: Sequence[Any], places: Array) -> Coded:
     """Return ids of clients as numbers, in alphabetical order; whole numbers without leading zeros by value.
 
-    values, places: as in `labels`. 007 and 7 are two clients.
+    values, places: as in `labels`, and -1 for a row of no client. 007 and 7 are two clients.
     """
     texts = [str(int(value)) if isinstance(value, float) and value.is_integer() else str(value) for value in values]
     plain = all(text.isascii() and text.isdigit() and text == str(int(text)) for text in texts)
@@ -85,7 +86,8 @@ def _coded(keys: Sequence[Any], places: Array) -> Coded:
     ordered = sorted(set(keys))
     place = {key: i for i, key in enumerate(ordered)}
     codes = np.array([place[key] for key in keys], dtype=np.int64)
-    return Coded(codes[places] if len(codes) else np.empty(0, np.int64), [str(key) for key in ordered])
+    named = np.append(codes, -1)[places] if len(codes) else np.full(len(places), -1)
+    return Coded(named, [str(key) for key in ordered])
 
 
 def number(value: Any) -> float | int | None:

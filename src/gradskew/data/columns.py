@@ -50,15 +50,19 @@ class Columns(Fields):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, str(getattr(self, name)))  # a name such as 3
 
-    def needed(self, names: Sequence[str], images: str | None = None) -> list[str]:
+    def needed(self, names: Sequence[str], images: str | None = None, *, in_test: bool = False) -> list[str]:
         """Return the columns that are inputs, the label and the client; InputError for those that are not there.
 
-        images: the column of the inputs, which is not among those returned.
+        images: the column of the inputs, which is not among those returned. in_test: of the test part, which may have
+        no clients.
         """
         has = f"there are {listed(names) or 'none'}"
         if self.label is None:
             raise InputError(f"label=COLUMN names the column of the classes; {has}")
-        known = {"label": [self.label], "client": [] if self.client is None else [self.client]}
+        known = {
+            "label": [self.label],
+            "client": [] if self.client is None or (in_test and self.client not in names) else [self.client],
+        }
         known |= {name: list(getattr(self, name)) for name in ("features", "drop", "categories")}
         for option, columns in known.items():
             for column in columns:
@@ -91,16 +95,17 @@ class Columns(Fields):
         these are the inputs, and no column is one.
         """
         sizes = [sum(each.num_rows for each in tables) for tables in (train, test)]
-        table, in_test = _joined([*train, *test]), np.repeat([False, True], sizes) if test else None
+        table, in_test = _joined([*train, *test], self.client), np.repeat([False, True], sizes) if test else None
         check(table.num_rows > 0, "there are no rows")
         assert self.label is not None
         inputs = [name for name in table.column_names if name not in (self.label, self.client)]
         read = [Input.of(name, table.column(name), category=name in self.categories) for name in inputs]
         label = different_values(table.column(self.label))
         client = None if self.client is None else different_values(table.column(self.client))
-        gaps = {self.label: label[1] < 0} | (
-            {} if self.client is None or client is None else {self.client: client[1] < 0}
-        )
+        gaps = {self.label: label[1] < 0}
+        if self.client is not None and client is not None:
+            unowned = any(self.client not in each.column_names for each in test)
+            gaps[self.client] = (client[1] < 0) & ~(in_test if unowned and in_test is not None else np.False_)
         kept, said = self._kept({**gaps, **{each.name: each.missing for each in read}}, needed=list(gaps))
         check(len(kept) > 0, "each row has a missing value: no row is left")
         values, width = np.empty((len(kept), sum(each.width for each in read))), 0
@@ -145,11 +150,18 @@ def classes_as_numbers(name: str, coded: Coded) -> list[str]:
     return [] if same else [f"{name} {listed(coded.names)} are classes 0 to {len(coded.names) - 1}"]
 
 
-def _joined(tables: Sequence[pyarrow.Table]) -> pyarrow.Table:
-    """Return the rows of all tables, with the columns of the first; a column of two types as texts."""
+def _joined(tables: Sequence[pyarrow.Table], client: str | None) -> pyarrow.Table:
+    """Return the rows of all tables, with the columns of the first; a column of two types as texts.
+
+    client: a column that others than the first may lack.
+    """
     import pyarrow
 
     names = tables[0].column_names
+    for i, other in enumerate(tables):
+        if client is not None and client not in other.column_names:
+            nulls = pyarrow.nulls(other.num_rows, tables[0].schema.field(client).type)
+            tables = [*tables[:i], other.append_column(client, nulls), *tables[i + 1 :]]
     for other in tables[1:]:
         absent = [name for name in names if name not in other.column_names]
         check(not absent, f"a file has no column {listed(absent)}, which the first one has")

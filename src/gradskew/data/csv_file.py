@@ -51,10 +51,13 @@ class CSVFile(OwnSource, Columns):
             ) from None
 
     def examples(self, train: Sequence[Path], test: Sequence[Path]) -> Examples:
-        return self.read_tables([self.table(path) for path in train], [self.table(path) for path in test])
+        return self.read_tables([self.table(path) for path in train], [self.table(path, in_test=True) for path in test])
 
-    def table(self, path: Path) -> pyarrow.Table:
-        """Read the columns that count from a file; InputError for what is not such a table."""
+    def table(self, path: Path, *, in_test: bool = False) -> pyarrow.Table:
+        """Read the columns that count from a file; InputError for what is not such a table.
+
+        in_test: of the test part, which may have no clients.
+        """
         import pyarrow
         from pyarrow import csv as arrow
 
@@ -67,7 +70,7 @@ class CSVFile(OwnSource, Columns):
                     for name, kind in zip(first.schema.names, first.schema.types, strict=True)
                 }
                 check(len(kinds) == len(first.schema.names), f"{str(path)!r} has {_twice(first.schema.names)}")
-            names = self.needed(list(kinds))
+            names = self.needed(list(kinds), in_test=in_test)
             written = [kinds[name][0] for name in names]
             texts = {self.label, self.client, *self.categories}
             types = {kinds[name][0]: "string" if name in texts else _wider(kinds[name][1]) for name in names}

@@ -29,7 +29,10 @@ def of_parts(parts: Sequence[Part], missing: str) -> Examples:
     for inputs, labels, _ in (first, other):
         fits = len(inputs) == labels.size
         check(fits, f"a part has {len(inputs)} inputs and {labels.size} labels: one label for each input")
-    clients = None if first[2] is None or other[2] is None else np.concatenate([first[2], other[2]])
+    check(first[2] is not None or other[2] is None, "the test part has clients, and the training part has none")
+    clients = (
+        first[2] if other[2] is None else np.concatenate([np.asarray(part[2]).reshape(-1) for part in (first, other)])
+    )
     labels = np.concatenate([first[1].reshape(-1), other[1].reshape(-1)])
     return rows(np.concatenate([first[0], other[0]]), labels, clients, missing=missing, train=len(first[0]))
 
@@ -40,7 +43,8 @@ def rows(
     """Return arrays as rows: inputs (N, *shape), labels (N,) or (N, 1), clients (N,); InputError if they do not fit.
 
     Images (N, H, W, C) become (N, C, H, W). missing: what to do about NaN, as in `Columns`. train: the number of first
-    rows that are the training part, where the others are a test part of its own; None: nobody has divided them.
+    rows that are the training part, where the others are a test part of its own, for which clients may be left out;
+    None: nobody has divided them.
     """
     inputs, labels = _numbers(inputs), np.asarray(labels)
     labels = labels.reshape(len(labels)) if labels.shape == (len(labels), 1) else labels
@@ -56,9 +60,13 @@ def rows(
     owners = None
     if clients is not None:
         clients = np.asarray(clients)
-        good = clients.shape in ((len(labels),), (len(labels), 1))
-        check(good, f"there must be one client for each input, and not {clients.shape} for {len(labels)} inputs")
-        owners = coding.ids(*_values("clients", clients.reshape(-1)[kept]))
+        sizes = {len(labels), train or len(labels)}
+        good = clients.shape in {shape for size in sizes for shape in ((size,), (size, 1))}
+        check(
+            good, f"there must be one client for each input, and not {clients.shape} for {train or len(labels)} inputs"
+        )
+        different, places = _values("clients", clients.reshape(-1)[kept[kept < len(clients)]])
+        owners = coding.ids(different, np.append(places, np.full(len(kept) - len(places), -1)))
     in_test = None if train is None else kept >= train
     said += [*about, *classes_as_numbers("labels", coded)]
     return Examples(coded, inputs.__getitem__, owners, in_test, said)

@@ -72,7 +72,10 @@ class OwnSource(Preparation, Source, ABC):
         path = self.folder
         if path is None:
             raise InputError(f"no file is given: write {self.key}:{self.wanted}, or name it with --data")
-        return self.found(path), [] if self.test_file is None else self.found(self.test_file)
+        train, test = self.found(path), [] if self.test_file is None else self.found(self.test_file)
+        both = [other for other in test for each in train if other.samefile(each)]
+        check(not both, f"the test file is the training file {''.join(map(str, both[:1]))!r}: its rows cannot be both")
+        return train, test
 
     def found(self, path: Path) -> Sequence[Path]:
         """Return the files at a path; InputError if there are none."""

@@ -67,7 +67,7 @@ class ParquetFile(OwnSource, Columns):
         return files
 
     def examples(self, train: Sequence[Path], test: Sequence[Path]) -> Examples:
-        rows, own = ([self._table(path) for path in paths] for paths in (train, test))
+        rows, own = [self._table(path) for path in train], [self._table(path, in_test=True) for path in test]
         if self.images is None:
             return self.read_tables(rows, own)
         files, name = [*train, *test], self.images
@@ -80,11 +80,11 @@ class ParquetFile(OwnSource, Columns):
 
         return self.read_tables(rows, own, decode)
 
-    def _table(self, path: Path) -> pyarrow.Table:
+    def _table(self, path: Path, *, in_test: bool = False) -> pyarrow.Table:
         """Read the columns that count from a file."""
         with opened(path) as file:
             names = file.schema_arrow.names
-            needed = self.needed(names, self.images)
+            needed = self.needed(names, self.images, in_test=in_test)
             if self.images is not None:
                 check_images(file.schema_arrow.field(self.images).type, f"the column {self.images!r} of {str(path)!r}")
             return file.read(needed, use_threads=False)

@@ -26,8 +26,8 @@ class Examples:
     """Rows of a user's data, not divided yet.
 
     decode: from rising indices (k,) to the inputs (k, *shape), with NaN for a missing value. clients: whose each row
-    is; None if that is not known. in_test: (N,) bool, the rows of the data's own test part; None if it has none. said:
-    sentences on how the rows were read.
+    is, -1 for test rows of no client; None if that is not known. in_test: (N,) bool, the rows of the data's own test
+    part; None if it has none. said: sentences on how the rows were read.
     """
 
     labels: Coded
@@ -107,7 +107,8 @@ class Preparation(Fields):
         counts = np.bincount(examples.clients.codes[own], minlength=len(examples.clients.names))
         few = (counts > 0) & (counts < self.min_rows)
         if few.any():
-            kept = examples.select(np.flatnonzero(~few[examples.clients.codes]))
+            codes = examples.clients.codes
+            kept = examples.select(np.flatnonzero(~few[codes] | (codes < 0)))
             clients, rows = int(few.sum()), int(counts[few].sum())
             gone = f"{clients} client{'s' * (clients > 1)} with fewer than {self.min_rows} rows"
             return kept, [f"{gone}: left out, {rows} row{'s' * (rows > 1)} in all"]
@@ -172,6 +173,8 @@ def _part(examples: Examples, index: Array, name: str) -> Part:
     """Return some of the rows; InputError if they are none. name: what the message calls the part."""
     check(len(index) > 0, f"the {name} part of the data set is empty")
     clients = None if examples.clients is None else examples.clients.codes
+    if clients is not None and (clients[index] < 0).any():
+        clients = None
     return Part(examples.labels.codes, examples.decode, clients).select(index)
 
 

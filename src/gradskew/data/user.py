@@ -125,7 +125,8 @@ def _of_tables(tables: list[Any], *, images: str | None, size: int | None, **nam
 
     check(named["client"] is None or isinstance(named["client"], str), "client names the column of the clients' ids")
     columns = Columns(**named)
-    rows = [table.select(columns.needed(table.column_names, images)) for table in tables]
+    rows = [table.select(columns.needed(table.column_names, images)) for table in tables[:1]]
+    rows += [table.select(columns.needed(table.column_names, images, in_test=True)) for table in tables[1:]]
     if images is None:
         return columns.read_tables(rows[:1], rows[1:])
     for table in tables:

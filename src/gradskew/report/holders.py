@@ -1,4 +1,4 @@
-"""Which clients hold the images of each class, and the classes that no rule can defend: those that few clients hold."""
+"""Which clients hold the inputs of each class, and the classes that no rule can defend: those that few clients hold."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from functools import cached_property
 from ..runs.record import Record
 from ..skew.heterogeneity import holders
 
-MOST = 0.9  # of the images of a class: those who have so many hold the class
+MOST = 0.9  # of the inputs of a class: those who have so many hold the class
 LISTED = 12  # classes of a sentence that are named
 
 
 @dataclass(frozen=True)
 class Deal:
-    """The training images of the clients in the runs of one seed.
+    """The training inputs of the clients in the runs of one seed.
 
     counts: of each class, for each client. byzantine: how many clients are Byzantine, the first ones.
     """
@@ -36,18 +36,23 @@ class Deal:
 
     @cached_property
     def half(self) -> list[int]:
-        """Of each class how many honest clients hold half of the images that honest clients have, at least."""
+        """Of each class how many honest clients hold half of the inputs that honest clients have, at least."""
         return holders(self.honest, 0.5)
 
     @cached_property
     def most(self) -> list[int]:
-        """The same of 90 % of the images."""
+        """The same of 90 % of the inputs."""
         return holders(self.honest, MOST)
 
     @property
     def few(self) -> list[int]:
         """The classes of which at most f honest clients hold 90 %."""
-        return [label for label, number in enumerate(self.most) if number <= self.f]
+        return [label for label in self.held if self.most[label] <= self.f]
+
+    @property
+    def held(self) -> list[int]:
+        """The classes of which a client has an input."""
+        return [label for label, counts in enumerate(zip(*self.counts, strict=True)) if any(counts)]
 
 
 def deals(records: Iterable[Record]) -> list[Deal]:
@@ -69,7 +74,7 @@ def held_by_few(of_seeds: Sequence[Deal]) -> str:
     if not of_seeds:
         return ""
     f = " or ".join(map(str, sorted({deal.f for deal in of_seeds})))
-    most, half = ([number for deal in of_seeds for number in getattr(deal, name)] for name in ("most", "half"))
+    most, half = ([getattr(deal, name)[i] for deal in of_seeds for i in deal.held] for name in ("most", "half"))
     few, total = sum(len(deal.few) for deal in of_seeds), len(most)
     ranges = f"90 % of a class are held by {_range(most)} honest clients, half by {_range(half)}"
     if not few:

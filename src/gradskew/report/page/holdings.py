@@ -1,4 +1,4 @@
-"""A picture of who holds what: the training images of each client, by class."""
+"""A picture of who holds what: the training inputs of each client, by class."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _caption(deal: Deal) -> str:
     step = _step(deal)
     some = "" if step == 1 else f" One client in {step} is drawn; the numbers count all."
     return (
-        f"Seed {deal.seed}: clients across, classes down; the fuller the colour, the more images, up to "
+        f"Seed {deal.seed}: clients across, classes down; the fuller the colour, the more inputs, up to "
         f"{_largest(deal)}. On the right: how many honest clients hold half and 90 % of a class.{some} "
         f"{held_by_few([deal])}"
     )
@@ -63,9 +63,10 @@ def _chart(deal: Deal) -> Markup:
     starts = [LEFT, LEFT + gap + wide * len(drawn[0])]
     bottom = TOP + high * classes
     parts = [text(2, 10, "", "class"), text(WIDTH - 34, 10, "r", "half"), text(WIDTH - 2, 10, "r", "90 %")]
+    few = set(deal.few)
     every = -(-LEAST_ROW // int(high)) if high < LEAST_ROW else 1
     for label in range(0, classes, every):
-        y, style = short(TOP + high * (label + 0.5) + 3.5), "r strong" if deal.most[label] <= deal.f else "r"
+        y, style = short(TOP + high * (label + 0.5) + 3.5), "r strong" if label in few else "r"
         parts.append(text(LEFT - 4, y, style, label))
         parts += [text(WIDTH - 34, y, style, deal.half[label]), text(WIDTH - 2, y, style, deal.most[label])]
     for kind, clients, start in zip(("bad", "good"), drawn, starts, strict=True):
@@ -78,17 +79,17 @@ def _chart(deal: Deal) -> Markup:
     numbers: list[Sequence[object]] = [["client", "kind", *(f"class {label}" for label in range(classes))]]
     for client, counts in enumerate(deal.counts):
         numbers.append([client, "Byzantine" if client < deal.byzantine else "honest", *counts])
-    return figure(f"Images of each class by client, seed {deal.seed}", WIDTH, bottom + 20, parts, numbers)
+    return figure(f"Inputs of each class by client, seed {deal.seed}", WIDTH, bottom + 20, parts, numbers)
 
 
 def _cells(deal: Deal, kind: str, clients: Sequence[int], start: float, wide: float, high: float) -> list[Markup]:
     """Draw the cells of these clients, one path for each level of opacity."""
     paths, largest = [""] * LEVELS, _largest(deal)
     for place, client in enumerate(clients):
-        for label, images in enumerate(deal.counts[client]):
-            if images:
+        for label, count in enumerate(deal.counts[client]):
+            if count:
                 x, y = short(start + place * wide), short(TOP + label * high)
-                paths[-(-images * LEVELS // largest) - 1] += f"M{x} {y}h{wide:.3g}v{high:.3g}h-{wide:.3g}z"
+                paths[-(-count * LEVELS // largest) - 1] += f"M{x} {y}h{wide:.3g}v{high:.3g}h-{wide:.3g}z"
     made = '<path class="{} o{}" d="{}"/>'
     return [Markup(made).format(kind, level, path) for level, path in enumerate(paths) if path]
 
