@@ -69,7 +69,7 @@ class RedTeam(Wrapper):
         check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it wraps your strategy or Robust")
         self.attack = copy.deepcopy(attacks.make(attack))
         changes = self.attack.acts_in_training
-        check(not changes, f"{self.attack.name} changes the clients' training: a server has no part in the training")
+        check(not changes, f"{self.attack.name} acts in the clients' training: a server has no part in it")
         if isinstance(strategy, Robust):
             self.attack.check_rule(strategy.rule)
         else:
