@@ -88,6 +88,7 @@ def test_a_rule_is_told_what_it_tolerates() -> None:
     ("sent", "f", "replace", "said"),
     [
         ("labelflip", 2, True, "labelflip needs training"),
+        ("bitflip(how=training)", 2, True, r"bitflip\(how=training\) needs training"),
         ("bitflip", 2, False, "attacker's own rows"),
         ("strike", 13, False, "at most 12"),
         ("strike", 12, True, "at most 11"),

@@ -57,7 +57,7 @@ class Consensus(WeightedRule):
         length = (rows.norms * agreement / size).quantile(0.5, -1, keepdim=True).clamp(min=0)
         nothing = zero | (cosines.diagonal(dim1=-2, dim2=-1) == 0)
         weights = torch.where(nothing, 0.0, length / size * multipliers / rows.norms)
-        return weights, {"certificate": float(_certificate(agreement * kept, f).min())}
+        return weights, {"certificate": float(_certificate(agreement * kept, f).detach().min())}
 
     def _keep(self, cosines: Tensor, f: int) -> tuple[Tensor, Tensor]:
         """Return which rows are kept, 1 or 0, and their multipliers lambda: (..., n) each; 0 for a row that is not."""

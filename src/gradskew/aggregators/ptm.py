@@ -44,7 +44,7 @@ class PTM(WeightedRule):
         middle = sort_last(top)[..., f : n - f].mean(-1, keepdim=True)
         first, second = values[..., -1].clamp(min=0), values[..., -2:-1].sum(-1).clamp(min=0)
         certificate = kappa.of_trimmed_mean(n, f) * first / (n - f) + f * second / (n - f) ** 2
-        return factors * (1 / n + middle * top), {"certificate": float(certificate.max())}
+        return factors * (1 / n + middle * top), {"certificate": float(certificate.detach().max())}
 
     def kappa_bound(self, n: int, f: int) -> float | None:
         """Return 0 for f = 0, infinity for f > 1, see docs/semantics.md; None for f = 1."""
