@@ -402,14 +402,10 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-<<<<<<< HEAD
-        ({"attack": "labelflip"}, "labelflip needs training on flipped labels: a server has no part in the training"),
-        ({"attack": "nonfinite"}, "nonfinite sends rows that are taken out before a rule"),
-        ({"attack": "mpaf"}, "mpaf draws another initial model, which a server cannot: use base=initial"),
-=======
         ({"attack": "labelflip"}, "labelflip acts in the clients' training: a server has no part in it"),
         ({"attack": "bitflip(how=training)"}, r"bitflip\(how=training\) acts in the clients' training"),
->>>>>>> w-w5
+        ({"attack": "nonfinite"}, "nonfinite sends rows that are taken out before a rule"),
+        ({"attack": "mpaf"}, "mpaf draws another initial model, which a server cannot: use base=initial"),
         ({"attack": "stirke"}, "did you mean 'strike'"),
         ({"attack": 3}, "attack must be a name, a function or an Attack, not 3"),
         ({"byzantine": -0.1}, "byzantine must be at least 0"),

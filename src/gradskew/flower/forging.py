@@ -24,8 +24,8 @@ from .rows import Layout
 
 def check_attack(attack: Attack, strategy: Strategy) -> None:
     """Raise InputError if the attack needs what a server, or this strategy, does not have."""
-    changes = attack.acts_in_training
-    check(not changes, f"{attack.name} changes the clients' training: a server has no part in the training")
+    acts = attack.acts_in_training
+    check(not acts, f"{attack.name} acts in the clients' training: a server has no part in it")
     if isinstance(strategy, Robust):
         attack.check_rule(strategy.rule)
     else:

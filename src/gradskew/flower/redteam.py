@@ -66,20 +66,7 @@ class RedTeam(Wrapper):
         super().__init__(strategy, statistics)
         check(not isinstance(strategy, RedTeam), "one RedTeam at a time: it wraps your strategy or Robust")
         self.attack = copy.deepcopy(attacks.make(attack))
-<<<<<<< HEAD
         check_attack(self.attack, strategy)
-=======
-        changes = self.attack.acts_in_training
-        check(not changes, f"{self.attack.name} acts in the clients' training: a server has no part in it")
-        if isinstance(strategy, Robust):
-            self.attack.check_rule(strategy.rule)
-        else:
-            name = type(strategy).__name__
-            asks = f"{self.attack.name} tries out the server's rule: put {name} into Robust, with a rule of ours"
-            check(not self.attack.tries_rule, asks)
-        data = f"{self.attack.name} needs the clients' images, which a server has not: use aim=stop or undo"
-        check(not self.attack.needs_images, data)
->>>>>>> w-w5
         byzantine, seed = plain(byzantine), plain(seed)
         check_count_or_share("byzantine", byzantine)
         nobody = "byzantine must be above 0: without a Byzantine client there is no attack; attack='none' only measures"
