@@ -137,7 +137,7 @@ def test_filters_take_a_part() -> None:
         ({"name": "table3"}, "unknown experiment 'table3'; did you mean 'table"),
         ({"name": "table1", "scale": "big"}, "scale must be one of small, paper, not 'big'"),
         ({"name": "table1", "scale": "paper", "dataset": "digits"}, "digits is not in the paper: .* use --scale small"),
-        ({"name": "table1", "dataset": "mnist"}, "unknown dataset 'mnist'"),
+        ({"name": "table1", "dataset": "nist"}, "unknown dataset 'nist'"),
         ({"name": "table1", "dataset": "digits", "attacks": "lye"}, "unknown attack 'lye'; did you mean 'lie'"),
     ],
 )

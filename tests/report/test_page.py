@@ -324,7 +324,7 @@ def test_without_a_script_every_chart_is_there(browser, folder: Path, table: Tab
     page = context.new_page()
     page.goto(path.as_uri())
     drawn = [each for each in page.query_selector_all(".choice svg") if each.is_visible()]
-    assert len(drawn) == len(table.attacks) + len(table.rules)
+    assert len(drawn) == len(table.attacks) + len(table.rules) + 2  # and who holds what, for two seeds
     page.click("table.heat tbody td a")
     assert len([each for each in page.query_selector_all("article.run") if each.is_visible()]) == 1
     context.close()

@@ -412,6 +412,10 @@ def test_every_setting_has_a_part_in_the_digest():
         "source",
         "device",
         "server",
+        "local",
+        "rows",
+        "worker_momentum",
+        "worker_momentum_start",
     }  # test_sweeps, test_reproducible; a device: only where there is one
     runs = [RUN, *[replace(RUN, **{key: value}) for key, values in CHANGES.items() for value in values]]
     assert len({run.digest for run in runs}) == len(runs)
