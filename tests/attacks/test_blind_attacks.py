@@ -8,7 +8,7 @@ import oracle_attacks
 import pytest
 import torch
 from cases import make_rows, rows_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny import Cuts, Tiny
 
@@ -234,9 +234,12 @@ class TestPoisonedFL:
         zero = torch.zeros(2, dtype=torch.float64)
         assert attack._next(zero, torch.tensor([0.0, 5.0])).tolist() == [0, 0]  # |a| = 0
         assert attack._next(torch.tensor([0.0, 2.0]).double(), torch.tensor([0.0, 5.0])).tolist() == [0, 0]  # v = 0
+        along = attack._next(torch.tensor([0.1, 0.7]).double(), torch.tensor([0.3, 2.1]))  # v = 0 but for rounding
+        assert along.tolist() == [0, 0]
         first = attack._next(torch.tensor([3.0, 4.0]).double(), torch.zeros(2))  # v = |a|
         torch.testing.assert_close(first, torch.tensor([24.0, -32.0]))
 
+    @example(d=1, seed=0, every=1, shrink=0.7, along=0)
     @given(
         d=st.integers(1, 9),
         seed=st.integers(0, 2**16),

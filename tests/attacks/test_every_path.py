@@ -81,7 +81,9 @@ def test_in_an_audit(name: str) -> None:
     """`none` and `labelflip` send what training gave."""
     subject = AttackSubject(gs.attacks.make(name), 12, 2)
     verdict, sentence = CHECKS["answer"](subject)[:2]
-    assert (verdict, sentence) == (GOOD, "10 honest rows of 64 give 2 rows.")
+    tried = {"extreme": "median"} | dict.fromkeys(("adaptive", "fang", "opt"), "median and multikrum")
+    against = f", tried against {tried[name]}" if name in tried else ""
+    assert (verdict, sentence) == (GOOD, f"10 honest rows of 64 give 2 rows{against}.")
     assert subject(subject.rows).shape == (2, 64)
 
 

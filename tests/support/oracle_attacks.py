@@ -81,7 +81,7 @@ class PoisonedFLOracle:
         length, before = float(np.linalg.norm(a)), float(np.linalg.norm(self.row))
         v = np.abs(a - self.row * length / before) if before else np.abs(a)
         norm = float(np.linalg.norm(v))
-        self.row = self.c * length * v * self.signs / norm if norm else 0 * v
+        self.row = self.c * length * v * self.signs / norm if norm > 1e-7 * length else 0 * v
         return self.row
 
 

@@ -22,8 +22,8 @@ class PoisonedFL(Attack):
     """Push the model along fixed random signs s, by fake clients that see the models of the rounds alone.
 
     With a = (w^{t-1} - w^t) / rate and r the row sent last, v = |a - r |a| / |r|| in each coordinate (|a| for r = 0)
-    and row = c |a| (v s) / |v|; a zero row in the first round, and where |a| or v is 0. s in {-1, 1}^d is drawn with
-    the run's seed (`begin`).
+    and row = c |a| (v s) / |v|; a zero row in the first round, and where |a| or v is 0, up to the rounding of r. s in
+    {-1, 1}^d is drawn with the run's seed (`begin`).
 
     c falls by the factor `shrink`, not below `floor`, after each `every` rounds in which the model did not follow s:
     where fewer than d / 2 + Phi^-1(1 - p) sqrt(d) / 2 coordinates of w^{t-every} - w^t have the sign of s, which is
@@ -70,11 +70,8 @@ class PoisonedFL(Attack):
             state.update(before=params, kept=params, since=round.number, shrunk=0, row=torch.zeros_like(params))
             return
         if round.number - state["since"] >= self.every:
-            if (
-                not self._follows(state["kept"].to(params) - params, params)
-                and self.shrink * self.strength >= self.floor
-            ):
-                state["shrunk"] += 1
+            follows = self._follows(state["kept"].to(params) - params, params)
+            state["shrunk"] += not follows and self.shrink * self.strength >= self.floor
             state.update(kept=params, since=round.number)
         change = per_rate(state["before"].to(params).double() - params.double(), round.rate)
         state["row"] = self._next(change, state["row"].to(params))
@@ -100,7 +97,7 @@ class PoisonedFL(Attack):
         length, size = (float(torch.linalg.vector_norm(each.double())) for each in (change, last))
         gaps = (change - last.double() * (length / size) if size > 0 else change).abs()
         norm = float(torch.linalg.vector_norm(gaps))
-        if not (math.isfinite(length) and 0 < norm < math.inf):
+        if not (math.isfinite(length) and torch.finfo(last.dtype).eps * length < norm < math.inf):
             return torch.zeros_like(last)
         return as_row(self.strength * length / norm * gaps * self._signs(len(change)).to(change.device), last)
 
