@@ -408,6 +408,14 @@ def test_the_content_names_it(module):
     assert all(len(value) == len(hashlib.sha256().hexdigest()) for value in content["user_code"].values())
 
 
+@pytest.mark.parametrize(
+    "name", ["average(a=own:rule,b=mean)", "gas(base=nnm+own:rule)", "arc+average(a=mean,b=own:rule)"]
+)
+def test_the_content_names_it_wherever_it_is_an_option(name, module):
+    module(FUNCTION)
+    assert replace(BASE, aggregator=aggregators.make(name)).content["user_code"].keys() >= {"own:rule"}
+
+
 def test_a_record_says_its_command_without_importing_anything(module, tmp_path):
     names = "nnm(itself=False)+own:rule(limit=5)", "foreign:mirrored"
     module(FUNCTION)

@@ -99,8 +99,7 @@ class Mixed(DelegatesState, Aggregator):
 
     @property
     def batched(self) -> str:  # type: ignore[override]
-        parts = (self.mixing.batched, self.rule.batched)
-        return "" if "" in parts else min(parts)  # "columns" before "span"
+        return min(self.mixing.batched, self.rule.batched)  # "" before "columns" before "span"
 
     def vectors(self) -> tuple[Tensor, ...]:
         return self.rule.vectors()

@@ -7,7 +7,7 @@ import functools
 import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from .errors import check, plain
@@ -98,6 +98,14 @@ class Named(Fields):
                 nested = getattr(self, field.name)
                 changed.append(f"{field.name}={nested.name if isinstance(nested, Named) else format_value(value)}")
         return f"{self.key}({','.join(changed)})" if changed else self.key
+
+
+def nested(part: Any) -> Iterator[Any]:
+    """Yield an object and the methods among its hyperparameters, at any depth: of `nnm+median` the pipeline and both."""
+    yield part
+    for field in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
+        value = getattr(part, field.name)
+        yield from nested(value) if isinstance(value, Named) else ()
 
 
 def describe(part: Any) -> dict[str, Any]:

@@ -13,10 +13,10 @@ import torch
 
 from .. import aggregators, attacks, data, models
 from ..aggregators import Aggregator, Mean
-from ..attacks import Attack, Combined, NoAttack
+from ..attacks import Attack, NoAttack
 from ..core.errors import InputError, ceil_share, check, check_choice, check_number
 from ..core.html import html_table
-from ..core.names import Named, canonical, describe
+from ..core.names import Named, canonical, describe, nested
 from ..core.options import check_options, digest_options
 from ..core.randomness import torch_seed
 from ..core.round import Round
@@ -223,11 +223,11 @@ class Run(Options):
         return total.hexdigest()
 
     def _parts(self) -> list[Any]:
+        """Return the objects whose code the result depends on."""
+        methods = (self.source, self.partition, self.model, self.attack, self.aggregator, self.local, self.server)
+        parts = [part for method in methods for part in nested(method)]
         factory = getattr(self.model, "factory", None)
-        attack = self.attack
-        attacks = [attack.data, attack.model] if isinstance(attack, Combined) else [attack]
-        parts = [self.source, self.partition, self.model, factory, *attacks, *_stages(self.aggregator)]
-        return [part for part in (*parts, self.local, self.server) if part is not None]
+        return parts if factory is None else [*parts, factory]
 
 
 def check_device(device: str) -> None:
@@ -243,10 +243,3 @@ def check_device(device: str) -> None:
         check((known.index or 0) < count, message)
     else:
         check_choice("device", known.type, ("cpu", "cuda"))
-
-
-def _stages(aggregator: Any) -> list[Any]:
-    """Return the mixings and the rule of a pipeline, in order."""
-    if hasattr(aggregator, "mixing"):
-        return [aggregator.mixing, *_stages(aggregator.rule)]
-    return [aggregator]

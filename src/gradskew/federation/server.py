@@ -31,7 +31,7 @@ class ServerOptimizer(Stateful, ABC):
         """Step, and return whether parameters and state are finite; if not, leave both as they were."""
         before, state = params.clone(), self.state_dict()
         self.step(params, aggregate)
-        tensors = [params, *(value for value in self.state_dict().values() if isinstance(value, Tensor))]
+        tensors = [params, *(value for value in self._state.values() if isinstance(value, Tensor))]
         if all(bool(each.isfinite().all()) for each in tensors):
             return True
         params.copy_(before)
@@ -106,10 +106,10 @@ class Adaptive(ServerOptimizer):
             check_number(name, getattr(self, name, 0), at_least=0, below=1)
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
-        whole = not state or state.keys() == {"p", "v"}
-        return (
-            whole and all(is_row(each, d) for each in state.values()) and not (state and bool((state["v"] < 0).any()))
-        )
+        if not state:
+            return True
+        rows = state.keys() == {"p", "v"} and all(is_row(each, d) for each in state.values())
+        return rows and bool((state["v"] >= 0).all())
 
     def step(self, params: Tensor, aggregate: Tensor) -> None:
         x = aggregate.double()
