@@ -1,5 +1,6 @@
 """Rules that look at directions: `consensus`, `ptm`, `dnc` on all coordinates; by hand, and what is proven of them."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -9,9 +10,11 @@ import torch
 from cases import inputs, make_rows, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import Tiny
 
 from gradskew import InputError
 from gradskew import aggregators as agg
+from gradskew.federation import Federation, Run
 
 SLACK = 1e-7  # of a bound, in units of what it bounds
 FEW = 8  # rows whose honest sets are all gone through
@@ -44,6 +47,7 @@ def test_consensus_by_hand():
     assert outcome.value.tolist() == pytest.approx([1.25, 1.25])
     assert outcome.weights.tolist() == pytest.approx([0, 3.75 / 9, 3.75 / 12, 0])
     assert outcome.notes == {"certificate": pytest.approx(1 / 3)}  # 1/3 + 1/3 + 0, less the larger 1/3
+    assert outcome.share(2) == pytest.approx(1 / 2)  # of lambda: 1/3 of 2/3, a row of zeros counts nothing
     assert call("consensus", rows_of((3, 0), (0, 1))).tolist() == pytest.approx([1, 1])  # median 2 / sqrt 2
     assert call("consensus", rows_of((1, 0), (1, 0), (-1, 0))).tolist() == pytest.approx([1, 0])  # a = 0.4 + 0.4 - 0.6
 
@@ -60,6 +64,26 @@ def test_consensus_drops_the_lower_index_of_equal_scores():
     rows = rows_of((1, 0), (2, 0), (3, 0), (0, 1), (0, 0), (0, 0), (0, 0))
     assert (agg.make("consensus").explain(rows, 1).weights == 0).tolist() == [True, *[False] * 3, *[True] * 3]
     assert (agg.make("consensus").explain(rows, 2).weights == 0).tolist() == [True, True, *[False] * 2, *[True] * 3]
+
+
+def test_a_power_that_is_not_whole_and_one_that_is_are_powers():
+    """Of cosines 1, 0.6 and 0, by ridge 2: the score of the odd row falls with the power."""
+    for power in (0.5, 1.0, 3.0, 6.0, 8.0, 12.0):
+        alike = agg.Consensus(power=power)._alike(torch.tensor([[1.0, 0.6], [-0.3, 0.0]], dtype=torch.float64))
+        assert alike.flatten().tolist() == pytest.approx([1, 0.6**power, 0, 0], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["consensus(ridge=1e160)", "consensus(power=1e7)"])
+def test_numbers_beyond_those_of_float64_are_refused(name):
+    with pytest.raises(InputError, match=r"consensus: (ridge|power) must be .* at most 1000000"):
+        agg.make(name)
+
+
+def test_ptm_of_rows_that_differ_by_rounding_is_the_mean():
+    rows = torch.full((6, 40), 0.1).mul(
+        1 + 2**-23 * torch.randint(2, (6, 40), generator=torch.Generator().manual_seed(1))
+    )
+    assert agg.make("ptm").explain(rows, 2).weights.tolist() == pytest.approx([1 / 6] * 6, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -164,3 +188,15 @@ def test_the_bound_of_clipped_dnc_is_reached():
 def test_scaled_rows_of_another_type_change_nothing(name):
     rows = make_rows(16, 7, 0, "heavy", seed=1)
     torch.testing.assert_close(call(name, rows.double(), 4), call(name, rows, 4).double(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["consensus_dnc", "ptm"])
+@pytest.mark.filterwarnings("error")
+def test_the_full_search_plays_against_it_without_a_warning(rule):
+    run = Run(source=Tiny(), partition="iid", model="linear", clients=10, byzantine=3, rounds=2, seed=1)
+    attacked, plain = (
+        Federation(replace(run, aggregator=rule, attack=name)) for name in ("adaptive(effort=full)", "none")
+    )
+    first, harmless = attacked.round(0), plain.round(0)
+    assert first["distance"] > harmless["distance"]
+    assert attacked.round(1)["stepped"]

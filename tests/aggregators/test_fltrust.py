@@ -42,6 +42,17 @@ def test_by_hand() -> None:
     assert outcome.notes == {"trusted": 2}
 
 
+@pytest.mark.parametrize("name", ["fltrust", "clipping(c=100)+fltrust", "average(a=fltrust,b=mean)"])
+def test_a_row_counts_by_weight_times_length(name: str) -> None:
+    """Trust scores 1, 0, 0 and 3/5: the first row counts 1 of 1.6, and a short row does not count more than a long one.
+
+    With the mean, to which the lengths 2, 3, 5, 5 add 1/4 each: (1/1.6 + 2/4) / (1 + 15/4).
+    """
+    outcome = gs.aggregators.make(name).explain(ROWS, 1, round=ROUND)
+    wanted = (1 / 1.6 + 0.5) / (1 + 15 / 4) if "mean" in name else 1 / 1.6
+    assert outcome.share(1) == pytest.approx(wanted)
+
+
 def test_a_longer_reference_lengthens_the_aggregate_and_no_row_does() -> None:
     same(FLTrust()(ROWS, 1, round=Round(reference=3 * OWN)), torch.tensor([2.55, 0.90]))
     same(FLTrust()(ROWS * torch.tensor([[7.0], [1.0], [1.0], [1e30]]), 1, round=ROUND), torch.tensor([0.85, 0.30]))

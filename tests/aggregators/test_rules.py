@@ -125,6 +125,7 @@ def test_cclip_around_the_servers_own_update():
     assert outcome.weights.tolist() == pytest.approx([1 / 3, 1 / 6, 1 / 12])
     assert outcome.notes == {"clipped": 2}
     assert agg.make("cclip(centre=reference,steps=2,tau=least)")(rows, 1, round=round).item() == pytest.approx(8 / 3)
+    assert agg.make("cclip(centre=none)") == agg.make("cclip")
     assert agg.make("cclip(centre=reference,start=mean,tau=2)")(rows, 1, round=round).item() == pytest.approx(8 / 3)
 
 

@@ -263,7 +263,7 @@ def test_a_round_has_the_progress_of_its_aggregate(rule: str) -> None:
 
 def test_selection_by_hand() -> None:
     """Of five rows an even share is 1/5: rows with a tenth of the weight or more are chosen, the others shut out."""
-    weights = torch.tensor([0.0, 0.1, 0.5, 0.3, -0.1], dtype=torch.float64)
+    weights = torch.tensor([0.0, 0.1, 0.5, 0.3, 0.1], dtype=torch.float64)
     assert selection(weights, 2) == (0.5, [])
     assert selection(torch.tensor([0.5, 0.41, 0.09, 0.0, 0.0], dtype=torch.float64), 2) == (1.0, [0, 1, 2])
     assert selection(weights, 0) == (None, [0])

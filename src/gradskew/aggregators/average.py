@@ -72,6 +72,10 @@ class Average(Aggregator):
     def monotone(self) -> bool:  # type: ignore[override]
         return self.a.monotone and self.b.monotone
 
+    @property
+    def by_length(self) -> bool:  # type: ignore[override]
+        return self.a.by_length or self.b.by_length
+
     def vectors(self) -> tuple[Tensor, ...]:
         return (*self.a.vectors(), *self.b.vectors())
 

@@ -25,20 +25,28 @@ class Outcome:
     """The result of a rule on a matrix of rows.
 
     value: the aggregate (d,). weights: the weight of each row in it (n,); None for a rule without row weights, such as
-    a coordinate-wise one. notes: further values for the record, such as the f of a rule behind a mixing.
+    a coordinate-wise one. notes: further values for the record, such as the f of a rule behind a mixing. lengths: the
+    norms of the rows (n,) for a rule that divides rows by theirs; None for another.
     """
 
     value: Tensor
     weights: Tensor | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    lengths: Tensor | None = None
 
-    def share(self, count: int) -> float | None:
-        """Return the share of the absolute weight on the first `count` rows; None without weights, or if all are 0."""
+    @property
+    def counts(self) -> Tensor | None:
+        """What each row counts in the aggregate (n,): the absolute weight, times its length for a rule by length."""
         if self.weights is None:
             return None
-        weights = abs(self.weights)
-        total = weights.sum()
-        return float(weights[:count].sum() / total) if 0 < float(total) < math.inf else None
+        return abs(self.weights) if self.lengths is None else abs(self.weights) * self.lengths
+
+    def share(self, count: int) -> float | None:
+        """Return the share of the first `count` rows in `counts`; None without weights, or if all are 0."""
+        if self.counts is None:
+            return None
+        total = self.counts.sum()
+        return float(self.counts[:count].sum() / total) if 0 < float(total) < math.inf else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +57,8 @@ class Aggregator(Method):
     isometric: whether the rule moves with rotations of the rows, so that it may be called on their coordinates in a
     basis of their span. batched: the tries that `outcome` takes at once: `span` for `Tries`, `columns` for
     `SampledTries`, empty for none.
-    monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises.
+    monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises. by_length: whether
+    the rule divides rows by their lengths, so that a short row has a large weight: a row counts by weight times length.
     """
 
     implements: ClassVar[str] = "outcome"
@@ -58,6 +67,7 @@ class Aggregator(Method):
     batched: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
     monotone: ClassVar[bool] = False
+    by_length: ClassVar[bool] = False
 
     @final
     @raised_by("rule")
@@ -98,7 +108,9 @@ class Aggregator(Method):
             if rows.mixing is None:  # equality is known of base rows only
                 weights = share_ties(weights, rows.equal)
             weights = as_kind(weights, updates)
-        return replace(outcome, value=as_kind(outcome.value, updates, keep_type=True), weights=weights)
+        lengths = as_kind(rows.norms, updates) if self.by_length else None
+        value = as_kind(outcome.value, updates, keep_type=True)
+        return replace(outcome, value=value, weights=weights, lengths=lengths)
 
     def _checked(self, rows: Rows, f: int, generator: torch.Generator | None) -> Outcome:
         """Return the outcome, arguments and outcome checked."""

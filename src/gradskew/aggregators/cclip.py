@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -42,7 +42,7 @@ class CClip(Aggregator):
     tau: float | str = 10.0
     steps: int = 1
     start: str = "previous"
-    centre: str | None = None
+    centre: Literal["reference"] | None = None
 
     def __post_init__(self) -> None:
         check_choice("centre", self.centre, (None, "reference"))

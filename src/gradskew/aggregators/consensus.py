@@ -14,6 +14,7 @@ from .base import WeightedRule
 from .ties import TIE, lowest
 
 LEAST_RIDGE = 1e-3  # below, the equations of equal rows lose their digits
+MOST = 1e6  # of ridge and power: far above, |a|^2 and the powers are 0 in float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,14 @@ class Consensus(WeightedRule):
     source: ClassVar[str] = "this project"
     isometric: ClassVar[bool] = True
     batched: ClassVar[str] = "span"
+    by_length: ClassVar[bool] = True
     ridge: float = 2.0
     power: float = 8.0
     steps: int = 5
 
     def __post_init__(self) -> None:
-        check_number("ridge", self.ridge, at_least=LEAST_RIDGE)
-        check_number("power", self.power, above=0)
+        check_number("ridge", self.ridge, at_least=LEAST_RIDGE, at_most=MOST)
+        check_number("power", self.power, above=0, at_most=MOST)
         check_number("steps", self.steps, at_least=1, whole=True)
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
@@ -60,25 +62,34 @@ class Consensus(WeightedRule):
         return weights, {"certificate": float(_certificate(agreement * kept, f).detach().min())}
 
     def _keep(self, cosines: Tensor, f: int) -> tuple[Tensor, Tensor]:
-        """Return which rows are kept, 1 or 0, and their multipliers lambda: (..., n) each; 0 for a row that is not."""
-        alike = cosines.clamp(min=0) ** self.power
-        kept = torch.ones_like(cosines[..., 0])
-        multipliers = self._solve(cosines, kept)
-        left = f
-        while left:
-            count = min(left, -(-f // self.steps))
+        """Return which rows are kept, 1 or 0, and their multipliers lambda: (..., n) each; 0 for a row that is not.
+
+        Of A = (K + ridge I)^-1 of all rows: lambda = A 1 - A_D mu, A_D the columns of the dropped rows, and mu such
+        that lambda is 0 there.
+        """
+        alike = self._alike(cosines)
+        matrix = cosines.clone()
+        matrix.diagonal(dim1=-2, dim2=-1).add_(self.ridge)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
+        whole = multipliers = inverse.sum(-1)
+        kept, dropped = torch.ones_like(whole), torch.empty_like(whole, dtype=torch.long)[..., :0]
+        while (left := f - dropped.shape[-1]) > 0:
             scores = _times(alike, multipliers) / multipliers.sum(-1, keepdim=True)
-            dropped = lowest(torch.where(kept > 0, -scores, math.inf), count)
-            kept = kept.scatter(-1, dropped, 0.0)
-            multipliers = self._solve(cosines, kept)
-            left -= count
+            worst = lowest(torch.where(kept > 0, -scores, math.inf), min(left, -(-f // self.steps)))
+            dropped = torch.cat([dropped, worst], -1)
+            kept = kept.scatter(-1, worst, 0.0)
+            rows = inverse.gather(-2, dropped.unsqueeze(-1).expand(*dropped.shape, cosines.shape[-1]))
+            corner = rows.gather(-1, dropped.unsqueeze(-2).expand(*dropped.shape, dropped.shape[-1]))
+            shares = torch.linalg.solve(corner, whole.gather(-1, dropped).unsqueeze(-1))
+            multipliers = kept * (whole - (rows.mT @ shares).squeeze(-1))
         return kept, multipliers
 
-    def _solve(self, cosines: Tensor, kept: Tensor) -> Tensor:
-        """Return lambda with (K + ridge I) lambda = 1 on the kept rows, 0 on the others: (..., n)."""
-        matrix = cosines * kept.unsqueeze(-1) * kept.unsqueeze(-2)
-        matrix.diagonal(dim1=-2, dim2=-1).add_(self.ridge)
-        return torch.cholesky_solve(kept.unsqueeze(-1), torch.linalg.cholesky(matrix)).squeeze(-1)
+    def _alike(self, cosines: Tensor) -> Tensor:
+        """Return max(K, 0)^power; by squares as far as possible, which are faster."""
+        alike, power = cosines.clamp(min=0), self.power
+        while power % 2 == 0:
+            alike, power = alike.square(), power / 2
+        return alike**power
 
     def max_f(self, n: int) -> int:
         """Return the largest f with n > 3 f: f of nearly equal rows are dropped first, and more than f must be left."""

@@ -35,6 +35,7 @@ class FLTrust(WeightedRule):
     needs: ClassVar[frozenset[str]] = frozenset({"reference"})
     late_check: ClassVar[bool] = True
     isometric: ClassVar[bool] = True
+    by_length: ClassVar[bool] = True
     none_trusted: str = "zero"
 
     def __post_init__(self) -> None:

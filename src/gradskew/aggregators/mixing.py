@@ -101,6 +101,10 @@ class Mixed(DelegatesState, Aggregator):
     def batched(self) -> str:  # type: ignore[override]
         return min(self.mixing.batched, self.rule.batched)  # "" before "columns" before "span"
 
+    @property
+    def by_length(self) -> bool:  # type: ignore[override]
+        return self.rule.by_length
+
     def vectors(self) -> tuple[Tensor, ...]:
         return self.rule.vectors()
 

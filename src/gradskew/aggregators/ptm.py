@@ -13,6 +13,8 @@ from . import kappa
 from .arc import arc_factors
 from .base import WeightedRule
 
+ROUNDING = 2**-48  # the square of float32's rounding
+
 
 @dataclass(frozen=True, kw_only=True)
 class PTM(WeightedRule):
@@ -21,7 +23,8 @@ class PTM(WeightedRule):
     x_i = s_i g_i are the rows clipped as by `arc`, m their mean; lambda_1 >= lambda_2 the largest eigenvalues of the
     matrix of <x_i - m, x_j - m>, v the unit eigenvector of lambda_1; c the mean of the entries of v without the f
     largest and the f smallest. The aggregate is sum_i s_i (1/n + c v_i) g_i. If lambda_1 = lambda_2, it depends on the
-    eigensolver. In one dimension the rule is `arc+rbtm`. The weights are signed.
+    eigensolver; of rows x_i that differ by the rounding of float32 alone it is the mean. In one dimension the rule is
+    `arc+rbtm`. The weights are signed.
 
     Notes: `certificate`, f / (n - 2 f) lambda_1 / (n - f) + f lambda_2 / (n - f)^2: for no choice of the honest rows is
     the squared distance to the mean of the clipped honest ones above it.
@@ -39,8 +42,9 @@ class PTM(WeightedRule):
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         n, factors = rows.n, arc_factors(rows.norms, f)
         values, vectors = torch.linalg.eigh(rows.mix(factors.diag_embed()).centred_products(None))
+        equal = values[..., -1:] <= ROUNDING * (factors * rows.norms).square().sum(-1, keepdim=True)
         top = vectors[..., -1]
-        top = top - top.mean(-1, keepdim=True)  # 0 but for rounding, or for equal rows, where any vector is a top one
+        top = torch.where(equal, 0.0, top - top.mean(-1, keepdim=True))  # whose mean is 0, but for rounding
         middle = sort_last(top)[..., f : n - f].mean(-1, keepdim=True)
         first, second = values[..., -1].clamp(min=0), values[..., -2:-1].sum(-1).clamp(min=0)
         certificate = kappa.of_trimmed_mean(n, f) * first / (n - f) + f * second / (n - f) ** 2

@@ -101,7 +101,7 @@ class Named(Fields):
 
 
 def nested(part: Any) -> Iterator[Any]:
-    """Yield an object and the methods among its hyperparameters, at any depth: of `nnm+median` the pipeline and both."""
+    """Yield an object and the methods among its hyperparameters, at any depth."""
     yield part
     for field in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
         value = getattr(part, field.name)
