@@ -40,27 +40,35 @@ from gradskew.core import machine
 from gradskew.federation.memory import estimate
 run = Run(
     model=MLP(hidden={hidden}), attack=attacks.make("{attack}"), aggregator=aggregators.make("{rule}"),
-    worker_momentum={momentum}, clients={clients}, partition=IID(), rounds=2, engine="{engine}", sgd=SGD(batch=16),
+    worker_momentum={momentum}, clients={clients}, partition=IID(), rounds=2, engine="{engine}", local="{local}",
+    sgd=SGD(batch=16, momentum=0, local_steps=2),
 )
 estimated, last = estimate(run), []
-simulate(run, on_snapshot=lambda snapshot: last.__setitem__(slice(None), [snapshot]))  # as a stored run keeps it
+
+def keep(snapshot):  # as a stored run does
+    last[:] = [snapshot]
+    snapshot.to_bytes("")
+
+simulate(run, on_snapshot=keep)
 print(json.dumps([estimated.rows, estimated.total, machine.peak()]))
 """
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize(
-    ("hidden", "clients", "engine", "attack", "rule", "momentum"),
+    ("hidden", "clients", "engine", "attack", "rule", "momentum", "local"),
     [
-        (10_000, 100, "batched", "lie", "median", 0.0),
-        (20_000, 60, "loop", "bitflip", "mean", 0.0),
-        (20_000, 60, "loop", "none", "foolsgold", 0.0),
-        (20_000, 60, "loop", "none", "mean", 0.9),
+        (10_000, 100, "batched", "lie", "median", 0.0, "fedavg"),
+        (20_000, 60, "loop", "bitflip", "mean", 0.0, "fedavg"),
+        (20_000, 60, "loop", "none", "foolsgold", 0.0, "fedavg"),
+        (20_000, 60, "loop", "none", "mean", 0.9, "fedavg"),
+        (20_000, 40, "loop", "none", "mean", 0.0, "scaffold"),
     ],
 )
-def test_the_estimate_is_right_within_a_fifth(hidden, clients, engine, attack, rule, momentum):
+def test_the_estimate_is_right_within_a_fifth(hidden, clients, engine, attack, rule, momentum, local):
     """In a process of its own: d = 75 hidden + 10, so that the rows are 300 and 360 MB."""
-    script = PLAYED.format(hidden=hidden, clients=clients, engine=engine, attack=attack, rule=rule, momentum=momentum)
+    given = {"hidden": hidden, "clients": clients, "engine": engine, "attack": attack, "rule": rule}
+    script = PLAYED.format(momentum=momentum, local=local, **given)
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
     rows, estimated, measured = json.loads(done.stdout)
     assert rows == 4 * clients * (75 * hidden + 10)
@@ -120,15 +128,15 @@ def test_what_a_rule_holds_besides_the_rows(rule, rows):
 
 
 def test_what_clients_remember_by_hand():
-    """Rows of 120 bytes: of all six clients once they have taken part, and those that the last round replaced."""
+    """Rows of 120 bytes: twice of all six clients once they have taken part, and those that the last round replaced."""
     few = replace(BASE, sampled=2, byzantine=1)
     assert memory.estimate(few).state == 0
-    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=1)).state == (2 + 2) * 120
-    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=2)).state == (4 + 2) * 120
-    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=9)).state == (6 + 2) * 120
+    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=1)).state == (4 + 2) * 120
+    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=2)).state == (8 + 2) * 120
+    assert memory.estimate(replace(few, worker_momentum=0.9, rounds=9)).state == (12 + 2) * 120
     steps = SGD(local_steps=2, batch=4, momentum=0.0)
     scaffold = memory.estimate(replace(BASE, sgd=steps, local="scaffold", engine="batched"))
-    assert scaffold.state == (6 + 6) * 120
+    assert scaffold.state == (12 + 6 + 6) * 120
     assert scaffold.training == 8 * 120 + 6 * (4 * 120 + 2 * 4 * 4 * 9), "the controls of those that train together"
     assert (
         memory.estimate(replace(BASE, server="fedavgm", engine="loop")).training == 11 * 120 + 3 * 120 + 2 * 4 * 4 * 9

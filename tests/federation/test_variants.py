@@ -1,6 +1,7 @@
 """Variants of local training: both engines against an oracle in float64, identities bit for bit, examples by hand."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -15,9 +16,10 @@ from gradskew import SGD, InputError, Run, aggregators, simulate
 from gradskew.core.rows import Rows
 from gradskew.federation.batches import Shard, batches, num_steps
 from gradskew.federation.fednova import accumulated, factors
-from gradskew.federation.local import FedProx, Scaffold
+from gradskew.federation.local import FedProx, Scaffold, Variant
 from gradskew.federation.remembering import WorkerMomentum
 from gradskew.federation.rounds import Federation
+from gradskew.federation.terms import Terms
 from gradskew.models import CNN, MLP, UserModel
 
 SIZES = (5, 1, 12, 7, 3, 9)
@@ -133,10 +135,8 @@ def bits(run: Run) -> tuple[str, list]:
     "changes",
     [
         {"local": "fedprox(mu=0)"},
-        {"worker_momentum": 0.0},
         {"server": "fedavgm(beta=0)"},
         {"server": "fedavgm(beta=0.0,lr=1.0)"},
-        {"local": "fedavg", "server": "fedavg", "rows": "update"},
     ],
     ids=str,
 )
@@ -206,6 +206,8 @@ def test_fednova_by_hand() -> None:
     assert factors([1, 2, 4], 3, 0.0) == [2.0, 1.0, 0.5]
     assert factors([1, 2, 4, 8], 4, 0.0) == [3.0, 1.5, 0.75, 0.375]
     assert factors([2, 2, 8], 2, 0.0) == [1.0, 1.0, 0.25]  # the server's own row is no client's
+    assert factors([0, 0, 2, 4, 8], 5, 0.0) == [1.0, 1.0, 2.0, 1.0, 0.5]  # of steps, the median is 4
+    assert factors([0, 0], 2, 0.0) == [1.0, 1.0]
 
 
 def test_scaffold_by_hand() -> None:
@@ -228,6 +230,37 @@ def test_scaffold_by_hand() -> None:
     assert state["1"].tolist() == [2.0, 2.5]
     assert state["server"].tolist() == [1.25, 0.625]
     assert state["2"].tolist() == [3.0, 0.0]
+
+
+def test_controls_that_overflow_stay() -> None:
+    """3e38 over K lr = 0.1 is beyond float32."""
+    variant, huge = Scaffold(), torch.tensor([3e38])
+    for row, rate in ((torch.tensor([1.0]), 1.0), (huge, 0.1)):
+        variant.learn(0, row, rate)
+        variant.step(row, Rows(row[None]), rate, 1)
+    assert {key: value.tolist() for key, value in variant.state_dict().items()} == {"0": [1.0], "server": [1.0]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halved(Variant):
+    """Halves the gradients of all clients."""
+
+    key: ClassVar[str] = "halved"
+
+    def terms(self, client: int) -> Terms:
+        return Terms(scale=0.5)
+
+
+def test_the_scale_of_a_variant_is_that_of_byzantine_clients_too() -> None:
+    """Ascent by half: the row of one step is that of half the rate, upwards."""
+    sgd = replace(ONE, weight_decay=0.0)
+    run = replace(BASE, sgd=sgd, sampled=None)
+    federations = [Federation(replace(run, **changes)) for changes in ({"local": Halved()}, {})]
+    attacked = Federation(replace(run, local=Halved(), attack="bitflip(how=training)"))
+    for federation in (*federations, attacked):
+        federation.round(0)
+    same(federations[0].received, 0.5 * federations[1].received)
+    same(attacked.received[:2], -0.5 * federations[1].received[:2])
 
 
 @pytest.mark.parametrize(("control", "wanted"), [("row", [2.0]), ("sent", [4.0])])
@@ -336,6 +369,9 @@ def test_one_step_of_ascent_without_decay_is_the_flipped_row() -> None:
         ({"local": "scaffold", "sgd": PLAIN_STEPS, "worker_momentum": 0.9}, "scaffold needs worker_momentum = 0"),
         ({"local": "scaffold(control=x)"}, "control must be one of row, sent"),
         ({"local": "fedprox(mu=-1)"}, "fedprox: mu must be .*at least 0"),
+        ({"local": "fedprox(mu=1e31)"}, "fedprox: mu must be .*at most 1e"),
+        ({"server": "fedavgm(lr=1e31)"}, "fedavgm: lr must be .*at most 1e"),
+        ({"server": "fedadam(tau=1e31)"}, "fedadam: tau must be .*at most 1e"),
         ({"local": "fedpro"}, "unknown local variant 'fedpro'.*fedprox"),
         ({"local": 3}, "local must be an object of type Variant"),
         ({"worker_momentum": 1.0}, "worker_momentum must be .*below 1"),

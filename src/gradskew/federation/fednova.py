@@ -21,9 +21,11 @@ def accumulated(steps: int, momentum: float) -> float:
 def factors(steps: Sequence[int], clients: int, momentum: float) -> list[float]:
     """Return the factors a_eff / a_i of rows, with a_eff the median of the first `clients`; 1 without a step.
 
-    >>> factors([2, 4, 8, 0], 3, 0.0)
+    Clients without a step do not count in the median.
+
+    >>> factors([2, 4, 8, 0], 4, 0.0)
     [2.0, 1.0, 0.5, 1.0]
     """
     weights = [accumulated(count, momentum) for count in steps]
-    effective = statistics.median(weights[:clients])
+    effective = statistics.median([weight for weight in weights[:clients] if weight] or [1.0])
     return [effective / weight if weight else 1.0 for weight in weights]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..attacks.base import STRENGTH
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .optimizer import SGD
@@ -63,7 +64,7 @@ class FedProx(Variant):
     mu: float = 0.01
 
     def __post_init__(self) -> None:
-        check_number("mu", self.mu, at_least=0)
+        check_number("mu", self.mu, at_least=0, at_most=STRENGTH)
 
     def terms(self, client: int) -> Terms:
         return Terms(mu=self.mu)
@@ -77,7 +78,7 @@ class Scaffold(Variant):
     client that is not sampled keeps its c_i. The change of an honest c_i is g_i/(K lr) - c, so that the server needs
     the rows alone: c <- c + (n/N)(x/(K lr) - c) for n rows of N clients. x is the aggregate of the rule (control=row),
     or the mean of all received rows (control=sent), as if each client sent its change, a Byzantine one that of its
-    forged row, and the server averaged them.
+    forged row, and the server averaged them. A c or c_i that would not be finite stays as it is.
 
     >>> variant = Scaffold()
     >>> variant.learn(3, torch.tensor([2.0, 4.0]), rate=2.0)
@@ -107,12 +108,16 @@ class Scaffold(Variant):
 
     def learn(self, client: int, row: Tensor, rate: float) -> None:
         offset = self.terms(client).offset
-        self.remember(client, row / rate if offset is None else row / rate - offset)
+        after = row / rate if offset is None else row / rate - offset
+        if after.isfinite().all():
+            self.remember(client, after)
 
     def step(self, aggregate: Tensor, rows: Rows, rate: float, clients: int) -> None:
         received = aggregate if self.control == "row" else rows.mean()[: len(aggregate)].to(aggregate)
         before = self._state.get("server", torch.zeros_like(aggregate))
-        self._state["server"] = before + rows.n / clients * (received / rate - before)
+        after = before + rows.n / clients * (received / rate - before)
+        if after.isfinite().all():
+            self._state["server"] = after
 
 
 def check_training(local: Variant, sgd: SGD, rows: str, worker_momentum: float, start: str) -> None:

@@ -64,8 +64,10 @@ def estimate(run: Run) -> Memory:
     batched = resolve(run.engine, run.model, run.device) == "batched"
     by_autograd = batched and not trains_as_chain(run.model, data.shape, data.num_classes)
     vectors = 3 + by_autograd + (run.precision == "bf16") + run.local.remembers
-    # Of all clients that have taken part; and those that the last round replaced, which a snapshot still has.
-    remembered = (min(run.clients, n * run.rounds) + n + run.trains_reference) if run.remembers else 0
+    # Twice what all clients that have taken part remember, as a checkpoint is made in memory; once what the last round
+    # replaced, which a snapshot still has; and the offsets of SCAFFOLD's steps in a round.
+    taken, trained = min(run.clients, n * run.rounds), n + run.trains_reference
+    remembered = 2 * taken + trained * (1 + run.local.remembers) if run.remembers else 0
     return Memory(
         libraries=_libraries(
             numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MAX_ROWS

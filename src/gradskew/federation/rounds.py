@@ -207,7 +207,7 @@ class Federation:
         if client < self.run.num_byzantine:
             scores = partial(scores_of, self.flat, self.dataset, index)
             labels = self.attacker.relabel(labels, self.dataset.num_classes, round, client, scores)
-            terms = replace(terms, scale=self.attacker.scale(round))
+            terms = replace(terms, scale=terms.scale * self.attacker.scale(round))
         return Shard(client, index, labels, terms)
 
     def describe_round(self, number: int, clients: list[int], reference: Tensor | None) -> Round:

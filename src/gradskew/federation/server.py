@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..attacks.base import STRENGTH
 from ..core.errors import check_number
 from ..core.state import Stateful, is_row
 
@@ -71,7 +72,7 @@ class FedAvgM(ServerOptimizer):
     beta: float = 0.9
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, above=0)
+        check_number("lr", self.lr, above=0, at_most=STRENGTH)
         check_number("beta", self.beta, at_least=0, below=1)
 
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
@@ -100,8 +101,8 @@ class Adaptive(ServerOptimizer):
     tau: float = 1e-3
 
     def __post_init__(self) -> None:
-        check_number("lr", self.lr, above=0)
-        check_number("tau", self.tau, above=0)
+        check_number("lr", self.lr, above=0, at_most=STRENGTH)
+        check_number("tau", self.tau, above=0, at_most=STRENGTH)
         for name in ("beta1", "beta2"):
             check_number(name, getattr(self, name, 0), at_least=0, below=1)
 
