@@ -287,6 +287,16 @@ def test_equal_rows_are_moved_by_their_length():
     assert forgery.notes["moved"] > 1
 
 
+@pytest.mark.parametrize("effort", ["fast", "full"])
+@pytest.mark.parametrize("cap", [3.0, None])
+def test_rows_of_zeros_get_zeros(effort, cap):
+    for name in ("mean", "multikrum", "nnm+rbtm", "cclip"):
+        forgery, gap = attack_on(name, torch.zeros(N - F, D), effort=effort, cap=cap)
+        assert not forgery.rows.any()
+        assert not gap.any()
+        assert forgery.notes["moved"] == 0
+
+
 def test_the_error_is_that_of_the_last_round():
     attack, honest = Adaptive(aim="stop"), rows(18)
     for number in (0, 3):

@@ -94,9 +94,11 @@ def search_lines(search: Search, f: int) -> None:
     """Try all lines at all strengths, and refine the best of them twice between the neighbouring strengths."""
     scene, spread = search.scene, search.scene.spread
     search.add(["mean"], equal(scene.mean[None], f))
+    lines = scene.lines()
+    if not lines:  # all rows are 0
+        return
     found, limit = [], search.limit
     search.limit = None if limit is None else limit * 2 // 3  # the rest is for what refines
-    lines = scene.lines()
     points = torch.cat([along(line, [t * spread for t in STRENGTHS]) for line in lines])
     scores = search.add([f"{line.name}, {t:g}" for line in lines for t in STRENGTHS], equal(points, f))
     for place, line in enumerate(lines):
