@@ -13,9 +13,14 @@ from hypothesis import strategies as st
 from gradskew import aggregators as agg
 from gradskew.aggregators.informed import Informed
 from gradskew.attacks import Adaptive, Context, make
+from gradskew.attacks.candidates import Scene
 from gradskew.attacks.further import search_ascent
+from gradskew.attacks.queries import Queries
+from gradskew.attacks.search import Search
 from gradskew.core.errors import InputError
 from gradskew.core.round import Round
+from gradskew.core.rows import Rows
+from gradskew.core.span import Span
 
 N, F, D = 20, 4, 30
 RULES = ["mean", "multikrum", "rfa", "nnm+multikrum", "nnm+rbtm", "cclip(tau=0.5)", "monna", "caf", "arc+rfa", "meamed"]
@@ -228,8 +233,6 @@ def test_a_rule_that_answers_one_try_in_two_ways_is_noted():
 @pytest.mark.parametrize("name", ["multikrum", "median", "bulyan", "nnm+rbtm", "cclip", "dnc", "mda", "meamed"])
 @pytest.mark.parametrize(("h", "own"), [(1, False), (2, False), (3, False), (2, True), (5, True)])
 def test_few_known_rows_and_own_rows_in_their_place(name, h, own):
-    from gradskew.core.rows import Rows
-
     known = Rows(rows(13, n=h))
     others = known if own else Rows(rows(14, n=F))
     forgery = Adaptive(aim="stop", limit=30).explain(known, others, n=N, context=context(agg.make(name), h=h))
@@ -264,10 +267,6 @@ def test_a_seeded_function_is_tried_in_several_draws():
         noise = torch.randn(updates.shape[1])
         return updates.mean(0) + noise
 
-    from gradskew.attacks.queries import Queries
-    from gradskew.core.rows import Rows
-    from gradskew.core.span import Span
-
     span = Span(Rows(rows()), [])
     assert Queries(span, agg.make(drawn), F, F, torch.Generator()).draws
     assert not Queries(span, agg.make("meamed"), F, F, torch.Generator()).draws
@@ -278,6 +277,40 @@ def test_rows_of_any_size_give_finite_rows(scale):
     honest = rows(17) * scale
     for name in ("mean", "multikrum", "dnc", "nnm+rbtm", "mda"):
         assert attack_on(name, honest)[0].rows.isfinite().all()
+
+
+@pytest.mark.parametrize("effort", ["fast", "full"])
+@pytest.mark.parametrize("cap", [3.0, None])
+@pytest.mark.parametrize("least", [0.8, 1.0])
+@pytest.mark.parametrize("most", [1.0, 1e30, 3.3e38])
+def test_equal_rows_and_rows_of_the_largest_size_give_finite_rows(effort, cap, least, most):
+    honest = most * (least + (1 - least) * torch.rand(N - F, D, generator=torch.Generator().manual_seed(0)))
+    for name in ("mean", "multikrum", "dnc", "caf"):
+        attack = Adaptive(aim="stop", cap=cap, effort=effort, **({"tries": 20} if effort == "full" else {}))
+        assert play(attack, 0, honest, name).rows.isfinite().all()
+        assert all(value.isfinite().all() for value in attack.state_dict().values() if isinstance(value, torch.Tensor))
+
+
+def test_random_directions_have_length_1_and_equal_rows_have_none():
+    given = (torch.ones(D), N, F, [], None, 0)
+    scene = Scene(Rows(rows()), *given)
+    directions = scene.random(3, torch.Generator().manual_seed(0))
+    assert torch.allclose(scene.span.norms(directions), torch.ones(3).double())
+    assert len(scene.units(torch.cat([directions, torch.zeros_like(directions)]))) == 3
+    assert not len(Scene(Rows(torch.full((N - F, D), 0.1)), *given).random(3, torch.Generator().manual_seed(0)))
+
+
+def test_a_try_that_is_not_finite_is_no_try():
+    scene = Scene(Rows(rows()), torch.ones(D), N, F, [], None, 0)
+    queries = Queries(scene.span, agg.make("multikrum"), F, F, torch.Generator())
+    search = Search(scene, queries, lambda answer: -answer.along(scene.u), torch.Generator())
+    points = scene.mean.repeat(3, F, 1)
+    points[1, 0, 0] = math.inf
+    points[2] *= math.nan
+    scores = search.add(["one", "two", "three"], points)
+    assert math.isfinite(scores[0])
+    assert scores[1:] == [-math.inf] * 2
+    assert search.names == ["one"]
 
 
 def test_equal_rows_are_moved_by_their_length():

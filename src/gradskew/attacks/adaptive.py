@@ -132,7 +132,9 @@ class Adaptive(Attack):
         extras = [*vectors, *last, *(row for rows in fixed.values() for row in rows)]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
         queries = Queries(scene.span, context.rule, told, tried, view.generator)
-        radius = largest(honest.updates.dtype) / 4  # so that every entry of a row is finite
+        most = largest(honest.updates.dtype)
+        room = most - float(scene.span.vector_of(scene.mean).abs().max())
+        radius = max(0.0, min(most / 4, 0.999 * room))  # so that every entry of a row is finite
         radius = radius if self.cap is None else min(radius, self.cap * scene.radius)
         search = Search(scene, queries, lambda answer: -answer.along(scene.u), view.generator, radius, self.limit)
         counts = {name: len(rows) for name, rows in fixed.items()}
@@ -175,11 +177,12 @@ class Adaptive(Attack):
         return context.params.new_empty(0, 0)
 
     def _fixed(self, view: View) -> dict[str, Tensor]:
-        """Return the rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
+        """Return the finite rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
         by_name = {}
         for attack in (BitFlip(), LIE(), IPM(), MinMax(), MinSum(), STRIKE()):
             rows = attack.explain(view.honest, view.own, n=view.n).rows
-            by_name[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
+            if rows.isfinite().all():
+                by_name[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
         return by_name
 
     def direction(self, mean: Tensor, context: Context) -> Tensor:
