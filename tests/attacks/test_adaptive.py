@@ -392,6 +392,21 @@ def test_the_state_of_full_effort_is_kept_between_rounds():
     assert other.is_valid_state({}, D)
 
 
+def test_only_the_first_call_after_it_observed_a_round_is_remembered():
+    """Others, on other rows, against another rule or in no round of a training, change no later answer."""
+    one, two = (Adaptive(aim="stop", effort="full", tries=20) for _ in range(2))
+    for name in ("rfa", "mean"):
+        two.explain(rows(23), rows(23)[:F], context=context(agg.make(name)))
+    assert two.state_dict() == {}
+    for attack in (one, two):
+        play(attack, 0, rows(19))
+    before = two.state_dict()
+    two.explain(rows(23), rows(23)[:F], context=context(agg.make("rfa")))
+    two.explain(rows(19), rows(19)[:F], context=context(agg.make("rfa")))
+    assert all(torch.equal(before["sent"], state["sent"]) for state in (one.state_dict(), two.state_dict()))
+    assert torch.equal(play(one, 1, rows(20)).rows, play(two, 1, rows(20)).rows)
+
+
 def test_the_note_says_which_part_of_a_full_search_won(monkeypatch):
     seen = searches(monkeypatch)
     for name in ("multikrum", "mda", "nnm+rbtm"):

@@ -150,8 +150,9 @@ class Adaptive(Attack):
         notes = {"tries": len(search.scores), "won": won, "moved": score}
         if self.effort == "full":
             notes["part"] = search.parts[best]
-            gaps = scene.span.materialise(forged) - scene.span.vector_of(scene.mean).to(rows.dtype)
-            self._state.update(sent=gaps, sent_in=context.round)
+            if self._state.get("seen") == context.round and "sent" not in self._state:  # further calls leave no trace
+                gaps = scene.span.materialise(forged) - scene.span.vector_of(scene.mean).to(rows.dtype)
+                self._state.update(sent=gaps, sent_in=context.round)
         return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
 
     def _parts(self, place: int, last: int, counts: Mapping[str, int]) -> Mapping[str, Callable[[Search, int], None]]:
