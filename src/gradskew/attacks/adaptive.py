@@ -40,6 +40,8 @@ AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
 FAST, FULL = 330, 590  # tries of a round, about, without those of the evolution
 BEYOND = 1e-3  # how far beyond the honest entries, as a share of their range, the rows of a closed form lie
+VECTORS = 18  # of a search, as float32 rows: nine of float64
+FIXED = 5  # fixed attacks that send equal rows, beside one that does not
 EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks again
 
 
@@ -85,6 +87,12 @@ class Adaptive(Attack):
             return 0
         tries = FAST if self.effort == "fast" else FULL + self.tries
         return calls(tries if self.limit is None else min(tries, self.limit), draws=draws)
+
+    def extra_rows(self, f: int) -> int:
+        rows = 2 * f if self.effort == "full" else 0  # sent, last
+        state = rows + 4  # now, before: float64
+        search = VECTORS + (f + FIXED if rows else 0)
+        return 2 * state + max(state, search)  # a snapshot has a copy, and a new one is made before that goes
 
     @property
     def needs_images(self) -> bool:  # type: ignore[override]
