@@ -233,6 +233,27 @@ def test_the_direction_is_the_rules_aggregate_of_own_and_honest_rows():
     assert explain("fang(draw=end,direction=mean)", honest, own, "median").rows.item() == -4.0
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("target", ["krum", "trim", "auto"])
+@pytest.mark.parametrize("direction", ["mean", "rule"])
+def test_honest_rows_that_are_not_finite_are_refused_where_they_count(value, target, direction):
+    honest, own = rows_of(1, value, 2, 3, 4, 5), rows_of(1, 2)
+    for rule in ("mean", "multikrum"):
+        with pytest.raises(InputError, match="honest: 1 of 6 rows are not finite, the first is row 1"):
+            explain(f"fang(target={target},direction={direction})", honest, own, rule)
+        assert explain("fang(knowledge=partial)", honest, own, rule).rows.isfinite().all()
+
+
+def test_halving_ends_for_any_start():
+    class Never:
+        def accepted(self, strengths):
+            return [False] * len(strengths)
+
+    fang = att.Fang(target="krum", direction="mean", threshold=5e-324)
+    for start, last in ((1e300, 0.0), (np.inf, np.inf), (0.0, 0.0)):
+        assert fang._searched(Never(), start) == (last, False)
+
+
 def test_own_rows_in_place_of_honest_ones_are_partial_knowledge():
     own = Rows(make_rows(5, 4, 0, "gauss", seed=2))
     context = context_of(aggregators.make("median"), 5, 5, 20, 4)

@@ -84,6 +84,8 @@ class Fang(Attack):
 
     def forge(self, view: View) -> Forgery:
         partial = self.knowledge == "partial" or not view.honest.n or view.knows_own_only
+        if not partial:
+            view.honest.check("honest")
         a = view.own.mean(torch.float64) if partial else self._aggregate(view)
         if self._on_krum(view):
             return self._forge_krum(view, a.sign(), partial)
@@ -158,7 +160,7 @@ class Fang(Attack):
             if largest > 0:
                 return (largest, True) if math.isfinite(largest) else (start, pool.accepted([start])[0])
         strengths = [start]
-        while strengths[-1] >= self.threshold:
+        while self.threshold <= strengths[-1] < math.inf:
             strengths.append(strengths[-1] / 2)
         good = pool.accepted(strengths)
         place = good.index(True) if True in good else len(good) - 1
