@@ -100,6 +100,22 @@ def test_all_copies_are_among_the_rows_that_are_averaged(rows, m):
             assert oracle_attacks.all_chosen(exact, sent, f, m or n - f) is notes["selected"]
 
 
+@pytest.mark.parametrize("search", ["halving", "largest"])
+@pytest.mark.parametrize("m", [25, 30, 35])
+def test_a_fixed_number_of_averaged_rows_is_that_share_of_the_known_ones(search, m):
+    """Of 50 rows, 10 Byzantine, it knows ten: two copies among twelve rows, of which 0.24 m are averaged."""
+    honest, own = make_rows(10, 6, 0, "gauss", 3) + 0.3, make_rows(10, 6, 0, "gauss", 4) + 0.3
+    forgery = explain(f"fang(accept=all,direction=mean,search={search})", honest, own, f"multikrum(m={m})", n=50)
+    signs = np.sign(torch.cat([own, honest]).double().mean(0).numpy())
+    exact, few = honest.double().numpy(), {25: 6, 30: 7, 35: 8}[m]
+    chosen = [
+        oracle_attacks.all_chosen(exact, np.tile(-factor * forgery.notes["lambda"] * signs, (2, 1)), 2, few)
+        for factor in ((1, 2) if search == "halving" else (1, 1.001))
+    ]
+    assert forgery.notes["selected"]
+    assert chosen == [True, False]
+
+
 @given(rows=pools())
 def test_partial_knowledge_agrees_with_the_oracle(rows):
     honest, own = rows
@@ -289,6 +305,7 @@ def test_it_runs_in_a_federation_whatever_it_knows(rule, change):
         ("fang(b=0.5)", "b must be at least 1"),
         ("fang(b=1e300)", "b must be at least 1 and at most"),
         ("fang(threshold=0)", "threshold must be above 0"),
+        ("fang(knowledge=partial,accept=all)", "accept = all belongs to knowledge = full"),
         ("fang(search=largest,epsilon=0.01)", "search = largest is for equal rows"),
     ],
 )
