@@ -95,13 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--part", choices=PARTS, required=True)
     parser.add_argument("--rules", help="comma-separated; default: all of the part")
     parser.add_argument("--seeds", help="comma-separated; default: those of the part")
-    parser.add_argument("--rounds", type=int, help="for a trial; default: those of the data set")
+    parser.add_argument("--rounds", type=int, help="for a trial, with tables in --out; default: those of the data set")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--data", type=Path, help="folder with the data set's files")
     parser.add_argument("--out", type=Path, default=Path("gradskew-results/robustness"), help="folder of the records")
-    parser.add_argument("--tables", type=Path, default=Path("results/robustness"), help="folder of the tables")
+    parser.add_argument("--tables", type=Path, help="folder of the tables; default: results/robustness")
     given = parser.parse_args(arguments)
-    part, table = PARTS[given.part], given.tables / f"{given.part}.csv"
+    tables = given.tables or (given.out if given.rounds else Path("results/robustness"))
+    part, table = PARTS[given.part], tables / f"{given.part}.csv"
     rules = split_list(given.rules, "rules") if given.rules else part.rules
     options = {name: value for name in ("rounds", "data") if (value := getattr(given, name)) is not None}
     failed = False

@@ -69,6 +69,18 @@ def test_a_part_goes_on_from_its_table_without_the_records(robustness, played, t
     assert play(robustness, tmp_path / "other") == second
 
 
+def test_a_trial_with_other_rounds_leaves_the_committed_table_alone(robustness, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["--part", "small", "--workers", "1", "--out", "out", "--rules", "mean", "--seeds", "4,"]
+    assert robustness.main([*command, "--rounds", "2"]) == 0
+    assert not Path("results").exists()
+    lines = list(csv.DictReader(Path("out/small.csv").open()))
+    assert [line["rounds"] for line in lines] == ["2", "2"]
+    assert robustness.main(command) == 0
+    lines = list(csv.DictReader(Path("results/robustness/small.csv").open()))
+    assert [line["rounds"] for line in lines] == ["1", "1"]
+
+
 def test_what_was_played_before_a_failure_is_kept(robustness, tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(gs.aggregators.Median, "outcome", lambda self, rows, f, generator: 1 / 0)
     folders = ["--out", str(tmp_path / "out"), "--tables", str(tmp_path / "tables")]

@@ -13,9 +13,14 @@ from hypothesis import strategies as st
 from gradskew import aggregators as agg
 from gradskew.aggregators.informed import Informed
 from gradskew.attacks import Adaptive, Context, make
+from gradskew.attacks.candidates import Scene
 from gradskew.attacks.further import search_ascent
+from gradskew.attacks.queries import Queries
+from gradskew.attacks.search import Search
 from gradskew.core.errors import InputError
 from gradskew.core.round import Round
+from gradskew.core.rows import Rows
+from gradskew.core.span import Span
 
 N, F, D = 20, 4, 30
 RULES = ["mean", "multikrum", "rfa", "nnm+multikrum", "nnm+rbtm", "cclip(tau=0.5)", "monna", "caf", "arc+rfa", "meamed"]
@@ -228,8 +233,6 @@ def test_a_rule_that_answers_one_try_in_two_ways_is_noted():
 @pytest.mark.parametrize("name", ["multikrum", "median", "bulyan", "nnm+rbtm", "cclip", "dnc", "mda", "meamed"])
 @pytest.mark.parametrize(("h", "own"), [(1, False), (2, False), (3, False), (2, True), (5, True)])
 def test_few_known_rows_and_own_rows_in_their_place(name, h, own):
-    from gradskew.core.rows import Rows
-
     known = Rows(rows(13, n=h))
     others = known if own else Rows(rows(14, n=F))
     forgery = Adaptive(aim="stop", limit=30).explain(known, others, n=N, context=context(agg.make(name), h=h))
@@ -264,10 +267,6 @@ def test_a_seeded_function_is_tried_in_several_draws():
         noise = torch.randn(updates.shape[1])
         return updates.mean(0) + noise
 
-    from gradskew.attacks.queries import Queries
-    from gradskew.core.rows import Rows
-    from gradskew.core.span import Span
-
     span = Span(Rows(rows()), [])
     assert Queries(span, agg.make(drawn), F, F, torch.Generator()).draws
     assert not Queries(span, agg.make("meamed"), F, F, torch.Generator()).draws
@@ -280,11 +279,55 @@ def test_rows_of_any_size_give_finite_rows(scale):
         assert attack_on(name, honest)[0].rows.isfinite().all()
 
 
+@pytest.mark.parametrize("effort", ["fast", "full"])
+@pytest.mark.parametrize("cap", [3.0, None])
+@pytest.mark.parametrize("least", [0.8, 1.0])
+@pytest.mark.parametrize("most", [1.0, 1e30, 3.3e38])
+def test_equal_rows_and_rows_of_the_largest_size_give_finite_rows(effort, cap, least, most):
+    honest = most * (least + (1 - least) * torch.rand(N - F, D, generator=torch.Generator().manual_seed(0)))
+    for name in ("mean", "multikrum", "dnc", "caf"):
+        attack = Adaptive(aim="stop", cap=cap, effort=effort, **({"tries": 20} if effort == "full" else {}))
+        assert play(attack, 0, honest, name).rows.isfinite().all()
+        assert all(value.isfinite().all() for value in attack.state_dict().values() if isinstance(value, torch.Tensor))
+
+
+def test_random_directions_have_length_1_and_equal_rows_have_none():
+    given = (torch.ones(D), N, F, [], None, 0)
+    scene = Scene(Rows(rows()), *given)
+    directions = scene.random(3, torch.Generator().manual_seed(0))
+    assert torch.allclose(scene.span.norms(directions), torch.ones(3).double())
+    assert len(scene.units(torch.cat([directions, torch.zeros_like(directions)]))) == 3
+    assert not len(Scene(Rows(torch.full((N - F, D), 0.1)), *given).random(3, torch.Generator().manual_seed(0)))
+
+
+def test_a_try_that_is_not_finite_is_no_try():
+    scene = Scene(Rows(rows()), torch.ones(D), N, F, [], None, 0)
+    queries = Queries(scene.span, agg.make("multikrum"), F, F, torch.Generator())
+    search = Search(scene, queries, lambda answer: -answer.along(scene.u), torch.Generator())
+    points = scene.mean.repeat(3, F, 1)
+    points[1, 0, 0] = math.inf
+    points[2] *= math.nan
+    scores = search.add(["one", "two", "three"], points)
+    assert math.isfinite(scores[0])
+    assert scores[1:] == [-math.inf] * 2
+    assert search.names == ["one"]
+
+
 def test_equal_rows_are_moved_by_their_length():
     honest = torch.ones(N - F, D)
     forgery, gap = attack_on("mean", honest)
     assert float(gap @ honest[0].double()) < 0
     assert forgery.notes["moved"] > 1
+
+
+@pytest.mark.parametrize("effort", ["fast", "full"])
+@pytest.mark.parametrize("cap", [3.0, None])
+def test_rows_of_zeros_get_zeros(effort, cap):
+    for name in ("mean", "multikrum", "nnm+rbtm", "cclip"):
+        forgery, gap = attack_on(name, torch.zeros(N - F, D), effort=effort, cap=cap)
+        assert not forgery.rows.any()
+        assert not gap.any()
+        assert forgery.notes["moved"] == 0
 
 
 def test_the_error_is_that_of_the_last_round():
@@ -347,6 +390,21 @@ def test_the_state_of_full_effort_is_kept_between_rounds():
         assert not other.is_valid_state(state | wrong, D)
     assert not other.is_valid_state({name: value for name, value in state.items() if name != "sent_in"}, D)
     assert other.is_valid_state({}, D)
+
+
+def test_only_the_first_call_after_it_observed_a_round_is_remembered():
+    """Others, on other rows, against another rule or in no round of a training, change no later answer."""
+    one, two = (Adaptive(aim="stop", effort="full", tries=20) for _ in range(2))
+    for name in ("rfa", "mean"):
+        two.explain(rows(23), rows(23)[:F], context=context(agg.make(name)))
+    assert two.state_dict() == {}
+    for attack in (one, two):
+        play(attack, 0, rows(19))
+    before = two.state_dict()
+    two.explain(rows(23), rows(23)[:F], context=context(agg.make("rfa")))
+    two.explain(rows(19), rows(19)[:F], context=context(agg.make("rfa")))
+    assert all(torch.equal(before["sent"], state["sent"]) for state in (one.state_dict(), two.state_dict()))
+    assert torch.equal(play(one, 1, rows(20)).rows, play(two, 1, rows(20)).rows)
 
 
 def test_the_note_says_which_part_of_a_full_search_won(monkeypatch):

@@ -88,6 +88,7 @@ def test_presets():
     assert att.make("strike", preset="paper") == att.make("strike(nu=1,middle=midpoint,max_alpha=None,few=one)")
     assert att.make("lie", preset="byzfl") == att.LIE(z=1.5, sign=1, ddof=1)
     assert att.make("lie", preset="byzpy") == att.LIE(z="byzpy")
+    assert att.make("ipm", preset="byzpy") == att.IPM(epsilon=1.0)
     assert att.make("bitflip", preset="byzfl") == att.BitFlip(of="mean")
     assert att.make("mimic", preset="byzfl") == att.make("mimic", preset="byzpy") == att.Mimic(variant="index")
     with pytest.raises(InputError, match="unknown preset 'papr'; did you mean 'paper'"):

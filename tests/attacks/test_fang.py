@@ -100,6 +100,22 @@ def test_all_copies_are_among_the_rows_that_are_averaged(rows, m):
             assert oracle_attacks.all_chosen(exact, sent, f, m or n - f) is notes["selected"]
 
 
+@pytest.mark.parametrize("search", ["halving", "largest"])
+@pytest.mark.parametrize("m", [25, 30, 35])
+def test_a_fixed_number_of_averaged_rows_is_that_share_of_the_known_ones(search, m):
+    """Of 50 rows, 10 Byzantine, it knows ten: two copies among twelve rows, of which 0.24 m are averaged."""
+    honest, own = make_rows(10, 6, 0, "gauss", 3) + 0.3, make_rows(10, 6, 0, "gauss", 4) + 0.3
+    forgery = explain(f"fang(accept=all,direction=mean,search={search})", honest, own, f"multikrum(m={m})", n=50)
+    signs = np.sign(torch.cat([own, honest]).double().mean(0).numpy())
+    exact, few = honest.double().numpy(), {25: 6, 30: 7, 35: 8}[m]
+    chosen = [
+        oracle_attacks.all_chosen(exact, np.tile(-factor * forgery.notes["lambda"] * signs, (2, 1)), 2, few)
+        for factor in ((1, 2) if search == "halving" else (1, 1.001))
+    ]
+    assert forgery.notes["selected"]
+    assert chosen == [True, False]
+
+
 @given(rows=pools())
 def test_partial_knowledge_agrees_with_the_oracle(rows):
     honest, own = rows
@@ -233,6 +249,27 @@ def test_the_direction_is_the_rules_aggregate_of_own_and_honest_rows():
     assert explain("fang(draw=end,direction=mean)", honest, own, "median").rows.item() == -4.0
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+@pytest.mark.parametrize("target", ["krum", "trim", "auto"])
+@pytest.mark.parametrize("direction", ["mean", "rule"])
+def test_honest_rows_that_are_not_finite_are_refused_where_they_count(value, target, direction):
+    honest, own = rows_of(1, value, 2, 3, 4, 5), rows_of(1, 2)
+    for rule in ("mean", "multikrum"):
+        with pytest.raises(InputError, match="honest: 1 of 6 rows are not finite, the first is row 1"):
+            explain(f"fang(target={target},direction={direction})", honest, own, rule)
+        assert explain("fang(knowledge=partial)", honest, own, rule).rows.isfinite().all()
+
+
+def test_halving_ends_for_any_start():
+    class Never:
+        def accepted(self, strengths):
+            return [False] * len(strengths)
+
+    fang = att.Fang(target="krum", direction="mean", threshold=5e-324)
+    for start, last in ((1e300, 0.0), (np.inf, np.inf), (0.0, 0.0)):
+        assert fang._searched(Never(), start) == (last, False)
+
+
 def test_own_rows_in_place_of_honest_ones_are_partial_knowledge():
     own = Rows(make_rows(5, 4, 0, "gauss", seed=2))
     context = context_of(aggregators.make("median"), 5, 5, 20, 4)
@@ -268,6 +305,7 @@ def test_it_runs_in_a_federation_whatever_it_knows(rule, change):
         ("fang(b=0.5)", "b must be at least 1"),
         ("fang(b=1e300)", "b must be at least 1 and at most"),
         ("fang(threshold=0)", "threshold must be above 0"),
+        ("fang(knowledge=partial,accept=all)", "accept = all belongs to knowledge = full"),
         ("fang(search=largest,epsilon=0.01)", "search = largest is for equal rows"),
     ],
 )

@@ -127,6 +127,23 @@ def test_what_a_rule_holds_besides_the_rows(rule, rows):
     assert memory.estimate(run).rule == rows * 120
 
 
+@pytest.mark.parametrize(
+    ("attack", "rows"),
+    [
+        ("lie", 0),
+        ("mimic", 24),
+        ("mimic(variant=index)", 0),
+        ("labelflip+mimic", 24),
+        ("poisonedfl", 9),
+        ("adaptive", 2 * 4 + 18),
+        ("adaptive(effort=full)", 2 * (4 + 2 * 2) + 18 + 2 + 5),
+    ],
+)
+def test_what_an_attack_holds_besides_the_rows(attack, rows):
+    """Two Byzantine clients, rows of 30 float32 numbers."""
+    assert memory.estimate(replace(BASE, attack=attacks.make(attack))).attack == rows * 120
+
+
 def test_what_clients_remember_by_hand():
     """Rows of 120 bytes: twice of all six clients once they have taken part, and those that the last round replaced."""
     few = replace(BASE, sampled=2, byzantine=1)

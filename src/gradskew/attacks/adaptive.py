@@ -40,6 +40,8 @@ AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
 FAST, FULL = 330, 590  # tries of a round, about, without those of the evolution
 BEYOND = 1e-3  # how far beyond the honest entries, as a share of their range, the rows of a closed form lie
+VECTORS = 18  # of a search, as float32 rows: nine of float64
+FIXED = 5  # fixed attacks that send equal rows, beside one that does not
 EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks again
 
 
@@ -85,6 +87,12 @@ class Adaptive(Attack):
             return 0
         tries = FAST if self.effort == "fast" else FULL + self.tries
         return calls(tries if self.limit is None else min(tries, self.limit), draws=draws)
+
+    def extra_rows(self, f: int) -> int:
+        rows = 2 * f if self.effort == "full" else 0  # sent, last
+        state = rows + 4  # now, before: float64
+        search = VECTORS + (f + FIXED if rows else 0)
+        return 2 * state + max(state, search)  # a snapshot has a copy, and a new one is made before that goes
 
     @property
     def needs_images(self) -> bool:  # type: ignore[override]
@@ -132,7 +140,9 @@ class Adaptive(Attack):
         extras = [*vectors, *last, *(row for rows in fixed.values() for row in rows)]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
         queries = Queries(scene.span, context.rule, told, tried, view.generator)
-        radius = largest(honest.updates.dtype) / 4  # so that every entry of a row is finite
+        most = largest(honest.updates.dtype)
+        room = most - float(scene.span.vector_of(scene.mean).abs().max())
+        radius = max(0.0, min(most / 4, 0.999 * room))  # so that every entry of a row is finite
         radius = radius if self.cap is None else min(radius, self.cap * scene.radius)
         search = Search(scene, queries, lambda answer: -answer.along(scene.u), view.generator, radius, self.limit)
         counts = {name: len(rows) for name, rows in fixed.items()}
@@ -148,8 +158,9 @@ class Adaptive(Attack):
         notes = {"tries": len(search.scores), "won": won, "moved": score}
         if self.effort == "full":
             notes["part"] = search.parts[best]
-            gaps = scene.span.materialise(forged) - scene.span.vector_of(scene.mean).to(rows.dtype)
-            self._state.update(sent=gaps, sent_in=context.round)
+            if self._state.get("seen") == context.round and "sent" not in self._state:  # further calls leave no trace
+                gaps = scene.span.materialise(forged) - scene.span.vector_of(scene.mean).to(rows.dtype)
+                self._state.update(sent=gaps, sent_in=context.round)
         return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
 
     def _parts(self, place: int, last: int, counts: Mapping[str, int]) -> Mapping[str, Callable[[Search, int], None]]:
@@ -175,11 +186,12 @@ class Adaptive(Attack):
         return context.params.new_empty(0, 0)
 
     def _fixed(self, view: View) -> dict[str, Tensor]:
-        """Return the rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
+        """Return the finite rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
         by_name = {}
         for attack in (BitFlip(), LIE(), IPM(), MinMax(), MinSum(), STRIKE()):
             rows = attack.explain(view.honest, view.own, n=view.n).rows
-            by_name[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
+            if rows.isfinite().all():
+                by_name[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
         return by_name
 
     def direction(self, mean: Tensor, context: Context) -> Tensor:

@@ -149,6 +149,13 @@ class Attack(Method):
         """Return about how often the attack calls a rule in a round, try by try. draws: whether the rule draws."""
         return 0
 
+    def extra_rows(self, f: int) -> int:
+        """Return the most memory that its state, copies of that and vectors take, in float32 rows (d,), for f clients.
+
+        Tries of the rule do not count.
+        """
+        return 0
+
     def begin(self, seed: int) -> None:
         """Set the run's seed before the first round, for an attack with a random start."""
 

@@ -90,13 +90,18 @@ class Scene:
         return directions
 
     def random(self, count: int, generator: torch.Generator) -> Tensor:
-        """Return random directions of length 1 in the span of the honest rows' differences: (count, r)."""
+        """Return random directions of length 1 in the span of the honest rows' differences: (count, r).
+
+        None for equal rows, of which a difference is rounding.
+        """
         weights = torch.randn(count, self.honest.n, generator=generator, dtype=torch.float64)
-        return self.units((weights - weights.mean(1, keepdim=True)) @ self.span.points)
+        directions = (weights - weights.mean(1, keepdim=True)) @ self.span.points
+        return self.units(directions if self.radius > 0 else directions[:0])
 
     def units(self, directions: Tensor) -> Tensor:
-        """Return directions (k, r) at length 1; one without length stays."""
-        return directions / self.span.norms(directions)[:, None].clamp(min=1e-300)
+        """Return directions (k, r) at length 1, without those of length 0."""
+        lengths = self.span.norms(directions)
+        return directions[lengths > 0] / lengths[lengths > 0, None]
 
     def unit(self, direction: Tensor) -> Tensor | None:
         """Return a direction (r,) at length 1; None for one without length."""

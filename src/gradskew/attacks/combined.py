@@ -78,6 +78,9 @@ class Combined(DelegatesState, Attack):
     def calls(self, rule: Any, *, draws: bool = False) -> int:
         return self.model.calls(rule, draws=draws)
 
+    def extra_rows(self, f: int) -> int:
+        return self.data.extra_rows(f) + self.model.extra_rows(f)
+
     def begin(self, seed: int) -> None:
         self.data.begin(seed)
         self.model.begin(seed)

@@ -66,6 +66,8 @@ class Fang(Attack):
         check_choice("accept", self.accept, ("one", "all"))
         check_number("threshold", self.threshold, above=0)
         check_number("epsilon", self.epsilon, at_least=0, at_most=STRENGTH)
+        both = "accept = all belongs to knowledge = full: among its own rows alone, one copy must be chosen"
+        check(self.accept == "one" or self.knowledge == "full", both)
         check(self.search == "halving" or not self.epsilon, "search = largest is for equal rows: epsilon must be 0")
 
     @property
@@ -84,6 +86,8 @@ class Fang(Attack):
 
     def forge(self, view: View) -> Forgery:
         partial = self.knowledge == "partial" or not view.honest.n or view.knows_own_only
+        if not partial:
+            view.honest.check("honest")
         a = view.own.mean(torch.float64) if partial else self._aggregate(view)
         if self._on_krum(view):
             return self._forge_krum(view, a.sign(), partial)
@@ -135,7 +139,8 @@ class Fang(Attack):
         rows, m = view.honest, 1
         if self.accept == "all":
             assert view.context is not None
-            m = getattr(last_rule(view.context.rule), "m", None) or rows.n + copies - told
+            known, m = rows.n + copies, getattr(last_rule(view.context.rule), "m", None)
+            m = known - told if m is None else max(1, round(m * known / view.n))  # the same share of the known rows
         pool = Pool(rows, signs, copies, told, m, self.accept == "all", offsets[: copies - 1])
         others = rows.squared_distances.sort(1).values[:, 1 : max(1, rows.n - 1)].sum(1).min()
         nearest = float(others) / (max(1, rows.n - copies - 1) * rows.d)
@@ -158,7 +163,7 @@ class Fang(Attack):
             if largest > 0:
                 return (largest, True) if math.isfinite(largest) else (start, pool.accepted([start])[0])
         strengths = [start]
-        while strengths[-1] >= self.threshold:
+        while self.threshold <= strengths[-1] < math.inf:
             strengths.append(strengths[-1] / 2)
         good = pool.accepted(strengths)
         place = good.index(True) if True in good else len(good) - 1

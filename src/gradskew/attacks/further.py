@@ -56,7 +56,8 @@ def search_balanced(search: Search, f: int) -> None:
                 for size in SWINGS:
                     tries.append(scene.mean + scene.spread * (shift * down + size * swing))
                     names.append(f"balanced, {count} {what}, {shift:g} and {size:g}")
-    search.add(names, torch.stack(tries))
+    if tries:
+        search.add(names, torch.stack(tries))
 
 
 def balanced_signs(f: int, count: int, generator: torch.Generator) -> Tensor:
@@ -71,6 +72,8 @@ def search_own_parts(search: Search, f: int) -> None:
     scene, names, tries = search.scene, [], []
     for index in search.best(STARTS):
         parts = scene.random(f, search.generator) * scene.spread
+        if len(parts) < f:
+            return
         for size in SWINGS:
             tries.append(search.forged[index] + size * parts)
             names.append(f"{search.names[index]}, own parts {size:g}")

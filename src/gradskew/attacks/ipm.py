@@ -23,7 +23,7 @@ class IPM(Collusion):
     key: ClassVar[str] = "ipm"
     title: ClassVar[str] = "IPM"
     source: ClassVar[str] = "Xie et al., UAI 2020"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"epsilon": 2.0}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"epsilon": 2.0}, "byzpy": {"epsilon": 1.0}}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "inner_product_manipulation": {},
         "fall_of_empires": {},

@@ -50,6 +50,9 @@ class Mimic(Attack):
         few = f"{self.name} copies the honest row {self.index}, counted from 0, and knows {honest}"
         check(self.variant != "index" or honest is None or self.index < honest, few)
 
+    def extra_rows(self, f: int) -> int:
+        return 0 if self.variant == "index" else 24  # float64: mu and z in three copies, and what the next are made of
+
     def begin(self, seed: int) -> None:
         self._state["seed"] = seed
 

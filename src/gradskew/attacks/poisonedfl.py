@@ -52,6 +52,9 @@ class PoisonedFL(Attack):
     def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
         check_models(self, place)
 
+    def extra_rows(self, f: int) -> int:
+        return 9  # three vectors in three copies
+
     def begin(self, seed: int) -> None:
         self._state["seed"] = seed
 

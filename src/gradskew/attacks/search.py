@@ -51,14 +51,16 @@ class Search:
         return self.scene.mean + gaps * torch.where(lengths > self.radius, self.radius / lengths, 1.0).unsqueeze(-1)
 
     def add(self, names: Sequence[str], forged: Tensor) -> list[float]:
-        """Try forged rows (P, f, r) and return their scores, -inf for those that were not tried."""
+        """Try forged rows (P, f, r) and return their scores, -inf for those that were not tried or are not finite."""
         room = len(forged) if self.limit is None else max(0, self.limit - len(self.scores))
         made: Sequence[int] = range(len(forged))
         if room < len(forged):
             made = sorted(torch.randperm(len(forged), generator=self.generator)[:room].tolist())
         scores = [-math.inf] * len(forged)
-        if len(made):
-            chosen = self.within(forged[list(made)])
+        chosen = self.within(forged[list(made)])
+        finite = chosen.isfinite().flatten(1).all(1)
+        made, chosen = [i for i, good in zip(made, finite.tolist(), strict=True) if good], chosen[finite]
+        if made:
             found = self.queries.scores(chosen, self.objective).tolist()
             self.names += [names[i] for i in made]
             self.parts += [self.part] * len(made)
@@ -94,9 +96,11 @@ def search_lines(search: Search, f: int) -> None:
     """Try all lines at all strengths, and refine the best of them twice between the neighbouring strengths."""
     scene, spread = search.scene, search.scene.spread
     search.add(["mean"], equal(scene.mean[None], f))
+    lines = scene.lines()
+    if not lines:  # all rows are 0
+        return
     found, limit = [], search.limit
     search.limit = None if limit is None else limit * 2 // 3  # the rest is for what refines
-    lines = scene.lines()
     points = torch.cat([along(line, [t * spread for t in STRENGTHS]) for line in lines])
     scores = search.add([f"{line.name}, {t:g}" for line in lines for t in STRENGTHS], equal(points, f))
     for place, line in enumerate(lines):

@@ -40,13 +40,14 @@ class Memory:
     distances: int
     training: int
     rule: int
+    attack: int
     state: int
 
     @property
     def parts(self) -> dict[str, int]:
         """The bytes of each part by name, the largest first."""
         names = {"rows": "rows of updates", "distances": "distances between them", "rule": "for the rule"}
-        names["state"] = "for what clients remember"
+        names |= {"attack": "for the attack", "state": "for what clients remember"}
         parts = {names.get(key, key): size for key, size in vars(self).items()}
         return dict(sorted(parts.items(), key=lambda part: -part[1]))
 
@@ -76,6 +77,7 @@ def estimate(run: Run) -> Memory:
         rows=(n + run.trains_reference + n * run.attack.tries_rule) * row,
         distances=SQUARES * DOUBLE * n * n,
         rule=round(run.aggregator.extra_rows(n, run.clients) * row),
+        attack=run.attack.extra_rows(min(run.num_byzantine, n)) * row,
         state=remembered * row,
         training=(VECTORS + run.server.vectors) * row
         + (run.num_together if batched else 1) * (vectors * row + 2 * images),
