@@ -1,6 +1,7 @@
 """A user's own data in every command: from the command line, TOML and Python, to the verdict, the page and back."""
 
 import json
+import pickle
 import re
 import shlex
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 import gradskew as gs
+from gradskew.data import base
+from gradskew.federation.simulation import received, simulate
 from gradskew.runs.store import Store
 
 TINY = ["--rounds", "2", "--pictures", "none", "--workers", "1"]
@@ -102,6 +105,23 @@ def test_rows_of_a_stored_run(benched, call, file, out, tmp_path):
         assert said.code == 0
         assert "equal to the record's" in said.out
     assert "no file is given" in call("skew", "--record", run, "--round", "1", "--out", tmp_path).error()
+
+
+def test_a_file_that_changes_before_a_worker_reads_it(file, tmp_path, monkeypatch):
+    """The record would have the name of the old data."""
+    path = tmp_path / "own.csv"
+    path.write_text(file.read_text())
+    run = gs.Run(source=f"csv:{path}{OPTIONS}", partition="writer", model="linear", clients=5, rounds=1)
+    assert run.digest
+    sent = pickle.dumps(run)
+    path.write_text(file.read_text().replace("A,", "B,", 1))
+    monkeypatch.setattr(base, "_loaded", {})  # as in another process
+    for play in (simulate, lambda run: received(run, 0)):
+        with pytest.raises(gs.InputError, match=r"^the data of csv\(.*\) have changed since the start: start again$"):
+            play(pickle.loads(sent))
+    path.write_text(file.read_text())
+    monkeypatch.setattr(base, "_loaded", {})
+    assert len(simulate(pickle.loads(sent)).rounds) == 1
 
 
 @pytest.fixture(scope="module")
