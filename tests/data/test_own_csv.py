@@ -339,6 +339,9 @@ WRONG = {
     "utf16": (text().encode("utf16"), NAME, "it is in UTF-16: encoding=utf16 reads it"),
     "latin1": (text([("caf\xe9", *row[1:]) for row in ROWS]).encode("latin1"), NAME, "encoding=latin1"),
     "sep": (None, "(label=died,sep=ab)", "sep must be one character, not 'ab'"),
+    "sep is a number": (None, "(label=died,sep=5)", "sep must be one character, not 5"),
+    "no decimal": (None, "(label=died,decimal=None)", "decimal must be one character, not None"),
+    "a feature twice": (None, "(label=died,features=(age,sex,age))", "features names the column 'age' twice"),
     "encoding": (None, "(label=died,encoding=utf9)", "unknown encoding 'utf9'"),
     "missing": (None, "(label=died,missing=ignore)", "missing must be one of refuse, drop, mean"),
     "test": (None, "(label=died,test=0.9)", "test must be .*0.5"),
@@ -378,6 +381,20 @@ def test_a_file_that_is_not_there(tmp_path):
         data.make("csv:a.csv(label=y)", folder=tmp_path)
     with pytest.raises(InputError, match="csv reads files of your own: there is nothing to download"):
         data.make("csv:a.csv(label=y)", download=True)
+
+
+@pytest.mark.parametrize("option", ["folder", "rest", "test_file"])
+@pytest.mark.parametrize("name", ["csv:{}", "csv", "CSV"])
+def test_a_path_is_no_option_of_a_name(tmp_path, option, name):
+    says = f"^csv has no option {option}: csv:PATH or --data names the path, test=PATH that of a test part$"
+    for value in (repr(str(write(tmp_path))), "5"):
+        with pytest.raises(InputError, match=says):
+            data.make(f"{name.format(tmp_path / 'h.csv')}(label=died,{option}={value})")
+
+
+def test_a_path_in_python_may_be_a_text(tmp_path):
+    made = CSVFile(folder=str(write(tmp_path)), label="died", client="site")
+    assert made.load().digest == load(tmp_path).digest
 
 
 def test_constant_and_huge_columns(tmp_path):

@@ -121,6 +121,12 @@ def object_array(folder):
     return npz(folder, X=np.array([{}, 1] * 10, dtype=object), y=Y)
 
 
+def lone(folder):
+    with (folder / "own.npz").open("wb") as file:
+        np.save(file, X)
+    return folder / "own.npz"
+
+
 def other(folder, content):
     (folder / "own.npz").write_bytes(content)
     return folder / "own.npz"
@@ -162,6 +168,15 @@ def other(folder, content):
         (lambda folder: npz(folder, X=X[:0], y=Y[:0]), "", "there are no rows"),
         (lambda folder: other(folder, b"PK\3\4 no zip"), "", "cannot read '.*own.npz': it is no .npz file of numpy"),
         (lambda folder: other(folder, b""), "", "cannot read '.*own.npz'"),
+        (lone, "", r"own.npz' holds one array: numpy.savez\('own.npz', X=X, y=y\) writes inputs and labels"),
+        (lambda folder: npz(folder, X=3.0, y=Y), "", r"a row for each input, not the shape \(\)"),
+        (lambda folder: npz(folder, X=X, y=1.0), "", r"one label for each input, .* not \(\) labels"),
+        (lambda folder: npz(folder, X=X, y=Y, c=1), "(client=c)", r"one client for each input, and not \(\)"),
+        (
+            lambda folder: npz(folder, x_train=3.0, y_train=Y, x_test=3.0, y_test=Y),
+            "",
+            r"a row for each input, not the shape \(\)",
+        ),
         (lambda folder: other(folder, pickle.dumps([1])), "", "Python objects|cannot read"),
         (
             lambda folder: npz(folder, x_train=X, y_train=Y, x_test=X[:, :2], y_test=Y),
@@ -234,6 +249,14 @@ def test_wrong_options_of_parquet(tmp_path, options, says):
     with pytest.raises(InputError, match=says) as caught:
         load(tmp_path / "own.parquet", options, "parquet")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", ["(labels=kinds)", "(labels=died,client=kinds)"])
+@pytest.mark.parametrize("values", [[[i] for i in Y], [{"a": i} for i in Y]], ids=["lists", "structs"])
+def test_a_label_or_a_client_is_one_value(tmp_path, options, values):
+    pyarrow.parquet.write_table(table().append_column("kinds", pyarrow.array(values)), tmp_path / "own.parquet")
+    with pytest.raises(InputError, match=r"^parquet: the column 'kinds' holds .*: a label, a client or a cat"):
+        load(tmp_path / "own.parquet", options.replace(")", ",features=x0)"), "parquet")
 
 
 def test_wrong_files_of_parquet(tmp_path):

@@ -66,6 +66,7 @@ class Columns(Fields):
         known |= {name: list(getattr(self, name)) for name in ("features", "drop", "categories")}
         for option, columns in known.items():
             for column in columns:
+                check(columns.count(column) == 1, f"{option} names the column {column!r} twice")
                 check(names.count(column) > 0, f"there is no column {column!r}, which {option} names; {has}")
                 check(names.count(column) == 1, f"there is more than one column {column!r}")
         own = {self.label, self.client}
@@ -100,8 +101,8 @@ class Columns(Fields):
         assert self.label is not None
         inputs = [name for name in table.column_names if name not in (self.label, self.client)]
         read = [Input.of(name, table.column(name), category=name in self.categories) for name in inputs]
-        label = different_values(table.column(self.label))
-        client = None if self.client is None else different_values(table.column(self.client))
+        label = different_values(self.label, table.column(self.label))
+        client = None if self.client is None else different_values(self.client, table.column(self.client))
         gaps = {self.label: label[1] < 0}
         if self.client is not None and client is not None:
             unowned = any(self.client not in each.column_names for each in test)

@@ -42,7 +42,8 @@ class CSVFile(OwnSource, Columns):
         Columns.__post_init__(self)
         OwnSource.__post_init__(self)
         for name, value in (("sep", self.sep), ("decimal", self.decimal)):
-            check(value is None or len(value.encode()) == 1, f"{name} must be one character, not {value!r}")
+            one = isinstance(value, str) and len(value.encode()) == 1
+            check(one or (value is None and name == "sep"), f"{name} must be one character, not {value!r}")
         try:
             "".encode(self.encoding)
         except (LookupError, TypeError):

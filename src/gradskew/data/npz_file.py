@@ -56,9 +56,12 @@ class NPZFile(OwnSource):
         """Return inputs, labels and clients of the one part of a file, or of its training and its test part."""
         wrong = f"cannot read {str(path)!r}: it is no .npz file of numpy, or damaged"
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if not isinstance(file, np.lib.npyio.NpzFile):
-                    raise InputError(f"{wrong}; numpy.savez({path.name!r}, X=X, y=y) writes one")
+            loaded = np.load(path, allow_pickle=False)
+            packed = isinstance(loaded, np.lib.npyio.NpzFile)
+            check(
+                packed, f"{str(path)!r} holds one array: numpy.savez({path.name!r}, X=X, y=y) writes inputs and labels"
+            )
+            with loaded as file:
                 names = [self._names(file.files)] if self.inputs or self.labels else _divided(file.files)
                 names = names or [self._names(file.files)]
                 client = self.client

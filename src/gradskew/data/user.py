@@ -13,7 +13,7 @@ import torch
 from ..core.errors import InputError, check, check_choice, unknown
 from ..core.given import check_unmasked
 from . import cache, numbers
-from .base import Array, Dataset, Source
+from .base import Array, Dataset, Source, widened
 from .columns import MISSING, Columns
 from .images import format_like, of_bytes
 from .own_source import recipe_for
@@ -184,7 +184,10 @@ def _array(values: Any, name: str = "an item") -> Array:
     """Return a tensor, an image of Pillow, a series or a list as an array. name: for the message."""
     check_unmasked(name, values)
     if isinstance(values, torch.Tensor):
-        return values.detach().cpu().numpy()
+        try:
+            return widened(values).detach().cpu().numpy()
+        except (TypeError, RuntimeError) as error:  # sparse, quantised, without data, ...
+            raise InputError(f"{name}: a tensor that NumPy does not take ({str(error).splitlines()[0]:.120})") from None
     if hasattr(values, "getbands"):
         image = of_bytes(values)
         if image is None:
