@@ -121,9 +121,9 @@ def object_array(folder):
     return npz(folder, X=np.array([{}, 1] * 10, dtype=object), y=Y)
 
 
-def lone(folder):
+def lone(folder, array=X):
     with (folder / "own.npz").open("wb") as file:
-        np.save(file, X)
+        np.save(file, array)
     return folder / "own.npz"
 
 
@@ -177,7 +177,9 @@ def other(folder, content):
             "",
             r"a row for each input, not the shape \(\)",
         ),
-        (lambda folder: other(folder, pickle.dumps([1])), "", "Python objects|cannot read"),
+        (lambda folder: other(folder, pickle.dumps([1])), "", "cannot read '.*own.npz': it is no .npz file of numpy"),
+        (lambda folder: other(folder, b"a,b\n1,2\n"), "", "cannot read '.*own.npz': it is no .npz file of numpy"),
+        (lambda folder: lone(folder, np.array([{}, 1])), "", "holds Python objects, not numbers"),
         (
             lambda folder: npz(folder, x_train=X, y_train=Y, x_test=X[:, :2], y_test=Y),
             "",

@@ -58,9 +58,8 @@ class NPZFile(OwnSource):
         try:
             loaded = np.load(path, allow_pickle=False)
             packed = isinstance(loaded, np.lib.npyio.NpzFile)
-            check(
-                packed, f"{str(path)!r} holds one array: numpy.savez({path.name!r}, X=X, y=y) writes inputs and labels"
-            )
+            saved = f"numpy.savez({path.name!r}, X=X, y=y) writes inputs and labels"
+            check(packed, f"{str(path)!r} holds one array: {saved}")
             with loaded as file:
                 names = [self._names(file.files)] if self.inputs or self.labels else _divided(file.files)
                 names = names or [self._names(file.files)]
@@ -71,7 +70,7 @@ class NPZFile(OwnSource):
         except InputError:
             raise
         except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
-            objects = "allow_pickle" in str(error)
+            objects = str(error).startswith("Object arrays")
             raise InputError(f"{str(path)!r} holds Python objects, not numbers" if objects else wrong) from None
 
     def _names(self, files: Sequence[str]) -> tuple[str, str]:
