@@ -46,16 +46,17 @@ def test_a_table_goes_to_the_verdict(benched, file, out):
     head = benched.err.splitlines()
     assert head[0].startswith("csv(label=died,client=site): 4 runs of 2 rounds")
     notes = [line.strip() for line in head if line.startswith("  ")]
-    assert notes[0] == "an input of 0 and 1 for each value of sex (2)"
-    assert notes[1] == "died 'no', 'yes' are classes 0 to 1"
-    assert notes[2] == "the test part is 20 % of each client's rows, evenly over the classes, draw 0"
-    assert re.fullmatch(r"160 training rows, 40 test rows; classes no \d\d\.\d %, yes \d\d\.\d %", notes[3])
-    assert notes[4] == "5 clients with 32 to 32 training rows"
-    assert notes[5].startswith("inputs of 4, minus the mean and over the standard deviation of each entry")
+    assert notes[0] == "3 columns are inputs: 'age', 'bmi', 'sex'"
+    assert notes[1] == "an input of 0 and 1 for each value of sex (2)"
+    assert notes[2] == "died 'no', 'yes' are classes 0 to 1"
+    assert notes[3] == "the test part is 20 % of each client's rows, evenly over the classes, draw 0"
+    assert re.fullmatch(r"160 training rows, 40 test rows; classes no \d\d\.\d %, yes \d\d\.\d %", notes[4])
+    assert notes[5] == "5 clients with 32 to 32 training rows"
+    assert notes[6].startswith("inputs of 4, minus the mean and over the standard deviation of each entry")
     assert "csv(label=died,client=site), mlp(hidden=100); 5 clients, 1 Byzantine; writer;" in benched.out
     assert "Tested on 40 inputs." in benched.out
     page = (out / "report.html").read_text()
-    assert "The data: an input of 0 and 1 for each value of sex (2); died" in page
+    assert "The data: 3 columns are inputs: &#39;age&#39;, &#39;bmi&#39;, &#39;sex&#39;; an input" in page
     for record in Store(out).runs.glob("*/record.json"):
         assert json.loads(record.read_text())["data"] == notes
         assert str(file.parent) not in record.read_text()  # no path

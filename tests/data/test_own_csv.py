@@ -74,6 +74,7 @@ def test_columns_become_inputs_labels_and_clients(tmp_path):
     dataset = source.load()
     assert (dataset.num_classes, dataset.shape) == (2, (3,))
     assert dataset.notes == (
+        "2 columns are inputs: 'age', 'sex'",
         "an input of 0 and 1 for each value of sex (2)",
         "died 'no', 'yes' are classes 0 to 1",
         "the test part is 20 % of each client's rows, evenly over the classes, draw 0",
@@ -174,6 +175,41 @@ def test_columns_may_be_chosen(tmp_path):
     codes = text([(a, b, str(i % 3), d) for i, (a, b, _, d) in enumerate(ROWS)])
     assert load(tmp_path, codes, NAME).shape == (2,)
     assert load(tmp_path, codes, "(label=died,client=site,categories=sex)").shape == (4,)
+
+
+def numbered(head, rows=ROWS):
+    """A table with the numbers of its rows in front, as `to_csv` of pandas writes it, under this name."""
+    return text([(str(i), *row) for i, row in enumerate(rows)], head=f"{head},{HEAD}")
+
+
+@pytest.mark.parametrize("head", ["", '""', " ", "Unnamed: 0", "Unnamed: 0.1"])
+def test_a_column_without_a_name_is_no_input(tmp_path, head):
+    said = f"the column {head.strip(' ' + chr(34))!r} has no name, as an index has none: it is left out"
+    assert raw(tmp_path, numbered(head)) == WANTED
+    assert load(tmp_path, numbered(head)).notes[:2] == (said, "2 columns are inputs: 'age', 'sex'")
+    test = write(tmp_path, text(ROWS[:2]), "test.csv")  # without an index
+    assert load(tmp_path, numbered(head), f"(label=died,client=site,test={str(test)!r})").shape == (3,)
+
+
+def test_a_column_without_a_name_that_an_option_names(tmp_path):
+    path = write(tmp_path, numbered(""))
+    for option, shape in (("features", 1), ("categories", 1 + 10 + 2)):  # age, ten numbers, two sexes
+        assert data.make(f"csv:{path}(label=died,drop=site,{option}='')").load().shape == (shape,)
+    with pytest.raises(InputError, match="no column is left for the inputs"):
+        data.make(f"csv:{path}(label=died,drop=(site,age,sex))").load()
+
+
+def test_more_than_one_column_without_a_name(tmp_path):
+    content = ",,age,y\n" + "".join(f"{i},{i},{i + 5},{i % 2}\n" for i in range(10))
+    found = rows_of(load(tmp_path, content, "(label=y,standardise=False)"))
+    assert sorted(found) == [((float(i + 5),), i % 2, None) for i in range(10)]
+
+
+def test_many_inputs_are_not_all_named(tmp_path):
+    content = ",".join([*(f"x{i}" for i in range(30)), "y"]) + "\n"
+    content += "".join(f"{','.join(str(i + j) for j in range(30))},{i % 2}\n" for i in range(10))
+    said = load(tmp_path, content, "(label=y)").notes[0]
+    assert said == "30 columns are inputs: " + ", ".join(f"'x{i}'" for i in range(10)) + " and 20 more"
 
 
 def test_a_column_of_true_and_false_is_0_and_1(tmp_path):

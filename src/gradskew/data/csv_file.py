@@ -70,7 +70,8 @@ class CSVFile(OwnSource, Columns):
                     name.strip(): (name, kind)
                     for name, kind in zip(first.schema.names, first.schema.types, strict=True)
                 }
-                check(len(kinds) == len(first.schema.names), f"{str(path)!r} has {_twice(first.schema.names)}")
+                named = [name.strip() for name in first.schema.names if name.strip()]
+                check(len(set(named)) == len(named), f"{str(path)!r} has {_twice(named)}")
             names = self.needed(list(kinds), in_test=in_test)
             written = [kinds[name][0] for name in names]
             texts = {self.label, self.client, *self.categories}
@@ -137,6 +138,5 @@ def _wider(kind: Any) -> Any:
 
 def _twice(names: Sequence[str]) -> str:
     """Return which of the names is there more than once, as text."""
-    counts = Counter(name.strip() for name in names)
-    name, count = counts.most_common(1)[0]
+    name, count = Counter(names).most_common(1)[0]
     return f"{count} columns {name!r}: give each a name of its own"
