@@ -189,11 +189,13 @@ def test_the_largest_client_is_any():
     assert len({int(in_digits(Sizes(min_samples=2), seed=seed).sum(1).argmax()) for seed in range(8)}) > 4
 
 
-@pytest.mark.parametrize("s", [5e-324, 1e-9, 1e300])
+@pytest.mark.parametrize("s", [5e-324, 1e-9, 1e300, 1.7e308])
 @pytest.mark.parametrize("law", [law for law in LAWS if law != "linear"])
 def test_extreme_laws_deal_all_the_same(law, s):
     sizes = in_digits(Sizes(law=law, s=s, min_samples=2)).sum(1)
     assert (sizes.sum(), sizes.min() >= 2) == (1437, True)
+    if law == "dirichlet" and s > 1:
+        assert sizes.max() - sizes.min() <= 1  # the limit of Dirichlet(s): equal shares
 
 
 def test_a_long_tail_by_hand():
