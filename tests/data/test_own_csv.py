@@ -205,6 +205,22 @@ def test_more_than_one_column_without_a_name(tmp_path):
     assert sorted(found) == [((float(i + 5),), i % 2, None) for i in range(10)]
 
 
+def test_the_path_may_have_any_characters(tmp_path):
+    path = tmp_path / "a (1"
+    path.mkdir()
+    write(path)
+    assert data.make(f"csv:'{path / 'h.csv'}'{NAME}").load().shape == (3,)
+
+
+def test_many_columns_of_texts_are_not_all_named(tmp_path):
+    """A sentence must fit into a record."""
+    content = ",".join([*(f"a_column_with_a_long_name_{i}" for i in range(400)), "y"]) + "\n"
+    content += "".join(f"{','.join('ab'[i % 3 > 1] for _ in range(400))},{i % 2}\n" for i in range(10))
+    said = load(tmp_path, content, "(label=y)").notes[1]
+    named = ", ".join(f"a_column_with_a_long_name_{i} (2)" for i in range(10))
+    assert said == f"an input of 0 and 1 for each value of {named} and 390 more columns"
+
+
 def test_many_inputs_are_not_all_named(tmp_path):
     content = ",".join([*(f"x{i}" for i in range(30)), "y"]) + "\n"
     content += "".join(f"{','.join(str(i + j) for j in range(30))},{i % 2}\n" for i in range(10))

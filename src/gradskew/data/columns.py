@@ -13,7 +13,7 @@ from ..core.errors import InputError, check, check_choice
 from ..core.names import Fields
 from . import coding
 from .base import Array
-from .coding import Coded, listed
+from .coding import SHOWN, Coded, listed
 from .column_input import Input, different_values
 from .preparation import Examples
 
@@ -123,7 +123,8 @@ class Columns(Fields):
         which = f"column{'s are inputs' if len(inputs) > 1 else ' is the input'}: {listed(inputs)}"
         said += [f"{len(inputs):,} {which}"] if inputs else []
         wide = [f"{each.name} ({each.width})" for each in read if each.names]
-        said += [f"an input of 0 and 1 for each value of {', '.join(wide)}"] if wide else []
+        more = f" and {len(wide) - SHOWN} more columns" if len(wide) > SHOWN else ""
+        said += [f"an input of 0 and 1 for each value of {', '.join(wide[:SHOWN])}{more}"] if wide else []
         coded = coding.labels(f"the column {self.label!r}", label[0], label[1][kept])
         said += classes_as_numbers(self.label, coded)
         clients = None if client is None else coding.ids(client[0], client[1][kept])
