@@ -84,6 +84,19 @@ def test_the_same_runs_by_toml_python_and_data(benched, call, file, out, tmp_pat
     assert len(list(Store(out).runs.glob("*/record.json"))) == 4
 
 
+def test_a_path_in_toml_is_relative_to_the_working_folder(benched, call, file, out, tmp_path, monkeypatch):
+    """As one on the command line is, and those of `data` and `out`: not to the folder of the TOML file."""
+    config = tmp_path / "own.toml"
+    name = json.dumps(f"csv:{file.name}{OPTIONS}")
+    config.write_text(f'dataset = {name}\nattacks = ["none", "strike"]\nrules = ["mean", "median"]\nrounds = 2\n')
+    monkeypatch.chdir(file.parent)
+    more = ["--pictures", "none", "--workers", "1", "--out", out]
+    assert "0 runs done" in call("bench", config, *more).out
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(base, "_loaded", {})  # as in another process
+    assert f"there is no {file.name!r}" in call("bench", config, *more).error()
+
+
 def test_the_page_has_a_command_that_repeats_it(benched, call, file, out):
     from gradskew.cli.replay import command
 
