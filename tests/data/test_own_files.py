@@ -186,6 +186,7 @@ def other(folder, content):
             "training inputs have the shape",
         ),
         (lambda folder: npz(folder, x_train=X, y_train=Y, x_test=X, y_test=Y), "(test=0.1)", "test part of their own"),
+        (lambda folder: npz(folder, x_train=X, y_train=Y, x_test=X, y_test=Y), "(seed=1)", "seed draws a test part"),
     ],
 )
 def test_wrong_arrays_are_one_line(tmp_path, make, options, says):
@@ -243,6 +244,7 @@ def test_images_in_parquet(tmp_path, size):
         ("(labels=died,images=site)", "'site' of '.*' must hold encoded images as {bytes, path}, not string"),
         ("(labels=died,label=died)", "labels and label are the same option"),
         ("(labels=died,size=4)", "size is of images"),
+        ("(labels=died,colour=False)", "colour is of images"),
         ("(labels=died,client=died)", "label and client both name the column 'died'"),
     ],
 )
@@ -268,6 +270,17 @@ def test_wrong_files_of_parquet(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"parquet: the folder '.*empty' has no parquet files"):
         load(tmp_path / "empty", "(labels=y)", "parquet")
+
+
+@pytest.mark.parametrize("option", ["features", "drop", "categories"])
+def test_images_are_the_only_inputs(tmp_path, option):
+    path, images = tmp_path / "own.parquet", pixels(12, 4, 4, 3)
+    write_parquet(path, images, list(Y[:12]), age=list(range(12)))
+    says = f"{option} is of columns that are inputs, and the inputs are the images"
+    with pytest.raises(InputError, match=f"^parquet: {says}"):
+        load(path, f"(images=image,labels=label,{option}=age)", "parquet")
+    with pytest.raises(InputError, match=f"^{says}"):
+        data.source(pyarrow.parquet.read_table(path), label="label", images="image", **{option: "age"})
 
 
 def tree(folder, names=("cat", "dog"), count=4, size=(6, 6), seed=0):

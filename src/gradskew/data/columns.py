@@ -78,6 +78,8 @@ class Columns(Fields):
         check(len(own) == 2, f"label and client both name the column {self.label!r}")
         if images is not None:
             check(images in names, f"there is no column {images!r}, which images names; {has}")
+            chosen = [option for option in ("features", "drop", "categories") if getattr(self, option)]
+            check(not chosen, f"{''.join(chosen[:1])} is of columns that are inputs, and the inputs are the images")
             return ends
         for column in (*self.features, *self.categories):
             check(column not in own, f"the column {column!r} is the label or the client: it is no input")

@@ -49,7 +49,8 @@ class ParquetFile(OwnSource, Columns):
         OwnSource.__post_init__(self)
         if self.size is not None:
             check_number("size", self.size, at_least=1, at_most=1024, whole=True)
-        check(self.images is not None or self.size is None, "size is of images: images names their column")
+        for name, given in (("size", self.size is not None), ("colour", not self.colour)):
+            check(self.images is not None or not given, f"{name} is of images: images names their column")
 
     def files(self) -> tuple[Sequence[Path], Sequence[Path]]:
         train, test = super().files()
