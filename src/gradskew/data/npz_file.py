@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core.errors import InputError, check, check_choice
-from . import numbers
+from . import array_rows
 from .columns import MISSING
 from .own_source import OwnSource
 from .preparation import Examples
@@ -50,9 +50,9 @@ class NPZFile(OwnSource):
         parts = [self._arrays(path) for path in (*train, *test)]
         own = len(parts) == 1 and len(parts[0]) == 2
         check(own or all(len(part) == 1 for part in parts), "the file is divided already: leave the test file out")
-        return numbers.of_parts([part for of_file in parts for part in of_file], self.missing)
+        return array_rows.of_parts([part for of_file in parts for part in of_file], self.missing)
 
-    def _arrays(self, path: Path) -> list[numbers.Part]:
+    def _arrays(self, path: Path) -> list[array_rows.Part]:
         """Return inputs, labels and clients of the one part of a file, or of its training and its test part."""
         wrong = f"cannot read {str(path)!r}: it is no .npz file of numpy, or damaged"
         try:

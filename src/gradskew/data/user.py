@@ -12,7 +12,7 @@ import torch
 
 from ..core.errors import InputError, check, check_choice, unknown
 from ..core.given import check_unmasked
-from . import cache, numbers
+from . import array_rows, cache
 from .base import Array, Dataset, Source, widened
 from .columns import MISSING, Columns
 from .images import format_like, of_bytes
@@ -116,7 +116,7 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
         check(len(rows) == 1, "the clients of two parts are the third array of each: (X, y, clients)")
         check(rows[0][2] is None, "the clients are given twice")
         rows = [(*rows[0][:2], _array(client, "client"))]
-    return numbers.of_parts(rows, named["missing"])
+    return array_rows.of_parts(rows, named["missing"])
 
 
 def _of_tables(tables: list[Any], *, images: str | None, size: int | None, **named: Any) -> Examples:
@@ -160,7 +160,7 @@ def _table(data: Any) -> Any:
     return None
 
 
-def _arrays(data: Any) -> numbers.Part:
+def _arrays(data: Any) -> array_rows.Part:
     """Return inputs, labels and clients (None if not given) of arrays, or of a data set that is read item by item."""
     if isinstance(data, tuple):
         check(len(data) in (2, 3), f"arrays are (X, y) or (X, y, clients), not {len(data)} of them")
