@@ -252,20 +252,6 @@ def test_by_client_the_mix_is_as_uneven_as_beta_says():
     assert largest[1] < 8
 
 
-NAMED = ("similarity", "extreme", "shards", "classes", "sizes", "longtail", "dirichlet(by=client)")
-
-
-@pytest.mark.parametrize("name", NAMED)
-def test_the_same_seed_deals_alike_and_another_does_not(name):
-    deal, digits = partition.make(name, min_samples=2), Digits().load()
-    first = deal(digits, 20, 3)
-    torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002  (the global state must not matter)
-    again, other = deal(digits, 20, 3), deal(digits, 20, 4)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
-
-
 def test_options_at_their_default_are_in_no_digest():
     assert describe(Dirichlet()) == {"name": "dirichlet", "beta": 0.5, "min_samples": 10}
     assert describe(Dirichlet(by="client"))["by"] == "client"
