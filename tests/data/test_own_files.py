@@ -245,6 +245,7 @@ def test_images_in_parquet(tmp_path, size):
         ("(labels=died,label=died)", "labels and label are the same option"),
         ("(labels=died,size=4)", "size is of images"),
         ("(labels=died,colour=False)", "colour is of images"),
+        ("(labels=died,images=site,colour=grey)", "colour must be one of False, True, not 'grey'"),
         ("(labels=died,client=died)", "label and client both name the column 'died'"),
     ],
 )
@@ -337,6 +338,13 @@ def test_wrong_folders_are_one_line(tmp_path, spoil, says):
     with pytest.raises(InputError, match=says) as caught:
         load(tmp_path / "own", "", "images")
     assert str(caught.value).startswith("images: ")
+
+
+def test_wrong_options_of_folders(tmp_path):
+    tree(tmp_path / "own")
+    for value in ("grey", "None", "2"):
+        with pytest.raises(InputError, match="^images: colour must be one of False, True, not"):
+            load(tmp_path / "own", f"(colour={value})", "images")
 
 
 def test_folders_that_are_not_there(tmp_path):

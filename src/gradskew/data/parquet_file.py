@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..core.errors import check, check_number
+from ..core.errors import check, check_choice, check_number
 from .base import Array
 from .columns import Columns
 from .images import format_like
@@ -47,6 +47,7 @@ class ParquetFile(OwnSource, Columns):
             object.__setattr__(self, "labels", None)
         Columns.__post_init__(self)
         OwnSource.__post_init__(self)
+        check_choice("colour", self.colour, (False, True))
         if self.size is not None:
             check_number("size", self.size, at_least=1, at_most=1024, whole=True)
         for name, given in (("size", self.size is not None), ("colour", not self.colour)):
