@@ -1,6 +1,7 @@
 """A user's .npz, Parquet and folders of images: what is read, how it is divided, and one line for what is wrong."""
 
 import pickle
+import zipfile
 
 import numpy as np
 import pyarrow
@@ -127,6 +128,16 @@ def lone(folder, array=X):
     return folder / "own.npz"
 
 
+def cut(path, old, new):
+    """Change the headers in the file, and write it again."""
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name).replace(old, new) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    return path
+
+
 def other(folder, content):
     (folder / "own.npz").write_bytes(content)
     return folder / "own.npz"
@@ -170,6 +181,8 @@ def other(folder, content):
         (lambda folder: other(folder, b""), "", "cannot read '.*own.npz'"),
         (lone, "", r"own.npz' holds one array: numpy.savez\('own.npz', X=X, y=y\) writes inputs and labels"),
         (lambda folder: npz(folder, X=3.0, y=Y), "", r"a row for each input, not the shape \(\)"),
+        (lambda folder: npz(folder, X=np.ones((20, 3, 0)), y=Y), "", r"inputs of the shape \(3, 0\) have no entries"),
+        (lambda folder: cut(npz(folder, X=X, y=Y), b"'descr'", b"'descr'("), "", "cannot read '.*own.npz': it is no"),
         (lambda folder: npz(folder, X=X, y=1.0), "", r"one label for each input, .* not \(\) labels"),
         (lambda folder: npz(folder, X=X, y=Y, c=1), "(client=c)", r"one client for each input, and not \(\)"),
         (
@@ -343,7 +356,7 @@ def test_wrong_folders_are_one_line(tmp_path, spoil, says):
 def test_wrong_options_of_folders(tmp_path):
     tree(tmp_path / "own")
     for value in ("grey", "None", "2"):
-        with pytest.raises(InputError, match="^images: colour must be one of False, True, not"):
+        with pytest.raises(InputError, match=r"^images: colour must be one of False, True, not"):
             load(tmp_path / "own", f"(colour={value})", "images")
 
 

@@ -79,6 +79,7 @@ def _numbers(inputs: Any) -> Array:
     held = kinds.get(array.dtype.kind, str(array.dtype))
     check(array.dtype.kind in "fiub", f"the array of inputs holds {held}, not numbers")
     check(array.ndim > 1, f"the array of inputs must have a row for each input, not the shape {array.shape}")
+    check(0 not in array.shape[1:], f"inputs of the shape {array.shape[1:]} have no entries")
     return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
 
