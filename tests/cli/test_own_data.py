@@ -1,6 +1,7 @@
 """A user's own data in every command: from the command line, TOML and Python, to the verdict, the page and back."""
 
 import json
+import pickle
 import re
 import shlex
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 import gradskew as gs
+from gradskew.data import base
+from gradskew.federation.simulation import received, simulate
 from gradskew.runs.store import Store
 
 TINY = ["--rounds", "2", "--pictures", "none", "--workers", "1"]
@@ -43,16 +46,17 @@ def test_a_table_goes_to_the_verdict(benched, file, out):
     head = benched.err.splitlines()
     assert head[0].startswith("csv(label=died,client=site): 4 runs of 2 rounds")
     notes = [line.strip() for line in head if line.startswith("  ")]
-    assert notes[0] == "an input of 0 and 1 for each value of sex (2)"
-    assert notes[1] == "died 'no', 'yes' are classes 0 to 1"
-    assert notes[2] == "the test part is 20 % of each client's rows, evenly over the classes, draw 0"
-    assert re.fullmatch(r"160 training rows, 40 test rows; classes no \d\d\.\d %, yes \d\d\.\d %", notes[3])
-    assert notes[4] == "5 clients with 32 to 32 training rows"
-    assert notes[5].startswith("inputs of 4, minus the mean and over the standard deviation of each entry")
+    assert notes[0] == "3 columns are inputs: 'age', 'bmi', 'sex'"
+    assert notes[1] == "an input of 0 and 1 for each value of sex (2)"
+    assert notes[2] == "died 'no', 'yes' are classes 0 to 1"
+    assert notes[3] == "the test part is 20 % of each client's rows, evenly over the classes, draw 0"
+    assert re.fullmatch(r"160 training rows, 40 test rows; classes no \d\d\.\d %, yes \d\d\.\d %", notes[4])
+    assert notes[5] == "5 clients with 32 to 32 training rows"
+    assert notes[6].startswith("inputs of 4, minus the mean and over the standard deviation of each entry")
     assert "csv(label=died,client=site), mlp(hidden=100); 5 clients, 1 Byzantine; writer;" in benched.out
     assert "Tested on 40 inputs." in benched.out
     page = (out / "report.html").read_text()
-    assert "The data: an input of 0 and 1 for each value of sex (2); died" in page
+    assert "The data: 3 columns are inputs: &#39;age&#39;, &#39;bmi&#39;, &#39;sex&#39;; an input" in page
     for record in Store(out).runs.glob("*/record.json"):
         assert json.loads(record.read_text())["data"] == notes
         assert str(file.parent) not in record.read_text()  # no path
@@ -80,6 +84,19 @@ def test_the_same_runs_by_toml_python_and_data(benched, call, file, out, tmp_pat
     assert len(list(Store(out).runs.glob("*/record.json"))) == 4
 
 
+def test_a_path_in_toml_is_relative_to_the_working_folder(benched, call, file, out, tmp_path, monkeypatch):
+    """As one on the command line is, and those of `data` and `out`: not to the folder of the TOML file."""
+    config = tmp_path / "own.toml"
+    name = json.dumps(f"csv:{file.name}{OPTIONS}")
+    config.write_text(f'dataset = {name}\nattacks = ["none", "strike"]\nrules = ["mean", "median"]\nrounds = 2\n')
+    monkeypatch.chdir(file.parent)
+    more = ["--pictures", "none", "--workers", "1", "--out", out]
+    assert "0 runs done" in call("bench", config, *more).out
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(base, "_loaded", {})  # as in another process
+    assert f"there is no {file.name!r}" in call("bench", config, *more).error()
+
+
 def test_the_page_has_a_command_that_repeats_it(benched, call, file, out):
     from gradskew.cli.replay import command
 
@@ -102,6 +119,23 @@ def test_rows_of_a_stored_run(benched, call, file, out, tmp_path):
         assert said.code == 0
         assert "equal to the record's" in said.out
     assert "no file is given" in call("skew", "--record", run, "--round", "1", "--out", tmp_path).error()
+
+
+def test_a_file_that_changes_before_a_worker_reads_it(file, tmp_path, monkeypatch):
+    """The record would have the name of the old data."""
+    path = tmp_path / "own.csv"
+    path.write_text(file.read_text())
+    run = gs.Run(source=f"csv:{path}{OPTIONS}", partition="writer", model="linear", clients=5, rounds=1)
+    assert run.digest
+    sent = pickle.dumps(run)
+    path.write_text(file.read_text().replace("A,", "B,", 1))
+    monkeypatch.setattr(base, "_loaded", {})  # as in another process
+    for play in (simulate, lambda run: received(run, 0)):
+        with pytest.raises(gs.InputError, match=r"^the data of csv\(.*\) have changed since the start: start again$"):
+            play(pickle.loads(sent))
+    path.write_text(file.read_text())
+    monkeypatch.setattr(base, "_loaded", {})
+    assert len(simulate(pickle.loads(sent)).rounds) == 1
 
 
 @pytest.fixture(scope="module")

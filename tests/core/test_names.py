@@ -12,9 +12,10 @@ from gradskew import aggregators, attacks, data, models
 from gradskew.aggregators import NNM, RFA, RULES, Bucketing, CClip, DnC, Mixed, MultiKrum
 from gradskew.attacks import IPM, LIE, ROP, STRIKE, Fang, Gaussian, Mimic, NonFinite
 from gradskew.core.errors import InputError, ceil_share, check_choice, check_number
-from gradskew.core.grammar import LONGEST, format_value, parse, parse_one, split_list
+from gradskew.core.grammar import LONGEST, LONGEST_DATASET, format_value, parse, parse_one, split_list
 from gradskew.data import FashionMNIST, partition
 from gradskew.data.partition import Dirichlet
+from gradskew.federation.schema import is_text
 from gradskew.models import CNN, MLP
 
 POSITIVE = st.floats(1e-300, 1e300)
@@ -111,6 +112,9 @@ def test_parse_by_hand():
         ("hf:Org/some-name", [("hf:Org/some-name", {})]),
         ("npz:'/a b/x(1)'", [("npz:/a b/x(1)", {})]),
         ('csv: "C:/my files, 1.csv" (label=y)', [("csv:C:/my files, 1.csv", {"label": "y"})]),
+        ("csv:'a(1.csv'", [("csv:a(1.csv", {})]),
+        ('csv:"a(1.csv" (label=y)', [("csv:a(1.csv", {"label": "y"})]),
+        (r"csv:'it\'s)(((.csv'(label='(')", [("csv:it's)(((.csv", {"label": "("})]),
         ("csv:a(test=/x/y-2.csv,label=~/z)", [("csv:a", {"test": "/x/y-2.csv", "label": "~/z"})]),
         ("csv:x(1)(label=')',sep=';')", [("csv:x(1)", {"label": ")", "sep": ";"})]),
     ],
@@ -189,6 +193,19 @@ def test_what_cannot_be_read_is_one_error(text, says):
     with pytest.raises(InputError, match=says) as caught:
         parse(text)
     assert len(str(caught.value)) < 250
+
+
+def test_a_data_set_may_list_many_columns():
+    columns = tuple(f"column_number_{i}" for i in range(500))
+    text = f"csv(label=y,features=({','.join(columns)}))"
+    assert LONGEST < len(text) < LONGEST_DATASET
+    assert parse_one(text, "dataset") == ("csv", {"label": "y", "features": columns})
+    assert data.make(text).name == text
+    assert is_text(text)  # a record may have it
+    with pytest.raises(InputError, match="has more than 10000 characters"):
+        parse_one(text.ljust(LONGEST_DATASET + 1), "dataset")
+    with pytest.raises(InputError, match="has more than 500 characters"):
+        parse_one(text, "model")
 
 
 def test_an_option_given_twice():

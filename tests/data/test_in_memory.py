@@ -20,6 +20,8 @@ Y = np.array([0, 1] * 10)
 SITES = np.array(["b", "a", "c", "a"] * 5)
 TABLE = pyarrow.table({**{f"x{i}": X[:, i] for i in range(3)}, "site": SITES, "y": Y})
 
+LISTS = pyarrow.table({"x0": X[:, 0], "y": pyarrow.DictionaryArray.from_arrays(Y, pyarrow.array([[1], [2]]))})
+
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
@@ -119,6 +121,17 @@ def test_clients(given, options):
     source = gs.source(given, standardise=False, **options)
     assert source.partition == "writer"
     assert rows_of(source) == BY_SITE
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float8_e5m2])
+def test_floats_that_numpy_does_not_have(kind):
+    inputs, labels = torch.from_numpy(X / 4).to(kind), torch.from_numpy(Y).to(kind)
+    wanted = (inputs.double().numpy(), Y)  # float64 has all of them
+    for given in ((inputs, labels), list(zip(inputs, labels, strict=True))):
+        assert rows_of(gs.source(given, standardise=False)) == rows_of(gs.source(wanted, standardise=False))
+    split = gs.Split(inputs, labels)
+    held = data.make(gs.Dataset(split, split, num_classes=2)).load()
+    assert held.train.inputs.tolist() == wanted[0].tolist()
 
 
 def test_numbers_among_objects_stay_numbers():
@@ -262,6 +275,8 @@ def test_bench_takes_arrays(tmp_path, capsys):
         (TABLE, {"label": "died"}, "there is no column 'died', which label names"),
         (TABLE, {"label": "y", "client": SITES}, "client names the column"),
         (TABLE, {"label": "y", "images": "x0"}, "the column 'x0' must hold encoded images"),
+        (LISTS, {"label": "y", "features": "x0"}, "the column 'y' holds list<.*>: a label, a client or a category is"),
+        (LISTS, {"label": "x0"}, "the column 'y' holds list<.*>, neither numbers nor texts: drop=y"),
         ({"train": (X, Y)}, {}, "a mapping has train and test"),
         ((X, Y), {"missing": "no"}, "missing must be one of refuse, drop, mean"),
         (([[1.0], [1.0, 2.0]], [0, 1]), {}, "rows of different lengths"),
@@ -274,6 +289,8 @@ def test_bench_takes_arrays(tmp_path, capsys):
         ((X, Y, np.ma.masked_equal(SITES, "a")), {}, "clients has masked entries"),
         ((X, Y), {"client": np.ma.masked_equal(SITES, "a")}, "client has masked entries"),
         ({"train": (X, Y), "test": (np.ma.masked_equal(X, 3), Y)}, {}, "inputs has masked entries"),
+        ((torch.from_numpy(X).to_sparse(), Y), {}, r"inputs: a tensor that NumPy does not take \(.*to_dense"),
+        ((X, torch.zeros(20, device="meta")), {}, "labels: a tensor that NumPy does not take"),
         ([(np.ma.masked_equal(x, 3), y) for x, y in zip(X, Y, strict=True)], {}, "an item has masked entries"),
     ],
 )

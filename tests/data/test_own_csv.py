@@ -74,6 +74,7 @@ def test_columns_become_inputs_labels_and_clients(tmp_path):
     dataset = source.load()
     assert (dataset.num_classes, dataset.shape) == (2, (3,))
     assert dataset.notes == (
+        "2 columns are inputs: 'age', 'sex'",
         "an input of 0 and 1 for each value of sex (2)",
         "died 'no', 'yes' are classes 0 to 1",
         "the test part is 20 % of each client's rows, evenly over the classes, draw 0",
@@ -174,6 +175,57 @@ def test_columns_may_be_chosen(tmp_path):
     codes = text([(a, b, str(i % 3), d) for i, (a, b, _, d) in enumerate(ROWS)])
     assert load(tmp_path, codes, NAME).shape == (2,)
     assert load(tmp_path, codes, "(label=died,client=site,categories=sex)").shape == (4,)
+
+
+def numbered(head, rows=ROWS):
+    """A table with the numbers of its rows in front, as `to_csv` of pandas writes it, under this name."""
+    return text([(str(i), *row) for i, row in enumerate(rows)], head=f"{head},{HEAD}")
+
+
+@pytest.mark.parametrize("head", ["", '""', " ", "Unnamed: 0", "Unnamed: 0.1"])
+def test_a_column_without_a_name_is_no_input(tmp_path, head):
+    said = f"the column {head.strip(' ' + chr(34))!r} has no name, as an index has none: it is left out"
+    assert raw(tmp_path, numbered(head)) == WANTED
+    assert load(tmp_path, numbered(head)).notes[:2] == (said, "2 columns are inputs: 'age', 'sex'")
+    test = write(tmp_path, text(ROWS[:2]), "test.csv")  # without an index
+    assert load(tmp_path, numbered(head), f"(label=died,client=site,test={str(test)!r})").shape == (3,)
+
+
+def test_a_column_without_a_name_that_an_option_names(tmp_path):
+    path = write(tmp_path, numbered(""))
+    for option, shape in (("features", 1), ("categories", 1 + 10 + 2)):  # age, ten numbers, two sexes
+        assert data.make(f"csv:{path}(label=died,drop=site,{option}='')").load().shape == (shape,)
+    with pytest.raises(InputError, match="no column is left for the inputs"):
+        data.make(f"csv:{path}(label=died,drop=(site,age,sex))").load()
+
+
+def test_more_than_one_column_without_a_name(tmp_path):
+    content = ",,age,y\n" + "".join(f"{i},{i},{i + 5},{i % 2}\n" for i in range(10))
+    found = rows_of(load(tmp_path, content, "(label=y,standardise=False)"))
+    assert sorted(found) == [((float(i + 5),), i % 2, None) for i in range(10)]
+
+
+def test_the_path_may_have_any_characters(tmp_path):
+    path = tmp_path / "a (1"
+    path.mkdir()
+    write(path)
+    assert data.make(f"csv:'{path / 'h.csv'}'{NAME}").load().shape == (3,)
+
+
+def test_many_columns_of_texts_are_not_all_named(tmp_path):
+    """A sentence must fit into a record."""
+    content = ",".join([*(f"a_column_with_a_long_name_{i}" for i in range(400)), "y"]) + "\n"
+    content += "".join(f"{','.join('ab'[i % 3 > 1] for _ in range(400))},{i % 2}\n" for i in range(10))
+    said = load(tmp_path, content, "(label=y)").notes[1]
+    named = ", ".join(f"a_column_with_a_long_name_{i} (2)" for i in range(10))
+    assert said == f"an input of 0 and 1 for each value of {named} and 390 more columns"
+
+
+def test_many_inputs_are_not_all_named(tmp_path):
+    content = ",".join([*(f"x{i}" for i in range(30)), "y"]) + "\n"
+    content += "".join(f"{','.join(str(i + j) for j in range(30))},{i % 2}\n" for i in range(10))
+    said = load(tmp_path, content, "(label=y)").notes[0]
+    assert said == "30 columns are inputs: " + ", ".join(f"'x{i}'" for i in range(10)) + " and 20 more"
 
 
 def test_a_column_of_true_and_false_is_0_and_1(tmp_path):
@@ -339,6 +391,9 @@ WRONG = {
     "utf16": (text().encode("utf16"), NAME, "it is in UTF-16: encoding=utf16 reads it"),
     "latin1": (text([("caf\xe9", *row[1:]) for row in ROWS]).encode("latin1"), NAME, "encoding=latin1"),
     "sep": (None, "(label=died,sep=ab)", "sep must be one character, not 'ab'"),
+    "sep is a number": (None, "(label=died,sep=5)", "sep must be one character, not 5"),
+    "no decimal": (None, "(label=died,decimal=None)", "decimal must be one character, not None"),
+    "a feature twice": (None, "(label=died,features=(age,sex,age))", "features names the column 'age' twice"),
     "encoding": (None, "(label=died,encoding=utf9)", "unknown encoding 'utf9'"),
     "missing": (None, "(label=died,missing=ignore)", "missing must be one of refuse, drop, mean"),
     "test": (None, "(label=died,test=0.9)", "test must be .*0.5"),
@@ -378,6 +433,20 @@ def test_a_file_that_is_not_there(tmp_path):
         data.make("csv:a.csv(label=y)", folder=tmp_path)
     with pytest.raises(InputError, match="csv reads files of your own: there is nothing to download"):
         data.make("csv:a.csv(label=y)", download=True)
+
+
+@pytest.mark.parametrize("option", ["folder", "rest", "test_file"])
+@pytest.mark.parametrize("name", ["csv:{}", "csv", "CSV"])
+def test_a_path_is_no_option_of_a_name(tmp_path, option, name):
+    says = f"^csv has no option {option}: csv:PATH or --data names the path, test=PATH that of a test part$"
+    for value in (repr(str(write(tmp_path))), "5"):
+        with pytest.raises(InputError, match=says):
+            data.make(f"{name.format(tmp_path / 'h.csv')}(label=died,{option}={value})")
+
+
+def test_a_path_in_python_may_be_a_text(tmp_path):
+    made = CSVFile(folder=str(write(tmp_path)), label="died", client="site")
+    assert made.load().digest == load(tmp_path).digest
 
 
 def test_constant_and_huge_columns(tmp_path):

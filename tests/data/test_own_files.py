@@ -1,6 +1,7 @@
 """A user's .npz, Parquet and folders of images: what is read, how it is divided, and one line for what is wrong."""
 
 import pickle
+import zipfile
 
 import numpy as np
 import pyarrow
@@ -121,6 +122,22 @@ def object_array(folder):
     return npz(folder, X=np.array([{}, 1] * 10, dtype=object), y=Y)
 
 
+def lone(folder, array=X):
+    with (folder / "own.npz").open("wb") as file:
+        np.save(file, array)
+    return folder / "own.npz"
+
+
+def cut(path, old, new):
+    """Change the headers in the file, and write it again."""
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name).replace(old, new) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    return path
+
+
 def other(folder, content):
     (folder / "own.npz").write_bytes(content)
     return folder / "own.npz"
@@ -162,13 +179,27 @@ def other(folder, content):
         (lambda folder: npz(folder, X=X[:0], y=Y[:0]), "", "there are no rows"),
         (lambda folder: other(folder, b"PK\3\4 no zip"), "", "cannot read '.*own.npz': it is no .npz file of numpy"),
         (lambda folder: other(folder, b""), "", "cannot read '.*own.npz'"),
-        (lambda folder: other(folder, pickle.dumps([1])), "", "Python objects|cannot read"),
+        (lone, "", r"own.npz' holds one array: numpy.savez\('own.npz', X=X, y=y\) writes inputs and labels"),
+        (lambda folder: npz(folder, X=3.0, y=Y), "", r"a row for each input, not the shape \(\)"),
+        (lambda folder: npz(folder, X=np.ones((20, 3, 0)), y=Y), "", r"inputs of the shape \(3, 0\) have no entries"),
+        (lambda folder: cut(npz(folder, X=X, y=Y), b"'descr'", b"'descr'("), "", "cannot read '.*own.npz': it is no"),
+        (lambda folder: npz(folder, X=X, y=1.0), "", r"one label for each input, .* not \(\) labels"),
+        (lambda folder: npz(folder, X=X, y=Y, c=1), "(client=c)", r"one client for each input, and not \(\)"),
+        (
+            lambda folder: npz(folder, x_train=3.0, y_train=Y, x_test=3.0, y_test=Y),
+            "",
+            r"a row for each input, not the shape \(\)",
+        ),
+        (lambda folder: other(folder, pickle.dumps([1])), "", "cannot read '.*own.npz': it is no .npz file of numpy"),
+        (lambda folder: other(folder, b"a,b\n1,2\n"), "", "cannot read '.*own.npz': it is no .npz file of numpy"),
+        (lambda folder: lone(folder, np.array([{}, 1])), "", "holds Python objects, not numbers"),
         (
             lambda folder: npz(folder, x_train=X, y_train=Y, x_test=X[:, :2], y_test=Y),
             "",
             "training inputs have the shape",
         ),
         (lambda folder: npz(folder, x_train=X, y_train=Y, x_test=X, y_test=Y), "(test=0.1)", "test part of their own"),
+        (lambda folder: npz(folder, x_train=X, y_train=Y, x_test=X, y_test=Y), "(seed=1)", "seed draws a test part"),
     ],
 )
 def test_wrong_arrays_are_one_line(tmp_path, make, options, says):
@@ -226,6 +257,8 @@ def test_images_in_parquet(tmp_path, size):
         ("(labels=died,images=site)", "'site' of '.*' must hold encoded images as {bytes, path}, not string"),
         ("(labels=died,label=died)", "labels and label are the same option"),
         ("(labels=died,size=4)", "size is of images"),
+        ("(labels=died,colour=False)", "colour is of images"),
+        ("(labels=died,images=site,colour=grey)", "colour must be one of False, True, not 'grey'"),
         ("(labels=died,client=died)", "label and client both name the column 'died'"),
     ],
 )
@@ -236,6 +269,14 @@ def test_wrong_options_of_parquet(tmp_path, options, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("options", ["(labels=kinds)", "(labels=died,client=kinds)"])
+@pytest.mark.parametrize("values", [[[i] for i in Y], [{"a": i} for i in Y]], ids=["lists", "structs"])
+def test_a_label_or_a_client_is_one_value(tmp_path, options, values):
+    pyarrow.parquet.write_table(table().append_column("kinds", pyarrow.array(values)), tmp_path / "own.parquet")
+    with pytest.raises(InputError, match=r"^parquet: the column 'kinds' holds .*: a label, a client or a cat"):
+        load(tmp_path / "own.parquet", options.replace(")", ",features=x0)"), "parquet")
+
+
 def test_wrong_files_of_parquet(tmp_path):
     (tmp_path / "own.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(InputError, match=r"parquet: cannot read '.*own.parquet': is the download complete"):
@@ -243,6 +284,17 @@ def test_wrong_files_of_parquet(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"parquet: the folder '.*empty' has no parquet files"):
         load(tmp_path / "empty", "(labels=y)", "parquet")
+
+
+@pytest.mark.parametrize("option", ["features", "drop", "categories"])
+def test_images_are_the_only_inputs(tmp_path, option):
+    path, images = tmp_path / "own.parquet", pixels(12, 4, 4, 3)
+    write_parquet(path, images, list(Y[:12]), age=list(range(12)))
+    says = f"{option} is of columns that are inputs, and the inputs are the images"
+    with pytest.raises(InputError, match=f"^parquet: {says}"):
+        load(path, f"(images=image,labels=label,{option}=age)", "parquet")
+    with pytest.raises(InputError, match=f"^{says}"):
+        data.source(pyarrow.parquet.read_table(path), label="label", images="image", **{option: "age"})
 
 
 def tree(folder, names=("cat", "dog"), count=4, size=(6, 6), seed=0):
@@ -299,6 +351,13 @@ def test_wrong_folders_are_one_line(tmp_path, spoil, says):
     with pytest.raises(InputError, match=says) as caught:
         load(tmp_path / "own", "", "images")
     assert str(caught.value).startswith("images: ")
+
+
+def test_wrong_options_of_folders(tmp_path):
+    tree(tmp_path / "own")
+    for value in ("grey", "None", "2"):
+        with pytest.raises(InputError, match=r"^images: colour must be one of False, True, not"):
+            load(tmp_path / "own", f"(colour={value})", "images")
 
 
 def test_folders_that_are_not_there(tmp_path):

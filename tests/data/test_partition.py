@@ -41,6 +41,9 @@ PARTITIONS = st.one_of(
 )
 
 
+DRAWN = [name for name in (*partition.PARTITIONS, "extreme") if name != "writer"]
+
+
 @given(
     deal=PARTITIONS,
     labels=st.lists(st.integers(0, 3), min_size=30, max_size=200),
@@ -55,9 +58,9 @@ def test_every_image_is_dealt_exactly_once(deal, labels, clients, seed):
     assert min(map(len, parts)) >= getattr(deal, "min_samples", 1)
 
 
-@pytest.mark.parametrize("deal", [IID(), Dirichlet(min_samples=2)])
-def test_the_same_seed_deals_alike_and_another_does_not(deal):
-    digits = Digits().load()
+@pytest.mark.parametrize("name", [*DRAWN, "dirichlet(by=client)"])
+def test_the_same_seed_deals_alike_and_another_does_not(name):
+    deal, digits = partition.make(name, min_samples=2), Digits().load()
     first = deal(digits, 20, 3)
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002  (the global state must not matter)

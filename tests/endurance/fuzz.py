@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import fuzz_inputs
+import fuzz_own_data
 import fuzz_results
 import fuzz_rows
 import fuzz_stores
@@ -51,7 +52,8 @@ TARGETS = {
     "names": Target(fuzz_inputs.names, 40_000, 800),
     "lists": Target(fuzz_inputs.lists, 20_000, 400),
     "config": Target(fuzz_inputs.config, 6_000, 80),
-    "loaders": Target(fuzz_inputs.loaders, 6_000, 100),
+    "loaders": Target(fuzz_inputs.loaders, 8_000, 140),
+    "own": Target(fuzz_own_data.own, 8_000, 200),
     "matrices": Target(fuzz_inputs.matrices, 8_000, 200),
     "records": Target(fuzz_results.records, 20_000, 400, ValueError, fuzz_results.ready),
     "beside": Target(fuzz_results.pictures, 5_000, 100, ready=fuzz_results.ready),

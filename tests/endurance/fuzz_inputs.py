@@ -15,6 +15,7 @@ import leaf_files
 import numpy as np
 import pyarrow
 import safetensors.numpy
+import scipy.io
 import torch
 import tree_files
 from data_files import encoded, pixels, write_parquet
@@ -207,6 +208,27 @@ def _fashion_packed(folder):
     return data.FashionMNIST(folder=folder)
 
 
+def _mnist(folder):
+    idx_files.write_fashion(folder / "MNIST" / "raw", packed=False)
+    return data.MNIST(folder=folder)
+
+
+def _hundred(folder):
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        rows = [bytes([19, label]) + pixels(3, 32, 32).tobytes() for label in (0, 50, 99)]
+        (folder / f"{part}.bin").write_bytes(b"".join(rows))
+    return data.CIFAR100(folder=folder)
+
+
+def _svhn(folder):
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        content = {"X": pixels(32, 32, 3, 4), "y": np.array([[1], [2], [9], [10]], np.uint8)}
+        scipy.io.savemat(folder / f"{part}_32x32.mat", content)
+    return data.SVHN(folder=folder)
+
+
 def _leaf(folder):
     for part, writers in (
         ("train", {"f1": leaf_files.rows(1, 2), "f2": leaf_files.rows(2, 2)}),
@@ -249,7 +271,19 @@ def _written_parquet(folder):
     return data.FEMNIST(folder=folder)
 
 
-LAYOUTS = (_fashion, _fashion_packed, _leaf, _binary, _python, _tree, _parquet, _written_parquet)
+LAYOUTS = (
+    _fashion,
+    _fashion_packed,
+    _mnist,
+    _hundred,
+    _svhn,
+    _leaf,
+    _binary,
+    _python,
+    _tree,
+    _parquet,
+    _written_parquet,
+)
 
 
 @functools.cache

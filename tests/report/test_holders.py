@@ -109,8 +109,19 @@ def test_without_byzantine_clients_there_is_one_kind() -> None:
 def test_many_clients_are_thinned_and_many_classes_named_sparsely() -> None:
     counts = [[(i + c) % 3 for c in range(62)] for i in range(3 * MOST_DRAWN)]
     ((chart, caption),) = [picture.figure for picture in holdings([dealt(0, counts, 10)], 0)]
-    assert "One client in 3 is drawn; the numbers count all." in caption
-    assert len(numbers(chart)) == 1 + 3 * MOST_DRAWN
+    assert "One client in 3 is drawn, and the records have all, which these numbers count." in caption
+    clients = [int(row[0]) for row in numbers(chart)[1:]]
+    assert clients == [0, 3, 6, 9, *range(10, 3 * MOST_DRAWN, 3)]  # ten are Byzantine
+    assert numbers(chart)[5] == ["10", "honest", *(str(count) for count in counts[10])]
     assert 10 < len(re.findall(r'x="34" y="[\d.]+" class="r', chart)) < 32
     drawn = sum(path.count("M") for path in re.findall(r'<path class="\w+ o\d" d="(.*?)"', chart))
     assert drawn <= 62 * (MOST_DRAWN + 1)
+
+
+@pytest.mark.parametrize(("clients", "classes"), [(26_000, 10), (260, 1000)])
+def test_the_picture_of_the_most_counts_that_a_record_has_is_small(clients: int, classes: int) -> None:
+    """A record has 2^18 class counts at most: as many numbers and cells would be megabytes, once for each seed."""
+    counts = [[1 + (i + c) % 9 for c in range(classes)] for i in range(clients)]
+    ((chart, _),) = [picture.figure for picture in holdings([dealt(0, counts, clients // 10)], 0)]
+    assert len(numbers(chart)) * classes <= 20_000 + 3 * classes  # a head, and one more client of each kind
+    assert len(chart) < 1_000_000

@@ -16,7 +16,7 @@ from .errors import InputError, check
 
 Stage = tuple[str, dict[str, Any]]
 
-LONGEST = 500  # largest number of characters of a name with its options
+LONGEST, LONGEST_DATASET = 500, 10_000  # characters of a name with its options; a data set may list many columns
 DEEPEST = 20  # largest depth of nested names and tuples
 PREFIXES = ("npz", "csv", "parquet", "images", "hf", "text", "flwr")  # of files and sources; never read as modules
 CONSTANTS = {"None": None, "True": True, "False": False}
@@ -31,7 +31,7 @@ WHOLE = re.compile(r"[+-]?[0-9]+")
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-def parse(text: str) -> list[Stage]:
+def parse(text: str, longest: int = LONGEST) -> list[Stage]:
     """Return the names in a text with their options, in order. Raises InputError for a text outside the grammar.
 
     Names are converted to lower case with underscores; a path `package.module:name` and the rest after a prefix are
@@ -40,11 +40,13 @@ def parse(text: str) -> list[Stage]:
     >>> parse("Bucketing(s=2)+strike-authors(rule=nnm + median(middle=lower))")
     [('bucketing', {'s': 2}), ('strike_authors', {'rule': 'nnm+median(middle=lower)'})]
     """
-    check(len(text) <= LONGEST, f"the name {text[:40]!r}... has more than {LONGEST} characters")
+    check(len(text) <= longest, f"the name {text[:40]!r}... has more than {longest} characters")
     prefix, rest = split_prefix(text)
     if not prefix:
         return _Reader(text).whole()
-    start = max((place for place, char in _outside(rest) if char == "("), default=None) if rest.endswith(")") else None
+    begin = quoted.end() if (quoted := QUOTED.match(rest)) else 0  # what is quoted is taken as it is
+    places = [begin + place for place, char in _outside(rest[begin:]) if char == "(" and rest.endswith(")")]
+    start = max(places, default=None)
     given = {} if start is None else _Reader(f"{prefix}{rest[start:]}").whole()[0][1]
     check(bool(rest[:start].strip()), f"nothing follows {prefix}: in {text[:80]!r}")
     check(rest.isprintable(), f"{text[:80]!r} has characters that cannot be printed")
@@ -54,7 +56,7 @@ def parse(text: str) -> list[Stage]:
 
 def parse_one(text: str, kind: str) -> Stage:
     """Return a single name with its options; InputError for several names. kind: the word for it in the message."""
-    stages = parse(text)
+    stages = parse(text, LONGEST_DATASET if kind == "dataset" else LONGEST)
     check(len(stages) == 1, f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} is one name, not several: {text[:80]!r}")
     return stages[0]
 

@@ -22,6 +22,7 @@ Array = np.ndarray[Any, Any]
 
 LARGEST_WHOLE = 1 << 24  # up to which float32 has every whole number
 LARGEST_LABEL = 1 << 53  # in a float
+NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 MAX_TEST_BATCH = 1000  # inputs of a batch in a test
 MAX_TEST_ENTRIES = 1 << 25  # entries of all the inputs of such a batch
 
@@ -32,7 +33,7 @@ class Split:
 
     inputs: (N, *shape), as they are stored, of any dtype. labels: (N,) whole numbers of any type, kept as int64.
     writers: (N,) int64, the writer of each input as an index into the sorted ids; None if the writers are unknown.
-    NumPy arrays become tensors.
+    NumPy arrays become tensors, and floats that NumPy does not have, such as bfloat16, float32.
     """
 
     inputs: Tensor
@@ -45,6 +46,7 @@ class Split:
             if isinstance(values, np.ndarray):
                 check_unmasked(name, values)
                 object.__setattr__(self, name, torch.from_numpy(np.ascontiguousarray(values)))
+        object.__setattr__(self, "inputs", widened(self.inputs))
         if self.labels.dtype != torch.int64 and not self.labels.is_complex():
             numbers = whole_numbers(self.labels.double().cpu().numpy())
             if numbers is not None:
@@ -137,6 +139,11 @@ class Dataset:
             total.update(f"{array.dtype.str} {array.shape}".encode())
             total.update(array.data)
         return total.hexdigest()
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """Return a tensor of floats that NumPy does not have, such as bfloat16, as float32, which has the same values."""
+    return tensor.float() if tensor.is_floating_point() and tensor.dtype not in NUMPY_FLOATS else tensor
 
 
 def whole_numbers(values: Array) -> Array | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.catalogue import Catalogue
 from ..core.errors import check
-from ..core.grammar import parse_one
+from ..core.grammar import parse_one, split_prefix
 
 if TYPE_CHECKING:
     from .base import Source
@@ -38,6 +38,11 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
         check(folder is None and not download, "a data set that is an object has its own folder")
         return in_memory(name)
     key, options = parse_one(name, "dataset")
+    kind = split_prefix(key)[0] or key
+    if kind in OWN:
+        paths = [option for option in ("folder", "rest", "test_file") if option in options]
+        written = f"{kind} has no option {''.join(paths[:1])}: {kind}:PATH or --data names the path, test=PATH"
+        check(not paths, f"{written} that of a test part")
     source = SOURCES.make(key, options, defaults={} if folder is None else {"folder": folder})
     if folder is not None or download:
         known = isinstance(source, FileSource) or (hasattr(source, "folder") and not download)

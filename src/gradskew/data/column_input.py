@@ -39,14 +39,13 @@ class Input:
         """Read a column; InputError unless it has numbers or few texts."""
         from pyarrow import types
 
-        if types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        kind, has, without = column.type, f"the column {name!r}", f"drop={format_value(name)} leaves it out"
+        kind, has, without = _kind(column), f"the column {name!r}", f"drop={format_value(name)} leaves it out"
         numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
         text = types.is_string(kind) or types.is_large_string(kind)
         encoded = f", images={format_value(name)} reads encoded images" if types.is_struct(kind) else ""
         check(not types.is_null(kind), f"{has} has no values: {without}")
         check(numeric or text, f"{has} holds {kind}, neither numbers nor texts: {without}{encoded}")
+        column = column.cast(kind)
         if numeric and not category:
             values = column.cast("float64").to_numpy()
             check(not np.isinf(values).any(), f"{has} has infinite numbers: {without}")
@@ -58,7 +57,7 @@ class Input:
     def _of_texts(cls, name: str, column: pyarrow.ChunkedArray, *, category: bool) -> Input:
         """Read a column of texts, which may be numbers, or one of categories."""
         has, without = f"the column {name!r}", f"drop={format_value(name)} leaves it out"
-        different, places = different_values(column)
+        different, places = different_values(name, column)
         check(len(different) > 0, f"{has} has no values: {without}")
         numbers = [coding.number(value) for value in different]
         words = [str(value) for value, number in zip(different, numbers, strict=True) if number is None]
@@ -93,12 +92,18 @@ class Input:
         return np.where(values < 0, np.nan, values == np.arange(len(self.names)))
 
 
+def _kind(column: pyarrow.ChunkedArray) -> Any:
+    """Return the type of a column's values."""
+    from pyarrow import types
+
+    return column.type.value_type if types.is_dictionary(column.type) else column.type
+
+
 def _plain(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     """Return a column without dictionaries; NaN, and texts such as NA and ?, become missing values."""
     from pyarrow import array, compute, scalar, types
 
-    if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = column.cast(_kind(column))
     if types.is_floating(column.type):
         return compute.if_else(compute.is_nan(column.cast("float64")), scalar(None, "float64"), column.cast("float64"))
     if types.is_string(column.type) or types.is_large_string(column.type):
@@ -108,8 +113,15 @@ def _plain(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     return column
 
 
-def different_values(column: pyarrow.ChunkedArray) -> tuple[list[Any], Array]:
-    """Return the different values of a column, and the index of each row's, -1 for a missing one."""
+def different_values(name: str, column: pyarrow.ChunkedArray) -> tuple[list[Any], Array]:
+    """Return the different values of a column, and the index of each row's, -1 for a missing one.
+
+    InputError for a column of lists or structs. name: of the column, for the message.
+    """
+    from pyarrow import types
+
+    kind = _kind(column)
+    check(not types.is_nested(kind), f"the column {name!r} holds {kind}: a label, a client or a category is one value")
     encoded = _plain(column).dictionary_encode().unify_dictionaries()
     places = [chunk.indices.cast("int64").fill_null(-1).to_numpy() for chunk in encoded.chunks]
     return encoded.chunk(0).dictionary.to_pylist(), np.concatenate(places)

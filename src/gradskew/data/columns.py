@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from ..core.errors import InputError, check, check_choice
 from ..core.names import Fields
 from . import coding
 from .base import Array
-from .coding import Coded, listed
+from .coding import SHOWN, Coded, listed
 from .column_input import Input, different_values
 from .preparation import Examples
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MISSING = ("refuse", "drop", "mean")
 FEW = 5  # columns that a sentence names
+UNNAMED = re.compile(r"|Unnamed: \d+(\.\d+)?|__index_level_\d+__")  # an index, as pandas writes it and reads it again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,10 @@ class Columns(Fields):
     """The columns of a table.
 
     label: the column of the classes. client: that of the clients' ids; None if it has none. features: the columns that
-    are inputs; empty means all others. drop: columns that are left out. categories: columns of numbers that are codes.
-    A column of texts, and one of categories, becomes an input of 0 and 1 for each value. missing: what to do about rows
-    with a missing value: `refuse` them, `drop` them, or put in the `mean` of the training rows.
+    are inputs; empty means all others that have a name: an index of pandas has none. drop: columns that are left out.
+    categories: columns of numbers that are codes. A column of texts, and one of categories, becomes an input of 0 and 1
+    for each value. missing: what to do about rows with a missing value: `refuse` them, `drop` them, or put in the
+    `mean` of the training rows.
     """
 
     label: str | None = None
@@ -51,8 +54,9 @@ class Columns(Fields):
                 object.__setattr__(self, name, str(getattr(self, name)))  # a name such as 3
 
     def needed(self, names: Sequence[str], images: str | None = None, *, in_test: bool = False) -> list[str]:
-        """Return the columns that are inputs, the label and the client; InputError for those that are not there.
+        """Return the columns to read: inputs, label, client; InputError for those that are not there.
 
+        Those without a name are among them: `read_tables` leaves them out, and says so.
         images: the column of the inputs, which is not among those returned. in_test: of the test part, which may have
         no clients.
         """
@@ -66,6 +70,7 @@ class Columns(Fields):
         known |= {name: list(getattr(self, name)) for name in ("features", "drop", "categories")}
         for option, columns in known.items():
             for column in columns:
+                check(columns.count(column) == 1, f"{option} names the column {column!r} twice")
                 check(names.count(column) > 0, f"there is no column {column!r}, which {option} names; {has}")
                 check(names.count(column) == 1, f"there is more than one column {column!r}")
         own = {self.label, self.client}
@@ -73,12 +78,14 @@ class Columns(Fields):
         check(len(own) == 2, f"label and client both name the column {self.label!r}")
         if images is not None:
             check(images in names, f"there is no column {images!r}, which images names; {has}")
+            chosen = [option for option in ("features", "drop", "categories") if getattr(self, option)]
+            check(not chosen, f"{''.join(chosen[:1])} is of columns that are inputs, and the inputs are the images")
             return ends
         for column in (*self.features, *self.categories):
             check(column not in own, f"the column {column!r} is the label or the client: it is no input")
         inputs = list(self.features) or [name for name in names if name not in own]
         inputs = [name for name in inputs if name not in self.drop]
-        check(len(inputs) > 0, f"no column is left for the inputs: {has}")
+        check(not all(map(self._is_left_out, inputs)), f"no column is left for the inputs: {has}")
         for name in inputs:
             check(names.count(name) == 1, f"there is more than one column {name!r}")
         return [*inputs, *ends]
@@ -94,14 +101,16 @@ class Columns(Fields):
         test: those of a test part of its own. images: from rising indices (k,) among all rows to images (k, ...), where
         these are the inputs, and no column is one.
         """
+        unnamed = [name for name in train[0].column_names if self._is_left_out(name)]
+        train, test = ([self._named(each) for each in tables] for tables in (train, test))
         sizes = [sum(each.num_rows for each in tables) for tables in (train, test)]
         table, in_test = _joined([*train, *test], self.client), np.repeat([False, True], sizes) if test else None
         check(table.num_rows > 0, "there are no rows")
         assert self.label is not None
         inputs = [name for name in table.column_names if name not in (self.label, self.client)]
         read = [Input.of(name, table.column(name), category=name in self.categories) for name in inputs]
-        label = different_values(table.column(self.label))
-        client = None if self.client is None else different_values(table.column(self.client))
+        label = different_values(self.label, table.column(self.label))
+        client = None if self.client is None else different_values(self.client, table.column(self.client))
         gaps = {self.label: label[1] < 0}
         if self.client is not None and client is not None:
             unowned = any(self.client not in each.column_names for each in test)
@@ -112,14 +121,25 @@ class Columns(Fields):
         for each in read:
             values[:, width : width + each.width] = each.numbers(kept)
             width += each.width
+        said += [f"the column {name!r} has no name, as an index has none: it is left out" for name in unnamed]
+        which = f"column{'s are inputs' if len(inputs) > 1 else ' is the input'}: {listed(inputs)}"
+        said += [f"{len(inputs):,} {which}"] if inputs else []
         wide = [f"{each.name} ({each.width})" for each in read if each.names]
-        said += [f"an input of 0 and 1 for each value of {', '.join(wide)}"] if wide else []
+        more = f" and {len(wide) - SHOWN} more columns" if len(wide) > SHOWN else ""
+        said += [f"an input of 0 and 1 for each value of {', '.join(wide[:SHOWN])}{more}"] if wide else []
         coded = coding.labels(f"the column {self.label!r}", label[0], label[1][kept])
         said += classes_as_numbers(self.label, coded)
         clients = None if client is None else coding.ids(client[0], client[1][kept])
         in_test = None if in_test is None else in_test[kept]
         decode = values.__getitem__ if images is None else lambda index: images(kept[index])
         return Examples(coded, decode, clients, in_test, said)
+
+    def _is_left_out(self, name: str) -> bool:
+        """Return whether a column has no name, and no option names it."""
+        return bool(UNNAMED.fullmatch(name)) and name not in (self.label, self.client, *self.features, *self.categories)
+
+    def _named(self, table: pyarrow.Table) -> pyarrow.Table:
+        return table.select([name for name in table.column_names if not self._is_left_out(name)])
 
     def _kept(self, missing: dict[str, Array], needed: Sequence[str]) -> tuple[Array, list[str]]:
         """Return the indices of the rows that stay, and what is said of missing values.

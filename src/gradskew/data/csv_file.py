@@ -42,7 +42,8 @@ class CSVFile(OwnSource, Columns):
         Columns.__post_init__(self)
         OwnSource.__post_init__(self)
         for name, value in (("sep", self.sep), ("decimal", self.decimal)):
-            check(value is None or len(value.encode()) == 1, f"{name} must be one character, not {value!r}")
+            one = isinstance(value, str) and len(value.encode()) == 1
+            check(one or (value is None and name == "sep"), f"{name} must be one character, not {value!r}")
         try:
             "".encode(self.encoding)
         except (LookupError, TypeError):
@@ -69,7 +70,8 @@ class CSVFile(OwnSource, Columns):
                     name.strip(): (name, kind)
                     for name, kind in zip(first.schema.names, first.schema.types, strict=True)
                 }
-                check(len(kinds) == len(first.schema.names), f"{str(path)!r} has {_twice(first.schema.names)}")
+                named = [name.strip() for name in first.schema.names if name.strip()]
+                check(len(set(named)) == len(named), f"{str(path)!r} has {_twice(named)}")
             names = self.needed(list(kinds), in_test=in_test)
             written = [kinds[name][0] for name in names]
             texts = {self.label, self.client, *self.categories}
@@ -136,6 +138,5 @@ def _wider(kind: Any) -> Any:
 
 def _twice(names: Sequence[str]) -> str:
     """Return which of the names is there more than once, as text."""
-    counts = Counter(name.strip() for name in names)
-    name, count = counts.most_common(1)[0]
+    name, count = Counter(names).most_common(1)[0]
     return f"{count} columns {name!r}: give each a name of its own"

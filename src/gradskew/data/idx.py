@@ -5,31 +5,49 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from collections.abc import Sequence
+from abc import ABC
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.errors import InputError, check
-from .file_source import Layout, Part
+from .file_source import FileSource, Layout, Part
+from .images import Format
+from .parquet import ParquetTable
 
 IMAGES, LABELS = "{}-images{}idx3-ubyte", "{}-labels{}idx1-ubyte"
 SEPARATORS = ("-", ".")  # train-images-idx3-ubyte, and train-images.idx3-ubyte
+PARQUET = ParquetTable(images="image", labels="label", format=Format(size=28, colour=False))
 
 
-def find(folder: Path, name: str) -> Layout | None:
-    """Return the layout of a folder with the four files, there or in `raw` or `<name>/raw`; None if it has none.
+class IDXSource(FileSource, ABC):
+    """A data set of ten classes, 28 x 28, in four IDX files or in parquet.
 
-    InputError if some are missing.
+    unpacked: the folder in which torchvision has its folder `raw`.
     """
-    for home in (folder, folder / "raw", folder / name / "raw"):
-        for sep in SEPARATORS:
-            names = [text.format(part, sep) for part in ("train", "t10k") for text in (IMAGES, LABELS)]
-            if any(_existing(home, each) for each in names):
-                return _layout(home, names)
-    return None
+
+    unpacked: ClassVar[str]
+    num_classes: ClassVar[int] = 10
+    recipe: ClassVar[Mapping[str, Any]] = {
+        "model": "mlp(hidden=100)",
+        "rounds": 40,
+        "epochs": 1,
+        "batch": 32,
+        "lr": 0.1,
+        "momentum": 0.9,
+    }
+
+    def find(self, folder: Path) -> Layout | None:
+        for home in (folder, folder / "raw", folder / self.unpacked / "raw"):
+            for sep in SEPARATORS:
+                names = [text.format(part, sep) for part in ("train", "t10k") for text in (IMAGES, LABELS)]
+                if any(_existing(home, each) for each in names):
+                    return _layout(home, names)
+        return PARQUET.find(folder)
 
 
 def _layout(home: Path, names: Sequence[str]) -> Layout:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..core.errors import check, check_number
+from ..core.errors import check, check_choice, check_number
 from . import coding
 from .columns import classes_as_numbers
 from .image_tree import TEST_FOLDERS, classes_in, files_in
@@ -35,6 +35,7 @@ class ImageFolder(OwnSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("colour", self.colour, (False, True))
         if self.size is not None:
             check_number("size", self.size, at_least=1, at_most=1024, whole=True)
 

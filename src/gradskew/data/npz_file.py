@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..core.errors import InputError, check, check_choice
-from . import numbers
+from . import array_rows
 from .columns import MISSING
 from .own_source import OwnSource
 from .preparation import Examples
@@ -50,25 +48,27 @@ class NPZFile(OwnSource):
         parts = [self._arrays(path) for path in (*train, *test)]
         own = len(parts) == 1 and len(parts[0]) == 2
         check(own or all(len(part) == 1 for part in parts), "the file is divided already: leave the test file out")
-        return numbers.of_parts([part for of_file in parts for part in of_file], self.missing)
+        return array_rows.of_parts([part for of_file in parts for part in of_file], self.missing)
 
-    def _arrays(self, path: Path) -> list[numbers.Part]:
+    def _arrays(self, path: Path) -> list[array_rows.Part]:
         """Return inputs, labels and clients of the one part of a file, or of its training and its test part."""
         wrong = f"cannot read {str(path)!r}: it is no .npz file of numpy, or damaged"
         try:
-            with np.load(path, allow_pickle=False) as file:
-                if not isinstance(file, np.lib.npyio.NpzFile):
-                    raise InputError(f"{wrong}; numpy.savez({path.name!r}, X=X, y=y) writes one")
+            loaded = np.load(path, allow_pickle=False)
+            packed = isinstance(loaded, np.lib.npyio.NpzFile)
+            saved = f"numpy.savez({path.name!r}, X=X, y=y) writes inputs and labels"
+            check(packed, f"{str(path)!r} holds one array: {saved}")
+            with loaded as file:
                 names = [self._names(file.files)] if self.inputs or self.labels else _divided(file.files)
                 names = names or [self._names(file.files)]
                 client = self.client
                 check(client is None or client in file.files, f"there is no array {client!r}; {_has(file.files)}")
                 check(client is None or len(names) == 1, "client names the ids of one part, and the file has two")
                 return [(file[x], file[y], None if client is None else file[client]) for x, y in names]
-        except InputError:
+        except (InputError, OSError, MemoryError):
             raise
-        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
-            objects = "allow_pickle" in str(error)
+        except Exception as error:  # of any type: zipfile and numpy do not agree on one for damaged files
+            objects = str(error).startswith("Object arrays")
             raise InputError(f"{str(path)!r} holds Python objects, not numbers" if objects else wrong) from None
 
     def _names(self, files: Sequence[str]) -> tuple[str, str]:

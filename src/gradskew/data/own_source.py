@@ -44,6 +44,9 @@ class OwnSource(Preparation, Source, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("folder", "test_file"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Path(getattr(self, name)))
         if self.rest:
             check(self.folder is None, f"the path is given twice: {self.rest!r} and, by data, {str(self.folder)!r}")
             object.__setattr__(self, "folder", Path(self.rest).expanduser())

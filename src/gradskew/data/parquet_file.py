@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..core.errors import check, check_number
+from ..core.errors import check, check_choice, check_number
 from .base import Array
 from .columns import Columns
 from .images import format_like
@@ -47,9 +47,11 @@ class ParquetFile(OwnSource, Columns):
             object.__setattr__(self, "labels", None)
         Columns.__post_init__(self)
         OwnSource.__post_init__(self)
+        check_choice("colour", self.colour, (False, True))
         if self.size is not None:
             check_number("size", self.size, at_least=1, at_most=1024, whole=True)
-        check(self.images is not None or self.size is None, "size is of images: images names their column")
+        for name, given in (("size", self.size is not None), ("colour", not self.colour)):
+            check(self.images is not None or not given, f"{name} is of images: images names their column")
 
     def files(self) -> tuple[Sequence[Path], Sequence[Path]]:
         train, test = super().files()

@@ -123,6 +123,7 @@ class Preparation(Fields):
         if examples.in_test is not None:
             both = "the data have a test part of their own, and test is the share of one that is drawn: leave it out"
             check(self.test is None or isinstance(self.test, str), both)
+            check(self.seed == 0, "seed draws a test part, and the data have one of their own: leave it out")
             rows = np.flatnonzero(~examples.in_test), np.flatnonzero(examples.in_test)
             return *rows, ["the test part is the data's own"]
         share = SHARE if self.test is None else float(self.test)

@@ -13,6 +13,8 @@ from .partition import Partition, Parts, check_enough
 
 LAWS = ("power", "linear", "exponential", "lognormal", "dirichlet")
 
+LARGEST = 1e300  # of s: a larger one gives the same sizes, and its multiples overflow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes(Partition):
@@ -45,7 +47,7 @@ class Sizes(Partition):
 
     def _weights(self, clients: int, generator: np.random.Generator) -> np.ndarray:
         """Return the weights of the ranks (clients,), the largest above 0."""
-        ranks, s = np.arange(1, clients + 1, dtype=np.float64), float(self.s)
+        ranks, s = np.arange(1, clients + 1, dtype=np.float64), min(float(self.s), LARGEST)
         if self.law == "dirichlet":
             return generator.dirichlet(np.full(clients, s))
         if self.law == "linear":

@@ -12,8 +12,8 @@ import torch
 
 from ..core.errors import InputError, check, check_choice, unknown
 from ..core.given import check_unmasked
-from . import cache, numbers
-from .base import Array, Dataset, Source
+from . import array_rows, cache
+from .base import Array, Dataset, Source, widened
 from .columns import MISSING, Columns
 from .images import format_like, of_bytes
 from .own_source import recipe_for
@@ -116,7 +116,7 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
         check(len(rows) == 1, "the clients of two parts are the third array of each: (X, y, clients)")
         check(rows[0][2] is None, "the clients are given twice")
         rows = [(*rows[0][:2], _array(client, "client"))]
-    return numbers.of_parts(rows, named["missing"])
+    return array_rows.of_parts(rows, named["missing"])
 
 
 def _of_tables(tables: list[Any], *, images: str | None, size: int | None, **named: Any) -> Examples:
@@ -160,7 +160,7 @@ def _table(data: Any) -> Any:
     return None
 
 
-def _arrays(data: Any) -> numbers.Part:
+def _arrays(data: Any) -> array_rows.Part:
     """Return inputs, labels and clients (None if not given) of arrays, or of a data set that is read item by item."""
     if isinstance(data, tuple):
         check(len(data) in (2, 3), f"arrays are (X, y) or (X, y, clients), not {len(data)} of them")
@@ -184,7 +184,10 @@ def _array(values: Any, name: str = "an item") -> Array:
     """Return a tensor, an image of Pillow, a series or a list as an array. name: for the message."""
     check_unmasked(name, values)
     if isinstance(values, torch.Tensor):
-        return values.detach().cpu().numpy()
+        try:
+            return widened(values).detach().cpu().numpy()
+        except (TypeError, RuntimeError) as error:  # sparse, quantised, without data, ...
+            raise InputError(f"{name}: a tensor that NumPy does not take ({str(error).splitlines()[0]:.120})") from None
     if hasattr(values, "getbands"):
         image = of_bytes(values)
         if image is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..core.errors import check
 from ..skew import Picture
 from .computing import computing
 from .memory import check_fits
@@ -55,12 +56,12 @@ def simulate(
     """Execute a run and return its result; after each round call `on_snapshot`, then `on_round` with the metrics.
 
     start: a snapshot to continue from; `on_round` is called for its rounds first. Raises Unfit for a snapshot that is
-    not of this run, and InputError if memory is too small. The result depends on the run alone: not on the snapshot,
+    not of this run, and InputError if memory is too small, or if the data are others than those of the digest, which
+    another process may have computed before a file changed. The result depends on the run alone: not on the snapshot,
     nor on the global random state, which is not changed.
     """
     with computing(run):
-        check_fits([run])
-        federation = Federation(run)
+        federation = _begun(run)
         rounds = [] if start is None else federation.restore(start)
         for metrics in rounds:
             on_round(metrics)
@@ -77,16 +78,24 @@ def received(
     """Execute the rounds 0, ..., number of a run; return their result, and the rows that the rule got in the last one.
 
     The rows are float32 (n, d) on the CPU, Byzantine ones first. After each round `on_round` is called with its
-    metrics. Raises InputError if memory is too small.
+    metrics. Raises InputError as `simulate` does.
     """
     with computing(run):
-        check_fits([run])
-        federation = Federation(run)
+        federation = _begun(run)
         rounds = []
         for round in range(number + 1):
             rounds.append(federation.round(round))
             on_round(rounds[-1])
         return _result(federation, rounds), federation.received.cpu()
+
+
+def _begun(run: Run) -> Federation:
+    """Return the federation of a run before its first round."""
+    content = vars(run).get("content")  # None: nobody asked for the digest yet
+    same = content is None or content["data_sha256"] == run.source.load().digest
+    check(same, f"the data of {run.source.name} have changed since the start: start again")
+    check_fits([run])
+    return Federation(run)
 
 
 def _result(federation: Federation, rounds: list[dict[str, Any]]) -> Result:

@@ -15,7 +15,7 @@ from .parts import Figure
 LEVELS = 8  # of opacity in the style sheet
 RIGHT = 62  # beside the cells: for two numbers of each class
 GAP = 5  # between Byzantine and honest clients
-MOST_DRAWN = 200  # clients
+MOST_DRAWN, MOST_CELLS = 200, 20_000  # clients, and clients times classes
 LEAST_ROW, HEIGHT = 10, 150  # height of a row with a text, and of all rows where they need no more
 
 
@@ -38,7 +38,7 @@ def holdings(records: Sequence[Record], number: int) -> list[Holdings]:
 
 def _caption(deal: Deal) -> str:
     step = _step(deal)
-    some = "" if step == 1 else f" One client in {step} is drawn; the numbers count all."
+    some = "" if step == 1 else f" One client in {step} is drawn, and the records have all, which these numbers count."
     return (
         f"Seed {deal.seed}: clients across, classes down; the fuller the colour, the more inputs, up to "
         f"{_largest(deal)}. On the right: how many honest clients hold half and 90 % of a class.{some} "
@@ -51,7 +51,8 @@ def _largest(deal: Deal) -> int:
 
 
 def _step(deal: Deal) -> int:
-    return -(-len(deal.counts) // MOST_DRAWN)
+    most = max(1, min(MOST_DRAWN, MOST_CELLS // len(deal.counts[0])))
+    return -(-len(deal.counts) // most)
 
 
 def _chart(deal: Deal) -> Markup:
@@ -77,8 +78,8 @@ def _chart(deal: Deal) -> Markup:
             parts += _cells(deal, kind, clients, start, wide, high)
     parts += _legend(deal, bottom + 12)
     numbers: list[Sequence[object]] = [["client", "kind", *(f"class {label}" for label in range(classes))]]
-    for client, counts in enumerate(deal.counts):
-        numbers.append([client, "Byzantine" if client < deal.byzantine else "honest", *counts])
+    for kind, clients in zip(("Byzantine", "honest"), drawn, strict=True):
+        numbers += [[client, kind, *deal.counts[client]] for client in clients]
     return figure(f"Inputs of each class by client, seed {deal.seed}", WIDTH, bottom + 20, parts, numbers)
 
 

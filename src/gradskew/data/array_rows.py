@@ -23,7 +23,7 @@ def of_parts(parts: Sequence[Part], missing: str) -> Examples:
     """Return the arrays of one part, or of a training and a test part, as rows; InputError if they do not fit."""
     if len(parts) == 1:
         return rows(*parts[0], missing=missing)
-    first, other = ((np.asarray(inputs), np.asarray(labels), clients) for inputs, labels, clients in parts)
+    first, other = ((_numbers(inputs), np.asarray(labels), clients) for inputs, labels, clients in parts)
     same = first[0].shape[1:] == other[0].shape[1:]
     check(same, f"training inputs have the shape {first[0].shape[1:]}, test inputs {other[0].shape[1:]}")
     for inputs, labels, _ in (first, other):
@@ -47,7 +47,7 @@ def rows(
     None: nobody has divided them.
     """
     inputs, labels = _numbers(inputs), np.asarray(labels)
-    labels = labels.reshape(len(labels)) if labels.shape == (len(labels), 1) else labels
+    labels = labels.reshape(-1) if labels.shape[1:] == (1,) else labels
     one = f"there must be one label for each input, a number or a text, and not {labels.shape} labels"
     check(labels.ndim == 1 and len(labels) == len(inputs), f"{one} for {len(inputs)} inputs")
     check(len(labels) > 0, "there are no rows")
@@ -79,6 +79,7 @@ def _numbers(inputs: Any) -> Array:
     held = kinds.get(array.dtype.kind, str(array.dtype))
     check(array.dtype.kind in "fiub", f"the array of inputs holds {held}, not numbers")
     check(array.ndim > 1, f"the array of inputs must have a row for each input, not the shape {array.shape}")
+    check(0 not in array.shape[1:], f"inputs of the shape {array.shape[1:]} have no entries")
     return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
 
