@@ -4,7 +4,9 @@
     gradskew report results/robustness --leaderboard docs/robustness.md
 
 Parts: `digits` (beta 0.5 and 0.1: every rule that needs nothing more, alone and behind nnm, bucketing and arc; hours),
-`caps` (searches with caps 3 and 1), `iid`, `root` (FLTrust), `fashion`, and `cifar` (with `--data`). A run whose digest
+`caps` (searches with caps 3 and 1), `iid`, `root` (FLTrust), `fashion`, and `cifar` (with `--data`). Those of the trial
+of docs/stand.md, for `--tables results/trial`: `trial`, `trial-root`, `trial-settings`, `trial-fashion`, `trial-cifar`,
+and `trial-named`, which is played on seeds 15 to 17 first (`--seeds`), where its attack is chosen. A run whose digest
 is in results/robustness/PART.csv is not played; the lines of the others are added to it after each rule. So a part is
 played on several days and machines, a few rules (`--rules`) or seeds (`--seeds`) at a time. Where each try of a search
 is a call of the rule, at most 60 are made in a round.
@@ -39,6 +41,20 @@ SEARCHES = [attack for attack in map(attacks.make, attacks.WORST) if isinstance(
 CAPPED = [replace(attack, cap=cap) for cap in (3.0, 1.0) for attack in SEARCHES]
 STRONGEST = [attacks.make(name) for name in ("none", "bitflip", "ipm", "strike")]
 STRONGEST += [attack for attack in SEARCHES if attack.aim.startswith("loss+stop")]
+
+STANDS = ["consensus_dnc", "clipping(c=median)+consensus", "clipping(c=median)+dnc(b=None)", "ptm"]
+AIMS = ("loss", "loss+stop", "loss+stop+undo")
+FULL = [Adaptive(aim=aim, effort="full", cap=None) for aim in AIMS]
+TRIED = [*map(attacks.make, attacks.PAPER), *FULL]
+HEAVIEST = [attacks.make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS[1:])]
+SETTINGS = [
+    {"beta": 0.3},
+    {"partition": "iid"},
+    {"beta": 0.5, "byzantine": 5},
+    {"beta": 0.5, "byzantine": 15},
+    {"beta": 0.5, "told": "15"},
+    {"beta": 0.5, "clients": 200, "byzantine": 40, "sampled": 20},
+]
 
 
 def every_rule() -> list[str]:
@@ -86,6 +102,42 @@ PARTS = {
         attacks=STRONGEST,
         seeds=FEWER,
         federations=[{"dataset": "cifar10(train_size=10000,test_size=2000)", "beta": 0.5}],
+    ),
+    "trial": Part(
+        rules=[*STANDS, *PAPER, "nnm+rbtm", "bucketing+median"],
+        attacks=TRIED,
+        federations=[{"beta": 0.5}, {"beta": 0.1}],
+    ),
+    "trial-root": Part(
+        rules=["fltrust", "cclip(centre=reference,tau=least)"],
+        attacks=TRIED,
+        federations=[{"beta": 0.5, "root_examples": 100}, {"beta": 0.1, "root_examples": 100}],
+    ),
+    "trial-settings": Part(
+        rules=["consensus_dnc", "median", "multikrum"],
+        attacks=[attacks.make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS)],
+        federations=SETTINGS,
+    ),
+    "trial-fashion": Part(
+        rules=["consensus_dnc", "median", "clipping(c=median)+dnc(b=None)", "multikrum"],
+        attacks=HEAVIEST,
+        seeds=FEWER,
+        federations=[{"dataset": "fashion_mnist(train_size=10000)", "beta": beta} for beta in (0.5, 0.1)],
+    ),
+    "trial-cifar": Part(
+        rules=["consensus_dnc", "median", "multikrum"],
+        attacks=HEAVIEST,
+        seeds="10,11",
+        federations=[{"dataset": "cifar10(train_size=10000,test_size=2000)", "beta": 0.5}],
+    ),
+    "trial-named": Part(
+        rules=["consensus_dnc"],
+        attacks=[
+            Adaptive(aim=aim, effort="full", cap=cap)
+            for aim in (*AIMS, "stop", "undo", "stop+undo", "loss+undo")
+            for cap in (None, 3.0, 1.0)
+        ],
+        federations=[{"beta": 0.5}],
     ),
 }
 

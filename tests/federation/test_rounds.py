@@ -276,18 +276,18 @@ def test_sampled_rows_are_those_clients_training() -> None:
         same(row, reference(net, federation.dataset, shard, run.sgd, round=1)[0])
 
 
-@pytest.mark.parametrize("told", ["actual", "expected"])
+@pytest.mark.parametrize("told", ["actual", "expected", "1"])
 def test_what_f_the_rule_is_told(told: str) -> None:
     """Five of twelve are Byzantine: of five rows 25/12, rounded up 3, are expected; the mean tolerates 2 of 5."""
     rule = Watched()
     result = simulate(replace(BASE, clients=12, sampled=5, byzantine=5, rounds=30, told=told, aggregator=rule))
     seen = set()
     for metrics, (n, f) in zip(result.rounds, rule.of("call"), strict=True):
-        wanted = metrics["byzantine_rows"] if told == "actual" else 3
+        wanted = {"actual": metrics["byzantine_rows"], "expected": 3, "1": 1}[told]
         assert (n, f) == (5, min(wanted, 2))
         assert (metrics["f"], metrics["clamped"]) == (f, wanted > 2)
         seen.add(metrics["clamped"])
-    assert seen == ({True, False} if told == "actual" else {True})
+    assert seen == {"actual": {True, False}, "expected": {True}, "1": {False}}[told]
 
 
 def test_partial_knowledge_is_drawn_once() -> None:

@@ -19,9 +19,9 @@ class Options(Fields):
     that the attacker knows, drawn once per run (redraw_knowledge: in each round). known: the rows that an attack takes
     for honest, the known `honest` ones or its clients' `own`. attack_rounds: START:STOP:EVERY, the rounds of the
     attack, counted from 0 (None: all); in the others the Byzantine clients send their own rows, trained on clean data.
-    told: the f of the rule in each round, the `actual` number of Byzantine rows or the `expected` one. buffers: the
-    server averages batch norm's statistics (`mean`), or the rule aggregates them with the row (`aggregated`). threads:
-    intra-op, part of the spec since sums depend on them. precision: of the forward and backward passes of local
+    told: the f of the rule in each round, the `actual` number of Byzantine rows, the `expected` one, or a number.
+    buffers: the server averages batch norm's statistics (`mean`), or the rule aggregates them with the row
+    (`aggregated`). threads: intra-op, part of the spec since sums depend on them. precision: of the passes of local
     training: `float32`, `tf32` (CUDA only) or `bf16`; parameters, updates, rules and evaluation are float32.
     evaluate_every: test the model every so many rounds, and after each of the last five; with the test inputs of
     thousands of clients, testing takes longer than training ten of them. lens: measure the skew of the honest rows and
@@ -61,9 +61,8 @@ class Options(Fields):
     )
     told: str = option(
         "actual",
-        choices=("actual", "expected"),
         digest="always",
-        help="The rule's f: the actual (default) or the expected number of Byzantine rows.",
+        help="The rule's f: the actual (default) or the expected number of Byzantine rows, or a number.",
     )
     buffers: str = option("mean", choices=("mean", "aggregated"), digest="always")
     root_examples: int = option(

@@ -69,7 +69,7 @@ class Federation:
 
         # Step 1: local training, also on the server's root data. Rows that are not finite are removed.
         updates, buffers, reference = self.updates(clients, number)
-        f = self.expected_f if run.told == "expected" else self.count_byzantine(clients)
+        f = self.told_f(clients)
         updates, buffers, clients = keep_finite(updates, buffers, clients)
 
         # Step 2: the attack replaces the Byzantine rows, which come first. Again rows that are not finite are removed.
@@ -157,10 +157,13 @@ class Federation:
         self.attacker.previous = None if snapshot.previous is None else snapshot.previous.to(self.params.device)
         return rounds
 
-    @property
-    def expected_f(self) -> int:
-        """The expected number of Byzantine clients in a round, rounded up."""
-        return -(-self.run.num_byzantine * self.run.num_sampled // self.run.clients)
+    def told_f(self, clients: list[int]) -> int:
+        """Return the f that the server expects in a round with these clients, see `Options`."""
+        run = self.run
+        if run.told == "actual":
+            return self.count_byzantine(clients)
+        expected = -(-run.num_byzantine * run.num_sampled // run.clients)
+        return expected if run.told == "expected" else int(run.told)
 
     def count_byzantine(self, clients: list[int]) -> int:
         """Return how many of the clients are Byzantine: those with the lowest ids."""

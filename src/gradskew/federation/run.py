@@ -61,6 +61,9 @@ class Run(Options):
         check_options(self)
         if self.sampled is not None:
             check_number("sampled", self.sampled, at_least=1, at_most=self.clients, whole=True)
+        object.__setattr__(self, "told", str(self.told))
+        good = self.told in ("actual", "expected") or (self.told.isascii() and self.told.isdigit())
+        check(good, f"told must be actual, expected or a whole number, not {self.told!r}")
         check(self.byzantine < 1 or isinstance(self.byzantine, int), "byzantine is a whole number, or a share below 1")
         few = self.num_byzantine < self.clients
         check(few, f"byzantine = {self.byzantine} leaves none of {self.clients} clients honest")
