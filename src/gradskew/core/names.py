@@ -104,7 +104,7 @@ def nested(part: Any) -> Iterator[Any]:
     """Yield an object and the methods among its hyperparameters, at any depth."""
     yield part
     for field in dataclasses.fields(part) if dataclasses.is_dataclass(part) else ():
-        value = getattr(part, field.name)
+        value = getattr(part, field.name, None)  # a user's class may leave a field out, which `describe` refuses
         yield from nested(value) if isinstance(value, Named) else ()
 
 
