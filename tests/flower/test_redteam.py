@@ -414,7 +414,10 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
     [
         ({"attack": "labelflip"}, "labelflip acts in the clients' training: a server has no part in it"),
         ({"attack": "bitflip(how=training)"}, r"bitflip\(how=training\) acts in the clients' training"),
-        ({"attack": "nonfinite"}, "nonfinite sends rows that are not finite, which RedTeam does not: Robust takes such"),
+        (
+            {"attack": "nonfinite"},
+            "nonfinite sends rows that are not finite, which RedTeam does not: Robust takes such",
+        ),
         ({"attack": "mpaf"}, "mpaf draws another initial model, which a server cannot: use base=initial"),
         ({"attack": "stirke"}, "did you mean 'strike'"),
         ({"attack": 3}, "attack must be a name, a function or an Attack, not 3"),
