@@ -74,10 +74,9 @@ def test_a_trial_with_other_rounds_leaves_the_committed_table_alone(robustness, 
     command = ["--part", "small", "--workers", "1", "--out", "out", "--rules", "mean", "--seeds", "4,"]
     assert robustness.main([*command, "--rounds", "2"]) == 0
     assert not Path("results").exists()
-    lines = list(csv.DictReader(Path("out/small.csv").read_text().splitlines()))
-    assert [line["rounds"] for line in lines] == ["2", "2"]
+    assert [line["rounds"] for line in robustness.read_lines(Path("out/small.csv")).values()] == ["2", "2"]
     assert robustness.main(command) == 0
-    lines = list(csv.DictReader(Path("results/robustness/small.csv").read_text().splitlines()))
+    lines = robustness.read_lines(Path("results/robustness/small.csv")).values()
     assert [line["rounds"] for line in lines] == ["1", "1"]
 
 

@@ -1,16 +1,18 @@
 """Attacks against the oracle: closed forms against its bisection, and feasibility measured in float64."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import oracle
 import oracle_attacks
 import pytest
 import torch
-from cases import KINDS, assert_close, assert_lowest, inputs, make_rows
+from cases import KINDS, assert_close, assert_lowest, context_of, inputs, make_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gradskew import aggregators
 from gradskew import attacks as att
 from gradskew.attacks.strike import num_skewed
 from gradskew.core.randomness import generator
@@ -75,6 +77,25 @@ def check_rop(name, honest, f):
     across = np.linalg.norm(1 - (u.sum() / size**2 if size else 0) * u) / math.sqrt(len(u))
     if size > 1e-4 * np.abs(rows).max() and across > 1e-3:  # else the direction is rounding
         assert_row(row, exact, np.concatenate([rows, [np.full(len(u), attack.z), np.full(len(u), -attack.z)]]))
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.5])
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", ["rop", "rop(z=1.5)", "rop(lam=0.4,pi=0.3,angle=200,z=0.5)", "rop(angle=180,z=2)"])
+def test_rop_goes_on_from_the_last_step_of_the_server(name, seed, rate):
+    """Its M is (w^{t-1} - w^t) / rate, and where the model stood still, M = 0 and u = (1 - lam) m."""
+    honest = make_rows(11, 6, 0, "gauss", seed) + 0.5
+    attack, rows = att.make(name), honest.double().numpy()
+    z = oracle.lie_z_max(13, 2) if attack.z is None else attack.z
+    last, params = make_rows(2, 6, 0, "gauss", seed + 100)
+    for previous in (last, params):
+        context = replace(
+            context_of(aggregators.make("mean"), 11, 2, d=6), round=1, params=params, previous=previous, rate=rate
+        )
+        sent = attack.explain(honest, torch.zeros(2, 6), context=context).rows.double().numpy()
+        step = (previous.double() - params.double()).numpy() / rate
+        exact = oracle_attacks.rop(rows, step, z, attack.lam, attack.pi, attack.angle)
+        np.testing.assert_allclose(sent, [exact, exact], rtol=1e-5, atol=1e-6)
 
 
 def check_ipm(name, honest, f):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from cases import make_rows, rows_of
@@ -27,6 +28,24 @@ def test_rows_of_a_tensor_that_requires_a_gradient():
     own = rows_of((1, -2)).requires_grad_()
     for given in (own, Rows(own)):
         assert att.BitFlip()(rows_of((9, 9)), given).tolist() == [[-1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "scale", "largest"),
+    [
+        (torch.float16, 2.0**10, 128, 65504.0),
+        (np.float16, 2.0**10, 128, 65504.0),
+        (torch.bfloat16, 2.0**127, 1.9990234375, 2.0**127 * (2 - 2.0**-7)),
+    ],
+)
+def test_what_overflows_in_half_precision_is_cut_at_its_largest_number(kind, entry, scale, largest):
+    rows = torch.tensor([[entry, -0.5]]).repeat(2, 1)
+    rows = rows.numpy().astype(kind) if kind is np.float16 else rows.to(kind)
+    for name in (f"bitflip(scale={scale})", f"ipm(epsilon={scale})"):
+        forged = att.make(name)(rows, rows[:1])
+        assert forged.dtype == rows.dtype
+        assert forged[0].tolist() == [-largest, pytest.approx(scale / 2, rel=1e-2)]
+    assert att.make("nonfinite")(rows, rows[:1])[0].tolist() == [math.inf, math.inf]
 
 
 def test_only_labelflip_relabels():

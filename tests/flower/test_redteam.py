@@ -312,6 +312,16 @@ def test_kappa_and_the_rules_of_a_round_by_hand(tmp_path):
     assert seen["rules"]["median"]["byzantine_share"] is None
 
 
+def test_an_index_beyond_the_honest_clients_is_said_once(tmp_path, caplog):
+    """Of 20 connected clients, four of them Byzantine: the rows 0 to 15 are honest."""
+    for index, known, honest in ((15, "honest", None), (16, "honest", 16), (3, "own", None), (4, "own", 4)):
+        caplog.clear()
+        play(team(tmp_path, FedAvg(), f"mimic(variant=index,index={index})", known=known, rules=["mean"]), rounds=2)
+        said = f"RedTeam: mimic(variant=index,index={index}) copies the honest row {index}, counted from 0, and knows"
+        assert caplog.text.count(said) == (honest is not None)
+        assert honest is None or f"{said} {honest}" in caplog.text
+
+
 def test_replies_that_cannot_be_used_go_on_to_the_strategy(tmp_path, caplog):
     red = team(tmp_path, FedAvg(), "lie", 0.2, reference=False)
 
@@ -404,7 +414,10 @@ def test_the_clients_of_a_round_may_be_any(tmp_path):
     [
         ({"attack": "labelflip"}, "labelflip acts in the clients' training: a server has no part in it"),
         ({"attack": "bitflip(how=training)"}, r"bitflip\(how=training\) acts in the clients' training"),
-        ({"attack": "nonfinite"}, "nonfinite sends rows that are taken out before a rule"),
+        (
+            {"attack": "nonfinite"},
+            "nonfinite sends rows that are not finite, which RedTeam does not: Robust takes such",
+        ),
         ({"attack": "mpaf"}, "mpaf draws another initial model, which a server cannot: use base=initial"),
         ({"attack": "stirke"}, "did you mean 'strike'"),
         ({"attack": 3}, "attack must be a name, a function or an Attack, not 3"),

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import replace
 
 import pytest
+import torch
 from made_records import one_round, record
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from gradskew.aggregators import MIXINGS, PAPER, RULES
 from gradskew.aggregators import make as make_rule
 from gradskew.attacks import ATTACKS
 from gradskew.core.errors import InputError
+from gradskew.core.names import describe
 from gradskew.report import terminal
 from gradskew.report.cell import Cell
 from gradskew.report.export import latex, markdown, results_csv
@@ -334,6 +336,27 @@ def test_a_clipping_rule_that_never_clips_is_not_judged():
     assert table.defences == ["median", "cclip"]
     assert remarks(table) == []
     assert "cclip (-70.0)" in " ".join(verdict(table))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lie(z=None)", "perturbs nothing outwards."),
+        ("byzmean(z=None)", "perturbs nothing outwards."),
+        ("rop", "its perturbation is 0 or turned round."),
+        ("labelflip+lie(z=None)", "perturbs nothing outwards."),
+        ("labelflip+rop", "its perturbation is 0 or turned round."),
+    ],
+)
+def test_an_attack_whose_strength_is_not_above_0_is_said_to_be(name, said):
+    """Of four clients, one Byzantine, z_max is -0.43; of eleven, two Byzantine, it is 0.14."""
+    attack = attacks.make(name)
+    remarked = []
+    for h, f in ((3, 1), (9, 2)):
+        notes = attack.explain(torch.rand(h, 2), torch.rand(f, 2)).notes
+        made = record(name, "median", 50.0, attack={"called": True, **notes})
+        remarked.append(remarks(Table([Record({**made.spec, "attack": describe(attack)}, made.rounds, "sha")])))
+    assert remarked == [[f"{name}: z_max = -0.431 is not above 0, so {'it ' if said[0] == 'p' else ''}{said}"], []]
 
 
 def test_a_rule_that_is_the_mean_is_not_judged():

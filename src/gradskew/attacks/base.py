@@ -150,10 +150,7 @@ class Attack(Method):
         return 0
 
     def extra_rows(self, f: int) -> int:
-        """Return the most memory that its state, copies of that and vectors take, in float32 rows (d,), for f clients.
-
-        Tries of the rule do not count.
-        """
+        """Return the memory of its state, copies of that and long vectors, in float32 rows (d,), for f clients."""
         return 0
 
     def begin(self, seed: int) -> None:
@@ -241,11 +238,7 @@ def check_inputs(honest: Given, own: Given, *, may_be_none: bool = False) -> tup
         check_matrix("honest", rows.updates)
     check_matrix("own", others.updates)
     check(rows.d == others.d, f"honest has {rows.d} columns, own has {others.d}")
-    kinds = [str(each.dtype).removeprefix("torch.") for each in (_matrix(honest), _matrix(own))]
+    given = [each.updates if isinstance(each, Rows) else each for each in (honest, own)]
+    kinds = [str(each.dtype).removeprefix("torch.") for each in given]
     check(kinds[0] == kinds[1], f"honest is {kinds[0]}, own is {kinds[1]}: both must be of one type")
     return rows, others
-
-
-def _matrix(rows: Given) -> Any:
-    """Return the matrix of `Rows`; a matrix as it is."""
-    return rows.updates if isinstance(rows, Rows) else rows

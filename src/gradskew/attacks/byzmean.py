@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -36,6 +37,10 @@ class ByzMean(Attack):
 
     def _lie(self) -> LIE:
         return LIE(z=self.z, sign=self.sign, ddof=self.ddof)
+
+    @classmethod
+    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
+        return LIE.idle(name, notes)
 
     def forge(self, view: View) -> Forgery:
         first, notes = self._lie().row(view.honest, view.f, view.n)

@@ -52,9 +52,15 @@ class LIE(Collusion):
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
-        values = [note.get("z") for note in notes]
-        low = [z for z in values if isinstance(z, int | float) and not isinstance(z, bool) and z <= 0]
-        return f"{name}: z_max = {low[0]:.3g} is not above 0, so it perturbs nothing outwards." if low else ""
+        z = low_z(notes)
+        return "" if z is None else f"{name}: z_max = {z:.3g} is not above 0, so it perturbs nothing outwards."
+
+
+def low_z(notes: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the first z in the notes of some rounds that is not above 0; None if there is none."""
+    values = [note.get("z") for note in notes]
+    low = [z for z in values if isinstance(z, int | float) and not isinstance(z, bool) and z <= 0]
+    return low[0] if low else None
 
 
 def z_max(n: int, f: int) -> float:

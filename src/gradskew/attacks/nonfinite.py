@@ -32,8 +32,10 @@ class NonFinite(Attack):
         check_choice("value", self.value, ("inf", "-inf", "nan"))
 
     def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
-        wrong = f"{self.name} sends rows that are taken out before a rule: on a matrix and in RedTeam nothing is left"
-        check(place == "simulation", wrong)
+        left = f"{self.name} sends rows that are taken out before a rule: on a matrix nothing is left"
+        check(place != "matrix", left)
+        ends = "Robust takes such rows out, and under a strategy of Flower's one of them may end the training"
+        check(place != "flower", f"{self.name} sends rows that are not finite, which RedTeam does not: {ends}")
 
     def forge(self, view: View) -> Forgery:
         return Forgery(view.own.updates.new_full((view.own.d,), float(self.value)).expand(view.f, -1))

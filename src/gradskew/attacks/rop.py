@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from ..aggregators.cclip import CClip
 from ..core.errors import check, check_number
 from .base import STRENGTH, Attack, Forgery, View
-from .lie import z_max
+from .lie import low_z, z_max
 from .steps import as_row, last_rule, last_step
 
 PARALLEL = 1e-12  # share of the length of a vector below which a part of it is rounding
@@ -58,6 +59,11 @@ class ROP(Attack):
             last = last_rule(rule)
             check(isinstance(last, CClip), f"{self.name} takes the radius of cclip, which {rule.name} is not")
             check(last.tau != "least", f"{self.name} takes a fixed radius, which {rule.name} has not")
+
+    @classmethod
+    def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
+        z = low_z(notes)
+        return "" if z is None else f"{name}: z_max = {z:.3g} is not above 0, so its perturbation is 0 or turned round."
 
     def forge(self, view: View) -> Forgery:
         mean, step = view.honest.mean(torch.float64), last_step(view)

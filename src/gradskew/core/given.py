@@ -39,12 +39,18 @@ def check_unmasked(name: str, array: Any) -> None:
 def as_kind(result: Tensor, rows: Any, *, keep_type: bool = False) -> Any:
     """Return a result as a NumPy array if the rows are one, else as it is.
 
-    keep_type: if the rows are float16 or bfloat16, so is the result.
+    keep_type: if the rows are float16 or bfloat16, so is the result, whose finite entries are cut at their largest.
     """
     if isinstance(rows, np.ndarray):
-        array = np.ascontiguousarray(result.cpu().numpy())
-        return array.astype(np.float16) if keep_type and rows.dtype.char == "e" else array
-    return result.to(rows.dtype) if keep_type and isinstance(rows, Tensor) and rows.dtype in HALVES else result
+        result = _as_half(result, torch.float16) if keep_type and rows.dtype.char == "e" else result
+        return np.ascontiguousarray(result.cpu().numpy())
+    return _as_half(result, rows.dtype) if keep_type and isinstance(rows, Tensor) and rows.dtype in HALVES else result
+
+
+def _as_half(result: Tensor, half: torch.dtype) -> Tensor:
+    """Return a result in half precision, finite entries cut at the largest number."""
+    bound = torch.finfo(half).max
+    return torch.where(result.isinf(), result, result.clamp(-bound, bound)).to(half)
 
 
 def check_rows(name: str, rows: Tensor) -> None:

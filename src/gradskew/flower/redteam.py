@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import aggregators, attacks
 from ..aggregators import Aggregator
 from ..attacks import Attack, Forgery
-from ..core.errors import ceil_share, check, check_choice, check_count_or_share, check_number, plain
+from ..core.errors import InputError, ceil_share, check, check_choice, check_count_or_share, check_number, plain
 from ..core.html import html_table
 from ..core.randomness import generator
 from ..core.rows import Rows
@@ -160,6 +160,10 @@ class RedTeam(Wrapper):
         self.chosen = frozenset(nodes[i] for i in order[:count].tolist())
         self.journal.settings |= {"nodes": nodes, "chosen": sorted(self.chosen)}
         log.info("RedTeam: %d of %d connected clients count as Byzantine", len(self.chosen), len(nodes))
+        try:
+            self.attack.check_setting("flower", honest=count if self.known == "own" else len(nodes) - count)
+        except InputError as error:  # known only now: the training goes on
+            log.warning("RedTeam: %s", error)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]

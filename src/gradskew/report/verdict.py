@@ -221,7 +221,8 @@ def remarks(table: Table) -> list[str]:
             sentences.append(
                 f"{spec['aggregator_name']} got its largest possible f, which is below the number of Byzantine rows."
             )
-        method = ATTACKS.find(spec["attack"]["name"])
+        attack = spec["attack"]
+        method = ATTACKS.find((attack["model"] if attack["name"] == "combined" else attack)["name"])
         if method and (sentence := method.idle(spec["attack_name"], [metrics["attack"] for metrics in rounds])):
             sentences.append(sentence)
     sentences += [*filter(None, [held_by_few(deals(table.records))])]
