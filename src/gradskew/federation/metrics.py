@@ -43,10 +43,10 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
     others: Any = ()
 
     def get(self, name: str, default: Any = None) -> Any:
-        if name in self.others:
-            return self.others[name]
-        value = getattr(self, name) if name in _field_names(type(self)) else UNSET
-        return default if value is UNSET else value
+        if name in _field_names(type(self)):
+            value = getattr(self, name)
+            return default if value is UNSET else value
+        return self.others[name] if name in self.others else default  # noqa: SIM401 - others may be an empty tuple
 
     def __getitem__(self, name: str) -> Any:
         value = self.get(name, UNSET)

@@ -24,7 +24,7 @@ from ..skew.heterogeneity import (
 )
 from ..skew.measures import PROJECTED
 from ..skew.references import HETEROGENEITY, MEASURES, Measure
-from ..skew.statistics import Estimate, Floats, interval, mean_estimate, resampled
+from ..skew.statistics import Estimate, Floats, Statistic, interval, mean_estimate, resampled
 
 RESAMPLED = 200  # bootstrap samples of an interval
 OF_LENGTHS = {"relative_divergence": relative_divergence, "dissimilarity": dissimilarity}
@@ -39,13 +39,14 @@ class Lens:
 
     def __init__(self, record: Record):
         self.record = record
+        self._series: dict[str, list[float | None]] = {}
 
-    @property
+    @cached_property
     def measured(self) -> list[Metrics]:
         """Return the measurements of each of the rounds."""
         return [metrics["lens"] for metrics in self.record.rounds if metrics.get("lens")]
 
-    @property
+    @cached_property
     def rounds(self) -> list[int]:
         return [metrics["round"] for metrics in self.record.rounds if metrics.get("lens")]
 
@@ -58,9 +59,14 @@ class Lens:
         of their clients, see `gradskew.skew.heterogeneity`. `kappa`, `kappa_max` (so far), `kappa_bound` (infinite
         where none is finite), `progress`, `selected`, `shut_out` (number of honest rows): of the rule.
         """
+        if name not in self._series:
+            self._series[name] = self._computed(name)
+        return self._series[name]
+
+    def _computed(self, name: str) -> list[float | None]:
         if name in PROJECTED:
             kind, statistic = PROJECTED[name]
-            values = [float(statistic(np.array(entry[kind]))) for entry in self.measured]
+            values = _of_each(statistic, [entry[kind] for entry in self.measured])
             return [value if math.isfinite(value) else None for value in values]
         if name in OF_LABELS:
             return [OF_LABELS[name](counts) if counts else None for counts in self._counts_by_round]
@@ -219,6 +225,13 @@ class Overview:
 
 def _larger(a: float | None, b: float | None) -> float | None:
     return b if a is None else a if b is None else max(a, b)
+
+
+def _of_each(statistic: Statistic, several: Sequence[Sequence[float]]) -> list[float]:
+    """Return the statistic of each of several samples; in one call where they are equally many."""
+    if len(set(map(len, several))) == 1:
+        return [float(value) for value in statistic(np.array(several))]
+    return [float(statistic(np.array(samples))) for samples in several]
 
 
 def _mean_of_finite(values: Floats) -> Floats:

@@ -74,7 +74,7 @@ def worst_rounds(standing: Standing) -> WorstRounds:
         value for cell in standing.attacked.values() for lens in cell.lenses for value in lens.series("kappa_bound")
     ]
     return WorstRounds(
-        _largest(records, lambda metrics, lens: lens["kappa"]),
+        _largest(records, lambda metrics, lens: lens.get("kappa")),
         _largest(records, lambda metrics, lens: lens.get("progress"), sign=-1),
         _largest(records, _reach),
         max((value for value in bounds if value is not None), default=None),
@@ -94,13 +94,14 @@ def _largest(
     records: Iterable[Record], measure: Callable[[Metrics, Any], float | None], sign: int = 1
 ) -> WorstRound | None:
     """Return the round of the largest value of a measure, of the least with sign = -1."""
-    rounds = [
-        WorstRound(value, record, number)
+    rounds = (
+        (value, record, number)
         for record in records
         for number, metrics in enumerate(record.rounds)
-        if metrics.get("lens") and (value := measure(metrics, metrics["lens"])) is not None
-    ]
-    return max(rounds, key=lambda each: sign * each.value, default=None)
+        if (lens := metrics.get("lens")) and (value := measure(metrics, lens)) is not None
+    )
+    largest = max(rounds, key=lambda each: sign * each[0], default=None)
+    return None if largest is None else WorstRound(*largest)
 
 
 def found(standing: Standing) -> str:

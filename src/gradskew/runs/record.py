@@ -134,7 +134,8 @@ class Record:
         try:
             body = json.loads(text)
             checksum = body.pop("sha256")
-            if checksum != _sha256(canonical(body)):
+            as_written = text.rstrip("\n").replace(f'"sha256":"{checksum}",', "", 1)
+            if checksum != _sha256(as_written) and checksum != _sha256(canonical(body)):  # the second is slow
                 raise ValueError("its checksum does not match")
             spec, params_sha256, class_counts = body["spec"], body["params_sha256"], body.get("class_counts")
             test_size, notes = body.get("test_size"), body.get("data", [])

@@ -34,7 +34,8 @@ def skewness(samples: Floats) -> Floats:
     """
     deviations = samples - samples.mean(-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((deviations**3).mean(-1) / (deviations**2).mean(-1) ** 1.5)
+        squares = deviations * deviations
+        return np.asarray((squares * deviations).mean(-1) / squares.mean(-1) ** 1.5)
 
 
 def pearson(samples: Floats) -> Floats:

@@ -54,7 +54,7 @@ class Section:
     def verdict(self) -> list[str]:
         return [*statements(self.table), *filter(None, [harder_question(self.table)])]
 
-    @property
+    @cached_property
     def worst(self) -> Sheet | None:
         """The worst found, rule by rule; None without an attack."""
         return Sheet(*sheet(self.table)) if self.table.standings else None
