@@ -49,6 +49,10 @@ class Combined(DelegatesState, Attack):
         return self.model.needs_images
 
     @property
+    def needs_models(self) -> bool:  # type: ignore[override]
+        return self.model.needs_models
+
+    @property
     def name(self) -> str:
         return f"{self.data.name}+{self.model.name}"
 

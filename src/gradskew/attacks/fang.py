@@ -15,7 +15,7 @@ from ..core.rows import Rows
 from .base import STRENGTH, Attack, Context, Forgery, View
 from .krum_strength import Pool
 from .queries import forged_and_told
-from .steps import as_row, check_models, last_rule, model
+from .steps import as_row, last_rule, model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +74,9 @@ class Fang(Attack):
     def tries_rule(self) -> bool:  # type: ignore[override]
         return self.target == "auto" or (self.direction == "rule" and self.knowledge == "full") or self.accept == "all"
 
-    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
-        if self.space == "model":
-            check_models(self, place)
+    @property
+    def needs_models(self) -> bool:  # type: ignore[override]
+        return self.space == "model"
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:

@@ -7,14 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.errors import check
-from .base import Attack, View
+from .base import View
 from .trials import largest
-
-
-def check_models(attack: Attack, place: str) -> None:
-    """Raise InputError for an attack on the models of the rounds in a place that has none."""
-    check(place != "matrix", f"{attack.name} needs the models of the rounds, which a matrix has not")
 
 
 def padded(vector: Tensor, row: Tensor) -> Tensor:
