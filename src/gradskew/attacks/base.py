@@ -84,7 +84,7 @@ class Forgery:
 
 @dataclass(frozen=True, kw_only=True)
 class Attack(Method):
-    """Forges the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
+    """Forge the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the

@@ -139,8 +139,8 @@ class Fang(Attack):
         rows, m = view.honest, 1
         if self.accept == "all":
             assert view.context is not None
-            known, m = rows.n + copies, getattr(last_rule(view.context.rule), "m", None)
-            m = known - f if m is None else max(1, round(m * known / view.n))  # the same share of the known rows
+            known, given = rows.n + copies, getattr(last_rule(view.context.rule), "m", None)
+            m = known - f if given is None else max(1, round(given * known / view.n))  # the same share of these rows
         pool = Pool(rows, signs, copies, f, m, self.accept == "all", offsets[: copies - 1])
         others = rows.squared_distances.sort(1).values[:, 1 : max(1, rows.n - 1)].sum(1).min()
         nearest = float(others) / (max(1, rows.n - copies - 1) * rows.d)
