@@ -84,13 +84,14 @@ class Forgery:
 
 @dataclass(frozen=True, kw_only=True)
 class Attack(Method):
-    """Forges the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
+    """Forge the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
     server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_images:
-    whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not. gradient_scale: what
-    the Byzantine clients multiply their clipped gradients by in training; -1 is gradient ascent.
+    whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not. needs_models:
+    whether it needs the models of the rounds, which a matrix has not. gradient_scale: what the Byzantine clients
+    multiply their clipped gradients by in training; -1 is gradient ascent.
     """
 
     implements: ClassVar[str] = "forge"
@@ -98,6 +99,7 @@ class Attack(Method):
     tries_rule: ClassVar[bool] = False
     monotone_only: ClassVar[bool] = False
     needs_images: ClassVar[bool] = False
+    needs_models: ClassVar[bool] = False
     gradient_scale: ClassVar[float] = 1.0
 
     def relabel(
@@ -132,6 +134,8 @@ class Attack(Method):
 
         honest: how many honest clients, or rows of a matrix, it knows. classes: of the data. None: not known yet.
         """
+        models = f"{self.name} needs the models of the rounds, which a matrix has not"
+        check(place != "matrix" or not self.needs_models, models)
 
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
         """Update the state with the known honest rows (h, d), maybe none, their ids and the round, before each call."""

@@ -9,6 +9,7 @@ import torch
 
 from ..core.errors import check, check_choice, check_number
 from .base import STRENGTH, Attack, Forgery, View
+from .steps import scaled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +61,9 @@ class BitFlip(Attack):
         if self.of == "mean":
             scale = view.honest.n / view.f if self.scale is None else self.scale
             return Forgery(view.honest.mean(factor=-scale).expand(view.f, -1))
+        assert self.scale is not None
         if self.scale != 1:
-            rows = torch.empty_like(own)
-            for part, block in view.own.blocks():
-                rows[:, part] = -self.scale * block  # type: ignore[operator]
-            return Forgery(rows)
+            return Forgery(scaled(view.own, -self.scale))
         if own.device.type == "cpu":  # NumPy asks the system for large pages, which halves the time
             return Forgery(torch.from_numpy(np.negative(own.numpy())))
         return Forgery(-own)

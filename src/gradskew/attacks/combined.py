@@ -18,7 +18,7 @@ from .base import Attack, Forgery, Scores, View
 
 @dataclass(frozen=True, kw_only=True)
 class Combined(DelegatesState, Attack):
-    """An attack on the training of the Byzantine clients (data), and another on what they send (model)."""
+    """Combine an attack on the training of the Byzantine clients (data) with one on what they send (model)."""
 
     key: ClassVar[str] = "combined"
     data: Attack
@@ -47,6 +47,10 @@ class Combined(DelegatesState, Attack):
     @property
     def needs_images(self) -> bool:  # type: ignore[override]
         return self.model.needs_images
+
+    @property
+    def needs_models(self) -> bool:  # type: ignore[override]
+        return self.model.needs_models
 
     @property
     def name(self) -> str:

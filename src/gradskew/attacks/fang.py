@@ -15,7 +15,7 @@ from ..core.rows import Rows
 from .base import STRENGTH, Attack, Context, Forgery, View
 from .krum_strength import Pool
 from .queries import forged_and_told
-from .steps import as_row, check_models, last_rule, model
+from .steps import as_row, last_rule, model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +74,9 @@ class Fang(Attack):
     def tries_rule(self) -> bool:  # type: ignore[override]
         return self.target == "auto" or (self.direction == "rule" and self.knowledge == "full") or self.accept == "all"
 
-    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
-        if self.space == "model":
-            check_models(self, place)
+    @property
+    def needs_models(self) -> bool:  # type: ignore[override]
+        return self.space == "model"
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
@@ -106,8 +106,8 @@ class Fang(Attack):
             return Rows(rows).mean(torch.float64)
         assert view.context is not None
         rule = view.context.rule
-        told = min(view.context.f, rule.max_f(len(rows)))
-        value: Tensor = rule.explain(rows, told, generator=torch.Generator().manual_seed(0)).value
+        f = min(view.context.f, rule.max_f(len(rows)))
+        value: Tensor = rule.explain(rows, f, generator=torch.Generator().manual_seed(0)).value
         return value.double()
 
     def _forge_krum(self, view: View, signs: Tensor, partial: bool) -> Forgery:
@@ -134,14 +134,14 @@ class Fang(Attack):
     def _full(self, view: View, signs: Tensor, offsets: Sequence[Tensor]) -> tuple[float, bool]:
         """Return lambda, and whether Krum chooses the rows, on the known honest rows and as many copies as `opt`."""
         krum = MultiKrum(m=1)
-        seen = Context(round=0, params=signs, rule=krum, clients=(), f=min(view.f, krum.max_f(view.n)))
-        copies, told = forged_and_told(replace(view, context=seen))
+        context = Context(round=0, params=signs, rule=krum, clients=(), f=min(view.f, krum.max_f(view.n)))
+        copies, f = forged_and_told(replace(view, context=context))
         rows, m = view.honest, 1
         if self.accept == "all":
             assert view.context is not None
-            known, m = rows.n + copies, getattr(last_rule(view.context.rule), "m", None)
-            m = known - told if m is None else max(1, round(m * known / view.n))  # the same share of the known rows
-        pool = Pool(rows, signs, copies, told, m, self.accept == "all", offsets[: copies - 1])
+            known, given = rows.n + copies, getattr(last_rule(view.context.rule), "m", None)
+            m = known - f if given is None else max(1, round(given * known / view.n))  # the same share of these rows
+        pool = Pool(rows, signs, copies, f, m, self.accept == "all", offsets[: copies - 1])
         others = rows.squared_distances.sort(1).values[:, 1 : max(1, rows.n - 1)].sum(1).min()
         nearest = float(others) / (max(1, rows.n - copies - 1) * rows.d)
         start = math.sqrt(nearest) + float(rows.squared_distances_to(None).max().sqrt()) / math.sqrt(rows.d)
@@ -149,12 +149,12 @@ class Fang(Attack):
 
     def _partial(self, view: View, signs: Tensor, offsets: Sequence[Tensor]) -> tuple[float, bool]:
         """Return lambda, and whether Krum chooses one of k copies among the own rows, for the least k that it does."""
-        found = (self.threshold, False)
+        result = (self.threshold, False)
         for k in range(1, view.f if view.f > 2 else 1):
-            found = self._searched(Pool(view.own, signs, k, k, offsets=offsets[: k - 1]), 1.0)
-            if found[1]:
+            result = self._searched(Pool(view.own, signs, k, k, offsets=offsets[: k - 1]), 1.0)
+            if result[1]:
                 break
-        return found
+        return result
 
     def _searched(self, pool: Pool, start: float) -> tuple[float, bool]:
         """Return lambda, and whether it is accepted: the largest one, or of start, start / 2, ... the first one."""

@@ -13,7 +13,7 @@ from .base import STRENGTH, Collusion
 
 @dataclass(frozen=True, kw_only=True)
 class IPM(Collusion):
-    """Inner product manipulation: send -epsilon times the honest mean.
+    """Send -epsilon times the honest mean: inner product manipulation.
 
     >>> import torch
     >>> IPM(epsilon=0.5)(torch.tensor([[1.0], [3.0]]), torch.zeros(1, 1))

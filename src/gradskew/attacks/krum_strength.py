@@ -22,14 +22,14 @@ MARGIN = 1e-6  # share of the largest strength that is left out, so that roundin
 class Pool:
     """Rows that Krum chooses from: `copies` forged ones -strength * direction, before h rows taken for honest.
 
-    told: the f of Krum. m: the number of rows that it averages. every: whether all copies must be among these, or one.
+    f: that of Krum. m: the number of rows that it averages. every: whether all copies must be among these, or one.
     offsets: of the copies after the first (copies - 1, d), or none for equal ones.
     """
 
     rows: Rows
     direction: Tensor
     copies: int
-    told: int
+    f: int
     m: int = 1
     every: bool = False
     offsets: Sequence[Tensor] = ()
@@ -42,10 +42,10 @@ class Pool:
         for i in range(len(self.offsets)):
             forged[:, 1 + i] += span.vector(1 + i)
         tries = Tries.of(span, forged)
-        weights, _ = MultiKrum(m=self.m).weigh(tries.as_rows, self.told, torch.Generator())
+        weights, _ = MultiKrum(m=self.m).weigh(tries.as_rows, self.f, torch.Generator())
         chosen = weights[:, : self.copies] > 0
-        found: list[bool] = (chosen.all(1) if self.every else chosen.any(1)).tolist()
-        return found
+        result: list[bool] = (chosen.all(1) if self.every else chosen.any(1)).tolist()
+        return result
 
     def largest(self) -> float:
         """Return the largest strength that is accepted, for equal copies; 0 if none is, infinity if all are.
@@ -55,7 +55,7 @@ class Pool:
         changes, all scores are quadratics: the answer is a root of a difference of two, or an end.
         """
         copies, h = self.copies, self.rows.n
-        near = copies + h - self.told - 2  # neighbours of a row
+        near = copies + h - self.f - 2  # neighbours of a row
         few = near - (copies - 1)  # of a copy, beside the other copies
         span = Span(self.rows, [self.direction])
         s = span.vector(0)
@@ -80,9 +80,9 @@ class Pool:
             square = (few - among) * norm
             slope = 2 * ((inside @ slopes)[:, None] - among * slopes)
             rest = (inside @ squares)[:, None] - sums.gather(1, (near - among).mT).mT - among * squares
-            found = _last_below_zero(square, slope, rest, low, high, allowed)
-            if float(found.max()) >= 0:
-                return float(found.max()) * (1 - MARGIN)
+            strength = float(_last_below_zero(square, slope, rest, low, high, allowed).max())
+            if strength >= 0:
+                return strength * (1 - MARGIN)
         return 0.0
 
 
@@ -90,9 +90,9 @@ def _ends(squares: Tensor, slopes: Tensor, norm: float, nearest: Tensor, bound: 
     """Return the strengths, rising from 0 to the bound, between which the order of no two distances changes."""
     crossings = (squares - squares[:, None]) / (2 * (slopes[:, None] - slopes))  # of the copies with two rows
     roots = _roots(torch.full_like(nearest, norm), 2 * slopes[:, None], squares[:, None] - nearest)
-    found = torch.cat([crossings.flatten(), roots.flatten()])
-    inside = found[(found > 0) & (found < bound)].unique()
-    return torch.cat([found.new_tensor([0.0]), inside, found.new_tensor([bound])])
+    strengths = torch.cat([crossings.flatten(), roots.flatten()])
+    inside = strengths[(strengths > 0) & (strengths < bound)].unique()
+    return torch.cat([strengths.new_tensor([0.0]), inside, strengths.new_tensor([bound])])
 
 
 def _roots(square: Tensor, slope: Tensor, rest: Tensor) -> Tensor:
@@ -108,9 +108,8 @@ def _last_below_zero(square: Tensor, slope: Tensor, rest: Tensor, low: Tensor, h
     square, slope, rest: (P, h). low, high: (P,).
     """
     points = torch.cat([_roots(square, slope, rest).flatten(1), low[:, None], high[:, None]], 1).nan_to_num(nan=-1.0)
-    x = points[..., None]
-    terms = torch.stack([square[:, None] * x.square(), slope[:, None] * x, rest[:, None].expand(-1, x.shape[1], -1)])
-    above = (terms.sum(0) > ROUNDING * terms.abs().sum(0)).sum(-1)
-    good = (points >= low[:, None]) & (points <= high[:, None]) & (above <= allowed)
-    last: Tensor = torch.where(good, points, -1.0).max(1).values
-    return last
+    inside = (points >= low[:, None]) & (points <= high[:, None])
+    place, x = inside.nonzero()[:, 0], points[inside]
+    terms = torch.stack([square[place] * x.square()[:, None], slope[place] * x[:, None], rest[place]])
+    good = (terms.sum(0) > ROUNDING * terms.abs().sum(0)).sum(-1) <= allowed
+    return points.new_full(low.shape, -1.0).scatter_reduce(0, place[good], x[good], "amax")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..core.errors import check, check_choice, check_number, floor_share
 from .base import STRENGTH, Attack, Forgery, Scores, View
+from .steps import scaled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,5 +82,4 @@ class LabelFlip(Attack):
         return (labels + steps) % num_classes
 
     def forge(self, view: View) -> Forgery:
-        own = view.own.updates
-        return Forgery(own if self.scale == 1 else (own.double() * self.scale).to(own.dtype))
+        return Forgery(view.own.updates if self.scale == 1 else scaled(view.own, self.scale))

@@ -16,7 +16,7 @@ from .base import STRENGTH, Collusion
 
 @dataclass(frozen=True, kw_only=True)
 class LIE(Collusion):
-    """A little is enough: send mean + sign z std of the honest rows, per coordinate.
+    """Send mean + sign z std of the honest rows, per coordinate: a little is enough.
 
     z: None means the paper's z_max = Phi^-1((n - f - s) / (n - f)), s = floor(n / 2 + 1) - f, which is also used where
     it is 0 or negative (n = 10, f = 2); `byzpy` means Phi^-1((n - s) / n), s at least 1. The notes have either. sign: 1

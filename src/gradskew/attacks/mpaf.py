@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ..core.errors import check, check_choice, check_number
 from .base import STRENGTH, Attack, Forgery, View
-from .steps import as_row, check_models, model
+from .steps import as_row, model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,7 @@ class MPAF(Attack):
     title: ClassVar[str] = "MPAF"
     source: ClassVar[str] = "Cao and Gong, CVPR Workshops 2022"
     needs: ClassVar[str] = "nothing"
+    needs_models: ClassVar[bool] = True
     scale: float = 1e6
     base: str = "drawn"
 
@@ -35,7 +36,7 @@ class MPAF(Attack):
         check_choice("base", self.base, ("drawn", "initial"))
 
     def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
-        check_models(self, place)
+        super().check_setting(place, honest=honest, classes=classes)
         drawn = f"{self.name} draws another initial model, which a server cannot: use base=initial"
         check(place == "simulation" or self.base == "initial", drawn)
 

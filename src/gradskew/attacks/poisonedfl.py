@@ -14,7 +14,7 @@ from ..core.randomness import generator as derived
 from ..core.round import Round
 from ..core.rows import Given
 from .base import STRENGTH, Attack, Forgery, View
-from .steps import as_row, check_models, padded, per_rate
+from .steps import as_row, padded, per_rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class PoisonedFL(Attack):
     title: ClassVar[str] = "PoisonedFL"
     source: ClassVar[str] = "Xie et al., CVPR 2025"
     needs: ClassVar[str] = "nothing"
+    needs_models: ClassVar[bool] = True
     c: float = 8.0
     every: int = 50
     shrink: float = 0.7
@@ -48,9 +49,6 @@ class PoisonedFL(Attack):
         check_number("shrink", self.shrink, above=0, at_most=1)
         check_number("floor", self.floor, at_least=0)
         check_number("p", self.p, above=0, below=1)
-
-    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
-        check_models(self, place)
 
     def extra_rows(self, f: int) -> int:
         return 9  # three vectors in three copies

@@ -7,7 +7,7 @@ import torch
 
 from ..core.errors import check_number
 from .base import STRENGTH, Attack, Forgery, View
-from .steps import as_row, check_models, last_step
+from .steps import as_row, last_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,13 +24,11 @@ class Replay(Attack):
     title: ClassVar[str] = "replay"
     source: ClassVar[str] = "Fraboni et al., AISTATS 2021"
     needs: ClassVar[str] = "nothing"
+    needs_models: ClassVar[bool] = True
     noise: float = 0.0
 
     def __post_init__(self) -> None:
         check_number("noise", self.noise, at_least=0, at_most=STRENGTH)
-
-    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
-        check_models(self, place)
 
     def forge(self, view: View) -> Forgery:
         own, step = view.own.updates, last_step(view)

@@ -19,7 +19,7 @@ PARALLEL = 1e-12  # share of the length of a vector below which a part of it is 
 
 @dataclass(frozen=True, kw_only=True)
 class ROP(Attack):
-    """Relocated orthogonal perturbation: row = pi M + (1 - pi) m + z q, with q orthogonal to where the server goes.
+    """Send pi M + (1 - pi) m + z q, with q orthogonal to where the server goes: relocated orthogonal perturbation.
 
     M is the server's last step (w^{t-1} - w^t) / rate (0 in the first round), m the mean of the known honest rows,
     u = lam M + (1 - lam) m (m in the first round), p the part of (1, ..., 1) that is orthogonal to u, of length 1, and

@@ -1,4 +1,4 @@
-"""What an attack reads from its context: the models of the rounds, as rows, and the rule at the end of a pipeline."""
+"""Steps that attacks share: models of the rounds as rows, rows scaled or cut, and the rule at the end of a pipeline."""
 
 from __future__ import annotations
 
@@ -7,14 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.errors import check
-from .base import Attack, View
+from ..core.rows import Rows
+from .base import View
 from .trials import largest
-
-
-def check_models(attack: Attack, place: str) -> None:
-    """Raise InputError for an attack on the models of the rounds in a place that has none."""
-    check(place != "matrix", f"{attack.name} needs the models of the rounds, which a matrix has not")
 
 
 def padded(vector: Tensor, row: Tensor) -> Tensor:
@@ -50,6 +45,14 @@ def as_row(value: Tensor, rows: Tensor) -> Tensor:
     """Return a float64 vector or matrix in the type of the rows, with entries cut where that type would overflow."""
     bound = largest(rows.dtype)
     return value.clamp(-bound, bound).to(rows.dtype)
+
+
+def scaled(rows: Rows, factor: float) -> Tensor:
+    """Return rows times a factor, computed in float64: (n, d), in the type of the rows."""
+    result = torch.empty_like(rows.updates)
+    for part, block in rows.blocks():
+        result[:, part] = factor * block
+    return result
 
 
 def last_rule(rule: Any) -> Any:

@@ -12,7 +12,7 @@ from .base import Attack, Forgery, View
 
 @dataclass(frozen=True, kw_only=True)
 class UserAttack(Plugin, Attack):
-    """A user's attack: called with the honest rows (h, d), and with f or `own` if it has parameters for them.
+    """Call a user's attack with the honest rows (h, d), and with f or `own` if it has parameters for them.
 
     It gets copies, and returns one row (d,) for all f clients, or rows (f, d).
     """

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from ..core.errors import check, check_choice
 from .base import Attack, Forgery, View
-from .steps import as_row, check_models, model
+from .steps import as_row, model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class Zero(Attack):
     def __post_init__(self) -> None:
         check_choice("what", self.what, ("row", "model"))
 
-    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
-        if self.what == "model":
-            check_models(self, place)
+    @property
+    def needs_models(self) -> bool:  # type: ignore[override]
+        return self.what == "model"
 
     def forge(self, view: View) -> Forgery:
         own = view.own.updates
