@@ -28,11 +28,13 @@ from .federation import Result as Result
 from .federation import Run as Run
 from .federation import simulate as simulate
 from .models import CNN as CNN
+from .models import LSTM as LSTM
 from .models import MLP as MLP
 from .models import AlexNet as AlexNet
 from .models import FemnistCNN as FemnistCNN
 from .models import Linear as Linear
 from .models import ResNet18 as ResNet18
+from .models import Transformer as Transformer
 from .models import UserModel as UserModel
 from .report import Lens as Lens
 from .report import Table as Table

@@ -17,7 +17,7 @@ from gradskew.core.errors import InputError
 from gradskew.core.names import options
 from gradskew.core.presets import PRESETS
 from gradskew.data import PARTITIONS, SOURCES, Digits, FashionMNIST, partition
-from gradskew.data.own_source import OwnSource, recipe_for
+from gradskew.data.own_source import CONVOLVED, TABULAR, WRITTEN, OwnSource
 from gradskew.federation.options import Options
 from gradskew.models import MLP, MODELS, UserModel
 from gradskew.runs.settings import make_runs
@@ -110,7 +110,7 @@ def test_recipes_have_only_options_of_bench() -> None:
 
     known = {option.name for option in cli.commands["bench"].params}
     recipes = [cls.recipe for cls in SOURCES.classes.values() if not issubclass(cls, OwnSource)]
-    for recipe in (*recipes, recipe_for((30,)), recipe_for((3, 32, 32))):  # of a user's own, by the shape of an input
+    for recipe in (*recipes, TABULAR, CONVOLVED, WRITTEN):  # of a user's own, by the shape of an input
         assert {"model", "rounds", "epochs", "batch", "lr", "momentum"} <= recipe.keys() <= known
         models.make(recipe["model"])
 

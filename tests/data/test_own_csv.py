@@ -458,3 +458,59 @@ def test_constant_and_huge_columns(tmp_path):
     steps = np.diff(ordered)  # float32 of the numbers themselves would make many of them equal
     assert steps == pytest.approx([steps[0]] * 19, rel=1e-4)
     assert len(set(values)) == len(set(ordered.tolist()))
+
+
+TEXTS = 'review,verdict\n"ab, é",good\nabcdefgh,bad\nx,bad\n"no, no",good\nyes,good\nz,bad\n'
+
+
+def test_texts_are_the_inputs_as_bytes(tmp_path):
+    """é is the bytes 195 and 169. Of six texts one has more than six bytes."""
+    dataset = load(tmp_path, TEXTS, "(label=verdict,text=review,length=6)")
+    expected = {
+        (97, 98, 44, 32, 195, 169): 1,
+        (97, 98, 99, 100, 101, 102): 0,
+        (120, 0, 0, 0, 0, 0): 0,
+        (110, 111, 44, 32, 110, 111): 1,
+        (121, 101, 115, 0, 0, 0): 1,
+        (122, 0, 0, 0, 0, 0): 0,
+    }
+    assert {tuple(inputs): label for inputs, label, _ in rows_of(dataset)} == expected
+    assert dataset.train.inputs.dtype == torch.uint8
+    assert dataset.scale == 1
+    assert not dataset.shift
+    assert any("the inputs are the texts 'review', 6 bytes of each: 1 of 6 are cut" in note for note in dataset.notes)
+    assert not any("deviation" in note for note in dataset.notes)
+    assert data.make(f"csv:{tmp_path / 'h.csv'}(label=verdict,text=review,length=6)").recipe["model"] == "transformer"
+    assert data.make(f"csv:{write(tmp_path, name='n.csv')}{NAME}").recipe["model"] == "mlp"
+
+
+def test_rows_without_a_text(tmp_path):
+    gap = TEXTS + ",bad\nw,good\n"
+    with pytest.raises(InputError, match=r"1 of 8 rows have no value in 'review' .*missing=drop leaves them out$"):
+        load(tmp_path, gap, "(label=verdict,text=review)")
+    with pytest.raises(InputError, match=r"missing=drop leaves them out$"):
+        load(tmp_path, gap, "(label=verdict,text=review,missing=mean)")
+    dataset = load(tmp_path, gap, "(label=verdict,text=review,missing=drop,length=2)")
+    assert len(dataset.train) + len(dataset.test) == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("(label=verdict,text=words)", "there is no column 'words', which text names; there are 'review', 'verdict'"),
+        ("(label=verdict,text=verdict)", "the column 'verdict' is the label or the client: it is no input"),
+        ("(label=verdict,text=review,drop=review)", "drop is of columns that are inputs, and the inputs are the texts"),
+        ("(label=verdict,length=5)", "length is of texts: text names their column"),
+        ("(label=verdict,text=review,length=0)", "length must be"),
+        ("(label=verdict)", None),
+    ],
+)
+def test_wrong_columns_of_texts(tmp_path, options, message):
+    if message is None:
+        load(tmp_path, TEXTS, options)  # few texts are categories
+        many = "review,verdict\n" + "".join(f"text {i},{i % 2}\n" for i in range(200))
+        with pytest.raises(InputError, match=r"is it an id.*text=review makes the texts the inputs"):
+            load(tmp_path, many, options, "many.csv")
+        return
+    with pytest.raises(InputError, match=message):
+        load(tmp_path, TEXTS, options)

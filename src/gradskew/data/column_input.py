@@ -69,6 +69,7 @@ class Input:
         ways = f"{without}, categories={format_value(name)} takes each as a category"
         check(category or len(words) == len(different), f"{mixed}: {ways}")
         many = f"{has} has {len(different):,} different texts, more than {MOST_VALUES}: is it an id? {without}"
+        many += f"; text={format_value(name)} makes the texts the inputs"
         check(len(different) <= MOST_VALUES, many)
         order = sorted(range(len(different)), key=lambda i: (numbers[i] is None, numbers[i] or 0, str(different[i])))
         rank = np.append(np.argsort(order), -1)

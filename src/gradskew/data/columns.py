@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.errors import InputError, check, check_choice
+from ..core.errors import InputError, check, check_choice, check_number
 from ..core.names import Fields
 from . import coding
 from .base import Array
 from .coding import SHOWN, Coded, listed
 from .column_input import Input, different_values
 from .preparation import Examples
+from .text import as_bytes
 
 if TYPE_CHECKING:
     import pyarrow
@@ -33,7 +34,8 @@ class Columns(Fields):
     are inputs; empty means all others that have a name: an index of pandas has none. drop: columns that are left out.
     categories: columns of numbers that are codes. A column of texts, and one of categories, becomes an input of 0 and 1
     for each value. missing: what to do about rows with a missing value: `refuse` them, `drop` them, or put in the
-    `mean` of the training rows.
+    `mean` of the training rows. text: a column of texts that is the input instead: the first `length` bytes of each in
+    UTF-8, as tokens 1 to 255, and 0 after its end.
     """
 
     label: str | None = None
@@ -42,6 +44,8 @@ class Columns(Fields):
     drop: str | tuple[str, ...] = ()
     categories: str | tuple[str, ...] = ()
     missing: str = "refuse"
+    text: str | None = None
+    length: int = 256
 
     def __post_init__(self) -> None:
         check_choice("missing", self.missing, MISSING)
@@ -49,7 +53,9 @@ class Columns(Fields):
             given = getattr(self, name)
             entries = (str(given),) if not isinstance(given, tuple) else tuple(map(str, given))
             object.__setattr__(self, name, entries)
-        for name in ("label", "client"):
+        check_number("length", self.length, at_least=1, at_most=1 << 16, whole=True)
+        check(self.text is not None or self.length == Columns.length, "length is of texts: text names their column")
+        for name in ("label", "client", "text"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, str(getattr(self, name)))  # a name such as 3
 
@@ -76,19 +82,22 @@ class Columns(Fields):
         own = {self.label, self.client}
         ends = [self.label, *known["client"]]
         check(len(own) == 2, f"label and client both name the column {self.label!r}")
-        if images is not None:
-            check(images in names, f"there is no column {images!r}, which images names; {has}")
-            chosen = [option for option in ("features", "drop", "categories") if getattr(self, option)]
-            check(not chosen, f"{''.join(chosen[:1])} is of columns that are inputs, and the inputs are the images")
-            return ends
+        for option, inputs in (("images", images), ("text", self.text)):
+            if inputs is not None:
+                check(inputs in names, f"there is no column {inputs!r}, which {option} names; {has}")
+                check(inputs not in own, f"the column {inputs!r} is the label or the client: it is no input")
+                chosen = [name for name in ("features", "drop", "categories") if getattr(self, name)]
+                are = "images" if option == "images" else "texts"
+                check(not chosen, f"{''.join(chosen[:1])} is of columns that are inputs, and the inputs are the {are}")
+                return ends if option == "images" else [inputs, *ends]
         for column in (*self.features, *self.categories):
             check(column not in own, f"the column {column!r} is the label or the client: it is no input")
-        inputs = list(self.features) or [name for name in names if name not in own]
-        inputs = [name for name in inputs if name not in self.drop]
-        check(not all(map(self._is_left_out, inputs)), f"no column is left for the inputs: {has}")
-        for name in inputs:
+        others = list(self.features) or [name for name in names if name not in own]
+        others = [name for name in others if name not in self.drop]
+        check(not all(map(self._is_left_out, others)), f"no column is left for the inputs: {has}")
+        for name in others:
             check(names.count(name) == 1, f"there is more than one column {name!r}")
-        return [*inputs, *ends]
+        return [*others, *ends]
 
     def read_tables(
         self,
@@ -107,11 +116,13 @@ class Columns(Fields):
         table, in_test = _joined([*train, *test], self.client), np.repeat([False, True], sizes) if test else None
         check(table.num_rows > 0, "there are no rows")
         assert self.label is not None
-        inputs = [name for name in table.column_names if name not in (self.label, self.client)]
+        inputs = [name for name in table.column_names if name not in (self.label, self.client, self.text)]
         read = [Input.of(name, table.column(name), category=name in self.categories) for name in inputs]
         label = different_values(self.label, table.column(self.label))
         client = None if self.client is None else different_values(self.client, table.column(self.client))
         gaps = {self.label: label[1] < 0}
+        if self.text is not None:
+            gaps[self.text] = np.asarray(table.column(self.text).is_null())
         if self.client is not None and client is not None:
             unowned = any(self.client not in each.column_names for each in test)
             gaps[self.client] = (client[1] < 0) & ~(in_test if unowned and in_test is not None else np.False_)
@@ -131,8 +142,11 @@ class Columns(Fields):
         said += classes_as_numbers(self.label, coded)
         clients = None if client is None else coding.ids(client[0], client[1][kept])
         in_test = None if in_test is None else in_test[kept]
+        if self.text is not None:
+            values, about = as_bytes(self.text, table.column(self.text).take(kept), self.length)
+            said.append(about)
         decode = values.__getitem__ if images is None else lambda index: images(kept[index])
-        return Examples(coded, decode, clients, in_test, said)
+        return Examples(coded, decode, clients, in_test, said, tokens=self.text is not None)
 
     def _is_left_out(self, name: str) -> bool:
         """Return whether a column has no name, and no option names it."""

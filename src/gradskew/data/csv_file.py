@@ -74,7 +74,7 @@ class CSVFile(OwnSource, Columns):
                 check(len(set(named)) == len(named), f"{str(path)!r} has {_twice(named)}")
             names = self.needed(list(kinds), in_test=in_test)
             written = [kinds[name][0] for name in names]
-            texts = {self.label, self.client, *self.categories}
+            texts = {self.label, self.client, self.text, *self.categories}
             types = {kinds[name][0]: "string" if name in texts else _wider(kinds[name][1]) for name in names}
             try:
                 table = arrow.read_csv(path, read, parse, self._converted(types))

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+
 from ..core.errors import InputError, check
 from . import cache
 from .base import Dataset, Source
@@ -16,15 +18,20 @@ from .file_source import reading
 from .preparation import Examples, Preparation
 
 GIVEN = "FILE"  # stands in a name for the file of the test part, as no name has a path
-TABULAR: Mapping[str, Any] = {"model": "mlp", "rounds": 40, "epochs": 1, "batch": 32, "lr": 0.05, "momentum": 0.9}
-CONVOLVED: Mapping[str, Any] = {"model": "cnn(stride=2)", "rounds": 50, "epochs": 1, "batch": 32, "lr": 0.1}
+COMMON = {"epochs": 1, "batch": 32, "momentum": 0.9}
+TABULAR: Mapping[str, Any] = {**COMMON, "model": "mlp", "rounds": 40, "lr": 0.05}
+CONVOLVED: Mapping[str, Any] = {**COMMON, "model": "cnn(stride=2)", "rounds": 50, "lr": 0.1}
+WRITTEN: Mapping[str, Any] = {**COMMON, "model": "transformer", "rounds": 60, "lr": 0.1}
 LEAST_SIDE = 16  # of an image that a convolutional network gets by default
 
 
-def recipe_for(shape: Sequence[int]) -> Mapping[str, Any]:
-    """Return the options of `bench` that fit inputs of a shape: a convolutional network for images, else an mlp."""
+def recipe_for(dataset: Dataset) -> Mapping[str, Any]:
+    """Return the options of `bench` that fit: a convolutional network for images, a transformer for texts, or an mlp."""
+    shape = dataset.shape
+    if len(shape) == 1 and dataset.train.inputs.dtype == torch.uint8:  # other vectors are floats
+        return WRITTEN
     images = len(shape) in (2, 3) and min(shape[-2:]) >= LEAST_SIDE
-    return {**CONVOLVED, "momentum": 0.9} if images else TABULAR
+    return CONVOLVED if images else TABULAR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +68,7 @@ class OwnSource(Preparation, Source, ABC):
 
     @property
     def recipe(self) -> Mapping[str, Any]:  # type: ignore[override]
-        return recipe_for(self.load().shape)
+        return recipe_for(self.load())
 
     def read(self) -> Dataset:
         with reading(self):

@@ -27,7 +27,8 @@ class Examples:
 
     decode: from rising indices (k,) to the inputs (k, *shape), with NaN for a missing value. clients: whose each row
     is, -1 for test rows of no client; None if that is not known. in_test: (N,) bool, the rows of the data's own test
-    part; None if it has none. said: sentences on how the rows were read.
+    part; None if it has none. said: sentences on how the rows were read. tokens: whether the inputs are tokens, which
+    stay as they are.
     """
 
     labels: Coded
@@ -35,13 +36,14 @@ class Examples:
     clients: Coded | None = None
     in_test: Array | None = None
     said: Sequence[str] = ()
+    tokens: bool = False
 
     def select(self, index: Array) -> Examples:
         """Return the rows with these rising indices (k,)."""
         clients = None if self.clients is None else self.clients.select(index).used()
         in_test = None if self.in_test is None else self.in_test[index]
         labels = self.labels.select(index)
-        return Examples(labels, lambda chosen: self.decode(index[chosen]), clients, in_test, self.said)
+        return replace(self, labels=labels, decode=lambda at: self.decode(index[at]), clients=clients, in_test=in_test)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +88,11 @@ class Preparation(Fields):
         train = _part(examples, train_rows, "training").sample("train_size", self.train_size)
         test = _part(examples, test_rows, "test").sample("test_size", self.test_size)
         inputs = self._decoded(train)
-        scaled = (standard.standardise if self.standardise else standard.keep)(inputs, self._decoded(test))
+        changed = self.standardise and not examples.tokens
+        scaled = (standard.standardise if changed else standard.keep)(inputs, self._decoded(test))
         ids = None if examples.clients is None else np.arange(len(examples.clients.names))
-        said = [*examples.said, *left_out, *divided, *_on_parts(examples, train, test), self._on_inputs(inputs)]
+        said = [*examples.said, *left_out, *divided, *_on_parts(examples, train, test)]
+        said += [] if examples.tokens else [self._on_inputs(inputs)]
         return Dataset(
             replace(train, decode=scaled.train.__getitem__).to_split(ids),
             replace(test, decode=scaled.test.__getitem__).to_split(ids),

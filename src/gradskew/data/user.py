@@ -43,7 +43,7 @@ class InMemory(Source):
 
     @property
     def recipe(self) -> Mapping[str, Any]:  # type: ignore[override]
-        return recipe_for(self.load().shape)
+        return recipe_for(self.load())
 
     def read(self) -> Dataset:
         def gone() -> Dataset:
@@ -78,7 +78,7 @@ def source(
     set of which item i is (input, label), such as torchvision's; or `{"train": ..., "test": ...}` of any of these.
     client: the column of the clients' ids, or an array of them; then each client has its own rows. missing: as in
     `csv:`. options: test, seed, min_rows, shape, standardise, train_size and test_size of `csv:`, and for columns
-    features, drop and categories.
+    features, drop, categories, text and length.
     """
     check_choice("missing", missing, MISSING)
     if isinstance(data, Source):

@@ -15,6 +15,7 @@ from .run import Run
 def make_network(run: Run, dataset: Dataset) -> Flat:
     """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run."""
     shape, classes = dataset.shape, dataset.num_classes
+    run.model.check_data(dataset)
     flat = initial(run.model, shape, classes, torch_seed(run.seed, "model"), run.buffers == "aggregated", run.device)
     uneven = (
         f"{run.local.name} needs even numbers of steps, and the batch norm of {run.model.name} skips single samples"

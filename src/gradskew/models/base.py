@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from ..core.errors import check
 from ..core.names import Named
+from ..data import Dataset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,9 @@ class Model(Named, ABC):
     @abstractmethod
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         """Build a network from inputs (batch, *shape) to scores (batch, num_classes), drawn from torch's generator."""
+
+    def check_data(self, dataset: Dataset) -> None:
+        """Raise InputError unless the inputs are such that the network can take them."""
 
 
 def image_size(key: str, shape: tuple[int, ...], *, least: int) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from ..core.grammar import parse_one
 if TYPE_CHECKING:
     from .base import Model
 
-FIRST = ("linear", "mlp", "cnn", "femnist_cnn", "alexnet", "resnet18")
+FIRST = ("linear", "mlp", "cnn", "femnist_cnn", "alexnet", "resnet18", "lstm", "transformer")
 
 
 def _load(path: str, given: Mapping[str, Any], called: str) -> Model:

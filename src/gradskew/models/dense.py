@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -28,6 +29,7 @@ class MLP(Model):
     """A multilayer perceptron with ReLU after each hidden layer. hidden: the number of units of each hidden layer."""
 
     key: ClassVar[str] = "mlp"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"tabular_mlp": {"hidden": (64, 64)}}
     hidden: int | tuple[int, ...] = 100
 
     def __post_init__(self) -> None:

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..core.errors import InputError, check, check_choice, unknown
 from ..core.importing import import_object
 from ..core.names import options
+from ..data import Dataset
 from .base import Model, materialised
+from .tokens import check_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,17 +24,21 @@ class UserModel(Model):
     """A user's own network: `factory(shape, num_classes)` returns an `nn.Module`.
 
     vectorised: let clients train as one computation; only for modules without batch norm and without random draws.
+    tokens: give the module its inputs as int64, as `nn.Embedding` takes them; of the shape (2, length) in the first
+    call, too, where all are 0.
     """
 
     key: ClassVar[str] = "user"
     kind: ClassVar[str] = "other"
     factory: Callable[[tuple[int, ...], int], nn.Module] = field(repr=False)  # digests cover its code and its network
     vectorised: bool = False
+    tokens: bool = False
 
     def __post_init__(self) -> None:
         good = callable(self.factory) and hasattr(self.factory, "__qualname__") and _takes_two(self.factory)
         check(good, "factory must be a function of (shape, num_classes) that returns an nn.Module")
         check_choice("vectorised", self.vectorised, (False, True))
+        check_choice("tokens", self.tokens, (False, True))
 
     @property
     def batched(self) -> bool:  # type: ignore[override]
@@ -40,12 +47,19 @@ class UserModel(Model):
     @property
     def name(self) -> str:
         path = f"{self.factory.__module__}:{self.factory.__qualname__}"
-        return f"{path}(vectorised=True)" if self.vectorised else path
+        changed = ",".join(f"{name}=True" for name in ("vectorised", "tokens") if getattr(self, name))
+        return f"{path}({changed})" if changed else path
+
+    def check_data(self, dataset: Dataset) -> None:
+        if self.tokens:
+            check_tokens(self.name, dataset)
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)
         kind = type(module).__name__
         check(isinstance(module, nn.Module), f"{self.name} returned a value of type {kind}, not an nn.Module")
+        if self.tokens:
+            module.register_forward_pre_hook(_as_tokens)
         materialised(module, shape)  # lazy buffers have no copy
         hooked = [name for name, parameter in module.named_parameters() if parameter._backward_hooks]
         check(not hooked, f"{self.name}: a copy of the module has no hook on {', '.join(hooked[:1])}: use module hooks")
@@ -69,6 +83,10 @@ def load(path: str, given: Mapping[str, Any]) -> Model:
         return cls(**given) if cls is thing else UserModel(factory=thing, **given)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _as_tokens(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(each.to(torch.int64) for each in inputs)
 
 
 def _takes_two(factory: Callable[..., nn.Module]) -> bool:

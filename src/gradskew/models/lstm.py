@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from ..core.errors import check_number
+from .tokens import TokenModel, as_tokens, mean_of_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class LSTM(TokenModel):
+    """An embedding of the tokens, a long short-term memory, the mean of its states over the text, a linear layer.
+
+    width: of the embedding. hidden: the size of a state. layers: their number.
+    """
+
+    key: ClassVar[str] = "lstm"
+    source: ClassVar[str] = "Hochreiter and Schmidhuber, 1997"
+    width: int = 32
+    hidden: int = 64
+    layers: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("width", "hidden", "layers"):
+            check_number(name, getattr(self, name), at_least=1, whole=True)
+
+    def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        return _Network(self, num_classes)
+
+
+class _Network(nn.Module):
+    def __init__(self, model: LSTM, num_classes: int):
+        super().__init__()
+        self.embedding = nn.Embedding(model.vocabulary, model.width)
+        self.memory = nn.LSTM(model.width, model.hidden, model.layers, batch_first=True)
+        self.scores = nn.Linear(model.hidden, num_classes)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        tokens = as_tokens(inputs)
+        states: Tensor = self.memory(self.embedding(tokens))[0]
+        scores: Tensor = self.scores(mean_of_text(states, tokens))
+        return scores
