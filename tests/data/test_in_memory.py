@@ -270,7 +270,7 @@ def test_bench_takes_arrays(tmp_path, capsys):
         (Items([([1.0], 0), ([1.0, 2.0], 1)]), {}, "the inputs have different shapes"),
         ((X, Y), {"label": "y"}, "label is of a frame or a table: tuple has no columns"),
         ((X, Y), {"test": "file.csv"}, "test is a share"),
-        ((X, Y), {"tset": 0.1}, "unknown option of source 'tset'; did you mean 'test'"),
+        ((X, Y), {"min_row": 0.1}, "unknown option of source 'min_row'; did you mean 'min_rows'"),
         ((X, Y, SITES), {"client": SITES}, "the clients are given twice"),
         (TABLE, {"label": "died"}, "there is no column 'died', which label names"),
         (TABLE, {"label": "y", "client": SITES}, "client names the column"),

@@ -26,7 +26,7 @@ LEAST_SIDE = 16  # of an image that a convolutional network gets by default
 
 
 def recipe_for(dataset: Dataset) -> Mapping[str, Any]:
-    """Return the options of `bench` that fit: a convolutional network for images, a transformer for texts, or an mlp."""
+    """Return the options of `bench` that fit: a convolutional network for images, a transformer for texts, an mlp."""
     shape = dataset.shape
     if len(shape) == 1 and dataset.train.inputs.dtype == torch.uint8:  # other vectors are floats
         return WRITTEN
