@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check_choice, check_number
-from ..core.inner_products import cosines_of
+from ..core.gram import cosines_of
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
 from .clipping import clipped_average

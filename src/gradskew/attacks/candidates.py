@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.columns import median, moments
-from ..core.inner_products import centred
+from ..core.gram import centred
 from ..core.rows import Rows
 from ..core.span import Span
 from .strike import num_skewed

@@ -13,6 +13,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from .gram import bordered, cosines_of, squared_distances_of
+
 SAMPLE = 256  # most columns of the sample that selects a central row
 CLOSE = 1e-7  # squares below this share of the squares that cancel in them are recomputed from the rows
 OFF_CENTRE = 1e4  # a row whose median squared distance exceeds the least one by this factor is no centre
@@ -77,7 +79,7 @@ class InnerProducts(ABC):
         """The inner products of the base rows around a central one, and the index of that row."""
         centre = _central_row(self.updates)
         gram = self._gram_around(centre)
-        medians = _row_medians(_squared_distances(gram))
+        medians = _row_medians(squared_distances_of(gram))
         central = int(medians.argmin())
         # A row may be central on the sample and huge elsewhere: centred on it, the others would lose their digits.
         if medians[centre] > OFF_CENTRE * medians[central]:
@@ -113,7 +115,7 @@ class InnerProducts(ABC):
         gram, centre = self._centred
         products = self._products_with_centre
         column = torch.cat([products[centre] - products, products[centre, None]])
-        return _bordered(gram, column)
+        return bordered(gram, column)
 
     @cached_property
     def _products_with_centre(self) -> Tensor:
@@ -181,7 +183,7 @@ class InnerProducts(ABC):
     def squared_distances(self) -> Tensor:
         """Squared distances between the rows: (n, n) float64, zero diagonal."""
         norms = self.gram.diagonal()
-        distances = _squared_distances(self.gram)
+        distances = squared_distances_of(self.gram)
         close = (distances < CLOSE * (norms[:, None] + norms)).triu(1).nonzero()
         if len(close):
             exact = self._from_differences(close)
@@ -196,7 +198,7 @@ class InnerProducts(ABC):
             if self._origin is not None:
                 mixing, squares = self._extended, self.base.norms.square()
                 squares = torch.cat([squares, squares.new_zeros(1)])
-                distances = _bordered(distances, squares)
+                distances = bordered(distances, squares)
             difference = mixing[pairs[:, 0]] - mixing[pairs[:, 1]]
             squares = -0.5 * ((difference @ distances) * difference).sum(1)
             return squares.clamp_(min=0)
@@ -219,30 +221,6 @@ class InnerProducts(ABC):
         """
         products = self.gram @ weights
         return (self.gram.diagonal() - 2 * products + weights @ products).clamp_(min=0)
-
-
-def cosines_of(inner: Tensor) -> Tensor:
-    """Return the cosines of the angles between rows with these inner products (..., n, n); 0 with a row of zeros."""
-    norms = inner.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
-    scale = torch.where(norms > 0, 1 / norms, 0.0)
-    return (inner * scale[..., :, None] * scale[..., None, :]).clamp_(-1, 1)
-
-
-def centred(gram: Tensor) -> Tensor:
-    """Return the inner products of rows around their mean from those around any point: (..., n, n)."""
-    rows, columns = gram.mean(-2, keepdim=True), gram.mean(-1, keepdim=True)
-    return gram - rows - columns + gram.mean((-2, -1), keepdim=True)
-
-
-def _bordered(matrix: Tensor, column: Tensor) -> Tensor:
-    """Return a symmetric matrix (n + 1, n + 1): an (n, n) one with a last row and column (n + 1,)."""
-    return torch.cat([torch.cat([matrix, column[None, :-1]]), column[:, None]], 1)
-
-
-def _squared_distances(gram: Tensor) -> Tensor:
-    """Return the squared distances (n, n) from inner products (n, n); close pairs lose digits by cancellation."""
-    norms = gram.diagonal()
-    return (norms[:, None] + norms - 2 * gram).clamp_(min=0)
 
 
 def _central_row(updates: Tensor) -> int:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from .given import as_tensor, check_rows
-from .inner_products import SAMPLE, centred
+from .gram import centred
+from .inner_products import SAMPLE
 from .round import Round
 from .sums import Sums
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .inner_products import NO_WEIGHT, centred, cosines_of
+from .gram import centred, cosines_of
+from .inner_products import NO_WEIGHT
 from .round import Round
 from .rows import Rows
 from .span import Geometry, Span
