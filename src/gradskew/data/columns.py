@@ -82,6 +82,7 @@ class Columns(Fields):
         own = {self.label, self.client}
         ends = [self.label, *known["client"]]
         check(len(own) == 2, f"label and client both name the column {self.label!r}")
+        check(images is None or self.text is None, "images and text both name the inputs: give one")
         for option, inputs in (("images", images), ("text", self.text)):
             if inputs is not None:
                 check(inputs in names, f"there is no column {inputs!r}, which {option} names; {has}")
