@@ -19,7 +19,7 @@ import gradskew as gs
 from gradskew.core.errors import InputError
 from gradskew.runs.sweeps import FailedRuns
 from gradskew.trackers import CSV, TRACKERS, FinishedRun, JSONLines, Log, Tracker
-from gradskew.trackers.flat import flat_round, flat_spec
+from gradskew.trackers.flat import flat_rounds, flat_spec
 
 SPEC = {
     "aggregator": {"name": "median"},
@@ -79,17 +79,28 @@ def test_a_spec_becomes_single_values():
 
 
 def test_a_round_becomes_single_values():
-    first, second = map(flat_round, ROUNDS)
+    first, second = flat_rounds(ROUNDS)
     assert first == {"round": 0, "clamped": True, "attack_called": True, "rule_f_of_cclip_tau_0_1": 1}
     assert second == {"round": 1, "accuracy": 50.0, "clamped": False, "attack_called": True}
     lens = {**LENS, "kappa_bound": "inf", "shut_out": [3, 5], "clients": [2, 3, 4, 5], "progress": None}
-    measured = flat_round({**ROUNDS[1], "f": 2, "lens": lens})
+    (measured,) = flat_rounds([{**ROUNDS[1], "f": 2, "lens": lens}])
     # projections of two equal halves: half of them are above their mean, and there is no skewness
     expected = {"f": 2, "measured_f": 1, "kappa": 0.25, "kappa_bound": math.inf, "shut_out": 2, "above": 0.5}
     assert {name: measured[name] for name in expected} == expected
     assert measured["skewness"] == measured["principal_skewness"] == 0
     assert not {"towards", "clients", "progress", "lens"} & measured.keys()
-    assert "lens" not in flat_round({**ROUNDS[1], "lens": None})
+    assert "lens" not in flat_rounds([{**ROUNDS[1], "lens": None}])[0]
+
+
+def test_rounds_of_different_sizes_are_measured_each_by_itself():
+    skewed, equal = {"towards": [0.0, 3.0, 3.0, 3.0], "principal": [0.0, 3.0, 3.0, 3.0]}, {"towards": [1.0, 1.0]}
+    lenses = [LENS, {**LENS, **equal, "principal": [0.0, 1.0]}, {**LENS, **skewed}, None]
+    zero, two, low, none = flat_rounds([{**ROUNDS[1], "lens": lens} for lens in lenses])
+    assert zero["skewness"] == 0
+    assert low["skewness"] == pytest.approx(-(4**0.5) / 3**0.5)  # deviations -9/4 and three of 3/4
+    assert "skewness" not in two  # all are equal
+    assert (two["above"], two["principal_skewness"], low["above"]) == (1, 0, 0.75)
+    assert "skewness" not in none
 
 
 def test_metrics_are_finite_numbers():
@@ -179,7 +190,7 @@ def test_an_interrupt_while_a_run_is_logged_leaves_no_part_of_it(tmp_path, monke
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("gradskew.trackers.base.flat_round", interrupted)
+        patch.setattr("gradskew.trackers.base.flat_rounds", interrupted)
         with pytest.raises(KeyboardInterrupt):
             gs.sweep([BASE], tmp_path, log="csv")
     assert len(stored(tmp_path)) == 1

@@ -13,6 +13,7 @@ from .audit import audit
 from .bench import bench
 from .completion import completion
 from .doctor import doctor
+from .export import export
 from .list import list_
 from .paper import paper
 from .report import report
@@ -31,7 +32,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (bench, audit, paper, skew, report, list_, doctor, completion):
+for command in (bench, audit, paper, skew, report, export, list_, doctor, completion):
     cli.add_command(command)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import warn
+from ..core.errors import check, warn
+from ..core.importing import shell_command
 
 if TYPE_CHECKING:
     from ..audit.standing import Audit
@@ -40,6 +41,17 @@ def tables_of(folders: Sequence[Path], made: Sequence[Record] = ()) -> list[Tabl
     first_keys = {federation_key(record.spec) for record in made}
     tables = federations(newest(records, finished))
     return sorted(tables, key=lambda table: federation_key(table.records[0].spec) not in first_keys)
+
+
+def stored_tables(folders: Sequence[Path]) -> list[Table]:
+    """Return the tables of the runs in folders; InputError for what is no folder, and if there are no runs."""
+    for folder in folders:
+        check(folder.is_dir(), f"no folder {str(folder)!r}: name the --out of the runs")
+    tables = tables_of(folders)
+    names = ", ".join(repr(str(folder)) for folder in folders)
+    bench = shell_command("gradskew", "bench", "--out", str(folders[0]))
+    check(bool(tables), f"no runs in {names}: `{bench}` makes some")
+    return tables
 
 
 def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, audit: Audit | None = None) -> list[str]:

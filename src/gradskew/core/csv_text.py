@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+FORMULA = ("=", "+", "-", "@")  # what a text begins with that a spreadsheet takes for a formula
+
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Return rows as CSV with a line of names; a value that a row lacks, or that is None, is empty.
@@ -31,4 +33,4 @@ def disarm(text: str) -> str:
     >>> disarm("=1+2"), disarm("median")
     ("'=1+2", 'median')
     """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return f"'{text}" if text.startswith(FORMULA) else text

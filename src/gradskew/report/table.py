@@ -178,9 +178,12 @@ class Table:
         """Return the accuracies as a LaTeX table for the package booktabs."""
         return report.export.latex(self)
 
-    def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with the rows and columns of results.csv; InputError without pandas."""
-        return report.notebook.to_pandas(self)
+    def to_pandas(self, rows: str = "runs") -> Any:
+        """Return a pandas DataFrame with the rows and columns of results.csv; InputError without pandas.
+
+        rows: `runs`, or `rounds` for one row per round: see `gradskew.rounds_to_pandas`.
+        """
+        return report.notebook.to_pandas(self, rows)
 
     def __repr__(self) -> str:
         return report.notebook.table_repr(self)

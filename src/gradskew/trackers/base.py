@@ -16,7 +16,7 @@ from ..core.errors import InputError, check
 from ..core.files import make_folder
 from ..core.importing import pip_install
 from ..core.names import Named
-from .flat import Value, flat_round, flat_spec
+from .flat import Value, flat_rounds, flat_spec
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class FinishedRun:
 
     @cached_property
     def table(self) -> list[dict[str, Value]]:
-        """The metrics of each round by name: see `flat_round`."""
-        return [flat_round(metrics) for metrics in self.rounds]
+        """The metrics of each round by name: see `flat_rounds`."""
+        return flat_rounds(self.rounds)
 
     @property
     def metrics(self) -> list[dict[str, float]]:
