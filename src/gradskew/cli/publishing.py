@@ -1,4 +1,4 @@
-"""Write the files of a folder's runs: report.html, CSV, Markdown, LaTeX and the heatmaps."""
+"""Write the files of a folder's runs: report.html, CSV, Markdown, LaTeX, BibTeX and the heatmaps."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, a
     stores: the folder or folders that hold the runs. audit: of runs in one of the tables, if any.
     """
     from ..core.files import write
+    from ..report.citations import bibtex, sources_of_records
     from ..report.export import federation_digest, latex, markdown, results_csv
     from ..report.figures import column_heatmap, heatmap
 
@@ -70,6 +71,7 @@ def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, a
         "results.csv": results_csv(record for table in tables for record in table.records),
         "table.md": "\n".join(map(markdown, tables)),
         "table.tex": "\n".join(map(latex, tables)),
+        "citations.bib": bibtex(sources_of_records(record for table in tables for record in table.records)),
     }
     for number, table in enumerate(tables):
         drawn = {"png": heatmap(table), "pdf": column_heatmap(table)}
