@@ -263,6 +263,13 @@ def test_the_command_and_its_file_take_trackers(call, tmp_path):
     assert "tensorboard" in call("list").out
 
 
+def test_bench_from_python_takes_trackers(tmp_path):
+    tiny = {"clients": 6, "byzantine": 1, "rounds": 2, "epochs": 1, "model": "linear", "progress": False}
+    listed = Listed()
+    table = gs.bench(attacks="none,lie", rules="mean", out=tmp_path, log=listed, **tiny)
+    assert [run.digest for run in listed.runs] == [each.digest for each in table.records]
+
+
 def test_a_closed_folder_in_the_middle_costs_a_line(tmp_path, capsys):
     ready = Log("csv", tmp_path)
     (tmp_path / "log" / "csv").rmdir()
@@ -290,8 +297,10 @@ def test_event_files_of_tensorboard(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     ready, run = Log("tensorboard", tmp_path), made(tmp_path)
+    (tmp_path / "log" / "tensorboard" / f".{run.stem}.x" / "half").mkdir(parents=True)  # of a killed process
     ready(run)
     ready(run)
+    ready.trackers[0].log(run)  # as a process that was slower
     assert ready
     (folder,) = (tmp_path / "log" / "tensorboard").iterdir()
     read = EventAccumulator(str(folder)).Reload()

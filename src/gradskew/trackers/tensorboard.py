@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,19 @@ class TensorBoard(FileTracker):
     def log(self, run: FinishedRun) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        with tempfile.TemporaryDirectory(prefix=".", dir=self.where) as folder:  # renamed when it is complete
+        with tempfile.TemporaryDirectory(
+            prefix=f".{run.stem}.", dir=self.where
+        ) as folder:  # renamed when it is complete
             made = Path(folder, run.stem)
             with SummaryWriter(str(made)) as writer:
                 writer.add_hparams(run.parameters, run.summary, run_name=".")
                 for number, metrics in enumerate(run.metrics):
                     for name, value in metrics.items():
                         writer.add_scalar(name, value, number)
-            made.rename(self.path(run))
+            try:
+                made.rename(self.path(run))
+            except OSError:
+                if not self.has(run):  # else another process was faster
+                    raise
+        for left in self.where.glob(f".{run.stem}.*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
