@@ -32,7 +32,7 @@ class TensorBoard(FileTracker):
                     for name, value in metrics.items():
                         writer.add_scalar(name, value, number)
             try:
-                made.rename(self.path(run))
+                made.rename(self.path(run))  # complete
             except OSError:
                 if not self.has(run):  # else another process was faster
                     raise
