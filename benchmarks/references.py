@@ -13,8 +13,8 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import fmean
 
+from gradskew.core.grammar import with_options
 from gradskew.report.lens import PROJECTED, Lens
-from gradskew.report.table import with_options
 from gradskew.runs.store import Store
 
 MEASURES = (*PROJECTED, "shift", "density", "principal_share")

@@ -12,8 +12,8 @@ SOURCE = Path(gradskew.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 # A room imports only from rooms to its left.
 ORDER = [
-    *("core", "data", "models", "aggregators", "attacks", "skew", "federation", "runs", "report"),
-    *("audit", "paper", "flower", "cli"),
+    *("core", "data", "models", "aggregators", "attacks", "skew", "trackers", "federation", "runs"),
+    *("report", "audit", "paper", "flower", "cli"),
 ]
 ANNEXES = {"audit", "paper", "flower"}  # none of them knows another
 LONGEST = 300

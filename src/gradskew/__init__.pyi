@@ -39,6 +39,7 @@ from .models import UserModel as UserModel
 from .report import Lens as Lens
 from .report import Table as Table
 from .report import bench as bench
+from .report import rounds_to_pandas as rounds_to_pandas
 from .runs import Cluster as Cluster
 from .runs import Record as Record
 from .runs import Store as Store

@@ -70,7 +70,16 @@ def test_a_tiny_bench(tiny, tmp_path):
     ]
     assert all(0 <= float(row["accuracy"]) <= float(row["best_accuracy"]) <= 100 for row in rows(out))
     assert all(len(row["params_sha256"]) == 64 for row in rows(out))
-    made = ["heatmap.pdf", "heatmap.png", "report.html", "results.csv", "runs", "table.md", "table.tex"]
+    made = [
+        "citations.bib",
+        "heatmap.pdf",
+        "heatmap.png",
+        "report.html",
+        "results.csv",
+        "runs",
+        "table.md",
+        "table.tex",
+    ]
     assert sorted(path.name for path in out.iterdir()) == made
     assert "nnm+median" in outcome.out
     assert "Traceback" not in outcome.err
@@ -655,6 +664,7 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
         "workers",
         "address",
         "shard",
+        "log",
         "out",
         "data",
         "download",

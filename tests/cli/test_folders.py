@@ -11,7 +11,7 @@ from command import TINY
 import gradskew as gs
 from gradskew.core.errors import InputError
 
-FILES = ("results.csv", "table.md", "table.tex", "report.html", "heatmap.png", "heatmap.pdf")
+FILES = ("results.csv", "table.md", "table.tex", "report.html", "heatmap.png", "heatmap.pdf", "citations.bib")
 
 
 @pytest.fixture

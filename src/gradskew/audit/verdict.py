@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..federation.curve import RISING
 from ..report.comparison import level_with
 from ..report.standing import Standing, level_rules
 from ..report.table import count
 from ..report.worst import found
-from ..runs.curve import RISING
 from .ranking import Ranking
 
 

@@ -11,8 +11,10 @@ import click
 from ..core.errors import InputError, warn
 from .audit import audit
 from .bench import bench
+from .cite import cite
 from .completion import completion
 from .doctor import doctor
+from .export import export
 from .list import list_
 from .paper import paper
 from .report import report
@@ -31,7 +33,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (bench, audit, paper, skew, report, list_, doctor, completion):
+for command in (bench, audit, paper, skew, report, export, cite, list_, doctor, completion):
     cli.add_command(command)
 
 

@@ -48,6 +48,7 @@ def audit(
     limit: float,
     out: Path,
     workers: int | None,
+    log: str | None,
     **options: Any,
 ) -> None:
     """Audit your own rule or attack.
@@ -89,7 +90,7 @@ def audit(
         click.get_current_context().exit(2)
     _check_attacked([*builtin_attacks, *audited["attack"]])
     runs = make([*audited["rule"], *builtin_rules], [*builtin_attacks, *audited["attack"]])
-    swept = run_sweep(runs[0].source.name, runs, out, chosen)
+    swept = run_sweep(runs[0].source.name, runs, out, chosen, log=log)
     other_failures = _add_failures(swept.failures, inspections)
     if swept.records:
         result = Audit(Table(swept.records), inspections, costs)

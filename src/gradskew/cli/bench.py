@@ -31,7 +31,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 @SEEDS
 @execution
 @SHARD
-def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
+def bench(out: Path, workers: int | None, shard: tuple[int, int], log: str | None, **options: Any) -> None:
     """Run every attack against every rule; print the table, write report.html, results.csv, table.md and more.
 
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
@@ -44,7 +44,7 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
 
     chosen = choose_workers(options, workers)
     runs = make_runs(options)
-    swept = run_sweep(runs[0].source.name, runs, out, chosen, shard=shard)
+    swept = run_sweep(runs[0].source.name, runs, out, chosen, shard=shard, log=log)
     if swept.records:
         tables = tables_of([out], swept.records)
         table = swept.table(tables)

@@ -16,6 +16,7 @@ def names(kind: str) -> list[str]:
     from .. import aggregators, attacks, data, models
     from ..federation.catalogue import SERVERS, VARIANTS
     from ..paper.catalogue import EXPERIMENTS, SCALES
+    from ..trackers import TRACKERS
 
     tables: Mapping[str, Iterable[str]] = {
         "attack": attacks.ATTACKS,
@@ -26,6 +27,7 @@ def names(kind: str) -> list[str]:
         "model": models.MODELS,
         "local variant": VARIANTS,
         "server optimiser": SERVERS,
+        "tracker": TRACKERS,
         "preset": PRESETS,
         "experiment": EXPERIMENTS,
         "scale": SCALES,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(name="list")
 def list_() -> None:
-    """Show attacks, rules, mixings, data sets, partitions, models, training, servers and presets, one line each."""
+    """Show all names of methods, data sets, partitions, models, trackers and presets, one line each."""
     from ..aggregators import MIXINGS, RULES
     from ..attacks import ATTACKS
     from ..core.presets import PRESETS
@@ -25,8 +25,10 @@ def list_() -> None:
     from ..federation.catalogue import SERVERS, VARIANTS
     from ..federation.options import Options
     from ..models import MODELS
+    from ..trackers import TRACKERS
 
     catalogues: list[Catalogue[Any]] = [ATTACKS, RULES, MIXINGS, SOURCES, PARTITIONS, MODELS, VARIANTS, SERVERS]
+    catalogues += [TRACKERS]
     for catalogue in catalogues:
         lines = [(key, _line(cls)) for key, cls in catalogue.classes.items()]
         lines += catalogue.meanings.items()

@@ -164,6 +164,11 @@ EXECUTION: tuple[Decorator, ...] = (
     ),
     click.option("--workers", type=click.IntRange(min=1), help="Number of processes. Default: cores // threads."),
     click.option(
+        "--log",
+        shell_complete=complete_list("tracker"),
+        help="Log the finished runs by these trackers, comma-separated: csv, jsonl, mlflow, tensorboard, wandb.",
+    ),
+    click.option(
         "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results."
     ),
 )

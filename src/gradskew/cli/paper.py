@@ -43,7 +43,15 @@ Contents = dict[str, str | bytes]  # of files, by their names
 @SEEDS
 @execution
 @SHARD
-def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
+def paper(
+    experiment: str,
+    scale: str,
+    out: Path,
+    workers: int | None,
+    shard: tuple[int, int],
+    log: str | None,
+    **options: Any,
+) -> None:
     """Run a table or figure of the paper and compare it with the printed one.
 
     EXPERIMENT is table1, table2, figure1, figure2, figure4, figure7 or figure8. Runs that --out already holds are not
@@ -59,7 +67,8 @@ def paper(experiment: str, scale: str, out: Path, workers: int | None, shard: tu
     runs = [place.run for place in planned]
     one_each = len({run.seed for run in runs}) == len(runs)
     check(one_each or not pictured, f"{experiment} shows one attack and one rule: see --attacks and --rules")
-    swept = run_sweep(f"{experiment} on {source.name}, scale {scale}", runs, out, chosen, shard=shard, estimate=True)
+    task = f"{experiment} on {source.name}, scale {scale}"
+    swept = run_sweep(task, runs, out, chosen, shard=shard, estimate=True, log=log)
     if swept.records:
         # The files of a part of the runs have other names, and do not replace those of all runs.
         whole = is_whole(experiment, scale, runs, data=options["data"], download=options["download"])

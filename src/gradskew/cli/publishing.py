@@ -1,4 +1,4 @@
-"""Write the files of a folder's runs: report.html, CSV, Markdown, LaTeX and the heatmaps."""
+"""Write the files of a folder's runs: report.html, CSV, Markdown, LaTeX, BibTeX and the heatmaps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.errors import warn
+from ..core.errors import check, warn
+from ..core.importing import shell_command
 
 if TYPE_CHECKING:
     from ..audit.standing import Audit
@@ -42,6 +43,17 @@ def tables_of(folders: Sequence[Path], made: Sequence[Record] = ()) -> list[Tabl
     return sorted(tables, key=lambda table: federation_key(table.records[0].spec) not in first_keys)
 
 
+def stored_tables(folders: Sequence[Path]) -> list[Table]:
+    """Return the tables of the runs in folders; InputError for what is no folder, and if there are no runs."""
+    for folder in folders:
+        check(folder.is_dir(), f"no folder {str(folder)!r}: name the --out of the runs")
+    tables = tables_of(folders)
+    names = ", ".join(repr(str(folder)) for folder in folders)
+    bench = shell_command("gradskew", "bench", "--out", str(folders[0]))
+    check(bool(tables), f"no runs in {names}: `{bench}` makes some")
+    return tables
+
+
 def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, audit: Audit | None = None) -> list[str]:
     """Write the files of the tables to `out`; return their names.
 
@@ -50,6 +62,7 @@ def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, a
     stores: the folder or folders that hold the runs. audit: of runs in one of the tables, if any.
     """
     from ..core.files import write
+    from ..report.citations import bibtex, sources_of_records
     from ..report.export import federation_digest, latex, markdown, results_csv
     from ..report.figures import column_heatmap, heatmap
 
@@ -58,6 +71,7 @@ def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, a
         "results.csv": results_csv(record for table in tables for record in table.records),
         "table.md": "\n".join(map(markdown, tables)),
         "table.tex": "\n".join(map(latex, tables)),
+        "citations.bib": bibtex(sources_of_records(record for table in tables for record in table.records)),
     }
     for number, table in enumerate(tables):
         drawn = {"png": heatmap(table), "pdf": column_heatmap(table)}

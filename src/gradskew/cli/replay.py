@@ -13,7 +13,7 @@ from ..aggregators import MIXINGS, RULES, UserRule
 from ..attacks import ATTACKS, UserAttack
 from ..core.catalogue import Catalogue
 from ..core.errors import InputError, check
-from ..core.grammar import parse, parse_one, split_last
+from ..core.grammar import parse, parse_one, split_last, with_options
 from ..core.names import canonical, options
 from ..core.options import options_of
 from ..core.presets import PRESETS
@@ -23,7 +23,6 @@ from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..federation.run import Run
 from ..models import MODELS, UserModel
-from ..report.table import with_options
 from ..runs.record import Record
 from ..runs.settings import COMMON
 

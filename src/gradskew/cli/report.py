@@ -8,9 +8,8 @@ from pathlib import Path
 import click
 
 from ..core.errors import check
-from ..core.importing import shell_command
 from .options import OUT
-from .publishing import publish, tables_of
+from .publishing import publish, stored_tables
 
 
 @click.command()
@@ -35,12 +34,7 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
         check(out is None, "--out is the folder of report.html: --leaderboard names its page itself")
         _write_leaderboard(list(_tables(folders)), leaderboard)
         return
-    for folder in folders:
-        check(folder.is_dir(), f"no folder {str(folder)!r}: name the --out of the runs")
-    tables = tables_of(folders)
-    names = ", ".join(repr(str(folder)) for folder in folders)
-    bench = shell_command("gradskew", "bench", "--out", str(folders[0]))
-    check(bool(tables), f"no runs in {names}: `{bench}` makes some")
+    tables = stored_tables(folders)
     written = publish(tables, folders, out or folders[0])
     runs = count(sum(len(table.records) for table in tables), "run")
     click.echo(f"{runs} of {count(len(tables), 'federation')}. {', '.join(written)}: in {out or folders[0]}.")
@@ -61,8 +55,10 @@ def _write_leaderboard(paths: Sequence[Path], page: Path) -> None:
 
 
 def _tables(folders: Sequence[Path]) -> Iterator[Path]:
-    """Yield the CSV files among the paths and in the folders."""
+    """Yield the CSV files among the paths and in the folders, without those of `gradskew export`."""
+    from ..report.rounds import STEM
+
     for folder in folders:
-        found = sorted(folder.glob("*.csv")) if folder.is_dir() else [folder]
+        found = [path for path in sorted(folder.glob("*.csv")) if path.stem != STEM] if folder.is_dir() else [folder]
         check(bool(found), f"no CSV file in {str(folder)!r}: name the --out of benches, or a folder with their tables")
         yield from found

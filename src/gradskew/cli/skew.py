@@ -56,6 +56,7 @@ def skew(
     round: int | None,
     out: Path,
     workers: int | None,
+    log: str | None,
     **options: Any,
 ) -> None:
     """Measure the skew of the honest updates, and the effect of attacks that exploit it on rules.
@@ -85,7 +86,7 @@ def skew(
         _examine(matrix, f, replace, out, settings)
     else:
         check(f is None and not replace, "--f and --replace apply to a matrix: a simulated federation has --byzantine")
-        _simulate(attacks, rules, out, workers, options)
+        _simulate(attacks, rules, out, workers, log, options)
 
 
 def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: dict[str, Any]) -> None:
@@ -117,7 +118,9 @@ def _examine(matrix: Path, f: int | None, replace: bool, out: Path, settings: di
     _write(out, {"matrix": str(matrix), **result.to_json()}, pictures, names, title)
 
 
-def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | None, options: dict[str, Any]) -> None:
+def _simulate(
+    attacks: str | None, rules: str | None, out: Path, workers: int | None, log: str | None, options: dict[str, Any]
+) -> None:
     """Measure a simulated federation, averaged over its rounds."""
     from ..report.holders import deals, held_by_few
     from ..report.lens import Lens, Overview
@@ -132,7 +135,7 @@ def _simulate(attacks: str | None, rules: str | None, out: Path, workers: int | 
     tried = [name for name in split_names(attacks or "none", "attacks") if name != "none"]
     chosen = choose_workers(options, workers)
     runs = make_runs({**options, "attacks": ",".join(["none", *tried]), "rules": rules or "mean"})
-    swept = run_sweep(runs[0].source.name, runs, out, chosen)
+    swept = run_sweep(runs[0].source.name, runs, out, chosen, log=log)
     if swept.records:
         table = Table(swept.records)
         overview = Overview([Lens(record) for record in table.honest])

@@ -81,17 +81,19 @@ def run_sweep(
     *,
     shard: tuple[int, int] = (1, 1),
     estimate: bool = False,
+    log: str | None = None,
 ) -> Swept:
     """Execute the runs that `out` lacks, with a progress line; Ctrl-C prints how to resume and ends the program.
 
     shard: (I, N) for the I-th of N parts of the runs; the records are those of all stored runs. estimate: first measure
-    a round of a missing run, and print how long all will take.
+    a round of a missing run, and print how long all will take. log: names of trackers.
     """
     from ..core.machine import cores
     from ..report.table import count
     from ..report.terminal import ProgressLine
     from ..runs.cluster import Cluster
     from ..runs.sweeps import FailedRuns, stored, sweep
+    from ..trackers import Log
 
     if workers is None:
         workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
@@ -113,11 +115,12 @@ def run_sweep(
         if estimate:
             print_time(missing, workers)
 
+    trackers = Log(log, out)
     line, failure = ProgressLine(), None
     with stoppable(out):
         try:
             with line:
-                records = sweep(mine, out, workers=workers, on_begin=on_begin, on_progress=line)
+                records = sweep(mine, out, workers=workers, on_begin=on_begin, on_progress=line, log=trackers)
         except InputError as error:
             failure = error
         if failure is not None or parts > 1:

@@ -9,7 +9,7 @@ value  = number | None | True | False | word | nested name | "quoted" | 'quoted'
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .errors import InputError, check
@@ -104,6 +104,13 @@ def format_value(value: Any) -> str:
     words = PLAIN.fullmatch(value) or all(map(PLAIN.fullmatch, value.split("+")))
     plain = words and value not in CONSTANTS and not NUMBER.fullmatch(value)
     return value if plain else repr(value)
+
+
+def with_options(part: Mapping[str, Any]) -> str:
+    """Return the name of a method in a spec with its options, as it is written: mlp(hidden=32)."""
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items()}
+    options = ",".join(f"{name}={format_value(value)}" for name, value in values.items() if name != "name")
+    return f"{part['name']}({options})" if options else str(part["name"])
 
 
 def _outside(text: str) -> Iterator[tuple[int, str]]:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ..core.errors import check
 from ..skew import Picture
+from ..trackers import FinishedRun, Log
+from ..trackers.log import stamp
 from .computing import computing
+from .curve import at_end
 from .memory import check_fits
 from .rounds import Federation
 from .run import Run
 from .snapshot import Snapshot
+
+RESULTS = "gradskew-results"  # the default folder of results
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,17 @@ def simulate(
     on_round: Callable[[dict[str, Any]], None] = lambda metrics: None,
     start: Snapshot | None = None,
     on_snapshot: Callable[[Snapshot], None] = lambda snapshot: None,
+    log: Any = None,
 ) -> Result:
     """Execute a run and return its result; after each round call `on_snapshot`, then `on_round` with the metrics.
 
-    start: a snapshot to continue from; `on_round` is called for its rounds first. Raises Unfit for a snapshot that is
+    start: a snapshot to continue from; `on_round` is called for its rounds first. log: trackers that get the finished
+    run, as `csv,mlflow`: see `gradskew.trackers`; files go to gradskew-results/log. Raises Unfit for a snapshot that is
     not of this run, and InputError if memory is too small, or if the data are others than those of the digest, which
     another process may have computed before a file changed. The result depends on the run alone: not on the snapshot,
     nor on the global random state, which is not changed.
     """
+    trackers = Log(log, Path(RESULTS))
     with computing(run):
         federation = _begun(run)
         rounds = [] if start is None else federation.restore(start)
@@ -69,7 +78,12 @@ def simulate(
             rounds.append(federation.round(round))
             on_snapshot(federation.snapshot(rounds))
             on_round(rounds[-1])
-        return _result(federation, rounds)
+        result = _result(federation, rounds)
+    if trackers:
+        accuracies = [metrics["accuracy"] for metrics in rounds if metrics["accuracy"] is not None]
+        accuracy, mark = at_end(accuracies, len(rounds)), stamp() if run.session_code else ""
+        trackers(FinishedRun(run.digest, run.content, rounds, accuracy, max(accuracies), mark))
+    return result
 
 
 def received(

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from ..federation.curve import still_rises
 from ..report.table import count
 from ..report.verdict import not_played
-from ..runs.curve import still_rises
 from .training import Training
 
 SOURCES = {"server": "the server", "clients": "the clients", "train": "the clients, while training"}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
+from ..federation.curve import last_rounds
 from ..report.lens import Lens
-from ..runs.curve import last_rounds
 from ..runs.record import Record
 from .interface import MetricRecord
 

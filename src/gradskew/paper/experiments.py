@@ -10,12 +10,12 @@ import torch
 
 from .. import aggregators, attacks
 from ..core.errors import check, check_choice, unknown
-from ..core.grammar import parse_one
+from ..core.grammar import parse_one, with_options
 from ..core.randomness import generator
 from ..data import SOURCES
 from ..data.own_source import OwnSource
 from ..federation.run import Run
-from ..report.table import Table, with_options
+from ..report.table import Table
 from ..report.verdict import remarks
 from ..runs.record import Record
 from ..runs.settings import by_name, make_runs

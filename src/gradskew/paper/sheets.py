@@ -10,13 +10,13 @@ from importlib import resources
 from statistics import fmean
 
 from ..attacks import Adaptive
+from ..federation.curve import RISING
 from ..federation.schema import LAST
 from ..report.cell import Cell
 from ..report.comparison import level_with
 from ..report.export import escape_markdown, grid
 from ..report.standing import Standing
 from ..report.table import count
-from ..runs.curve import RISING
 from ..runs.record import Record
 from .catalogue import ATTACKS
 

@@ -17,7 +17,12 @@ OPTIONS = [*COMMON, "data", "download", "partition", "beta", "min_samples"]
 
 
 def bench(
-    *, out: Path | str = "gradskew-results", workers: int | Cluster = 1, progress: bool = True, **options: Any
+    *,
+    out: Path | str = "gradskew-results",
+    workers: int | Cluster = 1,
+    progress: bool = True,
+    log: Any = None,
+    **options: Any,
 ) -> Table:
     """Run every attack against every rule and return the table, as `gradskew bench` does.
 
@@ -26,8 +31,9 @@ def bench(
     model may be objects too, and the data set arrays or a frame in memory (see `gradskew.source`); `seeds` is a count
     or a list. Runs that `out` holds are not run again; `gradskew report` writes its page. workers: processes, or a Ray
     cluster; more than 1 in a script needs `if __name__ == "__main__"`. progress: show a bar on standard error, and what
-    is said of the data. A function that was typed in a notebook is run in this process and its runs are not stored.
-    Raises InputError for an unknown option or name, and FailedRuns if runs fail, when all others have ended.
+    is said of the data. log: trackers of the runs, `csv,mlflow` or a list, as of the command's `--log`. A function that
+    was typed in a notebook is run in this process and its runs are not stored. Raises InputError for an unknown option
+    or name, and FailedRuns if runs fail, when all others have ended.
     """
     from .terminal import ProgressLine  # imports rich, late
 
@@ -39,14 +45,15 @@ def bench(
         warn(f"  {sentence}")
     line = ProgressLine()
     with line if progress else nullcontext():
-        records = sweep(runs, out, workers=workers, on_progress=line if progress else lambda progress: None)
+        on_progress = line if progress else lambda progress: None
+        records = sweep(runs, out, workers=workers, on_progress=on_progress, log=log)
     return Table(records)
 
 
 def _signature() -> inspect.Signature:
     """Return the signature of `bench` with all options, for `help` and completion."""
     known = inspect.signature(bench).parameters
-    own = [known[name] for name in ("out", "workers", "progress")]
+    own = [known[name] for name in ("out", "workers", "progress", "log")]
     options = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=COMMON.get(name)) for name in OPTIONS]
     return inspect.Signature([*options, *own], return_annotation="Table")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 
-from ..runs.curve import RISING, has_ended, still_rises
+from ..federation.curve import RISING, has_ended, still_rises
 from ..runs.record import Record
 from .comparison import half_width
 from .lens import Lens

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from ..runs.curve import RISING, describe_end
+from ..core.csv_text import disarm
+from ..core.grammar import with_options
+from ..federation.curve import RISING, describe_end
 from ..runs.record import Record
 from ..runs.versions import federation_key
 from .cell import Cell
 from .lens import Lens
-from .table import Table, with_options
+from .table import Table
 from .titles import title
 from .verdict import statements
 
@@ -61,15 +63,6 @@ def results_csv(records: Iterable[Record]) -> str:
 def federation_digest(spec: dict[str, Any]) -> str:
     """Return the eight hexadecimal digits that name a federation in file names, labels and CSV."""
     return hashlib.sha256(federation_key(spec).encode()).hexdigest()[:8]
-
-
-def disarm(text: str) -> str:
-    """Return text with an apostrophe before it if a spreadsheet would take it for a formula.
-
-    >>> disarm("=1+2"), disarm("median")
-    ("'=1+2", 'median')
-    """
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _lens_value(lens: Lens, name: str) -> str:

@@ -14,7 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 
 from ..core.errors import check, check_number
-from ..runs.curve import RISING
+from ..federation.curve import RISING
 from ..skew import Picture
 from .table import Table
 from .titles import title

@@ -10,7 +10,7 @@ from functools import cached_property
 from statistics import fmean
 
 from ..aggregators import RULES
-from ..runs.curve import RISING
+from ..federation.curve import RISING
 from .cell import accuracy_text, number_text
 from .export import escape_markdown, grid
 from .played import Played, kind_of, members

@@ -12,8 +12,8 @@ from .. import report
 from ..aggregators import MIXINGS, RULES, least_kappa
 from ..attacks import ATTACKS
 from ..core.errors import check
-from ..core.grammar import format_value
-from ..runs.curve import RISING
+from ..core.grammar import with_options
+from ..federation.curve import RISING
 from ..runs.record import Record
 from ..runs.versions import CELL, changed_code, federation_key
 from .cell import Cell
@@ -178,9 +178,12 @@ class Table:
         """Return the accuracies as a LaTeX table for the package booktabs."""
         return report.export.latex(self)
 
-    def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with the rows and columns of results.csv; InputError without pandas."""
-        return report.notebook.to_pandas(self)
+    def to_pandas(self, rows: str = "runs") -> Any:
+        """Return a pandas DataFrame with the rows and columns of results.csv; InputError without pandas.
+
+        rows: `runs`, or `rounds` for one row per round: see `gradskew.rounds_to_pandas`.
+        """
+        return report.notebook.to_pandas(self, rows)
 
     def __repr__(self) -> str:
         return report.notebook.table_repr(self)
@@ -239,10 +242,3 @@ def _training(spec: Mapping[str, Any]) -> str:
     parts += [f"worker momentum {spec['worker_momentum']:g}"] if spec.get("worker_momentum") else []
     parts += [f"server {with_options(spec['server'])}"] if "server" in spec else []
     return "".join(f", {part}" for part in parts)
-
-
-def with_options(part: dict[str, Any]) -> str:
-    """Return the name of a model or partition with its options, as it is written: mlp(hidden=32)."""
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items()}
-    options = ",".join(f"{name}={format_value(value)}" for name, value in values.items() if name != "name")
-    return f"{part['name']}({options})" if options else str(part["name"])

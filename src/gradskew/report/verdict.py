@@ -11,8 +11,8 @@ from collections.abc import Collection, Sequence
 
 from ..aggregators import RULES
 from ..attacks import ATTACKS
+from ..federation.curve import RISING
 from ..federation.schedule import rounds_of
-from ..runs.curve import RISING
 from .comparison import differ, level_with
 from .holders import deals, held_by_few
 from .standing import Standing, better_rules, level_rules

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.html import html_table
 from ..core.names import canonical
+from ..federation.curve import RISING, at_end, still_rises
 from ..federation.metrics import Metrics, as_json
 from ..federation.schema import check_record
-from .curve import RISING, at_end, still_rises
 
 if TYPE_CHECKING:
     from ..federation.simulation import Result

@@ -20,6 +20,8 @@ from ..federation.memory import check_fits
 from ..federation.rounds import Federation
 from ..federation.run import Run
 from ..federation.simulation import simulate
+from ..trackers import FinishedRun, Log
+from ..trackers.log import stamp
 from .cluster import Cluster
 from .execution import Outcomes, Status, execute
 from .processes import run_in_processes
@@ -69,28 +71,36 @@ def sweep(
     workers: int | Cluster = 1,
     on_begin: OnBegin = lambda runs_left: None,
     on_progress: OnProgress = lambda progress: None,
+    log: Any = None,
 ) -> list[Record]:
     """Execute all runs that are not stored in `out`, and return the records of all runs, in order.
 
     workers: a number of processes, or a Ray cluster. 1 computes in this process; more start other processes, so a
     script needs `if __name__ == "__main__"`. on_begin: is called once, with the runs that are not stored. on_progress:
-    is called after each round or several times a second. A sweep in a second thread waits until the first has ended.
-    Runs of functions that were typed in a notebook are executed in this process, and not stored. Raises FailedRuns,
-    from the first error, if runs fail, after all others have finished.
+    is called after each round or several times a second. log: trackers, `csv,mlflow` or a list, which get each run when
+    it has finished, and those that are stored already (see `gradskew.trackers.Log`). A sweep in a second thread waits
+    until the first has ended. Runs of functions that were typed in a notebook are executed in this process, and not
+    stored. Raises FailedRuns, from the first error, if runs fail, after all others have finished.
     """
     if not isinstance(workers, Cluster):
         workers = check_number("workers", workers, at_least=1, whole=True)
     with _one_sweep:
-        return _sweep(runs, Store(out), workers, on_begin, on_progress)
+        store = Store(out)
+        store.prepare()
+        return _sweep(runs, store, workers, on_begin, on_progress, Log.of(log, Path(out)))
 
 
 _one_sweep = threading.RLock()  # the kernel's locks and torch's settings belong to a process, not to a thread
 
 
 def _sweep(
-    runs: Sequence[Run], store: Store, workers: int | Cluster, on_begin: OnBegin, on_progress: OnProgress
+    runs: Sequence[Run],
+    store: Store,
+    workers: int | Cluster,
+    on_begin: OnBegin,
+    on_progress: OnProgress,
+    log: Log,
 ) -> list[Record]:
-    store.prepare()
     unique = {run.digest: run for run in runs}  # runs with different texts may have the same digest
     records = {record.digest: record for record in stored(list(unique.values()), store)}
     left = [run for digest, run in unique.items() if digest not in records]
@@ -104,6 +114,8 @@ def _sweep(
         workers = max(1, min(workers, len(unique)))
         check_fits(left, min(workers, max(1, len(left))))
     on_begin(left)
+    for record in records.values():
+        _log(record, log)
     done = rounds = 0
     elsewhere: list[Run] = []  # stored by other processes since the sweep began
     failures: dict[str, Exception] = {}
@@ -126,6 +138,8 @@ def _sweep(
                 elsewhere.append(run)
             else:
                 done += 1
+            if log and not isinstance(outcome, Exception):
+                _log(unstored.get(run.digest) or store.load(run.digest), log, stamp() if run.session_code else "")
             on_rounds(rounds)
     if failures:  # in the order of the runs, not of their ends
         failed = [(run, failures[run.digest]) for run in left if run.digest in failures]
@@ -134,6 +148,12 @@ def _sweep(
     missing = len(unique) - len(records)
     check(not missing, f"{missing} records are gone from {store.runs}: run it again")
     return [records[run.digest] for run in runs]
+
+
+def _log(record: Record | None, log: Log, mark: str = "") -> None:
+    """Log a record, if there is one. mark: tells apart the runs of code that only this process has."""
+    if log and record is not None:
+        log(FinishedRun(record.digest, record.spec, record.rounds, record.accuracy, record.best_accuracy, mark))
 
 
 def _execute_all(

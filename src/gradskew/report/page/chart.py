@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
+from ...core.csv_text import disarm
 from ...federation.metrics import LEAST
-from ..export import disarm
 
 WIDTH, HEIGHT = 320, 190
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 18, 32  # around the plot

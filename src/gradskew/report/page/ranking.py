@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ...runs.curve import RISING
+from ...federation.curve import RISING
 from ..cell import Cell
 from ..standing import Standing
 from ..table import Table, count

@@ -8,13 +8,14 @@ from functools import cached_property
 from statistics import median
 from typing import Any, ClassVar
 
+from ...core.grammar import with_options
 from ...runs.record import Record
 from ...runs.versions import CELL
 from ...skew import Picture
 from ..cell import Cell, number_text
 from ..export import latex, markdown, results_csv
 from ..lens import Lens
-from ..table import Table, count, with_options
+from ..table import Table, count
 from ..verdict import remarks, statements
 from ..worst import DEFINITION, harder_question, how_to_save, least_kappa_text, sheet
 from .cells import Opened, open_cell

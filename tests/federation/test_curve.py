@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradskew.runs.curve import at_end, describe_end, last_rounds, still_rises
+from gradskew.federation.curve import at_end, describe_end, last_rounds, still_rises
 
 
 @pytest.mark.parametrize(("rounds", "last"), [(60, 5), (25, 5), (21, 5), (20, 4), (6, 2), (5, 1), (1, 1)])

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import numpy as np
 
-from ..federation.schema import LAST
+from .schema import LAST
 
 FEWEST = 5  # tests at the end of a curve, at least, that tell whether it still rises
 SLIGHT = 1.0  # points of accuracy that a tenth more rounds may add to a curve that does not rise
