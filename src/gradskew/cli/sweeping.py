@@ -30,17 +30,24 @@ class Swept:
     failure: InputError | None
     failures: Sequence[tuple[Run, Exception]] = ()
 
+    def tables(self, tables: Sequence[Table]) -> list[Table]:
+        """Return the tables of this sweep's federations, of the tables of all runs in its folder."""
+        digests = {record.digest for record in self.records}
+        return [table for table in tables if any(record.digest in digests for record in table.records)]
+
     def table(self, tables: Sequence[Table]) -> Table:
-        """Return the table of this sweep's federation, of the tables of all runs in its folder."""
-        digest = self.records[0].digest
-        return next(table for table in tables if any(record.digest == digest for record in table.records))
+        """Return the table of this sweep's only federation, of the tables of all runs in its folder."""
+        return self.tables(tables)[0]
 
     def summaries(self, tables: Sequence[Table], out: Path) -> list[str]:
         """Return sentences on the work done, and on what the tables of all runs in `out` have beside it."""
         from ..report.table import count
 
-        more, others = len(self.table(tables).records) - len(self.records), len(tables) - 1
-        beside = [f"{count(more, 'run')} of this federation"] if more else []
+        own = self.tables(tables)
+        more, others = sum(len(table.records) for table in own) - len(self.records), len(tables) - len(own)
+        beside = (
+            [f"{count(more, 'run')} of {'this federation' if len(own) == 1 else 'these federations'}"] if more else []
+        )
         beside += [count(others, "other federation")] if others else []
         return [self.summary, *([f"Beside these runs, {out} holds {' and '.join(beside)}."] if beside else [])]
 
@@ -91,10 +98,12 @@ def run_sweep(
     from ..report.table import count
     from ..report.terminal import ProgressLine
     from ..runs.cluster import Cluster
+    from ..runs.product import data_notes
     from ..runs.sweeps import FailedRuns, stored, sweep
 
     if workers is None:
-        workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
+        on_cpu = all(run.device == "cpu" for run in runs)
+        workers = max(1, cores() // max(run.threads for run in runs)) if on_cpu else 1
     where = str(workers) if isinstance(workers, Cluster) else count(workers, "worker")
     number, parts = shard
     mine = runs[number - 1 :: parts]
@@ -103,7 +112,7 @@ def run_sweep(
 
     def on_begin(missing: Sequence[Run]) -> None:
         print_task(task, mine, len(missing), f", {where} -> {out}")
-        for sentence in runs[0].source.load().notes:
+        for sentence in data_notes(runs):
             warn(f"  {sentence}")
         if isinstance(workers, Cluster):  # Ray decides how many it executes at once
             print_memory(missing, None)
@@ -130,7 +139,8 @@ def print_task(task: str, runs: Sequence[Run], missing: int, suffix: str) -> Non
     """Print the number of a task's runs, and of those that are stored already."""
     from ..report.table import count
 
-    rounds = f" of {count(runs[0].rounds, 'round')}" if runs else ""
+    lengths = sorted({run.rounds for run in runs})
+    rounds = f" of {f'{lengths[0]} to ' * (len(lengths) > 1)}{count(lengths[-1], 'round')}" if runs else ""
     already = f", {len(runs) - missing} stored already" if missing < len(runs) else ""
     warn(f"{task}: {count(len(runs), 'run')}{rounds}{already}{suffix}")
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from ..core.errors import unknown, warn
 from ..runs.cluster import Cluster
-from ..runs.settings import ALIASES, COMMON, by_name, make_runs
+from ..runs.product import data_notes, make_sweep
+from ..runs.settings import ALIASES, COMMON, by_name
 from ..runs.sweeps import sweep
+from .sweep import Sweep, group
 from .table import Table
 
 OPTIONS = [*COMMON, "data", "download", "partition", "beta", "min_samples"]
@@ -18,15 +20,17 @@ OPTIONS = [*COMMON, "data", "download", "partition", "beta", "min_samples"]
 
 def bench(
     *, out: Path | str = "gradskew-results", workers: int | Cluster = 1, progress: bool = True, **options: Any
-) -> Table:
+) -> Table | Sweep:
     """Run every attack against every rule and return the table, as `gradskew bench` does.
 
     The options are those of the command: `attacks`, `rules`, `dataset`, `partition`, `model`, `rounds`, `seeds`, ...
     Attacks and rules are a comma-separated text, or a list of names, objects and functions; data set, partition and
     model may be objects too, and the data set arrays or a frame in memory (see `gradskew.source`); `seeds` is a count
-    or a list. Runs that `out` holds are not run again; `gradskew report` writes its page. workers: processes, or a Ray
-    cluster; more than 1 in a script needs `if __name__ == "__main__"`. progress: show a bar on standard error, and what
-    is said of the data. A function that was typed in a notebook is run in this process and its runs are not stored.
+    or a list. An option of the federation takes a list too, such as `beta=[0.1, 0.5, "iid"]`: every combination is run,
+    and a `Sweep` is returned, the sequence of the tables. Runs that `out` holds are not run again; `gradskew report`
+    writes its page. workers: processes, or a Ray cluster; more than 1 in a script needs `if __name__ == "__main__"`.
+    progress: show a bar on standard error, and what is said of the data. A function that was typed in a notebook is run
+    in this process and its runs are not stored.
     Raises InputError for an unknown option or name, and FailedRuns if runs fail, when all others have ended.
     """
     from .terminal import ProgressLine  # imports rich, late
@@ -34,13 +38,14 @@ def bench(
     for option in options:
         if ALIASES.get(option, option) not in OPTIONS:
             raise unknown("option of bench", option, OPTIONS)
-    runs = make_runs(by_name(options))
-    for sentence in runs[0].source.load().notes if progress else ():
+    runs = make_sweep(by_name(options))
+    for sentence in data_notes(runs) if progress else ():
         warn(f"  {sentence}")
     line = ProgressLine()
     with line if progress else nullcontext():
         records = sweep(runs, out, workers=workers, on_progress=line if progress else lambda progress: None)
-    return Table(records)
+    tables = group(records)
+    return tables[0] if len(tables) == 1 else Sweep(tables)
 
 
 def _signature() -> inspect.Signature:
@@ -48,7 +53,7 @@ def _signature() -> inspect.Signature:
     known = inspect.signature(bench).parameters
     own = [known[name] for name in ("out", "workers", "progress")]
     options = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=COMMON.get(name)) for name in OPTIONS]
-    return inspect.Signature([*options, *own], return_annotation="Table")
+    return inspect.Signature([*options, *own], return_annotation="Table | Sweep")
 
 
 bench.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -21,6 +21,7 @@ from ..skew import Estimate, Trial
 from ..skew.references import Measure
 from .grids import fitted
 from .panels import Panel
+from .sweep import Sweep
 from .table import Table, count
 from .worst import DEFINITION, how_to_save, least_kappa_text, sheet
 
@@ -45,6 +46,18 @@ def show(table: Table, sentences: Sequence[str]) -> None:
             screen.print(part)
         notes = [DEFINITION, how_to_save(table), least_kappa_text(table)] if "broken by one round" in head else []
         sentences = [*filter(None, notes), *sentences]
+    for sentence in sentences:
+        screen.print(sentence)
+
+
+def show_sweep(sweep: Sweep, sentences: Sequence[str]) -> None:
+    """Print the worst found, else the accuracies without an attack, by the options that differ, and the sentences."""
+    screen = console()
+    screen.print(sweep.summary)
+    head, rows = sweep.sheet(sweep.panels[0])
+    screen.print(f"\nTest accuracy in %, {sweep.panels[0]}, with half of its 95 % interval", style="bold")
+    for part in fitted(head, [list(map(Text, row)) for row in rows], screen.width, names=len(sweep.axes)):
+        screen.print(part)
     for sentence in sentences:
         screen.print(sentence)
 

@@ -1,0 +1,64 @@
+"""`gradskew bench` with lists as values of its options."""
+
+import csv
+import re
+
+import pytest
+from command import TINY, records
+
+SWEEP = "--beta 0.5,iid --byzantine 1,2"
+
+
+@pytest.fixture
+def bench(call, tmp_path):
+    line = TINY.replace("--byzantine 1 ", "").split()
+    return lambda *arguments: call("bench", *line, "--out", tmp_path / "out", *arguments)
+
+
+def test_lists_on_the_command_line_and_in_toml_are_the_same_runs(call, bench, tmp_path):
+    said = bench(*SWEEP.split())
+    assert said.code == 0, said.err
+    assert "4 federations, by beta (0.5, iid); byzantine (1, 2)." in said.out
+    assert len(records(tmp_path / "out")) == 8
+    with (tmp_path / "out" / "results.csv").open() as file:
+        rows = {(row["partition"], row["byzantine"], row["attack"]) for row in csv.DictReader(file)}
+    dealt = ("dirichlet(beta=0.5,min_samples=2)", "iid")
+    assert rows == {(d, b, a) for d in dealt for b in "12" for a in ("none", "lie")}
+    config = tmp_path / "sweep.toml"
+    config.write_text(
+        'beta = [0.5, "iid"]\nbyzantine = [1, 2]\nclients = 6\nrounds = 2\nepochs = 1\nmodel = ["linear"]\n'
+        'workers = 1\nattacks = ["none", "lie"]\nrules = ["mean"]\n'
+    )
+    again = call("bench", config, "--out", tmp_path / "out")
+    assert again.code == 0, again.err
+    assert "0 runs done" in again.out
+    assert "8 stored already" in again.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--beta 0.5,x", "Invalid value for '--beta': 'x' is not a valid float."),
+        ("--beta 0.5,0.50", "a value is given twice in beta: 0.5"),
+        ("--beta ,", "empty entry in beta: ','"),
+        ("--rounds 1,2.5", "Invalid value for '--rounds': '2.5' is not a valid int"),
+        ("--byzantine 1,some", "Invalid value for '--byzantine': 'some' is neither a count nor a share"),
+        ("--byzantine 1,6", "byzantine=6: "),
+        ("--workers 1,2", "Invalid value for '--workers'"),
+    ],
+)
+def test_a_wrong_list_is_one_line(bench, tmp_path, arguments, said):
+    assert said in bench(*arguments.split()).error()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["audit --rule median", "skew", "paper table1"])
+def test_the_other_commands_take_one_federation(call, command):
+    outcome = call(*command.split(), "--beta", "0.5,2")
+    assert re.search(r"'--beta': '0.5,2' is not a valid float|No such option", outcome.error())
+
+
+def test_a_single_iid(bench, tmp_path):
+    assert bench("--byzantine", "1", "--beta", "iid").code == 0
+    said = bench("--byzantine", "1", "--partition", "iid")
+    assert "2 stored already" in said.out
