@@ -62,3 +62,27 @@ def test_a_single_iid(bench, tmp_path):
     assert bench("--byzantine", "1", "--beta", "iid").code == 0
     said = bench("--byzantine", "1", "--partition", "iid")
     assert "2 stored already" in said.out
+
+
+def test_the_files_of_a_sweep(bench, call, tmp_path):
+    out = tmp_path / "out"
+    said = bench("--beta", "0.5,2,iid", "--byzantine", "1")
+    names = {path.name for path in out.iterdir()}
+    assert {"sweep.csv", "sweep-beta.pdf", "sweep-beta.png"} <= names
+    assert "sweep-beta.pdf" in said.out
+    assert "8 files heatmap-*" not in said.out  # six of the three federations
+    assert "6 files heatmap-*" in said.out
+    page = (out / "report.html").read_text()
+    assert "3 federations, by beta (0.5, 2, iid)." in page
+    assert page.index('id="sweep"') < page.index('class="federation"')
+    with (out / "sweep.csv").open() as file:
+        swept = {(row["beta"], row["attack"], row["rule"]): float(row["mean"]) for row in csv.DictReader(file)}
+    with (out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        beta = "iid" if row["partition"] == "iid" else f"{float(re.findall('beta=([^,)]+)', row['partition'])[0]):g}"
+        assert swept[beta, row["attack"], row["aggregator"]] == pytest.approx(float(row["accuracy"]))
+    assert len(swept) == len(rows) + 3  # and the worst found of each federation
+    before = (out / "report.html").read_bytes(), (out / "sweep.csv").read_bytes()
+    assert call("report", out).code == 0
+    assert ((out / "report.html").read_bytes(), (out / "sweep.csv").read_bytes()) == before

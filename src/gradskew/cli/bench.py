@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .options import SEEDS, SHARD, execution, federation, lists, methods
-from .publishing import publish, tables_of
+from .publishing import listing, publish, tables_of
 from .sweeping import choose_workers, run_sweep
 
 
@@ -57,7 +57,7 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
         else:
             show_sweep(Sweep(own), work)
         with swept.published():
-            click.echo(f"{', '.join(publish(tables, out, out))}: in {out}.")
+            click.echo(f"{listing(publish(tables, out, out))}: in {out}.")
         if question := harder_question(table):
             click.echo(question)
     elif swept.failure is None:  # a shard without runs

@@ -42,16 +42,30 @@ def tables_of(folders: Sequence[Path], made: Sequence[Record] = ()) -> list[Tabl
     return sorted(tables, key=lambda table: federation_key(table.records[0].spec) not in first_keys)
 
 
+def listing(names: Sequence[str]) -> str:
+    """Return the names of files as text; for many figures of a kind, their number.
+
+    >>> listing(["report.html", *(f"heatmap-{i}.png" for i in range(5)), "sweep.csv"])
+    'report.html, sweep.csv, 5 files heatmap-*'
+    """
+    kinds = {kind: [name for name in names if name.startswith(kind)] for kind in ("heatmap-", "sweep-")}
+    many = {kind: len(found) for kind, found in kinds.items() if len(found) > 4}
+    shown = [name for name in names if not name.startswith(tuple(many))]
+    return ", ".join([*shown, *(f"{number} files {kind}*" for kind, number in many.items())])
+
+
 def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, audit: Audit | None = None) -> list[str]:
     """Write the files of the tables to `out`; return their names.
 
     The first table has `heatmap.png` and `heatmap.pdf`. Of several, each has also `heatmap-DIGEST.png` and `.pdf`, by
-    the digest of its federation.
+    the digest of its federation; and their sweep has sweep.csv and a figure for each option of numbers.
     stores: the folder or folders that hold the runs. audit: of runs in one of the tables, if any.
     """
     from ..core.files import write
     from ..report.export import federation_digest, latex, markdown, results_csv
     from ..report.figures import column_heatmap, heatmap
+    from ..report.sweep import sweep_of
+    from ..report.sweep_figures import sweep_figures
 
     contents: dict[str, str | bytes] = {
         "report.html": report_html(tables, stores, audit=audit),
@@ -64,6 +78,9 @@ def publish(tables: Sequence[Table], stores: Path | Sequence[Path], out: Path, a
         stems = [f"heatmap-{federation_digest(table.records[0].spec)}"] if len(tables) > 1 else []
         for stem in ["heatmap", *stems] if number == 0 else stems:
             contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
+    sweep = sweep_of(tables)
+    if sweep is not None:
+        contents |= {"sweep.csv": sweep.to_sweep_csv(), **sweep_figures(sweep)}
     if audit is not None:
         contents["audit.json"] = json.dumps(audit.to_json(), indent=1, sort_keys=True) + "\n"
     out.mkdir(parents=True, exist_ok=True)

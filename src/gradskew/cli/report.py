@@ -10,7 +10,7 @@ import click
 from ..core.errors import check
 from ..core.importing import shell_command
 from .options import OUT
-from .publishing import publish, tables_of
+from .publishing import listing, publish, tables_of
 
 
 @click.command()
@@ -43,7 +43,7 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
     check(bool(tables), f"no runs in {names}: `{bench}` makes some")
     written = publish(tables, folders, out or folders[0])
     runs = count(sum(len(table.records) for table in tables), "run")
-    click.echo(f"{runs} of {count(len(tables), 'federation')}. {', '.join(written)}: in {out or folders[0]}.")
+    click.echo(f"{runs} of {count(len(tables), 'federation')}. {listing(written)}: in {out or folders[0]}.")
 
 
 def _write_leaderboard(paths: Sequence[Path], page: Path) -> None:

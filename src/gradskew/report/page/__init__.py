@@ -13,9 +13,11 @@ from markupsafe import Markup
 from ...runs.record import Record
 from ...skew import Picture
 from ..figures import shade
+from ..sweep import sweep_of
 from ..table import Table
 from .parts import breakable
 from .sections import Section
+from .sweep import SweepSection
 from .views import SHADES, legend_levels
 
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
@@ -57,11 +59,19 @@ def page(
     command line that repeats records, or None. audit: of the one table; it comes first. Equal records give equal text.
     """
     sections = [Section(table, number, timings, pictures, command) for number, table in enumerate(tables)]
-    return render(sections, title=title, lead=LEAD, audit=audit)
+    sweep = sweep_of(tables)
+    return render(sections, title=title, lead=LEAD, audit=audit, sweep=sweep and SweepSection(sweep))
 
 
-def render(sections: Sequence[AnySection], *, title: str, lead: str, audit: AuditView | None = None) -> str:
-    """Return the page with these sections.
+def render(
+    sections: Sequence[AnySection],
+    *,
+    title: str,
+    lead: str,
+    audit: AuditView | None = None,
+    sweep: SweepSection | None = None,
+) -> str:
+    """Return the page with these sections. sweep: of all of them; it comes before them.
 
     All text is escaped; the page's policy admits no script and no style but its own, and no request.
     """
@@ -76,7 +86,8 @@ def render(sections: Sequence[AnySection], *, title: str, lead: str, audit: Audi
     style = Markup(environment.get_template("page.css").render(shades=[shade(i / (SHADES - 1)) for i in range(SHADES)]))
     script = Markup(environment.get_template("page.js").render())
     policy = POLICY.format(_hash(style), _hash(script))
-    values = {"title": title, "lead": lead, "sections": sections, "audit": audit, "style": style, "script": script}
+    values = {"title": title, "lead": lead, "sections": sections, "audit": audit, "sweep": sweep}
+    values |= {"style": style, "script": script}
     return environment.get_template("page.html").render(values, policy=policy, levels=legend_levels())
 
 
