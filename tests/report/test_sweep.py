@@ -140,7 +140,7 @@ def test_one_federation_and_federations_without_a_common_rule_are_no_sweep() -> 
 
 def shown(records: list[Record]) -> str:
     swept = sweep_of(group(records))
-    return render([], title="", lead="", sweep=swept and SweepSection(swept))
+    return render([], title="", lead="", sweep=None if swept is None else SweepSection(swept))
 
 
 def test_the_page_has_a_chart_for_each_attack_and_the_worst_found() -> None:
@@ -160,7 +160,7 @@ def test_options_that_are_words_have_a_table_alone() -> None:
     models = [{"name": "linear"}, {"name": "cnn"}]
     text = shown([record("none", "mean", 50 + i, model=model) for i, model in enumerate(models)])
     assert "Test accuracy by" not in text
-    assert re.search(r'<th scope="row">cnn</th><td data-head="mean">51.0', text)
+    assert re.search(r'<th scope="row" data-head="model">cnn</th><td data-head="mean">51.0', text)
 
 
 def test_the_figures_are_pdf_and_png_and_the_same_each_time() -> None:

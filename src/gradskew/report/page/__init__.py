@@ -60,7 +60,7 @@ def page(
     """
     sections = [Section(table, number, timings, pictures, command) for number, table in enumerate(tables)]
     sweep = sweep_of(tables)
-    return render(sections, title=title, lead=LEAD, audit=audit, sweep=sweep and SweepSection(sweep))
+    return render(sections, title=title, lead=LEAD, audit=audit, sweep=None if sweep is None else SweepSection(sweep))
 
 
 def render(
