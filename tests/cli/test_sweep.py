@@ -86,3 +86,34 @@ def test_the_files_of_a_sweep(bench, call, tmp_path):
     before = (out / "report.html").read_bytes(), (out / "sweep.csv").read_bytes()
     assert call("report", out).code == 0
     assert ((out / "report.html").read_bytes(), (out / "sweep.csv").read_bytes()) == before
+
+
+def test_a_dry_run_says_runs_memory_and_time_and_writes_nothing(bench, tmp_path, monkeypatch):
+    said = bench("--dry-run", *SWEEP.split())
+    assert said.code == 0
+    assert said.out == "Dry run: nothing was run, and nothing was written.\n"
+    runs, memory, time = said.err.splitlines()
+    assert runs == f"digits: 8 runs of 2 rounds, 1 worker -> {tmp_path / 'out'}"
+    assert re.fullmatch(r"About \d\.\d GB of memory\.", memory)
+    assert re.fullmatch(r"By a measured round, about \d+ s\.", time)
+    assert not (tmp_path / "out").exists()
+    assert bench("--byzantine", "1", "--beta", "iid").code == 0
+    damaged = next((tmp_path / "out" / "runs").glob("*/record.json"))
+    damaged.write_text("{")
+    monkeypatch.setattr("gradskew.runs.sweeps.sweep", None)  # it would be called
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    said = bench("--dry-run", *SWEEP.split(), "--rounds", "2,3")
+    assert "digits: 16 runs of 2 to 3 rounds, 1 stored already, 1 worker" in said.err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+
+
+def test_a_dry_run_of_a_rule_that_fails_has_no_time(bench, tmp_path, monkeypatch):
+    (tmp_path / "broken_rules.py").write_text("def rule(updates, f):\n    raise ValueError('no')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = bench("--byzantine", "1", "--aggregators", "broken_rules:rule", "--dry-run")
+    assert said.code == 0
+    assert re.search(r"No estimate of the time, as a round failed: .*no", said.err)
+
+
+def test_a_dry_run_of_what_cannot_be_run_is_an_error(bench):
+    assert "byzantine=6: " in bench("--dry-run", "--byzantine", "1,6").error()

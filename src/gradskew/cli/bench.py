@@ -9,7 +9,7 @@ import click
 
 from .options import SEEDS, SHARD, execution, federation, lists, methods
 from .publishing import listing, publish, tables_of
-from .sweeping import choose_workers, run_sweep
+from .sweeping import choose_workers, print_plan, run_sweep
 
 
 def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -32,7 +32,10 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 @SEEDS
 @execution
 @SHARD
-def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any) -> None:
+@click.option(
+    "--dry-run", is_flag=True, help="Print how many runs there are, their memory and time; run and write nothing."
+)
+def bench(out: Path, workers: int | None, shard: tuple[int, int], dry_run: bool, **options: Any) -> None:
     """Run every attack against every rule; print the table, write report.html, results.csv, table.md and more.
 
     An option of the federation takes a list, such as --beta 0.1,0.5,iid: every combination of values is run.
@@ -47,7 +50,12 @@ def bench(out: Path, workers: int | None, shard: tuple[int, int], **options: Any
 
     chosen = choose_workers(options, workers)
     runs = make_sweep(options)
-    swept = run_sweep(", ".join({run.source.name: None for run in runs}), runs, out, chosen, shard=shard)
+    task = ", ".join({run.source.name: None for run in runs})
+    if dry_run:
+        print_plan(task, runs, out, chosen, shard)
+        click.echo("Dry run: nothing was run, and nothing was written.")
+        return
+    swept = run_sweep(task, runs, out, chosen, shard=shard)
     if swept.records:
         tables = tables_of([out], swept.records)
         own, work = swept.tables(tables), swept.summaries(tables, out)
