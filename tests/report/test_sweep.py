@@ -115,6 +115,15 @@ def test_a_curve_goes_over_the_values_in_order_at_fixed_others() -> None:
     assert [cell and cell.mean for cell in lines["mean"]] == [67.5, 69.5, None]
 
 
+def test_a_table_is_named_by_its_values() -> None:
+    swept = Sweep(group([*by_beta(["iid", 0.5]), *by_beta([0.5], byzantine=3)]))
+    assert [swept.label(table) for table in swept] == [
+        "beta 0.5, byzantine 2",
+        "beta 0.5, byzantine 3",
+        "beta iid, byzantine 2",
+    ]
+
+
 def test_the_table_by_value_and_its_file() -> None:
     swept = Sweep(group(by_beta([0.1, "iid"])))
     half = T_1 * stdev([90, 89]) / math.sqrt(2)

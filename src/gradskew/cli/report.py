@@ -10,7 +10,7 @@ import click
 from ..core.errors import check
 from ..core.importing import shell_command
 from .options import OUT
-from .publishing import listing, publish, tables_of
+from .publishing import compare, listing, merge, publish, read_folder
 
 
 @click.command()
@@ -26,9 +26,11 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
     """Write report.html and the tables of all runs in the FOLDERs.
 
     Nothing is run again. Each federation gets a section of the page. A FOLDER is the --out of earlier commands; the
-    default is gradskew-results. A run in several folders counts once.
+    default is gradskew-results. A run in several folders counts once. FOLDERs that hold the same attacks, rules and
+    seeds in different federations are compared: a column for each, and the differences.
     """
     from ..report.table import count
+    from ..report.terminal import show_compared
 
     folders = folders or (Path(OUT),)
     if leaderboard is not None:
@@ -37,11 +39,14 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
         return
     for folder in folders:
         check(folder.is_dir(), f"no folder {str(folder)!r}: name the --out of the runs")
-    tables = tables_of(folders)
+    held = [read_folder(folder) for folder in dict.fromkeys(folders)]
+    tables, compared = merge(held), compare(held)
     names = ", ".join(repr(str(folder)) for folder in folders)
     bench = shell_command("gradskew", "bench", "--out", str(folders[0]))
     check(bool(tables), f"no runs in {names}: `{bench}` makes some")
-    written = publish(tables, folders, out or folders[0])
+    written = publish(tables, folders, out or folders[0], compared=compared)
+    if compared is not None:
+        show_compared(compared)
     runs = count(sum(len(table.records) for table in tables), "run")
     click.echo(f"{runs} of {count(len(tables), 'federation')}. {listing(written)}: in {out or folders[0]}.")
 

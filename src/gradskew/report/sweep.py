@@ -64,6 +64,12 @@ class Sweep(Sequence[Table]):
     def __len__(self) -> int:
         return len(self.tables)
 
+    def label(self, table: Table) -> str:
+        """Return the values in which a table of the sweep differs from the others, as text."""
+        place = next(i for i, other in enumerate(self.tables) if other is table)
+        pairs = zip(self.axes, self.values[place], strict=True)
+        return ", ".join(f"{axis.name} {value_text(value)}" for axis, value in pairs)
+
     @property
     def panels(self) -> list[str]:
         """Return what there is to show: the worst found, if a rule was attacked, and each attack."""

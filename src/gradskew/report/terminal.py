@@ -19,6 +19,7 @@ from ..core.errors import warn
 from ..runs.sweeps import Progress
 from ..skew import Estimate, Trial
 from ..skew.references import Measure
+from .beside import Beside
 from .grids import fitted
 from .panels import Panel
 from .sweep import Sweep
@@ -60,6 +61,15 @@ def show_sweep(sweep: Sweep, sentences: Sequence[str]) -> None:
         screen.print(part)
     for sentence in sentences:
         screen.print(sentence)
+
+
+def show_compared(compared: Beside) -> None:
+    """Print the first table of folders side by side: of the worst found, if a rule was attacked."""
+    screen = console()
+    head, rows = compared.sheet(compared.panels[0])
+    screen.print(f"Test accuracy in %, {compared.panels[0]}, with half of its 95 % interval", style="bold")
+    for part in fitted(head, [list(map(Text, row)) for row in rows], screen.width, names=len(compared.axes) + 1):
+        screen.print(part)
 
 
 def _panel(table: Table, panel: Panel, width: int) -> Iterator[Grid | Text]:

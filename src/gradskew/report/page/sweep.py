@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ..beside import Beside
 from ..cell import Cell
 from ..settings import Axis, value_text
 from ..sweep import WORST, Curve, Lines, Sweep
@@ -57,10 +58,13 @@ class SweepSection:
     @property
     def sheets(self) -> list[Choice]:
         """A table for each panel, with a row for each federation."""
-        return [
-            Choice(f"sweep-table-{number}", panel, sheet=Sheet(*self.sweep.sheet(panel)))
-            for number, panel in enumerate(self.sweep.panels)
-        ]
+        return sheets("sweep-table", self.sweep)
+
+
+def sheets(anchor: str, shown: Sweep | Beside) -> list[Choice]:
+    """Return a table for each panel of a sweep, or of folders side by side. anchor: the beginning of their ids."""
+    panels = enumerate(shown.panels)
+    return [Choice(f"{anchor}-{number}", panel, sheet=Sheet(*shown.sheet(panel))) for number, panel in panels]
 
 
 def _chart(panel: str, curve: Curve, lines: Lines) -> Figure:

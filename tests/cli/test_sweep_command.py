@@ -117,3 +117,34 @@ def test_a_dry_run_of_a_rule_that_fails_has_no_time(bench, tmp_path, monkeypatch
 
 def test_a_dry_run_of_what_cannot_be_run_is_an_error(bench):
     assert "byzantine=6: " in bench("--dry-run", "--byzantine", "1,6").error()
+
+
+def test_folders_side_by_side(bench, call, tmp_path):
+    out = tmp_path / "out"
+    line = ("--byzantine", "1", "--beta", "0.5,iid", "--seeds", "2")
+    assert bench(*line).code == 0
+    out.rename(tmp_path / "plain")
+    assert bench(*line, "--momentum", "0").code == 0
+    out.rename(tmp_path / "still")
+    said = call("report", tmp_path / "plain", tmp_path / "still", "--out", tmp_path / "both")
+    assert said.code == 0, said.err
+    assert "still (momentum 0) − plain (momentum 0.9)" in " ".join(said.out.split())
+    assert 'id="compared"' in (tmp_path / "both" / "report.html").read_text()
+    with (tmp_path / "both" / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["beta"], row["attack"]) for row in rows} == {
+        (beta, attack) for beta in ("0.5", "iid") for attack in ("worst found", "none", "lie")
+    }
+    read = {}
+    for folder in ("plain", "still"):
+        with (tmp_path / folder / "results.csv").open() as file:
+            for row in csv.DictReader(file):
+                key = ("iid" if row["partition"] == "iid" else "0.5", row["attack"], folder)
+                read.setdefault(key, []).append(float(row["accuracy"]))
+    for row in rows:
+        if row["attack"] != "worst found":
+            first, other = (sum(read[row["beta"], row["attack"], name]) / 2 for name in ("plain", "still"))
+            assert float(row["difference"]) == pytest.approx(other - first, abs=1e-3)
+    alone = call("report", tmp_path / "plain", tmp_path / "plain", "--out", tmp_path / "one")
+    assert alone.code == 0
+    assert not (tmp_path / "one" / "comparison.csv").exists()
