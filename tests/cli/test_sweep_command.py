@@ -41,6 +41,7 @@ def test_lists_on_the_command_line_and_in_toml_are_the_same_runs(call, bench, tm
         ("--beta 0.5,x", "Invalid value for '--beta': 'x' is not a valid float."),
         ("--beta 0.5,0.50", "a value is given twice in beta: 0.5"),
         ("--beta ,", "empty entry in beta: ','"),
+        ("--beta=", "beta is empty: give a value, or several with commas between them"),
         ("--rounds 1,2.5", "Invalid value for '--rounds': '2.5' is not a valid int"),
         ("--byzantine 1,some", "Invalid value for '--byzantine': 'some' is neither a count nor a share"),
         ("--byzantine 1,6", "byzantine=6: "),
@@ -59,7 +60,7 @@ def test_the_other_commands_take_one_federation(call, command):
 
 
 def test_a_single_iid(bench, tmp_path):
-    assert bench("--byzantine", "1", "--beta", "iid").code == 0
+    assert bench("--byzantine", "1", "--beta", "IID").code == 0
     said = bench("--byzantine", "1", "--partition", "iid")
     assert "2 stored already" in said.out
 

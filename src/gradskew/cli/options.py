@@ -59,9 +59,12 @@ class Listed(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         from ..runs.product import WORDS, values_of
 
         key = str(param and param.name)
-        parts = values_of(key, value)
+        check(value != "", f"{key} is empty: give a value, or several with commas between them")
         words = WORDS.get(key, ())
-        values = [part if part in words else self.kind.convert(part, param, ctx) for part in parts]
+        values = [
+            part.lower() if str(part).lower() in words else self.kind.convert(part, param, ctx)
+            for part in values_of(key, value)
+        ]
         return values if len(values) > 1 else values[0]
 
 

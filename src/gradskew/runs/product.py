@@ -89,7 +89,8 @@ def _split_datasets(text: str) -> list[str]:
 
 def _evenly(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options of a federation with beta=iid as the partition iid, to which min_samples does not apply."""
-    if options.get("beta") not in WORDS["beta"]:
+    beta = options.get("beta")
+    if not isinstance(beta, str) or beta.lower() not in WORDS["beta"]:
         return options
     given = options.get("partition", "dirichlet")
     key = parse_one(given, "partition")[0] if isinstance(given, str) else getattr(given, "key", "")
