@@ -11,7 +11,7 @@ import click
 from ..core.errors import MethodError, check, check_number, warn
 from .completion import complete_list
 from .options import SEEDS, execution, federation, methods
-from .publishing import publish, tables_of
+from .publishing import listing, publish, tables_of
 from .sweeping import choose_workers, run_sweep, stoppable
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def audit(
         sentences = [*result.verdict, *statements(result.table), *remarks(result.table)]
         show_audit(result, [*sentences, *swept.summaries(tables, out)])
         with swept.published():
-            click.echo(f"{', '.join(publish(tables, out, out, result))}: in {out}.")
+            click.echo(f"{listing(publish(tables, out, out, result))}: in {out}.")
         if question := harder_question(result.table, "gradskew audit --under worst"):
             click.echo(question)
     for name, inspection in inspections.items():

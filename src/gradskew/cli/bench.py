@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from .options import SEEDS, SHARD, execution, federation, methods
-from .publishing import publish, tables_of
-from .sweeping import choose_workers, run_sweep
+from .options import SEEDS, SHARD, execution, federation, lists, methods
+from .publishing import listing, publish, tables_of
+from .sweeping import choose_workers, print_plan, run_sweep
 
 
 def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -21,6 +21,7 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
         ctx.default_map = read_config(value, known)
 
 
+@lists
 @click.command()
 @click.argument(
     "config", required=False, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_take_config
@@ -31,26 +32,42 @@ def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 @SEEDS
 @execution
 @SHARD
-def bench(out: Path, workers: int | None, shard: tuple[int, int], log: str | None, **options: Any) -> None:
+@click.option(
+    "--dry-run", is_flag=True, help="Print how many runs there are, their memory and time; run and write nothing."
+)
+def bench(
+    out: Path, workers: int | None, shard: tuple[int, int], dry_run: bool, log: str | None, **options: Any
+) -> None:
     """Run every attack against every rule; print the table, write report.html, results.csv, table.md and more.
 
+    An option of the federation takes a list, such as --beta 0.1,0.5,iid: every combination of values is run.
     CONFIG is a TOML file with the same settings (dataset = "digits", attacks = ["none", "strike"], ...); the command
     line overrides it. Runs that --out already holds are not run again, and the tables have all runs that it holds.
     """
-    from ..report.terminal import show
+    from ..report.sweep import Sweep
+    from ..report.terminal import show, show_sweep
     from ..report.verdict import remarks, statements
     from ..report.worst import harder_question
-    from ..runs.settings import make_runs
+    from ..runs.product import make_sweep
 
     chosen = choose_workers(options, workers)
-    runs = make_runs(options)
-    swept = run_sweep(runs[0].source.name, runs, out, chosen, shard=shard, log=log)
+    runs = make_sweep(options)
+    task = ", ".join({run.source.name: None for run in runs})
+    if dry_run:
+        print_plan(task, runs, out, chosen, shard)
+        click.echo("Dry run: nothing was run, and nothing was written.")
+        return
+    swept = run_sweep(task, runs, out, chosen, shard=shard, log=log)
     if swept.records:
         tables = tables_of([out], swept.records)
-        table = swept.table(tables)
-        show(table, [*statements(table), *remarks(table), *swept.summaries(tables, out)])
+        own, work = swept.tables(tables), swept.summaries(tables, out)
+        table = own[0]
+        if len(own) == 1:
+            show(table, [*statements(table), *remarks(table), *work])
+        else:
+            show_sweep(Sweep(own), work)
         with swept.published():
-            click.echo(f"{', '.join(publish(tables, out, out))}: in {out}.")
+            click.echo(f"{listing(publish(tables, out, out))}: in {out}.")
         if question := harder_question(table):
             click.echo(question)
     elif swept.failure is None:  # a shard without runs

@@ -11,7 +11,7 @@ import click
 from ..core.errors import check
 from ..core.options import options_of, type_name
 from ..federation.optimizer import SGD
-from ..federation.options import Options
+from ..federation.options import LISTED, Options
 from .completion import complete_list, complete_name
 
 OUT = "gradskew-results"
@@ -46,6 +46,26 @@ class Shard(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         if not 1 <= number <= count:
             self.fail(f"{value!r} is not I/N, such as 2/10 for the second of ten parts: I is from 1 to N", param, ctx)
         return number, count
+
+
+class Listed(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """Convert one value as `kind` does, or a comma-separated list of them."""
+
+    def __init__(self, kind: Any):
+        self.kind, self.name = kind, f"{kind.name},..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the value, or a list of several."""
+        from ..runs.product import WORDS, values_of
+
+        key = str(param and param.name)
+        check(value != "", f"{key} is empty: give a value, or several with commas between them")
+        words = WORDS.get(key, ())
+        values = [
+            part.lower() if str(part).lower() in words else self.kind.convert(part, param, ctx)
+            for part in values_of(key, value)
+        ]
+        return values if len(values) > 1 else values[0]
 
 
 class Aliased(click.Option):
@@ -187,6 +207,14 @@ def execution(command: Command) -> Command:
 def files(command: Command) -> Command:
     """Add the options that locate the data set's files."""
     return _with(FILES, command)
+
+
+def lists(command: click.Command) -> click.Command:
+    """Let the options of a federation take lists: one federation for each combination of values."""
+    for param in command.params:
+        if param.name in LISTED:
+            param.type = Listed(param.type)
+    return command
 
 
 def _with(options: tuple[Decorator, ...], command: Command) -> Command:

@@ -9,7 +9,7 @@ import click
 
 from ..core.errors import check
 from .options import OUT
-from .publishing import publish, stored_tables
+from .publishing import compare, listing, merge, publish, read_folders
 
 
 @click.command()
@@ -25,19 +25,24 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
     """Write report.html and the tables of all runs in the FOLDERs.
 
     Nothing is run again. Each federation gets a section of the page. A FOLDER is the --out of earlier commands; the
-    default is gradskew-results. A run in several folders counts once.
+    default is gradskew-results. A run in several folders counts once. FOLDERs that hold the same attacks, rules and
+    seeds in different federations are compared: a column for each, and the differences.
     """
     from ..report.table import count
+    from ..report.terminal import show_compared
 
     folders = folders or (Path(OUT),)
     if leaderboard is not None:
         check(out is None, "--out is the folder of report.html: --leaderboard names its page itself")
         _write_leaderboard(list(_tables(folders)), leaderboard)
         return
-    tables = stored_tables(folders)
-    written = publish(tables, folders, out or folders[0])
+    held = read_folders(folders)
+    tables, compared = merge(held), compare(held)
+    written = publish(tables, folders, out or folders[0], compared=compared)
+    if compared is not None:
+        show_compared(compared)
     runs = count(sum(len(table.records) for table in tables), "run")
-    click.echo(f"{runs} of {count(len(tables), 'federation')}. {', '.join(written)}: in {out or folders[0]}.")
+    click.echo(f"{runs} of {count(len(tables), 'federation')}. {listing(written)}: in {out or folders[0]}.")
 
 
 def _write_leaderboard(paths: Sequence[Path], page: Path) -> None:

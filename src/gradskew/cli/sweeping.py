@@ -30,17 +30,24 @@ class Swept:
     failure: InputError | None
     failures: Sequence[tuple[Run, Exception]] = ()
 
+    def tables(self, tables: Sequence[Table]) -> list[Table]:
+        """Return the tables of this sweep's federations, of the tables of all runs in its folder."""
+        digests = {record.digest for record in self.records}
+        return [table for table in tables if any(record.digest in digests for record in table.records)]
+
     def table(self, tables: Sequence[Table]) -> Table:
-        """Return the table of this sweep's federation, of the tables of all runs in its folder."""
-        digest = self.records[0].digest
-        return next(table for table in tables if any(record.digest == digest for record in table.records))
+        """Return the table of this sweep's only federation, of the tables of all runs in its folder."""
+        return self.tables(tables)[0]
 
     def summaries(self, tables: Sequence[Table], out: Path) -> list[str]:
         """Return sentences on the work done, and on what the tables of all runs in `out` have beside it."""
         from ..report.table import count
 
-        more, others = len(self.table(tables).records) - len(self.records), len(tables) - 1
-        beside = [f"{count(more, 'run')} of this federation"] if more else []
+        own = self.tables(tables)
+        more, others = sum(len(table.records) for table in own) - len(self.records), len(tables) - len(own)
+        beside = (
+            [f"{count(more, 'run')} of {'this federation' if len(own) == 1 else 'these federations'}"] if more else []
+        )
         beside += [count(others, "other federation")] if others else []
         return [self.summary, *([f"Beside these runs, {out} holds {' and '.join(beside)}."] if beside else [])]
 
@@ -88,32 +95,18 @@ def run_sweep(
     shard: (I, N) for the I-th of N parts of the runs; the records are those of all stored runs. estimate: first measure
     a round of a missing run, and print how long all will take. log: names of trackers.
     """
-    from ..core.machine import cores
-    from ..report.table import count
     from ..report.terminal import ProgressLine
-    from ..runs.cluster import Cluster
     from ..runs.sweeps import FailedRuns, stored, sweep
     from ..trackers import Log
 
-    if workers is None:
-        workers = max(1, cores() // runs[0].threads) if runs[0].device == "cpu" else 1
-    where = str(workers) if isinstance(workers, Cluster) else count(workers, "worker")
-    number, parts = shard
-    mine = runs[number - 1 :: parts]
-    if parts > 1:
-        task = f"{task}, shard {number}/{parts} of {count(len(runs), 'run')}"
+    workers = _default_workers(runs, workers)
+    task, mine = _part(task, runs, shard)
 
     def on_begin(missing: Sequence[Run]) -> None:
-        print_task(task, mine, len(missing), f", {where} -> {out}")
-        for sentence in runs[0].source.load().notes:
-            warn(f"  {sentence}")
-        if isinstance(workers, Cluster):  # Ray decides how many it executes at once
-            print_memory(missing, None)
-            return
-        print_memory(missing, min(workers, len(missing)))
-        print_searches(missing)
-        if estimate:
-            print_time(missing, workers)
+        _announce(task, mine, missing, out, workers)
+        if estimate and isinstance(workers, int):
+            with suppress(Exception):  # of the first run: it is left to the sweep
+                print_time(missing, workers)
 
     trackers = Log(log, out)
     line, failure = ProgressLine(), None
@@ -123,17 +116,79 @@ def run_sweep(
                 records = sweep(mine, out, workers=workers, on_begin=on_begin, on_progress=line, log=trackers)
         except InputError as error:
             failure = error
-        if failure is not None or parts > 1:
+        if failure is not None or shard[1] > 1:
             records = stored(runs, out)
     failures = failure.failures if isinstance(failure, FailedRuns) else []
     return Swept(records, line.summary(len(records), len(failures)), failure, failures)
+
+
+def print_plan(
+    task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | None, shard: tuple[int, int] = (1, 1)
+) -> None:
+    """Print what `run_sweep` would run, its memory and its time, by a measured round; run and write nothing.
+
+    InputError if the runs need more memory than the machine has.
+    """
+    from ..federation.memory import check_fits
+    from ..runs.store import Store
+
+    workers, store = _default_workers(runs, workers), Store(out)
+    task, mine = _part(task, runs, shard)
+    missing = [run for run in mine if not store.has(run.digest)]
+    with stoppable():
+        _announce(task, mine, missing, out, workers)
+        if isinstance(workers, int):
+            check_fits(missing, min(workers, max(1, len(missing))))
+        try:
+            if isinstance(workers, int):
+                print_time(missing, workers)
+            else:
+                print_time(missing, where=" in one process")
+        except Exception as error:
+            warn(f"No estimate of the time, as a round failed: {one_line(error)}")
+
+
+def _default_workers(runs: Sequence[Run], workers: int | Cluster | None) -> int | Cluster:
+    """Return the number of workers: one for each group of cores of a run, and one on a GPU, if none is given."""
+    from ..core.machine import cores
+
+    if workers is not None:
+        return workers
+    on_cpu = all(run.device == "cpu" for run in runs)
+    return max(1, cores() // max(run.threads for run in runs)) if on_cpu else 1
+
+
+def _part(task: str, runs: Sequence[Run], shard: tuple[int, int]) -> tuple[str, Sequence[Run]]:
+    """Return the task, named with its shard, and the runs of the shard."""
+    from ..report.table import count
+
+    number, parts = shard
+    named = f"{task}, shard {number}/{parts} of {count(len(runs), 'run')}" if parts > 1 else task
+    return named, runs[number - 1 :: parts]
+
+
+def _announce(task: str, mine: Sequence[Run], missing: Sequence[Run], out: Path, workers: int | Cluster) -> None:
+    """Print what will be run, what is said of its data, its memory and slow searches."""
+    from ..report.table import count
+    from ..runs.product import data_notes
+
+    where = count(workers, "worker") if isinstance(workers, int) else str(workers)
+    print_task(task, mine, len(missing), f", {where} -> {out}")
+    for sentence in data_notes(mine):
+        warn(f"  {sentence}")
+    if isinstance(workers, int):
+        print_memory(missing, min(workers, len(missing)))
+        print_searches(missing)
+    else:  # Ray decides how many it executes at once
+        print_memory(missing, None)
 
 
 def print_task(task: str, runs: Sequence[Run], missing: int, suffix: str) -> None:
     """Print the number of a task's runs, and of those that are stored already."""
     from ..report.table import count
 
-    rounds = f" of {count(runs[0].rounds, 'round')}" if runs else ""
+    lengths = sorted({run.rounds for run in runs})
+    rounds = f" of {f'{lengths[0]} to ' * (len(lengths) > 1)}{count(lengths[-1], 'round')}" if runs else ""
     already = f", {len(runs) - missing} stored already" if missing < len(runs) else ""
     warn(f"{task}: {count(len(runs), 'run')}{rounds}{already}{suffix}")
 
@@ -171,11 +226,10 @@ def stoppable(out: Path | None = None) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def print_time(runs: Sequence[Run], workers: int = 1) -> None:
-    """Print how long the runs will take, if there are any; an error of the first run is left to the sweep."""
+def print_time(runs: Sequence[Run], workers: int = 1, where: str = "") -> None:
+    """Print how long the runs will take in so many workers, if there are any; the error of a round is raised."""
     from ..report.terminal import duration
     from ..runs.sweeps import estimated_seconds
 
     if runs:
-        with suppress(Exception):
-            warn(f"By a measured round, about {duration(estimated_seconds(runs, workers))}.")
+        warn(f"By a measured round, about {duration(estimated_seconds(runs, workers))}{where}.")

@@ -78,11 +78,20 @@ def split_list(text: str, name: str = "the list") -> list[str]:
     >>> split_list("mean, lie(z=1.0,sign=-1),strike")
     ['mean', 'lie(z=1.0,sign=-1)', 'strike']
     """
-    commas = [place for place, char in _outside(text) if char == ","]
-    parts = [text[a + 1 : b].strip() for a, b in zip([-1, *commas], [*commas, len(text)], strict=True)]
+    parts = [part.strip() for part in split_outside(text, ",")]
     check(all(parts), f"empty entry in {name}: {text[:80]!r}")
     check(len(set(parts)) == len(parts), f"an entry is given twice in {name}: {text[:80]!r}")
     return parts
+
+
+def split_outside(text: str, separator: str) -> list[str]:
+    """Return the parts of a text between the separators outside parentheses, and outside the quotes of a path.
+
+    >>> split_outside("csv:'a,b.csv'(label=y),digits", ",")
+    ["csv:'a,b.csv'(label=y)", 'digits']
+    """
+    places = [place for place, char in _outside(text) if char == separator]
+    return [text[a + 1 : b] for a, b in zip([-1, *places], [*places, len(text)], strict=True)]
 
 
 def split_last(text: str, separator: str) -> tuple[str, str]:
@@ -116,11 +125,11 @@ def with_options(part: Mapping[str, Any]) -> str:
 def _outside(text: str) -> Iterator[tuple[int, str]]:
     """Yield (index, character) outside parentheses, including each opening one.
 
-    Parentheses in quotes are ignored, where the quotes are inside parentheses.
+    What is in quotes is left out, where the quotes are inside parentheses or follow the colon of a prefix.
     """
     depth, place = 0, 0
     while place < len(text):
-        quoted = QUOTED.match(text, place) if depth else None
+        quoted = QUOTED.match(text, place) if depth or text[place - 1 : place] == ":" else None
         if quoted:
             place = quoted.end()
             continue

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ..core.names import Fields
-from ..core.options import option
+from ..core.options import option, options_of
+from .optimizer import SGD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,3 +116,11 @@ class Options(Fields):
         group="execution",
         help="Rounds whose updates are drawn: 0,30 or none. Default: first, middle, last.",
     )
+
+
+# The options of a run that may have a list of values; the others have lists of their own, or say how it is executed.
+_OWN = ("pictures", "lens", "engine")
+LISTED = (
+    *("dataset", "partition", "beta", "min_samples", "preset", "model", "local", "server"),
+    *(field.name for field, known in options_of(Options, SGD) if known.help and field.name not in _OWN),
+)

@@ -9,8 +9,10 @@ from typing import Any
 
 from ..core.errors import unknown, warn
 from ..runs.cluster import Cluster
-from ..runs.settings import ALIASES, COMMON, by_name, make_runs
+from ..runs.product import data_notes, make_sweep
+from ..runs.settings import ALIASES, COMMON, by_name
 from ..runs.sweeps import sweep
+from .sweep import Sweep, group
 from .table import Table
 
 OPTIONS = [*COMMON, "data", "download", "partition", "beta", "min_samples"]
@@ -23,31 +25,33 @@ def bench(
     progress: bool = True,
     log: Any = None,
     **options: Any,
-) -> Table:
+) -> Table | Sweep:
     """Run every attack against every rule and return the table, as `gradskew bench` does.
 
     The options are those of the command: `attacks`, `rules`, `dataset`, `partition`, `model`, `rounds`, `seeds`, ...
     Attacks and rules are a comma-separated text, or a list of names, objects and functions; data set, partition and
     model may be objects too, and the data set arrays or a frame in memory (see `gradskew.source`); `seeds` is a count
-    or a list. Runs that `out` holds are not run again; `gradskew report` writes its page. workers: processes, or a Ray
-    cluster; more than 1 in a script needs `if __name__ == "__main__"`. progress: show a bar on standard error, and what
-    is said of the data. log: trackers of the runs, `csv,mlflow` or a list, as of the command's `--log`. A function that
-    was typed in a notebook is run in this process and its runs are not stored. Raises InputError for an unknown option
-    or name, and FailedRuns if runs fail, when all others have ended.
+    or a list. An option of the federation takes a list too, such as `beta=[0.1, 0.5, "iid"]`: every combination is run,
+    and a `Sweep` is returned, the sequence of the tables. Runs that `out` holds are not run again; `gradskew report`
+    writes its page. workers: processes, or a Ray cluster; more than 1 in a script needs `if __name__ == "__main__"`.
+    progress: show a bar on standard error, and what is said of the data. log: trackers of the runs, `csv,mlflow` or a
+    list, as of the command's `--log`. A function that was typed in a notebook is run in this process and its runs are
+    not stored. Raises InputError for an unknown option or name, FailedRuns if runs fail, when the others have ended.
     """
     from .terminal import ProgressLine  # imports rich, late
 
     for option in options:
         if ALIASES.get(option, option) not in OPTIONS:
             raise unknown("option of bench", option, OPTIONS)
-    runs = make_runs(by_name(options))
-    for sentence in runs[0].source.load().notes if progress else ():
+    runs = make_sweep(by_name(options))
+    for sentence in data_notes(runs) if progress else ():
         warn(f"  {sentence}")
     line = ProgressLine()
     with line if progress else nullcontext():
         on_progress = line if progress else lambda progress: None
         records = sweep(runs, out, workers=workers, on_progress=on_progress, log=log)
-    return Table(records)
+    tables = group(records)
+    return tables[0] if len(tables) == 1 else Sweep(tables)
 
 
 def _signature() -> inspect.Signature:
@@ -55,7 +59,7 @@ def _signature() -> inspect.Signature:
     known = inspect.signature(bench).parameters
     own = [known[name] for name in ("out", "workers", "progress", "log")]
     options = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=COMMON.get(name)) for name in OPTIONS]
-    return inspect.Signature([*options, *own], return_annotation="Table")
+    return inspect.Signature([*options, *own], return_annotation="Table | Sweep")
 
 
 bench.__signature__ = _signature()  # type: ignore[attr-defined]

@@ -49,6 +49,31 @@ def half_width(accuracies: Column, test_size: int | None) -> float | None:
     return max(widths, default=None)
 
 
+def difference(
+    first: Column, other: Column, first_size: int | None, other_size: int | None, *, same_inputs: bool
+) -> tuple[float, float | None]:
+    """Return the mean difference over the common seeds, other - first, in points, and half of its 95 % interval.
+
+    The half width is the larger of Student's and the normal one of the test inputs; None with one seed. sizes: numbers
+    of test inputs. same_inputs: both are tested on the same ones; else the variance is p (1 - p) / N + q (1 - q) / M.
+    """
+    from scipy.special import ndtri, stdtrit
+
+    seeds = [seed for seed in first if seed in other]
+    points = [round(other[seed] - first[seed], EXACT) for seed in seeds]
+    mean, n = fmean(points), len(points)
+    if n < 2:
+        return mean, None
+    widths = [float(stdtrit(n - 1, 1 - LEVEL / 2)) * stdev(points) / math.sqrt(n)]
+    if first_size is not None and other_size is not None:
+        p, q = (fmean(column[seed] for seed in seeds) / 100 for column in (first, other))
+        variance = (min(1, p + q, 2 - p - q) - (p - q) ** 2) / first_size
+        if not same_inputs:
+            variance = p * (1 - p) / first_size + q * (1 - q) / other_size
+        widths.append(100 * float(ndtri(1 - LEVEL / 2)) * math.sqrt(max(0.0, variance)))
+    return mean, max(widths)
+
+
 def p_above(first: Floats, second: Floats, test_size: int | None) -> Floats:
     """Return the p-values of accuracies being higher than others: (..., n), (..., n) -> (...), one-sided.
 

@@ -45,7 +45,7 @@ def heatmap(table: Table) -> bytes:
         axis.set_xticks(range(len(table.rules)), table.rules, parse_math=False, **turned)
         axis.set_yticks(range(len(table.attacks)), table.attacks, parse_math=False)
         axis.set_title(panel.title, fontsize=10, loc="left")
-    return _save(figure, "png", {"Software": None}, min(DPI, *(MOST / side for side in figure.get_size_inches())))
+    return save(figure, "png", {"Software": None}, min(DPI, *(MOST / side for side in figure.get_size_inches())))
 
 
 def column_heatmap(table: Table) -> bytes:
@@ -66,7 +66,7 @@ def column_heatmap(table: Table) -> bytes:
         turned: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         axes.set_xticks(range(len(rules)), rules, parse_math=False, **turned)
         axes.set_yticks(range(len(attacks)), attacks, parse_math=False)
-        return _save(figure, "pdf", {"CreationDate": None})
+        return save(figure, "pdf", {"CreationDate": None})
 
 
 def _draw_panel(
@@ -118,7 +118,7 @@ def lle_figure(
         ncols = 2 if columns < 3 else 4
         kinds = max(drawn, key=len)
         figure.legend(handles=kinds, loc="outside lower center", ncols=ncols, frameon=False, handletextpad=0.2)
-        return {"pdf": _save(figure, "pdf", {"CreationDate": None}), "png": _save(figure, "png", {"Software": None})}
+        return {"pdf": save(figure, "pdf", {"CreationDate": None}), "png": save(figure, "png", {"Software": None})}
 
 
 def draw_picture(axes: Any, picture: Picture, title: str, sender: str) -> list[Any]:
@@ -142,7 +142,8 @@ def draw_picture(axes: Any, picture: Picture, title: str, sender: str) -> list[A
     return [axes.scatter(*points.T, label=label, **style) for points, label, style in kinds]
 
 
-def _save(figure: Figure, kind: str, metadata: dict[str, None], dpi: float = 300) -> bytes:
+def save(figure: Figure, kind: str, metadata: dict[str, None], dpi: float = 300) -> bytes:
+    """Return a figure as a file. metadata: entries that change from one call to the next, with None."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a name may have any letter

@@ -19,8 +19,10 @@ from ..core.errors import warn
 from ..runs.sweeps import Progress
 from ..skew import Estimate, Trial
 from ..skew.references import Measure
+from .beside import Beside
 from .grids import fitted
 from .panels import Panel
+from .sweep import Sweep
 from .table import Table, count
 from .worst import DEFINITION, how_to_save, least_kappa_text, sheet
 
@@ -47,6 +49,27 @@ def show(table: Table, sentences: Sequence[str]) -> None:
         sentences = [*filter(None, notes), *sentences]
     for sentence in sentences:
         screen.print(sentence)
+
+
+def show_sweep(sweep: Sweep, sentences: Sequence[str]) -> None:
+    """Print the worst found, else the accuracies without an attack, by the options that differ, and the sentences."""
+    screen = console()
+    screen.print(sweep.summary)
+    head, rows = sweep.sheet(sweep.panels[0])
+    screen.print(f"\nTest accuracy in %, {sweep.panels[0]}, with half of its 95 % interval", style="bold")
+    for part in fitted(head, [list(map(Text, row)) for row in rows], screen.width, names=len(sweep.axes)):
+        screen.print(part)
+    for sentence in sentences:
+        screen.print(sentence)
+
+
+def show_compared(compared: Beside) -> None:
+    """Print the first table of folders side by side: of the worst found, if a rule was attacked."""
+    screen = console()
+    head, rows = compared.sheet(compared.panels[0])
+    screen.print(f"Test accuracy in %, {compared.panels[0]}, with half of its 95 % interval", style="bold")
+    for part in fitted(head, [list(map(Text, row)) for row in rows], screen.width, names=len(compared.axes) + 1):
+        screen.print(part)
 
 
 def _panel(table: Table, panel: Panel, width: int) -> Iterator[Grid | Text]:

@@ -51,16 +51,26 @@ class Store:
 
     def load(self, digest: str) -> Record | None:
         """Return the stored record, or None. A damaged record is renamed, so that the run is executed again."""
-        path = self.runs / digest / RECORD
         try:
-            record = Record.from_json(read(path, LARGEST).decode("ascii"))
-            if record.digest != digest:
-                raise ValueError("its spec does not belong to its folder")
+            return self._read_record(digest)
+        except ValueError as error:
+            _set_aside(self.runs / digest / RECORD, error)
+            return None
+
+    def has(self, digest: str) -> bool:
+        """Return whether a valid record is stored; a damaged one is left as it is."""
+        with suppress(ValueError):
+            return self._read_record(digest) is not None
+        return False
+
+    def _read_record(self, digest: str) -> Record | None:
+        """Return the stored record, or None; ValueError for a damaged one."""
+        try:
+            record = Record.from_json(read(self.runs / digest / RECORD, LARGEST).decode("ascii"))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError as error:
-            _set_aside(path, error)
-            return None
+        if record.digest != digest:
+            raise ValueError("its spec does not belong to its folder")
         return record
 
     def save(self, result: Result, seconds: float) -> Record:

@@ -12,10 +12,13 @@ from markupsafe import Markup
 
 from ...runs.record import Record
 from ...skew import Picture
+from ..beside import Beside
 from ..figures import shade
+from ..sweep import sweep_of
 from ..table import Table
 from .parts import breakable
 from .sections import Section
+from .sweep import SweepSection, sheets
 from .views import SHADES, legend_levels
 
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
@@ -50,18 +53,37 @@ def page(
     pictures: Mapping[str, Sequence[Picture]],
     command: Callable[[Sequence[Record]], str | None],
     audit: AuditView | None = None,
+    compared: Beside | None = None,
 ) -> str:
     """Return the page on these tables, one section for each.
+
+    compared: the folders of the tables side by side, if they can be compared.
 
     timings, pictures: what the store has beside the records, by digest; entries may be missing. command: returns the
     command line that repeats records, or None. audit: of the one table; it comes first. Equal records give equal text.
     """
     sections = [Section(table, number, timings, pictures, command) for number, table in enumerate(tables)]
-    return render(sections, title=title, lead=LEAD, audit=audit)
+    sweep = sweep_of(tables)
+    return render(
+        sections,
+        title=title,
+        lead=LEAD,
+        audit=audit,
+        sweep=None if sweep is None else SweepSection(sweep),
+        compared=compared,
+    )
 
 
-def render(sections: Sequence[AnySection], *, title: str, lead: str, audit: AuditView | None = None) -> str:
-    """Return the page with these sections.
+def render(
+    sections: Sequence[AnySection],
+    *,
+    title: str,
+    lead: str,
+    audit: AuditView | None = None,
+    sweep: SweepSection | None = None,
+    compared: Beside | None = None,
+) -> str:
+    """Return the page with these sections. sweep, compared: of all of them; they come before them.
 
     All text is escaped; the page's policy admits no script and no style but its own, and no request.
     """
@@ -76,7 +98,9 @@ def render(sections: Sequence[AnySection], *, title: str, lead: str, audit: Audi
     style = Markup(environment.get_template("page.css").render(shades=[shade(i / (SHADES - 1)) for i in range(SHADES)]))
     script = Markup(environment.get_template("page.js").render())
     policy = POLICY.format(_hash(style), _hash(script))
-    values = {"title": title, "lead": lead, "sections": sections, "audit": audit, "style": style, "script": script}
+    values: dict[str, Any] = {"title": title, "lead": lead, "sections": sections, "audit": audit, "sweep": sweep}
+    values |= {"compared": None if compared is None else sheets("compared", compared)}
+    values |= {"style": style, "script": script}
     return environment.get_template("page.html").render(values, policy=policy, levels=legend_levels())
 
 

@@ -73,12 +73,13 @@ def lines(
         drawn.append(Markup('<path class="line {}" d="{}">{}</path>').format(line.style, _path(axes, line), title))
     columns = 2 if max(len(line.name) for line in series) <= LONGEST[2] else 1
     if legend:
-        drawn += [_legend_entry(number, columns, line) for number, line in enumerate(series)]
+        drawn += [legend_entry(number, columns, line) for number, line in enumerate(series)]
     height = HEIGHT + (ROW * -(-len(series) // columns) + 4 if legend else 0)
     return figure(label, WIDTH, height, drawn, _numbers_by_round(series, bands))
 
 
-def _legend_entry(number: int, columns: int, line: Line) -> Markup:
+def legend_entry(number: int, columns: int, line: Line) -> Markup:
+    """Draw the name of a line with this number in the legend, beside a piece of the line."""
     x, y = LEFT + (number % columns) * (WIDTH - LEFT) / 2, HEIGHT + ROW * (number // columns) + 8
     sample = Markup('<path class="line {}" d="M{} {}h18"/>').format(line.style, short(x), short(y - 3.5))
     return sample + text(short(x + 22), short(y), "", clipped(line.name, LONGEST[columns]))

@@ -1,0 +1,151 @@
+"""`gradskew bench` with lists as values of its options."""
+
+import csv
+import re
+
+import pytest
+from command import TINY, records
+
+SWEEP = "--beta 0.5,iid --byzantine 1,2"
+
+
+@pytest.fixture
+def bench(call, tmp_path):
+    line = TINY.replace("--byzantine 1 ", "").split()
+    return lambda *arguments: call("bench", *line, "--out", tmp_path / "out", *arguments)
+
+
+def test_lists_on_the_command_line_and_in_toml_are_the_same_runs(call, bench, tmp_path):
+    said = bench(*SWEEP.split())
+    assert said.code == 0, said.err
+    assert "4 federations, by beta (0.5, iid); byzantine (1, 2)." in said.out
+    assert len(records(tmp_path / "out")) == 8
+    with (tmp_path / "out" / "results.csv").open() as file:
+        rows = {(row["partition"], row["byzantine"], row["attack"]) for row in csv.DictReader(file)}
+    dealt = ("dirichlet(beta=0.5,min_samples=2)", "iid")
+    assert rows == {(d, b, a) for d in dealt for b in "12" for a in ("none", "lie")}
+    config = tmp_path / "sweep.toml"
+    config.write_text(
+        'beta = [0.5, "iid"]\nbyzantine = [1, 2]\nclients = 6\nrounds = 2\nepochs = 1\nmodel = ["linear"]\n'
+        'workers = 1\nattacks = ["none", "lie"]\nrules = ["mean"]\n'
+    )
+    again = call("bench", config, "--out", tmp_path / "out")
+    assert again.code == 0, again.err
+    assert "0 runs done" in again.out
+    assert "8 stored already" in again.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--beta 0.5,x", "Invalid value for '--beta': 'x' is not a valid float."),
+        ("--beta 0.5,0.50", "a value is given twice in beta: 0.5"),
+        ("--beta ,", "empty entry in beta: ','"),
+        ("--beta=", "beta is empty: give a value, or several with commas between them"),
+        ("--rounds 1,2.5", "Invalid value for '--rounds': '2.5' is not a valid int"),
+        ("--byzantine 1,some", "Invalid value for '--byzantine': 'some' is neither a count nor a share"),
+        ("--byzantine 1,6", "byzantine=6: "),
+        ("--workers 1,2", "Invalid value for '--workers'"),
+    ],
+)
+def test_a_wrong_list_is_one_line(bench, tmp_path, arguments, said):
+    assert said in bench(*arguments.split()).error()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["audit --rule median", "skew", "paper table1"])
+def test_the_other_commands_take_one_federation(call, command):
+    outcome = call(*command.split(), "--beta", "0.5,2")
+    assert re.search(r"'--beta': '0.5,2' is not a valid float|No such option", outcome.error())
+
+
+def test_a_single_iid(bench, tmp_path):
+    assert bench("--byzantine", "1", "--beta", "IID").code == 0
+    said = bench("--byzantine", "1", "--partition", "iid")
+    assert "2 stored already" in said.out
+
+
+def test_the_files_of_a_sweep(bench, call, tmp_path):
+    out = tmp_path / "out"
+    said = bench("--beta", "0.5,2,iid", "--byzantine", "1")
+    names = {path.name for path in out.iterdir()}
+    assert {"sweep.csv", "sweep-beta.pdf", "sweep-beta.png"} <= names
+    assert "sweep-beta.pdf" in said.out
+    assert "8 files heatmap-*" not in said.out  # six of the three federations
+    assert "6 files heatmap-*" in said.out
+    page = (out / "report.html").read_text()
+    assert "3 federations, by beta (0.5, 2, iid)." in page
+    assert page.index('id="sweep"') < page.index('class="federation"')
+    with (out / "sweep.csv").open() as file:
+        swept = {(row["beta"], row["attack"], row["rule"]): float(row["mean"]) for row in csv.DictReader(file)}
+    with (out / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        beta = "iid" if row["partition"] == "iid" else f"{float(re.findall('beta=([^,)]+)', row['partition'])[0]):g}"
+        assert swept[beta, row["attack"], row["aggregator"]] == pytest.approx(float(row["accuracy"]))
+    assert len(swept) == len(rows) + 3  # and the worst found of each federation
+    before = (out / "report.html").read_bytes(), (out / "sweep.csv").read_bytes()
+    assert call("report", out).code == 0
+    assert ((out / "report.html").read_bytes(), (out / "sweep.csv").read_bytes()) == before
+
+
+def test_a_dry_run_says_runs_memory_and_time_and_writes_nothing(bench, tmp_path, monkeypatch):
+    said = bench("--dry-run", *SWEEP.split())
+    assert said.code == 0
+    assert said.out == "Dry run: nothing was run, and nothing was written.\n"
+    runs, memory, time = said.err.splitlines()
+    assert runs == f"digits: 8 runs of 2 rounds, 1 worker -> {tmp_path / 'out'}"
+    assert re.fullmatch(r"About \d\.\d GB of memory\.", memory)
+    assert re.fullmatch(r"By a measured round, about \d+ s\.", time)
+    assert not (tmp_path / "out").exists()
+    assert bench("--byzantine", "1", "--beta", "iid").code == 0
+    damaged = next((tmp_path / "out" / "runs").glob("*/record.json"))
+    damaged.write_text("{")
+    monkeypatch.setattr("gradskew.runs.sweeps.sweep", None)  # it would be called
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+    said = bench("--dry-run", *SWEEP.split(), "--rounds", "2,3")
+    assert "digits: 16 runs of 2 to 3 rounds, 1 stored already, 1 worker" in said.err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
+
+
+def test_a_dry_run_of_a_rule_that_fails_has_no_time(bench, tmp_path, monkeypatch):
+    (tmp_path / "broken_rules.py").write_text("def rule(updates, f):\n    raise ValueError('no')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = bench("--byzantine", "1", "--aggregators", "broken_rules:rule", "--dry-run")
+    assert said.code == 0
+    assert re.search(r"No estimate of the time, as a round failed: .*no", said.err)
+
+
+def test_a_dry_run_of_what_cannot_be_run_is_an_error(bench):
+    assert "byzantine=6: " in bench("--dry-run", "--byzantine", "1,6").error()
+
+
+def test_folders_side_by_side(bench, call, tmp_path):
+    out = tmp_path / "out"
+    line = ("--byzantine", "1", "--beta", "0.5,iid", "--seeds", "2")
+    assert bench(*line).code == 0
+    out.rename(tmp_path / "plain")
+    assert bench(*line, "--momentum", "0").code == 0
+    out.rename(tmp_path / "still")
+    said = call("report", tmp_path / "plain", tmp_path / "still", "--out", tmp_path / "both")
+    assert said.code == 0, said.err
+    assert "still (momentum 0) − plain (momentum 0.9)" in " ".join(said.out.split())
+    assert 'id="compared"' in (tmp_path / "both" / "report.html").read_text()
+    with (tmp_path / "both" / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["beta"], row["attack"]) for row in rows} == {
+        (beta, attack) for beta in ("0.5", "iid") for attack in ("worst found", "none", "lie")
+    }
+    read = {}
+    for folder in ("plain", "still"):
+        with (tmp_path / folder / "results.csv").open() as file:
+            for row in csv.DictReader(file):
+                key = ("iid" if row["partition"] == "iid" else "0.5", row["attack"], folder)
+                read.setdefault(key, []).append(float(row["accuracy"]))
+    for row in rows:
+        if row["attack"] != "worst found":
+            first, other = (sum(read[row["beta"], row["attack"], name]) / 2 for name in ("plain", "still"))
+            assert float(row["difference"]) == pytest.approx(other - first, abs=1e-3)
+    alone = call("report", tmp_path / "plain", tmp_path / "plain", "--out", tmp_path / "one")
+    assert alone.code == 0
+    assert not (tmp_path / "one" / "comparison.csv").exists()
