@@ -46,10 +46,10 @@ def test_by_hand() -> None:
 def test_a_row_counts_by_weight_times_length(name: str) -> None:
     """Trust scores 1, 0, 0 and 3/5: the first row counts 1 of 1.6, and a short row does not count more than a long one.
 
-    With the mean, to which the lengths 2, 3, 5, 5 add 1/4 each: (1/1.6 + 2/4) / (1 + 15/4).
+    Averaged with the mean, of which it counts 1/4: (1/1.6 + 1/4) / 2.
     """
     outcome = gs.aggregators.make(name).explain(ROWS, 1, round=ROUND)
-    wanted = (1 / 1.6 + 0.5) / (1 + 15 / 4) if "mean" in name else 1 / 1.6
+    wanted = (1 / 1.6 + 1 / 4) / 2 if "mean" in name else 1 / 1.6
     assert outcome.share(1) == pytest.approx(wanted)
 
 

@@ -255,7 +255,7 @@ def test_images_in_parquet(tmp_path, size):
         ("(labels=dead)", "no column 'dead', which label names"),
         ("(labels=died,images=picture)", "no column 'picture', which images names"),
         ("(labels=died,images=site)", "'site' of '.*' must hold encoded images as {bytes, path}, not string"),
-        ("(labels=died,images=picture,text=site)", "images and text both name the inputs: give one"),
+        ("(labels=died,images=x0,text=site)", "images and text both name the inputs: give one"),
         ("(labels=died,label=died)", "labels and label are the same option"),
         ("(labels=died,size=4)", "size is of images"),
         ("(labels=died,colour=False)", "colour is of images"),

@@ -399,7 +399,7 @@ def test_code_without_a_file_has_no_digest() -> None:
         {"known": "own", "knowledge": 0.5},
         *({"attack_rounds": wrong} for wrong in ("3", "2:1", "2:2", "::0", "1:2:3:4", "-1:", "a:", "1.5:", 3)),
         {"attack_rounds": "7:"},
-        *({"told": wrong} for wrong in ("f", "-1", "1.5", 1.5, "²", None)),
+        *({"told": wrong} for wrong in ("f", "-1", "1.5", 1.5, "²", None, True, "9" * 5000, 10**6)),
         {"buffers": "median"},
         {"seed": -1},
         {"seed": 1.0},

@@ -276,6 +276,10 @@ def test_sampled_rows_are_those_clients_training() -> None:
         same(row, reference(net, federation.dataset, shard, run.sgd, round=1)[0])
 
 
+def test_a_number_that_is_told_is_one_number() -> None:
+    assert replace(BASE, told="03").digest == replace(BASE, told=3).digest
+
+
 @pytest.mark.parametrize("told", ["actual", "expected", "1"])
 def test_what_f_the_rule_is_told(told: str) -> None:
     """Five of twelve are Byzantine: of five rows 25/12, rounded up 3, are expected; the mean tolerates 2 of 5."""

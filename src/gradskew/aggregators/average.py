@@ -50,7 +50,8 @@ class Average(Aggregator):
         notes = {f"{name}.{key}": x for name, each in (("a", one), ("b", other)) for key, x in each.notes.items()}
         if notes.pop("a.clamped", False) | notes.pop("b.clamped", False):
             notes["clamped"] = True
-        return Outcome(one.value / 2 + other.value / 2, weights, notes)
+        parts = None if one.parts is None and other.parts is None else lambda: _shares(one) + _shares(other)
+        return Outcome(one.value / 2 + other.value / 2, weights, notes, parts)
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -71,10 +72,6 @@ class Average(Aggregator):
     @property
     def monotone(self) -> bool:  # type: ignore[override]
         return self.a.monotone and self.b.monotone
-
-    @property
-    def by_length(self) -> bool:  # type: ignore[override]
-        return self.a.by_length or self.b.by_length
 
     def vectors(self) -> tuple[Tensor, ...]:
         return (*self.a.vectors(), *self.b.vectors())
@@ -124,6 +121,12 @@ class Average(Aggregator):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         for name, rule in self._parts.items():
             rule.load_state_dict(_of(name, state))
+
+
+def _shares(outcome: Outcome) -> Tensor:
+    shares = outcome.shares
+    assert shares is not None
+    return shares
 
 
 def _of(name: str, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar, final
 
 import torch
@@ -25,28 +26,36 @@ class Outcome:
     """The result of a rule on a matrix of rows.
 
     value: the aggregate (d,). weights: the weight of each row in it (n,); None for a rule without row weights, such as
-    a coordinate-wise one. notes: further values for the record, such as the f of a rule behind a mixing. lengths: the
-    norms of the rows (n,) for a rule that divides rows by theirs; None for another.
+    a coordinate-wise one. notes: further values for the record, such as the f of a rule behind a mixing. parts: a
+    function that returns what each row counts in the aggregate (n,), where that is not its absolute weight.
     """
 
     value: Tensor
     weights: Tensor | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
-    lengths: Tensor | None = None
+    parts: Callable[[], Tensor] | None = None
 
     @property
     def counts(self) -> Tensor | None:
-        """What each row counts in the aggregate (n,): the absolute weight, times its length for a rule by length."""
+        """What each row counts in the aggregate (n,): its absolute weight, or its part; None without weights."""
         if self.weights is None:
             return None
-        return abs(self.weights) if self.lengths is None else abs(self.weights) * self.lengths
+        return abs(self.weights) if self.parts is None else self.parts()
+
+    @property
+    def shares(self) -> Tensor | None:
+        """The counts of the rows over their sum (n,); None without weights."""
+        if self.counts is None:
+            return None
+        return self.counts / self.counts.sum().clamp(min=torch.finfo(self.counts.dtype).tiny)
 
     def share(self, count: int) -> float | None:
         """Return the share of the first `count` rows in `counts`; None without weights, or if all are 0."""
-        if self.counts is None:
+        counts = self.counts
+        if counts is None:
             return None
-        total = self.counts.sum()
-        return float(self.counts[:count].sum() / total) if 0 < float(total) < math.inf else None
+        total = counts.sum()
+        return float(counts[:count].sum() / total) if 0 < float(total) < math.inf else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +66,7 @@ class Aggregator(Method):
     isometric: whether the rule moves with rotations of the rows, so that it may be called on their coordinates in a
     basis of their span. batched: the tries that `outcome` takes at once: `span` for `Tries`, `columns` for
     `SampledTries`, empty for none.
-    monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises. by_length: whether
-    the rule divides rows by their lengths, so that a short row has a large weight: a row counts by weight times length.
+    monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises.
     """
 
     implements: ClassVar[str] = "outcome"
@@ -67,7 +75,6 @@ class Aggregator(Method):
     batched: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
     monotone: ClassVar[bool] = False
-    by_length: ClassVar[bool] = False
 
     @final
     @raised_by("rule")
@@ -103,14 +110,13 @@ class Aggregator(Method):
         """
         rows = Rows.of(updates, round, name="updates")
         outcome = self._checked(rows, f, generator)
-        weights = outcome.weights
+        weights, parts = outcome.weights, outcome.parts
         if weights is not None:
             if rows.mixing is None:  # equality is known of base rows only
                 weights = share_ties(weights, rows.equal)
+                parts = None if parts is None else partial(_shared, parts, rows)
             weights = as_kind(weights, updates)
-        lengths = as_kind(rows.norms, updates) if self.by_length else None
-        value = as_kind(outcome.value, updates, keep_type=True)
-        return replace(outcome, value=value, weights=weights, lengths=lengths)
+        return replace(outcome, value=as_kind(outcome.value, updates, keep_type=True), weights=weights, parts=parts)
 
     def _checked(self, rows: Rows, f: int, generator: torch.Generator | None) -> Outcome:
         """Return the outcome, arguments and outcome checked."""
@@ -179,11 +185,18 @@ class Aggregator(Method):
 
 
 class WeightedRule(Aggregator):
-    """A rule whose aggregate is a weighted sum of the rows. A subclass implements `weigh`, or `weights` alone."""
+    """A rule whose aggregate is a weighted sum of the rows. A subclass implements `weigh`, or `weights` alone.
+
+    by_length: whether the rule divides rows by their lengths, so that a short row has a large weight: what a row counts
+    is then its weight times its length.
+    """
+
+    by_length: ClassVar[bool] = False
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         weights, notes = self.weigh(rows, f, generator)
-        return Outcome(rows.combine(weights), weights, notes)
+        parts = (lambda: weights.abs() * rows.norms) if self.by_length else None
+        return Outcome(rows.combine(weights), weights, notes, parts)
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         """Return the float64 weights (n,) of the rows, and notes."""
@@ -226,6 +239,10 @@ def least_kappa(n: int, f: int) -> float:
     0.3333333333333333
     """
     return f / (n - 2 * f) if n > 2 * f else math.inf
+
+
+def _shared(parts: Callable[[], Tensor], rows: Rows) -> Tensor:
+    return share_ties(parts(), rows.equal)
 
 
 def share_ties(weights: Tensor, equal: Tensor) -> Tensor:

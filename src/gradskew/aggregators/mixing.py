@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -101,10 +102,6 @@ class Mixed(DelegatesState, Aggregator):
     def batched(self) -> str:  # type: ignore[override]
         return min(self.mixing.batched, self.rule.batched)  # "" before "columns" before "span"
 
-    @property
-    def by_length(self) -> bool:  # type: ignore[override]
-        return self.rule.by_length
-
     def vectors(self) -> tuple[Tensor, ...]:
         return self.rule.vectors()
 
@@ -119,7 +116,8 @@ class Mixed(DelegatesState, Aggregator):
         inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), rule_f, generator)
         weights = None if inner.weights is None else (inner.weights.unsqueeze(-2) @ matrix).squeeze(-2)
         clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
-        return Outcome(inner.value, weights, {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped})
+        notes = {**inner.notes, f"f of {self.rule.name}": rule_f, "clamped": clamped}
+        return Outcome(inner.value, weights, notes, None if inner.parts is None else partial(_parts, inner, matrix))
 
     def weights(self, gram: Tensor, f: int, generator: torch.Generator) -> Tensor | None:
         """Return the weights of the rows from their inner products, around any point: see `WeightedRule.weights`."""
@@ -145,3 +143,10 @@ class Mixed(DelegatesState, Aggregator):
         matrix = None if rows is None else rows.mixings.get(self)
         mixed = None if rows is None or matrix is None else rows.mix(matrix, keeps_rows=self.mixing.keeps_rows)
         self.rule.observe(aggregate, rows=mixed)
+
+
+def _parts(inner: Outcome, matrix: Tensor) -> Tensor:
+    """Return what each row counts (n,): the counts of the mixed rows (m,), divided as the mixing matrix (m, n) says."""
+    counts, sizes = inner.counts, matrix.abs()
+    assert counts is not None
+    return (counts / sizes.sum(-1).clamp(min=torch.finfo(sizes.dtype).tiny)) @ sizes

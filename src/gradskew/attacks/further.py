@@ -73,11 +73,12 @@ def search_own_parts(search: Search, f: int) -> None:
     for index in search.best(STARTS):
         parts = scene.random(f, search.generator) * scene.spread
         if len(parts) < f:
-            return
+            break
         for size in SWINGS:
             tries.append(search.forged[index] + size * parts)
             names.append(f"{search.names[index]}, own parts {size:g}")
-    search.add(names, torch.stack(tries))
+    if tries:
+        search.add(names, torch.stack(tries))
 
 
 def search_framing(search: Search, f: int) -> None:

@@ -24,7 +24,9 @@ def to_arrays(dataset: Dataset) -> tuple[dict[str, Array], dict[str, Any]]:
             values = getattr(getattr(dataset, part), kind)
             if values is not None:
                 arrays[f"{part}_{kind}"] = values.numpy()
-    return arrays, {"digest": dataset.digest, "num_classes": dataset.num_classes, "notes": list(dataset.notes)}
+    return arrays, {"digest": dataset.digest, "num_classes": dataset.num_classes, "notes": list(dataset.notes)} | (
+        {"tokens": True} if dataset.tokens else {}
+    )
 
 
 def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Dataset:
@@ -40,5 +42,6 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Datase
     )
     dataset = object.__new__(Dataset)
     fields = {"num_classes": about["num_classes"], "notes": tuple(about.get("notes", ())), "digest": about["digest"]}
+    fields["tokens"] = about.get("tokens", False)
     vars(dataset).update(train=train, test=test, scale=tensors["scale"], shift=tensors["shift"], **fields)
     return dataset

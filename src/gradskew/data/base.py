@@ -25,6 +25,7 @@ LARGEST_LABEL = 1 << 53  # in a float
 NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)
 MAX_TEST_BATCH = 1000  # inputs of a batch in a test
 MAX_TEST_ENTRIES = 1 << 25  # entries of all the inputs of such a batch
+STATES, ATTENTION = 512, 6  # entries that a network makes of a token, and of each pair of tokens
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Dataset:
 
     Networks get `scale * input + shift` in float32; scale and shift are broadcast over the shape of an input. Inputs
     that are stored as bytes stay bytes until then. notes: sentences on what was done to make the tensors, for people.
+    tokens: whether the inputs are those of a text, (length,), for which networks take more memory.
     Raises InputError if the parts do not fit together, and for whole numbers beyond 2^24, such as tokens, that float32
     would change.
     """
@@ -77,6 +79,7 @@ class Dataset:
     scale: Tensor = field(default_factory=lambda: torch.tensor(1.0))
     shift: Tensor = field(default_factory=lambda: torch.tensor(0.0))
     notes: Sequence[str] = ()
+    tokens: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "num_classes", check_number("num_classes", self.num_classes, at_least=2, whole=True))
@@ -110,7 +113,13 @@ class Dataset:
     @property
     def test_batch_size(self) -> int:
         """The number of inputs in a batch of a test, so that the batch fits into memory."""
-        return max(1, min(MAX_TEST_BATCH, MAX_TEST_ENTRIES // math.prod(self.shape)))
+        return max(1, min(MAX_TEST_BATCH, MAX_TEST_ENTRIES // self.entries))
+
+    @property
+    def entries(self) -> int:
+        """The number of entries of an input; of a text, about those that a network makes of it."""
+        length = math.prod(self.shape)
+        return length * (STATES + ATTENTION * length) if self.tokens else length
 
     def inputs(self, stored: Tensor) -> Tensor:
         """Convert stored inputs (k, *shape) to what a network gets: float32 of the same shape."""

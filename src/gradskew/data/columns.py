@@ -35,7 +35,7 @@ class Columns(Fields):
     categories: columns of numbers that are codes. A column of texts, and one of categories, becomes an input of 0 and 1
     for each value. missing: what to do about rows with a missing value: `refuse` them, `drop` them, or put in the
     `mean` of the training rows. text: a column of texts that is the input instead: the first `length` bytes of each in
-    UTF-8, as tokens 1 to 255, and 0 after its end.
+    UTF-8, as tokens, and 0 after its end.
     """
 
     label: str | None = None
@@ -72,6 +72,8 @@ class Columns(Fields):
         known = {
             "label": [self.label],
             "client": [] if self.client is None or (in_test and self.client not in names) else [self.client],
+            "images": [] if images is None else [images],
+            "text": [] if self.text is None else [self.text],
         }
         known |= {name: list(getattr(self, name)) for name in ("features", "drop", "categories")}
         for option, columns in known.items():
@@ -85,7 +87,6 @@ class Columns(Fields):
         check(images is None or self.text is None, "images and text both name the inputs: give one")
         for option, inputs in (("images", images), ("text", self.text)):
             if inputs is not None:
-                check(inputs in names, f"there is no column {inputs!r}, which {option} names; {has}")
                 check(inputs not in own, f"the column {inputs!r} is the label or the client: it is no input")
                 chosen = [name for name in ("features", "drop", "categories") if getattr(self, name)]
                 are = "images" if option == "images" else "texts"
@@ -151,7 +152,8 @@ class Columns(Fields):
 
     def _is_left_out(self, name: str) -> bool:
         """Return whether a column has no name, and no option names it."""
-        return bool(UNNAMED.fullmatch(name)) and name not in (self.label, self.client, *self.features, *self.categories)
+        named = (self.label, self.client, self.text, *self.features, *self.categories)
+        return bool(UNNAMED.fullmatch(name)) and name not in named
 
     def _named(self, table: pyarrow.Table) -> pyarrow.Table:
         return table.select([name for name in table.column_names if not self._is_left_out(name)])

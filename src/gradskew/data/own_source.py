@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-
 from ..core.errors import InputError, check
 from . import cache
 from .base import Dataset, Source
@@ -28,7 +26,7 @@ LEAST_SIDE = 16  # of an image that a convolutional network gets by default
 def recipe_for(dataset: Dataset) -> Mapping[str, Any]:
     """Return the options of `bench` that fit: a convolutional network for images, a transformer for texts, an mlp."""
     shape = dataset.shape
-    if len(shape) == 1 and dataset.train.inputs.dtype == torch.uint8:  # other vectors are floats
+    if dataset.tokens:
         return WRITTEN
     images = len(shape) in (2, 3) and min(shape[-2:]) >= LEAST_SIDE
     return CONVOLVED if images else TABULAR

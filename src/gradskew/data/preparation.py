@@ -87,6 +87,7 @@ class Preparation(Fields):
         train_rows, test_rows, divided = self._divided(examples)
         train = _part(examples, train_rows, "training").sample("train_size", self.train_size)
         test = _part(examples, test_rows, "test").sample("test_size", self.test_size)
+        check(not examples.tokens or self.shape is None, "shape is of images in columns, and the inputs are texts")
         inputs = self._decoded(train)
         changed = self.standardise and not examples.tokens
         scaled = (standard.standardise if changed else standard.keep)(inputs, self._decoded(test))
@@ -99,6 +100,7 @@ class Preparation(Fields):
             len(examples.labels.names),
             scale=torch.from_numpy(np.asarray(scaled.scale, np.float32)),
             shift=torch.from_numpy(np.asarray(scaled.shift, np.float32)),
+            tokens=examples.tokens,
             notes=tuple("".join(map(_printable, sentence)) for sentence in said),
         )
 

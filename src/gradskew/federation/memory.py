@@ -60,7 +60,7 @@ def estimate(run: Run) -> Memory:
     """Return the estimated peak memory of a process that executes the run, in bytes."""
     data, n = run.source.load(), run.num_sampled
     row = FLOAT * num_parameters(run.model, data.shape, data.num_classes)
-    images = FLOAT * min(run.sgd.batch, len(data.train)) * data.train.inputs[0].numel()
+    images = FLOAT * min(run.sgd.batch, len(data.train)) * data.entries
     # Parameters, gradients and momenta; autograd's gradients (batched, not written out); parameters cast to bf16.
     batched = resolve(run.engine, run.model, run.device) == "batched"
     by_autograd = batched and not trains_as_chain(run.model, data.shape, data.num_classes)

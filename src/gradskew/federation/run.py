@@ -61,9 +61,8 @@ class Run(Options):
         check_options(self)
         if self.sampled is not None:
             check_number("sampled", self.sampled, at_least=1, at_most=self.clients, whole=True)
-        object.__setattr__(self, "told", str(self.told))
-        good = self.told in ("actual", "expected") or (self.told.isascii() and self.told.isdigit())
-        check(good, f"told must be actual, expected or a whole number, not {self.told!r}")
+        if self.told not in ("actual", "expected"):
+            object.__setattr__(self, "told", str(_told(self.told, self.clients)))
         check(self.byzantine < 1 or isinstance(self.byzantine, int), "byzantine is a whole number, or a share below 1")
         few = self.num_byzantine < self.clients
         check(few, f"byzantine = {self.byzantine} leaves none of {self.clients} clients honest")
@@ -231,6 +230,13 @@ class Run(Options):
         parts = [part for method in methods for part in nested(method)]
         factory = getattr(self.model, "factory", None)
         return parts if factory is None else [*parts, factory]
+
+
+def _told(told: Any, clients: int) -> int:
+    """Return the f that the rule is told, from a number or its text."""
+    number = int(told) if isinstance(told, str) and told.isascii() and told.isdigit() and len(told) < 10 else told
+    check(type(number) is int, f"told must be actual, expected or a whole number, not {told!r:.60}")
+    return int(check_number("told", number, at_least=0, below=clients, whole=True))
 
 
 def check_device(device: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ..core.errors import check_number
@@ -40,6 +41,7 @@ class _Network(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         tokens = as_tokens(inputs)
-        states: Tensor = self.memory(self.embedding(tokens))[0]
+        with torch.backends.cudnn.flags(enabled=self.training):  # which has no gradient in evaluation mode
+            states: Tensor = self.memory(self.embedding(tokens))[0]
         scores: Tensor = self.scores(mean_of_text(states, tokens))
         return scores

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,10 +27,6 @@ class TokenModel(Model):
     def __post_init__(self) -> None:
         check_number("vocabulary", self.vocabulary, at_least=2, whole=True)
 
-    def length(self, shape: tuple[int, ...]) -> int:
-        """Return the number of tokens of an input of this shape."""
-        return math.prod(shape)
-
     def check_data(self, dataset: Dataset) -> None:
         low, high = check_tokens(self.key, dataset)
         message = f"the model {self.key} has tokens 0 to {self.vocabulary - 1}, and the data {low} to {high}"
@@ -43,8 +39,8 @@ def check_tokens(name: str, dataset: Dataset) -> tuple[int, int]:
     name: of the model, for the message.
     """
     unchanged = not dataset.shift.any() and bool((dataset.scale == 1).all())
-    parts = [split.inputs for split in (dataset.train, dataset.test)]
-    whole = unchanged and all(not part.is_floating_point() or bool((part == part.floor()).all()) for part in parts)
+    parts = [split.inputs.cpu().numpy() for split in (dataset.train, dataset.test)]
+    whole = unchanged and all(part.dtype.kind in "iub" or bool((part == np.floor(part)).all()) for part in parts)
     low = min(int(part.min()) for part in parts) if whole else -1
     wanted = "standardise=False keeps numbers as they are, and text=COLUMN reads texts as bytes"
     check(whole and low >= 0, f"the model {name} needs tokens, which are whole numbers from 0 on: {wanted}")

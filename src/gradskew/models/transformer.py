@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,7 +31,7 @@ class Transformer(TokenModel):
         check(self.width % self.heads == 0, f"width = {self.width} must be a multiple of heads = {self.heads}")
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
-        return _Network(self, self.length(shape), num_classes)
+        return _Network(self, math.prod(shape), num_classes)
 
 
 class _Network(nn.Module):

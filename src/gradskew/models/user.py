@@ -59,7 +59,7 @@ class UserModel(Model):
         kind = type(module).__name__
         check(isinstance(module, nn.Module), f"{self.name} returned a value of type {kind}, not an nn.Module")
         if self.tokens:
-            module.register_forward_pre_hook(_as_tokens)
+            module.register_forward_pre_hook(_as_whole_numbers)
         materialised(module, shape)  # lazy buffers have no copy
         hooked = [name for name, parameter in module.named_parameters() if parameter._backward_hooks]
         check(not hooked, f"{self.name}: a copy of the module has no hook on {', '.join(hooked[:1])}: use module hooks")
@@ -85,7 +85,8 @@ def load(path: str, given: Mapping[str, Any]) -> Model:
         raise InputError(f"{path}: {error}") from None
 
 
-def _as_tokens(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _as_whole_numbers(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the inputs of a module as int64: a hook before its forward pass."""
     return tuple(each.to(torch.int64) for each in inputs)
 
 
