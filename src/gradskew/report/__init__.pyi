@@ -6,7 +6,7 @@ from . import verdict as verdict
 from .benching import bench as bench
 from .lens import Lens as Lens
 from .lens import Overview as Overview
-from .notebook import rounds_to_pandas as rounds_to_pandas
+from .rounds import rounds_to_pandas as rounds_to_pandas
 from .table import Table as Table
 from .table import federations as federations
 

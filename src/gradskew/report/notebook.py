@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from ..core.errors import InputError, check_choice
+from ..core.errors import check_choice
 from ..core.html import html_table
-from ..runs.record import Record
 from .export import results_csv
 from .figures import shade
-from .rounds import rounds_table
+from .rounds import import_pandas, rounds_to_pandas
 from .table import Table, count
 from .worst import found
 
@@ -46,24 +44,6 @@ def to_pandas(table: Table, rows: str = "runs") -> Any:
     check_choice("rows", rows, ("runs", "rounds"))
     if rows == "rounds":
         return rounds_to_pandas(table.records)
-    pandas = _pandas("to_pandas")
+    pandas = import_pandas("to_pandas")
     texts = {"params_sha256": str, "digest": str, "federation": str}
     return pandas.read_csv(io.StringIO(results_csv(table.records)), dtype=texts, keep_default_na=False, na_values=[""])
-
-
-def rounds_to_pandas(records: Iterable[Record]) -> Any:
-    """Return a pandas DataFrame of the rounds of records of any federations, with the columns of `gradskew export`.
-
-    One row per round. Raises InputError without pandas.
-    """
-    _pandas("rounds_to_pandas")
-    return rounds_table(records).to_pandas()
-
-
-def _pandas(needing: str) -> Any:
-    """Import and return pandas; InputError without it. needing: the name of the function."""
-    try:
-        import pandas
-    except ImportError:
-        raise InputError(f"{needing} needs pandas: pip install 'gradskew[pandas]'") from None
-    return pandas

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.csv_text import FORMULA
-from ..core.errors import check
+from ..core.errors import InputError, check
 from ..runs.record import Record
 from ..trackers.flat import flat_rounds, flat_spec
 from .export import federation_digest
@@ -68,6 +68,24 @@ def csv(table: pa.Table) -> bytes:
     file = io.BytesIO()
     pyarrow.csv.write_csv(table, file)
     return file.getvalue()
+
+
+def rounds_to_pandas(records: Iterable[Record]) -> Any:
+    """Return a pandas DataFrame of the rounds of records of any federations, with the columns of `gradskew export`.
+
+    One row per round. Raises InputError without pandas.
+    """
+    import_pandas("rounds_to_pandas")
+    return rounds_table(records).to_pandas()
+
+
+def import_pandas(needing: str) -> Any:
+    """Import and return pandas; InputError without it. needing: the name of the function."""
+    try:
+        import pandas
+    except ImportError:
+        raise InputError(f"{needing} needs pandas: pip install 'gradskew[pandas]'") from None
+    return pandas
 
 
 def _runs(records: Sequence[Record]) -> list[dict[str, Any]]:
