@@ -665,6 +665,7 @@ def test_every_option_of_bench_is_a_setting_or_an_execution_option():
         "address",
         "shard",
         "log",
+        "dry_run",
         "out",
         "data",
         "download",

@@ -170,6 +170,13 @@ def test_momenta_that_do_not_fit_are_refused_in_one_line(monkeypatch):
     assert "\n" not in str(error.value)
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """The process of the tests takes 200 MB, whatever was run in it before."""
+    monkeypatch.setattr(memory, "_baseline", lambda: (200 << 20, frozenset(sys.modules)))
+
+
+@pytest.mark.usefixtures("small")
 def test_a_run_that_is_larger_than_the_machine_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**8, 10**8))
     wanted = r"^out of memory on cpu before it starts: about \d\.\d GB of memory; there are 0\.1 GB: .*batch = 2 halves"
@@ -189,6 +196,7 @@ def test_the_command_line_refuses_in_one_line(monkeypatch, tmp_path, capsys):
     assert re.fullmatch(r"gradskew: out of memory on cpu before it starts: .*sampled = 25 halves.*\n", error)
 
 
+@pytest.mark.usefixtures("small")
 def test_memory_that_is_taken_by_others_is_a_warning(monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: machine.Memory(10**13, 10**6))
     assert "only 0.0 GB are free now" in memory.summary([BASE])
