@@ -550,7 +550,7 @@ def test_the_environment_changes_no_byte_and_two_calls_at_once_end_well(tiny, tm
     for name in ("results.csv", "table.md", "table.tex"):
         assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
     belongs = {"record.json", "timing.json", "pictures.json", "results.csv", "table.md", "table.tex", "heatmap.png"}
-    belongs |= {"report.html", "lock", "heatmap.pdf"}
+    belongs |= {"report.html", "lock", "heatmap.pdf", "citations.bib"}
     assert {path.name for path in (tmp_path / "there").rglob("*") if path.is_file()} == belongs
 
 
