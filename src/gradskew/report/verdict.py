@@ -218,7 +218,8 @@ def remarks(table: Table) -> list[str]:
         if skipped := sum(not metrics["stepped"] for metrics in rounds):
             sentences.append(f"{cell}: the model stayed as it was in {count(skipped, 'round')}.")
         if any(metrics["clamped"] for metrics in rounds):
-            wanted = "the number of Byzantine rows" if spec.get("told", "actual") == "actual" else "that which the server expects"
+            actual = spec.get("told", "actual") == "actual"
+            wanted = "the number of Byzantine rows" if actual else "that which the server expects"
             sentences.append(f"{spec['aggregator_name']} got its largest possible f, which is below {wanted}.")
         attack = spec["attack"]
         method = ATTACKS.find((attack["model"] if attack["name"] == "combined" else attack)["name"])
