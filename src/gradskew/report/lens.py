@@ -24,7 +24,7 @@ from ..skew.heterogeneity import (
 )
 from ..skew.measures import PROJECTED
 from ..skew.references import HETEROGENEITY, MEASURES, Measure
-from ..skew.statistics import Estimate, Floats, Statistic, interval, mean_estimate, resampled
+from ..skew.statistics import Estimate, Floats, interval, mean_estimate, of_each, resampled
 
 RESAMPLED = 200  # bootstrap samples of an interval
 OF_LENGTHS = {"relative_divergence": relative_divergence, "dissimilarity": dissimilarity}
@@ -64,9 +64,10 @@ class Lens:
         return self._series[name]
 
     def _computed(self, name: str) -> list[float | None]:
+        """Compute a series of `series`."""
         if name in PROJECTED:
             kind, statistic = PROJECTED[name]
-            values = _of_each(statistic, [entry[kind] for entry in self.measured])
+            values = of_each(statistic, [entry[kind] for entry in self.measured])
             return [value if math.isfinite(value) else None for value in values]
         if name in OF_LABELS:
             return [OF_LABELS[name](counts) if counts else None for counts in self._counts_by_round]
@@ -225,13 +226,6 @@ class Overview:
 
 def _larger(a: float | None, b: float | None) -> float | None:
     return b if a is None else a if b is None else max(a, b)
-
-
-def _of_each(statistic: Statistic, several: Sequence[Sequence[float]]) -> list[float]:
-    """Return the statistic of each of several samples; in one call where they are equally many."""
-    if len(set(map(len, several))) == 1:
-        return [float(value) for value in statistic(np.array(several))]
-    return [float(statistic(np.array(samples))) for samples in several]
 
 
 def _mean_of_finite(values: Floats) -> Floats:

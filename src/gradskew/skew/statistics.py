@@ -53,6 +53,22 @@ def pearson(samples: Floats) -> Floats:
 Statistic = Callable[[Floats], Floats]
 
 
+def of_each(statistic: Statistic, several: Sequence[Sequence[float]]) -> list[float]:
+    """Return a statistic of each of several samples, in one call for those of one size.
+
+    >>> of_each(above, [[1.0, -1.0], [1.0, 2.0, 3.0], [-1.0, -2.0]])
+    [0.5, 1.0, 0.0]
+    """
+    values, by_size = [0.0] * len(several), dict[int, list[int]]()
+    for place, samples in enumerate(several):
+        by_size.setdefault(len(samples), []).append(place)
+    for places in by_size.values():
+        found = statistic(np.array([several[place] for place in places]))
+        for place, value in zip(places, found.tolist(), strict=True):
+            values[place] = value
+    return values
+
+
 def resampled(statistic: Statistic, samples: Sequence[float] | Floats, resamples: int = RESAMPLES) -> Floats:
     """Return the statistic of bootstrap resamples, drawn from the h samples with replacement: (resamples,).
 

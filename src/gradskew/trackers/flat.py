@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-import numpy as np
-
 from ..core.grammar import with_options
 from ..core.names import canonical
 from ..skew.measures import PROJECTED
+from ..skew.statistics import of_each
 
 Value = bool | int | float | str
 SETTINGS = {"attack_name": "attack", "aggregator_name": "rule", "rows": "sent"}  # `rows` is a metric, too
@@ -62,18 +61,16 @@ def _flat(metrics: Any, statistics: Mapping[str, float]) -> dict[str, Value]:
 
 
 def _statistics(rounds: Sequence[Any]) -> list[dict[str, float]]:
-    """Return the finite statistics of the projections of each round, measured at once for rounds of equal size."""
+    """Return the finite statistics of the projections of each round by name."""
     found: list[dict[str, float]] = [{} for _ in rounds]
-    by_size: dict[int, list[tuple[int, Any]]] = {}
-    for number, metrics in enumerate(rounds):
-        if lens := metrics.get("lens"):
-            by_size.setdefault(len(lens["towards"]), []).append((number, lens))
-    for equal in by_size.values():
-        for name, (kind, statistic) in PROJECTED.items():
-            values = statistic(np.array([lens[kind] for _, lens in equal])).tolist()
-            for (number, _), value in zip(equal, values, strict=True):
-                if math.isfinite(value):
-                    found[number][name] = value
+    measured = [
+        (of_round, lens) for of_round, metrics in zip(found, rounds, strict=True) if (lens := metrics.get("lens"))
+    ]
+    for name, (kind, statistic) in PROJECTED.items():
+        values = of_each(statistic, [lens[kind] for _, lens in measured])
+        for (of_round, _), value in zip(measured, values, strict=True):
+            if math.isfinite(value):
+                of_round[name] = value
     return found
 
 
