@@ -12,7 +12,8 @@ from test_sweep import DIRICHLET, T_1, by_beta, record
 from gradskew.report.beside import beside
 from gradskew.report.comparison import difference
 from gradskew.report.page import render
-from gradskew.report.sweep import WORST, group
+from gradskew.report.sweep import WORST
+from gradskew.report.table import group
 from gradskew.runs.record import Record
 
 Z = 1.959963984540054

@@ -13,8 +13,9 @@ from made_records import SPEC, one_round
 from gradskew.report.page import render
 from gradskew.report.page.sweep import SweepSection
 from gradskew.report.settings import Settings
-from gradskew.report.sweep import WORST, Sweep, group, sweep_of
+from gradskew.report.sweep import WORST, Sweep, sweep_of
 from gradskew.report.sweep_figures import sweep_figures
+from gradskew.report.table import group
 from gradskew.runs.record import Record
 
 DIRICHLET = {"name": "dirichlet", "min_samples": 2}

@@ -12,8 +12,8 @@ from ..runs.cluster import Cluster
 from ..runs.product import data_notes, make_sweep
 from ..runs.settings import ALIASES, COMMON, by_name
 from ..runs.sweeps import sweep
-from .sweep import Sweep, group
-from .table import Table
+from .sweep import Sweep
+from .table import Table, group
 
 OPTIONS = [*COMMON, "data", "download", "partition", "beta", "min_samples"]
 

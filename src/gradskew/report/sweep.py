@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from ..core.csv_text import disarm
 from ..core.errors import check
 from ..core.html import html_table
-from ..runs.record import Record
-from ..runs.versions import federation_key
 from .cell import Cell
 from .export import results_csv
 from .settings import Axis, Settings, Value, value_text
@@ -158,14 +156,6 @@ def interval_text(cell: Cell | None) -> str:
     if cell is None:
         return "–"
     return cell.mean_text if cell.half_width is None else f"{cell.mean_text} ±{cell.half_width:.1f}"
-
-
-def group(records: Iterable[Record]) -> list[Table]:
-    """Return a table for each federation of the records, all in the order of the records."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(federation_key(record.spec), []).append(record)
-    return list(map(Table, groups.values()))
 
 
 def sweep_of(tables: Sequence[Table]) -> Sweep | None:

@@ -198,11 +198,17 @@ def federations(records: Iterable[Record]) -> list[Table]:
     The tables are in the order of their federations' lines, numbers by value: 6 clients before 10.
     """
     ordered = sorted(records, key=lambda record: (_sort_key(record.spec), record.spec["seed"]))
+    return sorted(
+        group(ordered), key=lambda table: (by_number(table.federation), federation_key(table.records[0].spec))
+    )
+
+
+def group(records: Iterable[Record]) -> list[Table]:
+    """Return a table for each federation of the records, all in the order of the records."""
     groups: dict[str, list[Record]] = {}
-    for record in ordered:
+    for record in records:
         groups.setdefault(federation_key(record.spec), []).append(record)
-    tables = {key: Table(of_key) for key, of_key in groups.items()}
-    return [tables[key] for key in sorted(tables, key=lambda key: (by_number(tables[key].federation), key))]
+    return list(map(Table, groups.values()))
 
 
 def by_number(text: str) -> list[str | float]:
