@@ -75,7 +75,7 @@ class Meter:
             f = min(scene.byzantine, rule.max_f(rows.n))
             outcome = rule.explain(rows, f, generator=generator(self.seed, "rule", scene.number))
             value = kappa(_distance(outcome.value, mean), spread)
-            share, (selected, shut_out) = outcome.share(scene.byzantine), selection(outcome.counts, scene.byzantine)
+            share, (selected, shut_out) = outcome.share(scene.byzantine), selection(outcome.shares, scene.byzantine)
         except Exception as error:  # a user's own rule may fail in any way: it is only measured here
             if rule.name not in self.failed:
                 self.failed.add(rule.name)

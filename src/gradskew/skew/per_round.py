@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..aggregators import Outcome
@@ -34,7 +33,7 @@ def look(
     """
     byzantine = rows.n - honest.n
     skew = skew_of(honest, rows if rows.has_gram else honest, byzantine or rows.n // 5, rows.n)
-    selected, shut_out = selection(outcome.counts, byzantine)
+    selected, shut_out = selection(outcome.shares, byzantine)
     return skew, {
         **skew.to_json(),
         "kappa": _to_json(kappa(distance, skew.spread)),
@@ -52,16 +51,15 @@ def _to_json(value: float | None) -> float | str | None:
     return digits(value) if math.isfinite(value) else str(value)
 
 
-def selection(counts: Tensor | None, byzantine: int) -> tuple[float | None, list[int] | None]:
+def selection(shares: Tensor | None, byzantine: int) -> tuple[float | None, list[int] | None]:
     """Return the share of the Byzantine rows that a rule selects, and the indices of the honest rows that it does not.
 
-    A row is selected with at least half of an even share, 1 / (2 n). counts: what each row counts, see `Outcome` (n,),
-    Byzantine rows first. The share is None without Byzantine rows; the indices count from the first honest row. Both
+    A row is selected with at least half of an even share, 1 / (2 n). shares: those of `Outcome`, (n,), Byzantine rows
+    first. The share is None without Byzantine rows; the indices count from the first honest row. Both
     are None for a rule without row weights.
     """
-    if counts is None:
+    if shares is None:
         return None, None
-    shares = counts / counts.sum().clamp(min=torch.finfo(counts.dtype).tiny)
     chosen = (shares >= EVEN / len(shares)).cpu()
     shut_out = (~chosen[byzantine:]).nonzero()[:, 0].tolist()
     return float(chosen[:byzantine].double().mean()) if byzantine else None, shut_out
