@@ -124,6 +124,7 @@ class Average(Aggregator):
 
 
 def _shares(outcome: Outcome) -> Tensor:
+    """Return the shares of the rows (n,) in an outcome that has them."""
     shares = outcome.shares
     assert shares is not None
     return shares

@@ -242,6 +242,7 @@ def least_kappa(n: int, f: int) -> float:
 
 
 def _shared(parts: Callable[[], Tensor], rows: Rows) -> Tensor:
+    """Return what each row counts (n,), averaged over bitwise equal rows."""
     return share_ties(parts(), rows.equal)
 
 

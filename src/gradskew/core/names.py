@@ -95,8 +95,8 @@ class Named(Fields):
         changed = []
         for field in options(type(self)):
             if field.repr and (value := field_value(self, field)) != field_default(field):
-                nested = getattr(self, field.name)
-                changed.append(f"{field.name}={nested.name if isinstance(nested, Named) else format_value(value)}")
+                given = getattr(self, field.name)
+                changed.append(f"{field.name}={given.name if isinstance(given, Named) else format_value(value)}")
         return f"{self.key}({','.join(changed)})" if changed else self.key
 
 

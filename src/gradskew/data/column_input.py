@@ -39,7 +39,7 @@ class Input:
         """Read a column; InputError unless it has numbers or few texts."""
         from pyarrow import types
 
-        kind, has, without = _kind(column), f"the column {name!r}", f"drop={format_value(name)} leaves it out"
+        kind, has, without = kind_of(column), f"the column {name!r}", f"drop={format_value(name)} leaves it out"
         numeric = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind) or types.is_decimal(kind)
         text = types.is_string(kind) or types.is_large_string(kind)
         encoded = f", images={format_value(name)} reads encoded images" if types.is_struct(kind) else ""
@@ -93,7 +93,7 @@ class Input:
         return np.where(values < 0, np.nan, values == np.arange(len(self.names)))
 
 
-def _kind(column: pyarrow.ChunkedArray) -> Any:
+def kind_of(column: pyarrow.ChunkedArray) -> Any:
     """Return the type of a column's values."""
     from pyarrow import types
 
@@ -104,7 +104,7 @@ def _plain(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     """Return a column without dictionaries; NaN, and texts such as NA and ?, become missing values."""
     from pyarrow import array, compute, scalar, types
 
-    column = column.cast(_kind(column))
+    column = column.cast(kind_of(column))
     if types.is_floating(column.type):
         return compute.if_else(compute.is_nan(column.cast("float64")), scalar(None, "float64"), column.cast("float64"))
     if types.is_string(column.type) or types.is_large_string(column.type):
@@ -121,7 +121,7 @@ def different_values(name: str, column: pyarrow.ChunkedArray) -> tuple[list[Any]
     """
     from pyarrow import types
 
-    kind = _kind(column)
+    kind = kind_of(column)
     check(not types.is_nested(kind), f"the column {name!r} holds {kind}: a label, a client or a category is one value")
     encoded = _plain(column).dictionary_encode().unify_dictionaries()
     places = [chunk.indices.cast("int64").fill_null(-1).to_numpy() for chunk in encoded.chunks]

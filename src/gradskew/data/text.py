@@ -8,6 +8,7 @@ import numpy as np
 
 from ..core.errors import check
 from .base import Array
+from .column_input import kind_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -21,7 +22,7 @@ def as_bytes(name: str, column: pyarrow.ChunkedArray, length: int) -> tuple[Arra
     """
     from pyarrow import types
 
-    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    kind = kind_of(column)
     good = types.is_string(kind) or types.is_large_string(kind)
     check(good, f"the column {name!r} holds {kind}, and text is of a column of texts")
     tokens, cut = np.zeros((len(column), length), np.uint8), 0
