@@ -22,13 +22,15 @@ DIGITS = ROOT / "results" / "robustness" / "digits.csv"
 def robustness(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """The script as a module, with a small part."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import parts
     import robustness
 
     chosen = [attacks.make(name) for name in ("none", "lie")]
-    part = robustness.Part(rules=["mean", "median"], attacks=chosen, seeds="3,4", federations=[SMALL])
-    monkeypatch.setitem(robustness.PARTS, "small", part)
+    part = parts.Part(rules=["mean", "median"], attacks=chosen, seeds="3,4", federations=[SMALL])
+    monkeypatch.setitem(parts.PARTS, "small", part)
     yield robustness
-    sys.modules.pop("robustness")
+    for name in ("robustness", "parts"):
+        sys.modules.pop(name)
 
 
 @pytest.fixture

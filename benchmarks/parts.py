@@ -1,0 +1,149 @@
+"""The parts of `robustness.py`: which attacks against which rules, in which federations, on which seeds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gradskew import aggregators, attacks
+from gradskew.attacks import Adaptive, Attack, make
+from gradskew.core.errors import InputError
+from gradskew.runs.settings import split_names
+
+ALONE = split_names("paper,cclip(tau=0.5),all", "rules")  # every rule that needs nothing more
+LIMIT = 60  # tries of a search in a round, where each is a call of the rule
+SEEDS = "10,11,12,13,14"  # no choice was made on them
+FEWER = "10,11,12"
+PAPER = [*aggregators.PAPER, "nnm+multikrum"]
+TWELVE = [*PAPER, "cclip(tau=0.5)", "nnm+rbtm", "bucketing+median"]
+SIX = ["mean", "multikrum", "median", "rbtm", "nnm+multikrum", "nnm+rbtm"]
+SEARCHES = [attack for attack in map(make, attacks.WORST) if isinstance(attack, Adaptive)]
+CAPPED = [replace(attack, cap=cap) for cap in (3.0, 1.0) for attack in SEARCHES]
+STRONGEST = [make(name) for name in ("none", "bitflip", "ipm", "strike")]
+STRONGEST += [attack for attack in SEARCHES if attack.aim.startswith("loss+stop")]
+
+STANDS = ["consensus_dnc", "clipping(c=median)+consensus", "clipping(c=median)+dnc(b=None)", "ptm"]
+AIMS = ("loss", "loss+stop", "loss+stop+undo")
+FULL = [Adaptive(aim=aim, effort="full", cap=None) for aim in AIMS]
+TRIED = [*map(make, attacks.PAPER), *FULL]
+HEAVIEST = [make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS[1:])]
+SETTINGS = [
+    {"beta": 0.3},
+    {"partition": "iid"},
+    {"beta": 0.5, "byzantine": 5},
+    {"beta": 0.5, "byzantine": 15},
+    {"beta": 0.5, "told": "15"},
+    {"beta": 0.5, "clients": 200, "byzantine": 40, "sampled": 20},
+]
+
+FIELD = [make(name) for name in split_names("paper,all", "attacks") if name not in ("adaptive", "extreme")]
+FEW = [make(name) for name in (*attacks.PAPER, "fang", "byzmean", "opt")]
+MIXED = [f"nnm+{rule}" for rule in aggregators.PAPER]
+GRADIENT = {"rows": "gradient", "local_steps": 1, "lr": 0.5, "rounds": 200}  # DSGD
+EQUAL = {"momentum": 0.0, "lr": 0.5, "local_steps": 4}  # what SCAFFOLD is defined for
+TRAININGS = [
+    {"worker_momentum": 0.9},
+    {"local": "fedprox(mu=1)"},
+    GRADIENT,
+    {**GRADIENT, "worker_momentum": 0.9},
+    EQUAL,
+    {**EQUAL, "local": "scaffold"},
+]
+SKEWS = [{"beta": 0.1}, {"beta": 0.5}, {"partition": "iid"}]
+
+
+def every_rule() -> list[str]:
+    """Return every rule that needs nothing more, alone and behind mixings, those with fast searches first."""
+    names = [f"{mixing}{rule}" for mixing in ("", "nnm+", "bucketing+", "arc+") for rule in ALONE]
+    return sorted(names, key=lambda name: is_slow(name))
+
+
+def is_slow(name: str) -> bool:
+    """Return whether each try of a search is a call of the rule; False for a pipeline that cannot be made."""
+    try:
+        return SEARCHES[0].calls(aggregators.make(name)) > 0
+    except InputError:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Attacks against rules in one federation or several. federations: options of `gs.bench` of each."""
+
+    rules: Sequence[str]
+    attacks: Sequence[Attack] = tuple(map(make, attacks.WORST))
+    seeds: str = SEEDS
+    federations: Sequence[Mapping[str, Any]] = field(default_factory=lambda: [{}])
+
+    def benches(self, rules: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield the options of a bench for each federation and rule."""
+        for federation in self.federations:
+            for rule in rules:
+                limited = [replace(a, limit=LIMIT) if isinstance(a, Adaptive) else a for a in self.attacks]
+                yield {**federation, "rules": [rule], "attacks": limited if is_slow(rule) else [*self.attacks]}
+
+
+PARTS = {
+    "digits": Part(rules=every_rule(), federations=[{"beta": 0.5}, {"beta": 0.1}]),
+    "caps": Part(rules=PAPER, attacks=CAPPED),
+    "iid": Part(rules=PAPER, federations=[{"partition": "iid"}]),
+    "root": Part(rules=["mean", "fltrust"], federations=[{"root_examples": 100}]),
+    "fashion": Part(
+        rules=TWELVE, seeds=FEWER, federations=[{"dataset": "fashion_mnist(train_size=10000)", "beta": 0.1}]
+    ),
+    "cifar": Part(
+        rules=SIX,
+        attacks=STRONGEST,
+        seeds=FEWER,
+        federations=[{"dataset": "cifar10(train_size=10000,test_size=2000)", "beta": 0.5}],
+    ),
+    "trial": Part(
+        rules=[*STANDS, *PAPER, "nnm+rbtm", "bucketing+median"],
+        attacks=TRIED,
+        federations=[{"beta": 0.5}, {"beta": 0.1}],
+    ),
+    "trial-root": Part(
+        rules=["fltrust", "cclip(centre=reference,tau=least)"],
+        attacks=TRIED,
+        federations=[{"beta": 0.5, "root_examples": 100}, {"beta": 0.1, "root_examples": 100}],
+    ),
+    "trial-settings": Part(
+        rules=["consensus_dnc", "median", "multikrum"],
+        attacks=[make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS)],
+        federations=SETTINGS,
+    ),
+    "trial-fashion": Part(
+        rules=["consensus_dnc", "median", "clipping(c=median)+dnc(b=None)", "multikrum"],
+        attacks=HEAVIEST,
+        seeds=FEWER,
+        federations=[{"dataset": "fashion_mnist(train_size=10000)", "beta": beta} for beta in (0.5, 0.1)],
+    ),
+    "trial-cifar": Part(
+        rules=["consensus_dnc", "median", "multikrum"],
+        attacks=HEAVIEST,
+        seeds="10,11",
+        federations=[{"dataset": "cifar10(train_size=10000,test_size=2000)", "beta": 0.5}],
+    ),
+    "trial-named": Part(
+        rules=["consensus_dnc"],
+        attacks=[
+            Adaptive(aim=aim, effort="full", cap=cap)
+            for aim in (*AIMS, "stop", "undo", "stop+undo", "loss+undo")
+            for cap in (None, 3.0, 1.0)
+        ],
+        federations=[{"beta": 0.5}],
+    ),
+    "field": Part(rules=[*ALONE, *MIXED], attacks=FIELD, federations=SKEWS),
+    "field-training": Part(
+        rules=aggregators.PAPER,
+        attacks=FIELD,
+        federations=[{**skew, **training} for skew in SKEWS[:2] for training in TRAININGS],
+    ),
+    "field-fashion": Part(
+        rules=PAPER,
+        attacks=FEW,
+        seeds=FEWER,
+        federations=[
+            {"dataset": "fashion_mnist(train_size=10000)", "beta": 0.1, "worker_momentum": beta} for beta in (0.0, 0.9)
+        ],
+    ),
+}
