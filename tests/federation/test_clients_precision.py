@@ -99,7 +99,7 @@ def test_the_evaluation_stays_float32() -> None:
     full, half = Federation(BASE), Federation(replace(BASE, precision="bf16"))
     seen: list[torch.dtype] = []
     half.flat.module.register_forward_hook(lambda module, given, output: seen.append(output.dtype))
-    assert evaluate(half.flat, half.dataset) == evaluate(full.flat, full.dataset)
+    assert evaluate(half.flat, half.dataset, half.loss) == evaluate(full.flat, full.dataset, full.loss)
     assert seen == [torch.float32]
 
 

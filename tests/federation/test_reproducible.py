@@ -179,6 +179,7 @@ CHANGES: dict[str, list[Any]] = {
     "known": ["own"],
     "attack_rounds": ["1:", ":1", "::2"],
     "told": ["expected", 3],
+    "loss": ["squared"],
     "buffers": ["aggregated"],
     "seed": [1, 2**32],
     "engine": ["loop"],

@@ -775,6 +775,6 @@ def test_all_test_images_are_scored_however_many_at_once(images, pixels, at_once
     assert simulate(BASE).rounds[-1]["accuracy"] == whole
     federation, scored = Federation(BASE), []
     federation.flat.module.register_forward_hook(lambda module, given, scores: scored.append(len(scores)))
-    evaluate(federation.flat, federation.dataset)
+    evaluate(federation.flat, federation.dataset, federation.loss)
     assert sum(scored) == len(federation.dataset.test)
     assert max(scored) == at_once

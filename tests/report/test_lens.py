@@ -79,7 +79,7 @@ def test_without_a_byzantine_client_a_fifth_is_supposed() -> None:
 
 def test_accuracy_is_that_of_the_classes_together() -> None:
     federation = Federation(BASE)
-    tested = evaluate(federation.flat, federation.dataset)
+    tested = evaluate(federation.flat, federation.dataset, federation.loss)
     accuracy, classes = tested.accuracy, tested.classes
     labels = federation.dataset.test.labels
     images = federation.dataset.inputs(federation.dataset.test.inputs)
@@ -92,7 +92,7 @@ def test_accuracy_is_that_of_the_classes_together() -> None:
 
 def test_a_class_without_test_images_has_no_accuracy() -> None:
     federation = Federation(replace(BASE, source=Tiny(classes=40)))
-    classes = evaluate(federation.flat, federation.dataset).classes
+    classes = evaluate(federation.flat, federation.dataset, federation.loss).classes
     present = set(federation.dataset.test.labels.tolist())
     assert [value is not None for value in classes] == [label in present for label in range(40)]
 

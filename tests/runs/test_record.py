@@ -394,6 +394,7 @@ CHANGES = {
     "known": ["own"],
     "attack_rounds": ["1:", "::2"],
     "told": ["expected"],
+    "loss": ["squared"],
     "buffers": ["aggregated"],
     "seed": [1, 2**32],
     "engine": ["loop"],

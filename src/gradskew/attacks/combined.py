@@ -60,6 +60,9 @@ class Combined(DelegatesState, Attack):
     def gradient_scale(self) -> float:  # type: ignore[override]
         return self.data.gradient_scale
 
+    def relabels(self) -> bool:  # type: ignore[override]
+        return self.data.relabels()
+
     def relabel(
         self, labels: Tensor, num_classes: int, *, generator: torch.Generator | None = None, scores: Scores = None
     ) -> Tensor:

@@ -12,17 +12,16 @@ from ..core.errors import check
 from ..core.given import check_unmasked
 from . import coding
 from .base import Array
-from .columns import classes_as_numbers
 from .preparation import Examples
 
 Part = tuple[Array, Array, Array | None]  # inputs, labels and clients
 CHANNELS = (1, 3, 4)  # numbers of channels by which the last axis of images is known for that of the channels
 
 
-def of_parts(parts: Sequence[Part], missing: str) -> Examples:
+def of_parts(parts: Sequence[Part], missing: str, regression: bool = False) -> Examples:
     """Return the arrays of one part, or of a training and a test part, as rows; InputError if they do not fit."""
     if len(parts) == 1:
-        return rows(*parts[0], missing=missing)
+        return rows(*parts[0], missing=missing, regression=regression)
     first, other = ((_numbers(inputs), np.asarray(labels), clients) for inputs, labels, clients in parts)
     same = first[0].shape[1:] == other[0].shape[1:]
     check(same, f"training inputs have the shape {first[0].shape[1:]}, test inputs {other[0].shape[1:]}")
@@ -34,17 +33,24 @@ def of_parts(parts: Sequence[Part], missing: str) -> Examples:
         first[2] if other[2] is None else np.concatenate([np.asarray(part[2]).reshape(-1) for part in (first, other)])
     )
     labels = np.concatenate([first[1].reshape(-1), other[1].reshape(-1)])
-    return rows(np.concatenate([first[0], other[0]]), labels, clients, missing=missing, train=len(first[0]))
+    inputs = np.concatenate([first[0], other[0]])
+    return rows(inputs, labels, clients, missing=missing, train=len(first[0]), regression=regression)
 
 
 def rows(
-    inputs: Array, labels: Array, clients: Array | None = None, *, missing: str = "refuse", train: int | None = None
+    inputs: Array,
+    labels: Array,
+    clients: Array | None = None,
+    *,
+    missing: str = "refuse",
+    train: int | None = None,
+    regression: bool = False,
 ) -> Examples:
     """Return arrays as rows: inputs (N, *shape), labels (N,) or (N, 1), clients (N,); InputError if they do not fit.
 
     Images (N, H, W, C) become (N, C, H, W). missing: what to do about NaN, as in `Columns`. train: the number of first
     rows that are the training part, where the others are a test part of its own, for which clients may be left out;
-    None: nobody has divided them.
+    None: nobody has divided them. regression: whether labels are numbers to predict.
     """
     inputs, labels = _numbers(inputs), np.asarray(labels)
     labels = labels.reshape(-1) if labels.shape[1:] == (1,) else labels
@@ -56,7 +62,7 @@ def rows(
         inputs = inputs.transpose(0, 3, 1, 2)
         said.append(f"images with the channels last, {inputs.shape[1]}: moved to the front")
     inputs, kept, about = _without_gaps(inputs, missing)
-    coded = coding.labels("the array of labels", *_values("labels", labels[kept]))
+    coded, targets = coding.answers("the array of labels", *_values("labels", labels[kept]), regression)
     owners = None
     if clients is not None:
         clients = np.asarray(clients)
@@ -68,8 +74,8 @@ def rows(
         different, places = _values("clients", clients.reshape(-1)[kept[kept < len(clients)]])
         owners = coding.ids(different, np.append(places, np.full(len(kept) - len(places), -1)))
     in_test = None if train is None else kept >= train
-    said += [*about, *classes_as_numbers("labels", coded)]
-    return Examples(coded, inputs.__getitem__, owners, in_test, said)
+    said += [*about, *coding.about("labels", coded, targets)]
+    return Examples(coded, inputs.__getitem__, owners, in_test, said, targets=targets)
 
 
 def _numbers(inputs: Any) -> Array:

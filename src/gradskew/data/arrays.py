@@ -11,6 +11,7 @@ import torch
 from .base import Array, Dataset, Split
 
 PARTS = ("train", "test")
+KINDS = ("inputs", "labels", "writers", "targets")
 
 
 def to_arrays(dataset: Dataset) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -20,10 +21,8 @@ def to_arrays(dataset: Dataset) -> tuple[dict[str, Array], dict[str, Any]]:
     """
     arrays = {"scale": dataset.scale.numpy(), "shift": dataset.shift.numpy()}
     for part in PARTS:
-        for kind in ("inputs", "labels", "writers"):
-            values = getattr(getattr(dataset, part), kind)
-            if values is not None:
-                arrays[f"{part}_{kind}"] = values.numpy()
+        split: Split = getattr(dataset, part)
+        arrays |= {f"{part}_{kind}": values.numpy() for kind, values in split.tensors.items()}
     return arrays, {"digest": dataset.digest, "num_classes": dataset.num_classes, "notes": list(dataset.notes)} | (
         {"tokens": True} if dataset.tokens else {}
     )
@@ -38,7 +37,7 @@ def from_arrays(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> Datase
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     train, test = (
-        Split(tensors[f"{part}_inputs"], tensors[f"{part}_labels"], tensors.get(f"{part}_writers")) for part in PARTS
+        Split(**{kind: tensors[f"{part}_{kind}"] for kind in KINDS if f"{part}_{kind}" in tensors}) for part in PARTS
     )
     dataset = object.__new__(Dataset)
     fields = {"num_classes": about["num_classes"], "notes": tuple(about.get("notes", ())), "digest": about["digest"]}

@@ -34,20 +34,24 @@ class Split:
 
     inputs: (N, *shape), as they are stored, of any dtype. labels: (N,) whole numbers of any type, kept as int64.
     writers: (N,) int64, the writer of each input as an index into the sorted ids; None if the writers are unknown.
+    targets: (N,) float32, the numbers that are to be predicted; None for a classification.
     NumPy arrays become tensors, and floats that NumPy does not have, such as bfloat16, float32.
     """
 
     inputs: Tensor
     labels: Tensor
     writers: Tensor | None = None
+    targets: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "labels", "writers"):
+        for name in ("inputs", "labels", "writers", "targets"):
             values = getattr(self, name)
             if isinstance(values, np.ndarray):
                 check_unmasked(name, values)
                 object.__setattr__(self, name, torch.from_numpy(np.ascontiguousarray(values)))
         object.__setattr__(self, "inputs", widened(self.inputs))
+        if self.targets is not None:
+            object.__setattr__(self, "targets", self.targets.float())
         if self.labels.dtype != torch.int64 and not self.labels.is_complex():
             numbers = whole_numbers(self.labels.double().cpu().numpy())
             if numbers is not None:
@@ -60,6 +64,16 @@ class Split:
     def images(self) -> Tensor:
         """The inputs, by the name that suits images."""
         return self.inputs
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors that there are, by name."""
+        named = {name: getattr(self, name) for name in ("inputs", "labels", "writers", "targets")}
+        return {name: tensor for name, tensor in named.items() if tensor is not None}
+
+    def select(self, index: Tensor) -> Split:
+        """Return the inputs with these indices (k,), and what belongs to them."""
+        return Split(**{name: tensor[index.to(tensor.device)] for name, tensor in self.tensors.items()})
 
 
 @dataclass(frozen=True)
@@ -103,12 +117,23 @@ class Dataset:
                 good = split.writers.dtype == torch.int64 and split.writers.shape == split.labels.shape
                 check(good, f"the {name} writers must be int64 of shape {tuple(split.labels.shape)}, one per input")
                 check(int(split.writers.min()) >= 0, f"the {name} writers must be numbered from 0")
+            if split.targets is not None:
+                good = split.targets.dtype == torch.float32 and split.targets.shape == split.labels.shape
+                good = good and bool(split.targets.isfinite().all())
+                check(good, f"the {name} targets must be finite float32 of shape {tuple(split.labels.shape)}")
             _check_inputs(name, split.inputs)
+        both = (self.train.targets is None) == (self.test.targets is None)
+        check(both, "one part of the data set has targets, and the other has none")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one input."""
         return tuple(self.train.inputs.shape[1:])
+
+    @cached_property
+    def vocabulary(self) -> int:
+        """The number of tokens from 0 to the largest in the inputs."""
+        return 1 + max(int(split.inputs.max()) for split in (self.train, self.test))
 
     @property
     def test_batch_size(self) -> int:
@@ -130,7 +155,7 @@ class Dataset:
         if torch.device(device) == self.train.inputs.device:
             return self
         train, test = (
-            replace(split, inputs=split.inputs.to(device), labels=split.labels.to(device))
+            replace(split, **{name: each.to(device) for name, each in split.tensors.items() if name != "writers"})
             for split in (self.train, self.test)
         )
         return replace(self, train=train, test=test, scale=self.scale.to(device), shift=self.shift.to(device))
@@ -141,8 +166,7 @@ class Dataset:
         total = hashlib.sha256(f"{self.num_classes} classes".encode())
         tensors = [self.scale, self.shift]
         for split in (self.train, self.test):
-            tensors += [split.inputs, split.labels]
-            tensors += [] if split.writers is None else [split.writers]
+            tensors += split.tensors.values()
         for tensor in tensors:
             array = tensor.cpu().contiguous().numpy()
             total.update(f"{array.dtype.str} {array.shape}".encode())

@@ -12,6 +12,7 @@ import numpy as np
 from ..core.errors import check
 from .base import LARGEST_LABEL, Array
 
+LARGEST_TARGET = 1e18  # whose square float32 has
 SHOWN = 10  # names that a sentence lists at most
 LONGEST = 40  # characters of a name in a sentence
 
@@ -42,6 +43,19 @@ class Coded:
         return Coded(codes, [self.names[i] for i in kept.tolist()])
 
 
+def answers(name: str, values: Sequence[Any], places: Array, regression: bool) -> tuple[Coded, Array | None]:
+    """Return classes, and the numbers to predict if the labels are such (regression); see `labels` and `tenths`."""
+    return tenths(name, values, places) if regression else (labels(name, values, places), None)
+
+
+def about(name: str, coded: Coded, targets: Array | None = None) -> list[str]:
+    """Return a sentence on classes that have other names than their numbers; empty for those that have not."""
+    if targets is not None:
+        return [f"{name} is to be predicted; classes 0 to {len(coded.names) - 1} are its tenths"]
+    same = list(coded.names) == [str(i) for i in range(len(coded.names))]
+    return [] if same else [f"{name} {listed(coded.names)} are classes 0 to {len(coded.names) - 1}"]
+
+
 def labels(name: str, values: Sequence[Any], places: Array) -> Coded:
     """Return labels as classes 0, 1, ...: whole numbers in their order, anything else as texts in alphabetical order.
 
@@ -52,7 +66,7 @@ def labels(name: str, values: Sequence[Any], places: Array) -> Coded:
     if all(each is not None for each in numbers):
         broken = next((value for value, each in zip(values, numbers, strict=True) if not _whole(each)), None)
         measured = f"{name} has numbers that are not whole, such as {broken}: classes are whole numbers or texts"
-        check(broken is None, f"{measured}, and measurements are put into bins first")
+        check(broken is None, f"{measured}; regression=True predicts numbers")
         keys: list[Any] = [int(each) for each in numbers if each is not None]
     else:
         keys = [str(value) for value in values]
@@ -62,6 +76,23 @@ def labels(name: str, values: Sequence[Any], places: Array) -> Coded:
     many = f"{name} has {len(coded.names):,} classes in {len(coded):,} rows: is it the column of classes?"
     check(2 * len(coded.names) <= max(len(coded), 8), many)
     return coded
+
+
+def tenths(name: str, values: Sequence[Any], places: Array) -> tuple[Coded, Array]:
+    """Return numbers to predict (N,) float64, and as classes their tenths: a tenth of the rows each, in rising order.
+
+    name, values, places: as in `labels`. Equal numbers are in one class, the lowest possible.
+    """
+    numbers = [number(value) for value in values]
+    wrong = next((str(value) for value, each in zip(values, numbers, strict=True) if each is None), None)
+    check(wrong is None, f"{name} has texts such as {_short(wrong or '')}, and regression=True predicts numbers")
+    targets = np.array(numbers, np.float64)[places]
+    check(bool((np.abs(targets) <= LARGEST_TARGET).all()), f"{name} has numbers beyond {LARGEST_TARGET:g}")
+    ordered = np.sort(targets)
+    check(len(ordered) > 0 and ordered[0] < ordered[-1], f"{name} has one number only: there is nothing to predict")
+    codes = 10 * np.searchsorted(ordered, targets) // len(targets)
+    parts = [targets[codes == code] for code in range(10)]
+    return Coded(codes, [f"{part.min():g} to {part.max():g}" if len(part) else "–" for part in parts]).used(), targets
 
 
 def ids(values: Sequence[Any], places: Array) -> Coded:

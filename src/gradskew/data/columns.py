@@ -13,7 +13,7 @@ from ..core.errors import InputError, check, check_choice, check_number
 from ..core.names import Fields
 from . import coding
 from .base import Array
-from .coding import SHOWN, Coded, listed
+from .coding import SHOWN, listed
 from .column_input import Input, different_values
 from .preparation import Examples
 from .text import as_bytes
@@ -35,7 +35,8 @@ class Columns(Fields):
     categories: columns of numbers that are codes. A column of texts, and one of categories, becomes an input of 0 and 1
     for each value. missing: what to do about rows with a missing value: `refuse` them, `drop` them, or put in the
     `mean` of the training rows. text: a column of texts that is the input instead: the first `length` bytes of each in
-    UTF-8, as tokens, and 0 after its end.
+    UTF-8, as tokens, and 0 after its end. regression: the label is a number to predict, with `loss = squared`; classes,
+    by which rows are dealt, are its tenths.
     """
 
     label: str | None = None
@@ -46,8 +47,10 @@ class Columns(Fields):
     missing: str = "refuse"
     text: str | None = None
     length: int = 256
+    regression: bool = False
 
     def __post_init__(self) -> None:
+        check_choice("regression", self.regression, (False, True))
         check_choice("missing", self.missing, MISSING)
         for name in ("features", "drop", "categories"):
             given = getattr(self, name)
@@ -140,15 +143,15 @@ class Columns(Fields):
         wide = [f"{each.name} ({each.width})" for each in read if each.names]
         more = f" and {len(wide) - SHOWN} more columns" if len(wide) > SHOWN else ""
         said += [f"an input of 0 and 1 for each value of {', '.join(wide[:SHOWN])}{more}"] if wide else []
-        coded = coding.labels(f"the column {self.label!r}", label[0], label[1][kept])
-        said += classes_as_numbers(self.label, coded)
+        coded, targets = coding.answers(f"the column {self.label!r}", label[0], label[1][kept], self.regression)
+        said += coding.about(self.label, coded, targets)
         clients = None if client is None else coding.ids(client[0], client[1][kept])
         in_test = None if in_test is None else in_test[kept]
         if self.text is not None:
             values, about = as_bytes(self.text, table.column(self.text).take(kept), self.length)
             said.append(about)
         decode = values.__getitem__ if images is None else lambda index: images(kept[index])
-        return Examples(coded, decode, clients, in_test, said, tokens=self.text is not None)
+        return Examples(coded, decode, clients, in_test, said, tokens=self.text is not None, targets=targets)
 
     def _is_left_out(self, name: str) -> bool:
         """Return whether a column has no name, and no option names it."""
@@ -179,12 +182,6 @@ class Columns(Fields):
         if self.missing == "drop":
             return np.flatnonzero(~rows), [f"{rows.sum():,} of {size:,} rows are left out: no value in {where}"]
         return np.arange(size), [f"a missing value is the mean of the training rows, in {where}"]
-
-
-def classes_as_numbers(name: str, coded: Coded) -> list[str]:
-    """Return a sentence on labels that are not 0, 1, ..., so that classes have other numbers; empty for those."""
-    same = list(coded.names) == [str(i) for i in range(len(coded.names))]
-    return [] if same else [f"{name} {listed(coded.names)} are classes 0 to {len(coded.names) - 1}"]
 
 
 def _joined(tables: Sequence[pyarrow.Table], client: str | None) -> pyarrow.Table:

@@ -35,20 +35,21 @@ class Part:
     """The training or the test part of a data set, whose images are not decoded yet.
 
     labels: (N,) int64. decode: from rising indices (k,) to the images (k, ...) uint8. writers: (N,) the id of each
-    image's writer; None if the writers are unknown.
+    image's writer; None if the writers are unknown. targets: (N,) the numbers to predict; None for a classification.
     """
 
     labels: Array
     decode: Callable[[Array], Array]
     writers: Array | None = None
+    targets: Array | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def select(self, index: Array) -> Part:
         """Return the images with these rising indices (k,)."""
-        writers = None if self.writers is None else self.writers[index]
-        return Part(self.labels[index], lambda selected: self.decode(index[selected]), writers)
+        writers, targets = (None if each is None else each[index] for each in (self.writers, self.targets))
+        return Part(self.labels[index], lambda selected: self.decode(index[selected]), writers, targets)
 
     def sample(self, option: str, size: int | None) -> Part:
         """Draw `size` inputs, always the same for the same option, and keep their order; None means all inputs."""
@@ -79,7 +80,9 @@ class Part:
         """Decode all images. ids: the sorted ids of the writers of both parts; None if the writers are unknown."""
         writers = None if self.writers is None or ids is None else np.searchsorted(ids, self.writers)
         images = self.decode(np.arange(len(self)))
-        return Split(_tensor(images), _tensor(self.labels), None if writers is None else _tensor(writers))
+        targets = None if self.targets is None else self.targets.astype(np.float32)
+        optional = (None if each is None else _tensor(each) for each in (writers, targets))
+        return Split(_tensor(images), _tensor(self.labels), *optional)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import numpy as np
 
 from ..core.errors import check, check_choice, check_number
 from . import coding
-from .columns import classes_as_numbers
 from .image_tree import TEST_FOLDERS, classes_in, files_in
 from .images import EncodedImage, format_like
 from .own_source import OwnSource
@@ -60,7 +59,7 @@ class ImageFolder(OwnSource):
         format = format_like(images[0], self.size, colour=self.colour)
         labels = coding.labels("the folder", *coding.of_array(np.array(names)))
         in_test = np.arange(len(images)) >= len(train) if test else None
-        said = classes_as_numbers("folders", labels)
+        said = coding.about("folders", labels)
 
         def decode(index: np.ndarray) -> np.ndarray:
             return format.decode_all([[images[i] for i in index]], len(index))

@@ -31,7 +31,7 @@ class NPZFile(OwnSource):
 
     inputs, labels, client: the names of the arrays, if they are others. A file with x_train, y_train, x_test, y_test,
     or train_images and so on, is divided already. missing: what to do about rows with NaN: `refuse` them, `drop` them,
-    or put in the `mean` of the training rows.
+    or put in the `mean` of the training rows. regression: the labels are numbers to predict, with `loss = squared`.
     """
 
     key: ClassVar[str] = "npz"
@@ -39,16 +39,18 @@ class NPZFile(OwnSource):
     inputs: str | None = None
     labels: str | None = None
     missing: str = "refuse"
+    regression: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("regression", self.regression, (False, True))
         check_choice("missing", self.missing, MISSING)
 
     def examples(self, train: Sequence[Path], test: Sequence[Path]) -> Examples:
         parts = [self._arrays(path) for path in (*train, *test)]
         own = len(parts) == 1 and len(parts[0]) == 2
         check(own or all(len(part) == 1 for part in parts), "the file is divided already: leave the test file out")
-        return array_rows.of_parts([part for of_file in parts for part in of_file], self.missing)
+        return array_rows.of_parts([part for of_file in parts for part in of_file], self.missing, self.regression)
 
     def _arrays(self, path: Path) -> list[array_rows.Part]:
         """Return inputs, labels and clients of the one part of a file, or of its training and its test part."""

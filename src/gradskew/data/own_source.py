@@ -24,12 +24,14 @@ LEAST_SIDE = 16  # of an image that a convolutional network gets by default
 
 
 def recipe_for(dataset: Dataset) -> Mapping[str, Any]:
-    """Return the options of `bench` that fit: a convolutional network for images, a transformer for texts, an mlp."""
+    """Return the options of `bench` that fit: a convolutional network for images, a transformer for texts, an mlp.
+
+    The loss is squared for numbers to predict.
+    """
     shape = dataset.shape
-    if dataset.tokens:
-        return WRITTEN
     images = len(shape) in (2, 3) and min(shape[-2:]) >= LEAST_SIDE
-    return CONVOLVED if images else TABULAR
+    fits = WRITTEN if dataset.tokens else CONVOLVED if images else TABULAR
+    return fits if dataset.train.targets is None else {**fits, "loss": "squared"}
 
 
 @dataclass(frozen=True, kw_only=True)

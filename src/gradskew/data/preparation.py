@@ -26,7 +26,8 @@ class Examples:
     """Rows of a user's data, not divided yet.
 
     decode: from rising indices (k,) to the inputs (k, *shape), with NaN for a missing value. clients: whose each row
-    is, -1 for test rows of no client; None if that is not known. in_test: (N,) bool, the rows of the data's own test
+    is, -1 for test rows of no client; None if that is not known. targets: (N,) float64, the numbers to predict; None
+    for a classification. in_test: (N,) bool, the rows of the data's own test
     part; None if it has none. said: sentences on how the rows were read. tokens: whether the inputs are tokens, which
     stay as they are.
     """
@@ -37,13 +38,15 @@ class Examples:
     in_test: Array | None = None
     said: Sequence[str] = ()
     tokens: bool = False
+    targets: Array | None = None
 
     def select(self, index: Array) -> Examples:
         """Return the rows with these rising indices (k,)."""
         clients = None if self.clients is None else self.clients.select(index).used()
         in_test = None if self.in_test is None else self.in_test[index]
-        labels = self.labels.select(index)
-        return replace(self, labels=labels, decode=lambda at: self.decode(index[at]), clients=clients, in_test=in_test)
+        targets = None if self.targets is None else self.targets[index]
+        labels, decode = self.labels.select(index), lambda at: self.decode(index[at])
+        return replace(self, labels=labels, decode=decode, clients=clients, in_test=in_test, targets=targets)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +57,8 @@ class Preparation(Fields):
     drawn by `seed`, the same for all runs: of each client's rows this share, rounded, evenly over the classes; without
     clients of all rows. min_rows: leave out clients with fewer rows. shape: the shape of an input, for images in
     columns. standardise: subtract the mean of the training rows and divide by their standard deviation: of each entry
-    of a vector, of each channel of an image. train_size, test_size: use only so many rows, always the same random ones;
-    None: all.
+    of a vector, of each channel of an image, and of the numbers to predict. train_size, test_size: use only so many
+    rows, always the same random ones; None: all.
     """
 
     test: float | str | None = None
@@ -88,6 +91,9 @@ class Preparation(Fields):
         train = _part(examples, train_rows, "training").sample("train_size", self.train_size)
         test = _part(examples, test_rows, "test").sample("test_size", self.test_size)
         check(not examples.tokens or self.shape is None, "shape is of images in columns, and the inputs are texts")
+        if train.targets is not None and test.targets is not None and self.standardise:
+            answers = standard.standardise(train.targets, test.targets)
+            train, test = replace(train, targets=answers.train), replace(test, targets=answers.test)
         inputs = self._decoded(train)
         changed = self.standardise and not examples.tokens
         scaled = (standard.standardise if changed else standard.keep)(inputs, self._decoded(test))
@@ -182,7 +188,7 @@ def _part(examples: Examples, index: Array, name: str) -> Part:
     clients = None if examples.clients is None else examples.clients.codes
     if clients is not None and (clients[index] < 0).any():
         clients = None
-    return Part(examples.labels.codes, examples.decode, clients).select(index)
+    return Part(examples.labels.codes, examples.decode, clients, examples.targets).select(index)
 
 
 def _on_parts(examples: Examples, train: Part, test: Part) -> list[str]:

@@ -69,6 +69,7 @@ def source(
     images: str | None = None,
     size: int | None = None,
     missing: str = "refuse",
+    regression: bool = False,
     **options: Any,
 ) -> Source:
     """Return data in memory as a source, for `gs.bench(dataset=...)` and `Run(source=...)`.
@@ -77,17 +78,19 @@ def source(
     pandas, polars or pyarrow, a `datasets.Dataset`; `images` names a column of images there, `size` their side); a data
     set of which item i is (input, label), such as torchvision's; or `{"train": ..., "test": ...}` of any of these.
     client: the column of the clients' ids, or an array of them; then each client has its own rows. missing: as in
-    `csv:`. options: test, seed, min_rows, shape, standardise, train_size and test_size of `csv:`, and for columns
-    features, drop, categories, text and length.
+    `csv:`. regression: labels are numbers to predict, with `loss="squared"`. options: test, seed, min_rows, shape,
+    standardise, train_size and test_size of `csv:`, and for columns features, drop, categories, text and length.
     """
     check_choice("missing", missing, MISSING)
+    check_choice("regression", regression, (False, True))
     if isinstance(data, Source):
         return data
     if isinstance(data, Dataset):
         return _held(data)
     check(not isinstance(options.get("test"), str), "test is a share: a test part of its own is {'test': ...}")
     own = {name: options.pop(name) for name in OPTIONS if name in options}
-    named = {"label": label, "client": client, "images": images, "size": size, "missing": missing, **options}
+    named = {"label": label, "client": client, "images": images, "size": size, "missing": missing}
+    named |= {"regression": regression, **options}
     return _held(Preparation(**own).dataset(_examples(data, named)))
 
 
@@ -109,14 +112,15 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
             raise unknown("option of source", option, [*OPTIONS, *KNOWN])
     if all(table is not None for table in tables):
         return _of_tables(tables, **named)
-    given = [option for option, value in named.items() if value is not None and option not in ("client", "missing")]
+    common = ("client", "missing", "regression")
+    given = [option for option, value in named.items() if value is not None and option not in common]
     check(not given, f"{''.join(given[:1])} is of a frame or a table: {type(parts[0]).__name__} has no columns")
     rows, client = [_arrays(part) for part in parts], named["client"]
     if client is not None:
         check(len(rows) == 1, "the clients of two parts are the third array of each: (X, y, clients)")
         check(rows[0][2] is None, "the clients are given twice")
         rows = [(*rows[0][:2], _array(client, "client"))]
-    return array_rows.of_parts(rows, named["missing"])
+    return array_rows.of_parts(rows, named["missing"], named["regression"])
 
 
 def _of_tables(tables: list[Any], *, images: str | None, size: int | None, **named: Any) -> Examples:

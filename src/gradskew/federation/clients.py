@@ -20,7 +20,7 @@ from ..core.randomness import drawing, torch_seed
 from ..data import Dataset
 from ..models import Flat, Model, check_scores, stacked
 from .batches import Batch, Shard, batches
-from .loss import loss_gradient, mean_loss
+from .loss import LOSSES, Loss
 from .optimizer import SGD
 from .precision import precision_of
 from .terms import stack
@@ -33,7 +33,7 @@ PART = 1 << 24  # entries of each matrix, such as the gradients, of the clients 
 class Training:
     """The setting of local training, the same in all rounds. precision: of the passes; weights stay float32.
 
-    gradients: rows are the last step m, the gradient of a single one, instead of w^t - w_i^{t+1}.
+    gradients: rows are the last step m, the gradient of a single one, instead of w^t - w_i^{t+1}. loss: of a batch.
     """
 
     flat: Flat
@@ -42,6 +42,7 @@ class Training:
     seed: int
     precision: str = "float32"
     gradients: bool = False
+    loss: Loss = LOSSES["cross_entropy"]
 
     def casting(self, *, together: bool = False) -> AbstractContextManager[None]:
         """Return the context for a forward pass, of one client or of many, which sets the types of its computations."""
@@ -53,7 +54,7 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
 
     A module that draws (dropout) uses a generator seeded by round and client.
     """
-    flat, dataset, sgd, seed = training.flat, training.dataset, training.sgd, training.seed
+    flat, dataset, sgd, seed, loss = training.flat, training.dataset, training.sgd, training.seed, training.loss
     start = flat.read_buffers()
     after = start.repeat(len(shards), 1)
     before, others = ([buffer.clone() for buffer in listed] for listed in (flat.buffers, flat.other_buffers))
@@ -74,8 +75,8 @@ def train_loop(training: Training, params: Tensor, shards: Sequence[Shard], roun
                     grads.zero_()
                     with training.casting():
                         scores = flat.module(dataset.inputs(dataset.train.inputs.index_select(0, chosen)))
-                    check_scores("the model", scores, (len(chosen), dataset.num_classes))
-                    mean_loss(scores, wanted).backward()
+                    check_scores("the model", scores, (len(chosen), *loss.shape(dataset)))
+                    loss.mean(scores, loss.targets(dataset.train, chosen, wanted)).backward()
                     sgd.step(row[None], grads[None], momentum[None], terms)
         buffers.copy_(flat.sent_buffers(before))
         if training.gradients:
@@ -126,7 +127,7 @@ def _train_rows(
 
     listed: the batches of all clients.
     """
-    flat, dataset, sgd = training.flat, training.dataset, training.sgd
+    flat, dataset, sgd, loss = training.flat, training.dataset, training.sgd, training.loss
     own_batches = [batch for batch in listed if batch[0].start < rows.stop and batch[0].stop > rows.start]
     width = max(columns.stop for _, columns, _ in own_batches)
     trained = params.repeat(len(shards), 1)
@@ -147,7 +148,8 @@ def _train_rows(
             inputs = dataset.inputs(images).unflatten(0, chosen.shape)
             with training.casting(together=True):
                 scores, backward = forward(trained[group], inputs)
-            backward(loss_gradient(scores, labels[group, columns], weights), grads[group])
+            targets = loss.targets(dataset.train, chosen.flatten(), labels[group, columns].flatten())
+            backward(loss.gradient(scores, targets.unflatten(0, chosen.shape), weights), grads[group])
             del backward  # and what it holds of this batch
             sgd.step(trained[group], grads[group], momenta[group], None if terms is None else terms.of(group))
     return momenta if training.gradients else trained

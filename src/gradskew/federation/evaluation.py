@@ -10,30 +10,33 @@ from torch import Tensor
 from ..data import Dataset
 from ..models import Flat
 from ..skew import digits
+from .loss import Loss
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Test accuracy in %: on all images, and on each class (None for a class without one). None: not tested."""
+    """Test accuracy in %: on all inputs, and on each class (None for a class without one). None: not tested."""
 
     accuracy: float | None = None
     classes: list[float | None] | None = None
 
 
 @torch.no_grad()
-def evaluate(flat: Flat, dataset: Dataset) -> Evaluation:
-    """Return the test accuracy of the network with its current parameters."""
+def evaluate(flat: Flat, dataset: Dataset, loss: Loss) -> Evaluation:
+    """Return what a test of the network with its current parameters gives: see `Loss.right`."""
     flat.module.eval()
-    test, classes, size = dataset.test, dataset.num_classes, dataset.test_batch_size
-    right = torch.zeros(classes, dtype=torch.int64, device=test.labels.device)
-    for images, labels in zip(test.inputs.split(size), test.labels.split(size), strict=True):
-        hits = labels[flat.module(dataset.inputs(images)).argmax(1) == labels]
-        right += hits.bincount(minlength=classes)
+    test, classes = dataset.test, dataset.num_classes
+    right = torch.zeros(classes, dtype=torch.float64, device=test.labels.device)
+    for index in torch.arange(len(test), device=test.labels.device).split(dataset.test_batch_size):
+        inputs, labels = (part[index[0] : index[-1] + 1] for part in (test.inputs, test.labels))
+        scores = flat.module(dataset.inputs(inputs))
+        right += labels.bincount(loss.right(scores, loss.targets(test, index, labels), test), minlength=classes)
     counts = test.labels.bincount(minlength=classes).tolist()
     by_class = [
-        digits(100 * hits / count) if count else None for hits, count in zip(right.tolist(), counts, strict=True)
+        digits(100 * hits / count) if count and loss.by_class else None
+        for hits, count in zip(right.tolist(), counts, strict=True)
     ]
-    return Evaluation(100 * int(right.sum()) / len(test), by_class)
+    return Evaluation(max(0.0, 100 * float(right.sum().nan_to_num(nan=0)) / len(test)), by_class)
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..data import Dataset
 from ..models import Flat
-from .loss import mean_loss
+from .loss import Loss
 
 BATCH = 1024  # images of a pass
 
@@ -18,21 +18,22 @@ class LossGradient:
     The network is in the mode of a test: batch norm uses the statistics of the model.
     """
 
-    def __init__(self, flat: Flat, dataset: Dataset, images: dict[str, Tensor]):
-        self.flat, self.dataset, self.images = flat, dataset, images
+    def __init__(self, flat: Flat, dataset: Dataset, images: dict[str, Tensor], loss: Loss):
+        self.flat, self.dataset, self.images, self.loss = flat, dataset, images, loss
 
     def __call__(self, params: Tensor, data: str) -> Tensor:
         """Return the gradient (d,) at the parameters (d,)."""
-        flat, inputs, labels = self.flat, self.dataset.train.inputs, self.dataset.train.labels
-        index = self.images[data].to(inputs.device)
+        flat, loss, train = self.flat, self.loss, self.dataset.train
+        index = self.images[data].to(train.inputs.device)
         params, grads = params.clone(), torch.zeros_like(params)
         now = [parameter.data for _, parameter in flat.trainable]
         flat.module.eval()
         flat.bind(params, grads)
         try:
             for chosen in index.split(BATCH):
-                scores = flat.module(self.dataset.inputs(inputs[chosen]))
-                (mean_loss(scores, labels[chosen]) * (len(chosen) / len(index))).backward()
+                scores = flat.module(self.dataset.inputs(train.inputs[chosen]))
+                targets = loss.targets(train, chosen, train.labels[chosen])
+                (loss.mean(scores, targets) * (len(chosen) / len(index))).backward()
         finally:
             for (_, parameter), before in zip(flat.trainable, now, strict=True):
                 parameter.data, parameter.grad = before, None

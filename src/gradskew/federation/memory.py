@@ -59,11 +59,11 @@ class Memory:
 def estimate(run: Run) -> Memory:
     """Return the estimated peak memory of a process that executes the run, in bytes."""
     data, n = run.source.load(), run.num_sampled
-    row = FLOAT * num_parameters(run.model, data.shape, data.num_classes)
+    row = FLOAT * num_parameters(run.model, data.shape, run.outputs)
     images = FLOAT * min(run.sgd.batch, len(data.train)) * data.entries
     # Parameters, gradients and momenta; autograd's gradients (batched, not written out); parameters cast to bf16.
     batched = resolve(run.engine, run.model, run.device) == "batched"
-    by_autograd = batched and not trains_as_chain(run.model, data.shape, data.num_classes)
+    by_autograd = batched and not trains_as_chain(run.model, data.shape, run.outputs)
     vectors = 3 + by_autograd + (run.precision == "bf16") + run.local.remembers
     # Twice what all clients that have taken part remember, as a checkpoint is made in memory; once what the last round
     # replaced, which a snapshot still has; and the offsets of SCAFFOLD's steps in a round.
@@ -172,8 +172,7 @@ def _on_gpu(run: Run) -> bool:
 
 
 def _size(split: Split) -> int:
-    tensors = [split.inputs, split.labels, *([] if split.writers is None else [split.writers])]
-    return sum(tensor.nbytes for tensor in tensors)
+    return sum(tensor.nbytes for tensor in split.tensors.values())
 
 
 def _gb(size: int) -> str:

@@ -21,6 +21,7 @@ class Options(Fields):
     for honest, the known `honest` ones or its clients' `own`. attack_rounds: START:STOP:EVERY, the rounds of the
     attack, counted from 0 (None: all); in the others the Byzantine clients send their own rows, trained on clean data.
     told: the f of the rule in each round, the `actual` number of Byzantine rows, the `expected` one, or a number.
+    loss: `cross_entropy` of the labels, that of the `next_token` of texts, or half of the `squared` error of numbers.
     buffers: the server averages batch norm's statistics (`mean`), or the rule aggregates them with the row
     (`aggregated`). threads: intra-op, part of the spec since sums depend on them. precision: of the passes of local
     training: `float32`, `tf32` (CUDA only) or `bf16`; parameters, updates, rules and evaluation are float32.
@@ -64,6 +65,11 @@ class Options(Fields):
         "actual",
         digest="always",
         help="The rule's f: the actual (default) or the expected number of Byzantine rows, or a number.",
+    )
+    loss: str = option(
+        "cross_entropy",
+        choices=("cross_entropy", "next_token", "squared"),
+        help="Loss: cross_entropy of the labels (default), next_token of texts, squared of numbers.",
     )
     buffers: str = option("mean", choices=("mean", "aggregated"), digest="always")
     root_examples: int = option(

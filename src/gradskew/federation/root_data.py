@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import check
 from ..core.randomness import generator
-from ..data import Dataset, Split
+from ..data import Dataset
 from ..data.partition import Parts
 from .run import Run
 
@@ -34,6 +34,4 @@ def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Tensor, Tensor]:
     check(count < len(train), few)
     order = torch.randperm(len(train), generator=generator(0, "root examples"))
     root, rest = order[:count], order[count:].sort().values
-    writers = None if train.writers is None else train.writers[rest]
-    pool = Split(train.inputs[rest.to(train.inputs.device)], train.labels[rest.to(train.labels.device)], writers)
-    return replace(dataset, train=pool), root, rest
+    return replace(dataset, train=train.select(rest)), root, rest

@@ -22,6 +22,7 @@ from .clients import ENGINES, Training, resolve
 from .evaluation import Evaluation, evaluate, scores_of
 from .gradient import LossGradient
 from .lens import RoundLens
+from .loss import LOSSES
 from .network import draw_params, make_network
 from .root_data import deal
 from .rows_in_place import keep_finite
@@ -56,11 +57,14 @@ class Federation:
         self.matrix = self.params.new_empty(trained, width)
         self.received = self.matrix[:0]
         self.train = ENGINES[resolve(run.engine, run.model, run.device)]
+        self.loss = LOSSES[run.loss]
         self.attacker = Attacker(run)
         self.attacker.initial = self.params.clone()
-        self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.images(self.parts))
+        self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.images(self.parts), self.loss)
         self.attacker.network = partial(draw_params, run, self.dataset)
-        self.training = Training(self.flat, self.dataset, run.sgd, run.seed, run.precision, run.rows == "gradient")
+        self.training = Training(
+            self.flat, self.dataset, run.sgd, run.seed, run.precision, run.rows == "gradient", self.loss
+        )
         self.clients = ClientSide(run, skips_single=self.flat.has_batch_norm)
 
     def round(self, number: int) -> dict[str, Any]:
@@ -115,7 +119,7 @@ class Federation:
 
         # Step 6: the model is tested.
         tested = (number + 1) % run.evaluate_every == 0 or number >= run.rounds - LAST
-        evaluation = evaluate(self.flat, self.dataset) if tested else Evaluation()
+        evaluation = evaluate(self.flat, self.dataset, self.loss) if tested else Evaluation()
         lens = {"lens": None if measures is None else {**measures, "classes": evaluation.classes}} if run.lens else {}
         return {"round": number, "accuracy": evaluation.accuracy, **metrics, **lens}
 

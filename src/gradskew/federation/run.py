@@ -27,6 +27,7 @@ from .catalogue import make_server, make_variant
 from .clients import num_together, resolve
 from .code_digest import check_unchanged, session_code, user_code
 from .local import Plain, Variant, check_training
+from .loss import LOSSES
 from .optimizer import SGD
 from .options import Options
 from .schedule import rounds_of, short_form
@@ -73,6 +74,11 @@ class Run(Options):
         if not self.root_examples:
             Round().check_has(self.aggregator.needs & {"reference"}, self.aggregator.name)
         self.attack.check_rule(self.aggregator)
+        each = self.loss == "next_token"
+        fits = getattr(self.model, "each", each) == each
+        check(fits, f"loss = {self.loss} needs the model {self.model.key}(each={each}), with its other options")
+        labels = f"{self.attack.name} changes labels, and loss = {self.loss} does not train on them"
+        check(LOSSES[self.loss].by_class or not self.attack.relabels(), labels)
         own = "knowledge is a share of the honest rows; with known = own the attacker knows none"
         check(self.known == "honest" or self.knowledge == 1, own)
         object.__setattr__(self, "attack_rounds", short_form(self.attack_rounds))
@@ -153,13 +159,23 @@ class Run(Options):
         return self.local.remembers or self.worker_momentum > 0
 
     @property
+    def outputs(self) -> int:
+        """The number of scores that the network is asked for: that of the classes, unless the loss says otherwise."""
+        return LOSSES[self.loss].outputs(self.source.load())
+
+    @property
+    def scores(self) -> tuple[int, ...]:
+        """The shape of the scores of one input."""
+        return LOSSES[self.loss].shape(self.source.load())
+
+    @property
     def num_together(self) -> int:
         """The number of clients of a round whose rows are trained at once, for the digest; `num_sampled` for `loop`."""
         if resolve(self.engine, self.model, self.device) == "loop":
             return self.num_sampled
         data = self.source.load()
         trained = self.num_sampled + self.trains_reference
-        return num_together(trained, num_parameters(self.model, data.shape, data.num_classes))
+        return num_together(trained, num_parameters(self.model, data.shape, self.outputs))
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -216,7 +232,7 @@ class Run(Options):
     def _network(self) -> str:
         """Return the SHA-256 of a user's network before the first round: a factory may depend on more than its code."""
         data = self.source.load()
-        flat = initial(self.model, data.shape, data.num_classes, torch_seed(self.seed, "model"))
+        flat = initial(self.model, data.shape, self.outputs, torch_seed(self.seed, "model"), scores=self.scores)
         tensors = [*flat.module.parameters(), *flat.module.buffers()]
         total = hashlib.sha256(str(flat.module).encode())
         for tensor in tensors:

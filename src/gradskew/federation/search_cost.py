@@ -48,7 +48,7 @@ def slowest(runs: Sequence[Run]) -> SearchCost | None:
 def _measured(run: Run) -> SearchCost:
     """Return the search of a run, with a call of its rule timed; 0 s where the rule fails on random rows."""
     data, n, rule = run.source.load(), run.num_sampled, run.aggregator
-    d = num_parameters(run.model, data.shape, data.num_classes)
+    d = num_parameters(run.model, data.shape, run.outputs)
     columns = min(d, n + SPANNED) if rule.isometric else d  # isometric rules are called on coordinates in the span
     rows = torch.randn(n, columns, generator=torch.Generator().manual_seed(0))
     layers = {"weight": Layer(slice(0, columns), (1, columns))}

@@ -158,11 +158,19 @@ def _set(buffer: Tensor, numbers: Tensor) -> None:
 
 
 def initial(
-    model: Model, shape: tuple[int, ...], num_classes: int, seed: int, all_buffers: bool = False, device: str = "cpu"
+    model: Model,
+    shape: tuple[int, ...],
+    num_classes: int,
+    seed: int,
+    all_buffers: bool = False,
+    device: str = "cpu",
+    *,
+    scores: tuple[int, ...] | None = None,
 ) -> Flat:
     """Build the network of the first round, drawn from `seed`; torch's global generator stays as it is.
 
-    InputError if it cannot be built, or does not return scores (2, num_classes) for two inputs.
+    scores: the shape of the scores of an input; None: (num_classes,). InputError if the network cannot be built, or
+    does not return such scores for two inputs.
     """
     try:
         with drawing(seed):
@@ -170,13 +178,13 @@ def initial(
         flat = Flat(module.to(device), all_buffers)
         module.eval()
         with torch.no_grad():
-            scores = module(torch.zeros(2, *shape, device=device))
+            given = module(torch.zeros(2, *shape, device=device))
     except Exception as error:  # whatever a user's network raises
         if isinstance(error, InputError) or out_of_memory(error):
             raise
         reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise InputError(f"the model {model.name} fails on inputs of shape {shape}: {reason}") from error
-    check_scores(f"the model {model.name}", scores, (2, num_classes))
+    check_scores(f"the model {model.name}", given, (2, *(scores or (num_classes,))))
     return flat
 
 
@@ -187,7 +195,7 @@ def check_scores(name: str, scores: Any, shape: tuple[int, ...]) -> None:
         return
     got = tuple(scores.shape) if numbers else getattr(scores, "dtype", f"an object of type {type(scores).__name__}")
     wanted = shape if numbers else f"floating-point scores alone, {shape}"
-    raise InputError(f"{name} gives {got} for {shape[-2]} inputs, not {wanted}")
+    raise InputError(f"{name} gives {got} for {shape[0]} inputs, not {wanted}")
 
 
 def outline(model: Model, shape: tuple[int, ...], num_classes: int) -> nn.Module | None:

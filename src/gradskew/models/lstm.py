@@ -14,6 +14,7 @@ from .tokens import TokenModel, as_tokens, mean_of_text
 class LSTM(TokenModel):
     """An embedding of the tokens, a long short-term memory, the mean of its states over the text, a linear layer.
 
+    With `each` there is no mean.
     width: of the embedding. hidden: the size of a state. layers: their number.
     """
 
@@ -38,10 +39,11 @@ class _Network(nn.Module):
         self.embedding = nn.Embedding(model.vocabulary, model.width)
         self.memory = nn.LSTM(model.width, model.hidden, model.layers, batch_first=True)
         self.scores = nn.Linear(model.hidden, num_classes)
+        self.each = model.each
 
     def forward(self, inputs: Tensor) -> Tensor:
         tokens = as_tokens(inputs)
         with torch.backends.cudnn.flags(enabled=self.training):  # which has no gradient in evaluation mode
             states: Tensor = self.memory(self.embedding(tokens))[0]
-        scores: Tensor = self.scores(mean_of_text(states, tokens))
+        scores: Tensor = self.scores(states if self.each else mean_of_text(states, tokens))
         return scores

@@ -139,10 +139,10 @@ def _has_hooks(layer: nn.Module) -> bool:
     )
 
 
-def check_stacks(flat: Flat, name: str, shape: tuple[int, ...], num_classes: int) -> None:
+def check_stacks(flat: Flat, name: str, shape: tuple[int, ...], scores_shape: tuple[int, ...]) -> None:
     """Raise InputError unless clients can train as one computation: two clients on two inputs of zeros each do.
 
-    name: of the model, for the message.
+    name: of the model, for the message. shape, scores_shape: of an input, and of its scores.
     """
     alone = flat.has_batch_norm or flat.has_dropout
     check(not alone, f"the model {name} has batch norm or dropout: use engine = loop")
@@ -152,7 +152,7 @@ def check_stacks(flat: Flat, name: str, shape: tuple[int, ...], num_classes: int
     flat.module.train()
     try:
         scores, backward = stacked(flat)(params, inputs)
-        check_scores(f"the model {name}", scores, (2, 2, num_classes))
+        check_scores(f"the model {name}", scores, (2, 2, *scores_shape))
         backward(torch.ones_like(scores), torch.empty_like(params))
         for key, buffer in flat.module.named_buffers():
             same = torch.allclose(buffer, buffers[key], rtol=0, atol=0, equal_nan=True)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import check, check_number
+from ..core.errors import check, check_choice, check_number
 from ..data import Dataset
 from .base import Model
 
@@ -17,15 +17,18 @@ from .base import Model
 class TokenModel(Model):
     """A network for sequences of tokens 0, ..., vocabulary - 1, of which 0 is no token but the end of a text.
 
-    vocabulary: 256 for texts as bytes.
+    vocabulary: 256 for texts as bytes. each: give scores for each token, (batch, length, classes), which depend on that
+    token and on those before it alone, for `loss = next_token`; False: for the text.
     """
 
     kind = "other"
     batched = False
     vocabulary: int = 256
+    each: bool = False
 
     def __post_init__(self) -> None:
         check_number("vocabulary", self.vocabulary, at_least=2, whole=True)
+        check_choice("each", self.each, (False, True))
 
     def check_data(self, dataset: Dataset) -> None:
         low, high = check_tokens(self.key, dataset)

@@ -15,6 +15,7 @@ from .tokens import TokenModel, as_tokens, mean_of_text
 class Transformer(TokenModel):
     """Embeddings of tokens and places, encoder layers (layer norm first, no dropout), their mean, a linear layer.
 
+    With `each` there is no mean, and a token attends to itself and to those before it.
     width: of an embedding, a multiple of heads; the inner layer has four times as many units. layers: their number.
     """
 
@@ -46,13 +47,15 @@ class _Network(nn.Module):
             for _ in range(model.layers)
         )
         self.scores = nn.Linear(model.width, num_classes)
+        self.each = model.each
 
     def forward(self, inputs: Tensor) -> Tensor:
         tokens = as_tokens(inputs)
         states: Tensor = self.embedding(tokens) + self.places.weight
         ended = tokens == 0
         ended = torch.cat([torch.zeros_like(ended[:, :1]), ended[:, 1:]], 1)  # an empty text attends to its first place
+        later = torch.ones(2 * tokens.shape[1:], dtype=torch.bool, device=tokens.device).triu(1) if self.each else None
         for layer in self.layers:
-            states = layer(states, src_key_padding_mask=ended)
-        scores: Tensor = self.scores(mean_of_text(states, tokens))
+            states = layer(states, later, ended)
+        scores: Tensor = self.scores(states if self.each else mean_of_text(states, tokens))
         return scores

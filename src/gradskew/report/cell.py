@@ -45,7 +45,9 @@ class Cell:
 
     @property
     def test_size(self) -> int | None:
-        """Return the number of test inputs; None if no record says it."""
+        """Return the number of test inputs; None if no record says it, and for R², which is no share of them."""
+        if self.records[0].spec.get("loss") == "squared":
+            return None
         return next((record.test_size for record in self.records if record.test_size is not None), None)
 
     @cached_property

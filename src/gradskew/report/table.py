@@ -14,6 +14,7 @@ from ..attacks import ATTACKS
 from ..core.errors import check
 from ..core.grammar import with_options
 from ..federation.curve import RISING
+from ..federation.metrics import TESTED
 from ..runs.record import Record
 from ..runs.versions import CELL, changed_code, federation_key
 from .cell import Cell
@@ -243,7 +244,8 @@ def count(number: int, noun: str) -> str:
 
 def _training(spec: Mapping[str, Any]) -> str:
     """Return what a federation has beside plain SGD and FedAvg, each after a comma."""
-    parts = [f"rows {spec['rows']}"] if spec.get("rows", "update") != "update" else []
+    parts = [f"loss {spec['loss']}: accuracies are {TESTED[spec['loss']]}"] if "loss" in spec else []
+    parts += [f"rows {spec['rows']}"] if spec.get("rows", "update") != "update" else []
     parts += [with_options(spec["local"])] if "local" in spec else []
     parts += [f"worker momentum {spec['worker_momentum']:g}"] if spec.get("worker_momentum") else []
     parts += [f"server {with_options(spec['server'])}"] if "server" in spec else []

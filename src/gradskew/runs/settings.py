@@ -17,6 +17,7 @@ from ..core.options import options_of
 from ..core.presets import check_preset
 from ..data import partition
 from ..federation.computing import computing
+from ..federation.loss import LOSSES
 from ..federation.memory import check_fits
 from ..federation.network import make_network
 from ..federation.optimizer import SGD
@@ -115,6 +116,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         **plain,
         **Options.presets.get(options["preset"], {}),
     )
+    if not LOSSES[base.loss].by_class:
+        methods = _without_labels(methods, base.loss, options["attacks"])
     images = source.load()  # an impossible partition or network is an error now, not in every run
     for method in methods:
         method.check_setting("simulation", classes=images.num_classes)
@@ -143,6 +146,19 @@ def _tolerated(rules: Iterable[Aggregator], f: int, n: int, *, leave_out: bool) 
         else:
             warn(f"gradskew: {line}: it is left out")
     return kept
+
+
+def _without_labels(methods: Iterable[Attack], loss: str, given: Any) -> list[Attack]:
+    """Return the attacks that do not change labels, on which this loss does not train.
+
+    Those of lists, such as `paper`, are left out with a line each; for one that is named alone, its run is refused.
+    """
+    named = split_list(given, "attacks") if isinstance(given, str) else ["paper"] * (given is None)
+    lists = any(name in ("paper", "all", "worst") for name in named)
+    left_out = [each for each in methods if lists and each.relabels() and each.name not in named]
+    for each in left_out:
+        warn(f"gradskew: {each.name} changes labels, and loss = {loss} does not train on them: it is left out")
+    return [each for each in methods if each not in left_out]
 
 
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
