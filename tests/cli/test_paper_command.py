@@ -32,6 +32,7 @@ def test_a_table_is_played_once_and_written(tmp_path: Path, capsys: pytest.Captu
             for rule in ("median(middle=upper)", "rfa")
         ]
     assert "| STRIKE |" in (tmp_path / "table1-digits-small-part.md").read_text()
+    assert "@inproceedings" in (tmp_path / "table1-digits-small-part.bib").read_text()
 
     assert call(tmp_path, *table) == 0
     again = capsys.readouterr()

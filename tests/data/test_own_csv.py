@@ -502,6 +502,7 @@ def test_rows_without_a_text(tmp_path):
         ("(label=verdict,text=review,drop=review)", "drop is of columns that are inputs, and the inputs are the texts"),
         ("(label=verdict,length=5)", "length is of texts: text names their column"),
         ("(label=verdict,text=review,length=0)", "length must be"),
+        ("(label=verdict,text=review,missing=mean)", "missing=mean is of columns of numbers, and the inputs are texts"),
         ("(label=verdict)", None),
     ],
 )

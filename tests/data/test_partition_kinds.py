@@ -245,6 +245,15 @@ def test_by_client_all_have_equally_many(labels, beta, clients, seed):
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
+def test_by_client_of_a_size_that_is_given():
+    """Each client has five inputs of its own, and the others are nobody's."""
+    parts = Dirichlet(by="client", size=5, min_samples=2)(labelled([0, 1, 2, 3] * 10, 4), 6, 0)
+    dealt = torch.cat(list(parts)).tolist()
+    assert [len(part) for part in parts] == [5] * 6
+    assert len(set(dealt)) == 30
+    assert set(dealt) <= set(range(40))
+
+
 def test_by_client_the_mix_is_as_uneven_as_beta_says():
     """A client's largest class has most of its inputs at beta = 0.05, and about a tenth at 1000; sizes are equal."""
     largest = [in_digits(Dirichlet(by="client", beta=beta, min_samples=2)).max(1).mean() for beta in (0.05, 1000.0)]
@@ -273,6 +282,10 @@ WRONG = {
     "sizes(min_samples=29)": "50 clients cannot have 29 inputs each: there are 1437",
     "dirichlet(by=class_)": "by must be one of class, client",
     "dirichlet(by=client,min_samples=29)": "50 clients cannot have 29 inputs each",
+    "dirichlet(size=5)": "size is the number of inputs of each client: it needs by=client",
+    "dirichlet(by=client,size=29)": "there are 1437; use fewer clients or a smaller size",
+    "dirichlet(by=client,size=1)": "size = 1 is less than min_samples = 2",
+    "dirichlet(by=client,size=0)": "size must be at least 1",
     "extreme(gamma=0.1)": "it takes no other gamma",
     "similarty": "did you mean 'similarity'?",
 }

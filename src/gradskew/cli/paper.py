@@ -89,6 +89,7 @@ def _tables(experiment: str, planned: Sequence[Planned], swept: Swept, stem: str
     from ..paper.experiments import grouped, notes, sheets
     from ..paper.screen import show_sheets
     from ..paper.sheets import caption, markdown
+    from ..report.citations import bibtex, sources_of_records
     from ..report.export import escape_markdown, results_csv
     from ..report.table import Table
 
@@ -104,6 +105,7 @@ def _tables(experiment: str, planned: Sequence[Planned], swept: Swept, stem: str
         title = f"{shown.title}\n{_setting(run)}"
         drawn = chart(laid_out, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
         contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
+    contents[f"{stem}.bib"] = bibtex(sources_of_records(swept.records))
     contents["report.html"] = report_html(tables, out, f"{shown.title}, {run.source.name}")
     show_sheets(laid_out, legend, [*remarks, swept.summary])
     return contents

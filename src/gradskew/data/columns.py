@@ -58,6 +58,8 @@ class Columns(Fields):
             object.__setattr__(self, name, entries)
         check_number("length", self.length, at_least=1, at_most=1 << 16, whole=True)
         check(self.text is not None or self.length == Columns.length, "length is of texts: text names their column")
+        filled = "missing=mean is of columns of numbers, and the inputs are texts: missing=drop leaves rows out"
+        check(self.text is None or self.missing != "mean", filled)
         for name in ("label", "client", "text"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, str(getattr(self, name)))  # a name such as 3

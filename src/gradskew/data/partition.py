@@ -96,16 +96,17 @@ def members_of(labels: np.ndarray, num_classes: int, generator: np.random.Genera
 
 
 def dealt(members: Sequence[np.ndarray], counts: np.ndarray) -> Parts:
-    """Deal the inputs of each class in their order: counts (classes, clients) of them to each client."""
+    """Deal the first inputs of each class in their order: counts (classes, clients) of them to each client."""
     num_classes, clients = counts.shape
     owners = np.repeat(np.tile(np.arange(clients), num_classes), counts.ravel())
-    return Parts.owned(np.concatenate(members), owners, clients)
+    first = [inputs[:count] for inputs, count in zip(members, counts.sum(1), strict=True)]
+    return Parts.owned(np.concatenate(first), owners, clients)
 
 
-def check_enough(labels: np.ndarray, clients: int, min_samples: int) -> None:
-    """Raise InputError where the inputs are too few for `min_samples` a client."""
-    wrong = f"{clients} clients cannot have {min_samples} inputs each: there are {len(labels)}"
-    check(clients * min_samples <= len(labels), f"{wrong}; use fewer clients or a smaller min_samples")
+def check_enough(labels: np.ndarray, clients: int, each: int, option: str = "min_samples") -> None:
+    """Raise InputError where the inputs are too few for `each` a client. option: that says how many these are."""
+    wrong = f"{clients} clients cannot have {each} inputs each: there are {len(labels)}"
+    check(clients * each <= len(labels), f"{wrong}; use fewer clients or a smaller {option}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +126,8 @@ class Dirichlet(Partition):
     The draw is repeated until every client has `min_samples` inputs, at most 1,000 times. It ends after 20 draws or
     more if over 40 clients per draw had too few on average, as then no draw will do. InputError if no draw does.
 
-    by: `client` draws the shares of the classes of each client instead; all clients have equally many inputs then, and
-    take turns to draw one from their shares: see `mixes.draw_counts`.
+    by: `client` draws the shares of the classes of each client instead; all clients have equally many inputs then,
+    `size` if that is given, and take turns to draw one from their shares: see `mixes.draw_counts`.
     """
 
     key: ClassVar[str] = "dirichlet"
@@ -134,20 +135,27 @@ class Dirichlet(Partition):
     beta: float = 0.5
     min_samples: int = 10
     by: str = "class"
+    size: int | None = None
 
     def __post_init__(self) -> None:
         check_number("beta", self.beta, above=0)
         check_number("min_samples", self.min_samples, at_least=1, whole=True)
         check_choice("by", self.by, ("class", "client"))
+        if self.size is not None:
+            check_number("size", self.size, at_least=1, whole=True)
+            check(self.by == "client", "size is the number of inputs of each client: it needs by=client")
+            few = f"size = {self.size} is less than min_samples = {self.min_samples}"
+            check(self.size >= self.min_samples, few)
 
     def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         labels = split.labels.cpu().numpy()
-        check_enough(labels, clients, self.min_samples)
+        check_enough(labels, clients, self.size or self.min_samples, "size" if self.size else "min_samples")
         if self.by == "client":
             mixes = generator.dirichlet(np.full(num_classes, self.beta), size=clients)
             members = members_of(labels, num_classes, generator)
             left = np.array([len(inputs) for inputs in members])
-            return dealt(members, draw_counts(mixes, equal_sizes(len(labels), clients), left, generator).T)
+            sizes = equal_sizes(clients * self.size if self.size else len(labels), clients)
+            return dealt(members, draw_counts(mixes, sizes, left, generator).T)
         members = [np.flatnonzero(labels == label) for label in range(num_classes)]
         best, short = 0, 0
         for draw in range(1, MAX_DRAWS + 1):

@@ -18,6 +18,7 @@ def make_network(run: Run, dataset: Dataset) -> Flat:
     run.model.check_data(dataset)
     LOSSES[run.loss].check_data(dataset)
     flat = _initial(run, dataset, torch_seed(run.seed, "model"))
+    run.model.check_network(flat.module, dataset)
     uneven = (
         f"{run.local.name} needs even numbers of steps, and the batch norm of {run.model.name} skips single samples"
     )

@@ -29,6 +29,9 @@ class Model(Named, ABC):
     def check_data(self, dataset: Dataset) -> None:
         """Raise InputError unless the inputs are such that the network can take them."""
 
+    def check_network(self, module: nn.Module, dataset: Dataset) -> None:
+        """Raise InputError unless the network that was built, in the mode of a test, takes these inputs."""
+
 
 def image_size(key: str, shape: tuple[int, ...], *, least: int) -> tuple[int, int, int]:
     """Return channels, height and width of images (C, H, W), or (H, W) if grey; InputError below `least` a side."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import InputError, check, check_choice, unknown
-from ..core.importing import import_object
+from ..core.importing import import_object, one_line
 from ..core.names import options
 from ..data import Dataset
 from .base import Model, materialised
@@ -53,6 +53,16 @@ class UserModel(Model):
     def check_data(self, dataset: Dataset) -> None:
         if self.tokens:
             check_tokens(self.name, dataset)
+
+    def check_network(self, module: nn.Module, dataset: Dataset) -> None:
+        if self.tokens:
+            largest = torch.full((2, *dataset.shape), dataset.vocabulary - 1, device=dataset.train.inputs.device)
+            message = f"the model {self.name} fails on the token {dataset.vocabulary - 1}, the largest of the data"
+            try:
+                with torch.no_grad():
+                    module(largest)
+            except IndexError as error:
+                raise InputError(f"{message}: {one_line(error)}") from None
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)
