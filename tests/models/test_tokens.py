@@ -125,9 +125,7 @@ def test_a_network_of_ones_own_gets_whole_numbers(vectorised: bool) -> None:
 def test_a_token_beyond_its_embedding_is_one_line() -> None:
     tokens = torch.full((12, 6), 10, dtype=torch.uint8)
     larger = type("Larger", (Words,), {"changes": {"test": Split(tokens, torch.zeros(12, dtype=torch.int64))}})()
-    with pytest.raises(
-        InputError, match=r"embeds\(tokens=True\) fails on the token 10, the largest of the"
-    ):
+    with pytest.raises(InputError, match=r"embeds\(tokens=True\) fails on the token 10, the largest of the"):
         Federation(replace(BASE, source=larger, model=UserModel(factory=embeds, tokens=True)))
 
 
