@@ -44,7 +44,8 @@ def command(records: Sequence[Record]) -> str | None:
     """
     spec = records[0].spec
     try:
-        source = SOURCES.find(parse_one(spec["dataset"], "dataset")[0])
+        name, chosen = parse_one(spec["dataset"], "dataset")
+        source = SOURCES.find(name)
     except InputError:
         return None
     preset = _preset(records)
@@ -54,7 +55,7 @@ def command(records: Sequence[Record]) -> str | None:
     if spec["sgd"]["clip"] is None or not _is_named(spec):
         return None
     given: dict[str, Any] = {"dataset": spec["dataset"]}
-    if any(field.name == "folder" for field in options(source)):
+    if "hub" not in chosen and any(field.name == "folder" for field in options(source)):
         given["data"] = "FOLDER" if issubclass(source, FileSource) else "PATH"
     given |= {"partition": with_options(spec["partition"]), "model": model}
     settings = {**spec, **spec["sgd"]}

@@ -40,7 +40,7 @@ def load(name: str, config: str | None, revision: str | None) -> Mapping[str, An
     Where the hub is out of reach, of what was downloaded before. InputError if there is neither, and for a data set, a
     revision or a configuration that the hub does not have.
     """
-    datasets = import_extra("datasets", "hf", "hf:")
+    datasets = import_extra("datasets", "hf", "it")
     given, reason = [name, *filter(None, [config])], _out_of_reach(name, revision)
     offline = datasets.config.HF_HUB_OFFLINE
     try:

@@ -95,7 +95,7 @@ class HubDataset(OwnSource, ImageColumns):
 
     def _of_folder(self, folder: Path) -> Mapping[str, Any]:
         """Return the parts in a folder by name, each a `datasets.Dataset`."""
-        datasets = import_extra("datasets", "hf", "hf:")
+        datasets = import_extra("datasets", "hf", "it")
         saved = any((folder / name).is_file() for name in SAVED)
         check(self.config is None or not saved, f"config is of files, and save_to_disk has written {str(folder)!r}")
         with hub.one_line_errors(repr(str(folder))):
