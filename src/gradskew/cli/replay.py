@@ -32,7 +32,7 @@ IN_WORDS = {  # entries of a spec whose values say nothing to a reader
     "data_sha256": "the data",
     "semantics": "the version of the definitions",
     "lens": "the version of the lens",
-    "user_code": "code of your own, which was changed",
+    "user_code": "code of your own or of flwr-datasets, which was changed",
 }
 
 
@@ -168,6 +168,7 @@ def _model(spec: Mapping[str, Any]) -> str | None:
         return with_options(model)
     # `user_code` lists methods as package.module:name, functions and classes as package.module.name.
     functions = [name for name in spec.get("user_code", {}) if "." in name and ":" not in name]
+    functions = [name for name in functions if not name.startswith("flwr_datasets.")]  # of the partition
     if model["name"] != UserModel.key or len(functions) != 1:
         return None
     module, _, function = functions[0].rpartition(".")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import check
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def columns_of(schema: pyarrow.Schema, kind: str) -> list[str]:
     """Return the names of the columns that are declared to be of a kind: `ClassLabel`, `Image`."""
-    return [name for name in schema.names if _feature(schema, name).get("_type") == kind]
+    declared = _features(schema)
+    return [name for name in schema.names if name in declared and declared[name].get("_type") == kind]
 
 
 def class_names(tables: Sequence[pyarrow.Table], column: str) -> list[str]:
@@ -22,22 +23,19 @@ def class_names(tables: Sequence[pyarrow.Table], column: str) -> list[str]:
 
     InputError for tables that declare different ones.
     """
-    names = [_names(table.schema, column) for table in tables]
-    check(all(each == names[0] for each in names), f"the parts of the data number the classes in {column!r} differently")
-    return names[0]
-
-
-def _names(schema: pyarrow.Schema, column: str) -> list[str]:
     from pyarrow import types
 
-    names = _feature(schema, column).get("names") if types.is_integer(schema.field(column).type) else None
-    return [str(name) for name in names] if isinstance(names, list) else []
+    whole = all(types.is_integer(table.schema.field(column).type) for table in tables)
+    found = [_features(table.schema).get(column, {}).get("names") for table in tables if whole]
+    alike = all(names == found[0] for names in found)
+    check(alike, f"the parts of the data number the classes in {column!r} differently")
+    return [str(name) for name in found[0]] if found and isinstance(found[0], list) else []
 
 
-def _feature(schema: pyarrow.Schema, column: str) -> Mapping[str, Any]:
-    """Return what is declared of a column; empty for nothing, or for metadata of another form."""
+def _features(schema: pyarrow.Schema) -> dict[str, dict[str, Any]]:
+    """Return what is declared of each column; empty for nothing, or for metadata of another form."""
     try:
-        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
-    except (LookupError, TypeError, ValueError):
+        declared = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {name: feature for name, feature in declared.items() if isinstance(feature, dict)}
+    except (AttributeError, LookupError, TypeError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}

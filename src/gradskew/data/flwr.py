@@ -58,8 +58,10 @@ class FlowerPartition(Partition):
         return _of, (self.key, {field.name: getattr(self, field.name) for field in options(type(self))})
 
     def __call__(self, dataset: Dataset, clients: int, seed: int) -> Sequence[Any]:
-        drawn = {"seed": seed} if getattr(self, "seed", seed) is None else {}
-        return super(FlowerPartition, replace(self, **drawn)).__call__(dataset, clients, seed)
+        if getattr(self, "seed", seed) is None:
+            own: dict[str, Any] = {"seed": seed}
+            return replace(self, **own)(dataset, clients, seed)
+        return super().__call__(dataset, clients, seed)
 
     def deal(self, split: Split, num_classes: int, clients: int, generator: np.random.Generator) -> Parts:
         columns = {LABEL: split.labels.cpu().numpy(), PLACE: np.arange(len(split))}

@@ -45,7 +45,7 @@ def load(name: str, config: str | None, revision: str | None) -> Mapping[str, An
     offline = datasets.config.HF_HUB_OFFLINE
     try:
         datasets.config.HF_HUB_OFFLINE = offline or bool(reason)  # else each file is asked for again, for half a minute
-        with one_line_errors(name):
+        with one_line_errors(name, ConnectionError):
             parts: Mapping[str, Any] = datasets.load_dataset(*given, revision=revision, keep_in_memory=False)
     except ConnectionError:
         saved = f"datasets.load_dataset({', '.join(map(repr, given))}).save_to_disk('FOLDER')"
@@ -54,10 +54,11 @@ def load(name: str, config: str | None, revision: str | None) -> Mapping[str, An
         raise InputError(f"{neither}: {there}") from None
     finally:
         datasets.config.HF_HUB_OFFLINE = offline
-    if revision is not None and (reason or COMMIT.fullmatch(revision)):
-        read = commit(Path(file["filename"]) for part in parts.values() for file in part.cache_files)
+    read = commit(Path(file["filename"]) for part in parts.values() for file in part.cache_files)
+    if revision is not None and read != revision:  # a branch and a tag are names of commits that only the hub knows
         unlike = f"revision={revision} of {name} cannot be had, and {read or 'another one'} was downloaded before"
-        check(read == revision, f"{unlike}{f': {reason}' if reason else ''}")
+        check(not reason, f"{unlike}: {reason}")
+        check(not (read and COMMIT.fullmatch(revision)), unlike)
     return parts
 
 
@@ -85,11 +86,11 @@ def _out_of_reach(name: str, revision: str | None) -> str:
 
 
 @contextmanager
-def one_line_errors(name: str) -> Iterator[None]:
-    """Raise what `datasets` raises in the block as an InputError, but a ConnectionError as it is."""
+def one_line_errors(name: str, *others: type[Exception]) -> Iterator[None]:
+    """Raise what `datasets` raises in the block as an InputError, but errors of the types `others` as they are."""
     try:
         yield
-    except ConnectionError:
+    except others:
         raise
     except Exception as error:  # of any type
         reason = " ".join(str(error.__cause__ or error).split())[:300]

@@ -75,11 +75,12 @@ def source(
     """Return data in memory as a source, for `gs.bench(dataset=...)` and `Run(source=...)`.
 
     data: a `Dataset`; arrays or tensors `(X, y)`, or `(X, y, clients)`; a frame or table with the column `label` (of
-    pandas, polars or pyarrow, a `datasets.Dataset`, whose label and images need no name where it declares one column of
-    each; `images` names a column of images there, `size` their side); a data set of which item i is (input, label), such as torchvision's; or `{"train": ..., "test": ...}` of any of these.
-    client: the column of the clients' ids, or an array of them; then each client has its own rows. missing: as in
-    `csv:`. regression: labels are numbers to predict, with `loss="squared"`. options: test, seed, min_rows, shape,
-    standardise, train_size and test_size of `csv:`, and for columns features, drop, categories, text and length.
+    pandas, polars or pyarrow, a `datasets.Dataset`; `images` names a column of images there, `size` their side); a data
+    set of which item i is (input, label), such as torchvision's; or `{"train": ..., "test": ...}` of any of these.
+    label and images need no name where a `datasets.Dataset` declares one such column only. client: the column of the
+    clients' ids, or an array of them; then each client has its own rows. missing: as in `csv:`. regression: labels are
+    numbers to predict, with `loss="squared"`. options: test, seed, min_rows, shape, standardise, train_size and
+    test_size of `csv:`, and for columns features, drop, categories, text, length and colour.
     """
     check_choice("missing", missing, MISSING)
     check_choice("regression", regression, (False, True))
