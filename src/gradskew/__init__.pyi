@@ -12,6 +12,7 @@ from .data import CSVFile as CSVFile
 from .data import Dataset as Dataset
 from .data import Digits as Digits
 from .data import FashionMNIST as FashionMNIST
+from .data import HubDataset as HubDataset
 from .data import ImageFolder as ImageFolder
 from .data import ImageNet12 as ImageNet12
 from .data import Imagenette as Imagenette

@@ -49,7 +49,8 @@ def commands(missing=(), can_write=True):
 
 def test_every_dependency_is_examined():
     optional = PYPROJECT["optional-dependencies"]
-    required = [*PYPROJECT["dependencies"], *optional["hub"], *optional["ray"], *optional["flower"]]
+    extras = ("hub", "ray", "flower", "hf", "flwr-datasets")
+    required = [*PYPROJECT["dependencies"], *(line for extra in extras for line in optional[extra])]
     assert set(doctor.PACKAGES) == {re.match(r"[\w-]+", line)[0] for line in required}
 
 
@@ -60,7 +61,9 @@ def test_every_dependency_is_examined():
         ("flwr", {"flower"}, True),
         ("huggingface_hub", {"--download"}, True),
         ("numba", {"wide models"}, False),
-        ("pyarrow", {"csv, parquet files", "--download"}, False),
+        ("pyarrow", {"csv, parquet files", "--download", "--dataset hf:", "--partition flwr:"}, False),
+        ("datasets", {"--dataset hf:", "--partition flwr:"}, True),
+        ("flwr-datasets", {"--partition flwr:"}, True),
         ("torch", set(doctor.COMMANDS), False),
     ],
 )

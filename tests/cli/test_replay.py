@@ -54,6 +54,8 @@ def test_data_in_files_are_named_by_a_word() -> None:
     spec = {**run.content, "dataset": "cifar10(train_size=100)"}
     said = command([Record(spec, [], "")])
     assert "--dataset 'cifar10(train_size=100)' --data FOLDER" in said
+    hub = command([Record({**spec, "dataset": "hf(hub=ylecun/mnist)"}, [], "")])
+    assert "--dataset 'hf(hub=ylecun/mnist)' --partition" in hub
 
 
 @pytest.mark.parametrize(

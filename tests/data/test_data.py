@@ -240,7 +240,7 @@ def test_a_wrong_data_set_is_refused(changes, says):
 
 
 def test_names_of_sources(tmp_path):
-    embedded, own = ["digits"], ["csv", "npz", "parquet", "images"]
+    embedded, own = ["digits"], ["csv", "npz", "parquet", "images", "hf"]
     found = ["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette", "femnist"]
     assert list(data.SOURCES) == [*embedded, *own, *found]
     assert data.make("imagenette(size=64,test_size=5)", folder=tmp_path).name == "imagenette(test_size=5,size=64)"

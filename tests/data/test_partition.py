@@ -41,7 +41,7 @@ PARTITIONS = st.one_of(
 )
 
 
-DRAWN = [name for name in (*partition.PARTITIONS, "extreme") if name != "writer"]
+DRAWN = [name for name in (*partition.PARTITIONS, "extreme") if name not in ("writer", "flwr")]
 
 
 @given(

@@ -13,7 +13,6 @@ from mutations import NUMBERS, TEXTS, damaged, garbled, near, pick
 from gradskew import data
 from gradskew.core.names import options
 from gradskew.data import cache
-from gradskew.data.catalogue import OWN
 
 ROWS = 24
 SOUND = {  # options with which the sound files are read
@@ -149,7 +148,7 @@ def _options(rng, key: str) -> str:
 
 def own(rng, folder: Path) -> None:
     """A user's data: refused in one sentence, or finite, of their classes, the same again, and told in sentences."""
-    key = pick(rng, OWN)
+    key = pick(rng, tuple(WRITERS))
     path = folder / f"{key}{int(rng.integers(1 << 60))}"
     WRITERS[key](rng, path)
     if path.is_file() and rng.random() < 0.1:

@@ -40,11 +40,14 @@ COMMANDS = {
     "flower": "flwr",
     "--engine ray": "ray",
     "--download": "pyarrow huggingface_hub",
+    "--dataset hf:": "pyarrow datasets",
+    "--partition flwr:": "pyarrow datasets flwr-datasets",
 }
-EXTRAS = "flwr ray huggingface_hub"  # optional
+EXTRAS = "flwr ray huggingface_hub datasets flwr-datasets"  # optional
 PACKAGES = f"{ALWAYS} numba pyarrow {EXTRAS}".split()
 # The modules whose names are not the packages'. Our Flower interface checks the version of flwr.
 MODULES = {"pillow": "PIL.Image", "scikit-learn": "sklearn", "flwr": "gradskew.flower.interface"}
+MODULES |= {"flwr-datasets": "flwr_datasets.partitioner"}
 
 
 @dataclass(frozen=True)

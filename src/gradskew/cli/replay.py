@@ -32,7 +32,7 @@ IN_WORDS = {  # entries of a spec whose values say nothing to a reader
     "data_sha256": "the data",
     "semantics": "the version of the definitions",
     "lens": "the version of the lens",
-    "user_code": "code of your own, which was changed",
+    "user_code": "code of your own or of flwr-datasets, which was changed",
 }
 
 
@@ -44,7 +44,8 @@ def command(records: Sequence[Record]) -> str | None:
     """
     spec = records[0].spec
     try:
-        source = SOURCES.find(parse_one(spec["dataset"], "dataset")[0])
+        name, chosen = parse_one(spec["dataset"], "dataset")
+        source = SOURCES.find(name)
     except InputError:
         return None
     preset = _preset(records)
@@ -54,7 +55,7 @@ def command(records: Sequence[Record]) -> str | None:
     if spec["sgd"]["clip"] is None or not _is_named(spec):
         return None
     given: dict[str, Any] = {"dataset": spec["dataset"]}
-    if any(field.name == "folder" for field in options(source)):
+    if "hub" not in chosen and any(field.name == "folder" for field in options(source)):
         given["data"] = "FOLDER" if issubclass(source, FileSource) else "PATH"
     given |= {"partition": with_options(spec["partition"]), "model": model}
     settings = {**spec, **spec["sgd"]}
@@ -167,6 +168,7 @@ def _model(spec: Mapping[str, Any]) -> str | None:
         return with_options(model)
     # `user_code` lists methods as package.module:name, functions and classes as package.module.name.
     functions = [name for name in spec.get("user_code", {}) if "." in name and ":" not in name]
+    functions = [name for name in functions if not name.startswith("flwr_datasets.")]  # of the partition
     if model["name"] != UserModel.key or len(functions) != 1:
         return None
     module, _, function = functions[0].rpartition(".")

@@ -140,7 +140,7 @@ class Catalogue(Generic[T]):
         return iter(self.texts)
 
     def __contains__(self, name: object) -> bool:
-        return _letters(str(name)) in self._known
+        return _letters(split_prefix(str(name))[0] or str(name)) in self._known
 
     def find(self, name: str) -> type[T] | None:
         """Import and return gradskew's own class of this name, as records have it; None for any other name."""
@@ -159,8 +159,7 @@ class Catalogue(Generic[T]):
         the method does not have are ignored. Raises InputError for an unknown name or option, with the nearest one.
         """
         check_preset(preset)
-        own = (split_prefix(name)[0] or name) in self
-        others = {} if own or is_path(name) else self.registered()
+        others = {} if name in self or is_path(name) else self.registered()
         if not is_path(name) and name not in others:
             return self.make_own(name, given, preset=preset, defaults=defaults, others=others)
         path = others.get(name, name)
@@ -177,8 +176,7 @@ class Catalogue(Generic[T]):
     ) -> T:
         """Return one of gradskew's own methods, without importing other code. others: more names for the message."""
         prefix, rest = split_prefix(name)
-        if prefix:
-            name, given = prefix, {**given, "rest": rest}
+        name = prefix or name
         key, fixed = self.resolve(name)
         if key in self.pipelines:
             check(not given, f"{name} takes no options: it is {self.pipelines[key]}")
@@ -186,6 +184,9 @@ class Catalogue(Generic[T]):
         cls = self.find(key)
         if cls is None:
             raise unknown(self.kind, name, [*self, *others], self.meanings)
+        if prefix:
+            cls, more = cls.of_rest(rest)
+            name, given = cls.key, {**given, **more}
         for option in fixed.keys() & given.keys():
             raise InputError(f"{name} is {key} with {option}={fixed[option]}: it takes no other {option}")
         return self._build(cls, name, {**fixed, **given}, preset, defaults or {})

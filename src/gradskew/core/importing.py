@@ -106,6 +106,18 @@ def pip_install(requirement: str, *options: str) -> str:
     return shell_command(sys.executable, "-m", "pip", "install", *options, requirement)
 
 
+def import_extra(module: str, extra: str, wanted: str) -> Any:
+    """Import and return a module of an optional package; InputError with the command that installs the extra.
+
+    wanted: what needs the package, for the message.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        package = module.partition(".")[0]
+        raise InputError(f"{wanted} needs the package {package}: {pip_install(f'gradskew[{extra}]')}") from None
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's type and message as one line of at most 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

@@ -8,7 +8,7 @@ import inspect
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from .errors import check, plain
 from .grammar import format_value
@@ -88,6 +88,11 @@ class Named(Fields):
         """Return the options that a preset changes; those of a base class are not inherited."""
         options: Mapping[str, Any] = vars(cls).get("presets", {}).get(name, {})
         return options
+
+    @classmethod
+    def of_rest(cls, rest: str) -> tuple[type[Self], Mapping[str, Any]]:
+        """Return the class and the options that a name PREFIX:REST stands for, where PREFIX is the key."""
+        return cls, {"rest": rest}
 
     @functools.cached_property
     def name(self) -> str:

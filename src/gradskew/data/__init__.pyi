@@ -15,6 +15,8 @@ from .fashion_mnist import DEBIAN_FASHION as DEBIAN_FASHION
 from .fashion_mnist import FashionMNIST as FashionMNIST
 from .femnist import FEMNIST as FEMNIST
 from .file_source import FileSource as FileSource
+from .flwr import FlowerPartition as FlowerPartition
+from .hub_dataset import HubDataset as HubDataset
 from .idx import read_idx as read_idx
 from .image_folder import ImageFolder as ImageFolder
 from .imagenet import ImageNet12 as ImageNet12

@@ -25,7 +25,7 @@ from ..core.files import is_sha256, write
 from .arrays import from_arrays, to_arrays
 from .base import Dataset
 
-FORMAT = 5  # to be raised when entries are written or data sets are decoded in another way
+FORMAT = 6  # to be raised when entries are written or data sets are decoded in another way
 MAX_AGE = 86_400.0  # seconds: an older temporary folder was left by a process that was killed
 ABOUT = "dataset.json"
 

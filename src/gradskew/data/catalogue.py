@@ -13,7 +13,7 @@ from ..core.grammar import parse_one, split_prefix
 if TYPE_CHECKING:
     from .base import Source
 
-OWN = ("csv", "npz", "parquet", "images")  # of the user's
+OWN = ("csv", "npz", "parquet", "images", "hf")  # of the user's
 FIRST = ("digits", *OWN, "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette", "femnist")
 
 SOURCES: Catalogue[Source] = Catalogue("dataset", __package__, "Source", first=FIRST)
@@ -41,12 +41,13 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
     kind = split_prefix(key)[0] or key
     if kind in OWN:
         paths = [option for option in ("folder", "rest", "test_file") if option in options]
-        written = f"{kind} has no option {''.join(paths[:1])}: {kind}:PATH or --data names the path, test=PATH"
-        check(not paths, f"{written} that of a test part")
+        written = f"{kind} has no option {''.join(paths[:1])}: {kind}:PATH or --data names the path"
+        check(not paths, written + (", test=PATH that of a test part" if kind != "hf" else ""))
     source = SOURCES.make(key, options, defaults={} if folder is None else {"folder": folder})
     if folder is not None or download:
         known = isinstance(source, FileSource) or (hasattr(source, "folder") and not download)
         own = isinstance(source, OwnSource)
+        check(kind != "hf" or known, "hf downloads what is not here: leave --download out")
         check(known or not own, f"{source.key} reads files of your own: there is nothing to download")
         check(known, f"the {source.key} are embedded or made: they are read from no folder")
     if download and isinstance(source, FileSource):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from . import coding
 from .base import Array
 from .coding import SHOWN, listed
 from .column_input import Input, different_values
+from .declared import class_names
 from .preparation import Examples
 from .text import as_bytes
 
@@ -125,7 +126,8 @@ class Columns(Fields):
         assert self.label is not None
         inputs = [name for name in table.column_names if name not in (self.label, self.client, self.text)]
         read = [Input.of(name, table.column(name), category=name in self.categories) for name in inputs]
-        label = different_values(self.label, table.column(self.label))
+        names = [] if self.regression else class_names([*train, *test], self.label)
+        label = _labels(self.label, table, names)
         client = None if self.client is None else different_values(self.client, table.column(self.client))
         gaps = {self.label: label[1] < 0}
         if self.text is not None:
@@ -146,6 +148,7 @@ class Columns(Fields):
         more = f" and {len(wide) - SHOWN} more columns" if len(wide) > SHOWN else ""
         said += [f"an input of 0 and 1 for each value of {', '.join(wide[:SHOWN])}{more}"] if wide else []
         coded, targets = coding.answers(f"the column {self.label!r}", label[0], label[1][kept], self.regression)
+        coded = replace(coded, names=[names[int(each)] for each in coded.names]) if names else coded
         said += coding.about(self.label, coded, targets)
         clients = None if client is None else coding.ids(client[0], client[1][kept])
         in_test = None if in_test is None else in_test[kept]
@@ -184,6 +187,16 @@ class Columns(Fields):
         if self.missing == "drop":
             return np.flatnonzero(~rows), [f"{rows.sum():,} of {size:,} rows are left out: no value in {where}"]
         return np.arange(size), [f"a missing value is the mean of the training rows, in {where}"]
+
+
+def _labels(column: str, table: pyarrow.Table, names: Sequence[str]) -> tuple[list[Any], Array]:
+    """Return the different labels, and the index of each row's, -1 for none. names: of the classes, if declared."""
+    values, places = different_values(column, table.column(column))
+    if names:  # -1 is the class of rows that have none
+        low = np.append([value < 0 for value in values], True)
+        places = np.where(low[places], -1, places)
+        check(max(values, default=0) < len(names), f"{column!r} has the class {max(values, default=0)} of {len(names)}")
+    return values, places
 
 
 def _joined(tables: Sequence[pyarrow.Table], client: str | None) -> pyarrow.Table:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..core.errors import InputError, check
 from .column_input import NULLS
 from .columns import Columns
-from .own_source import OwnSource
+from .own_source import OwnFile
 from .preparation import Examples
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ HEAD, LINES = 1 << 16, 20  # bytes and lines from which the separator is found
 
 
 @dataclass(frozen=True, kw_only=True)
-class CSVFile(OwnSource, Columns):
+class CSVFile(OwnFile, Columns):
     """A table of yours in a text file with a line of names: csv:FILE(label=COLUMN,client=COLUMN).
 
     All other columns are inputs; texts become an input of 0 and 1 for each value. sep: what is between two values;
@@ -40,7 +40,7 @@ class CSVFile(OwnSource, Columns):
 
     def __post_init__(self) -> None:
         Columns.__post_init__(self)
-        OwnSource.__post_init__(self)
+        OwnFile.__post_init__(self)
         for name, value in (("sep", self.sep), ("decimal", self.decimal)):
             one = isinstance(value, str) and len(value.encode()) == 1
             check(one or (value is None and name == "sep"), f"{name} must be one character, not {value!r}")

@@ -13,12 +13,12 @@ from ..core.errors import check, check_choice, check_number
 from . import coding
 from .image_tree import TEST_FOLDERS, classes_in, files_in
 from .images import EncodedImage, format_like
-from .own_source import OwnSource
+from .own_source import OwnFile
 from .preparation import Examples
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder(OwnSource):
+class ImageFolder(OwnFile):
     """Images of yours, JPEG or PNG, in a folder for each class: images:FOLDER(size=32), FOLDER/<class>/*.png.
 
     A folder with `train` is divided already: train/<class>, and val, validation or test; the first of these is the test

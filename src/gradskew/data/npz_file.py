@@ -12,7 +12,7 @@ import numpy as np
 from ..core.errors import InputError, check, check_choice
 from . import array_rows
 from .columns import MISSING
-from .own_source import OwnSource
+from .own_source import OwnFile
 from .preparation import Examples
 
 INPUTS, LABELS = ("X", "x", "images", "inputs", "data"), ("y", "labels", "targets")
@@ -26,7 +26,7 @@ DIVIDED = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class NPZFile(OwnSource):
+class NPZFile(OwnFile):
     """Arrays of yours in an .npz file: npz:FILE, inputs (N, ...) as X, x or images, labels (N,) as y or labels.
 
     inputs, labels, client: the names of the arrays, if they are others. A file with x_train, y_train, x_test, y_test,

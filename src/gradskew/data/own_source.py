@@ -36,10 +36,10 @@ def recipe_for(dataset: Dataset) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class OwnSource(Preparation, Source, ABC):
-    """Rows in a file or folder of the user's. client: the name of the column or array with the ids of the clients.
+    """Rows of the user's choice. client: the name of the column or array with the ids of the clients.
 
-    rest: the path, as it is written behind the prefix; `folder` is the same path, from `--data`. test may be a path,
-    too, whose rows are the test part. No path is in the name: what a run depends on is the content.
+    rest: the path, as it is written behind the prefix; `folder` is the same path, from `--data`. No path is in the
+    name: what a run depends on is the content.
     """
 
     min_samples: ClassVar[int] = 2
@@ -47,20 +47,15 @@ class OwnSource(Preparation, Source, ABC):
     client: str | None = None
     folder: Path | None = field(default=None, repr=False)
     rest: str = field(default="", repr=False)
-    test_file: Path | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("folder", "test_file"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, Path(getattr(self, name)))
+        if self.folder is not None:
+            object.__setattr__(self, "folder", Path(self.folder))
         if self.rest:
             check(self.folder is None, f"the path is given twice: {self.rest!r} and, by data, {str(self.folder)!r}")
             object.__setattr__(self, "folder", Path(self.rest).expanduser())
             object.__setattr__(self, "rest", "")
-        if isinstance(self.test, str) and self.test_file is None:
-            object.__setattr__(self, "test_file", Path(self.test).expanduser())
-            object.__setattr__(self, "test", GIVEN)
 
     @property
     def partition(self) -> str:  # type: ignore[override]
@@ -77,8 +72,30 @@ class OwnSource(Preparation, Source, ABC):
             folder = Path(os.path.commonpath([path.parent for path in files]))
             return cache.load_or_make(self.name, folder, files, lambda: self.dataset(self.examples(train, test)))
 
+    @abstractmethod
     def files(self) -> tuple[Sequence[Path], Sequence[Path]]:
         """Return the files of the training part, or of all rows, and those of a test part of its own."""
+
+    @abstractmethod
+    def examples(self, train: Sequence[Path], test: Sequence[Path]) -> Examples:
+        """Read the rows of the files; those of `test` are the test part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnFile(OwnSource, ABC):
+    """Rows in a file or folder of the user's. test may be a path, too, whose rows are the test part."""
+
+    test_file: Path | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.test_file is not None:
+            object.__setattr__(self, "test_file", Path(self.test_file))
+        elif isinstance(self.test, str):
+            object.__setattr__(self, "test_file", Path(self.test).expanduser())
+            object.__setattr__(self, "test", GIVEN)
+
+    def files(self) -> tuple[Sequence[Path], Sequence[Path]]:
         path = self.folder
         if path is None:
             raise InputError(f"no file is given: write {self.key}:{self.wanted}, or name it with --data")
@@ -92,7 +109,3 @@ class OwnSource(Preparation, Source, ABC):
         check(path.exists(), f"there is no {str(path)!r}")
         check(path.is_file(), f"{str(path)!r} is no file")
         return [path]
-
-    @abstractmethod
-    def examples(self, train: Sequence[Path], test: Sequence[Path]) -> Examples:
-        """Read the rows of the files; those of `test` are the test part."""

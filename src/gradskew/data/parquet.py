@@ -153,8 +153,11 @@ def _type(file: ParquetFile, name: str, path: Path) -> Any:
 
 
 def encoded(value: Any, place: str) -> EncodedImage:
-    """Return the image in a value of a column: its bytes, or {bytes, path}."""
+    """Return the image in a value of a column: its bytes, or {bytes, path}, of which path is a file without bytes."""
     content = value["bytes"] if isinstance(value, dict) else value
+    path = Path(value.get("path") or "") if isinstance(value, dict) else Path()
+    if not content and path.is_absolute():
+        return EncodedImage(path, repr(str(path)))
     if not content:
         raise InputError(f"{place} has no image")
     return EncodedImage(content, place)

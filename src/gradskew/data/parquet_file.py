@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..core.errors import check, check_choice, check_number
+from ..core.errors import check
 from .base import Array
 from .columns import Columns
+from .image_columns import ImageOptions
 from .images import format_like
-from .own_source import OwnSource
+from .own_source import OwnFile
 from .parquet import PATTERNS, check_images, encoded_images, files_of_part, opened
 from .preparation import Examples
 
@@ -24,20 +25,16 @@ PARTS = (["train"], ["test", "validation", "val"])
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParquetFile(OwnSource, Columns):
+class ParquetFile(ImageOptions, OwnFile, Columns):
     """A table of yours in Parquet: parquet:FILE_OR_FOLDER(labels=COLUMN,client=COLUMN), or images in a column.
 
     A folder may have a training and a test part, as on the Hugging Face hub (train-00000-of-00001.parquet); else all
-    its files are rows. images: the column of encoded images, {bytes, path}; without it all columns but label and client
-    are inputs, as in a CSV file. size: resize images so that the shorter side is so long, and cut the middle out; None:
-    all have the size of the first. colour: False for one channel. labels: the same as label.
+    its files are rows. Without images all columns but label and client are inputs, as in a CSV file. labels: the same
+    as label.
     """
 
     key: ClassVar[str] = "parquet"
     wanted: ClassVar[str] = "FILE(labels=COLUMN,client=COLUMN)"
-    images: str | None = None
-    size: int | None = None
-    colour: bool = True
     labels: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -45,13 +42,9 @@ class ParquetFile(OwnSource, Columns):
             check(self.label is None, "labels and label are the same option: give one")
             object.__setattr__(self, "label", str(self.labels))
             object.__setattr__(self, "labels", None)
-        Columns.__post_init__(self)
-        OwnSource.__post_init__(self)
-        check_choice("colour", self.colour, (False, True))
-        if self.size is not None:
-            check_number("size", self.size, at_least=1, at_most=1024, whole=True)
-        for name, given in (("size", self.size is not None), ("colour", not self.colour)):
-            check(self.images is not None or not given, f"{name} is of images: images names their column")
+        for base in (ImageOptions, Columns, OwnFile):
+            base.__post_init__(self)
+        self.check_images_named()
 
     def files(self) -> tuple[Sequence[Path], Sequence[Path]]:
         train, test = super().files()

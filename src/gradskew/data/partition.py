@@ -26,7 +26,12 @@ MAX_SHORT = 40
 
 @dataclass(frozen=True, kw_only=True)
 class Partition(Named, ABC):
-    """A way to divide the training inputs among the clients. The same seed gives the same partition."""
+    """A way to divide the training inputs among the clients. The same seed gives the same partition.
+
+    partitioner: the class of another library that does it; its code is in the digest of a run.
+    """
+
+    partitioner: ClassVar[type | None] = None
 
     def __call__(self, dataset: Dataset, clients: int, seed: int) -> Sequence[Tensor]:
         """Return the indices of each client's training inputs, (k,) int64 per client; no two clients share an input.

@@ -14,14 +14,14 @@ from ..core.errors import InputError, check, check_choice, unknown
 from ..core.given import check_unmasked
 from . import array_rows, cache
 from .base import Array, Dataset, Source, widened
-from .columns import MISSING, Columns
-from .images import format_like, of_bytes
+from .columns import MISSING
+from .image_columns import ImageColumns
+from .images import of_bytes
 from .own_source import recipe_for
-from .parquet import check_images, encoded
 from .preparation import Examples, Preparation
 
 OPTIONS = [field.name for field in fields(Preparation)]
-KNOWN = [*(field.name for field in fields(Columns)), "images", "size"]
+KNOWN = [field.name for field in fields(ImageColumns)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +77,10 @@ def source(
     data: a `Dataset`; arrays or tensors `(X, y)`, or `(X, y, clients)`; a frame or table with the column `label` (of
     pandas, polars or pyarrow, a `datasets.Dataset`; `images` names a column of images there, `size` their side); a data
     set of which item i is (input, label), such as torchvision's; or `{"train": ..., "test": ...}` of any of these.
-    client: the column of the clients' ids, or an array of them; then each client has its own rows. missing: as in
-    `csv:`. regression: labels are numbers to predict, with `loss="squared"`. options: test, seed, min_rows, shape,
-    standardise, train_size and test_size of `csv:`, and for columns features, drop, categories, text and length.
+    label and images need no name where a `datasets.Dataset` declares one such column only. client: the column of the
+    clients' ids, or an array of them; then each client has its own rows. missing: as in `csv:`. regression: labels are
+    numbers to predict, with `loss="squared"`. options: test, seed, min_rows, shape, standardise, train_size and
+    test_size of `csv:`, and for columns features, drop, categories, text, length and colour.
     """
     check_choice("missing", missing, MISSING)
     check_choice("regression", regression, (False, True))
@@ -111,7 +112,9 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
         if option not in KNOWN:
             raise unknown("option of source", option, [*OPTIONS, *KNOWN])
     if all(table is not None for table in tables):
-        return _of_tables(tables, **named)
+        client = named["client"]
+        check(client is None or isinstance(client, str), "client names the column of the clients' ids")
+        return ImageColumns(**named).of_tables(*tables)
     common = ("client", "missing", "regression")
     given = [option for option, value in named.items() if value is not None and option not in common]
     check(not given, f"{''.join(given[:1])} is of a frame or a table: {type(parts[0]).__name__} has no columns")
@@ -121,29 +124,6 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
         check(rows[0][2] is None, "the clients are given twice")
         rows = [(*rows[0][:2], _array(client, "client"))]
     return array_rows.of_parts(rows, named["missing"], named["regression"])
-
-
-def _of_tables(tables: list[Any], *, images: str | None, size: int | None, **named: Any) -> Examples:
-    """Return the rows of pyarrow's tables, of which a second one is the test part."""
-    import pyarrow
-
-    check(named["client"] is None or isinstance(named["client"], str), "client names the column of the clients' ids")
-    columns = Columns(**named)
-    rows = [table.select(columns.needed(table.column_names, images)) for table in tables[:1]]
-    rows += [table.select(columns.needed(table.column_names, images, in_test=True)) for table in tables[1:]]
-    if images is None:
-        return columns.read_tables(rows[:1], rows[1:])
-    for table in tables:
-        check_images(table.schema.field(images).type, f"the column {images!r}")
-    column = pyarrow.chunked_array([chunk for table in tables for chunk in table.column(images).chunks])
-    check(len(column) > 0, "there are no rows")
-    format = format_like(encoded(column[0].as_py(), "row 0"), size, colour=True)
-
-    def decode(index: Array) -> Array:
-        values = zip(column.take(index).to_pylist(), index, strict=True)
-        return format.decode_all([[encoded(value, f"row {row}") for value, row in values]], len(index))
-
-    return columns.read_tables(rows[:1], rows[1:], decode)
 
 
 def _table(data: Any) -> Any:

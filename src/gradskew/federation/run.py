@@ -244,8 +244,8 @@ class Run(Options):
         """Return the objects whose code the result depends on."""
         methods = (self.source, self.partition, self.model, self.attack, self.aggregator, self.local, self.server)
         parts = [part for method in methods for part in nested(method)]
-        factory = getattr(self.model, "factory", None)
-        return parts if factory is None else [*parts, factory]
+        others = (getattr(self.model, "factory", None), self.partition.partitioner)
+        return [*parts, *(each for each in others if each is not None)]
 
 
 def _told(told: Any, clients: int) -> int:

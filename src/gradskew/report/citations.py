@@ -117,5 +117,6 @@ def _names(part: Any) -> Iterator[str]:
 
 def _sources(name: str, catalogues: Iterable[Catalogue[Any]]) -> set[str]:
     """Return the sources of the classes of this name."""
+    name = split_prefix(name)[0] or name
     classes = [catalogue.find(catalogue.resolve(name)[0]) for catalogue in catalogues]
     return {cls.source for cls in classes if cls is not None and cls.source}
