@@ -46,6 +46,7 @@ from .runs import Record as Record
 from .runs import Store as Store
 from .runs import grid as grid
 from .runs import sweep as sweep
+from .runs import tune as tune
 
 __all__: list[str]
 __version__: str

@@ -16,7 +16,7 @@ from gradskew.core.rows import Rows
 from gradskew.data import Dataset
 from gradskew.federation import SGD, Federation, Run, simulate
 from gradskew.federation.clients import Shard
-from gradskew.federation.root_data import hold_out
+from gradskew.federation.held_out import hold_out
 from gradskew.models import Linear
 
 OWN = torch.tensor([1.0, 0.0])

@@ -19,6 +19,7 @@ from .list import list_
 from .paper import paper
 from .report import report
 from .skew import skew
+from .tune import tune
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,7 +34,7 @@ def cli(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (bench, audit, paper, skew, report, export, cite, list_, doctor, completion):
+for command in (bench, tune, audit, paper, skew, report, export, cite, list_, doctor, completion):
     cli.add_command(command)
 
 

@@ -7,25 +7,14 @@ from typing import Any
 
 import click
 
-from .options import SEEDS, SHARD, execution, federation, lists, methods
+from .options import CONFIG, SEEDS, SHARD, execution, federation, lists, methods
 from .publishing import listing, publish, tables_of
 from .sweeping import choose_workers, print_plan, run_sweep
 
 
-def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Take the settings of a TOML file as defaults of the command's options."""
-    if value is not None:
-        from ..runs.settings import read_config
-
-        known = [option.name for option in ctx.command.params if option.name and option is not param]
-        ctx.default_map = read_config(value, known)
-
-
 @lists
 @click.command()
-@click.argument(
-    "config", required=False, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_take_config
-)
+@CONFIG
 @federation
 @methods("attack", "Comma-separated, such as none,lie(z=1.0),strike; paper (default), all or worst.")
 @methods("rule", "Comma-separated, such as median,nnm+rfa,bucketing(s=2)+multikrum; paper (default) or all.")

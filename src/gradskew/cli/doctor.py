@@ -37,13 +37,14 @@ COMMANDS = {
     **dict.fromkeys(("bench", "paper", "skew", "report", "audit"), ""),
     "wide models": "numba",
     "csv, parquet files": "pyarrow",
+    "tune": "optuna",
     "flower": "flwr",
     "--engine ray": "ray",
     "--download": "pyarrow huggingface_hub",
     "--dataset hf:": "pyarrow datasets",
     "--partition flwr:": "pyarrow datasets flwr-datasets",
 }
-EXTRAS = "flwr ray huggingface_hub datasets flwr-datasets"  # optional
+EXTRAS = "flwr ray huggingface_hub datasets flwr-datasets optuna"  # optional
 PACKAGES = f"{ALWAYS} numba pyarrow {EXTRAS}".split()
 # The modules whose names are not the packages'. Our Flower interface checks the version of flwr.
 MODULES = {"pillow": "PIL.Image", "scikit-learn": "sklearn", "flwr": "gradskew.flower.interface"}

@@ -105,6 +105,24 @@ def _click_options(group: str, *classes: Any) -> dict[str, Decorator]:
     return decorators
 
 
+def _take_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Take the settings of a TOML file as defaults of the command's options."""
+    if value is not None:
+        from ..runs.settings import read_config
+
+        options = {option.name: option for option in ctx.command.params if option.name and option is not param}
+        given = read_config(value, options)
+        ctx.default_map = {key: [text] if _is_multiple(options.get(key)) else text for key, text in given.items()}
+
+
+def _is_multiple(option: click.Parameter | None) -> bool:
+    """Return whether an option may be given several times."""
+    return isinstance(option, click.Option) and option.multiple
+
+
+CONFIG = click.argument(
+    "config", required=False, type=click.Path(path_type=Path), is_eager=True, expose_value=False, callback=_take_config
+)
 DATASET = click.option(
     "--dataset",
     shell_complete=complete_name("dataset"),
@@ -131,8 +149,8 @@ def methods(kind: str, help: str, *, multiple: bool = False) -> Decorator:
 
 SEEDS = click.option(
     "--seeds",
-    help="Number of seeds (3 means 0,1,2), or a comma-separated list. Default: 1; 3 for the attacks of `worst`; "
-    "for `gradskew paper`: by scale.",
+    help="Number of seeds (3 means 0,1,2), or a comma-separated list. Default: 1; 3 for the attacks of `worst` and for "
+    "`gradskew tune`; for `gradskew paper`: by scale.",
 )
 SHARD = click.option(
     "--shard", type=Shard(), default=(1, 1), help="I/N: run the I-th of N parts of the grid, for N jobs."
@@ -188,9 +206,6 @@ EXECUTION: tuple[Decorator, ...] = (
         shell_complete=complete_list("tracker"),
         help="Log the finished runs by these trackers, comma-separated: csv, jsonl, mlflow, tensorboard, wandb.",
     ),
-    click.option(
-        "--out", type=click.Path(path_type=Path), default=OUT, show_default=True, help="Folder for the results."
-    ),
 )
 
 
@@ -199,9 +214,11 @@ def federation(command: Command) -> Command:
     return _with(FEDERATION, command)
 
 
-def execution(command: Command) -> Command:
-    """Add the options of the execution: device, workers, output folder."""
-    return _with(EXECUTION, command)
+def execution(command: Command, out: str = OUT) -> Command:
+    """Add the options of the execution: device, workers, output folder. out: the default of the last."""
+    kind = click.Path(path_type=Path)
+    folder = click.option("--out", type=kind, default=out, show_default=True, help="Folder for the results.")
+    return _with((*EXECUTION, folder), command)
 
 
 def files(command: Command) -> Command:

@@ -99,11 +99,11 @@ def run_sweep(
     from ..runs.sweeps import FailedRuns, stored, sweep
     from ..trackers import Log
 
-    workers = _default_workers(runs, workers)
+    workers = default_workers(runs, workers)
     task, mine = _part(task, runs, shard)
 
     def on_begin(missing: Sequence[Run]) -> None:
-        _announce(task, mine, missing, out, workers)
+        announce(task, mine, missing, out, workers)
         if estimate and isinstance(workers, int):
             with suppress(Exception):  # of the first run: it is left to the sweep
                 print_time(missing, workers)
@@ -132,11 +132,11 @@ def print_plan(
     from ..federation.memory import check_fits
     from ..runs.store import Store
 
-    workers, store = _default_workers(runs, workers), Store(out)
+    workers, store = default_workers(runs, workers), Store(out)
     task, mine = _part(task, runs, shard)
     missing = [run for run in mine if not store.has(run.digest)]
     with stoppable():
-        _announce(task, mine, missing, out, workers)
+        announce(task, mine, missing, out, workers)
         if isinstance(workers, int):
             check_fits(missing, min(workers, max(1, len(missing))))
         try:
@@ -148,7 +148,7 @@ def print_plan(
             warn(f"No estimate of the time, as a round failed: {one_line(error)}")
 
 
-def _default_workers(runs: Sequence[Run], workers: int | Cluster | None) -> int | Cluster:
+def default_workers(runs: Sequence[Run], workers: int | Cluster | None) -> int | Cluster:
     """Return the number of workers: one for each group of cores of a run, and one on a GPU, if none is given."""
     from ..core.machine import cores
 
@@ -167,7 +167,7 @@ def _part(task: str, runs: Sequence[Run], shard: tuple[int, int]) -> tuple[str, 
     return named, runs[number - 1 :: parts]
 
 
-def _announce(task: str, mine: Sequence[Run], missing: Sequence[Run], out: Path, workers: int | Cluster) -> None:
+def announce(task: str, mine: Sequence[Run], missing: Sequence[Run], out: Path, workers: int | Cluster) -> None:
     """Print what will be run, what is said of its data, its memory and slow searches."""
     from ..report.table import count
     from ..runs.product import data_notes

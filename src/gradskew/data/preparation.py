@@ -174,7 +174,7 @@ def held_out(labels: Array, clients: Array | None, share: float, seed: int) -> A
     owner = np.zeros(len(labels), np.int64) if clients is None else clients
     order = order[np.argsort(owner[order], kind="stable")]
     sizes = np.bincount(owner)
-    taken = np.clip(np.floor(share * sizes + 0.5).astype(np.int64), 1, np.maximum(sizes - 1, 1))
+    taken = np.clip(np.floor(share * sizes + 0.5).astype(np.int64), 1, sizes - 1)
     m, k = sizes[owner[order]], taken[owner[order]]
     place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[owner[order]]
     test = np.empty(len(order), bool)

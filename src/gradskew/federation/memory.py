@@ -36,6 +36,7 @@ class Memory:
 
     libraries: int
     data: int
+    validation: int
     rows: int
     distances: int
     training: int
@@ -47,6 +48,7 @@ class Memory:
     def parts(self) -> dict[str, int]:
         """The bytes of each part by name, the largest first."""
         names = {"rows": "rows of updates", "distances": "distances between them", "rule": "for the rule"}
+        names["validation"] = "of validation data"
         names |= {"attack": "for the attack", "state": "for what clients remember"}
         parts = {names.get(key, key): size for key, size in vars(self).items()}
         return dict(sorted(parts.items(), key=lambda part: -part[1]))
@@ -74,6 +76,7 @@ def estimate(run: Run) -> Memory:
             numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MAX_ROWS
         ),
         data=_size(data.train) + _size(data.test) + DOUBLE * (len(data.train) + 2 * run.clients),
+        validation=round(run.validation * _size(data.train)),
         rows=(n + run.trains_reference + n * run.attack.tries_rule) * row,
         distances=SQUARES * DOUBLE * n * n,
         rule=round(run.aggregator.extra_rows(n, run.clients) * row),

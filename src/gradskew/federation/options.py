@@ -29,8 +29,10 @@ class Options(Fields):
     thousands of clients, testing takes longer than training ten of them. lens: measure the skew of the honest rows and
     the rule's choice in each round; results do not depend on it. pictures: the rounds whose rows are embedded in the
     plane; None means the first, the middle and the last. root_examples: training inputs that the server keeps, for
-    rules that need its own update (fltrust). rows: what clients send, an `update` w^t - w_i^{t+1}, the `gradient` of
-    one local step, which the server multiplies by the learning rate, or an update normalised by the number of local
+    rules that need its own update (fltrust). validation: the share of the training inputs that is held out, evenly over
+    the classes and the same for every seed and partition, and on which the model is tested in place of the test inputs;
+    neither the clients nor the server have them. rows: what clients send, an `update` w^t - w_i^{t+1}, the `gradient`
+    of one local step, which the server multiplies by the learning rate, or an update normalised by the number of local
     steps (`fednova`). worker_momentum: beta, of the momentum that clients send in place of their rows, which starts at
     0 (worker_momentum_start: `zero`) or at the first row (`first`).
     """
@@ -74,6 +76,13 @@ class Options(Fields):
     buffers: str = option("mean", choices=("mean", "aggregated"), digest="always")
     root_examples: int = option(
         0, at_least=0, help="Training inputs that the server holds, for rules that need its own update. Default 0."
+    )
+    validation: float = option(
+        0.0,
+        at_least=0,
+        at_most=0.5,
+        help="Share of the training inputs held out to test the model on, in place of the test inputs. Default 0; for "
+        "`gradskew tune` 0.2.",
     )
     rows: str = option(
         "update",

@@ -21,10 +21,10 @@ from .client_side import ClientSide
 from .clients import ENGINES, Training, resolve
 from .evaluation import Evaluation, evaluate, scores_of
 from .gradient import LossGradient
+from .held_out import dataset_of, deal
 from .lens import RoundLens
 from .loss import LOSSES
 from .network import draw_params, make_network
-from .root_data import deal
 from .rows_in_place import keep_finite
 from .run import Run
 from .schema import LAST
@@ -41,7 +41,7 @@ class Federation:
 
     def __init__(self, run: Run):
         self.run = run
-        self.dataset = run.source.load().to(run.device)
+        self.dataset = dataset_of(run).to(run.device)
         run.attack.check_setting("simulation", classes=self.dataset.num_classes)
         self.labels = self.dataset.train.labels.cpu()
         self.parts, self.root = deal(run, self.dataset)

@@ -7,15 +7,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import unknown, warn
+from ..core.errors import warn
 from ..runs.cluster import Cluster
 from ..runs.product import data_notes, make_sweep
-from ..runs.settings import ALIASES, COMMON, by_name
+from ..runs.settings import COMMON, OPTIONS, by_name, check_names
 from ..runs.sweeps import sweep
 from .sweep import Sweep
 from .table import Table, group
-
-OPTIONS = [*COMMON, "data", "download", "partition", "beta", "min_samples"]
 
 
 def bench(
@@ -40,9 +38,7 @@ def bench(
     """
     from .terminal import ProgressLine  # imports rich, late
 
-    for option in options:
-        if ALIASES.get(option, option) not in OPTIONS:
-            raise unknown("option of bench", option, OPTIONS)
+    check_names("bench", options)
     runs = make_sweep(by_name(options))
     for sentence in data_notes(runs) if progress else ():
         warn(f"  {sentence}")

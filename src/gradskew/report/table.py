@@ -127,13 +127,14 @@ class Table:
         known = "" if spec["knowledge"] == 1 else f", attacker knows {100 * spec['knowledge']:g} % of the honest"
         known = ", attacker knows its own rows alone" if spec.get("known") == "own" else known
         known += f", attack in rounds {spec['attack_rounds']}" if "attack_rounds" in spec else ""
+        tested = f", tested on {100 * spec['validation']:g} % of the training inputs" if spec.get("validation") else ""
         sgd = spec["sgd"]
         work = count(sgd["local_steps"], "step") if "local_steps" in sgd else count(sgd["epochs"], "epoch")
         return (
             f"{spec['dataset']}, {with_options(spec['model'])}; {count(spec['clients'], 'client')}{sampled}, "
             f"{spec['byzantine']} Byzantine{known}; {with_options(spec['partition'])}; "
             f"{count(spec['rounds'], 'round')} of {work}, batch {sgd['batch']}, "
-            f"lr {sgd['lr']:g}{_training(spec)}; {self._seeds}"
+            f"lr {sgd['lr']:g}{_training(spec)}{tested}; {self._seeds}"
         )
 
     @property

@@ -28,7 +28,7 @@ def make_sweep(given: Mapping[str, Any]) -> list[Run]:
     runs: dict[str, Run] = {}
     for part in parts:
         try:
-            for run in make_runs(_with_source(part, sources)):
+            for run in make_runs(with_source(part, sources)):
                 runs.setdefault(run.digest, run)
         except InputError as error:
             where = ", ".join(f"{key}={part[key]!s:.60}" for key in varied if key in part)
@@ -99,7 +99,7 @@ def _evenly(options: dict[str, Any]) -> dict[str, Any]:
     return {**others, "partition": "iid"}
 
 
-def _with_source(options: Mapping[str, Any], sources: dict[Any, data.Source]) -> dict[str, Any]:
+def with_source(options: Mapping[str, Any], sources: dict[Any, data.Source]) -> dict[str, Any]:
     """Return the options with their data set as an object; those of one name share it, so that it is read once."""
     dataset, folder = options.get("dataset", COMMON["dataset"]), options.get("data")
     key = dataset if isinstance(dataset, str) else id(dataset)

@@ -17,12 +17,12 @@ from ..core.options import options_of
 from ..core.presets import check_preset
 from ..data import partition
 from ..federation.computing import computing
+from ..federation.held_out import deal, hold_out
 from ..federation.loss import LOSSES
 from ..federation.memory import check_fits
 from ..federation.network import make_network
 from ..federation.optimizer import SGD
 from ..federation.options import Options
-from ..federation.root_data import deal, hold_out
 from ..federation.run import Run
 from .grids import check_told_apart, grid
 
@@ -42,6 +42,7 @@ COMMON: Mapping[str, Any] = {
     "seeds": "1",
 }
 
+OPTIONS = [*COMMON, "data", "download", "partition", "beta", "min_samples"]
 ALIASES: Mapping[str, str] = {"attack": "attacks", "rule": "rules", "aggregator": "rules", "aggregators": "rules"}
 
 
@@ -54,6 +55,13 @@ def by_name(given: Mapping[str, Any]) -> dict[str, Any]:
             check(name not in settings, f"{name} is given twice: {key} is the same setting")
             settings[name] = value
     return settings
+
+
+def check_names(function: str, given: Iterable[str]) -> None:
+    """Raise InputError unless all names are those of options. function: the one that was called, for the message."""
+    for option in given:
+        if ALIASES.get(option, option) not in OPTIONS:
+            raise unknown(f"option of {function}", option, OPTIONS)
 
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
@@ -100,8 +108,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     check("epochs" not in chosen or options["local_steps"] is None, both)
     split = _partition(options, source)
     if isinstance(split, partition.ByWriter) and "clients" not in chosen:
-        count = options["root_examples"]
-        options["clients"] = split.writers(hold_out(source.load(), count)[0] if count else source.load())
+        pool, _, _ = hold_out(source.load(), options["root_examples"], options["validation"])
+        options["clients"] = split.writers(pool)
     if options["sampled"] is not None and "sampled" not in chosen:
         options["sampled"] = min(options["sampled"], options["clients"])
     options["pictures"] = _pictures(options["pictures"])
