@@ -54,6 +54,7 @@ ABSENT = re.compile(
 FEW = {  # where a command leaves it open
     "bench": ["--attacks", "none,strike", "--rules", "mean,median"],
     "audit": ["--under", "strike", "--against", "mean,median"],
+    "tune": ["--trials", "2", "--lens"],  # the lens, as SMALL draws pictures
 }
 SMALL = ["--rounds", "1", "--pictures", "0", "--seeds", "1", "--workers", "1"]
 

@@ -49,7 +49,7 @@ def commands(missing=(), can_write=True):
 
 def test_every_dependency_is_examined():
     optional = PYPROJECT["optional-dependencies"]
-    extras = ("hub", "ray", "flower", "hf", "flwr-datasets")
+    extras = ("hub", "ray", "flower", "hf", "flwr-datasets", "tune")
     required = [*PYPROJECT["dependencies"], *(line for extra in extras for line in optional[extra])]
     assert set(doctor.PACKAGES) == {re.match(r"[\w-]+", line)[0] for line in required}
 
@@ -59,6 +59,7 @@ def test_every_dependency_is_examined():
     [
         ("ray", {"--engine ray"}, True),
         ("flwr", {"flower"}, True),
+        ("optuna", {"tune"}, True),
         ("huggingface_hub", {"--download"}, True),
         ("numba", {"wide models"}, False),
         ("pyarrow", {"csv, parquet files", "--download", "--dataset hf:", "--partition flwr:"}, False),

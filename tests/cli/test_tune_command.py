@@ -19,7 +19,7 @@ def tune(call, tmp_path):
 def test_what_is_written_is_played(call, tune, tmp_path):
     said = tune("--rule", "cclip(tau={tau})", "--search", "tau=0.5:5:log", "--search", "lr=0.1,0.2")
     assert said.code == 0, said.err
-    assert "digits, cclip(tau=0.5), 2 trials: 2 runs of 1 round, 1 worker" in said.err
+    assert "digits, cclip(tau={tau}), 2 trials: 2 runs of 1 round, 1 worker" in said.err
     lines = [line for line in said.err.splitlines() if line.startswith(("1/2  ", "2/2  "))]
     assert len(lines) == 2
     best = max(lines, key=lambda line: float(line.split()[-2]))

@@ -200,6 +200,7 @@ CHANGES: dict[str, list[Any]] = {
         "fedadagrad",
     ],
     "root_examples": [5],
+    "validation": [0.2, 0.5],
 }
 
 

@@ -112,6 +112,11 @@ def test_other_data_are_compared_as_other_inputs() -> None:
     assert [*made.names] == ["one (dataset digits)", "two (dataset mnist)"]
 
 
+def test_a_validation_part_is_compared_as_other_inputs() -> None:
+    made = compared(one=runs(data_sha256="a" * 64), two=runs(data_sha256="a" * 64, validation=0.2))
+    assert [row.same_inputs for row in made.rows] == [[True, False]] * 3
+
+
 def test_the_page_has_the_table() -> None:
     made = compared(**{"<b>": runs(), "other": runs(1, partition={**DIRICHLET, "beta": 0.1})})
     text = render([], title="", lead="", compared=made)

@@ -433,6 +433,9 @@ def test_the_scope_says_what_the_verdict_rests_on():
     assert said.startswith("Tested on 360 inputs. Attacks played: lie, strike. Known and not played: bitflip, ")
     assert not {"none", "lie", "strike"} & set(said.partition("not played: ")[2].rstrip(".").split(", "))
     assert scope(Table(RECORDS))[0].startswith("Number of test inputs: not in these records.")
+    held_out = Table([replace(each, spec={**each.spec, "validation": 0.2}) for each in records])
+    assert scope(held_out)[0].startswith("Tested on 360 inputs held out of the training inputs. Attacks played: lie,")
+    assert ", tested on 20 % of the training inputs; " in held_out.federation
     assert statements(Table(RECORDS[:2])) == ["No attack was played: there is no verdict."]
 
 

@@ -60,7 +60,7 @@ def tune(
     study = Study.of(",".join(search) or None, options)
     runs = study.runs * trials
     chosen, tracked = default_workers(runs, chosen), Log(log, out)
-    announce(f"{runs[0].source.name}, {runs[0].aggregator.name}, {count(trials, 'trial')}", runs, runs, out, chosen)
+    announce(f"{runs[0].source.name}, {study.given['rules']}, {count(trials, 'trial')}", runs, runs, out, chosen)
     line = ProgressLine()
 
     def show(trial: Trial) -> None:

@@ -123,12 +123,13 @@ def _rows(values: Sequence[Value], tables: Sequence[Table | None]) -> list[Row]:
     known = [table for table in tables if table is not None]
     attacks = list(dict.fromkeys(attack for table in known for attack in table.attacks))
     rules = list(dict.fromkeys(rule for table in known for rule in table.rules))
-    data = [None if table is None else table.records[0].spec.get("data_sha256") for table in tables]
+    specs = [{} if table is None else table.records[0].spec for table in tables]
+    tested = [(spec.get("data_sha256"), spec.get("validation")) for spec in specs]
     rows = []
     for panel in (WORST, *attacks):
         for rule in rules:
             cells = [None if table is None else cell_of(table, panel, rule) for table in tables]
-            row = Row(panel, values, rule, cells, [each == data[0] for each in data])
+            row = Row(panel, values, rule, cells, [each == tested[0] for each in tested])
             if cells[0] is not None and any(_differ(cells[0], cell) for cell in cells[1:] if cell is not None):
                 rows.append(row)
     return rows

@@ -155,7 +155,9 @@ def scope(table: Table) -> list[str]:
         return ["No attack was played: there is no verdict."]
     keys = {record.spec["attack"]["name"] for record in table.records}
     size = next((record.test_size for record in table.records if record.test_size is not None), None)
-    tested = "Number of test inputs: not in these records." if size is None else f"Tested on {count(size, 'input')}."
+    part = " held out of the training inputs" if table.records[0].spec.get("validation") else ""
+    unknown = "Number of test inputs: not in these records."
+    tested = unknown if size is None else f"Tested on {count(size, 'input')}{part}."
     attacks = f"{tested} Attacks played: {', '.join(played)}.{not_played(keys)}"
     return [*filter(None, [attacks, not_asked(table)]), *_not_compared(table, len(played))]
 
