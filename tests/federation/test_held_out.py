@@ -10,7 +10,7 @@ from tiny_runs import BASE
 import gradskew as gs
 from gradskew.core.errors import InputError
 from gradskew.data import Dataset, Split
-from gradskew.federation.held_out import dataset_of, deal, hold_out
+from gradskew.federation.held_out import deal, for_evaluation, hold_out
 
 RUN = replace(BASE, partition="iid", validation=0.25)
 
@@ -27,7 +27,7 @@ def test_nobody_has_the_validation_part() -> None:
     held = torch.tensor(sorted(set(range(48)) - set(dealt.tolist())))
     assert len(held) == 12
     assert torch.equal(indices([*parts, root]), dealt)
-    test = dataset_of(RUN).test
+    test = for_evaluation(RUN, whole).test
     assert torch.equal(test.inputs, whole.train.inputs[held])
     assert torch.equal(test.labels, whole.train.labels[held])
 
@@ -36,7 +36,7 @@ def test_it_is_the_same_for_every_seed_and_partition_and_even_over_the_classes()
     whole = Tiny().load()
     others = [replace(RUN, seed=3), replace(RUN, partition=gs.Dirichlet(min_samples=1))]
     assert all(torch.equal(indices(deal(run, whole)[0]), indices(deal(RUN, whole)[0])) for run in others)
-    shares = dataset_of(RUN).test.labels.bincount(minlength=3) - whole.train.labels.bincount(minlength=3) / 4
+    shares = for_evaluation(RUN, whole).test.labels.bincount(minlength=3) - whole.train.labels.bincount(minlength=3) / 4
     assert shares.abs().max() <= 1
 
 
@@ -45,7 +45,7 @@ def test_a_run_is_that_on_the_data_without_the_held_out_part() -> None:
     whole = Tiny().load()
     dealt = indices(deal(RUN, whole)[0])
     train = Split(whole.train.inputs[dealt], whole.train.labels[dealt])
-    by_hand = gs.source(Dataset(train, dataset_of(RUN).test, 3, scale=whole.scale, shift=whole.shift))
+    by_hand = gs.source(Dataset(train, for_evaluation(RUN, whole).test, 3, scale=whole.scale, shift=whole.shift))
     result, same = gs.simulate(RUN), gs.simulate(replace(RUN, source=by_hand, validation=0.0))
     assert result.params_sha256 == same.params_sha256
     assert [each["accuracy"] for each in result.rounds] == [each["accuracy"] for each in same.rounds]
@@ -59,6 +59,12 @@ def test_each_writer_gives_its_share_and_a_single_input_stays() -> None:
     pool, _, rest = hold_out(Dataset(split, split, 2), 0, 0.25)
     assert [int((pool.train.writers == writer).sum()) for writer in writers.unique()] == [3, 3, 1]
     assert torch.equal(pool.train.inputs[:, 0], rest.float())
+
+
+def test_where_each_writer_has_one_input_nothing_can_be_held_out() -> None:
+    split = Split(torch.arange(4.0)[:, None], torch.tensor([0, 1, 0, 1]), torch.arange(4))
+    with pytest.raises(InputError, match=r"validation = 0.25 holds out none of 4 training inputs"):
+        hold_out(Dataset(split, split, 2), 0, 0.25)
 
 
 def test_no_more_than_half_is_held_out() -> None:

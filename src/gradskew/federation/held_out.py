@@ -11,18 +11,17 @@ from torch import Tensor
 
 from ..core.errors import check
 from ..core.randomness import generator
-from ..data import Dataset, Split
+from ..data import Dataset
 from ..data.partition import Parts
 from ..data.preparation import held_out
 from .run import Run
 
 
-def dataset_of(run: Run) -> Dataset:
-    """Return the data set of a run, whose test part is the validation part where the run has one."""
-    dataset = run.source.load()
+def for_evaluation(run: Run, dataset: Dataset) -> Dataset:
+    """Return the data set with the validation part as its test part, if the run has one."""
     if not run.validation:
         return dataset
-    return replace(dataset, test=_select(dataset.train, _in_validation(dataset, run.validation).nonzero()[:, 0]))
+    return replace(dataset, test=dataset.train.select(_in_validation(dataset, run.validation).nonzero()[:, 0]))
 
 
 def deal(run: Run, dataset: Dataset) -> tuple[Sequence[Tensor], Tensor]:
@@ -46,17 +45,14 @@ def hold_out(dataset: Dataset, count: int, validation: float = 0.0) -> tuple[Dat
     check(count < len(rest), few)
     order = rest[torch.randperm(len(rest), generator=generator(0, "root examples"))]
     root, rest = order[:count], order[count:].sort().values
-    return replace(dataset, train=_select(train, rest)), root, rest
+    return replace(dataset, train=train.select(rest)), root, rest
 
 
 def _in_validation(dataset: Dataset, share: float) -> Tensor:
     """Return which training inputs are the validation part, (N,) bool: the share of each writer's, or of all."""
     labels, writers = dataset.train.labels.cpu().numpy(), dataset.train.writers
     clients = None if writers is None else np.unique(writers.cpu().numpy(), return_inverse=True)[1]
-    return torch.from_numpy(held_out(labels, clients, share, 0))
-
-
-def _select(split: Split, index: Tensor) -> Split:
-    """Return the inputs with these indices (k,)."""
-    writers = None if split.writers is None else split.writers[index]
-    return Split(split.inputs[index.to(split.inputs.device)], split.labels[index.to(split.labels.device)], writers)
+    chosen = held_out(labels, clients, share, 0)
+    few = f"validation = {share} holds out none of {len(labels)} training inputs: each client has one, and keeps it"
+    check(bool(chosen.any()), few)
+    return torch.from_numpy(chosen)

@@ -21,7 +21,7 @@ from .client_side import ClientSide
 from .clients import ENGINES, Training, resolve
 from .evaluation import Evaluation, evaluate, scores_of
 from .gradient import LossGradient
-from .held_out import dataset_of, deal
+from .held_out import deal, for_evaluation
 from .lens import RoundLens
 from .loss import LOSSES
 from .network import draw_params, make_network
@@ -41,7 +41,8 @@ class Federation:
 
     def __init__(self, run: Run):
         self.run = run
-        self.dataset = dataset_of(run).to(run.device)
+        self.dataset = run.source.load().to(run.device)
+        self.tested = for_evaluation(run, self.dataset)
         run.attack.check_setting("simulation", classes=self.dataset.num_classes)
         self.labels = self.dataset.train.labels.cpu()
         self.parts, self.root = deal(run, self.dataset)
@@ -119,7 +120,7 @@ class Federation:
 
         # Step 6: the model is tested.
         tested = (number + 1) % run.evaluate_every == 0 or number >= run.rounds - LAST
-        evaluation = evaluate(self.flat, self.dataset, self.loss) if tested else Evaluation()
+        evaluation = evaluate(self.flat, self.tested, self.loss) if tested else Evaluation()
         lens = {"lens": None if measures is None else {**measures, "classes": evaluation.classes}} if run.lens else {}
         return {"round": number, "accuracy": evaluation.accuracy, **metrics, **lens}
 

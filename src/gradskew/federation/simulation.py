@@ -121,5 +121,5 @@ def _result(federation: Federation, rounds: list[dict[str, Any]]) -> Result:
         federation.flat.read_buffers(),
         federation.class_counts() if federation.run.lens else None,
         federation.lens.pictures,
-        len(federation.dataset.test),
+        len(federation.tested.test),
     )
