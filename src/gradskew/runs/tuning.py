@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from ..core.errors import InputError, check, check_number
-from ..core.importing import pip_install
+from ..core.importing import import_extra
 from ..federation.run import Run
 from ..trackers.log import Log
 from .cluster import Cluster
@@ -69,7 +69,7 @@ class Study:
     @classmethod
     def of(cls, search: str | Mapping[str, Any] | None, options: Mapping[str, Any]) -> Study:
         """Return the study of these arguments of `tune`; InputError for what cannot be searched."""
-        _import_optuna()  # if it is missing, that is said first
+        _optuna()  # if it is missing, that is said first
         check_names("tune", options)
         given = by_name(options)
         check("rules" in given, "tune needs a rule: rule = median, or rule = mean for plain averaging")
@@ -116,7 +116,7 @@ class Study:
     ) -> Tuned:
         """Play the trials and return the result: see `tune`."""
         check_number("trials", trials, at_least=1, whole=True)
-        optuna = _import_optuna()
+        optuna = _optuna()
         space = {each.name: _distribution(optuna, each) for each in self.search}
         study, log, done = _make_study(optuna), Log.of(log, Path(out)), list[Trial]()
         progress = _StudyProgress(on_progress, len(self.runs), sum(run.rounds for run in self.runs))
@@ -167,12 +167,8 @@ def _lowest(records: Sequence[Record]) -> tuple[float, str]:
     return min((fmean(accuracies), attack) for attack, accuracies in attacks.items())
 
 
-def _import_optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise InputError(f"tune needs optuna ({error}): {pip_install('gradskew[tune]')}") from None
-    return optuna
+def _optuna() -> Any:
+    return import_extra("optuna", "tune", "tune")
 
 
 def _make_study(optuna: Any) -> Any:
