@@ -5,6 +5,7 @@ from .core.errors import InputError as InputError
 from .core.round import Round as Round
 from .data import CIFAR10 as CIFAR10
 from .data import CIFAR100 as CIFAR100
+from .data import EMNIST as EMNIST
 from .data import FEMNIST as FEMNIST
 from .data import MNIST as MNIST
 from .data import SVHN as SVHN
@@ -18,8 +19,11 @@ from .data import ImageNet12 as ImageNet12
 from .data import Imagenette as Imagenette
 from .data import NPZFile as NPZFile
 from .data import ParquetFile as ParquetFile
+from .data import Sent140 as Sent140
+from .data import Shakespeare as Shakespeare
 from .data import Source as Source
 from .data import Split as Split
+from .data import TextFile as TextFile
 from .data import source as source
 from .data.partition import IID as IID
 from .data.partition import ByWriter as ByWriter

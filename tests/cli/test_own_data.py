@@ -167,7 +167,7 @@ def test_the_other_commands_take_it_too(call, arrays, tmp_path, command):
 
 def test_list_and_completion_know_them(call):
     listed = call("list").out
-    for name in ("csv", "npz", "parquet", "images", "mnist", "cifar100", "svhn"):
+    for name in ("csv", "npz", "parquet", "images", "text", "mnist", "emnist", "svhn", "shakespeare", "sent140"):
         assert re.search(rf"^  {name} +\S", listed, re.MULTILINE)
 
 

@@ -240,9 +240,9 @@ def test_a_wrong_data_set_is_refused(changes, says):
 
 
 def test_names_of_sources(tmp_path):
-    embedded, own = ["digits"], ["csv", "npz", "parquet", "images", "hf"]
-    found = ["mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette", "femnist"]
-    assert list(data.SOURCES) == [*embedded, *own, *found]
+    embedded, own = ["digits"], ["csv", "npz", "parquet", "images", "text", "hf"]
+    images = ["mnist", "fashion_mnist", "emnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette", "femnist"]
+    assert list(data.SOURCES) == [*embedded, *own, *images, "shakespeare", "sent140"]
     assert data.make("imagenette(size=64,test_size=5)", folder=tmp_path).name == "imagenette(test_size=5,size=64)"
     assert data.make("digits") == Digits()
     assert data.make("fashion-mnist(train_size=100)", folder=tmp_path) == FashionMNIST(train_size=100, folder=tmp_path)

@@ -314,6 +314,8 @@ def test_images_in_columns(tmp_path):
     assert dataset.train.inputs[0].tolist() == [[first + j for j in range(3)], [first + j for j in range(3, 6)]]
     with pytest.raises(InputError, match="an input has 6 entries: they do not make 2 x 2"):
         load(tmp_path, content, "(label=y,shape=(2,2))")
+    with pytest.raises(InputError, match=r"csv: a side in shape must be a whole number, not 2\.5"):
+        load(tmp_path, content, "(label=y,shape=2.5)")
 
 
 def test_a_second_start_reads_the_cache(tmp_path, monkeypatch):

@@ -238,6 +238,34 @@ def _leaf(folder):
     return data.FEMNIST(folder=folder)
 
 
+def _letters(folder):
+    folder.mkdir(parents=True)
+    for part in ("train", "test"):
+        for kind, array in (("images-idx3", pixels(3, 28, 28)), ("labels-idx1", [1, 5, 26])):
+            (folder / f"emnist-letters-{part}-{kind}-ubyte").write_bytes(idx_files.idx(array))
+    return data.EMNIST(folder=folder, split="letters")
+
+
+def _written_letters(folder):
+    folder.mkdir(parents=True)
+    rows = {"images": pixels(3, 784), "labels": np.array([[1], [5], [26]]), "writers": np.array([[9], [8], [9]])}
+    scipy.io.savemat(folder / "emnist-letters.mat", {"dataset": {"train": rows, "test": rows}})
+    return data.EMNIST(folder=folder, split="letters")
+
+
+def _strings(folder):
+    role = {"x": [chr(97 + i) * 80 for i in range(3)], "y": ["a", "}", "\n"]}
+    leaf_files.write_leaf(folder / "train" / "a.json", {"f1": role, "f2": role})
+    return data.Shakespeare(folder=folder)
+
+
+def _tweets(folder):
+    tweets = [["1", "Sat", "NO_QUERY", "f1", f"tweet {i}"] for i in range(3)]
+    user = {"x": tweets, "y": [0, 1, 1]}
+    leaf_files.write_leaf(folder / "train" / "a.json", {"f1": user, "f2": user})
+    return data.Sent140(folder=folder, length=9)
+
+
 def _binary(folder):
     cifar10_files.write_binary(folder)
     return data.CIFAR10(folder=folder)
@@ -277,7 +305,11 @@ LAYOUTS = (
     _mnist,
     _hundred,
     _svhn,
+    _letters,
+    _written_letters,
     _leaf,
+    _strings,
+    _tweets,
     _binary,
     _python,
     _tree,

@@ -20,6 +20,7 @@ SOUND = {  # options with which the sound files are read
     "npz": {"client": "c"},
     "parquet": {"label": "y", "client": "c"},
     "images": {"size": 4},
+    "text": {"length": 5},
 }
 VALUES = {
     "features": ("a", "(a,t)", "(a,a)", "()", "''", "y"),
@@ -36,6 +37,7 @@ VALUES = {
     "images": ("image", "a"),
     "inputs": ("X", "Z", "y"),
     "labels": ("y", "c", "X"),
+    "length": ("3", "0", "40", "1000"),
 }
 CELLS = (*TEXTS, *map(str, NUMBERS), "1,5", "2024-01-01", "true", "12:30", "NA", '"', '"a""b"', "\t")
 TYPES = ("f8", "f4", "f2", "i8", "u1", "?", "U3", "S2", "c8", "O", "M8[s]", "m8[s]")
@@ -133,7 +135,15 @@ def _images(rng, path: Path) -> None:
         place.write_bytes(damaged(rng, content) if rng.random() < 0.05 else content)
 
 
-WRITERS = {"csv": _csv, "npz": _npz, "parquet": _parquet, "images": _images}
+def _text(rng, path: Path) -> None:
+    path.mkdir()
+    for number in range(int(rng.choice([1, 3, 3, 3]))):
+        words = [pick(rng, ("no", "yes", "\n", "\0", "\u00e9", *TEXTS)) for _ in range(int(rng.integers(60)))]
+        content = " ".join(words).encode("utf16" if rng.random() < 0.05 else "utf8", "surrogatepass")
+        (path / f"{number}{pick(rng, ('.txt', '.txt', '.txt', '.md'))}").write_bytes(content)
+
+
+WRITERS = {"csv": _csv, "npz": _npz, "parquet": _parquet, "images": _images, "text": _text}
 
 
 def _options(rng, key: str) -> str:

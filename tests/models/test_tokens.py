@@ -14,6 +14,7 @@ from gradskew.models import LSTM, MLP, Transformer, UserModel, initial
 
 TEXTS = torch.tensor([[5, 3, 9, 0, 0, 0], [1, 1, 2, 2, 7, 8], [4, 0, 0, 0, 0, 0]], dtype=torch.uint8)
 NAMES = ["lstm(vocabulary=10,width=4,hidden=5,layers=2)", "transformer(vocabulary=10,width=4,layers=2)"]
+NAMES += ["lstm(vocabulary=10,width=4,hidden=5,last=True)"]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,17 @@ def test_an_empty_text_has_the_scores_of_no_state(name: str) -> None:
         scores = mode(torch.zeros(2, 6))
         torch.testing.assert_close(scores, net.scores.bias.expand(2, 3))
         assert mode(TEXTS.float()).isfinite().all()
+
+
+def test_the_last_state_is_that_of_the_last_token() -> None:
+    """Token by token, without what stands after the end."""
+    net = initial(models.make("lstm(vocabulary=10,width=4,hidden=5,last=True)"), (6,), 3, 0).module
+    for text, scores in zip(TEXTS, net(TEXTS), strict=True):
+        state = None
+        for token in text[text != 0].long():
+            _, state = net.memory(net.embedding(token)[None], state)
+        assert state is not None
+        torch.testing.assert_close(scores, net.scores(state[0][0]))
 
 
 class Words(Source):
@@ -161,8 +173,16 @@ def test_data_that_are_no_tokens_are_one_line(model: models.Model, changes: dict
 
 
 @pytest.mark.parametrize(
-    "wrong", ["lstm(vocabulary=1)", "lstm(hidden=0)", "transformer(width=3)", "transformer(heads=0)"]
+    ("wrong", "says"),
+    [
+        ("lstm(vocabulary=1)", "vocabulary must be at least 2"),
+        ("lstm(hidden=0)", "hidden must be at least 1"),
+        ("lstm(last=3)", "last must be one of False, True"),
+        ("lstm(each=True,last=True)", "each and last are both given"),
+        ("transformer(width=3)", "width = 3 must be a multiple of heads = 2"),
+        ("transformer(heads=0)", "heads must be at least 1"),
+    ],
 )
-def test_wrong_options_are_one_line(wrong: str) -> None:
-    with pytest.raises(InputError, match=r"vocabulary|hidden|width = 3 must be a multiple of heads = 2|heads"):
+def test_wrong_options_are_one_line(wrong: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
         models.make(wrong)

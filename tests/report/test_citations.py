@@ -80,7 +80,9 @@ def test_what_names_cite():
     assert cited("strike") == cited("none") == cited("iid") == []
     assert cited("adaptive") == ["croce2020autoattack"]
     assert set(cited("zero")) == {"he2020fedml", "xu2022signguard"}
-    assert cited("csv:rows.csv(label=y)") == []
+    assert cited("csv:rows.csv(label=y)") == cited("text:novels") == []
+    assert cited("emnist(split=letters)") == ["cohen2017emnist"]
+    assert set(cited("sent140")) == {"go2009twitter", "caldas2018leaf"}
     assert cited("cifar10", "cifar100") == ["krizhevsky2009cifar"]
     assert "shejwalkar2021manipulating" in cited("consensus_dnc")
     with pytest.raises(InputError, match="unknown name 'medan'; did you mean 'median'"):

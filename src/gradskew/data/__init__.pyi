@@ -11,6 +11,7 @@ from .cifar100 import CIFAR100 as CIFAR100
 from .classes import Classes as Classes
 from .csv_file import CSVFile as CSVFile
 from .digits import Digits as Digits
+from .emnist import EMNIST as EMNIST
 from .fashion_mnist import DEBIAN_FASHION as DEBIAN_FASHION
 from .fashion_mnist import FashionMNIST as FashionMNIST
 from .femnist import FEMNIST as FEMNIST
@@ -29,10 +30,13 @@ from .partition import IID as IID
 from .partition import ByWriter as ByWriter
 from .partition import Dirichlet as Dirichlet
 from .partition import Partition as Partition
+from .sent140 import Sent140 as Sent140
+from .shakespeare import Shakespeare as Shakespeare
 from .shards import Shards as Shards
 from .similarity import Similarity as Similarity
 from .sizes import Sizes as Sizes
 from .svhn import SVHN as SVHN
+from .text_file import TextFile as TextFile
 from .user import InMemory as InMemory
 from .user import source as source
 

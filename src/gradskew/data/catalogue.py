@@ -13,8 +13,11 @@ from ..core.grammar import parse_one, split_prefix
 if TYPE_CHECKING:
     from .base import Source
 
-OWN = ("csv", "npz", "parquet", "images", "hf")  # of the user's
-FIRST = ("digits", *OWN, "mnist", "fashion_mnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette", "femnist")
+OWN = ("csv", "npz", "parquet", "images", "text", "hf")  # of the user's
+FIRST = (
+    *("digits", *OWN, "mnist", "fashion_mnist", "emnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette"),
+    *("femnist", "shakespeare", "sent140"),
+)
 
 SOURCES: Catalogue[Source] = Catalogue("dataset", __package__, "Source", first=FIRST)
 """All data sets by name."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core.errors import InputError, check, check_choice, check_number
+from ..core.errors import InputError, check, check_choice
 from ..core.names import Fields
 from . import coding
 from .base import Array
@@ -17,7 +17,7 @@ from .coding import SHOWN, listed
 from .column_input import Input, different_values
 from .declared import class_names
 from .preparation import Examples
-from .text import as_bytes
+from .text import as_bytes, check_length
 
 if TYPE_CHECKING:
     import pyarrow
@@ -57,7 +57,7 @@ class Columns(Fields):
             given = getattr(self, name)
             entries = (str(given),) if not isinstance(given, tuple) else tuple(map(str, given))
             object.__setattr__(self, name, entries)
-        check_number("length", self.length, at_least=1, at_most=1 << 16, whole=True)
+        check_length(self.length)
         check(self.text is not None or self.length == Columns.length, "length is of texts: text names their column")
         filled = "missing=mean is of columns of numbers, and the inputs are texts: missing=drop leaves rows out"
         check(self.text is None or self.missing != "mean", filled)

@@ -32,10 +32,10 @@ PHOTOS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Part:
-    """The training or the test part of a data set, whose images are not decoded yet.
+    """The training or the test part of a data set, whose inputs are not decoded yet.
 
-    labels: (N,) int64. decode: from rising indices (k,) to the images (k, ...) uint8. writers: (N,) the id of each
-    image's writer; None if the writers are unknown. targets: (N,) the numbers to predict; None for a classification.
+    labels: (N,) int64. decode: from rising indices (k,) to the inputs (k, ...) uint8. writers: (N,) the id of each
+    input's writer; None if the writers are unknown. targets: (N,) the numbers to predict; None for a classification.
     """
 
     labels: Array
@@ -47,7 +47,7 @@ class Part:
         return len(self.labels)
 
     def select(self, index: Array) -> Part:
-        """Return the images with these rising indices (k,)."""
+        """Return the inputs with these rising indices (k,)."""
         writers, targets = (None if each is None else each[index] for each in (self.writers, self.targets))
         return Part(self.labels[index], lambda selected: self.decode(index[selected]), writers, targets)
 
@@ -60,29 +60,35 @@ class Part:
         return self.select(order[:size].sort().values.numpy())
 
     def hold_out(self) -> tuple[Part, Part]:
-        """Divide into a training and a test part: the last tenth of each writer's images, rounded up, is for the test.
+        """Divide into a training and a test part: the last tenth of each writer's inputs, rounded up, is for the test.
 
-        InputError if a writer has only one image.
+        InputError if a writer has only one.
         """
         ids, writer, counts = np.unique(np.asarray(self.writers), return_inverse=True, return_counts=True)
         single = ids[counts == 1]
         if len(single):
             raise InputError(
-                f"the writer {str(single[0])!r} has one image: it cannot be divided into training and test"
+                f"the writer {str(single[0])!r} has one input: it cannot be divided into training and test"
             )
-        order = np.argsort(writer, kind="stable")
-        place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)  # among the writer's images
-        test = np.empty(len(order), bool)
-        test[order] = place >= np.repeat(counts - -(-counts // 10), counts)
+        test = last_of_each(writer, -(-counts // 10))
         return self.select(np.flatnonzero(~test)), self.select(np.flatnonzero(test))
 
     def to_split(self, ids: Array | None) -> Split:
-        """Decode all images. ids: the sorted ids of the writers of both parts; None if the writers are unknown."""
+        """Decode all inputs. ids: the sorted ids of the writers of both parts; None if the writers are unknown."""
         writers = None if self.writers is None or ids is None else np.searchsorted(ids, self.writers)
-        images = self.decode(np.arange(len(self)))
+        inputs = self.decode(np.arange(len(self)))
         targets = None if self.targets is None else self.targets.astype(np.float32)
         optional = (None if each is None else _tensor(each) for each in (writers, targets))
-        return Split(_tensor(images), _tensor(self.labels), *optional)
+        return Split(_tensor(inputs), _tensor(self.labels), *optional)
+
+
+def last_of_each(owners: Array, counts: Array) -> Array:
+    """Return which rows are the last of their owner's, (N,) bool: counts[i] of those of the owner i."""
+    order, sizes = np.argsort(owners, kind="stable"), np.bincount(owners)
+    place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # among the owner's rows
+    last = np.empty(len(order), bool)
+    last[order] = place >= np.repeat(sizes - counts, sizes)
+    return last
 
 
 @contextmanager
@@ -131,10 +137,12 @@ class Layout:
 class FileSource(Source, ABC):
     """A data set in a folder of files, decoded once and then read from the cache.
 
-    train_size, test_size: use only so many images, always the same random ones; None means all.
+    tokens: whether the inputs are texts as tokens, which stay as they are. train_size, test_size: use only so many
+    inputs, always the same random ones; None means all.
     """
 
     num_classes: ClassVar[int]
+    tokens: ClassVar[bool] = False
     mean: ClassVar[float | tuple[float, ...]] = 0.0  # of pixels scaled to 0..1, per channel
     std: ClassVar[float | tuple[float, ...]] = 1.0
     hub: ClassVar[str] = ""  # owner/name[/folder] on the Hugging Face hub
@@ -178,8 +186,11 @@ class FileSource(Source, ABC):
         train, test = train.sample("train_size", self.train_size), test.sample("test_size", self.test_size)
         writers = [part.writers for part in (train, test) if part.writers is not None]
         ids = np.unique(np.concatenate(writers)) if writers else None
+        parts = train.to_split(ids), test.to_split(ids)
+        if self.tokens:
+            return Dataset(*parts, self.num_classes, tokens=True)
         mean, std = (torch.tensor(value, dtype=torch.float64) for value in (self.mean, self.std))
         scale, shift = (1 / (255 * std)).float(), (0 - mean / std).float()
         if mean.ndim:
             scale, shift = scale.reshape(-1, 1, 1), shift.reshape(-1, 1, 1)
-        return Dataset(train.to_split(ids), test.to_split(ids), self.num_classes, scale=scale, shift=shift)
+        return Dataset(*parts, self.num_classes, scale=scale, shift=shift)

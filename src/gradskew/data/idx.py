@@ -42,12 +42,21 @@ class IDXSource(FileSource, ABC):
     }
 
     def find(self, folder: Path) -> Layout | None:
-        for home in (folder, folder / "raw", folder / self.unpacked / "raw"):
-            for sep in SEPARATORS:
-                names = [text.format(part, sep) for part in ("train", "t10k") for text in (IMAGES, LABELS)]
-                if any(_existing(home, each) for each in names):
-                    return _layout(home, names)
-        return PARQUET.find(folder)
+        homes = (folder, folder / "raw", folder / self.unpacked / "raw")
+        return find(homes, ("train", "t10k")) or PARQUET.find(folder)
+
+
+def find(homes: Sequence[Path], parts: Sequence[str]) -> Layout | None:
+    """Return the layout of the first of these folders with IDX files; None if none has any.
+
+    parts: what the names of the training and of the test part begin with.
+    """
+    for home in homes:
+        for sep in SEPARATORS:
+            names = [text.format(part, sep) for part in parts for text in (IMAGES, LABELS)]
+            if any(_existing(home, each) for each in names):
+                return _layout(home, names)
+    return None
 
 
 def _layout(home: Path, names: Sequence[str]) -> Layout:
@@ -58,7 +67,7 @@ def _layout(home: Path, names: Sequence[str]) -> Layout:
 def _part(folder: Path, images_name: str, labels_name: str) -> Part:
     images = read_idx(folder, images_name, 3).numpy()
     labels = read_idx(folder, labels_name, 1).long().numpy()
-    part = images_name.partition("-")[0]
+    part = images_name.partition("-images")[0]
     check(len(images) == len(labels), f"the part {part!r} has {len(images)} images and {len(labels)} labels")
     return Part(labels, lambda index: images[index])
 

@@ -75,7 +75,7 @@ class Preparation(Fields):
         check_number("seed", self.seed, at_least=0, whole=True)
         check_number("min_rows", self.min_rows, at_least=1, whole=True)
         check_choice("standardise", self.standardise, (False, True))
-        sides = (self.shape,) if isinstance(self.shape, int) else self.shape
+        sides = (self.shape,) if isinstance(self.shape, (int, float)) else self.shape
         object.__setattr__(self, "shape", sides)
         check(sides is None or len(sides) > 0, "shape names the sides of an input, such as (28,28)")
         for side in sides or ():
@@ -138,15 +138,18 @@ class Preparation(Fields):
             check(self.seed == 0, "seed draws a test part, and the data have one of their own: leave it out")
             rows = np.flatnonzero(~examples.in_test), np.flatnonzero(examples.in_test)
             return *rows, ["the test part is the data's own"]
-        share = SHARE if self.test is None else float(self.test)
+        test, how = self._held_out(examples, SHARE if self.test is None else float(self.test))
+        return np.flatnonzero(~test), np.flatnonzero(test), [how]
+
+    def _held_out(self, examples: Examples, share: float) -> tuple[Array, str]:
+        """Return which rows are a test part of this share, (N,) bool, and a sentence on how they were chosen."""
         clients = None if examples.clients is None else examples.clients.codes
         single = [examples.labels.names[i] for i in np.flatnonzero(examples.labels.counts == 1).tolist()]
         alone = f"the class{'es' * (len(single) > 1)} {listed(single)} {'have' if len(single) > 1 else 'has'} one row"
         check(not single, f"{alone}, and it cannot both train and test: leave it out, or give more")
-        test = held_out(examples.labels.codes, clients, share, self.seed)
         whose = "each client's rows" if clients is not None else "all rows"
         how = f"the test part is {100 * share:g} % of {whose}, evenly over the classes, draw {self.seed}"
-        return np.flatnonzero(~test), np.flatnonzero(test), [how]
+        return held_out(examples.labels.codes, clients, share, self.seed), how
 
     def _decoded(self, part: Part) -> Array:
         inputs = part.decode(np.arange(len(part)))
@@ -174,12 +177,16 @@ def held_out(labels: Array, clients: Array | None, share: float, seed: int) -> A
     owner = np.zeros(len(labels), np.int64) if clients is None else clients
     order = order[np.argsort(owner[order], kind="stable")]
     sizes = np.bincount(owner)
-    taken = np.clip(np.floor(share * sizes + 0.5).astype(np.int64), 1, sizes - 1)
-    m, k = sizes[owner[order]], taken[owner[order]]
+    m, k = sizes[owner[order]], num_held_out(sizes, share)[owner[order]]
     place = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[owner[order]]
     test = np.empty(len(order), bool)
     test[order] = (2 * (place + 1) * k + m) // (2 * m) > (2 * place * k + m) // (2 * m)
     return test
+
+
+def num_held_out(sizes: Array, share: float) -> Array:
+    """Return how many of each client's m rows are the test part: round(share m), from 1 to m - 1 (of one row, 0)."""
+    return np.clip(np.floor(share * sizes + 0.5).astype(np.int64), 1, sizes - 1)
 
 
 def _part(examples: Examples, index: Array, name: str) -> Part:

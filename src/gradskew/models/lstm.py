@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..core.errors import check_number
-from .tokens import TokenModel, as_tokens, mean_of_text
+from ..core.errors import check, check_choice, check_number
+from .tokens import TokenModel, as_tokens, last_of_text, mean_of_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,8 @@ class LSTM(TokenModel):
     """An embedding of the tokens, a long short-term memory, the mean of its states over the text, a linear layer.
 
     With `each` there is no mean.
-    width: of the embedding. hidden: the size of a state. layers: their number.
+    width: of the embedding. hidden: the size of a state. layers: their number. last: take the state at the last token
+    of a text in place of the mean, to predict what follows.
     """
 
     key: ClassVar[str] = "lstm"
@@ -23,11 +24,14 @@ class LSTM(TokenModel):
     width: int = 32
     hidden: int = 64
     layers: int = 1
+    last: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("width", "hidden", "layers"):
             check_number(name, getattr(self, name), at_least=1, whole=True)
+        check_choice("last", self.last, (False, True))
+        check(not (self.each and self.last), "each and last are both given: scores are of each token or of the last")
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         return _Network(self, num_classes)
@@ -39,11 +43,11 @@ class _Network(nn.Module):
         self.embedding = nn.Embedding(model.vocabulary, model.width)
         self.memory = nn.LSTM(model.width, model.hidden, model.layers, batch_first=True)
         self.scores = nn.Linear(model.hidden, num_classes)
-        self.each = model.each
+        self.each, self.of_text = model.each, last_of_text if model.last else mean_of_text
 
     def forward(self, inputs: Tensor) -> Tensor:
         tokens = as_tokens(inputs)
         with torch.backends.cudnn.flags(enabled=self.training):  # which has no gradient in evaluation mode
             states: Tensor = self.memory(self.embedding(tokens))[0]
-        scores: Tensor = self.scores(states if self.each else mean_of_text(states, tokens))
+        scores: Tensor = self.scores(states if self.each else self.of_text(states, tokens))
         return scores

@@ -59,6 +59,16 @@ def mean_of_text(states: Tensor, tokens: Tensor) -> Tensor:
     return (states * inside).sum(1) / inside.sum(1).clamp(min=1)
 
 
+def last_of_text(states: Tensor, tokens: Tensor) -> Tensor:
+    """Return the state at the last token that is not 0, of states (batch, length, width): (batch, width).
+
+    Of an empty text, 0.
+    """
+    inside = tokens != 0
+    last = inside & (inside.flip(1).cumsum(1).flip(1) == 1)
+    return (states * last.to(states).unsqueeze(-1)).sum(1)
+
+
 def as_tokens(inputs: Tensor) -> Tensor:
     """Return inputs (batch, *shape) of any type as tokens (batch, length), int64."""
     return inputs.flatten(1).to(torch.int64)
