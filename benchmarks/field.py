@@ -110,17 +110,18 @@ def by_training(found: Mapping[str, Cells]) -> str:
         if not any(variants[name] for name in list(variants)[2:]):
             continue
         names = [name for name, cells in variants.items() if any(cells.get(rule) for rule in part.rules)]
+        common = [rule for rule in part.rules if all(variants[name].get(rule) for name in names) and rule != "mean"]
         rows = []
         for rule in part.rules:
             rows.append([rule, *(worst_text(variants[name].get(rule, {})) for name in names)])
         means = []
         for name in names:
             seeds: dict[int, list[float]] = defaultdict(list)
-            for rule in part.rules[1:]:  # without the plain mean
+            for rule in common:
                 for seed, value in least(variants[name].get(rule, {})).items():
                     seeds[seed].append(value)
             means.append(spread({seed: fmean(values) for seed, values in seeds.items()}))
-        rows.append(["mean of the defences", *means])
+        rows.append([f"mean of {', '.join(common)}", *means])
         parts.append(f"## Training, {text(base)}\n\n{table(['rule', *names], rows)}")
     return "\n\n".join(parts)
 
