@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import gradskew as gs
 from gradskew import data
+from gradskew.cli import cli
 from gradskew.core.errors import InputError
 from gradskew.runs.settings import make_runs
 
@@ -80,6 +82,21 @@ def test_the_loss_follows_from_the_data(tmp_path, capsys) -> None:
     with pytest.raises(InputError, match="labelflip changes labels"):
         make_runs({**given, "attacks": "none,labelflip"})
     assert make_runs({**given, "loss": "cross_entropy", "attacks": "labelflip"})[0].loss == "cross_entropy"
+
+
+def test_many_equal_numbers_and_few_rows(tmp_path) -> None:
+    """Most stays cost nothing: the tenths of the others have a row each."""
+    dataset = data.make(f"csv:{table(tmp_path, [0] * 13 + [1, 2, 3, 4], 1)}(label=price,regression=True)").load()
+    assert len(dataset.train) + len(dataset.test) == 17
+
+
+def test_an_audit_leaves_the_label_flip_out(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ["--clients", "6", "--byzantine", "1", "--rounds", "1", "--against", "mean", "--under", "paper"]
+    given = ["--dataset", f"csv:{table(tmp_path)}(label=price,regression=True)", "--rule", "mean", *options]
+    done = CliRunner().invoke(cli, ["audit", *given, "--out", str(tmp_path / "out"), "--workers", "1"])
+    assert not isinstance(done.exception, InputError), done.exception
+    assert (tmp_path / "out" / "results.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,30 @@ def test_numbers_that_are_all_the_same_cannot_be_judged() -> None:
         LOSSES["squared"].check_data(constant)
 
 
+def test_a_constant_validation_part_cannot_be_judged() -> None:
+    class Flat(Lengths):
+        key = "flat"
+
+        def load(self) -> Dataset:
+            whole = super().load()
+            return replace(whole, train=replace(whole.train, targets=torch.ones(60)))
+
+        read = load
+
+    run = Run(source=Flat(), model=MLP(hidden=5), loss="squared", clients=6, partition="iid")
+    Federation(run)
+    with pytest.raises(InputError, match="all the same in the test part"):
+        Federation(replace(run, validation=0.2))
+
+
+def test_a_text_of_one_token_has_no_next_one() -> None:
+    dataset = Verses().load()
+    tokens = dataset.test.inputs.clone()
+    tokens[3, 1:] = 0
+    with pytest.raises(InputError, match="1 test texts have fewer than two tokens"):
+        LOSSES["next_token"].check_data(replace(dataset, test=replace(dataset.test, inputs=tokens)))
+
+
 def test_targets_go_with_their_inputs() -> None:
     """Into files and back, to a selection, and into the digest."""
     dataset = Lengths().load()

@@ -395,6 +395,7 @@ CHANGES = {
     "attack_rounds": ["1:", "::2"],
     "told": ["expected"],
     "loss": ["squared"],
+    "validation": [0.2],
     "buffers": ["aggregated"],
     "seed": [1, 2**32],
     "engine": ["loop"],

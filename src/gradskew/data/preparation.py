@@ -146,7 +146,8 @@ class Preparation(Fields):
         clients = None if examples.clients is None else examples.clients.codes
         single = [examples.labels.names[i] for i in np.flatnonzero(examples.labels.counts == 1).tolist()]
         alone = f"the class{'es' * (len(single) > 1)} {listed(single)} {'have' if len(single) > 1 else 'has'} one row"
-        check(not single, f"{alone}, and it cannot both train and test: leave it out, or give more")
+        possible = not single or examples.targets is not None  # tenths of numbers are no classes
+        check(possible, f"{alone}, and it cannot both train and test: leave it out, or give more")
         whose = "each client's rows" if clients is not None else "all rows"
         how = f"the test part is {100 * share:g} % of {whose}, evenly over the classes, draw {self.seed}"
         return held_out(examples.labels.codes, clients, share, self.seed), how

@@ -26,11 +26,12 @@ def evaluate(flat: Flat, dataset: Dataset, loss: Loss) -> Evaluation:
     """Return what a test of the network with its current parameters gives: see `Loss.right`."""
     flat.module.eval()
     test, classes = dataset.test, dataset.num_classes
-    right = torch.zeros(classes, dtype=torch.float64, device=test.labels.device)
+    right = torch.zeros(classes, dtype=torch.float64)
     for index in torch.arange(len(test), device=test.labels.device).split(dataset.test_batch_size):
         inputs, labels = (part[index[0] : index[-1] + 1] for part in (test.inputs, test.labels))
         scores = flat.module(dataset.inputs(inputs))
-        right += labels.bincount(loss.right(scores, loss.targets(test, index, labels), test), minlength=classes)
+        each = loss.right(scores, loss.targets(test, index, labels), test)
+        right += labels.cpu().bincount(each.cpu(), minlength=classes)  # on a GPU such a sum has no fixed order
     counts = test.labels.bincount(minlength=classes).tolist()
     by_class = [
         digits(100 * hits / count) if count and loss.by_class else None

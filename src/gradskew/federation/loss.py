@@ -103,6 +103,10 @@ class NextToken(Loss):
     def check_data(self, dataset: Dataset) -> None:
         tokens = dataset.tokens and len(dataset.shape) == 1 and dataset.shape[0] > 1
         check(tokens, "loss = next_token needs texts of two tokens or more, such as those of text:FILE")
+        for name, split in (("training", dataset.train), ("test", dataset.test)):
+            short = int((split.inputs[:, 1] == 0).sum())
+            few = f"{short:,} {name} texts have fewer than two tokens: there is no next one to predict"
+            check(short == 0, few)
 
     def outputs(self, dataset: Dataset) -> int:
         return dataset.vocabulary

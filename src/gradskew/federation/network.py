@@ -9,6 +9,7 @@ from ..core.randomness import torch_seed
 from ..data import Dataset
 from ..models import Flat, check_stacks, initial
 from .clients import resolve
+from .held_out import for_evaluation
 from .loss import LOSSES
 from .run import Run
 
@@ -16,7 +17,7 @@ from .run import Run
 def make_network(run: Run, dataset: Dataset) -> Flat:
     """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run."""
     run.model.check_data(dataset)
-    LOSSES[run.loss].check_data(dataset)
+    LOSSES[run.loss].check_data(for_evaluation(run, dataset))
     flat = _initial(run, dataset, torch_seed(run.seed, "model"))
     run.model.check_network(flat.module, dataset)
     uneven = (

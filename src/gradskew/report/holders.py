@@ -59,7 +59,7 @@ def deals(records: Iterable[Record]) -> list[Deal]:
     """Return the deal of each seed, in the order of the seeds; none for records without class counts."""
     by_seed: dict[int, Deal] = {}
     for record in records:
-        if record.class_counts:
+        if record.class_counts and "loss" not in record.spec:  # other losses have no classes
             seed = record.spec["seed"]
             by_seed.setdefault(seed, Deal(seed, record.class_counts, record.spec["byzantine"]))
     return [by_seed[seed] for seed in sorted(by_seed)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -125,7 +125,7 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         **Options.presets.get(options["preset"], {}),
     )
     if not LOSSES[base.loss].by_class:
-        methods = _without_labels(methods, base.loss, options["attacks"])
+        methods = _without_labels(methods, base.loss)
     images = source.load()  # an impossible partition or network is an error now, not in every run
     for method in methods:
         method.check_setting("simulation", classes=images.num_classes)
@@ -156,17 +156,18 @@ def _tolerated(rules: Iterable[Aggregator], f: int, n: int, *, leave_out: bool) 
     return kept
 
 
-def _without_labels(methods: Iterable[Attack], loss: str, given: Any) -> list[Attack]:
-    """Return the attacks that do not change labels, on which this loss does not train.
+def _without_labels(methods: Sequence[Attack], loss: str) -> list[Attack]:
+    """Return the attacks that do not change labels, on which this loss does not train; the others get a line each.
 
-    Those of lists, such as `paper`, are left out with a line each; for one that is named alone, its run is refused.
+    If no attack would be left, all are returned, and their runs are refused.
     """
-    named = split_list(given, "attacks") if isinstance(given, str) else ["paper"] * (given is None)
-    lists = any(name in ("paper", "all", "worst") for name in named)
-    left_out = [each for each in methods if lists and each.relabels() and each.name not in named]
-    for each in left_out:
-        warn(f"gradskew: {each.name} changes labels, and loss = {loss} does not train on them: it is left out")
-    return [each for each in methods if each not in left_out]
+    kept = [each for each in methods if not each.relabels()]
+    if all(each.name == "none" for each in kept):
+        return list(methods)
+    for each in methods:
+        if each.relabels():
+            warn(f"gradskew: {each.name} changes labels, and loss = {loss} does not train on them: it is left out")
+    return kept
 
 
 def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregator], list[int]]:
