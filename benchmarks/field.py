@@ -3,14 +3,14 @@
     python benchmarks/field.py results/field > tables.md
 
 Reads the tables that `robustness.py` writes for the parts `field`, `field-training` and `field-fashion`. Accuracies are
-means over seeds with the sample standard deviation; a difference is paired by seed. An attack is level with the worst
-one of a rule where the 95 % interval of the paired difference, by Student's t, has 0 in it, or with one seed.
+means over seeds with the sample standard deviation; a difference is paired by seed. An attack is not told apart from
+the worst one of a rule where the 95 % interval of the paired difference, by Student's t, has 0 in it, or with one seed.
 """
 
 import argparse
 import csv
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -24,6 +24,7 @@ from parts import PARTS
 
 Column = dict[int, float]  # accuracy by seed
 Cells = dict[str, dict[str, Column]]  # by rule and attack
+FOLLOW = ("mean", "cclip", "rfa")  # rules that huge rows move: cclip clips to a radius beyond all honest rows
 
 
 def main() -> None:
@@ -63,26 +64,29 @@ def text(federation: Mapping[str, Any]) -> str:
 
 
 def by_attack(cells: Cells) -> str:
-    """Return a table of the attacks: the points that each takes, and on how many rules it is the worst, or level."""
-    attacks = [name for name in order(cells) if name != "none"]
-    worst, level = defaultdict(list), defaultdict(list)
-    for rule, columns in cells.items():
+    """Return a table of the attacks: the points that each takes, and on how many rules it is the worst."""
+    worst, close = Counter[str](), Counter[str]()
+    for columns in cells.values():
         name, others = worst_of(columns)
-        worst[name].append(rule)
-        for other in others:
-            level[other].append(rule)
+        worst[name] += 1
+        close.update(others)
+    bounded = {rule: columns for rule, columns in cells.items() if rule.removeprefix("nnm+") not in FOLLOW}
     rows = []
-    for attack in attacks:
-        losses: dict[int, list[float]] = defaultdict(list)
-        for columns in cells.values():
-            for seed, loss in differences(columns.get(attack, {}), columns.get("none", {})).items():
-                losses[seed].append(loss)
-        mean = {seed: -fmean(each) for seed, each in losses.items()}
-        rows.append([attack, spread(mean), str(len(worst[attack])), str(len(level[attack]))])
-    rows.sort(key=lambda row: (-int(row[2]), -float(row[1].split()[0].replace("–", "0"))))
-    return table(
-        ["attack", "points lost, mean over rules", f"worst on, of {len(cells)} rules", "level with it on"], rows
-    )
+    for attack in dict.fromkeys(name for columns in cells.values() for name in columns if name != "none"):
+        lost = [taken(columns, attack) for columns in (cells, bounded)]
+        rows.append((-worst[attack], -fmean(lost[0].values()), [attack, *map(spread, lost)]))
+    table_rows = [[*row, str(worst[row[0]]), str(close[row[0]])] for *_, row in sorted(rows)]
+    head = [f"points lost on {len(cells)} rules", f"on the {len(bounded)} that huge rows do not move"]
+    return table(["attack", *head, "worst on", "not told apart from the worst on"], table_rows)
+
+
+def taken(cells: Cells, attack: str) -> Column:
+    """Return the points that an attack takes by seed, the mean over the rules that met it."""
+    losses: dict[int, list[float]] = defaultdict(list)
+    for columns in cells.values():
+        for seed, loss in differences(columns.get("none", {}), columns.get(attack, {})).items():
+            losses[seed].append(loss)
+    return {seed: fmean(values) for seed, values in losses.items()}
 
 
 def by_rule(cells: Cells) -> str:
@@ -93,37 +97,44 @@ def by_rule(cells: Cells) -> str:
         shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         rows.append([rule, *(spread(columns.get(key, {})) for key in ("none", name, "strike")), name, shown or "–"])
     rows.sort(key=lambda row: -float(row[2].split()[0]))
-    return table(["rule", "no attack", "worst attack", "STRIKE", "the worst is", "level with it"], rows)
+    return table(["rule", "no attack", "worst attack", "STRIKE", "the worst is", "not told apart from it"], rows)
 
 
 def by_training(found: Mapping[str, Cells]) -> str:
-    """Return a table for each skew: the least accuracy of each rule over all attacks, by training and behind NNM."""
+    """Return a table for each skew: the least accuracy over all attacks of rules that were played with each training.
+
+    The last two columns are means over the rules: the accuracy, and its difference to FedAvg, paired by seed, with half
+    of its 95 % interval.
+    """
     parts = []
-    part = PARTS["field-training"]
     for base in PARTS["field"].federations:
         plain = found.get(digest(base), {})
-        variants = {"FedAvg": plain, "FedAvg, behind NNM": {rule: plain.get(f"nnm+{rule}", {}) for rule in part.rules}}
-        for each in part.federations:
-            if each.items() >= base.items():
-                rest = {name: value for name, value in each.items() if name not in base}
-                variants[text(rest)] = found.get(digest(each), {})
-        if not any(variants[name] for name in list(variants)[2:]):
+        variants = {"FedAvg": plain, "FedAvg, behind NNM": {rule: plain.get(f"nnm+{rule}", {}) for rule in plain}}
+        for each in PARTS["field-training"].federations:
+            if each.items() >= base.items() and (cells := found.get(digest(each))):
+                variants[text({name: value for name, value in each.items() if name not in base})] = cells
+        rules = [rule for rule in plain if all(cells.get(rule) for cells in variants.values())]
+        if len(variants) < 3 or not rules:
             continue
-        names = [name for name, cells in variants.items() if any(cells.get(rule) for rule in part.rules)]
-        common = [rule for rule in part.rules if all(variants[name].get(rule) for name in names) and rule != "mean"]
-        rows = []
-        for rule in part.rules:
-            rows.append([rule, *(worst_text(variants[name].get(rule, {})) for name in names)])
-        means = []
-        for name in names:
-            seeds: dict[int, list[float]] = defaultdict(list)
-            for rule in common:
-                for seed, value in least(variants[name].get(rule, {})).items():
-                    seeds[seed].append(value)
-            means.append(spread({seed: fmean(values) for seed, values in seeds.items()}))
-        rows.append([f"mean of {', '.join(common)}", *means])
-        parts.append(f"## Training, {text(base)}\n\n{table(['rule', *names], rows)}")
+        first, rows = mean_least(plain, rules), []
+        for name, cells in variants.items():
+            mean = mean_least(cells, rules)
+            gaps = list(differences(mean, first).values())
+            gap = (
+                "–"
+                if cells is plain
+                else f"{fmean(gaps):+.1f}" + (f" ±{half_width(gaps):.1f}" if len(gaps) > 1 else "")
+            )
+            rows.append([name, *(worst_text(cells[rule]) for rule in rules), spread(mean), gap])
+        head = ["training", *rules, "mean of these", "to FedAvg, ± half of the 95 % interval"]
+        parts.append(f"## Training, {text(base)}\n\n{table(head, rows)}")
     return "\n\n".join(parts)
+
+
+def mean_least(cells: Cells, rules: Sequence[str]) -> Column:
+    """Return the least accuracy over all attacks by seed, the mean over rules."""
+    columns = [least(cells[rule]) for rule in rules]
+    return {seed: fmean(column[seed] for column in columns) for seed in set.intersection(*map(set, columns))}
 
 
 def worst_text(columns: Mapping[str, Column]) -> str:
@@ -148,9 +159,12 @@ def worst_of(columns: Mapping[str, Column]) -> tuple[str, list[str]]:
 def apart(gaps: Iterable[float]) -> bool:
     """Return whether the 95 % interval of the mean of paired differences is above 0."""
     gaps = list(gaps)
-    if len(gaps) < 2:
-        return False
-    return fmean(gaps) > float(stdtrit(len(gaps) - 1, 0.975)) * stdev(gaps) / math.sqrt(len(gaps))
+    return len(gaps) > 1 and fmean(gaps) > half_width(gaps)
+
+
+def half_width(gaps: Sequence[float]) -> float:
+    """Return half of the 95 % interval of a mean, by Student's t."""
+    return float(stdtrit(len(gaps) - 1, 0.975)) * stdev(gaps) / math.sqrt(len(gaps))
 
 
 def differences(first: Column, other: Column) -> Column:
@@ -162,10 +176,6 @@ def spread(column: Mapping[int, float]) -> str:
     if not values:
         return "–"
     return f"{fmean(values):.1f}" + (f" ±{stdev(values):.1f}" if len(values) > 1 else "")
-
-
-def order(cells: Cells) -> list[str]:
-    return list(dict.fromkeys(attack for columns in cells.values() for attack in columns))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -28,9 +28,8 @@ def field(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
 def test_the_worst_attack_and_those_that_are_level_with_it(field) -> None:
     """Median: strike, 10 or 9.9 below lie. Rbtm: lie by its mean 50, which two seeds do not tell from strike's 60."""
     lines = field.by_attack(CELLS).splitlines()
-    assert lines[0] == "| attack | points lost, mean over rules | worst on, of 2 rules | level with it on |"
     # strike: (50 + 20)/2 and (49.9 + 20)/2; lie: (40 + 50)/2 and (40 + 10)/2
-    assert lines[2:] == ["| lie | 35.0 ±14.1 | 1 | 0 |", "| strike | 35.0 ±0.0 | 1 | 1 |"]
+    assert lines[2:] == ["| lie | 35.0 ±14.1 | 35.0 ±14.1 | 1 | 0 |", "| strike | 35.0 ±0.0 | 35.0 ±0.0 | 1 | 1 |"]
     assert field.by_rule(CELLS).splitlines()[2:] == [
         "| rbtm | 80.0 ±0.0 | 50.0 ±28.3 | 60.0 ±0.0 | lie | strike |",
         "| median | 92.0 ±2.8 | 42.0 ±2.9 | 42.0 ±2.9 | strike | – |",
@@ -40,3 +39,15 @@ def test_the_worst_attack_and_those_that_are_level_with_it(field) -> None:
 def test_the_least_of_a_seed_is_over_all_attacks(field) -> None:
     assert field.least(CELLS["rbtm"]) == {1: 30.0, 2: 60.0}
     assert field.least({"none": {1: 3.0}}) == {}
+
+
+def test_trainings_are_compared_over_the_rules_that_all_have(field, monkeypatch) -> None:
+    """The least by seed: 40, 44.1 of the median; its mean 42.05. With momentum 30, 50: -10 and +5.9, half width 101."""
+    monkeypatch.setattr(field, "digest", lambda federation: field.text(federation))
+    momentum = {"median": {"none": {1: 80.0, 2: 90.0}, "lie": {1: 30.0, 2: 50.0}}}
+    mixed = {"nnm+median": {"none": {1: 90.0, 2: 90.0}, "lie": {1: 60.0, 2: 60.0}}}
+    found = {"beta 0.1": {**CELLS, **mixed}, "beta 0.1, worker_momentum 0.9": momentum}
+    lines = field.by_training(found).splitlines()
+    assert lines[0] == "## Training, beta 0.1"
+    assert lines[4] == "| FedAvg | 42.0 ±2.9 (92.0 ±2.8) | 42.0 ±2.9 | – |"
+    assert lines[6] == "| worker_momentum 0.9 | 40.0 ±14.1 (85.0 ±7.1) | 40.0 ±14.1 | -2.1 ±101.0 |"
