@@ -1,4 +1,4 @@
-"""Measure the page of a large bench: seconds of one core, memory, and the size of report.html.
+"""Measure the report of a large bench: seconds of one core, memory, sizes of the page and of the files beside it.
 
     python benchmarks/pages.py [--cells 2000] [--seeds 5]
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gradskew import Run, simulate
 from gradskew.aggregators import MultiKrum
-from gradskew.attacks import IPM
+from gradskew.attacks import IPM, NoAttack
 from gradskew.runs.record import Record
 
 
@@ -39,21 +39,25 @@ def main() -> None:
         command = [sys.executable, "-c", "from gradskew.cli import main; main()", "report", folder]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        size = sum(path.stat().st_size for path in Path(folder).glob("report*"))
-    print("| cells | seeds | s | s to decode the records | GB | report.html, MB |\n|---|---|---|---|---|---|")
+        page = Path(folder, "report.html").stat().st_size
+        beside = sum(path.stat().st_size for path in Path(folder, "report-details").glob("*"))
+    heads = ["cells", "seeds", "s", "s to decode the records", "GB", "report.html, MB", "report-details, MB"]
+    print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     seconds, memory = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20
-    print(f"| {given.cells:,} | {given.seeds} | {seconds:.0f} | {decoded:.1f} | {memory:.2f} | {size / 1e6:.1f} |")
+    sizes = f"{page / 1e6:.1f} | {beside / 1e6:.0f}"
+    print(f"| {given.cells:,} | {given.seeds} | {seconds:.0f} | {decoded:.1f} | {memory:.2f} | {sizes} |")
 
 
 def make_records(folder: Path, cells: int, seeds: int, rounds: int) -> list[Path]:
-    """Write the records of a square grid of attacks and rules, and return their paths."""
+    """Write the records of a square grid of attacks, of which the first is none, and rules; return their paths."""
     run = Run(rounds=rounds, byzantine=10)
     made, rng, paths = simulate(run), random.Random(0), []
     side = math.ceil(math.sqrt(cells))
     names = [(row, column) for row in range(side) for column in range(side)][:cells]
     for row, column in names:
         for seed in range(seeds):
-            attack, rule = IPM(epsilon=0.1 + row / 1000), MultiKrum(m=1 + column)
+            attack = IPM(epsilon=round(0.1 + row / 1000, 3)) if row else NoAttack()
+            rule = MultiKrum(m=1 + column)
             other = replace(run, attack=attack, aggregator=rule, seed=seed)
             moved = [{**each, "accuracy": _near(each["accuracy"], row, rng)} for each in made.rounds]
             record = Record.of(replace(made, run=other, rounds=moved))

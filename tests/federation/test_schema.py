@@ -93,7 +93,7 @@ WRONG = [
     ("rounds.0.lens.kappa", "inf", "kappa"),
     ("rounds.0.lens.kappa_bound", "nan", "kappa_bound"),
     ("rounds.0.lens.spread", 1e-300, "spread is below 1e-100"),
-    ("rounds.0.lens.towards.0", -1e-300, r"below 1e-100 - at `\$.lens`"),
+    ("rounds.0.lens.towards.0", -1e-300, "a projection in towards is below 1e-100"),
     ("rounds.0.lens.cosine", 1.1, "cosine"),
     ("rounds.0.lens.progress", -1e200, "progress"),
     ("rounds.0.lens.mean_norm", 1e-300, "mean_norm is below 1e-100"),

@@ -186,3 +186,15 @@ def test_rules_that_are_far_apart_are_told_apart(seeds) -> None:
         for name, accuracy in (("a", 90.0), ("b", 60.0), ("c", 30.0))
     }
     assert level_with("a", rivals, 10_000) == []
+
+
+def test_pairs_of_many_rivals_are_those_of_two() -> None:
+    """Rivals with different numbers of attacks, and a seed that one of them lacks."""
+    rivals = {
+        "a": [column(80.0, 84.0, 79.0, 86.0), column(81.0, 82.0, 80.0, 83.0)],
+        "b": [column(75.0, 79.6, 77.2, 79.0)],
+        "c": [column(79.0, 80.0, 83.0), column(70.0, 75.0, 71.0, 78.0), column(70.5, 74.0, 71.0, 78.5)],
+    }
+    every = p_pairs(rivals, 360)
+    for pair in every:
+        assert every[pair] == pytest.approx(*p_pairs({key: rivals[key] for key in rivals if key in pair}, 360).values())

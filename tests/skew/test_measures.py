@@ -15,7 +15,7 @@ from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.skew import Skew, empirical_kappa, kappa, look, measure, pearson, selection, skewness
 from gradskew.skew.measures import progress
-from gradskew.skew.statistics import above, interval, resampled
+from gradskew.skew.statistics import above, interval, intervals, resampled
 
 LINE = torch.tensor([[0.0], [3], [4], [5], [6]])
 
@@ -186,6 +186,8 @@ def test_the_bootstrap_holds_what_repeated_draws_give() -> None:
     assert 0.88 < held < 0.98  # 95 % are meant; the percentile bootstrap of a lopsided sample holds somewhat fewer
     assert interval(resampled(mean, [2.0] * 5)) == (2, 2)
     assert interval(resampled(skewness, [2.0] * 5)) is None
+    assert intervals(resampled(mean, draws[:20])) == found[:20]
+    assert intervals(resampled(skewness, [[2.0] * 5, [1.0, 2.0, 3.0, 4.0, 6.0]]))[0] is None
     assert (resampled(mean, draws[0]) == resampled(mean, draws[0])).all()
 
 

@@ -12,7 +12,7 @@ import click
 from ..core.errors import check
 from .completion import complete_name
 from .options import SEEDS, SHARD, execution, files, methods
-from .publishing import report_html
+from .publishing import report_html, write_files
 from .sweeping import Swept, choose_workers, run_sweep
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def paper(
     EXPERIMENT is table1, table2, figure1, figure2, figure4, figure7 or figure8. Runs that --out already holds are not
     run again.
     """
-    from ..core.files import write
     from ..paper.catalogue import EXPERIMENTS
     from ..paper.experiments import is_whole, plan
 
@@ -73,11 +72,9 @@ def paper(
         # The files of a part of the runs have other names, and do not replace those of all runs.
         whole = is_whole(experiment, scale, runs, data=options["data"], download=options["download"])
         stem = f"{experiment}-{source.key}-{scale}{'' if whole else '-part'}"
-        contents = (_pictures if pictured else _tables)(experiment, planned, swept, stem, out)
         with swept.published():
-            for name, content in contents.items():
-                write(out / name, content)
-            click.echo(f"{', '.join(contents)}: in {out}.")
+            contents = (_pictures if pictured else _tables)(experiment, planned, swept, stem, out)
+            click.echo(f"{', '.join(write_files(out, contents))}: in {out}.")
     if swept.failure is not None:
         raise swept.failure
 
@@ -106,8 +103,8 @@ def _tables(experiment: str, planned: Sequence[Planned], swept: Swept, stem: str
         drawn = chart(laid_out, title, rows_along=shown.chart == "rows", joined=shown.chart != "points")
         contents |= {f"{stem}.{kind}": content for kind, content in drawn.items()}
     contents[f"{stem}.bib"] = bibtex(sources_of_records(swept.records))
-    contents["report.html"] = report_html(tables, out, f"{shown.title}, {run.source.name}")
     show_sheets(laid_out, legend, [*remarks, swept.summary])
+    contents["report.html"] = report_html(tables, out, f"{shown.title}, {run.source.name}", beside=out)
     return contents
 
 

@@ -94,10 +94,12 @@ def compare(folders: Sequence[Held]) -> Beside | None:
     """Return the comparison of the folders; None where they cannot be compared, as the parts of one grid."""
     from ..report.beside import beside
 
+    if len(folders) < 2:
+        return None
     names = [held.folder.name for held in folders]
     unique = len(set(names)) == len(names) and all(names)
     by_name = {held.folder.name if unique else str(held.folder): held.tables for held in folders}
-    return beside(by_name) if len(by_name) > 1 else None
+    return beside(by_name)
 
 
 def listing(names: Sequence[str]) -> str:
@@ -119,23 +121,22 @@ def publish(
     audit: Audit | None = None,
     compared: Beside | None = None,
 ) -> list[str]:
-    """Write the files of the tables to `out`; return their names.
+    """Write the files of the tables to `out`; return their names, and that of the folder with a large page's details.
 
     The first table has `heatmap.png` and `heatmap.pdf`. Of several, each has also `heatmap-DIGEST.png` and `.pdf`, by
     the digest of its federation; and their sweep has sweep.csv and a figure for each option of numbers.
     stores: the folder or folders that hold the runs. audit: of runs in one of the tables, if any. compared: the folders
     side by side, if they can be compared.
     """
-    from ..core.files import write
     from ..report.citations import bibtex, sources_of_records
-    from ..report.export import federation_digest, latex, markdown, results_csv
+    from ..report.export import federation_digest, join_csv, latex, markdown
     from ..report.figures import column_heatmap, heatmap
     from ..report.sweep import sweep_of
     from ..report.sweep_figures import sweep_figures
 
     contents: dict[str, str | bytes] = {
-        "report.html": report_html(tables, stores, audit=audit, compared=compared),
-        "results.csv": results_csv(record for table in tables for record in table.records),
+        "report.html": report_html(tables, stores, audit=audit, compared=compared, beside=out),
+        "results.csv": join_csv([table.to_csv() for table in tables]),
         "table.md": "\n".join(map(markdown, tables)),
         "table.tex": "\n".join(map(latex, tables)),
         "citations.bib": bibtex(sources_of_records(record for table in tables for record in table.records)),
@@ -152,10 +153,22 @@ def publish(
         contents["comparison.csv"] = compared.to_csv()
     if audit is not None:
         contents["audit.json"] = json.dumps(audit.to_json(), indent=1, sort_keys=True) + "\n"
+    return write_files(out, contents)
+
+
+def write_files(out: Path, contents: Mapping[str, str | bytes]) -> list[str]:
+    """Write files by their names, of which one is the page; return the names, and that of the folder of its details."""
+    from ..core.files import write
+    from ..report.page.details import FOLDER, remove_unused
+
     out.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         write(out / name, content)
-    return list(contents)
+    page = contents.get("report.html")
+    if not isinstance(page, str):
+        return list(contents)
+    remove_unused(out, page)
+    return [*contents, *([FOLDER] if (out / FOLDER).is_dir() else [])]
 
 
 def report_html(
@@ -164,21 +177,26 @@ def report_html(
     title: str = "",
     audit: Audit | None = None,
     compared: Beside | None = None,
+    beside: Path | None = None,
 ) -> str:
-    """Return report.html. title: replaces the default, which names the data sets. compared: as in `publish`."""
+    """Return report.html. title: replaces the default, which names the data sets. compared: as in `publish`.
+
+    beside: the folder of the page, for files with the details of a large one. None: it has all of them itself.
+    """
     from ..report.page import page
     from ..runs.store import Store
     from .replay import command
 
-    beside = [Store(folder) for folder in ([stores] if isinstance(stores, Path) else stores)]
+    held = [Store(folder) for folder in ([stores] if isinstance(stores, Path) else stores)]
     digests = [record.digest for table in tables for record in table.records]
     datasets = dict.fromkeys(table.records[0].spec["dataset"] for table in tables)
     return page(
         tables,
         title=title or f"Byzantine clients against robust rules: {', '.join(datasets)}",
-        timings={digest: next(filter(None, (store.timing(digest) for store in beside)), {}) for digest in digests},
-        pictures={digest: next(filter(None, (store.pictures(digest) for store in beside)), []) for digest in digests},
+        timings={digest: next(filter(None, (store.timing(digest) for store in held)), {}) for digest in digests},
+        pictures={digest: next(filter(None, (store.pictures(digest) for store in held)), []) for digest in digests},
         command=command,
         audit=audit,
         compared=compared,
+        beside=beside,
     )

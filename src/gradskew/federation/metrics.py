@@ -5,8 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any
 
+import numpy as np
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..core.errors import check
@@ -18,11 +20,12 @@ TESTED: Mapping[str, str] = {  # what the accuracies in % are, by the loss of th
     "next_token": "the share of next tokens that are right",
     "squared": "R² (at least 0)",
 }
+NEVER_TINY = ("spread", "shift", "density", "kappa", "kappa_bound", "farthest", "mean_norm")  # measures of the lens
 ROUNDING = 1e-6  # tolerance by which a share may exceed 1
 
 Whole = Annotated[int, Meta(ge=0, le=MOST)]
 Positive = Annotated[int, Meta(ge=1, le=MOST)]
-Measured = Annotated[float, Meta(ge=0, le=LARGEST)]  # also 0 or at least LEAST: see `_check_least`
+Measured = Annotated[float, Meta(ge=0, le=LARGEST)]  # also 0 or at least LEAST: see `check_least`
 Signed = Annotated[float, Meta(ge=-LARGEST, le=LARGEST)]
 Cosine = Annotated[float, Meta(ge=-1 - ROUNDING, le=1 + ROUNDING)]
 Share = Annotated[float, Meta(ge=0, le=1 + ROUNDING)]
@@ -73,7 +76,8 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
 
     def keep_others(self, content: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keep the entries of the content that are no fields, and return them."""
-        self.others = {key: content[key] for key in content.keys() - _field_names(type(self))} or ()
+        if not content.keys() <= _field_names(type(self)):
+            self.others = {key: content[key] for key in content.keys() - _field_names(type(self))}
         return self.others or {}
 
 
@@ -103,8 +107,7 @@ class LensMetrics(Fields):
     progress: Signed | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        _check_least(self, "spread", "shift", "density", "kappa", "kappa_bound", "farthest", "mean_norm")
-        self.towards, self.principal = map(_compact, (self.towards, self.principal))
+        self.towards, self.principal = Floats("d", self.towards), Floats("d", self.principal)
         check(self.kappa_bound == "inf" or type(self.kappa_bound) is not str, "kappa_bound is no number")
 
 
@@ -126,7 +129,6 @@ class Round(Fields):
     lens: LensMetrics | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
-        _check_least(self, "distance")
         check(type(self.attack.get("called")) is bool, "attack has no true or false for called")
 
 
@@ -139,16 +141,17 @@ def _field_names(kind: type[Fields]) -> Set[str]:
 Metrics = Round | Mapping[str, Any]  # read from a record, or returned by a simulation
 
 
+def values_of(several: Sequence[Any], name: str) -> list[Any]:
+    """Return a metric of several rounds, or a measure of several lenses, None for one that lacks it."""
+    kinds = {*map(type, several)}
+    if len(kinds) == 1 and issubclass(kind := kinds.pop(), Fields) and name in _field_names(kind):
+        return [None if value is UNSET else value for value in map(attrgetter(name), several)]
+    return [metrics.get(name) for metrics in several]
+
+
 def as_json(metrics: Metrics) -> dict[str, Any]:
     """Return metrics as dictionaries and lists, for JSON."""
     return {key: _as_json(value) for key, value in metrics.items()}
-
-
-def _compact(projections: Sequence[float]) -> Floats:
-    """Return projections as `Floats`; InputError for one other than 0 that is below LEAST in size."""
-    tiny = [value for value in projections if LEAST > value > -LEAST and value]
-    check(not tiny, f"a projection is below {LEAST}")
-    return Floats("d", projections)
 
 
 def _as_json(value: Any) -> Any:
@@ -157,8 +160,12 @@ def _as_json(value: Any) -> Any:
     return list(value) if isinstance(value, Floats) else value
 
 
-def _check_least(metrics: Fields, *names: str) -> None:
+def check_least(rounds: Sequence[Round]) -> None:
     """Raise InputError for a metric between 0 and LEAST, as ratios by it, or its square, may leave the float range."""
-    for name in names:
-        value = getattr(metrics, name)
-        check(not isinstance(value, float) or value == 0 or value >= LEAST, f"{name} is below {LEAST}")
+    lenses = [metrics.lens for metrics in rounds if isinstance(metrics.lens, LensMetrics)]
+    for several, name in [(rounds, "distance"), *((lenses, name) for name in NEVER_TINY)]:
+        known = [value for value in values_of(several, name) if isinstance(value, float)]
+        check(min(filter(None, known), default=LEAST) >= LEAST, f"{name} is below {LEAST}")
+    for name in ("towards", "principal"):
+        sizes = np.abs(np.frombuffer(b"".join(values_of(lenses, name))))
+        check(not ((sizes < LEAST) & (sizes > 0)).any(), f"a projection in {name} is below {LEAST}")

@@ -6,13 +6,12 @@ The spec of a run is checked before the run starts, so that every stored record 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert
 
 from ..core.errors import InputError, check
-from .metrics import LARGEST, LEAST, LensMetrics, Positive, Round, Sha256, Share, Whole
+from .metrics import LARGEST, LEAST, LensMetrics, Positive, Round, Sha256, Share, Whole, check_least
 from .schedule import rounds_of
 
 LAST = 5  # number of last rounds, at most, over which the reported accuracy is averaged; all of them are tested
@@ -126,9 +125,13 @@ def is_setting(value: Any) -> bool:
     return all_leaves(value, lambda leaf: leaf is None or type(leaf) in (bool, int, float) or is_text(leaf))
 
 
-def is_shallow(value: Any) -> bool:
+def is_shallow(value: Any, depth: int = 0) -> bool:
     """Return whether a JSON value is nested at most DEEPEST deep, so that it can be read again."""
-    return all_leaves(value, lambda leaf: True)
+    if type(value) not in (dict, list):
+        return True
+    inside = value.values() if type(value) is dict else value
+    nested = [entry for entry in inside if type(entry) in (dict, list)]
+    return depth < DEEPEST and all(is_shallow(entry, depth + 1) for entry in nested)
 
 
 def check_spec(spec: Any) -> None:
@@ -141,7 +144,9 @@ def check_spec(spec: Any) -> None:
 def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> list[Round]:
     """Return the rounds, typed; raise InputError unless they can be the first rounds of a run with this spec."""
     check(type(rounds) is list and len(rounds) <= spec["rounds"], "it has more rounds than its spec")
-    return [_round(number, metrics, spec) for number, metrics in enumerate(rounds)]
+    made = [_round(number, metrics, spec) for number, metrics in enumerate(rounds)]
+    check_least(made)
+    return made
 
 
 def check_record(
@@ -171,27 +176,37 @@ def _round(number: int, metrics: Any, spec: Mapping[str, Any]) -> Round:
     name = f"round {number}"
     made: Round = _typed(name, metrics, Round)
     for key, value in (("attack", made.attack), ("rule", made.rule), *made.keep_others(metrics).items()):
-        check(is_shallow(value), f"{name} has a {key!r:.60} that cannot be")
-    check(made.round == number, f"{name} is called {made.round}")
+        if not is_shallow(value):
+            raise InputError(f"{name} has a {key!r:.60} that cannot be")
+    if made.round != number:
+        raise InputError(f"{name} is called {made.round}")
     honest = made.rows - made.byzantine_rows
-    check(honest >= 0 and made.rows + made.rejected == spec["sampled"], f"{name} has other rows")
-    check((made.lens is not UNSET) == ("lens" in spec), f"{name} and the spec differ on the lens")
+    if honest < 0 or made.rows + made.rejected != spec["sampled"]:
+        raise InputError(f"{name} has other rows")
+    if (made.lens is not UNSET) != ("lens" in spec):
+        raise InputError(f"{name} and the spec differ on the lens")
     if isinstance(made.lens, LensMetrics):
         for key, value in made.lens.keep_others(metrics["lens"]).items():
             check(is_shallow(value), f"the lens in {name} has a {key!r:.60} that cannot be")
-        _check_lens(f"the lens in {name}", made.lens, honest, spec)
+        if wrong := _wrong_lens(made.lens, honest, spec["byzantine"], spec["clients"]):
+            raise InputError(f"the lens in {name} {wrong}")
     return made
 
 
-def _check_lens(name: str, lens: LensMetrics, honest: int, spec: Mapping[str, Any]) -> None:
-    """Check the measures of the lens against the number of honest rows and the clients of the spec."""
-    check(len(lens.towards) == len(lens.principal) == honest > 0, f"{name} has other projections than rows")
-    first, last = spec["byzantine"], spec["clients"]
-    check(lens.clients is not None or last - first == honest, f"{name} does not list its clients")
-    present = range(first, last) if lens.clients is None else lens.clients
-    check(len(present) == honest and _rising(present, first, last), f"{name} has other clients than rows")
-    lost = lens.shut_out or []
-    check(_rising(lost, first, last) and set(lost) <= set(present), f"{name} shuts out a client that has no row")
+def _wrong_lens(lens: LensMetrics, honest: int, first: int, last: int) -> str:
+    """Return what is wrong with the measures of the lens, "" if nothing is.
+
+    honest: the number of honest rows. The honest clients are numbered from first on and below last.
+    """
+    if not len(lens.towards) == len(lens.principal) == honest > 0:
+        return "has other projections than rows"
+    present, lost = lens.clients, lens.shut_out or []
+    if present is None and last - first != honest:
+        return "does not list its clients"
+    if present is not None and not (len(present) == honest and _rising(present, first, last)):
+        return "has other clients than rows"
+    known = _rising(lost, first, last) and (present is None or {*lost} <= {*present})
+    return "" if known else "shuts out a client that has no row"
 
 
 def _typed(name: str, content: Any, kind: Any) -> Any:
@@ -204,5 +219,4 @@ def _typed(name: str, content: Any, kind: Any) -> Any:
 
 def _rising(numbers: Sequence[int], first: int, last: int) -> bool:
     """Return whether the numbers rise strictly, from `first` on and below `last`."""
-    inside = not numbers or (numbers[0] >= first and numbers[-1] < last)
-    return inside and all(a < b for a, b in pairwise(numbers))
+    return not numbers or (numbers[0] >= first and numbers[-1] < last and sorted({*numbers}) == numbers)

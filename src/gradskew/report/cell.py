@@ -82,7 +82,7 @@ class Cell:
     @property
     def moved(self) -> bool:
         """Return whether the model moved, since an aggregate was finite, in any round."""
-        return any(metrics["stepped"] for record in self.records for metrics in record.rounds)
+        return any(any(record.columns["stepped"]) for record in self.records)
 
     @cached_property
     def lenses(self) -> list[Lens]:

@@ -102,8 +102,10 @@ def _ratio(mean: Floats, error: Floats) -> Floats:
     return np.divide(mean, error, out=sure, where=error > 0)
 
 
-def p_higher(first: Floats, second: Floats, test_size: int | None) -> float:
-    """Return the p-value of the worst case of the first being higher: (attacks, n), (attacks, n), one-sided.
+def p_higher(first: Floats, others: Sequence[Floats], test_size: int | None) -> list[float]:
+    """Return for each of the others the p-value of the worst case of the first being higher, one-sided.
+
+    first: (attacks, n). others: of each the rows of its attacks that may be its worst, from `_lowest`.
 
     The worst case of a rival is the lowest of its true mean accuracies, and is not known to be that of the attack with
     the lowest observed mean. The first has the higher worst case if there is an attack b on the second such that it is
@@ -111,8 +113,9 @@ def p_higher(first: Floats, second: Floats, test_size: int | None) -> float:
     must hold (Berger, Technometrics, 1982); the minimum is chosen from the B attacks on the second that may be its
     worst, those not above the lowest observed one at a p-value of 0.05, so that it needs Bonferroni's.
     """
-    lowest = _lowest(second, test_size)
-    return min(1.0, float(len(lowest) * p_above(first[:, None], lowest[None], test_size).max(0).min()))
+    of_rows = p_above(first[:, None], np.concatenate(others)[None], test_size).max(0)
+    of_others = np.split(of_rows, np.cumsum([len(rows) for rows in others])[:-1])
+    return [min(1.0, float(len(of_other) * of_other.min())) for of_other in of_others]
 
 
 def p_pairs(rivals: Mapping[Key, Sequence[Column]], test_size: int | None) -> dict[frozenset[Key], float]:
@@ -122,11 +125,9 @@ def p_pairs(rivals: Mapping[Key, Sequence[Column]], test_size: int | None) -> di
     `p_higher`.
     """
     tables = _tables(rivals)
-
-    def two_sided(a: Key, b: Key) -> float:
-        return 2 * min(p_higher(tables[a], tables[b], test_size), p_higher(tables[b], tables[a], test_size))
-
-    return {frozenset((a, b)): min(1.0, two_sided(a, b)) for a, b in combinations(tables, 2)}
+    lowest = [_lowest(table, test_size) for table in tables.values()]
+    higher = {key: dict(zip(tables, p_higher(table, lowest, test_size), strict=True)) for key, table in tables.items()}
+    return {frozenset((a, b)): min(1.0, 2 * min(higher[a][b], higher[b][a])) for a, b in combinations(tables, 2)}
 
 
 def _tables(rivals: Mapping[Key, Sequence[Column]]) -> dict[Key, Floats]:
@@ -175,8 +176,8 @@ def better_than(reference: Key, rivals: Mapping[Key, Sequence[Column]], test_siz
     Two-sided as `level_with`, with Holm's correction over the rivals of the reference.
     """
     tables = _tables(rivals)
-    lowest = tables.pop(reference)
-    adjusted = holm({key: min(1.0, 2 * p_higher(table, lowest, test_size)) for key, table in tables.items()})
+    lowest = [_lowest(tables.pop(reference), test_size)]
+    adjusted = holm({key: min(1.0, 2 * p_higher(table, lowest, test_size)[0]) for key, table in tables.items()})
     return [key for key in tables if adjusted[key] <= LEVEL]
 
 

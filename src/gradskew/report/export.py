@@ -15,11 +15,9 @@ from ..core.grammar import with_options
 from ..federation.curve import RISING, describe_end
 from ..runs.record import Record
 from ..runs.versions import federation_key
-from .cell import Cell
 from .lens import Lens
 from .table import Table
 from .titles import title
-from .verdict import statements
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = (
@@ -48,9 +46,8 @@ def results_csv(records: Iterable[Record]) -> str:
             + [f"{record.accuracy:.4f}", f"{record.best_accuracy:.4f}", record.params_sha256]
             + [disarm(with_options(spec["partition"]))]
             + ["" if value is None else f"{value:.6g}" for value in (share, distance)]
-            + [sum(metrics["rejected"] for metrics in record.rounds)]
-            + [sum(metrics["clamped"] for metrics in record.rounds)]
-            + [sum(not metrics["stepped"] for metrics in record.rounds), int(Cell([record]).rises)]
+            + [sum(record.columns["rejected"]), sum(record.columns["clamped"])]
+            + [record.columns["stepped"].count(False), int(record.rises)]
             + ["" if record.test_size is None else record.test_size, record.digest]
             + [_lens_value(lens, name) for name in LENS]
             + [spec[name] for name in FEDERATION[:4]]
@@ -58,6 +55,11 @@ def results_csv(records: Iterable[Record]) -> str:
             + [_lens_value(lens, name) for name in LATER]
         )
     return text.getvalue()
+
+
+def join_csv(tables: Sequence[str]) -> str:
+    """Return the CSV of several tables as one, with one head."""
+    return "".join([*tables[:1], *(table.partition("\n")[2] for table in tables[1:])])
 
 
 def federation_digest(spec: dict[str, Any]) -> str:
@@ -88,7 +90,7 @@ def markdown(table: Table) -> str:
             "",
             *lines,
             "",
-            *map(escape_markdown, statements(table)),
+            *map(escape_markdown, table.statements),
             "",
         ]
     )

@@ -34,7 +34,7 @@ def idle(table: Table) -> dict[str, str]:
 def _of_notes(table: Table, rule: str) -> str:
     records = [record for cell in table.column(rule).values() for record in cell.records]
     method = RULES.find(stages(records[0].spec["aggregator"])[-1])
-    return method.idle(rule, [metrics["rule"] for record in records for metrics in record.rounds]) if method else ""
+    return method.idle(rule, [notes for record in records for notes in record.columns["rule"]]) if method else ""
 
 
 def _of_distances(table: Table, rule: str) -> str:
@@ -53,14 +53,14 @@ def _of_distances(table: Table, rule: str) -> str:
     ]
     largest = max((_first(other) or 0.0 for _, other in pairs), default=0.0)
     moved = [(record, other) for record, other in pairs if (_first(other) or 0.0) > HARDLY * largest]
-    attacked = any(record.spec["attack_name"] != "none" and record.rounds[0]["attack"]["called"] for record, _ in moved)
-    if attacked and all(_are_equal(record, other) for record, other in moved):
+    called = [record.columns["attack"][0]["called"] for record, _ in moved if record.spec["attack_name"] != "none"]
+    if any(called) and all(_are_equal(record, other) for record, other in moved):
         return f"{rule} gave the aggregate of {table.baseline}, up to rounding: it is no defence here."
     return ""
 
 
 def _first(record: Record) -> float | None:
-    return record.rounds[0]["distance"]  # type: ignore[no-any-return]
+    return record.columns["distance"][0]  # type: ignore[no-any-return]
 
 
 def _are_equal(record: Record, mean: Record) -> bool:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
-from ..federation.metrics import Metrics
+from ..runs.columns import HONEST, LENS
 from ..runs.record import Record
 from ..skew.heterogeneity import (
     Pairs,
@@ -22,11 +22,11 @@ from ..skew.heterogeneity import (
     relative_divergence,
     unit_mean,
 )
-from ..skew.measures import PROJECTED
 from ..skew.references import HETEROGENEITY, MEASURES, Measure
-from ..skew.statistics import Estimate, Floats, interval, mean_estimate, of_each, resampled
+from ..skew.statistics import PROJECTED, Estimate, Floats, interval, intervals, mean_estimate, resampled
 
 RESAMPLED = 200  # bootstrap samples of an interval
+AT_ONCE = 2**15  # resampled projections that are in memory at the same time, about
 OF_LENGTHS = {"relative_divergence": relative_divergence, "dissimilarity": dissimilarity}
 OF_LABELS = {"label_distance": label_distance, "effective_classes": effective_classes}
 
@@ -39,16 +39,19 @@ class Lens:
 
     def __init__(self, record: Record):
         self.record = record
-        self._series: dict[str, list[float | None]] = {}
 
-    @cached_property
-    def measured(self) -> list[Metrics]:
-        """Return the measurements of each of the rounds."""
-        return [metrics["lens"] for metrics in self.record.rounds if metrics.get("lens")]
-
-    @cached_property
+    @property
     def rounds(self) -> list[int]:
-        return [metrics["round"] for metrics in self.record.rounds if metrics.get("lens")]
+        return self.column("round")
+
+    def column(self, name: str) -> list[Any]:
+        """Return what the record has of a measure for each of the rounds, None where it is undefined or missing."""
+        return self.record.columns[LENS + name]
+
+    @property
+    def honest(self) -> list[int]:
+        """Return the number of honest rows for each of the rounds."""
+        return self.column(HONEST)
 
     def series(self, name: str) -> list[float | None]:
         """Return a measure for each of the rounds, None where it is undefined or not in the record.
@@ -59,28 +62,18 @@ class Lens:
         of their clients, see `gradskew.skew.heterogeneity`. `kappa`, `kappa_max` (so far), `kappa_bound` (infinite
         where none is finite), `progress`, `selected`, `shut_out` (number of honest rows): of the rule.
         """
-        if name not in self._series:
-            self._series[name] = self._computed(name)
-        return self._series[name]
-
-    def _computed(self, name: str) -> list[float | None]:
-        """Compute a series of `series`."""
-        if name in PROJECTED:
-            kind, statistic = PROJECTED[name]
-            values = of_each(statistic, [entry[kind] for entry in self.measured])
-            return [value if math.isfinite(value) else None for value in values]
         if name in OF_LABELS:
             return [OF_LABELS[name](counts) if counts else None for counts in self._counts_by_round]
         if name == "unit_mean":
-            cosines = zip(self.series("cosine"), self.measured, strict=True)
-            return [None if value is None else unit_mean(value, len(entry["towards"])) for value, entry in cosines]
+            cosines = zip(self.series("cosine"), self.honest, strict=True)
+            return [None if value is None else unit_mean(value, honest) for value, honest in cosines]
         if name == "kappa_max":
             return list(accumulate(self.series("kappa"), _larger))
         if name in OF_LENGTHS:
             lengths = zip(self.series("spread"), self.series("mean_norm"), strict=True)
             return [None if a is None or b is None else OF_LENGTHS[name](a, b) for a, b in lengths]
         number = len if name == "shut_out" else float
-        return [None if (value := entry.get(name)) is None else number(value) for entry in self.measured]
+        return [None if value is None else number(value) for value in self.column(name)]
 
     def estimate(self, name: str) -> Estimate | None:
         """Return the mean of a series over its rounds, with an interval for the projections; None if it is empty.
@@ -97,9 +90,7 @@ class Lens:
         mean = sum(values) / len(values)
         if name not in PROJECTED:
             return Estimate(mean)
-        kind, statistic = PROJECTED[name]
-        of_rounds = np.array([resampled(statistic, entry[kind], RESAMPLED) for entry in self.measured])
-        return Estimate(mean, *(interval(_mean_of_finite(of_rounds)) or ()))
+        return Estimate(mean, *(interval(_mean_of_finite(self._resampled(name))) or ()))
 
     @property
     def _counts(self) -> Sequence[Sequence[int]]:
@@ -110,25 +101,31 @@ class Lens:
     def _counts_by_round(self) -> Iterable[Sequence[Sequence[int]]]:
         """Yield for each of the rounds the class counts of its honest clients; empty ones if the record has none."""
         counts = self.record.class_counts
-        for entry in self.measured:
-            present = entry.get("clients")
+        for present in self.column("clients"):
             yield self._counts if present is None or not counts else [counts[client] for client in present]
 
     @cached_property
     def byzantine_ratio(self) -> float | None:
         """f / (n - f), with the f that the measures suppose; None if it is not the same in all rounds, or 0."""
-        ratios = set()
-        for metrics in self.record.rounds:
-            if entry := metrics.get("lens"):
-                f, honest = entry["f"], len(entry["towards"])
-                ratios.add(f / honest if metrics["byzantine_rows"] else f / (honest - f))
+        byzantine = self.record.columns["byzantine_rows"]
+        of_rounds = zip(self.column("f"), self.honest, [byzantine[round] for round in self.rounds], strict=True)
+        ratios = {f / honest if rows else f / (honest - f) for f, honest, rows in of_rounds}
         ratio = ratios.pop() if len(ratios) == 1 else 0.0
         return ratio or None
 
     def band(self, name: str) -> list[tuple[float, float] | None]:
         """Return the 95 % bootstrap interval of a statistic of the clients' projections for each round."""
+        return intervals(self._resampled(name))
+
+    def _resampled(self, name: str) -> Floats:
+        """Return bootstrap resamples of a statistic of the clients' projections: (rounds, RESAMPLED)."""
         kind, statistic = PROJECTED[name]
-        return [interval(resampled(statistic, entry[kind], RESAMPLED)) for entry in self.measured]
+        projections = self.column(kind)
+        if len({*map(len, projections)}) != 1:
+            return np.array([resampled(statistic, each, RESAMPLED) for each in projections])
+        rounds = np.array(projections)
+        parts = np.array_split(rounds, min(len(rounds), 1 + rounds.size * RESAMPLED // AT_ONCE))
+        return np.concatenate([resampled(statistic, part, RESAMPLED) for part in parts])
 
     @cached_property
     def shut_out_rates(self) -> dict[int, float]:
@@ -139,10 +136,10 @@ class Lens:
         present: Counter[int] = Counter()
         lost: Counter[int] = Counter()
         every = range(self.record.spec["byzantine"], self.record.spec["clients"])
-        for entry in self.measured:
-            if entry["shut_out"] is not None:
-                present.update(every if entry["clients"] is None else entry["clients"])
-                lost.update(entry["shut_out"])
+        for shut_out, clients in zip(self.column("shut_out"), self.column("clients"), strict=True):
+            if shut_out is not None:
+                present.update(every if clients is None else clients)
+                lost.update(shut_out)
         return {client: lost[client] / times for client, times in sorted(present.items())}
 
     def classes_shut_out(self) -> list[float] | None:
@@ -159,7 +156,7 @@ class Lens:
 
     def class_accuracies(self) -> list[float | None] | None:
         """Return the test accuracy on each class in the last round, in percent."""
-        tested = [entry["classes"] for entry in self.measured if entry["classes"] is not None]
+        tested = [classes for classes in self.column("classes") if classes is not None]
         return tested[-1] if tested else None
 
 
@@ -205,7 +202,7 @@ class Overview:
     @property
     def sizes(self) -> set[tuple[int, int]]:
         """Return the numbers of honest rows and f that the rounds have."""
-        return {(len(entry["towards"]), int(entry["f"])) for lens in self.lenses for entry in lens.measured}
+        return {pair for lens in self.lenses for pair in zip(lens.honest, map(int, lens.column("f")), strict=True)}
 
     @property
     def supposed(self) -> str:

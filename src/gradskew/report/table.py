@@ -167,13 +167,22 @@ class Table:
         """Return three views: accuracy, Byzantine share of the weights, distance from the honest mean."""
         return report.panels.panels(self)
 
+    @cached_property
+    def statements(self) -> list[str]:
+        """Return what the table says of attacks and rules, in sentences."""
+        return report.verdict.statements(self)
+
     @property
     def verdict(self) -> str:
         """Return what the table says of attacks and rules, one sentence a line."""
-        return "\n".join(report.verdict.statements(self))
+        return "\n".join(self.statements)
 
     def to_csv(self) -> str:
         """Return results.csv as text: one row per run."""
+        return self._csv
+
+    @cached_property
+    def _csv(self) -> str:
         return report.export.results_csv(self.records)
 
     def to_latex(self) -> str:

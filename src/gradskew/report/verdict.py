@@ -40,10 +40,11 @@ def advice(table: Table) -> str:
     ranked = table.ranked
     if len(ranked) < 2 or ranked[0].worst.mean == ranked[-1].worst.mean or not table.comparable:
         return ""
-    best, level = ranked[0], level_rules(ranked)
+    best = ranked[0]
     leads = f"{best.rule} leads with {found(best)}"
     if len(table.common_seeds) < 2:
         return f"{leads}; one seed cannot tell it from the others."
+    level = level_rules(ranked)
     leads += _level(level, ranked)
     if len(level) == len(ranked) - 1:
         return f"{leads}; more seeds may tell them apart."
@@ -198,11 +199,11 @@ def remarks(table: Table) -> list[str]:
             sentences.append(f"{rule} never moved the model: no aggregate was finite, so it is not judged.")
     for attack in table.attacks:
         called = [
-            metrics["attack"]["called"]
+            notes["called"]
             for record in table.records
             if record.spec["attack_name"] == attack
             for rounds in [rounds_of(record.spec.get("attack_rounds"))]
-            for metrics in record.rounds[rounds.start : rounds.stop : rounds.step]
+            for notes in record.columns["attack"][rounds.start : rounds.stop : rounds.step]
         ]
         if attack != "none" and (idle := called.count(False)):
             why = "no Byzantine row, or no known honest row"
@@ -213,19 +214,19 @@ def remarks(table: Table) -> list[str]:
     elif any(each.usual and each.damage is None for each in table.standings.values()):
         sentences.append("One test does not tell whether accuracy still rises: no cost is given; run more rounds.")
     for record in table.records:
-        spec, rounds = record.spec, record.rounds
+        spec, columns = record.spec, record.columns
         cell = f"{spec['attack_name']} against {spec['aggregator_name']}, seed {spec['seed']}"
-        if rejected := sum(metrics["rejected"] for metrics in rounds):
+        if rejected := sum(columns["rejected"]):
             sentences.append(f"{cell}: {count(rejected, 'row')} not finite, rejected.")
-        if skipped := sum(not metrics["stepped"] for metrics in rounds):
+        if skipped := columns["stepped"].count(False):
             sentences.append(f"{cell}: the model stayed as it was in {count(skipped, 'round')}.")
-        if any(metrics["clamped"] for metrics in rounds):
+        if any(columns["clamped"]):
             actual = spec.get("told", "actual") == "actual"
             wanted = "the number of Byzantine rows" if actual else "that which the server expects"
             sentences.append(f"{spec['aggregator_name']} got its largest possible f, which is below {wanted}.")
         attack = spec["attack"]
         method = ATTACKS.find((attack["model"] if attack["name"] == "combined" else attack)["name"])
-        if method and (sentence := method.idle(spec["attack_name"], [metrics["attack"] for metrics in rounds])):
+        if method and (sentence := method.idle(spec["attack_name"], columns["attack"])):
             sentences.append(sentence)
     sentences += [*filter(None, [held_by_few(deals(table.records))])]
     methods = [RULES.find(name) for record in table.records for name in stages(record.spec["aggregator"])]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .. import attacks
 from ..core.grammar import parse_one
-from ..federation.metrics import Metrics
 from ..runs.record import Record
 from .cell import number_text
+from .lens import Lens
 from .standing import Standing
 from .table import Table, count
 
@@ -74,8 +73,8 @@ def worst_rounds(standing: Standing) -> WorstRounds:
         value for cell in standing.attacked.values() for lens in cell.lenses for value in lens.series("kappa_bound")
     ]
     return WorstRounds(
-        _largest(records, lambda metrics, lens: lens.get("kappa")),
-        _largest(records, lambda metrics, lens: lens.get("progress"), sign=-1),
+        _largest(records, lambda lens: lens.column("kappa")),
+        _largest(records, lambda lens: lens.column("progress"), sign=-1),
         _largest(records, _reach),
         max((value for value in bounds if value is not None), default=None),
     )
@@ -85,20 +84,22 @@ def _if_breaking(reach: WorstRound | None) -> WorstRound | None:
     return reach if reach is not None and reach.value > 1 else None
 
 
-def _reach(metrics: Metrics, lens: Any) -> float | None:
-    farthest = lens.get("farthest")
-    return metrics["distance"] / farthest if farthest and metrics["distance"] is not None else None
+def _reach(lens: Lens) -> list[float | None]:
+    distances = lens.record.columns["distance"]
+    lengths = zip([distances[round] for round in lens.rounds], lens.column("farthest"), strict=True)
+    return [distance / farthest if farthest and distance is not None else None for distance, farthest in lengths]
 
 
 def _largest(
-    records: Iterable[Record], measure: Callable[[Metrics, Any], float | None], sign: int = 1
+    records: Iterable[Record], measure: Callable[[Lens], Sequence[float | None]], sign: int = 1
 ) -> WorstRound | None:
     """Return the round of the largest value of a measure, of the least with sign = -1."""
     rounds = (
         (value, record, number)
         for record in records
-        for number, metrics in enumerate(record.rounds)
-        if (lens := metrics.get("lens")) and (value := measure(metrics, lens)) is not None
+        for lens in [Lens(record)]
+        for number, value in zip(lens.rounds, measure(lens), strict=True)
+        if value is not None
     )
     largest = max(rounds, key=lambda each: sign * each[0], default=None)
     return None if largest is None else WorstRound(*largest)

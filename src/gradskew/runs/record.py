@@ -6,13 +6,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ..core.html import html_table
 from ..core.names import canonical
 from ..federation.curve import RISING, at_end, still_rises
 from ..federation.metrics import Metrics, as_json
 from ..federation.schema import check_record
+from .columns import Columns, StoredRounds
 
 if TYPE_CHECKING:
     from ..federation.simulation import Result
@@ -60,10 +64,15 @@ class Record:
         content = result.run.content
         return cls(content, result.rounds, result.params_sha256, result.class_counts, result.test_size, notes)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The SHA-256 of the spec: the name under which the run is stored."""
         return _sha256(canonical(self.spec))
+
+    @cached_property
+    def columns(self) -> Columns:
+        """The metrics by name, with a value for each round."""
+        return self.rounds.columns if isinstance(self.rounds, StoredRounds) else Columns(self.rounds)
 
     @property
     def accuracies(self) -> list[float]:
@@ -78,7 +87,7 @@ class Record:
     @property
     def tested(self) -> list[int]:
         """The rounds with a test, counted from 0."""
-        return [i for i, metrics in enumerate(self.rounds) if metrics.get("accuracy") is not None]
+        return [i for i, accuracy in enumerate(self.columns["accuracy"]) if accuracy is not None]
 
     @property
     def rises(self) -> bool:
@@ -95,8 +104,7 @@ class Record:
         """The number of classes of the data set; None without the lens."""
         if self.class_counts:
             return len(self.class_counts[0])
-        lenses = (metrics.get("lens") or {} for metrics in self.rounds)
-        return next((len(lens["classes"]) for lens in lenses if lens.get("classes")), None)
+        return next((len(classes) for classes in self.columns["lens.classes"] if classes), None)
 
     def average(self, metric: str) -> float | None:
         """Return the mean of a metric over the rounds in which it is a number; None if it is in no round."""
@@ -104,8 +112,7 @@ class Record:
         return sum(values) / len(values) if values else None
 
     def _values(self, metric: str) -> list[float]:
-        values = (metrics.get(metric) for metrics in self.rounds)
-        return [value for value in values if isinstance(value, int | float)]
+        return [value for value in self.columns[metric] if isinstance(value, int | float)]
 
     def agrees(self, other: Record) -> bool:
         """Return whether two records have the same bits; what older records lack or say in other words does not count.
@@ -132,7 +139,7 @@ class Record:
     def from_json(cls, text: str) -> Record:
         """Return the record in the text of a record.json; ValueError if it is damaged or invalid."""
         try:
-            body = json.loads(text)
+            body = _decoded(text)
             checksum = body.pop("sha256")
             as_written = text.rstrip("\n").replace(f'"sha256":"{checksum}",', "", 1)
             if checksum != _sha256(as_written) and checksum != _sha256(canonical(body)):  # the second is slow
@@ -143,6 +150,14 @@ class Record:
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error!r}") from None
         return cls(spec, rounds, params_sha256, class_counts, test_size, tuple(notes))
+
+
+def _decoded(text: str) -> Any:
+    """Return the content of a JSON text; ValueError if it is damaged."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:  # also of half a surrogate pair, which a note of a user's rule may have
+        return json.loads(text)
 
 
 def _sha256(text: str) -> str:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import secrets
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ..core.errors import InputError, check, warn
 from ..core.files import is_sha256, make_folder, read, write
 from ..core.names import canonical
+from ..federation.metrics import Metrics
 from ..federation.schema import TIMING
 from ..federation.simulation import Result
 from ..federation.snapshot import Snapshot
 from ..skew import Picture
+from .columns import StoredRounds
 from .lock import locked
 from .record import Record
 from .timing import timing
@@ -183,13 +189,19 @@ class Store:
             return None
 
     def all(self) -> Iterator[Record]:
-        """Yield all valid records in the order of their digests. Links are ignored."""
+        """Yield all valid records in the order of their digests. Links are ignored.
+
+        The columns of KEPT are in memory, and other metrics of a round are read again when they are asked for.
+        """
         self._check()
+        deals: dict[bytes, Any] = {}  # the runs of one seed have equal class counts
         for folder in sorted(self.runs.iterdir() if self.runs.is_dir() else []):
             if is_sha256(folder.name) and not folder.is_symlink():
                 record = self.load(folder.name)
                 if record is not None:
-                    yield record
+                    counts = deals.setdefault(msgspec.json.encode(record.class_counts), record.class_counts)
+                    again = partial(_rounds_again, self, folder.name, record.params_sha256)
+                    yield replace(record, rounds=StoredRounds(record.rounds, again), class_counts=counts)
 
     def find(self, prefix: str) -> Record:
         """Return the valid record whose digest begins with `prefix`; InputError unless there is exactly one."""
@@ -210,6 +222,16 @@ class Store:
 
     def _check(self) -> None:
         check(not self.runs.is_symlink(), f"{str(self.runs)!r} must not be a link: link the folder that holds it")
+
+
+@lru_cache(maxsize=4)
+def _rounds_again(store: Store, digest: str, params_sha256: str) -> Sequence[Metrics]:
+    """Return the rounds of a record that was read before; InputError if it is no longer there."""
+    with suppress(ValueError):
+        record = store._read_record(digest)
+        if record is not None and record.params_sha256 == params_sha256:
+            return record.rounds
+    raise InputError(f"{str(store.runs / digest / RECORD)!r} was changed or removed since it was read")
 
 
 def _set_aside(path: Path, error: ValueError) -> None:

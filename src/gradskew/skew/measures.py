@@ -16,16 +16,8 @@ from ..core.given import as_tensor
 from ..core.rows import Given, Rows
 from .heterogeneity import dissimilarity, relative_divergence, unit_mean
 from .references import Measure
-from .statistics import Estimate, Floats, Statistic, above, interval, pearson, resampled, skewness
+from .statistics import PROJECTED, Estimate, Floats, above, interval, pearson, resampled, skewness
 
-# Of each measure that is a statistic of projections: the field of `Skew` that has them, and the statistic.
-PROJECTED: dict[str, tuple[str, Statistic]] = {
-    "above": ("towards", above),
-    "skewness": ("towards", skewness),
-    "pearson": ("towards", pearson),
-    "principal_skewness": ("principal", skewness),
-    "principal_pearson": ("principal", pearson),
-}
 ROUNDING = 1e-12  # times the variance: projections with a smaller deviation are rounding errors
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..core.randomness import numpy_generator
 
@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
+TAILS = ((1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2)
 SEED = 0
 
 
@@ -51,6 +52,14 @@ def pearson(samples: Floats) -> Floats:
 
 
 Statistic = Callable[[Floats], Floats]
+# Of each measure that is a statistic of projections: the field of `Skew` that has them, and the statistic.
+PROJECTED: dict[str, tuple[str, Statistic]] = {
+    "above": ("towards", above),
+    "skewness": ("towards", skewness),
+    "pearson": ("towards", pearson),
+    "principal_skewness": ("principal", skewness),
+    "principal_pearson": ("principal", pearson),
+}
 
 
 def of_each(statistic: Statistic, several: Sequence[Sequence[float]]) -> list[float]:
@@ -69,14 +78,14 @@ def of_each(statistic: Statistic, several: Sequence[Sequence[float]]) -> list[fl
     return values
 
 
-def resampled(statistic: Statistic, samples: Sequence[float] | Floats, resamples: int = RESAMPLES) -> Floats:
-    """Return the statistic of bootstrap resamples, drawn from the h samples with replacement: (resamples,).
+def resampled(statistic: Statistic, samples: ArrayLike, resamples: int = RESAMPLES) -> Floats:
+    """Return the statistic of bootstrap resamples, drawn with replacement: (..., h) -> (..., resamples).
 
     The draws depend on h only: rounds with the same number of clients draw the same clients, so that a mean over rounds
     can be resampled as a whole.
     """
     array = np.asarray(samples, dtype=np.float64)
-    return statistic(array[_draws(len(array), resamples)])
+    return statistic(array.take(_draws(array.shape[-1], resamples), -1))
 
 
 @lru_cache(maxsize=8)
@@ -114,6 +123,12 @@ def interval(values: Floats) -> tuple[float, float] | None:
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
         return None
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(finite, [tail, 1 - tail])
+    low, high = np.quantile(finite, TAILS)
     return float(low), float(high)
+
+
+def intervals(several: Floats) -> list[tuple[float, float] | None]:
+    """Return the interval of each of several rows of resampled values: see `interval`."""
+    if len(several) == 0 or not np.isfinite(several).all():
+        return list(map(interval, several))
+    return list(zip(*np.quantile(several, TAILS, axis=-1).tolist(), strict=True))

@@ -10,8 +10,7 @@ from typing import Any
 
 from ..core.grammar import with_options
 from ..core.names import canonical
-from ..skew.measures import PROJECTED
-from ..skew.statistics import of_each
+from ..skew.statistics import PROJECTED, of_each
 
 Value = bool | int | float | str
 SETTINGS = {"attack_name": "attack", "aggregator_name": "rule", "rows": "sent"}  # `rows` is a metric, too

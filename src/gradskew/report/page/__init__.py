@@ -1,10 +1,12 @@
-"""report.html: a page in one file, made from records or from what a red team measured."""
+"""report.html: a page made from records or from what a red team measured, in one file unless it would be large."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,12 +18,14 @@ from ..beside import Beside
 from ..figures import shade
 from ..sweep import sweep_of
 from ..table import Table
+from .details import FOLDER, Details
 from .parts import breakable
 from .sections import Section
 from .sweep import SweepSection, sheets
 from .views import SHADES, legend_levels
 
-POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'"
+POLICY = "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'"
+LOADING = "{} 'strict-dynamic'"  # a script that may load others, with the details
 LEAD = "How far can Byzantine clients bend this federated model, and what was the worst found of each rule?"
 
 
@@ -54,16 +58,21 @@ def page(
     command: Callable[[Sequence[Record]], str | None],
     audit: AuditView | None = None,
     compared: Beside | None = None,
+    beside: Path | None = None,
 ) -> str:
     """Return the page on these tables, one section for each.
 
-    compared: the folders of the tables side by side, if they can be compared.
+    compared: the folders of the tables side by side, if they can be compared. beside: the folder of the page, for
+    files with the details of a large one: see `Details`.
 
     timings, pictures: what the store has beside the records, by digest; entries may be missing. command: returns the
     command line that repeats records, or None. audit: of the one table; it comes first. Equal records give equal text.
     """
     sections = [Section(table, number, timings, pictures, command) for number, table in enumerate(tables)]
-    sweep = sweep_of(tables)
+    sweep, details = sweep_of(tables), Details(beside)
+    for section in sections:
+        section.add_details(details, _environment().get_template("parts.html").module)
+    details.close()
     return render(
         sections,
         title=title,
@@ -71,6 +80,7 @@ def page(
         audit=audit,
         sweep=None if sweep is None else SweepSection(sweep),
         compared=compared,
+        details=details,
     )
 
 
@@ -82,11 +92,27 @@ def render(
     audit: AuditView | None = None,
     sweep: SweepSection | None = None,
     compared: Beside | None = None,
+    details: Details | None = None,
 ) -> str:
-    """Return the page with these sections. sweep, compared: of all of them; they come before them.
+    """Return the page with these sections. sweep, compared: of all of them; they come before them. details: of them.
 
-    All text is escaped; the page's policy admits no script and no style but its own, and no request.
+    All text is escaped; the page's policy admits no script and no style but its own, and no request but for files with
+    its details.
     """
+    environment, details = _environment(), details or Details()
+    shades = [shade(i / (SHADES - 1)) for i in range(SHADES)]
+    style = Markup(environment.get_template("page.css").render(shades=shades, folder=FOLDER))
+    script = Markup(environment.get_template("page.js").render(folder=FOLDER))
+    allowed = LOADING.format(_hash(script)) if details.in_files else _hash(script)
+    policy = POLICY.format(_hash(style), allowed)
+    values: dict[str, Any] = {"title": title, "lead": lead, "sections": sections, "audit": audit, "sweep": sweep}
+    values |= {"compared": None if compared is None else sheets("compared", compared), "details": details}
+    values |= {"style": style, "script": script}
+    return environment.get_template("page.html").render(values, policy=policy, levels=legend_levels())
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(__package__),
         autoescape=True,
@@ -95,14 +121,9 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
-    style = Markup(environment.get_template("page.css").render(shades=[shade(i / (SHADES - 1)) for i in range(SHADES)]))
-    script = Markup(environment.get_template("page.js").render())
-    policy = POLICY.format(_hash(style), _hash(script))
-    values: dict[str, Any] = {"title": title, "lead": lead, "sections": sections, "audit": audit, "sweep": sweep}
-    values |= {"compared": None if compared is None else sheets("compared", compared)}
-    values |= {"style": style, "script": script}
-    return environment.get_template("page.html").render(values, policy=policy, levels=legend_levels())
+    return environment
 
 
 def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

@@ -86,21 +86,22 @@ def _accuracy(cell: Cell, usual: Cell | None) -> Markup:
 
 
 def _metric(cell: Cell, metric: str) -> list[Series]:
-    return [(_seed(each), [m["round"] for m in each.rounds], [m[metric] for m in each.rounds]) for each in cell.records]
+    return [(_seed(each), range(len(each.rounds)), each.columns[metric]) for each in cell.records]
 
 
 def _shut_out(lens: Lens, seed: str) -> list[Figure]:
     """Draw which honest clients are shut out, if any is. seed: whose clients they are, as each seed deals anew."""
-    clients = list(lens.shut_out_rates)
-    if not any(lens.shut_out_rates.values()):
+    rates = lens.shut_out_rates
+    clients = list(rates)
+    if not any(rates.values()):
         return []
     place = {client: row for row, client in enumerate(clients)}
-    shut_out = [(t, each["shut_out"]) for t, each in zip(lens.rounds, lens.measured, strict=True)]
+    shut_out = zip(lens.rounds, lens.column("shut_out"), strict=True)
     marked = [(place[client], t) for t, clients_out in shut_out for client in clients_out]
     rounds = lens.record.spec["rounds"]
     chart = svg.shading("Honest clients shut out, client by round", [*map(str, clients)], rounds, marked)
-    often = sorted(clients, key=lambda client: -lens.shut_out_rates[client])[:3]
-    named = ", ".join(f"{client} ({100 * lens.shut_out_rates[client]:.0f} %)" for client in often)
+    often = sorted(clients, key=lambda client: -rates[client])[:3]
+    named = ", ".join(f"{client} ({100 * rates[client]:.0f} %)" for client in often)
     whose = f" of {seed}" if seed else ""
     return [(chart, f"Honest clients{whose} (down) shut out, by round (across). Most often: {named} of the rounds.")]
 

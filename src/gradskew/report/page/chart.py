@@ -6,8 +6,9 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache, lru_cache
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
 from ...core.csv_text import disarm
@@ -41,14 +42,14 @@ def to_csv(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _csv_value(value: object) -> str:
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else disarm(value) if isinstance(value, str) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else ""
+    return "" if value is None else disarm(value) if isinstance(value, str) else str(value)
 
 
 def text(x: float | str, y: float | str, style: str, content: object) -> Markup:
     """Draw a text. style: `r` ends at x, `m` is centred on x; a further class for its size or weight."""
-    return Markup('<text x="{}" y="{}" class="{}">{}</text>').format(x, y, style, content)
+    return Markup(f'<text x="{x}" y="{y}" class="{style}">{escape(content)}</text>')
 
 
 def clipped(name: str, longest: int) -> Markup:
@@ -74,7 +75,7 @@ class Axes:
         self.left = max(LEFT, 6 + DIGIT * max(map(len, self.labels)))
 
     def x(self, round: float) -> str:
-        return short(self.left + (WIDTH - self.left - RIGHT) * round / self.last)
+        return _across(self.left, round, self.last)
 
     def y(self, value: float) -> str:
         share = (value - self.low) / (self.high - self.low)
@@ -94,6 +95,12 @@ class Axes:
         return Markup("").join([*labels, name_below("round")])
 
 
+@lru_cache(maxsize=10_000)
+def _across(left: float, round: float, last: int) -> str:
+    """Return the place of a round. left: the place of the first one."""
+    return short(left + (WIDTH - left - RIGHT) * round / last)
+
+
 def _told_apart(low: float, high: float) -> tuple[float, float]:
     """Return a range that holds the values, wide enough that its ticks differ in six digits; with 0 for a constant."""
     size = max(abs(low), abs(high))
@@ -111,6 +118,7 @@ def name_below(name: str) -> Markup:
     return text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, "m", name)
 
 
+@cache
 def round_ticks(count: int) -> list[int]:
     """Return a few round numbers from 1 to the count."""
     ticks = MaxNLocator(5, integer=True).tick_values(0, max(1, count))

@@ -15,12 +15,28 @@ from .parts import Figure, mean_by_round, over_seeds
 
 @dataclass(frozen=True)
 class Curves:
-    """A chart of curves. anchor: its id on the page. name: of the attack or rule. shown: whether it comes first."""
+    """A chart of curves, one for each of some cells by name.
+
+    anchor: its id on the page. name: of the attack or rule. shown: whether it comes first. label: what it shows.
+    """
 
     anchor: str
     name: str
     shown: bool
-    figure: Figure
+    label: str
+    cells: Sequence[tuple[str, Cell | None]]
+
+    @property
+    def figure(self) -> Figure:
+        """Draw the chart."""
+        lines = []
+        for place, (name, cell) in enumerate(self.cells):
+            if cell is not None:
+                _, rounds, values = mean_by_round(name, map(tested, cell.records))
+                lines.append(svg.Line(name, svg.line_style(place), rounds, values))
+        seeds = over_seeds(max((len(cell.records) for _, cell in self.cells if cell), default=0))
+        drawn = svg.lines(self.label, lines, unit="test accuracy, %", legend=True)
+        return drawn, f"{self.label}, by round{seeds}."
 
 
 def by_attack(table: Table, number: int) -> list[Curves]:
@@ -30,8 +46,8 @@ def by_attack(table: Table, number: int) -> list[Curves]:
     for place, attack in enumerate(table.attacks):
         cells = [(rule, table.cells.get((attack, rule))) for rule in table.rules]
         under = "without an attack" if attack == "none" else f"under {attack}"
-        drawn = _chart(f"Test accuracy of all rules {under}", cells)
-        charts.append(Curves(f"attack-{number}-{place}", attack, attack == shown, drawn))
+        label = f"Test accuracy of all rules {under}"
+        charts.append(Curves(f"attack-{number}-{place}", attack, attack == shown, label, cells))
     return charts
 
 
@@ -41,22 +57,11 @@ def by_rule(table: Table, number: int) -> list[Curves]:
     charts = []
     for place, rule in enumerate(table.rules):
         cells = [(attack, table.cells.get((attack, rule))) for attack in table.attacks]
-        drawn = _chart(f"Test accuracy of {rule} under all attacks", cells)
-        charts.append(Curves(f"rule-{number}-{place}", rule, rule == shown, drawn))
+        label = f"Test accuracy of {rule} under all attacks"
+        charts.append(Curves(f"rule-{number}-{place}", rule, rule == shown, label, cells))
     return charts
-
-
-def _chart(label: str, cells: Sequence[tuple[str, Cell | None]]) -> Figure:
-    lines = []
-    for place, (name, cell) in enumerate(cells):
-        if cell is not None:
-            _, rounds, values = mean_by_round(name, map(tested, cell.records))
-            lines.append(svg.Line(name, svg.line_style(place), rounds, values))
-    seeds = over_seeds(max((len(cell.records) for _, cell in cells if cell), default=0))
-    return svg.lines(label, lines, unit="test accuracy, %", legend=True), f"{label}, by round{seeds}."
 
 
 def tested(record: Record) -> tuple[list[int], list[float]]:
     """Return the rounds in which a run was tested, and its accuracies in them."""
-    rounds = [round for round, metrics in enumerate(record.rounds) if metrics["accuracy"] is not None]
-    return rounds, record.accuracies
+    return record.tested, record.accuracies

@@ -194,7 +194,8 @@ def of_lenses(
 
 def _weights(lens: Lens) -> list[float | None]:
     """Return the Byzantine rows' share of the weight in percent, for each of the lens's rounds."""
-    return _percent([metrics["byzantine_share"] for metrics in lens.record.rounds if metrics.get("lens")])
+    shares = lens.record.columns["byzantine_share"]
+    return _percent([shares[round] for round in lens.rounds])
 
 
 def plane(picture: Picture) -> Markup:

@@ -8,18 +8,21 @@ from functools import cached_property
 from statistics import median
 from typing import Any, ClassVar
 
+from markupsafe import escape
+
 from ...core.grammar import with_options
 from ...runs.record import Record
 from ...runs.versions import CELL
 from ...skew import Picture
 from ..cell import Cell, number_text
-from ..export import latex, markdown, results_csv
+from ..export import latex, markdown
 from ..lens import Lens
 from ..table import Table, count
-from ..verdict import remarks, statements
+from ..verdict import remarks
 from ..worst import DEFINITION, harder_question, how_to_save, least_kappa_text, sheet
-from .cells import Opened, open_cell
+from .cells import open_cell
 from .curves import Curves, by_attack, by_rule
+from .details import Details
 from .findings import Comparison, Finding, comparison, findings, hardest_attack
 from .holdings import Holdings, holdings
 from .parts import Figure, Sheet, describe_plane
@@ -41,6 +44,11 @@ class Section:
     """One federation. number: of the section on the page, part of its anchors."""
 
     template: ClassVar[str] = "federation.html"
+    EXPORTS: ClassVar[Mapping[str, Callable[[Table], str]]] = {
+        "Markdown": markdown,
+        "LaTeX": latex,
+        "CSV": Table.to_csv,
+    }
     table: Table
     number: int
     timings: Mapping[str, Mapping[str, Any]]
@@ -53,7 +61,7 @@ class Section:
 
     @property
     def verdict(self) -> list[str]:
-        return [*statements(self.table), *filter(None, [harder_question(self.table)])]
+        return [*self.table.statements, *filter(None, [harder_question(self.table)])]
 
     @cached_property
     def worst(self) -> Sheet | None:
@@ -76,11 +84,11 @@ class Section:
     def views(self) -> list[View]:
         return views(self.table)
 
-    @property
+    @cached_property
     def ranking(self) -> Figure | None:
         return ranking(self.table)
 
-    @property
+    @cached_property
     def curves(self) -> list[tuple[str, list[Curves]]]:
         """The charts of all rules under an attack, and those of all attacks on a rule."""
         return [("attack", by_attack(self.table, self.number)), ("rule", by_rule(self.table, self.number))]
@@ -99,17 +107,24 @@ class Section:
         """The id of the cell on the page: of numbers, as names may hold anything."""
         return f"run-{self.number}-{self.table.attacks.index(attack)}-{self.table.rules.index(rule)}"
 
-    @property
+    @cached_property
     def findings(self) -> list[Finding]:
         return findings(self.table)
 
-    @property
+    @cached_property
     def comparison(self) -> Comparison | None:
         return comparison(self.table)
 
-    @property
-    def cells(self) -> list[Opened]:
-        return [open_cell(self.table, self.anchor(*key), key, self.pictures) for key in self.table.cells]
+    def add_details(self, details: Details, parts: Any) -> None:
+        """Add what is shown when it is opened: cells, charts, texts to copy. parts: the macros of the template."""
+        for key in self.table.cells:
+            anchor = self.anchor(*key)
+            details.add(anchor, parts.opened(open_cell(self.table, anchor, key, self.pictures), self.number))
+        for _, charts in self.curves:
+            for chart in charts:
+                details.add(chart.anchor, parts.figures([chart.figure]), is_open=chart.shown)
+        for place, export in enumerate(self.EXPORTS.values()):
+            details.add(f"copy-{self.number}-{place}", escape(export(self.table)))
 
     @cached_property
     def holdings(self) -> list[Holdings]:
@@ -145,7 +160,7 @@ class Section:
         seed = f"seed {spec['seed']}" if several else ""
         return picture, describe_plane(picture, spec["attack_name"], spec["aggregator_name"], seed)
 
-    @property
+    @cached_property
     def runs(self) -> list[list[str]]:
         """All runs: anchor of the cell, attack, rule, seed, accuracies, kappas, Byzantine weight, shut out."""
         rows = []
@@ -187,11 +202,6 @@ class Section:
     def repeated_by(self) -> str | None:
         """The command line that repeats the runs, None if there is none."""
         return self.command(self.table.records)
-
-    @property
-    def exports(self) -> list[tuple[str, str]]:
-        table = self.table
-        return [("Markdown", markdown(table)), ("LaTeX", latex(table)), ("CSV", results_csv(table.records))]
 
 
 def _under(attack: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -209,10 +210,12 @@ def _path(axes: Axes, line: Line) -> str:
             last = None
             continue
         x, y = float(axes.x(round)), float(axes.y(value))  # rounded, so that the steps add up to the places
-        step = f"M{short(x)} {short(y)}h0" if last is None else f"l{short(x - last[0])} {short(y - last[1])}"
-        path.append(step.replace(" -", "-"))
+        path.append(f"M{short(x)} {short(y)}h0" if last is None else f"l{_step(x - last[0])} {_step(y - last[1])}")
         last = x, y
-    return "".join(path)
+    return "".join(path).replace(" -", "-")
+
+
+_step = lru_cache(maxsize=10_000)(short)  # few steps differ, as places have one decimal
 
 
 def _area(axes: Axes, band: Band) -> str:

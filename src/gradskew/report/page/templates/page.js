@@ -61,32 +61,67 @@ for (const section of document.querySelectorAll(".federation")) {
   form.addEventListener("submit", (event) => event.preventDefault());
 }
 
+// A large page has its details in files beside it. Each calls details() with the HTML of some elements by their ids.
+const loaded = {};
+
+function details(blocks) {
+  Object.assign(loaded, blocks);
+}
+
+// Fill an element whose content is in a file, then go on.
+function fill(element, then = () => {}) {
+  const file = element.dataset.file;
+  if (!file) return then();
+  const place = () => {
+    if (!element.dataset.file) return then();
+    element.innerHTML = loaded[element.id];
+    delete element.dataset.file;
+    addButtons(element);
+    then();
+  };
+  if (element.id in loaded) return place();
+  const script = document.createElement("script");
+  script.src = `{{ folder }}/${file}`;
+  script.addEventListener("load", place);
+  document.head.append(script);
+}
+
+for (const text of document.querySelectorAll("pre[data-file]"))
+  text.parentElement.addEventListener("toggle", () => fill(text));
+
 // Cells stay open beside each other until they are closed; the one that opens takes the focus.
 function openCell() {
   const run = document.querySelector(".run:target");
   if (!run) return;
-  run.classList.add("open");
-  mark(run, true);
-  run.focus();
+  fill(run, () => {
+    run.classList.add("open");
+    mark(run, true);
+    run.focus();
+  });
 }
 
 function mark(run, on) {
   for (const link of document.querySelectorAll(`.heat a[href="#${run.id}"]`)) link.classList.toggle("open", on);
 }
 
-for (const run of document.querySelectorAll(".run"))
-  run.querySelector(".close").addEventListener("click", () => {
-    run.classList.remove("open");
-    mark(run, false);
-  });
+addEventListener("click", (event) => {
+  if (!event.target.matches(".run .close")) return;
+  const run = event.target.closest(".run");
+  run.classList.remove("open");
+  mark(run, false);
+});
 addEventListener("hashchange", openCell);
-openCell();
+addEventListener("load", openCell);
 
 for (const choice of document.querySelectorAll(".choice")) {
   const select = choice.querySelector("select");
   if (!select) continue;
   const show = () => {
-    for (const option of select.options) document.getElementById(option.value).hidden = !option.selected;
+    for (const option of select.options) {
+      const chart = document.getElementById(option.value);
+      chart.hidden = !option.selected;
+      if (option.selected) fill(chart);
+    }
   };
   select.addEventListener("change", show);
   show();
@@ -170,9 +205,13 @@ function save(name, type, content) {
   URL.revokeObjectURL(link.href);
 }
 
-for (const figure of document.querySelectorAll("figure")) {
+function addButtons(root) {
+  for (const figure of root.querySelectorAll("figure")) addButtonsTo(figure);
+}
+
+function addButtonsTo(figure) {
   const svg = figure.querySelector("svg[data-csv]"), heat = figure.querySelector("table.heat");
-  if (!svg && !heat) continue;
+  if (!svg && !heat) return;
   const run = figure.closest(".run");
   const view = () => [...figure.querySelectorAll(".of-view")].find((each) => each.offsetParent !== null);
   const name = () => (svg ? `${run ? run.querySelector("h3").firstChild.textContent : ""} ${svg.getAttribute("aria-label")}` : `heatmap ${view().dataset.name}`);
@@ -192,3 +231,5 @@ for (const figure of document.querySelectorAll("figure")) {
   }
   figure.querySelector("figcaption").append(buttons);
 }
+
+addButtons(document);
