@@ -39,7 +39,7 @@ class Shakespeare(FileSource):
         "rounds": 50,
         "epochs": 1,
         "batch": 32,
-        "lr": 0.5,
+        "lr": 1.0,
         "momentum": 0.9,
         "sampled": 10,
         "evaluate_every": 10,
