@@ -130,6 +130,15 @@ def test_aims_are_sums_of_unit_vectors():
     assert torch.allclose(Adaptive(aim="undo").direction(mean, same), unit(mean))
 
 
+def test_a_gradient_that_is_not_finite_is_replaced_by_the_mean():
+    honest = rows(6)
+    for value in (float("nan"), float("inf")):
+        given = context(agg.make("mean"), gradient=lambda params, data, value=value: torch.full((D,), value))
+        mean = honest.double().mean(0)
+        assert torch.allclose(Adaptive(aim="loss").direction(mean, given), mean / mean.norm())
+        assert Adaptive(aim="loss", cap=None)(honest, honest[:F].clone(), context=given).isfinite().all()
+
+
 def test_rows_with_buffers_behind_the_parameters():
     honest = rows(12)
     given = context(
