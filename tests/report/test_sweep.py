@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from made_records import SPEC, one_round
 
+from gradskew.report.export import latex, markdown
 from gradskew.report.page import render
 from gradskew.report.page.sweep import SweepSection
 from gradskew.report.settings import Settings
@@ -164,6 +165,22 @@ def test_the_page_has_a_chart_for_each_attack_and_the_worst_found() -> None:
     assert lines[1][:3] == ["0.1", "mean", "89.5"]
     assert float(lines[1][4]) == pytest.approx(min(100, 89.5 + T_1 * stdev([90, 89]) / math.sqrt(2)), rel=1e-5)
     assert 'id="sweep"' not in shown(by_beta([0.1]))
+
+
+@pytest.mark.parametrize(("loss", "tested"), [("squared", "R²"), ("next_token", "accuracy of next tokens")])
+def test_what_a_loss_is_tested_by_is_named_everywhere(loss: str, tested: str) -> None:
+    records = by_beta([0.1, 0.3], loss=loss)
+    swept = Sweep(group(records))
+    text = shown(records)
+    assert "est accuracy by" not in text.replace(f"est {tested} by", "")
+    assert f"Test {tested} by beta" in text
+    assert f"test {tested}, %" in text
+    assert f"Test {tested} in %" in markdown(swept[0])
+    assert f"loss {loss} (tested by {tested})" in swept[0].federation
+    assert f"Test {tested} in \\%" in latex(swept[0])
+    assert f"worst found, {tested} in %" in swept._repr_html_()
+    both = Sweep(group([*records, *by_beta([0.1], loss="cross_entropy")]))
+    assert both.measure == "accuracy"
 
 
 def test_options_that_are_words_have_a_table_alone() -> None:

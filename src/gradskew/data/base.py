@@ -144,7 +144,7 @@ class Dataset:
     def entries(self) -> int:
         """The number of entries of an input; of a text, about those that a network makes of it."""
         length = math.prod(self.shape)
-        return length * (STATES + ATTENTION * length) if self.tokens else length
+        return length * (max(STATES, self.vocabulary) + ATTENTION * length) if self.tokens else length
 
     def inputs(self, stored: Tensor) -> Tensor:
         """Convert stored inputs (k, *shape) to what a network gets: float32 of the same shape."""

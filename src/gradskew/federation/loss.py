@@ -68,6 +68,10 @@ class CrossEntropy(Loss):
 
     by_class = True
 
+    def check_data(self, dataset: Dataset) -> None:
+        classes = "loss = cross_entropy needs classes, and these data have numbers to predict (regression=True)"
+        check(dataset.test.targets is None, classes)
+
     def outputs(self, dataset: Dataset) -> int:
         return dataset.num_classes
 

@@ -16,9 +16,9 @@ from ..core.errors import check
 MOST = 10**9  # largest count of clients, rounds or images
 LEAST, LARGEST = 1e-100, 1e100  # range of a measured number other than 0: sums, ratios and squares are finite
 TESTED: Mapping[str, str] = {  # what the accuracies in % are, by the loss of the run
-    "cross_entropy": "the share of inputs whose class is right",
-    "next_token": "the share of next tokens that are right",
-    "squared": "R² (at least 0)",
+    "cross_entropy": "accuracy",
+    "next_token": "accuracy of next tokens",
+    "squared": "R²",
 }
 NEVER_TINY = ("spread", "shift", "density", "kappa", "kappa_bound", "farthest", "mean_norm")  # measures of the lens
 ROUNDING = 1e-6  # tolerance by which a share may exceed 1

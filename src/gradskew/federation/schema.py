@@ -127,7 +127,7 @@ def is_setting(value: Any) -> bool:
 
 def is_shallow(value: Any, depth: int = 0) -> bool:
     """Return whether a JSON value is nested at most DEEPEST deep, so that it can be read again."""
-    if type(value) not in (dict, list):
+    if not value or type(value) not in (dict, list):
         return True
     inside = value.values() if type(value) is dict else value
     nested = [entry for entry in inside if type(entry) in (dict, list)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..core.csv_text import disarm
-from .cell import Cell
+from .cell import Cell, measure_of
 from .comparison import difference
 from .settings import Axis, Settings, Value, value_text
 from .sweep import WORST, cell_of, interval_text
@@ -45,6 +45,11 @@ class Beside:
     names: Sequence[str]
     axes: Sequence[Axis]
     rows: Sequence[Row]
+
+    @cached_property
+    def measure(self) -> str:
+        """Return what the accuracies in % are."""
+        return measure_of(record for row in self.rows for cell in row.cells if cell for record in cell.records)
 
     @cached_property
     def panels(self) -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 
 from ..federation.curve import RISING, has_ended, still_rises
+from ..federation.metrics import TESTED
 from ..runs.record import Record
 from .comparison import half_width
 from .lens import Lens
@@ -116,6 +117,12 @@ def number_text(value: float) -> str:
 def spread(values: Sequence[float]) -> float:
     """Return the sample standard deviation (n - 1); 0 for one value."""
     return stdev(values) if len(values) > 1 else 0.0
+
+
+def measure_of(records: Iterable[Record]) -> str:
+    """Return what the accuracies in % of runs are, by their loss; `accuracy` for runs of several losses."""
+    losses = {record.spec.get("loss", "cross_entropy") for record in records}
+    return TESTED[losses.pop()] if len(losses) == 1 else "accuracy"
 
 
 def accuracy_text(values: Sequence[float]) -> str:

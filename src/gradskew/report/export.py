@@ -98,7 +98,7 @@ def markdown(table: Table) -> str:
 
 def _caption(table: Table) -> str:
     """Return what the accuracies of a table are, and its marks."""
-    accuracy = f"Test accuracy in %, {describe_end(table.records[0].spec['rounds'])}{table.legend}"
+    accuracy = f"Test {table.measure} in %, {describe_end(table.records[0].spec['rounds'])}{table.legend}"
     return f"{accuracy}; bold: the worst attack on the rule, which leaves it the lowest accuracy"
 
 

@@ -34,7 +34,7 @@ def panels(table: Table) -> list[Panel]:
     scale = max(LEAST_SCALE, *(reference - cell.mean for cell in cells.values()))
     accuracy = _panel(
         table,
-        f"Test accuracy in %{table.legend}: the redder, the lower",
+        f"Test {table.measure} in %{table.legend}: the redder, the lower",
         lambda key: (cells[key].text, (reference - cells[key].mean) / scale),
         name="accuracy",
         ends=(reference, reference - scale),

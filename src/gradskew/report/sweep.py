@@ -11,7 +11,7 @@ from functools import cached_property
 from ..core.csv_text import disarm
 from ..core.errors import check
 from ..core.html import html_table
-from .cell import Cell
+from .cell import Cell, measure_of
 from .export import results_csv
 from .settings import Axis, Settings, Value, value_text
 from .table import Table, count
@@ -30,6 +30,11 @@ class Curve:
     axis: Axis
     fixed: Sequence[tuple[str, Value]]
     tables: Sequence[Table | None]
+
+    @property
+    def measure(self) -> str:
+        """Return what the accuracies in % are."""
+        return measure_of(record for table in self.tables if table for record in table.records)
 
     @property
     def where(self) -> str:
@@ -56,6 +61,11 @@ class Sweep(Sequence[Table]):
         self.values = [settings.at(i) for i in order]
         self.attacks = list(dict.fromkeys(attack for table in self.tables for attack in table.attacks))
         self.rules = list(dict.fromkeys(rule for table in self.tables for rule in table.rules))
+
+    @cached_property
+    def measure(self) -> str:
+        """Return what the accuracies in % are."""
+        return measure_of(record for table in self.tables for record in table.records)
 
     def __getitem__(self, item: int) -> Table:  # type: ignore[override]
         return self.tables[item]
@@ -139,7 +149,7 @@ class Sweep(Sequence[Table]):
 
     def _repr_html_(self) -> str:
         shown = [(panel, self.sheet(panel)) for panel in self.panels]
-        parts = [html_table(f"{panel}, accuracy in %", rows, head=head) for panel, (head, rows) in shown]
+        parts = [html_table(f"{panel}, {self.measure} in %", rows, head=head) for panel, (head, rows) in shown]
         return "\n".join([html_table(self.summary, []), *parts])
 
 

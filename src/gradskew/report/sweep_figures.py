@@ -58,7 +58,7 @@ def sweep_figure(sweep: Sweep, curve: Curve) -> dict[str, bytes]:
         for axes in grid.ravel()[len(panels) :]:
             axes.set_visible(False)
         for row in grid:
-            row[0].set_ylabel("test accuracy in %")
+            row[0].set_ylabel(f"test {curve.measure} in %")
         for axes in grid.ravel()[max(0, len(panels) - columns) : len(panels)]:  # the lowest of each column
             axes.set_xlabel(curve.axis.label, parse_math=False)
         figure.legend(

@@ -17,7 +17,7 @@ from ..federation.curve import RISING
 from ..federation.metrics import TESTED
 from ..runs.record import Record
 from ..runs.versions import CELL, changed_code, federation_key
-from .cell import Cell
+from .cell import Cell, measure_of
 from .standing import Standing
 
 
@@ -49,6 +49,11 @@ class Table:
     def column(self, rule: str) -> dict[str, Cell]:
         """Return the cells of a rule by attack."""
         return {attack: self.cells[attack, rule] for attack in self.attacks if (attack, rule) in self.cells}
+
+    @cached_property
+    def measure(self) -> str:
+        """Return what the accuracies in % are: `accuracy`, or what the loss is tested by."""
+        return measure_of(self.records)
 
     @cached_property
     def common_seeds(self) -> frozenset[int]:
@@ -254,7 +259,7 @@ def count(number: int, noun: str) -> str:
 
 def _training(spec: Mapping[str, Any]) -> str:
     """Return what a federation has beside plain SGD and FedAvg, each after a comma."""
-    parts = [f"loss {spec['loss']}: accuracies are {TESTED[spec['loss']]}"] if "loss" in spec else []
+    parts = [f"loss {spec['loss']} (tested by {TESTED[spec['loss']]})"] if "loss" in spec else []
     parts += [f"rows {spec['rows']}"] if spec.get("rows", "update") != "update" else []
     parts += [with_options(spec["local"])] if "local" in spec else []
     parts += [f"worker momentum {spec['worker_momentum']:g}"] if spec.get("worker_momentum") else []

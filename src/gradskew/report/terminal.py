@@ -56,7 +56,7 @@ def show_sweep(sweep: Sweep, sentences: Sequence[str]) -> None:
     screen = console()
     screen.print(sweep.summary)
     head, rows = sweep.sheet(sweep.panels[0])
-    screen.print(f"\nTest accuracy in %, {sweep.panels[0]}, with half of its 95 % interval", style="bold")
+    screen.print(f"\nTest {sweep.measure} in %, {sweep.panels[0]}, with half of its 95 % interval", style="bold")
     for part in fitted(head, [list(map(Text, row)) for row in rows], screen.width, names=len(sweep.axes)):
         screen.print(part)
     for sentence in sentences:
@@ -67,7 +67,7 @@ def show_compared(compared: Beside) -> None:
     """Print the first table of folders side by side: of the worst found, if a rule was attacked."""
     screen = console()
     head, rows = compared.sheet(compared.panels[0])
-    screen.print(f"Test accuracy in %, {compared.panels[0]}, with half of its 95 % interval", style="bold")
+    screen.print(f"Test {compared.measure} in %, {compared.panels[0]}, with half of its 95 % interval", style="bold")
     for part in fitted(head, [list(map(Text, row)) for row in rows], screen.width, names=len(compared.axes) + 1):
         screen.print(part)
 

@@ -112,7 +112,7 @@ class Record:
         return sum(values) / len(values) if values else None
 
     def _values(self, metric: str) -> list[float]:
-        return [value for value in self.columns[metric] if isinstance(value, int | float)]
+        return [value for value in self.columns[metric] if isinstance(value, (int, float))]
 
     def agrees(self, other: Record) -> bool:
         """Return whether two records have the same bits; what older records lack or say in other words does not count.

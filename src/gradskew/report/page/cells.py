@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from markupsafe import Markup
-
 from ...runs.record import Record
 from ...skew import Picture
 from ..cell import Cell, number_text
@@ -34,7 +32,7 @@ def open_cell(table: Table, anchor: str, key: tuple[str, str], pictures: Mapping
     """Open the cell of an attack and a rule (key); it has figures of the lens only where its records have them."""
     attack, rule = key
     cell, usual = table.cells[key], None if attack == "none" else table.cells.get(("none", rule))
-    figures = [(_accuracy(cell, usual), f"Test accuracy by round.{grey(len(usual.records) if usual else 0)}")]
+    figures = [_accuracy(cell, usual, table.measure)]
     lenses = [lens for lens in cell.lenses if lens.rounds]
     least = None if attack == "none" else table.least_kappa
     if lenses:
@@ -76,13 +74,12 @@ def _one_of(cell: Cell, record: Record) -> str:
     return _seed(record) if len(cell.records) > 1 else ""
 
 
-def _accuracy(cell: Cell, usual: Cell | None) -> Markup:
-    return by_round(
-        "Test accuracy by round",
-        [(_seed(record), *tested(record)) for record in cell.records],
-        None if usual is None else mean_by_round("without an attack", map(tested, usual.records)),
-        unit="test accuracy, %",
-    )
+def _accuracy(cell: Cell, usual: Cell | None, measure: str) -> Figure:
+    label = f"Test {measure} by round"
+    by_seed = [(_seed(record), *tested(record)) for record in cell.records]
+    without = None if usual is None else mean_by_round("without an attack", map(tested, usual.records))
+    drawn = by_round(label, by_seed, without, unit=f"test {measure}, %")
+    return drawn, f"{label}.{grey(len(usual.records) if usual else 0)}"
 
 
 def _metric(cell: Cell, metric: str) -> list[Series]:

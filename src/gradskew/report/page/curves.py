@@ -18,12 +18,14 @@ class Curves:
     """A chart of curves, one for each of some cells by name.
 
     anchor: its id on the page. name: of the attack or rule. shown: whether it comes first. label: what it shows.
+    measure: what the accuracies in % are.
     """
 
     anchor: str
     name: str
     shown: bool
     label: str
+    measure: str
     cells: Sequence[tuple[str, Cell | None]]
 
     @property
@@ -35,7 +37,7 @@ class Curves:
                 _, rounds, values = mean_by_round(name, map(tested, cell.records))
                 lines.append(svg.Line(name, svg.line_style(place), rounds, values))
         seeds = over_seeds(max((len(cell.records) for _, cell in self.cells if cell), default=0))
-        drawn = svg.lines(self.label, lines, unit="test accuracy, %", legend=True)
+        drawn = svg.lines(self.label, lines, unit=f"test {self.measure}, %", legend=True)
         return drawn, f"{self.label}, by round{seeds}."
 
 
@@ -46,8 +48,8 @@ def by_attack(table: Table, number: int) -> list[Curves]:
     for place, attack in enumerate(table.attacks):
         cells = [(rule, table.cells.get((attack, rule))) for rule in table.rules]
         under = "without an attack" if attack == "none" else f"under {attack}"
-        label = f"Test accuracy of all rules {under}"
-        charts.append(Curves(f"attack-{number}-{place}", attack, attack == shown, label, cells))
+        label = f"Test {table.measure} of all rules {under}"
+        charts.append(Curves(f"attack-{number}-{place}", attack, attack == shown, label, table.measure, cells))
     return charts
 
 
@@ -57,8 +59,8 @@ def by_rule(table: Table, number: int) -> list[Curves]:
     charts = []
     for place, rule in enumerate(table.rules):
         cells = [(attack, table.cells.get((attack, rule))) for attack in table.attacks]
-        label = f"Test accuracy of {rule} under all attacks"
-        charts.append(Curves(f"rule-{number}-{place}", rule, rule == shown, label, cells))
+        label = f"Test {table.measure} of {rule} under all attacks"
+        charts.append(Curves(f"rule-{number}-{place}", rule, rule == shown, label, table.measure, cells))
     return charts
 
 

@@ -92,7 +92,9 @@ def mean_by_round(name: str, several: Iterable[tuple[Sequence[int], svg.Values]]
     known: dict[int, list[float]] = {}
     for rounds, values in several:
         for round, value in zip(rounds, values, strict=True):
-            known.setdefault(round, []).extend([] if value is None else [value])
+            of_round = known.setdefault(round, [])
+            if value is not None:
+                of_round.append(value)
     return name, sorted(known), [fmean(known[round]) if known[round] else None for round in sorted(known)]
 
 

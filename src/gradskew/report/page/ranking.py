@@ -73,7 +73,7 @@ def ranking(table: Table) -> Figure | None:
     drawn = [part for number, each in enumerate(rules) for part in _row(number * ROW, each)]
     height = len(rules) * ROW + AXIS
     drawn += [text(_x(tick), height - 14, "m", tick) for tick in (0, 25, 50, 75, 100)]
-    drawn.append(text(WIDTH / 2, height - 2, "m", "test accuracy, %"))
+    drawn.append(text(WIDTH / 2, height - 2, "m", f"test {table.measure}, %"))
     than = f"that of {table.baseline}" if table.baseline else "the best"
     caption = (
         "Bar: the worst found, the least accuracy at the end over the attacks of each seed, with its 95 % interval; "

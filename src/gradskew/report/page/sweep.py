@@ -71,15 +71,16 @@ def _chart(panel: str, curve: Curve, lines: Lines) -> Figure:
     seeds = max(len(cell.by_seed) for _, cells in lines for cell in cells if cell is not None)
     under = {WORST: "the worst found", "none": "without an attack"}.get(panel, f"under {panel}")
     where = f"; {curve.where}" if curve.fixed else ""
-    drawn = over_values(f"Test accuracy by {curve.axis.name}, {under}{where}", curve.axis, lines)
+    drawn = over_values(f"Test {curve.measure} by {curve.axis.name}, {under}{where}", curve, lines)
     return drawn, f"{under[0].upper()}{under[1:]}{over_seeds(seeds)}, with 95 % intervals{where}."
 
 
-def over_values(label: str, axis: Axis, lines: Lines) -> Markup:
+def over_values(label: str, curve: Curve, lines: Lines) -> Markup:
     """Draw accuracies over the values of an axis, at equal distances: a line for each rule, with its intervals."""
     ranges = [_range(cell) for _, cells in lines for cell in cells if cell is not None]
+    axis = curve.axis
     axes = Axes(len(axis.values), min(low for low, _ in ranges), max(high for _, high in ranges))
-    drawn = [axes.draw_values("test accuracy, %")]
+    drawn = [axes.draw_values(f"test {curve.measure}, %")]
     for place, value in enumerate(axis.values):
         drawn.append(text(axes.x(place + 0.5), HEIGHT - BOTTOM + 14, "m", value_text(value)))
     drawn.append(name_below(axis.label))
