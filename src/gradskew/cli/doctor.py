@@ -43,12 +43,16 @@ COMMANDS = {
     "--download": "pyarrow huggingface_hub",
     "--dataset hf:": "pyarrow datasets",
     "--partition flwr:": "pyarrow datasets flwr-datasets",
+    "--log mlflow": "mlflow",
+    "--log tensorboard": "tensorboard",
+    "--log wandb": "wandb",
 }
-EXTRAS = "flwr ray huggingface_hub datasets flwr-datasets optuna"  # optional
+EXTRAS = "flwr ray huggingface_hub datasets flwr-datasets optuna mlflow tensorboard wandb"  # optional
 PACKAGES = f"{ALWAYS} numba pyarrow {EXTRAS}".split()
 # The modules whose names are not the packages'. Our Flower interface checks the version of flwr.
 MODULES = {"pillow": "PIL.Image", "scikit-learn": "sklearn", "flwr": "gradskew.flower.interface"}
 MODULES |= {"flwr-datasets": "flwr_datasets.partitioner"}
+SMALLER = {"mlflow": "mlflow-skinny"}  # packages that bring the same module
 
 
 @dataclass(frozen=True)
@@ -189,9 +193,10 @@ def package(name: str, error: str = "") -> Fact:
     """Import a package; return its version, or its error and how to install it. error: a known one."""
     required, options, version = requirement(name), [], None
     oldest = re.search(r">=\s*([\d.]+)", required)
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    for each in filter(None, (SMALLER.get(name), name)):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            version = importlib.metadata.version(each)
+    if version is None:
         error = "not installed"
     else:
         if not error and oldest and _numbers(version) < _numbers(oldest[1]):
