@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from made_records import one_round, record
+from made_records import SPEC, one_round, record
 from rich.console import Console
 
 from gradskew import attacks
@@ -137,6 +137,29 @@ def test_the_federation_in_one_line():
     assert "mlp(hidden=32); 10 clients, 5 a round, 2 Byzantine, attacker knows 25 % of the honest; iid; " in said
 
 
+def test_what_is_not_usual_in_a_federation_is_said():
+    said = federation_of(
+        sgd={**SPEC["sgd"], "momentum": 0.0, "clip": None, "local_steps": 1},
+        told="3",
+        known="own",
+        attack_rounds="20:40",
+        root_examples=100,
+        worker_momentum=0.9,
+        local={"name": "fedprox", "mu": 1.0},
+        rows="gradient",
+        precision="bf16",
+        validation=0.2,
+    )
+    assert said == (
+        "digits, linear; 10 clients, 2 Byzantine, attacker knows its own rows alone, attack in rounds 20:40, "
+        "rule told f = 3; dirichlet(beta=0.5,min_samples=2); 2 rounds of 1 step, batch 16, lr 0.2, momentum 0, "
+        "clip none, rows gradient, fedprox(mu=1.0), worker momentum 0.9, 100 inputs at the server, bf16, "
+        "tested on 20 % of the training inputs; 1 seed"
+    )
+    assert "rule told the expected f" in federation_of(told="expected")
+    assert "knows 25 % of the honest of each round" in federation_of(knowledge=0.25, redraw_knowledge=True)
+
+
 def test_a_record_counts_once():
     table = Table([*RECORDS, *RECORDS[::-1]])
     assert table.records == RECORDS
@@ -190,7 +213,7 @@ def test_csv_columns_and_values_by_hand():
 
 
 def test_the_rows_of_a_csv_tell_federations_apart():
-    """The last columns, after all that were there before; what has no column of its own is in the digest."""
+    """What has no column of its own is in the digest, and as text in the last column."""
     settings = [
         {"clients": 20, "sampled": 10},
         {"byzantine": 3},
@@ -202,8 +225,9 @@ def test_the_rows_of_a_csv_tell_federations_apart():
         replace(made, spec={**made.spec, **change}) for made in [record("lie", "mean", 3.0)] for change in settings
     ]
     rows = list(csv.reader(io.StringIO(results_csv(records))))
-    assert rows[0][-7:] == ["clients", "sampled", "byzantine", "rounds", "model", "federation", "progress_min"]
-    assert [row[-7:-2] for row in rows[1:]] == [
+    head = ["clients", "sampled", "byzantine", "rounds", "model", "federation", "progress_min", "settings"]
+    assert rows[0][-8:] == head
+    assert [row[-8:-3] for row in rows[1:]] == [
         ["20", "10", "2", "2", "linear"],
         ["10", "10", "3", "2", "linear"],
         ["10", "10", "2", "60", "linear"],
@@ -211,7 +235,9 @@ def test_the_rows_of_a_csv_tell_federations_apart():
         ["10", "10", "2", "2", "linear"],
         ["10", "10", "2", "2", "linear"],
     ]
-    digests = [row[-2] for row in rows[1:]]
+    usual = "2 epochs, batch 16, lr 0.2"
+    assert [row[-1] for row in rows[1:]] == [*[usual] * 5, f"{usual}, attacker knows 50 % of the honest"]
+    digests = [row[-3] for row in rows[1:]]
     assert len({*digests}) == 6
     assert rf"\label{{tab:gradskew-{digests[0]}}}" in latex(Table(records[:1]))
 

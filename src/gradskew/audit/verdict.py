@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from ..federation.curve import RISING
 from ..report.comparison import level_with
+from ..report.described import count
 from ..report.standing import Standing, level_rules
-from ..report.table import count
 from ..report.worst import found
 from .ranking import Ranking
 

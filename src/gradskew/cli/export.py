@@ -22,8 +22,8 @@ def export(folders: Sequence[Path], kind: str, out: Path | None) -> None:
     metrics of the round. Nothing is run. A FOLDER is the --out of earlier commands; the default is gradskew-results.
     """
     from ..core.files import write
+    from ..report.described import count
     from ..report.rounds import STEM, csv, parquet, rounds_table
-    from ..report.table import count
 
     folders = folders or (Path(OUT),)
     records = [record for table in stored_tables(folders) for record in table.records]

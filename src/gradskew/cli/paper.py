@@ -133,7 +133,7 @@ def _pictures(experiment: str, planned: Sequence[Planned], swept: Swept, stem: s
 
 def _setting(run: Run) -> str:
     """Return a line on the federation, without what a chart shows: partition, attacks, rules and seeds."""
-    from ..report.table import count
+    from ..report.described import count
 
     federation = f"{count(run.clients, 'client')}, {run.num_byzantine} Byzantine; {count(run.rounds, 'round')}"
     return f"{run.source.name}, {run.model.name}; {federation}"

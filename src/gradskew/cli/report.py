@@ -28,7 +28,7 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
     default is gradskew-results. A run in several folders counts once. FOLDERs that hold the same attacks, rules and
     seeds in different federations are compared: a column for each, and the differences.
     """
-    from ..report.table import count
+    from ..report.described import count
     from ..report.terminal import show_compared
 
     folders = folders or (Path(OUT),)
@@ -48,9 +48,9 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
 def _write_leaderboard(paths: Sequence[Path], page: Path) -> None:
     """Write the leaderboard of the runs in CSV files."""
     from ..core.files import write
+    from ..report.described import count
     from ..report.leaderboard import leaderboard
     from ..report.played import read_runs
-    from ..report.table import count
 
     runs = read_runs(paths)
     check(bool(runs), f"no runs in {', '.join(repr(str(path)) for path in paths)}")

@@ -41,7 +41,7 @@ class Swept:
 
     def summaries(self, tables: Sequence[Table], out: Path) -> list[str]:
         """Return sentences on the work done, and on what the tables of all runs in `out` have beside it."""
-        from ..report.table import count
+        from ..report.described import count
 
         own = self.tables(tables)
         more, others = sum(len(table.records) for table in own) - len(self.records), len(tables) - len(own)
@@ -160,7 +160,7 @@ def default_workers(runs: Sequence[Run], workers: int | Cluster | None) -> int |
 
 def _part(task: str, runs: Sequence[Run], shard: tuple[int, int]) -> tuple[str, Sequence[Run]]:
     """Return the task, named with its shard, and the runs of the shard."""
-    from ..report.table import count
+    from ..report.described import count
 
     number, parts = shard
     named = f"{task}, shard {number}/{parts} of {count(len(runs), 'run')}" if parts > 1 else task
@@ -169,7 +169,7 @@ def _part(task: str, runs: Sequence[Run], shard: tuple[int, int]) -> tuple[str, 
 
 def announce(task: str, mine: Sequence[Run], missing: Sequence[Run], out: Path, workers: int | Cluster) -> None:
     """Print what will be run, what is said of its data, its memory and slow searches."""
-    from ..report.table import count
+    from ..report.described import count
     from ..runs.product import data_notes
 
     where = count(workers, "worker") if isinstance(workers, int) else str(workers)
@@ -185,7 +185,7 @@ def announce(task: str, mine: Sequence[Run], missing: Sequence[Run], out: Path, 
 
 def print_task(task: str, runs: Sequence[Run], missing: int, suffix: str) -> None:
     """Print the number of a task's runs, and of those that are stored already."""
-    from ..report.table import count
+    from ..report.described import count
 
     lengths = sorted({run.rounds for run in runs})
     rounds = f" of {f'{lengths[0]} to ' * (len(lengths) > 1)}{count(lengths[-1], 'round')}" if runs else ""

@@ -51,7 +51,7 @@ def tune(
     The lens is off unless --lens.
     """
     from ..core.files import write
-    from ..report.table import count
+    from ..report.described import count
     from ..report.terminal import ProgressLine
     from ..runs.tuning import Study
     from ..trackers import Log

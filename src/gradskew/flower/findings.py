@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..federation.curve import still_rises
-from ..report.table import count
+from ..report.described import count
 from ..report.verdict import not_played
 from .training import Training
 

@@ -14,9 +14,9 @@ from ..federation.curve import RISING
 from ..federation.schema import LAST
 from ..report.cell import Cell
 from ..report.comparison import level_with
+from ..report.described import count
 from ..report.export import escape_markdown, grid
 from ..report.standing import Standing
-from ..report.table import count
 from ..runs.record import Record
 from .catalogue import ATTACKS
 

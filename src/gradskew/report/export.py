@@ -15,6 +15,7 @@ from ..core.grammar import with_options
 from ..federation.curve import RISING, describe_end
 from ..runs.record import Record
 from ..runs.versions import federation_key
+from .described import settings
 from .lens import Lens
 from .table import Table
 from .titles import title
@@ -27,17 +28,19 @@ EXTRA = (
 LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 FEDERATION = ("clients", "sampled", "byzantine", "rounds", "model", "federation")
 LATER = ("progress_min",)
+LAST = ("settings",)
 
 
 def results_csv(records: Iterable[Record]) -> str:
     """Return a CSV with one row per run; the lens's columns are means over rounds.
 
-    `kappa_max` is the largest kappa in a round, `progress_min` the least progress.
+    `kappa_max` is the largest kappa in a round, `progress_min` the least progress, `settings` what the
+    other columns do not say of the federation, as text.
     `federation` is the digest of all settings that the runs of one table share: see `federation_digest`.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS + EXTRA + LENS + FEDERATION + LATER)
+    rows.writerow(COLUMNS + EXTRA + LENS + FEDERATION + LATER + LAST)
     for record in records:
         lens = Lens(record)
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
@@ -53,6 +56,7 @@ def results_csv(records: Iterable[Record]) -> str:
             + [spec[name] for name in FEDERATION[:4]]
             + [disarm(with_options(spec["model"])), federation_digest(spec)]
             + [_lens_value(lens, name) for name in LATER]
+            + [disarm(settings(spec))]
         )
     return text.getvalue()
 

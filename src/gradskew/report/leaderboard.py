@@ -154,7 +154,7 @@ def leaderboard(runs: Iterable[Played]) -> str:
     """Return the page in Markdown: a section for each federation, with its rules by falling worst found."""
     groups: dict[tuple[str, str], list[Played]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
-        groups.setdefault((run.title, run.setting), []).append(run)
+        groups.setdefault((run.title, run.federation), []).append(run)
     sections = [_section(groups[key]) for key in sorted(groups, key=lambda key: (by_number(key[0]), key[1]))]
     return "\n".join([ABOUT, *sections, OWN])
 
@@ -179,6 +179,7 @@ def _section(runs: Sequence[Played]) -> str:
             few.setdefault(limit, []).append(entry.rule)
     notes = [f"At most {limit} tries in a round of the search: {', '.join(of)}." for limit, of in few.items()]
     notes += [f"Not played against {', '.join(of)}: {names}." for names, of in lacking.items() if names]
-    setting = f"{runs[0].setting}; seeds {', '.join(map(str, seeds))}."
+    longest = max((run.setting for run in runs), key=len)  # older tables say less
+    setting = f"{longest}; seeds {', '.join(map(str, seeds))}."
     texts = map(escape_markdown, [f"## {runs[0].title}", setting])
     return "\n\n".join([*texts, "\n".join(table), *map(escape_markdown, notes)]) + "\n"

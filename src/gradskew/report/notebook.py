@@ -8,10 +8,11 @@ from typing import Any
 
 from ..core.errors import check_choice
 from ..core.html import html_table
+from .described import count
 from .export import results_csv
 from .figures import shade
 from .rounds import import_pandas, rounds_to_pandas
-from .table import Table, count
+from .table import Table
 from .worst import found
 
 

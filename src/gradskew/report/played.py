@@ -14,8 +14,8 @@ from ..attacks import ATTACKS, Adaptive
 from ..core.errors import InputError, check, check_number
 from ..core.files import is_sha256
 from ..core.grammar import parse
+from .described import count
 from .export import FEDERATION
-from .table import count
 
 NEEDED = ("dataset", "attack", "aggregator", "seed", "accuracy", "partition", "digest", *FEDERATION)
 
@@ -24,11 +24,13 @@ NEEDED = ("dataset", "attack", "aggregator", "seed", "accuracy", "partition", "d
 class Played:
     """A run, as a line of results.csv has it.
 
-    title, setting: of its federation. kappa, progress: the largest and the least of a round; None if not measured.
+    title, setting, federation: of its federation, the last its digest. kappa, progress: the largest and the least of a
+    round; None if not measured.
     """
 
     title: str
     setting: str
+    federation: str
     rule: str
     attack: str
     seed: int
@@ -112,7 +114,7 @@ def _read(path: Path) -> Iterator[Played]:
 
 
 def _run(line: Mapping[str, str], where: str) -> Played:
-    whole = None not in line and None not in line.values() and all(line[name].isprintable() for name in NEEDED)
+    whole = None not in line and None not in line.values() and all(text.isprintable() for text in line.values())
     check(whole, f"{where}: not one printable text for each column")
     try:
         check(is_sha256(line["digest"]), f"digest must be a SHA-256, not {line['digest'][:80]!r}")
@@ -128,10 +130,12 @@ def _run(line: Mapping[str, str], where: str) -> Played:
     except ValueError as error:
         raise InputError(f"{where}: {error}") from None
     size = f"{count(clients, 'client')}, {byzantine} Byzantine, {count(rounds, 'round')}"
-    some = "" if sampled == clients else f"{count(sampled, 'client')} a round, "
+    parts = [line["model"], "" if sampled == clients else f"{count(sampled, 'client')} a round"]
+    parts += [line.get("settings", ""), f"federation {line['federation']}"]
     return Played(
         title=f"{line['dataset']}, {line['partition']}, {size}",
-        setting=f"{line['model']}, {some}federation {line['federation']}",
+        setting=", ".join(filter(None, parts)),
+        federation=line["federation"],
         rule=line["aggregator"],
         attack=line["attack"],
         seed=seed,

@@ -12,9 +12,10 @@ from ..core.csv_text import disarm
 from ..core.errors import check
 from ..core.html import html_table
 from .cell import Cell, measure_of
+from .described import count
 from .export import results_csv
 from .settings import Axis, Settings, Value, value_text
-from .table import Table, count
+from .table import Table
 
 WORST = "worst found"  # the name of the panel with the worst found, beside those of the attacks
 Lines = list[tuple[str, list[Cell | None]]]

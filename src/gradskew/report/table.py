@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +12,11 @@ from .. import report
 from ..aggregators import MIXINGS, RULES, least_kappa
 from ..attacks import ATTACKS
 from ..core.errors import check
-from ..core.grammar import with_options
 from ..federation.curve import RISING
-from ..federation.metrics import TESTED
 from ..runs.record import Record
 from ..runs.versions import CELL, changed_code, federation_key
 from .cell import Cell, measure_of
+from .described import count, describe
 from .standing import Standing
 
 
@@ -127,20 +126,7 @@ class Table:
     @cached_property
     def federation(self) -> str:
         """Return one line on the simulated federation."""
-        spec = self.records[0].spec
-        sampled = "" if spec["sampled"] == spec["clients"] else f", {spec['sampled']} a round"
-        known = "" if spec["knowledge"] == 1 else f", attacker knows {100 * spec['knowledge']:g} % of the honest"
-        known = ", attacker knows its own rows alone" if spec.get("known") == "own" else known
-        known += f", attack in rounds {spec['attack_rounds']}" if "attack_rounds" in spec else ""
-        tested = f", tested on {100 * spec['validation']:g} % of the training inputs" if spec.get("validation") else ""
-        sgd = spec["sgd"]
-        work = count(sgd["local_steps"], "step") if "local_steps" in sgd else count(sgd["epochs"], "epoch")
-        return (
-            f"{spec['dataset']}, {with_options(spec['model'])}; {count(spec['clients'], 'client')}{sampled}, "
-            f"{spec['byzantine']} Byzantine{known}; {with_options(spec['partition'])}; "
-            f"{count(spec['rounds'], 'round')} of {work}, batch {sgd['batch']}, "
-            f"lr {sgd['lr']:g}{_training(spec)}{tested}; {self._seeds}"
-        )
+        return f"{describe(self.records[0].spec)}; {self._seeds}"
 
     @property
     def _seeds(self) -> str:
@@ -250,18 +236,3 @@ def stages(aggregator: dict[str, Any]) -> list[str]:
 def _rank(name: str, known: list[str]) -> tuple[int, str]:
     """Return the index among the known names, and the name; a user's names come last."""
     return (known.index(name) if name in known else len(known), name)
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun in singular or plural: 1 round, 2 rounds."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _training(spec: Mapping[str, Any]) -> str:
-    """Return what a federation has beside plain SGD and FedAvg, each after a comma."""
-    parts = [f"loss {spec['loss']} (tested by {TESTED[spec['loss']]})"] if "loss" in spec else []
-    parts += [f"rows {spec['rows']}"] if spec.get("rows", "update") != "update" else []
-    parts += [with_options(spec["local"])] if "local" in spec else []
-    parts += [f"worker momentum {spec['worker_momentum']:g}"] if spec.get("worker_momentum") else []
-    parts += [f"server {with_options(spec['server'])}"] if "server" in spec else []
-    return "".join(f", {part}" for part in parts)

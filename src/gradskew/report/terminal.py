@@ -20,10 +20,11 @@ from ..runs.sweeps import Progress
 from ..skew import Estimate, Trial
 from ..skew.references import Measure
 from .beside import Beside
+from .described import count
 from .grids import fitted
 from .panels import Panel
 from .sweep import Sweep
-from .table import Table, count
+from .table import Table
 from .worst import DEFINITION, how_to_save, least_kappa_text, sheet
 
 TRIAL_HEAD = (

@@ -14,9 +14,10 @@ from ..attacks import ATTACKS
 from ..federation.curve import RISING
 from ..federation.schedule import rounds_of
 from .comparison import differ, level_with
+from .described import count
 from .holders import deals, held_by_few
 from .standing import Standing, better_rules, level_rules
-from .table import Table, count, stages
+from .table import Table, stages
 from .worst import found, is_bistable, not_asked
 
 MOST_NAMES = 3  # attacks that a sentence names one by one

@@ -10,9 +10,10 @@ from .. import attacks
 from ..core.grammar import parse_one
 from ..runs.record import Record
 from .cell import number_text
+from .described import count
 from .lens import Lens
 from .standing import Standing
-from .table import Table, count
+from .table import Table
 
 HEAD = (
     *("rule", "worst found %", "found by", "federations", "largest kappa in a round", "kappa by"),

@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from ...skew import Picture
 from ...skew.heterogeneity import most_divergence
+from ..described import count
 from ..lens import Lens
-from ..table import count
 from . import svg
 
 Figure = tuple[Markup, str]  # a chart and its caption

@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from ...federation.curve import RISING
 from ..cell import Cell
+from ..described import count
 from ..standing import Standing
-from ..table import Table, count
+from ..table import Table
 from .chart import clipped, figure, short, text
 from .parts import Figure
 

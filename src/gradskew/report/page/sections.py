@@ -15,9 +15,10 @@ from ...runs.record import Record
 from ...runs.versions import CELL
 from ...skew import Picture
 from ..cell import Cell, number_text
+from ..described import count
 from ..export import latex, markdown
 from ..lens import Lens
-from ..table import Table, count
+from ..table import Table
 from ..verdict import remarks
 from ..worst import DEFINITION, harder_question, how_to_save, least_kappa_text, sheet
 from .cells import open_cell
