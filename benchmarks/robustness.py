@@ -1,7 +1,7 @@
 """Play the federations of docs/robustness.md, stand.md and field.md, and write the tables behind these pages.
 
     python benchmarks/robustness.py --part digits [--rules median,nnm+rbtm] [--workers 2]
-    gradskew report results/robustness --leaderboard docs/robustness.md
+    gradskew report results/robustness results/trial --leaderboard docs/robustness.md
 
 Parts, which are in parts.py: `digits` (beta 0.5 and 0.1: every rule that needs nothing more, alone and behind nnm,
 bucketing and arc; hours), `caps` (searches with caps 3 and 1), `iid`, `root` (FLTrust), `fashion`, and `cifar` (with

@@ -16,7 +16,7 @@ from gradskew.runs.store import Store
 
 RESULTS = Path(__file__).parent.parent / "results"
 TABLES = sorted(RESULTS.glob("*.csv"))
-PLAYED = sorted(RESULTS.glob("robustness/*.csv"))
+PLAYED = [*sorted(RESULTS.glob("robustness/*.csv")), *sorted(RESULTS.glob("trial/*.csv"))]
 
 
 @cache
@@ -54,4 +54,4 @@ def test_a_page_prints_the_means_of_its_table(path: Path) -> None:
 
 @pytest.mark.skipif(not PLAYED, reason="no table in results/robustness")
 def test_the_leaderboard_is_made_of_its_tables() -> None:
-    assert (RESULTS.parent / "docs" / "robustness.md").read_text() == leaderboard(read_runs(PLAYED))
+    assert (RESULTS.parent / "docs" / "robustness.md").read_text() == leaderboard(read_runs(PLAYED)[0])

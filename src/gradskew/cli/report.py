@@ -52,11 +52,12 @@ def _write_leaderboard(paths: Sequence[Path], page: Path) -> None:
     from ..report.leaderboard import leaderboard
     from ..report.played import read_runs
 
-    runs = read_runs(paths)
+    runs, largest = read_runs(paths)
     check(bool(runs), f"no runs in {', '.join(repr(str(path)) for path in paths)}")
     page.parent.mkdir(parents=True, exist_ok=True)
     write(page, leaderboard(runs))
-    click.echo(f"{count(len(runs), 'run')} in {count(len(paths), 'file')}: {page}.")
+    differing = f" Runs in two files differ by up to {largest:.1f} points; the first counts." * (largest > 0)
+    click.echo(f"{count(len(runs), 'run')} in {count(len(paths), 'file')}: {page}.{differing}")
 
 
 def _tables(folders: Sequence[Path]) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from .described import count
 from .export import FEDERATION
 
 NEEDED = ("dataset", "attack", "aggregator", "seed", "accuracy", "partition", "digest", *FEDERATION)
+ROUNDED = 2.0  # points by which a run may end elsewhere on another processor
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Kind:
 
     fixed: whether it never tries the rule. member: the name of the ensemble's attack that it is, else its own. cap: the
     largest distance of its rows from the honest mean, over that of the farthest honest row; infinite without one.
-    limit: of its tries in a round.
+    limit: of its tries in a round. full: whether it is a search with all its parts.
     """
 
     fixed: bool
@@ -55,6 +56,7 @@ class Kind:
     label: str
     cap: float = math.inf
     limit: int | None = None
+    full: bool = False
 
     def text(self, cap: float = math.inf) -> str:
         """Return its label, with its cap if that is another one."""
@@ -70,9 +72,10 @@ def kind_of(attack: str) -> Kind:
         fixed = made is not None and not made.tries_rule
         return Kind(fixed, attack, "no attack" if attack == "none" else attack)
     member = Adaptive(aim=made.aim, data=made.data, cap=made.cap)
-    usual = made == Adaptive(aim=made.aim, cap=made.cap, limit=made.limit)
-    cap = math.inf if made.cap is None else made.cap
-    return Kind(False, member.name, made.aim if usual else attack, cap, made.limit)
+    full = made.effort == "full"
+    usual = made == Adaptive(aim=made.aim, cap=made.cap, limit=made.limit, effort=made.effort)
+    label = f"{made.aim}{' (full)' * full}" if usual else attack
+    return Kind(False, member.name, label, math.inf if made.cap is None else made.cap, made.limit, full)
 
 
 def members(cap: float) -> list[str]:
@@ -83,20 +86,24 @@ def members(cap: float) -> list[str]:
     return [Adaptive(aim=each.aim, cap=cap).name for each in made if isinstance(each, Adaptive)]
 
 
-def read_runs(paths: Iterable[Path]) -> list[Played]:
-    """Return the runs in files such as results.csv, each once.
+def read_runs(paths: Iterable[Path]) -> tuple[list[Played], float]:
+    """Return the runs in files such as results.csv, each once, and the largest difference in points between two files.
 
-    Raises InputError for another file, for files that disagree on a run, and for two versions of a user's code.
+    Another processor rounds otherwise: of a run whose accuracies differ by at most ROUNDED points the first counts.
+    Raises InputError for another file, for files that disagree by more, and for two versions of a user's code.
     """
     runs: dict[tuple[str, str, str, int], tuple[Played, Path]] = {}
+    largest = 0.0
     for path in paths:
         for run in _read(path):
-            known, first = runs.setdefault((run.setting, run.rule, run.attack, run.seed), (run, path))
+            known, first = runs.setdefault((run.federation, run.rule, run.attack, run.seed), (run, path))
             what = f"{run.attack} against {run.rule}, seed {run.seed}, in {str(first)!r} and {str(path)!r}"
             check(known.digest == run.digest, f"two versions of a run: {what}: leave one out")
             both = f"{known.accuracy:g} and {run.accuracy:g} %"
-            check(known.accuracy == run.accuracy, f"two accuracies of a run, {both}: {what}: leave one out")
-    return [run for run, _ in runs.values()]
+            points = abs(known.accuracy - run.accuracy)
+            check(points <= ROUNDED, f"two accuracies of a run, {both}: {what}: leave one out")
+            largest = max(largest, points)
+    return [run for run, _ in runs.values()], largest
 
 
 def _read(path: Path) -> Iterator[Played]:

@@ -20,3 +20,12 @@ def title(name: str) -> str:
     for alias, own in known.titles.items() if known else ():
         written = own if last == room.meanings[alias] else written
     return f"{title(before[:-1])} + {written}" if before else written
+
+
+def short_name(rule: str) -> str:
+    """Return the name of a rule, of a pipeline that has a name of its own that one.
+
+    >>> short_name("clipping(c=median)+average(a=consensus,b=dnc(b=None))"), short_name("nnm+rbtm")
+    ('consensus_dnc', 'nnm+rbtm')
+    """
+    return next((name for name, pipeline in RULES.pipelines.items() if pipeline == rule), rule)
