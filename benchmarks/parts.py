@@ -78,7 +78,9 @@ class Part:
         """Yield the options of a bench for each federation and rule."""
         for federation in self.federations:
             for rule in rules:
-                limited = [replace(a, limit=LIMIT) if isinstance(a, Adaptive) else a for a in self.attacks]
+                limited = [
+                    replace(a, limit=LIMIT) if isinstance(a, Adaptive) and a.limit is None else a for a in self.attacks
+                ]
                 yield {**federation, "rules": [rule], "attacks": limited if is_slow(rule) else [*self.attacks]}
 
 
@@ -131,6 +133,12 @@ PARTS = {
             for cap in (None, 3.0, 1.0)
         ],
         federations=[{"beta": 0.5}],
+    ),
+    "votes": Part(
+        rules=["vote(a=clipping(c=median)+mean,b=consensus_dnc)", "consensus_dnc", "clipping(c=median)+mean"],
+        attacks=[make("none"), make("strike"), *(Adaptive(aim=aim, cap=None, limit=100) for aim in AIMS)],
+        seeds=FEWER,
+        federations=[{"beta": beta, "votes": True} for beta in (0.1, 0.5)],
     ),
     "field": Part(rules=[*ALONE, *MIXED], attacks=FIELD, federations=SKEWS),
     "field-training": Part(

@@ -42,9 +42,10 @@ BASE = Run(
 
 
 def with_rule(name: str) -> dict[str, Any]:
-    """The fields of a run under this rule: one that needs it has root data."""
+    """The fields of a run under this rule: one that needs more has root data, or clients that vote."""
     rule = aggregators.make(name)
-    return {"aggregator": rule, **({"root_examples": 2, "partition": IID()} if rule.needs else {})}
+    more = {"root_examples": 2, "partition": IID(), "votes": "losses" in rule.needs}
+    return {"aggregator": rule, **(more if rule.needs else {})}
 
 
 @dataclass(frozen=True, kw_only=True)

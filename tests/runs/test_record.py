@@ -405,6 +405,7 @@ CHANGES = {
     "lens": [False],
     "pictures": [(), (1,)],
     "root_examples": [3],
+    "votes": [True],
 }
 
 

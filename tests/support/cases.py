@@ -120,7 +120,13 @@ def known(n, d, dtype=torch.float32, factor=1.0):
         params=params,
         layers={name: layer for name, layer in layers.items() if layer.columns.stop > layer.columns.start},
         reference=own,
+        losses=lambda models, clients: distances(models, [own.double() * (client % 3 - 1) for client in clients]),
     )
+
+
+def distances(models, targets):
+    """Return the squared distances of models (k, d) from n targets (d,): (k, n), what clients say they lose."""
+    return torch.stack([(models.double() - target).square().sum(1) for target in targets], 1)
 
 
 def reference(d):
@@ -149,6 +155,8 @@ RULES = [
     RuleCase("dnc(b=None)", far=True, rotation=True),
     RuleCase("consensus", translation=False, hull=False, rotation=True, largest=False),
     RuleCase("consensus(power=2,ridge=0.5,steps=2)", translation=False, hull=False, rotation=True, largest=False),
+    RuleCase("vote", translation=False, fixed=False, hull=False, rotation=True, largest=False),
+    RuleCase("vote(a=median,b=rbtm,stay=False)", translation=False, honest=True, far=True),
     RuleCase("ptm", translation=False, hull=False, rotation=True),
     RuleCase("average", translation=False, hull=False),
     RuleCase("average(a=median,b=rbtm)", honest=True, far=True),

@@ -176,6 +176,31 @@ def check_average(call: Call) -> None:
     call.is_value(np.mean(values, axis=0), np.array(values))
 
 
+def check_vote(call: Call) -> None:
+    values, letters = [], "ab"
+    for letter in letters:
+        rule, before = getattr(call.rule, letter), torch.Generator()
+        before.set_state(call.generator.get_state())
+        outcome = rule.outcome(call.given, call.f, call.generator)
+        CHECKS[rule.key](replace(call, rule=rule, outcome=outcome, generator=before))
+        values.append(outcome.value.double().numpy())
+    present = call.round.params.double().numpy()
+    asked = torch.tensor(np.array([present, present - values[0], present - values[1]]))
+    losses = call.round.losses(asked, call.round.clients).numpy()
+    gains = np.sort(losses[0] - losses[1:], axis=1)[:, (call.n - 1) // 2]
+    noise = 1e-5 * np.abs(losses).max()  # the rule asks for models as float32
+    chosen = call.outcome.notes["vote"]
+    if chosen == "stay":
+        assert call.rule.stay
+        assert gains.max() <= noise
+        assert not call.value.any()
+        return
+    place = letters.index(chosen)
+    assert gains[place] >= gains.max() - noise
+    assert not call.rule.stay or gains[place] > -noise
+    call.is_value(values[place])
+
+
 def check_mean(call: Call) -> None:
     weights = None if call.rule.weights == "equal" else np.asarray(call.round.examples, dtype=np.float64)
     call.is_weighted_value(np.average(call.rows, axis=0, weights=weights))

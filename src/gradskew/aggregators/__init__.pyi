@@ -44,5 +44,6 @@ from .rlr import RLR as RLR
 from .signguard import SignGuard as SignGuard
 from .smea import SMEA as SMEA
 from .user import UserRule as UserRule
+from .vote import Vote as Vote
 
 __all__: list[str]

@@ -37,8 +37,8 @@ MIXINGS: Catalogue[Mixing] = Catalogue("mixing", __package__, "Mixing", register
 
 
 def names() -> list[str]:
-    """Return the names of all rules that need no root data; mixings are not listed."""
-    return [key for key, cls in RULES.classes.items() if "reference" not in cls().needs]
+    """Return the names of all rules that need neither root data nor clients' votes; mixings are not listed."""
+    return [key for key, cls in RULES.classes.items() if not cls().needs & {"reference", "losses"}]
 
 
 def make(name: str | Aggregator | Callable[..., Any], *, preset: str = "paper", arrays: str = "torch") -> Aggregator:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ PARTS = {
     "params": "the model, which Robust, RedTeam and the simulation give",
     "layers": "the model's layers, which Robust, RedTeam and the simulation give",
     "reference": "the server's own update: root_examples = 100 holds out the data that it is trained on",
+    "losses": "the clients' losses at candidate models, which the simulation asks for with votes = True",
 }
 
 
@@ -40,8 +41,9 @@ class Round:
     number: counted from 0. clients: the client ids of the rows, in order. examples: the number of training examples
     that each client claims (n,). params: the model w^t (d,). layers: the parameter tensors by name. reference: the
     server's own update w^t - w_0^{t+1} (d,), trained on its root data as a client trains on its own. With
-    `buffers=aggregated` rows and reference are longer than params and layers, by the buffers. rate: what the server
-    multiplies an aggregate of rows by, the learning rate where rows are gradients.
+    `buffers=aggregated` rows and reference are longer than params and layers, by the buffers. losses: a function of
+    models (k, d), the first of which is w^t, and client ids (n,): the losses that the clients claim, (k, n). rate: what
+    the server multiplies an aggregate of rows by, the learning rate where rows are gradients.
     """
 
     number: int = 0
@@ -50,6 +52,7 @@ class Round:
     params: Tensor | None = None
     layers: Mapping[str, Layer] | None = None
     reference: Tensor | None = None
+    losses: Callable[[Tensor, Sequence[int]], Tensor] | None = None
     rate: float = 1.0
 
     def __post_init__(self) -> None:
@@ -81,6 +84,8 @@ class Round:
                 whole = all(isinstance(client, int) and not isinstance(client, bool) for client in value)
                 good = whole and len(value) == len(set(value)) == n
                 check(good, f"the client ids must be {n} different whole numbers, one for each row")
+            elif part == "losses":
+                check(callable(value), "losses must be a function of models and client ids")
             elif part == "layers":
                 good = all(isinstance(layer, Layer) for layer in value.values())
                 check(good, "the layers must be gradskew.core.round.Layer objects by name")

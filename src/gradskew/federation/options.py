@@ -33,8 +33,9 @@ class Options(Fields):
     the classes and the same for every seed and partition, and on which the model is tested in place of the test inputs;
     neither the clients nor the server have them. rows: what clients send, an `update` w^t - w_i^{t+1}, the `gradient`
     of one local step, which the server multiplies by the learning rate, or an update normalised by the number of local
-    steps (`fednova`). worker_momentum: beta, of the momentum that clients send in place of their rows, which starts at
-    0 (worker_momentum_start: `zero`) or at the first row (`first`).
+    steps (`fednova`). votes: clients say their losses at candidate models when the rule asks, which changes the
+    protocol; the Byzantine ones vote for the worst. worker_momentum: beta, of the momentum that clients send in place
+    of their rows, which starts at 0 (worker_momentum_start: `zero`) or at the first row (`first`).
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -83,6 +84,11 @@ class Options(Fields):
         at_most=0.5,
         help="Share of the training inputs held out to test the model on, in place of the test inputs. Default 0; for "
         "`gradskew tune` 0.2.",
+    )
+    votes: bool = option(
+        False,
+        choices=(False, True),
+        help="Clients say their losses at two candidate steps, for `vote`. Default: no.",
     )
     rows: str = option(
         "update",
@@ -134,7 +140,7 @@ class Options(Fields):
 
 
 # The options of a run that may have a list of values; the others have lists of their own, or say how it is executed.
-_OWN = ("pictures", "lens", "engine")
+_OWN = ("pictures", "lens", "engine", "votes")
 LISTED = (
     *("dataset", "partition", "beta", "min_samples", "preset", "model", "local", "server"),
     *(field.name for field, known in options_of(Options, SGD) if known.help and field.name not in _OWN),

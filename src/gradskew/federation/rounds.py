@@ -29,6 +29,7 @@ from .rows_in_place import keep_finite
 from .run import Run
 from .schema import LAST
 from .snapshot import Snapshot, Unfit
+from .votes import Votes
 
 MOST_COUNTS = 1 << 18  # largest number of class counts, clients times classes, in a record
 
@@ -66,6 +67,7 @@ class Federation:
         self.training = Training(
             self.flat, self.dataset, run.sgd, run.seed, run.precision, run.rows == "gradient", self.loss
         )
+        self.votes = Votes(self.flat, self.dataset, self.parts, self.loss, run.num_byzantine)
         self.clients = ClientSide(run, skips_single=self.flat.has_batch_norm)
 
     def round(self, number: int) -> dict[str, Any]:
@@ -227,6 +229,7 @@ class Federation:
             params=self.params.clone(),
             layers=self.flat.layers,
             reference=reference,
+            losses=self.votes if self.run.votes else None,
             rate=self.run.sgd.lr if self.run.rows == "gradient" else 1.0,
         )
 

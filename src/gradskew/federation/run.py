@@ -71,8 +71,8 @@ class Run(Options):
         possible = self.precision != "tf32" or torch.device(self.device).type == "cuda"
         check(possible, "precision = tf32 needs a CUDA device; a CPU has float32 and bf16")
         resolve(self.engine, self.model, self.device)
-        if not self.root_examples:
-            Round().check_has(self.aggregator.needs & {"reference"}, self.aggregator.name)
+        absent = [part for part, there in (("reference", self.root_examples), ("losses", self.votes)) if not there]
+        Round().check_has(self.aggregator.needs & {*absent}, self.aggregator.name)
         self.attack.check_rule(self.aggregator)
         each = self.loss == "next_token"
         fits = getattr(self.model, "each", each) == each

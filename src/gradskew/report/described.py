@@ -61,6 +61,7 @@ def _training(spec: Mapping[str, Any]) -> list[str]:
     parts += [f"worker momentum {spec['worker_momentum']:g}"] if spec.get("worker_momentum") else []
     parts += [f"server {with_options(spec['server'])}"] if "server" in spec else []
     parts += [f"{spec['root_examples']} inputs at the server"] if spec.get("root_examples") else []
+    parts += ["clients vote"] if spec.get("votes") else []
     parts += ["buffers aggregated"] if spec.get("buffers", "mean") != "mean" else []
     parts += [str(spec["precision"])] if spec.get("precision", "float32") != "float32" else []
     tested = f"tested on {100 * spec['validation']:g} % of the training inputs" if spec.get("validation") else ""

@@ -1,0 +1,65 @@
+"""What clients answer when the server asks for their losses at several models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..data import Dataset
+from ..models import Flat
+from .loss import Loss
+
+BATCH = 1024  # inputs of a pass
+WORSE = 1e30  # loss that a Byzantine client claims of a model that it does not want
+
+
+class Votes:
+    """The losses that clients claim at models. parts: the training inputs of each client. byzantine: how many clients.
+
+    The Byzantine clients are the first. The network is in the mode of a test: batch norm uses the statistics of the
+    model.
+    """
+
+    def __init__(self, flat: Flat, dataset: Dataset, parts: Sequence[Tensor], loss: Loss, byzantine: int):
+        self.flat, self.dataset, self.parts, self.loss, self.byzantine = flat, dataset, parts, loss, byzantine
+
+    @torch.no_grad()
+    def __call__(self, models: Tensor, clients: Sequence[int]) -> Tensor:
+        """Return the losses of clients (n,) at models (k, d), the first of which is the present one: (k, n) float64.
+
+        An honest client says the mean loss on its training inputs. All Byzantine clients say that the model with the
+        largest mean of the honest losses is the best, and of equal ones the first; then the present one.
+        """
+        asked = [client for client in clients if client >= self.byzantine]
+        lengths = [len(self.parts[client]) for client in asked]
+        index = torch.cat([torch.empty(0, dtype=torch.int64), *(self.parts[client] for client in asked)])
+        owner = torch.repeat_interleave(torch.arange(len(asked)), torch.tensor(lengths, dtype=torch.int64))
+        honest = torch.zeros(len(models), len(asked), dtype=torch.float64)
+        for losses, params in zip(honest, models, strict=True):
+            losses.index_add_(0, owner, self._each(params, index))
+        honest /= torch.tensor(lengths).clamp(min=1)
+        claimed = torch.full((len(models),), WORSE, dtype=torch.float64)
+        claimed[0] = 1.0
+        claimed[int(honest.nan_to_num(nan=torch.inf).mean(1).argmax()) if asked else 0] = 0.0
+        answers = claimed[:, None].repeat(1, len(clients))
+        answers[:, [place for place, client in enumerate(clients) if client >= self.byzantine]] = honest
+        return answers
+
+    def _each(self, params: Tensor, index: Tensor) -> Tensor:
+        """Return the loss at a model (d,) on each training input with these indices (m,): (m,) float64."""
+        flat, train = self.flat, self.dataset.train
+        now = [parameter.data for _, parameter in flat.trainable]
+        flat.module.eval()
+        flat.bind(params.clone())
+        found = []
+        try:
+            for chosen in index.to(train.inputs.device).split(BATCH):
+                scores = flat.module(self.dataset.inputs(train.inputs[chosen]))
+                targets = self.loss.targets(train, chosen, train.labels[chosen])
+                found.append(self.loss.each(scores.float(), targets).double().cpu())
+        finally:
+            for (_, parameter), before in zip(flat.trainable, now, strict=True):
+                parameter.data = before
+        return torch.cat([torch.empty(0, dtype=torch.float64), *found])
