@@ -24,6 +24,14 @@ STRONGEST += [attack for attack in SEARCHES if attack.aim.startswith("loss+stop"
 STANDS = ["consensus_dnc", "clipping(c=median)+consensus", "clipping(c=median)+dnc(b=None)", "ptm"]
 AIMS = ("loss", "loss+stop", "loss+stop+undo")
 FULL = [Adaptive(aim=aim, effort="full", cap=None) for aim in AIMS]
+VARIANTS = [  # of consensus_dnc, as rules behind the same clipping
+    "average(a=consensus,b=average(a=dnc(b=None),b=ptm))",
+    "average(a=average(a=consensus,b=dnc(b=None)),b=median)",
+    "average(a=consensus(ridge=8),b=dnc(b=None))",
+    "average(a=consensus(power=2),b=dnc(b=None))",
+    "average(a=consensus,b=dnc(b=None,iterations=2))",
+    "average(a=consensus,b=dnc(b=None,c=2))",
+]
 TRIED = [*map(make, attacks.PAPER), *FULL]
 HEAVIEST = [make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS[1:])]
 SETTINGS = [
@@ -133,6 +141,12 @@ PARTS = {
             for cap in (None, 3.0, 1.0)
         ],
         federations=[{"beta": 0.5}],
+    ),
+    "better": Part(
+        rules=["consensus_dnc", *(f"clipping(c=median)+{rule}" for rule in VARIANTS)],
+        attacks=[FULL[-1]],
+        seeds="20,21,22,23,24",
+        federations=[{"beta": 0.1}],
     ),
     "votes": Part(
         rules=["vote(a=clipping(c=median)+mean,b=consensus_dnc)", "consensus_dnc", "clipping(c=median)+mean"],
