@@ -49,7 +49,7 @@ def commands(missing=(), can_write=True):
 
 def test_every_dependency_is_examined():
     optional = PYPROJECT["optional-dependencies"]
-    extras = ("hub", "ray", "flower", "hf", "flwr-datasets", "tune", "mlflow", "tensorboard", "wandb")
+    extras = ("hub", "ray", "flower", "hf", "flwr-datasets", "tune", "mlflow", "tensorboard", "wandb", "rocrate")
     required = [*PYPROJECT["dependencies"], *(line for extra in extras for line in optional[extra])]
     assert set(doctor.PACKAGES) == {re.match(r"[\w-]+", line)[0] for line in required}
 

@@ -43,15 +43,16 @@ COMMANDS = {
     "--download": "pyarrow huggingface_hub",
     "--dataset hf:": "pyarrow datasets",
     "--partition flwr:": "pyarrow datasets flwr-datasets",
+    "export --to rocrate": "rocrate",
     "--log mlflow": "mlflow",
     "--log tensorboard": "tensorboard",
     "--log wandb": "wandb",
 }
-EXTRAS = "flwr ray huggingface_hub datasets flwr-datasets optuna mlflow tensorboard wandb"  # optional
+EXTRAS = "flwr ray huggingface_hub datasets flwr-datasets optuna mlflow tensorboard wandb rocrate"  # optional
 PACKAGES = f"{ALWAYS} numba pyarrow {EXTRAS}".split()
 # The modules whose names are not the packages'. Our Flower interface checks the version of flwr.
 MODULES = {"pillow": "PIL.Image", "scikit-learn": "sklearn", "flwr": "gradskew.flower.interface"}
-MODULES |= {"flwr-datasets": "flwr_datasets.partitioner"}
+MODULES |= {"flwr-datasets": "flwr_datasets.partitioner", "rocrate": "rocrate.rocrate"}
 SMALLER = {"mlflow": "mlflow-skinny"}  # packages that bring the same module
 
 
