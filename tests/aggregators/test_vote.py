@@ -62,6 +62,11 @@ def test_losses_that_are_not_finite_count_as_infinite():
     assert explain(losses=lambda models, clients: losses).notes["vote"] == "stay"
 
 
+def test_losses_of_a_wrong_shape_are_one_line():
+    with pytest.raises(InputError, match="the losses"):
+        explain(losses=lambda models, clients: torch.zeros(3, 2))
+
+
 def test_clients_are_asked_by_id_at_the_model_after_the_step():
     asked = []
 

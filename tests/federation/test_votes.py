@@ -1,13 +1,15 @@
 """What clients of the simulation answer when a rule asks for their losses, and runs with a rule that asks."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from tiny_runs import BASE
+from test_losses import CASES, by_hand
+from tiny_runs import BASE, RUNS
 from torch.nn.functional import cross_entropy
 
-from gradskew import InputError, Record, simulate
+from gradskew import InputError, Record, Run, simulate
 from gradskew.federation import Federation
 from gradskew.federation.snapshot import Snapshot
 
@@ -65,13 +67,74 @@ def test_a_run_goes_on_to_the_same_bits(attack: str) -> None:
     whole = simulate(run, on_snapshot=lambda snapshot: kept.append(snapshot.to_bytes(run.digest)))
     again = simulate(run, start=Snapshot.from_bytes(kept[1], run.digest))
     assert Record.of(again).to_json() == Record.of(whole).to_json()
-    assert {metrics["rule"]["vote"] for metrics in whole.rounds} <= {"a", "b", "stay"}
+    assert all("failed" not in metrics["attack"] for metrics in whole.rounds)
     assert run.content["votes"] is True
 
 
-def test_some_known_honest_rows_and_sampled_clients() -> None:
-    run = replace(RUN, sampled=4, knowledge=0.5, attack="adaptive(aim=stop,limit=10)")
-    assert len(simulate(run).rounds) == 3
+@pytest.mark.parametrize("change", [{"sampled": 4, "knowledge": 0.5}, {"known": "own"}, {"rows": "gradient"}])
+def test_a_search_can_try_the_rule_in_every_setting(change: dict[str, Any]) -> None:
+    if "rows" in change:
+        change = {**change, "sgd": replace(RUN.sgd, local_steps=1)}
+    for metrics in simulate(replace(RUN, attack="adaptive(aim=stop,limit=10)", **change)).rounds:
+        assert metrics["attack"]["tries"] > 1
+        assert "failed" not in metrics["attack"]
+
+
+def test_without_an_attack_all_clients_vote_honestly() -> None:
+    """Without one, and outside of its rounds; in them the Byzantine clients do not."""
+    for options, number, honest in (
+        ({"attack": "none"}, 0, True),
+        ({"attack": "ipm", "attack_rounds": "1:2"}, 0, True),
+        ({"attack": "ipm", "attack_rounds": "1:2"}, 1, False),
+    ):
+        federation = Federation(replace(RUN, **options))
+        models = models_of(federation)
+        round = federation.describe_round(number, list(range(6)), None)
+        assert round.losses is not None
+        said = round.losses(models, range(6))
+        assert torch.equal(said, federation.votes(models, range(6), honestly=True)) == honest
+
+
+def test_the_votes_of_the_byzantine_clients_count_where_honest_gains_are_large() -> None:
+    """Five honest clients lose 5 now, after a step 3, 3, 3, 3 and 100, after the other 3.5: a is the worst on average.
+
+    The gains from a are 2, 2, 2, 2, -95 and those of four Byzantine clients: the median is 2, that of b 1.5.
+    """
+    federation = Federation(replace(RUN, clients=6, byzantine=2))
+    losses = torch.tensor([[5.0] * 5, [3.0, 3.0, 3.0, 3.0, 100.0], [3.5] * 5], dtype=torch.float64)
+    votes = federation.votes
+    votes.parts = [torch.tensor([0])] * 9
+    votes.byzantine = 4
+    rounds = iter(losses)
+    votes._each = lambda params, index: next(rounds)  # type: ignore[method-assign]
+    said = votes(torch.zeros(3, federation.flat.d), range(9))
+    gains = (said[0] - said[1:]).sort(1).values[:, 4]
+    assert gains.tolist() == [2.0, 1.5]
+
+
+@pytest.mark.parametrize("loss", CASES)
+def test_losses_are_those_of_the_run(loss: str) -> None:
+    source, model = CASES[loss]
+    run = Run(source=source, model=model, loss=loss, clients=5, byzantine=1, partition="iid", rounds=1, votes=True)
+    federation = Federation(replace(run, aggregator="vote"))
+    said = federation.votes(federation.params[None], [2])
+    index, module, train = federation.parts[2], federation.flat.module, federation.dataset.train
+    exact = by_hand(loss, module(federation.dataset.inputs(train.inputs[index])), train, index)
+    assert said.item() == pytest.approx(exact.item(), rel=1e-4)
+
+
+def test_batch_norm_uses_the_statistics_of_the_model() -> None:
+    federation = Federation(replace(RUNS["batch norm"], votes=True, aggregator="vote", byzantine=1))
+    federation.round(0)
+    buffers = federation.flat.read_buffers()
+    said = federation.votes(federation.params[None], [3, 4])
+    assert said.isfinite().all()
+    assert torch.equal(federation.flat.read_buffers(), buffers)
+
+
+def test_votes_are_on_plain_steps() -> None:
+    with pytest.raises(InputError, match="votes = True asks for losses after plain steps: use the server fedavg"):
+        replace(RUN, server="fedavgm")
 
 
 def test_a_rule_that_asks_needs_the_option() -> None:

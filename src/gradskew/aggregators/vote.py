@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import torch
 
-from ..core.errors import check_choice
+from ..core.errors import check, check_choice
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
 from .consensus import Consensus
@@ -23,8 +23,8 @@ class Vote(Pair):
     of L_j(w) - L_j(w - A), the lower one of an even number. The aggregate is that with the larger gain, a's of equal
     ones; 0 if neither gain is positive (stay). A loss that is not finite counts as infinite; between two infinite
     losses the gain is 0. This changes the protocol: each client gets two more models and sends three numbers. The
-    simulation does so with `votes=True`; its Byzantine clients answer so that the worst of the three models for the
-    honest clients gets their votes.
+    simulation does so with `votes=True`; its Byzantine clients know the honest losses and answer so that the worst of
+    the three models for the honest clients gets their votes.
 
     a, b: rules or pipelines, such as a mean of clipped rows and a rule that drops rows. stay: whether the server may
     stay where it is. Notes: `vote` (a, b or stay) and those of the rules, with their letters in front.
@@ -55,9 +55,12 @@ class Vote(Pair):
         assert round.clients is not None
         assert round.losses is not None
         params = round.params.double()
-        steps = [round.rate * each.value[: len(params)].double() for each in (one, other)]
+        steps = [round.rate * each.value.double() for each in (one, other)]
         models = torch.stack([params, *(params - step for step in steps)]).to(round.params.dtype)
-        losses = round.losses(models, round.clients).double().nan_to_num(nan=math.inf, neginf=math.inf)
+        losses = torch.as_tensor(round.losses(models, round.clients)).double()
+        shape = (3, rows.n)
+        check(tuple(losses.shape) == shape, f"the losses must have the shape {shape}, not {tuple(losses.shape)}")
+        losses = losses.nan_to_num(nan=math.inf, neginf=math.inf)
         gains = (losses[0] - losses[1:]).nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf)
         first, second = gains.sort(1).values[:, (gains.shape[1] - 1) // 2].tolist()
         best, name = (one, "a") if first >= second else (other, "b")

@@ -43,11 +43,10 @@ def export(folders: Sequence[Path], kind: str, out: Path | None) -> None:
 
 def _describe(folders: Sequence[Path], out: Path | None) -> None:
     """Write the description of a folder as an RO-Crate."""
-    from .. import __version__
     from ..core.files import write
     from ..report.crate import NAME, crate
 
     check(len(folders) == 1 and out is None, "--to rocrate describes one FOLDER, and writes into it")
-    text = crate(list(stored_tables(folders)), folders[0], __version__)
+    text = crate(list(stored_tables(folders)), folders[0])
     write(folders[0] / NAME, text)
     click.echo(f"{folders[0] / NAME}.")

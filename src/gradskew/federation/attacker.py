@@ -41,6 +41,10 @@ class Attacker:
         self.known = torch.zeros(run.clients, dtype=torch.bool)
         self.known[order[: ceil_share(run.knowledge, honest)] + run.num_byzantine] = True
 
+    def acts(self, round: int) -> bool:
+        """Return whether the Byzantine clients do anything else than honest ones in a round."""
+        return self.attack.key != "none" and round in self.rounds
+
     def forge(self, updates: Tensor, honest: Rows, round: Round, rule: Aggregator, f: int) -> Forgery | None:
         """Replace the Byzantine rows, the first of updates (n, d), by forged ones, and return the forgery.
 

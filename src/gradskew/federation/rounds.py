@@ -229,7 +229,7 @@ class Federation:
             params=self.params.clone(),
             layers=self.flat.layers,
             reference=reference,
-            losses=self.votes if self.run.votes else None,
+            losses=partial(self.votes, honestly=not self.attacker.acts(number)) if self.run.votes else None,
             rate=self.run.sgd.lr if self.run.rows == "gradient" else 1.0,
         )
 

@@ -73,6 +73,8 @@ class Run(Options):
         resolve(self.engine, self.model, self.device)
         absent = [part for part, there in (("reference", self.root_examples), ("losses", self.votes)) if not there]
         Round().check_has(self.aggregator.needs & {*absent}, self.aggregator.name)
+        steps = "votes = True asks for losses after plain steps: use the server fedavg"
+        check(not self.votes or self.server == FedAvg(), steps)
         self.attack.check_rule(self.aggregator)
         each = self.loss == "next_token"
         fits = getattr(self.model, "each", each) == each

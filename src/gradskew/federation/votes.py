@@ -12,39 +12,41 @@ from ..models import Flat
 from .loss import Loss
 
 BATCH = 1024  # inputs of a pass
-WORSE = 1e30  # loss that a Byzantine client claims of a model that it does not want
+WORSE = 1e30  # difference of the losses that a Byzantine client claims
 
 
 class Votes:
     """The losses that clients claim at models. parts: the training inputs of each client. byzantine: how many clients.
 
-    The Byzantine clients are the first. The network is in the mode of a test: batch norm uses the statistics of the
-    model.
+    The Byzantine clients are the first. The network is in the mode of a test, with the buffers of the present model:
+    batch norm uses its statistics.
     """
 
     def __init__(self, flat: Flat, dataset: Dataset, parts: Sequence[Tensor], loss: Loss, byzantine: int):
         self.flat, self.dataset, self.parts, self.loss, self.byzantine = flat, dataset, parts, loss, byzantine
 
     @torch.no_grad()
-    def __call__(self, models: Tensor, clients: Sequence[int]) -> Tensor:
+    def __call__(self, models: Tensor, clients: Sequence[int], *, honestly: bool = False) -> Tensor:
         """Return the losses of clients (n,) at models (k, d), the first of which is the present one: (k, n) float64.
 
-        An honest client says the mean loss on its training inputs. All Byzantine clients say that the model with the
-        largest mean of the honest losses is the best, and of equal ones the first; then the present one.
+        An honest client says the mean loss on its training inputs; with `honestly` all clients do. Otherwise the
+        Byzantine clients, which know these losses, say that the model with the largest mean of the honest losses is by
+        far the best (of equal ones the first), and that the present one is by far better than any other.
         """
-        asked = [client for client in clients if client >= self.byzantine]
-        lengths = [len(self.parts[client]) for client in asked]
+        byzantine = 0 if honestly else self.byzantine
+        asked = [client for client in clients if client >= byzantine]
+        lengths = torch.tensor([len(self.parts[client]) for client in asked], dtype=torch.int64)
         index = torch.cat([torch.empty(0, dtype=torch.int64), *(self.parts[client] for client in asked)])
-        owner = torch.repeat_interleave(torch.arange(len(asked)), torch.tensor(lengths, dtype=torch.int64))
+        owner = torch.repeat_interleave(torch.arange(len(asked)), lengths)
         honest = torch.zeros(len(models), len(asked), dtype=torch.float64)
         for losses, params in zip(honest, models, strict=True):
             losses.index_add_(0, owner, self._each(params, index))
-        honest /= torch.tensor(lengths).clamp(min=1)
-        claimed = torch.full((len(models),), WORSE, dtype=torch.float64)
-        claimed[0] = 1.0
+        honest /= lengths.clamp(min=1)
+        claimed = torch.full((len(models),), 2 * WORSE, dtype=torch.float64)
+        claimed[0] = WORSE
         claimed[int(honest.nan_to_num(nan=torch.inf).mean(1).argmax()) if asked else 0] = 0.0
         answers = claimed[:, None].repeat(1, len(clients))
-        answers[:, [place for place, client in enumerate(clients) if client >= self.byzantine]] = honest
+        answers[:, [place for place, client in enumerate(clients) if client >= byzantine]] = honest
         return answers
 
     def _each(self, params: Tensor, index: Tensor) -> Tensor:

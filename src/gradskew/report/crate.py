@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ FILES = {
 }
 
 
-def crate(tables: Sequence[Table], folder: Path, version: str) -> str:
+def crate(tables: Sequence[Table], folder: Path) -> str:
     """Return ro-crate-metadata.json for a folder with the runs of some tables (RO-Crate 1.2 or later).
 
     It lists the files of FILES that are there and the folder of the runs, the data sets with their SHA-256, and
@@ -59,6 +60,7 @@ def crate(tables: Sequence[Table], folder: Path, version: str) -> str:
     check(bool(files), f"{str(folder)!r} has no results to list")
     hashes = {table.records[0].spec["data_sha256"]: table.records[0].spec["dataset"] for table in tables}
     data = [add(f"#{digest}", "Dataset", name=name, sha256=digest) for digest, name in hashes.items()]
+    version = metadata.version("gradskew")
     software = add("#gradskew", "SoftwareApplication", name="gradskew", softwareVersion=version, url=PAPER)
     action = add("#bench", "CreateAction", name=made.name, instrument=software, object=data, result=files)
     made.root_dataset["mentions"] = action
