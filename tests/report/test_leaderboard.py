@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from made_records import record
 
 from gradskew import attacks
+from gradskew.core.errors import InputError
 from gradskew.report.export import results_csv
 from gradskew.report.leaderboard import leaderboard
 from gradskew.report.played import NEEDED, kind_of, read_runs
@@ -247,6 +248,9 @@ def test_a_run_in_two_files_counts_once(tmp_path: Path) -> None:
 def test_of_a_run_that_ends_elsewhere_on_another_processor_the_first_counts(call, tmp_path: Path) -> None:
     first = write(tmp_path / "a.csv", [line("rfa", "lie", 3, 50), line("rfa", "lie", 4, 50)])
     other = write(tmp_path / "b.csv", [line("rfa", "lie", 3, 51.5), line("rfa", "lie", 4, 50)])
+    twice = write(tmp_path / "c.txt", [line("rfa", "lie", 3, 50), line("rfa", "lie", 3, 51.5)])
+    with pytest.raises(InputError, match=r"two accuracies of a run, 50 and 51\.5 %"):
+        read_runs([twice])
     runs, largest = read_runs([first, other])
     assert ([run.accuracy for run in runs], largest) == ([50, 50], 1.5)
     said = call("report", tmp_path, "--leaderboard", tmp_path / "page.md").out
@@ -267,12 +271,38 @@ def test_which_rule_stands_by_hand(tmp_path: Path) -> None:
     lines += [line("aksel", attack, seed, 90) for attack in searches[:2] for seed in range(3)]  # not asked by all
     page = page_of(tmp_path, lines).replace("\\", "")
     (row,) = re.findall(r"^\| digits, dirichlet.*\|$", page, re.M)
-    federation = "digits, dirichlet(beta=0.1), 50 clients, 10 Byzantine, 60 rounds, linear"
+    federation = "digits, dirichlet(beta=0.1), 50 clients, 10 Byzantine, 60 rounds, linear, federation 0a1b2c3d"
     fallen = "median 82.6 ± 23.1 (3 seeds); mean 2.0 ± 2.5 (3 seeds)"
     assert row == f"| {federation} | 90.0 | rfa 80.0 ± 12.4 (3 seeds) | {fallen} |"
     full = [{**each, "attack": each["attack"].replace(")", ",effort=full)")} for each in lines]
     assert "rfa 80.0 ± 12.4 (3 seeds, full)" in page_of(tmp_path, full)
+    one_fast = [line("rfa", "adaptive(cap=None)", 0, 88), *full]
+    assert "rfa 80.0 ± 12.4 (3 seeds)" in page_of(tmp_path, one_fast)
+    few = [{**each, "attack": each["attack"].replace(")", ",limit=60)")} for each in lines]
+    assert "rfa 80.0 ± 12.4 (3 seeds, 60 tries)" in page_of(tmp_path, few)
     assert "Which rule stands" not in page_of(tmp_path, [each for each in lines if each["seed"] < 2])
+
+
+def test_only_seeds_with_the_searches_speak_for_a_rule_and_all_against_it(tmp_path: Path) -> None:
+    searches = ["adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
+    lines = [line("rfa", attack, seed, 80) for attack in searches for seed in range(3)]
+    lines += [line("mean", "none", seed, 90) for seed in range(3)]
+    assert "| 90.0 | rfa 80.0 ± 0.0 (3 seeds) | – |" in page_of(tmp_path, [*lines, line("rfa", "lie", 7, 89)])
+    assert "| 90.0 | **none** | rfa 80.0 ± 0.0 (3 seeds) |" in page_of(tmp_path, [*lines, line("rfa", "lie", 7, 71)])
+
+
+def test_the_interval_is_not_below_that_of_the_test_inputs(tmp_path: Path) -> None:
+    """Agresti and Coull with 360 inputs: p = (360 0.8 + 2) / 364, 1.96 sqrt(p (1 - p) / 364) = 4.14 points."""
+    searches = ["adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
+    lines = [line("rfa", attack, seed, 80, test_size=360) for attack in searches for seed in range(3)]
+    lines += [line("mean", "none", seed, 90, test_size=360) for seed in range(3)]
+    assert "rfa 80.0 ± 4.1 (3 seeds)" in page_of(tmp_path, lines)
+
+
+def test_without_a_run_without_an_attack_nothing_stands_and_nothing_falls(tmp_path: Path) -> None:
+    searches = ["adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
+    lines = [line("rfa", attack, seed, 80) for attack in searches for seed in range(3)]
+    assert "Which rule stands" not in page_of(tmp_path, lines)
 
 
 def test_none_stands(tmp_path: Path) -> None:

@@ -49,9 +49,9 @@ EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks 
 class Adaptive(Attack):
     """Search each round for the forged rows that move the rule's aggregate farthest against a direction u.
 
-    u is a sum of unit vectors: minimise <aggregate - mean, u> over the forged rows. aim: a sum of `undo`, u = w^0 - w,
-    `stop`, u = the mean of the honest rows, and `loss`, u = the gradient of the loss at w - mean. Where a u is zero or
-    not finite, the mean takes its place.
+    u is a sum of unit vectors: minimise <aggregate - mean, u> over the forged rows. aim: a sum of `undo`, w^0 - w,
+    `stop`, the mean of the honest rows, and `loss`, the gradient of the loss at w - mean. Where one of these vectors is
+    zero or not finite, the mean takes its place.
 
     data: the images of the loss, `all` of the known honest clients' or the Byzantine clients' `own`. cap: the largest
     distance of a forged row from the honest mean, as a multiple of the farthest honest row's; None for no bound.

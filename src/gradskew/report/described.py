@@ -58,7 +58,9 @@ def _training(spec: Mapping[str, Any]) -> list[str]:
     parts += [f"loss {spec['loss']} (tested by {TESTED[spec['loss']]})"] if "loss" in spec else []
     parts += [f"rows {spec['rows']}"] if spec.get("rows", "update") != "update" else []
     parts += [with_options(spec["local"])] if "local" in spec else []
-    parts += [f"worker momentum {spec['worker_momentum']:g}"] if spec.get("worker_momentum") else []
+    if spec.get("worker_momentum"):
+        first = " from the first row" * (spec.get("worker_momentum_start", "zero") == "first")
+        parts.append(f"worker momentum {spec['worker_momentum']:g}{first}")
     parts += [f"server {with_options(spec['server'])}"] if "server" in spec else []
     parts += [f"{spec['root_examples']} inputs at the server"] if spec.get("root_examples") else []
     parts += ["clients vote"] if spec.get("votes") else []

@@ -38,11 +38,12 @@ gradskew report results/robustness results/trial --leaderboard docs/robustness.m
 ```
 
 make this page with your rule in it, in the section of the federation in which it was played: the digits by default. The
-last command checks that each file is a `results.csv` and that no two files disagree on a run, and names the attacks of
-the ensemble `worst` that a rule did not meet. It plays nothing again. Whoever has the file of your rule can: the first
+last command checks that each file is a `results.csv` and that the files agree on each run, and names the attacks of the
+ensemble `worst` that a rule did not meet. It plays nothing again. Whoever has the file of your rule can: the first
 command ends with the same `digest`, which names all that a run depends on, and with the same `params_sha256` where
-torch and the processor are the same; on other processors runs end up to some tenths of a point elsewhere, and of two
-such lines of one run the first counts. The seeds from 10 on took part in no choice when the attacks were made.
+torch and the processor are the same. On another processor a run ends a little elsewhere: two files agree on a run if
+its accuracies differ by at most 2 points, and the first counts. The seeds from 10 on took part in no choice when the
+attacks were made.
 """
 
 

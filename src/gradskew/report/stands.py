@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from statistics import fmean
 
 from ..attacks import Adaptive
 from .cell import accuracy_text
 from .comparison import half_width
+from .described import count
 from .entries import Entry, Section
 from .export import escape_markdown, grid
 from .played import kind_of
@@ -16,62 +18,61 @@ from .titles import short_name
 
 KEPT = 0.8  # share of the accuracy without an attack
 SEEDS = 3  # fewest, as a run either stays where it starts or escapes
-AIMS = ("loss", "loss+stop", "loss+stop+undo")
+ASKED = [Adaptive(aim=aim, cap=None).name for aim in ("loss+stop", "loss+stop+undo")]
 
 ABOUT = """## Which rule stands
 
 A rule *stands* if its worst found, seed by seed, is at least 80 % of what the plain mean reaches without an attack
-(where that was not played, the best rule). Asked are the rules that met the searches `loss`, `loss+stop` and
-`loss+stop+undo` without a cap, on three seeds or more. Beside each is the mean of its worst found with the 95 %
-interval over seeds. *full*: under searches with `effort=full`, which leave less than those with `effort=fast`: the two
-cannot be compared. **none**: no rule that was asked stands. A rule that stands was not broken by these attacks; no more
-is said of it.
+(where that was not played, the best rule), on three seeds or more on which it met the searches `loss+stop` and
+`loss+stop+undo` without a cap. It *falls* if one seed is below that. Beside each is the mean of its worst found with
+the 95 % interval over seeds, not below that of the test inputs. *full*: under searches with `effort=full`, which leave
+less than those with `effort=fast`: the two cannot be compared; nor can searches with a limit of tries. **none**: no
+rule that was asked stands. A rule that stands was not broken by these attacks; no more is said of it.
 """
 
 
 def standing_table(parts: Iterable[Section]) -> str:
-    """Return which rules stand in each federation: those that do, and the best of those that do not."""
+    """Return which rules stand in each federation: those that do, and the best of those that fall."""
     lines = []
     for section in parts:
-        asked = [entry for entry in section.entries if is_asked(entry)]
-        if asked:
-            standing = [entry for entry in asked if stands(entry, section)]
-            fallen = [entry for entry in asked if entry not in standing]
-            cells = ["; ".join(map(_text, standing)) or "**none**", "; ".join(map(_text, fallen[:2])) or "–"]
-            where = f"{section.title}, {section.setting.rpartition(', ')[0]}"  # without the digest
-            lines.append((where, [(f"{_reference(section):.1f}", False), *((cell, False) for cell in cells)]))
+        usual = reference(section)
+        if usual is None:
+            continue
+        asked = {entry.rule: asked_part(entry) for entry in section.entries}
+        least = {entry.rule: min(run.accuracy for run in entry.worst) for entry in section.entries if entry.worst}
+        fallen = [entry for entry in section.entries if least.get(entry.rule, math.inf) < KEPT * usual]
+        standing = [part for rule, part in asked.items() if part and least[rule] >= KEPT * usual]
+        if standing or any(asked[entry.rule] for entry in fallen):
+            best = [asked[entry.rule] or entry for entry in fallen[:2]]
+            cells = ["; ".join(map(_text, standing)) or "**none**", "; ".join(map(_text, best)) or "–"]
+            where = f"{section.title}, {section.setting}"
+            lines.append((where, [(text, False) for text in (f"{usual:.1f}", *cells)]))
     head = ["federation", "without an attack", "stands", "falls (the best two)"]
     return "\n".join([ABOUT, *grid(head, lines), ""]) if lines else ""
 
 
-def is_asked(entry: Entry) -> bool:
-    """Return whether a rule met the searches on enough seeds."""
+def asked_part(entry: Entry) -> Entry | None:
+    """Return the runs of a rule with the seeds on which it met the searches; None if these are too few."""
     met: dict[int, set[str]] = {}
     for run in entry.attacked:
-        kind = kind_of(run.attack)
-        if math.isinf(kind.cap):
-            met.setdefault(run.seed, set()).add(kind.member)
-    wanted = {Adaptive(aim=aim, cap=None).name for aim in AIMS}
-    return sum(wanted <= names for names in met.values()) >= SEEDS
+        met.setdefault(run.seed, set()).add(kind_of(run.attack).member)
+    seeds = {seed for seed, names in met.items() if names >= {*ASKED}}
+    return replace(entry, runs=[run for run in entry.runs if run.seed in seeds]) if len(seeds) >= SEEDS else None
 
 
-def stands(entry: Entry, section: Section) -> bool:
-    """Return whether the worst found of each seed is high enough."""
-    return min(run.accuracy for run in entry.worst) >= KEPT * _reference(section)
-
-
-def _reference(section: Section) -> float:
-    """Return the accuracy without an attack: of the plain mean, else the best of a rule."""
-    usual = [each for each in (section.mean or [], *(entry.usual for entry in section.entries)) if each]
-    if section.mean:
-        usual = usual[:1]
-    return max((fmean(run.accuracy for run in runs) for runs in usual), default=math.nan)
+def reference(section: Section) -> float | None:
+    """Return the accuracy without an attack: of the plain mean, else the best of a rule; None if none was played."""
+    usual = [section.mean] if section.mean else [entry.usual for entry in section.entries if entry.usual]
+    return max((fmean(run.accuracy for run in runs) for runs in usual), default=None)
 
 
 def _text(entry: Entry) -> str:
     by_seed = {run.seed: run.accuracy for run in entry.worst}
-    width = half_width(by_seed, None)
-    assert width is not None
-    full = ", full" * any(kind_of(run.attack).full for run in entry.attacked)
+    sizes = {run.test_size for run in entry.worst}
+    width = half_width(by_seed, sizes.pop() if len(sizes) == 1 else None)
+    searches = [kind for run in entry.attacked if (kind := kind_of(run.attack)).member in ASKED]
+    marks = [count(len(by_seed), "seed"), *(["full"] if all(kind.full for kind in searches) else [])]
+    marks += [f"{limit} tries" for limit in sorted({kind.limit for kind in searches if kind.limit is not None})]
+    interval = "" if width is None else f" ± {width:.1f}"
     mean = accuracy_text([fmean(by_seed.values())])
-    return escape_markdown(f"{short_name(entry.rule)} {mean} ± {width:.1f} ({len(by_seed)} seeds{full})")
+    return escape_markdown(f"{short_name(entry.rule)} {mean}{interval} ({', '.join(marks)})")

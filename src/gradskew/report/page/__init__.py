@@ -106,7 +106,9 @@ def render(
     allowed = LOADING.format(_hash(script)) if details.in_files else _hash(script)
     policy = POLICY.format(_hash(style), allowed)
     values: dict[str, Any] = {"title": title, "lead": lead, "sections": sections, "audit": audit, "sweep": sweep}
-    values |= {"compared": None if compared is None else sheets("compared", compared), "details": details}
+    values |= {"compared": None, "details": details}
+    if compared is not None:
+        values |= {"compared": sheets("compared", compared), "compared_measure": compared.measure}
     values |= {"style": style, "script": script}
     return environment.get_template("page.html").render(values, policy=policy, levels=legend_levels())
 
