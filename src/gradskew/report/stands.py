@@ -70,9 +70,11 @@ def _text(entry: Entry) -> str:
     by_seed = {run.seed: run.accuracy for run in entry.worst}
     sizes = {run.test_size for run in entry.worst}
     width = half_width(by_seed, sizes.pop() if len(sizes) == 1 else None)
-    searches = [kind for run in entry.attacked if (kind := kind_of(run.attack)).member in ASKED]
-    marks = [count(len(by_seed), "seed"), *(["full"] if all(kind.full for kind in searches) else [])]
-    marks += [f"{limit} tries" for limit in sorted({kind.limit for kind in searches if kind.limit is not None})]
+    kinds = [(run.seed, kind_of(run.attack)) for run in entry.attacked]
+    in_full = {(seed, kind.member) for seed, kind in kinds if kind.full}
+    full = all((seed, name) in in_full for seed in by_seed for name in ASKED)
+    limits = {kind.limit for _, kind in kinds if kind.member in ASKED and kind.full >= full and kind.limit is not None}
+    marks = [count(len(by_seed), "seed"), *["full"] * full, *(f"{limit} tries" for limit in sorted(limits))]
     interval = "" if width is None else f" ± {width:.1f}"
     mean = accuracy_text([fmean(by_seed.values())])
     return escape_markdown(f"{short_name(entry.rule)} {mean}{interval} ({', '.join(marks)})")
