@@ -29,7 +29,6 @@ VARIANTS = [  # of consensus_dnc, as rules behind the same clipping
     "average(a=average(a=consensus,b=dnc(b=None)),b=median)",
     "average(a=consensus(ridge=8),b=dnc(b=None))",
     "average(a=consensus(power=2),b=dnc(b=None))",
-    "average(a=consensus,b=dnc(b=None,iterations=2))",
     "average(a=consensus,b=dnc(b=None,c=2))",
 ]
 TRIED = [*map(make, attacks.PAPER), *FULL]
