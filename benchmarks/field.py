@@ -120,11 +120,8 @@ def by_training(found: Mapping[str, Cells]) -> str:
         for name, cells in variants.items():
             mean = mean_least(cells, rules)
             gaps = list(differences(mean, first).values())
-            gap = (
-                "–"
-                if cells is plain
-                else f"{fmean(gaps):+.1f}" + (f" ±{half_width(gaps):.1f}" if len(gaps) > 1 else "")
-            )
+            width = f" ±{half_width(gaps):.1f}" if len(gaps) > 1 else ""
+            gap = "–" if cells is plain else f"{fmean(gaps):+.1f}{width}"
             rows.append([name, *(worst_text(cells[rule]) for rule in rules), spread(mean), gap])
         head = ["training", *rules, "mean of these", "to FedAvg, ± half of the 95 % interval"]
         parts.append(f"## Training, {text(base)}\n\n{table(head, rows)}")

@@ -38,7 +38,7 @@ def test_bad_input_is_one_line(call, tmp_path, monkeypatch):
     assert one in call("export", folder, "--to", "rocrate", "--out", tmp_path / "x").error()
     assert "no folder" in call("export", tmp_path / "none", "--to", "rocrate").error()
     monkeypatch.setitem(sys.modules, "rocrate.model", None)
-    assert "--to rocrate needs rocrate: " in call("export", folder, "--to", "rocrate").error()
+    assert "--to rocrate needs the package rocrate: " in call("export", folder, "--to", "rocrate").error()
     assert not (folder / "ro-crate-metadata.json").exists()
 
 

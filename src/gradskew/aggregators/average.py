@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ..core.rows import Rows
-from .base import Outcome
+from .base import Aggregator, Outcome
+from .dnc import DnC
 from .pair import Pair
+from .ptm import PTM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class Average(Pair):
     key: ClassVar[str] = "average"
     title: ClassVar[str] = "average"
     source: ClassVar[str] = "this project"
+    a: Aggregator = field(default_factory=DnC)
+    b: Aggregator = field(default_factory=PTM)
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         one, other, notes = self.outcomes(rows, f, generator)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,8 +10,6 @@ from torch import Tensor
 from ..core.errors import check
 from ..core.rows import Rows
 from .base import Aggregator, Outcome, check_rule
-from .dnc import DnC
-from .ptm import PTM
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +20,8 @@ class Pair(Aggregator):
     its letter in front: `a.kept`.
     """
 
-    a: Aggregator = field(default_factory=DnC)
-    b: Aggregator = field(default_factory=PTM)
+    a: Aggregator
+    b: Aggregator
 
     def __post_init__(self) -> None:
         check_rule("a", self.a)

@@ -63,14 +63,12 @@ class Vote(Pair):
         losses = losses.nan_to_num(nan=math.inf, neginf=math.inf)
         gains = (losses[0] - losses[1:]).nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf)
         first, second = gains.sort(1).values[:, (gains.shape[1] - 1) // 2].tolist()
-        best, name = (one, "a") if first >= second else (other, "b")
-        weights, parts = best.weights, best.parts
-        value = best.value
+        name, best = ("a", one) if first >= second else ("b", other)
+        value, parts = best.value, best.parts
+        weights = None if one.weights is None or other.weights is None else best.weights
         if self.stay and max(first, second) <= 0:
             name, value, parts = "stay", torch.zeros_like(value), None
             weights = None if weights is None else torch.zeros_like(weights)
-        if one.weights is None or other.weights is None:
-            weights = None
         return Outcome(value, weights, {"vote": name, **notes}, parts)
 
     @property

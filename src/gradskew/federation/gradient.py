@@ -26,15 +26,10 @@ class LossGradient:
         flat, loss, train = self.flat, self.loss, self.dataset.train
         index = self.images[data].to(train.inputs.device)
         params, grads = params.clone(), torch.zeros_like(params)
-        now = [parameter.data for _, parameter in flat.trainable]
         flat.module.eval()
-        flat.bind(params, grads)
-        try:
+        with flat.bound(params, grads):
             for chosen in index.split(BATCH):
                 scores = flat.module(self.dataset.inputs(train.inputs[chosen]))
                 targets = loss.targets(train, chosen, train.labels[chosen])
                 (loss.mean(scores, targets) * (len(chosen) / len(index))).backward()
-        finally:
-            for (_, parameter), before in zip(flat.trainable, now, strict=True):
-                parameter.data, parameter.grad = before, None
         return grads

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..data import Dataset
 from ..models import Flat
+from .gradient import BATCH
 from .loss import Loss
 
-BATCH = 1024  # inputs of a pass
 WORSE = 1e30  # difference of the losses that a Byzantine client claims
 
 
@@ -52,16 +52,11 @@ class Votes:
     def _each(self, params: Tensor, index: Tensor) -> Tensor:
         """Return the loss at a model (d,) on each training input with these indices (m,): (m,) float64."""
         flat, train = self.flat, self.dataset.train
-        now = [parameter.data for _, parameter in flat.trainable]
+        losses = [torch.empty(0, dtype=torch.float64)]
         flat.module.eval()
-        flat.bind(params.clone())
-        found = []
-        try:
+        with flat.bound(params.clone()):
             for chosen in index.to(train.inputs.device).split(BATCH):
                 scores = flat.module(self.dataset.inputs(train.inputs[chosen]))
                 targets = self.loss.targets(train, chosen, train.labels[chosen])
-                found.append(self.loss.each(scores.float(), targets).double().cpu())
-        finally:
-            for (_, parameter), before in zip(flat.trainable, now, strict=True):
-                parameter.data = before
-        return torch.cat([torch.empty(0, dtype=torch.float64), *found])
+                losses.append(self.loss.each(scores.float(), targets).double().cpu())
+        return torch.cat(losses)

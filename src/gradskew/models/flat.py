@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -82,6 +83,18 @@ class Flat:
         if grads is not None:
             for (_, parameter), view in zip(self.trainable, self.views(grads), strict=True):
                 parameter.grad = view
+
+    @contextmanager
+    def bound(self, params: Tensor, grads: Tensor | None = None) -> Iterator[None]:
+        """Bind the module to flat vectors (d,), as `bind` does, and afterwards to the parameters that it had."""
+        before = [parameter.data for _, parameter in self.trainable]
+        self.bind(params, grads)
+        try:
+            yield
+        finally:
+            for (_, parameter), data in zip(self.trainable, before, strict=True):
+                parameter.data = data
+                parameter.grad = None if grads is not None else parameter.grad
 
     def read_params(self) -> Tensor:
         """Return a copy of the parameters: (d,)."""

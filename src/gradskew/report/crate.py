@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import InputError, check
-from ..core.importing import pip_install
+from ..core.errors import check
+from ..core.importing import import_extra
 from .described import count
 from .table import Table
 
@@ -36,32 +36,28 @@ def crate(tables: Sequence[Table], folder: Path) -> str:
     It lists the files of FILES that are there and the folder of the runs, the data sets with their SHA-256, and
     gradskew with its version. InputError without the library, and for a folder without any of them.
     """
-    try:
-        from rocrate.model import ContextEntity
-        from rocrate.rocrate import ROCrate
-    except ImportError:
-        raise InputError(f"--to rocrate needs rocrate: {pip_install('rocrate>=0.13')}") from None
-    made: Any = ROCrate()
+    model, package = (import_extra(f"rocrate.{name}", "rocrate", "--to rocrate") for name in ("model", "rocrate"))
+    made = package.ROCrate()
     runs = sum(len(table.records) for table in tables)
     made.name = f"{count(runs, 'run')} of gradskew"
     made.description = "\n".join(table.federation for table in tables)
 
     def add(key: str, kind: str, **properties: Any) -> Any:
-        return made.add(ContextEntity(made, key, properties={"@type": kind, **properties}))
+        return made.add(model.ContextEntity(made, key, properties={"@type": kind, **properties}))
 
     files = [
-        made.add_file(folder / name, name, properties={"name": name, "encodingFormat": kind, "description": said})
-        for name, (kind, said) in FILES.items()
+        made.add_file(folder / name, name, properties={"name": name, "encodingFormat": kind, "description": content})
+        for name, (kind, content) in FILES.items()
         if (folder / name).is_file()
     ]
     if (folder / "runs").is_dir():
-        said = "a record of each run: its whole specification and the metrics of each round, as JSON"
-        files.append(made.add_dataset(folder / "runs", "runs/", properties={"name": "runs", "description": said}))
+        content = "a record of each run: its whole specification and the metrics of each round, as JSON"
+        files.append(made.add_dataset(folder / "runs", "runs/", properties={"name": "runs", "description": content}))
     check(bool(files), f"{str(folder)!r} has no results to list")
     hashes = {table.records[0].spec["data_sha256"]: table.records[0].spec["dataset"] for table in tables}
     data = [add(f"#{digest}", "Dataset", name=name, sha256=digest) for digest, name in hashes.items()]
-    version = metadata.version("gradskew")
-    software = add("#gradskew", "SoftwareApplication", name="gradskew", softwareVersion=version, url=PAPER)
+    own = {"name": "gradskew", "softwareVersion": version("gradskew"), "url": PAPER}
+    software = add("#gradskew", "SoftwareApplication", **own)
     action = add("#bench", "CreateAction", name=made.name, instrument=software, object=data, result=files)
     made.root_dataset["mentions"] = action
     made.root_dataset["citation"] = add(PAPER, "ScholarlyArticle", name=TITLE)

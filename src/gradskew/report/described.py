@@ -66,5 +66,5 @@ def _training(spec: Mapping[str, Any]) -> list[str]:
     parts += ["clients vote"] if spec.get("votes") else []
     parts += ["buffers aggregated"] if spec.get("buffers", "mean") != "mean" else []
     parts += [str(spec["precision"])] if spec.get("precision", "float32") != "float32" else []
-    tested = f"tested on {100 * spec['validation']:g} % of the training inputs" if spec.get("validation") else ""
-    return parts + ([tested] if tested else [])
+    parts += [f"tested on {100 * spec['validation']:g} % of the training inputs"] if spec.get("validation") else []
+    return parts
