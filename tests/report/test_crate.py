@@ -8,7 +8,7 @@ from rocrate.rocrate import ROCrate
 
 from gradskew import __version__
 
-SMALL = "--clients 6 --byzantine 1 --rounds 1 --model linear --workers 1 --rules mean --attacks none --seeds 1"
+SMALL = "--clients 6 --byzantine 1 --rounds 1 --model linear --workers 1 --rules median --attacks none --seeds 1"
 
 
 def test_a_bench_is_described_by_its_files_data_and_software(call, tmp_path):
@@ -28,6 +28,10 @@ def test_a_bench_is_described_by_its_files_data_and_software(call, tmp_path):
     assert [(entity["name"], entity["sha256"]) for entity in data] == [("digits", spec["data_sha256"])]
     assert "digits, linear; 6 clients, 1 Byzantine" in crate.description
     assert {entity.id for entity in action["result"]} == listed
+    papers = {entity.id: entity["name"] for entity in crate.root_dataset["citation"]}
+    strike = "Exploit Gradient Skewness to Circumvent Byzantine Defenses for Federated Learning"
+    assert papers["https://arxiv.org/abs/2502.04890"] == strike
+    assert "Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates" in papers.values()  # the median's
 
 
 def test_bad_input_is_one_line(call, tmp_path, monkeypatch):

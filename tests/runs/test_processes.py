@@ -262,6 +262,23 @@ def test_where_no_worker_lives_to_begin_a_run_the_sweep_ends(tmp_path, monkeypat
         sweep(runs_of("none,lie,mimic", "mean,median"), tmp_path, workers=2)
 
 
+@pytest.mark.processes
+def test_a_worker_that_is_lost_while_another_starts_is_told_from_one_that_cannot_start(tmp_path, monkeypatch):
+    start, started = processes._Worker.start, []
+
+    def lost_meanwhile(worker):
+        if started:
+            started[0].join()
+            raise OSError("handle is closed")  # the executor's end of a pipe
+        start(worker)
+        worker.kill()
+        started.append(worker)
+
+    monkeypatch.setattr(processes._Worker, "start", lost_meanwhile)
+    with pytest.raises(InputError, match=r"a worker was lost \(SIGKILL: out of memory\?\) before any run had begun"):
+        sweep(runs_of("none,lie,mimic", "mean,median"), tmp_path, workers=2)
+
+
 EDITED = """
 import os, signal
 from pathlib import Path

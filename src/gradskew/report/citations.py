@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -41,6 +42,20 @@ class Paper:
     sources: Sequence[str]
     text: str
 
+    @property
+    def title(self) -> str:
+        """The title, without the braces of BibTeX."""
+        return self._field("title").translate({ord("{"): None, ord("}"): None})
+
+    @property
+    def address(self) -> str:
+        """The address on arXiv; empty for a paper that is not there."""
+        return f"https://arxiv.org/abs/{eprint}" if (eprint := self._field("eprint")) else ""
+
+    def _field(self, name: str) -> str:
+        found = re.search(rf"^  {name} = {{(.*)}},$", self.text, re.MULTILINE)
+        return found[1] if found else ""
+
 
 @cache
 def papers() -> Sequence[Paper]:
@@ -56,11 +71,15 @@ def papers() -> Sequence[Paper]:
     return found
 
 
-def bibtex(sources: Iterable[str]) -> str:
+def cited(sources: Iterable[str]) -> list[Paper]:
     """Return the entries of gradskew, of STRIKE and of the papers of these sources, each once."""
     wanted = set(sources)
-    chosen = [paper for paper in papers() if paper.key in ALWAYS or wanted.intersection(paper.sources)]
-    texts = {paper.key: paper.text for paper in chosen}
+    return [paper for paper in papers() if paper.key in ALWAYS or wanted.intersection(paper.sources)]
+
+
+def bibtex(sources: Iterable[str]) -> str:
+    """Return the entries of `cited` as text, with the version of gradskew."""
+    texts = {paper.key: paper.text for paper in cited(sources)}
     own = texts["gradskew"].removesuffix("}")
     texts["gradskew"] = f"{own}  version = {{{version('gradskew')}}},\n}}"
     return "\n\n".join(texts.values()) + "\n"

@@ -10,12 +10,11 @@ from typing import Any
 
 from ..core.errors import check
 from ..core.importing import import_extra
+from .citations import cited, sources_of_records
 from .described import count
 from .table import Table
 
 NAME = "ro-crate-metadata.json"
-PAPER = "https://arxiv.org/abs/2502.04890"
-TITLE = "Exploit Gradient Skewness to Circumvent Byzantine Defenses for Federated Learning"
 # The files of a folder that are listed where they are, with their types and what they have.
 FILES = {
     "results.csv": ("text/csv", "one row a run: accuracy, measures of skew, settings"),
@@ -33,8 +32,9 @@ FILES = {
 def crate(tables: Sequence[Table], folder: Path) -> str:
     """Return ro-crate-metadata.json for a folder with the runs of some tables (RO-Crate 1.2 or later).
 
-    It lists the files of FILES that are there and the folder of the runs, the data sets with their SHA-256, and
-    gradskew with its version. InputError without the library, and for a folder without any of them.
+    It lists the files of FILES that are there and the folder of the runs, the data sets with their SHA-256, gradskew
+    with its version, and the papers of the methods. InputError without the library, and for a folder without any file
+    of these.
     """
     model, package = (import_extra(f"rocrate.{name}", "rocrate", "--to rocrate") for name in ("model", "rocrate"))
     made = package.ROCrate()
@@ -56,9 +56,12 @@ def crate(tables: Sequence[Table], folder: Path) -> str:
     check(bool(files), f"{str(folder)!r} has no results to list")
     hashes = {table.records[0].spec["data_sha256"]: table.records[0].spec["dataset"] for table in tables}
     data = [add(f"#{digest}", "Dataset", name=name, sha256=digest) for digest, name in hashes.items()]
-    own = {"name": "gradskew", "softwareVersion": version("gradskew"), "url": PAPER}
-    software = add("#gradskew", "SoftwareApplication", **own)
+    software = add("#gradskew", "SoftwareApplication", name="gradskew", softwareVersion=version("gradskew"))
     action = add("#bench", "CreateAction", name=made.name, instrument=software, object=data, result=files)
     made.root_dataset["mentions"] = action
-    made.root_dataset["citation"] = add(PAPER, "ScholarlyArticle", name=TITLE)
+    made.root_dataset["citation"] = [
+        add(paper.address or f"#{paper.key}", "ScholarlyArticle", name=paper.title)
+        for paper in cited(sources_of_records(record for table in tables for record in table.records))
+        if paper.key != "gradskew"
+    ]
     return json.dumps(made.metadata.generate(), indent=1, sort_keys=True) + "\n"

@@ -96,8 +96,10 @@ class _Pool:
         except BrokenProcessPool:
             self.broken = True
             return False
-        except OSError as error:
-            raise InputError(f"cannot start a worker ({one_line(error)}): fewer workers need less") from error
+        except OSError as error:  # also where the executor closes its pipes, as a worker was lost, during a start
+            self.broken = self.has_lost_worker()
+            check(self.broken, f"cannot start a worker ({one_line(error)}): fewer workers need less")
+            return False
         self.running[future] = run
         return True
 
@@ -118,7 +120,11 @@ class _Pool:
                 outcome = RuntimeError(f"the result of a worker cannot be read ({one_line(error)})")
             yield self.running.pop(future), outcome
         # The executor does not watch a worker that starts after the executor's last look at them: look at all of them.
-        self.broken |= not all(worker.is_alive() for worker in self.context.workers if worker.pid is not None)
+        self.broken |= self.has_lost_worker()
+
+    def has_lost_worker(self) -> bool:
+        """Return whether a worker that was started has ended."""
+        return bool(connection.wait([worker.sentinel for worker in self.context.workers if worker.pid is not None], 0))
 
     def stop(self) -> str:
         """End all workers, after checkpoints of the runs in progress; return how a worker was lost, as text.
