@@ -106,7 +106,7 @@ PARTS = {
         federations=[{"dataset": "cifar10(train_size=10000,test_size=2000)", "beta": 0.5}],
     ),
     "trial": Part(
-        rules=[*STANDS, *PAPER, "nnm+rbtm", "bucketing+median"],
+        rules=[*STANDS, *PAPER, "nnm+rbtm", "bucketing+median", "cclip(tau=0.5)"],
         attacks=TRIED,
         federations=[{"beta": 0.5}, {"beta": 0.1}],
     ),
@@ -119,6 +119,25 @@ PARTS = {
         rules=["consensus_dnc", "median", "multikrum"],
         attacks=[make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS)],
         federations=SETTINGS,
+    ),
+    "trial-full": Part(  # consensus_dnc where it stood against effort=fast
+        rules=["consensus_dnc"],
+        attacks=[make("none"), *FULL[1:]],
+        seeds=FEWER,
+        federations=[
+            {"beta": 0.3},
+            {"beta": 0.5, "byzantine": 15},
+            {"dataset": "fashion_mnist(train_size=10000)", "beta": 0.1},
+            {"partition": "iid"},
+            {"dataset": "fashion_mnist(train_size=10000)", "beta": 0.5},
+            {"beta": 0.5, "byzantine": 5},
+            {"beta": 0.5, "told": "15"},
+        ],
+    ),
+    "trial-sampled": Part(  # a rule that takes f up to 9 of 20 rows
+        rules=["clipping(c=median)+dnc(b=None)"],
+        attacks=[make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS)],
+        federations=SETTINGS[-1:],
     ),
     "trial-fashion": Part(
         rules=["consensus_dnc", "median", "clipping(c=median)+dnc(b=None)", "multikrum"],

@@ -273,23 +273,33 @@ def test_which_rule_stands_by_hand(tmp_path: Path) -> None:
     (row,) = re.findall(r"^\| digits, dirichlet.*\|$", page, re.M)
     federation = "digits, dirichlet(beta=0.1), 50 clients, 10 Byzantine, 60 rounds, linear, federation 0a1b2c3d"
     fallen = "median 82.6 ± 23.1 (3 seeds); mean 2.0 ± 2.5 (3 seeds)"
-    assert row == f"| {federation} | 90.0 | rfa 80.0 ± 12.4 (3 seeds) | {fallen} |"
+    assert row == f"| {federation} | 90.0 | – | rfa 80.0 ± 12.4 (3 seeds) | {fallen} |"
     full = [{**each, "attack": each["attack"].replace(")", ",effort=full)")} for each in lines]
-    assert "rfa 80.0 ± 12.4 (3 seeds, full)" in page_of(tmp_path, full)
-    assert "rfa 80.0 ± 12.4 (3 seeds, full)" in page_of(tmp_path, [*full, *lines])  # both were played
+    assert "| 90.0 | rfa 80.0 ± 12.4 (3 seeds, full) | – | median" in page_of(tmp_path, full)
+    assert "| 90.0 | rfa 80.0 ± 12.4 (3 seeds, full) | – | median" in page_of(tmp_path, [*full, *lines])  # both
     one_fast = [each for each in full if (each["seed"], each["attack"]) != (0, "adaptive(cap=None,effort=full)")]
-    assert "rfa 80.0 ± 12.4 (3 seeds)" in page_of(tmp_path, [*one_fast, line("rfa", "adaptive(cap=None)", 0, 88)])
+    one_fast.append(line("rfa", "adaptive(cap=None)", 0, 88))
+    assert "| 90.0 | – | rfa 80.0 ± 12.4 (3 seeds) | median" in page_of(tmp_path, one_fast)
     few = [{**each, "attack": each["attack"].replace(")", ",limit=60)")} for each in lines]
     assert "rfa 80.0 ± 12.4 (3 seeds, 60 tries)" in page_of(tmp_path, few)
     assert "Which rule stands" not in page_of(tmp_path, [each for each in lines if each["seed"] < 2])
+
+
+def test_a_monotone_rule_stands_under_searches_of_any_effort(tmp_path: Path) -> None:
+    searches = ["adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
+    lines = [line(rule, attack, seed, 80) for rule in ("median", "rfa") for attack in searches for seed in range(3)]
+    lines += [line("mean", "none", seed, 90) for seed in range(3)]
+    assert "| 90.0 | median 80.0 ± 0.0 (3 seeds) | rfa 80.0 ± 0.0 (3 seeds) | – |" in page_of(tmp_path, lines)
 
 
 def test_only_seeds_with_the_searches_speak_for_a_rule_and_all_against_it(tmp_path: Path) -> None:
     searches = ["adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
     lines = [line("rfa", attack, seed, 80) for attack in searches for seed in range(3)]
     lines += [line("mean", "none", seed, 90) for seed in range(3)]
-    assert "| 90.0 | rfa 80.0 ± 0.0 (3 seeds) | – |" in page_of(tmp_path, [*lines, line("rfa", "lie", 7, 89)])
-    assert "| 90.0 | **none** | rfa 80.0 ± 0.0 (3 seeds) |" in page_of(tmp_path, [*lines, line("rfa", "lie", 7, 71)])
+    assert "| 90.0 | – | rfa 80.0 ± 0.0 (3 seeds) | – |" in page_of(tmp_path, [*lines, line("rfa", "lie", 7, 89)])
+    assert "| 90.0 | **none** | – | rfa 80.0 ± 0.0 (3 seeds) |" in page_of(
+        tmp_path, [*lines, line("rfa", "lie", 7, 71)]
+    )
 
 
 def test_the_interval_is_not_below_that_of_the_test_inputs(tmp_path: Path) -> None:
@@ -311,7 +321,7 @@ def test_none_stands(tmp_path: Path) -> None:
     searches = ["adaptive(aim=loss,cap=None)", "adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
     lines = [line(rule, attack, seed, 71.9) for rule in ("rfa", "dnc") for attack in searches for seed in range(3)]
     lines += [line(rule, "none", seed, usual) for rule, usual in (("rfa", 60), ("dnc", 90)) for seed in range(3)]
-    assert "| 90.0 | **none** | dnc 71.9 ± 0.0 (3 seeds); rfa 71.9 ± 0.0 (3 seeds) |" in page_of(tmp_path, lines)
+    assert "| 90.0 | **none** | – | dnc 71.9 ± 0.0 (3 seeds); rfa 71.9 ± 0.0 (3 seeds) |" in page_of(tmp_path, lines)
 
 
 GOOD = line("rfa", "lie", 3, 50)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from ..core.errors import check, check_choice
 from ..core.rows import Rows
@@ -23,8 +24,8 @@ class Vote(Pair):
     of L_j(w) - L_j(w - A), the lower one of an even number. The aggregate is that with the larger gain, a's of equal
     ones; 0 if neither gain is positive (stay). A loss that is not finite counts as infinite; between two infinite
     losses the gain is 0. This changes the protocol: each client gets two more models and sends three numbers. The
-    simulation does so with `votes=True`; its Byzantine clients know the honest losses and answer so that the worst of
-    the three models for the honest clients gets their votes.
+    simulation does so with `votes=True`; its Byzantine clients know the honest losses and answer so that, of the models
+    that they can bring about, the worst one for the honest clients is taken.
 
     a, b: rules or pipelines, such as a mean of clipped rows and a rule that drops rows. stay: whether the server may
     stay where it is. Notes: `vote` (a, b or stay) and those of the rules, with their letters in front.
@@ -60,16 +61,14 @@ class Vote(Pair):
         losses = torch.as_tensor(round.losses(models, round.clients)).double()
         shape = (3, rows.n)
         check(tuple(losses.shape) == shape, f"the losses must have the shape {shape}, not {tuple(losses.shape)}")
-        losses = losses.nan_to_num(nan=math.inf, neginf=math.inf)
-        gains = (losses[0] - losses[1:]).nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf)
-        first, second = gains.sort(1).values[:, (gains.shape[1] - 1) // 2].tolist()
-        name, best = ("a", one) if first >= second else ("b", other)
+        elected = elect(losses, stay=self.stay)
+        best = other if elected == 2 else one
         value, parts = best.value, best.parts
         weights = None if one.weights is None or other.weights is None else best.weights
-        if self.stay and max(first, second) <= 0:
-            name, value, parts = "stay", torch.zeros_like(value), None
+        if elected == 0:
+            value, parts = torch.zeros_like(value), None
             weights = None if weights is None else torch.zeros_like(weights)
-        return Outcome(value, weights, {"vote": name, **notes}, parts)
+        return Outcome(value, weights, {"vote": ("stay", "a", "b")[elected], **notes}, parts)
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -81,3 +80,15 @@ class Vote(Pair):
             return math.inf
         bounds = [rule.kappa_bound(n, f) for rule in self.pair.values()]
         return None if None in bounds else max(bound for bound in bounds if bound is not None)
+
+
+def elect(losses: Tensor, *, stay: bool) -> int:
+    """Return the model that the losses of the clients (k, n) elect: 0 is the present one, and not elected without stay.
+
+    A model's gain is the median over the clients, the lower one of an even number; the present one's is 0. The first of
+    equal gains wins. Losses that are not finite count as infinite.
+    """
+    losses = losses.nan_to_num(nan=math.inf, neginf=math.inf)
+    gains = (losses[0] - losses).nan_to_num(nan=0.0, posinf=math.inf, neginf=-math.inf)
+    medians = gains.sort(1).values[:, (gains.shape[1] - 1) // 2].tolist()
+    return max(range(0 if stay else 1, len(medians)), key=medians.__getitem__, default=0)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..aggregators.vote import Vote
+from ..core.names import nested
 from ..core.numerics import float32_products
 from ..core.randomness import generator
 from ..core.round import Round
@@ -67,7 +69,8 @@ class Federation:
         self.training = Training(
             self.flat, self.dataset, run.sgd, run.seed, run.precision, run.rows == "gradient", self.loss
         )
-        self.votes = Votes(self.flat, self.dataset, self.parts, self.loss, run.num_byzantine)
+        stay = all(rule.stay for rule in nested(run.aggregator) if isinstance(rule, Vote))
+        self.votes = Votes(self.flat, self.dataset, self.parts, self.loss, run.num_byzantine, stay)
         self.clients = ClientSide(run, skips_single=self.flat.has_batch_norm)
 
     def round(self, number: int) -> dict[str, Any]:
