@@ -31,7 +31,7 @@ from .lie import LIE
 from .minmax import MinMax
 from .minsum import MinSum
 from .queries import Queries, calls, forged_and_told, vectors_of
-from .search import Search, search_decoys, search_groups, search_lines
+from .search import BEFORE, Search, search_decoys, search_groups, search_lines
 from .steps import padded
 from .strike import STRIKE
 from .trials import Trials, largest
@@ -83,7 +83,7 @@ class Adaptive(Attack):
             check_number("limit", self.limit, at_least=1, whole=True)
 
     def calls(self, rule: Any, *, draws: bool = False) -> int:
-        if rule.monotone or rule.batched:
+        if rule.batched or (rule.monotone and self.cap is None):
             return 0
         tries = FAST if self.effort == "fast" else FULL + self.tries
         return calls(tries if self.limit is None else min(tries, self.limit), draws=draws)
@@ -152,7 +152,7 @@ class Adaptive(Attack):
         forged, won = search.forged[best], search.names[best]
         if score == -math.inf:
             forged, won, score = scene.mean.expand(tried, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
-        elif not queries.steady(forged, search.objective):
+        elif not queries.steady(torch.stack([forged, scene.mean.expand(tried, -1)]), search.objective):
             won += ", by a rule that answers one try in two ways"
         rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
         notes = {"tries": len(search.scores), "won": won, "moved": score}
@@ -165,7 +165,7 @@ class Adaptive(Attack):
 
     def _parts(self, place: int, last: int, counts: Mapping[str, int]) -> Mapping[str, Callable[[Search, int], None]]:
         """Return the parts of the search by name. last: how many rows of the last round are extras, from `place` on."""
-        parts = {"lines": search_lines, "groups": search_groups, "decoys": search_decoys}
+        parts = dict(zip(BEFORE, (search_lines, search_groups, search_decoys), strict=True))
         if self.effort == "fast":
             return parts
         return parts | {

@@ -27,7 +27,7 @@ ENTRIES = 128  # columns on which tries of a rule per coordinate are compared
 MORE = 2048  # columns on which the best of these are compared again
 COLUMNS = 4096  # columns on which tries of any other rule are compared
 FINAL = 3  # tries that are judged on all columns, if the others were compared on some
-AGAIN = 16  # tries that are compared in all draws
+AGAIN = 32  # tries that are compared in all draws, at most
 
 
 class Queries:
@@ -93,9 +93,9 @@ class Queries:
         return self._scores(forged, objective, self.way, self.seeds[:FIRST])
 
     def judge(self, forged: Tensor, scores: Tensor, objective: Objective) -> tuple[int, float]:
-        """Return the index of the best try and its score: the best few in all draws and on all columns."""
+        """Return the index of the best try and its score: all in all draws, and the best few on all columns."""
         few = scores.argsort(descending=True)
-        stages = [(AGAIN, self.way)] if self.draws or self.more is not None else []
+        stages = [(len(few), self.way)] if self.draws or self.more is not None else []
         self.sample, self.more = self.more if self.more is not None else self.sample, None
         for count, way in [*stages, *([] if self.exact else [(FINAL, "rows")])]:
             few = few[:count]
@@ -105,9 +105,9 @@ class Queries:
         return int(few[0]), score if stages or not self.exact else float(scores[few[0]])
 
     def steady(self, forged: Tensor, objective: Objective) -> bool:
-        """Return whether the rule gives one answer to the same try (f, r) and the same draw, up to rounding."""
-        first, second = (float(self._scores(forged[None], objective, self.way, self.seeds[:1])) for _ in range(2))
-        return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-12)
+        """Return whether the rule gives one answer to each of some tries (P, f, r) in the same draw, up to rounding."""
+        first, second = (self._scores(forged, objective, self.way, self.seeds[:1]) for _ in range(2))
+        return torch.allclose(first, second, rtol=1e-6, atol=1e-12)
 
     def answers(self, forged: Tensor) -> Iterator[Answer]:
         """Yield the answers to tries (P, f, r) in the first draws, without batches."""

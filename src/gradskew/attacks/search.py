@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -15,6 +15,7 @@ from .queries import Queries
 
 REFINED = 4  # lines that are refined
 KEPT = 16  # tries that are judged again
+BEFORE = ("lines", "groups", "decoys")  # the parts of effort=fast
 SPLIT = 3  # candidates of which groups are formed
 GROUPS = (2, 5, 8)  # sizes of groups at f = 10, in tenths of f
 DECOYS = (10.0, 1e2, 1e4)  # lengths of decoys, in spreads of the honest rows
@@ -70,13 +71,18 @@ class Search:
                 scores[i] = score
         return scores
 
-    def best(self, count: int) -> list[int]:
-        """Return the indices of the best tries, the best first."""
-        return sorted(range(len(self.scores)), key=lambda i: -self.scores[i])[:count]
+    def best(self, count: int, parts: Container[str] | None = None) -> list[int]:
+        """Return the indices of the best tries, the best first. parts: of these parts of the search only."""
+        tries = [i for i, part in enumerate(self.parts) if parts is None or part in parts]
+        return sorted(tries, key=lambda i: -self.scores[i])[:count]
 
     def result(self) -> tuple[int, float]:
-        """Return the index of the best try, the best few judged again, and its score."""
-        few = self.best(KEPT)
+        """Return the index of the best try, the best few judged again, and its score.
+
+        Parts that improve the best tries fit them to the draws and columns in which tries are compared. So the best of
+        the other parts are judged, too.
+        """
+        few = list(dict.fromkeys([*self.best(KEPT), *self.best(KEPT, BEFORE)]))
         forged, scores = torch.stack([self.forged[i] for i in few]), [self.scores[i] for i in few]
         index, score = self.queries.judge(forged, torch.tensor(scores, dtype=torch.float64), self.objective)
         return few[index], score
