@@ -7,7 +7,7 @@ from typing import Any
 from gradskew import aggregators, attacks
 from gradskew.attacks import Adaptive, Attack, make
 from gradskew.core.errors import InputError
-from gradskew.runs.settings import split_names
+from gradskew.runs.listed import split_names
 
 ALONE = split_names("paper,cclip(tau=0.5),all", "rules")  # every rule that needs nothing more
 LIMIT = 60  # tries of a search in a round, where each is a call of the rule

@@ -16,7 +16,7 @@ from gradskew import attacks as att
 from gradskew.aggregators import Aggregator, Outcome
 from gradskew.attacks.extreme import extreme_row
 from gradskew.core.rows import Rows
-from gradskew.runs.settings import split_names
+from gradskew.runs.listed import split_names
 
 MEDIANS = [f"median(middle={middle})" for middle in ("midpoint", "lower", "upper")]
 RULES = [*MEDIANS, "rbtm", "rbtm(tails=clamp)", "rbtm(share=0.4)"]

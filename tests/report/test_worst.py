@@ -6,9 +6,10 @@ import pytest
 from made_records import record
 
 from gradskew import attacks
+from gradskew.attacks.adaptive import TWO_WAYS
 from gradskew.report.page.parts import breakable
 from gradskew.report.table import Table
-from gradskew.report.verdict import statements
+from gradskew.report.verdict import remarks, statements
 from gradskew.report.worst import HEAD, found, harder_question, how_to_save, not_asked, sheet, worst_rounds
 
 # By attack the accuracy of each seed: lie is the worst on seed 0, strike on the others, and ipm on average.
@@ -134,17 +135,40 @@ def test_no_sentence_recommends_a_rule_that_nobody_asked(monkeypatch: pytest.Mon
     assert not re.search(r"Recommended|robust|safe|stands|worst case:", said)
     assert "rfa leads with 81.0 ±1.1 %, worst found in 3 federations (lie); it is not recommended" in said
     assert "None of them searches for the worst of a rule" in said
-    assert harder_question(table) == "To ask the harder question: gradskew bench --attacks worst."
+    assert harder_question([table]) == "To ask the harder question: gradskew bench --attacks worst."
     monkeypatch.setattr(attacks, "ADAPTIVE", ("lie", "ipm"))
     assert not_asked(table) == "Not played: 1 of the 2 attacks that search for the worst of a rule."
     assert "Recommended" not in " ".join(statements(table))
     monkeypatch.setattr(attacks, "ADAPTIVE", ("lie(z=1.0)", "lie"))  # of one key, but not of one name
-    assert harder_question(table)
+    assert harder_question([table]) == "To ask the harder question: gradskew bench --attacks worst."
     monkeypatch.setattr(attacks, "ADAPTIVE", ("lie",))
-    assert (not_asked(table), harder_question(table)) == ("", "")
+    assert (not_asked(table), harder_question([table])) == ("", "")
     assert statements(table)[0].startswith(
         "Recommended for a federation like this: rfa, 81.0 ±1.1 %, worst found in 3 "
     )
+
+
+def test_searches_of_any_effort_and_number_of_tries_are_searches() -> None:
+    aims = ("undo", "stop", "loss", "loss+stop", "loss+stop+undo")
+    for options in ("", ",limit=50", ",effort=full", ",effort=full,tries=10"):
+        names = [attacks.make(f"adaptive(aim={aim},cap=None{options})").name for aim in aims]
+        table = Table(record(name, "rfa", 80.0) for name in names)
+        assert not_asked(table) == ""
+        still = "To ask a harder question still: gradskew bench --attacks 'worst(effort=full)'."
+        assert harder_question([table]) == ("" if "full" in options else still)
+        assert "Not played: 1 of the 5" in not_asked(Table(record(name, "rfa", 80.0) for name in names[1:]))
+    capped = Table(record(f"adaptive(aim={aim},cap=1)", "rfa", 80.0) for aim in aims)
+    assert "None of them searches" in not_asked(capped)
+    assert harder_question([Table([record("none", "rfa", 80.0)])]) == ""
+
+
+def test_a_rule_that_failed_as_attacks_asked_it_gets_a_line() -> None:
+    made = record("adaptive(cap=None)", "rfa", [80.0, 81.0])
+    for metrics, more in zip(made.rounds, ({"failed": 3, "won": "mean"}, {"won": f"-u, 3{TWO_WAYS}"}), strict=True):
+        metrics["attack"] |= {"tries": 40, **more}
+    said = remarks(Table([made, record("lie", "rfa", [80.0, 81.0])]))
+    assert "rfa failed 3 times as attacks asked it, in rounds of 40 tries in all." in said
+    assert "rfa gave two answers to one try: the worst that was found of it need not be what it does." in said
 
 
 def test_two_seeds_of_attacks_that_search_say_that_outcomes_depend_on_the_seed(monkeypatch) -> None:

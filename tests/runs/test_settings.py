@@ -2,9 +2,11 @@
 
 import pytest
 
-from gradskew import attacks
+from gradskew import InputError, attacks
+from gradskew.attacks import Adaptive
 from gradskew.core.grammar import parse
-from gradskew.runs.settings import make_methods, make_runs, split_names
+from gradskew.runs.listed import split_names
+from gradskew.runs.settings import make_methods, make_runs
 
 SMALL = {"clients": 6, "byzantine": 1, "rounds": 1, "model": "linear", "rules": "mean"}
 
@@ -24,6 +26,30 @@ def test_worst_is_the_default_bench_and_five_that_search() -> None:
     assert split_names("none,worst", "attacks") == names
     assert split_names("strike,worst", "attacks") == ["strike", *(name for name in names if name != "strike")]
     assert split_names("mimic(warmup=3),none", "attacks") == ["mimic(warmup=3)", "none"]
+    assert split_names(["none", "worst"], "attacks") == names
+    rule = object()
+    assert split_names([rule, "paper"], "rules")[0] is rule
+
+
+def test_worst_takes_options_of_its_searches():
+    names = split_names("none,worst(effort=full, limit=50)", "attacks")
+    fixed, searches = names[: -len(attacks.ADAPTIVE)], names[-len(attacks.ADAPTIVE) :]
+    assert fixed == [*attacks.PAPER]
+    assert [attacks.make(name) for name in searches] == [
+        Adaptive(aim=aim, cap=None, effort="full", limit=50)
+        for aim in ("undo", "stop", "loss", "loss+stop", "loss+stop+undo")
+    ]
+    assert attacks.make(split_names("worst(cap=3)", "attacks")[-1]).cap == 3
+    for text, message in (
+        ("worst(aim=stop)", "aim: each of the searches of worst has its own"),
+        ("worst(hat=1)", "unknown option of adaptive 'hat'"),
+        ("worst(cap=0)", "cap must be above 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            make_methods({"attacks": text})
+    assert make_methods({"attacks": "worst(limit=9)"})[2] == [0, 1, 2]
+    assert make_methods({"attacks": ["none", "worst"]})[2] == [0, 1, 2]
+    assert make_methods({"attacks": "worst", "seeds": 1})[2] == [0]
 
 
 def test_each_member_plays_federations_of_its_own(worst: None) -> None:

@@ -42,6 +42,7 @@ FAST, FULL = 330, 590  # tries of a round, about, without those of the evolution
 BEYOND = 1e-3  # how far beyond the honest entries, as a share of their range, the rows of a closed form lie
 VECTORS = 18  # of a search, as float32 rows: nine of float64
 FIXED = 5  # fixed attacks that send equal rows, beside one that does not
+TWO_WAYS = ", by a rule that answers one try in two ways"  # the end of the note `won`
 EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks again
 
 
@@ -153,7 +154,7 @@ class Adaptive(Attack):
         if score == -math.inf:
             forged, won, score = scene.mean.expand(tried, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
         elif not queries.steady(torch.stack([forged, scene.mean.expand(tried, -1)]), search.objective):
-            won += ", by a rule that answers one try in two ways"
+            won += TWO_WAYS
         rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
         notes = {"tries": len(search.scores), "won": won, "moved": score}
         if self.effort == "full":

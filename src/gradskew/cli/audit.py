@@ -63,7 +63,8 @@ def audit(
     from ..report.table import Table
     from ..report.verdict import remarks, statements
     from ..report.worst import harder_question
-    from ..runs.settings import make_runs, split_names
+    from ..runs.listed import split_names
+    from ..runs.settings import make_runs
     from ..runs.sweeps import FailedRuns
 
     audited = {kind: _split(kind, texts) for kind, texts in (("rule", rules), ("attack", attacks))}
@@ -99,7 +100,7 @@ def audit(
         show_audit(result, [*sentences, *swept.summaries(tables, out)])
         with swept.published():
             click.echo(f"{listing(publish(tables, out, out, result))}: in {out}.")
-        if question := harder_question(result.table, "gradskew audit --under worst"):
+        if question := harder_question([result.table], "gradskew audit --under"):
             click.echo(question)
     for name, inspection in inspections.items():
         if inspection.run_failure:

@@ -35,7 +35,7 @@ def bench(
     """
     from ..report.sweep import Sweep
     from ..report.terminal import show, show_sweep
-    from ..report.verdict import remarks, statements
+    from ..report.verdict import remarks, scope, statements
     from ..report.worst import harder_question
     from ..runs.product import make_sweep
 
@@ -54,10 +54,10 @@ def bench(
         if len(own) == 1:
             show(table, [*statements(table), *remarks(table), *work])
         else:
-            show_sweep(Sweep(own), work)
+            show_sweep(Sweep(own), [*scope(table), *work])
         with swept.published():
             click.echo(f"{listing(publish(tables, out, out))}: in {out}.")
-        if question := harder_question(table):
+        if question := harder_question(own):
             click.echo(question)
     elif swept.failure is None:  # a shard without runs
         click.echo(swept.summary)

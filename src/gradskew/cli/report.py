@@ -30,6 +30,7 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
     """
     from ..report.described import count
     from ..report.terminal import show_compared
+    from ..report.worst import harder_question
 
     folders = folders or (Path(OUT),)
     if leaderboard is not None:
@@ -43,6 +44,8 @@ def report(folders: Sequence[Path], out: Path | None, leaderboard: Path | None) 
         show_compared(compared)
     runs = count(sum(len(table.records) for table in tables), "run")
     click.echo(f"{runs} of {count(len(tables), 'federation')}. {listing(written)}: in {out or folders[0]}.")
+    if question := harder_question(tables):
+        click.echo(question)
 
 
 def _write_leaderboard(paths: Sequence[Path], page: Path) -> None:

@@ -127,7 +127,8 @@ def _simulate(
     from ..report.table import Table
     from ..report.terminal import show_skew
     from ..report.verdict import statements
-    from ..runs.settings import make_runs, split_names
+    from ..runs.listed import split_names
+    from ..runs.settings import make_runs
     from ..runs.store import Store
     from ..skew.references import reading
 

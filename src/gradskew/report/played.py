@@ -49,7 +49,7 @@ class Kind:
 
     fixed: whether it never tries the rule. member: the name of the ensemble's attack that it is, else its own. cap: the
     largest distance of its rows from the honest mean, over that of the farthest honest row; infinite without one.
-    limit: of its tries in a round. full: whether it is a search with all its parts.
+    limit: of its tries in a round. searches: whether it is `adaptive`. full: whether it is so with all its parts.
     """
 
     fixed: bool
@@ -57,6 +57,7 @@ class Kind:
     label: str
     cap: float = math.inf
     limit: int | None = None
+    searches: bool = False
     full: bool = False
 
     def text(self, cap: float = math.inf) -> str:
@@ -76,7 +77,7 @@ def kind_of(attack: str) -> Kind:
     full = made.effort == "full"
     usual = made == Adaptive(aim=made.aim, cap=made.cap, limit=made.limit, effort=made.effort)
     label = f"{made.aim}{' (full)' * full}" if usual else attack
-    return Kind(False, member.name, label, math.inf if made.cap is None else made.cap, made.limit, full)
+    return Kind(False, member.name, label, math.inf if made.cap is None else made.cap, made.limit, True, full)
 
 
 def members(cap: float) -> list[str]:

@@ -7,10 +7,11 @@ search for its worst were played.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ..aggregators import RULES
 from ..attacks import ATTACKS
+from ..attacks.adaptive import TWO_WAYS
 from ..federation.curve import RISING
 from ..federation.schedule import rounds_of
 from .comparison import differ, level_with
@@ -190,6 +191,17 @@ def _not_compared(table: Table, played: int) -> list[str]:
     return sentences
 
 
+def _tried(rule: str, table: Table) -> Iterator[str]:
+    """Yield what went wrong where attacks tried a rule: tries on which it failed, two answers to one try."""
+    records = [record for record in table.records if record.spec["aggregator_name"] == rule]
+    notes = [notes for record in records for notes in record.columns["attack"]]
+    if failed := sum(each.get("failed", 0) for each in notes):
+        tries = sum(each["tries"] for each in notes if "failed" in each)
+        yield f"{rule} failed {count(failed, 'time')} as attacks asked it, in rounds of {tries} tries in all."
+    if any(each.get("won", "").endswith(TWO_WAYS) for each in notes):
+        yield f"{rule} gave two answers to one try: the worst that was found of it need not be what it does."
+
+
 def remarks(table: Table) -> list[str]:
     """Return remarks on idle methods, skipped rounds, rejected rows and who holds the classes, each sentence once."""
     sentences: list[str] = []
@@ -198,6 +210,7 @@ def remarks(table: Table) -> list[str]:
             sentences.append(table.idle[rule])
         if rule in table.unmoved:
             sentences.append(f"{rule} never moved the model: no aggregate was finite, so it is not judged.")
+        sentences += _tried(rule, table)
     for attack in table.attacks:
         called = [
             notes["called"]

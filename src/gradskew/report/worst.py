@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from .. import attacks
-from ..core.grammar import parse_one
+from ..core.errors import InputError
 from ..runs.record import Record
 from .cell import number_text
 from .described import count
 from .lens import Lens
+from .played import Kind, kind_of
 from .standing import Standing
 from .table import Table
 
@@ -22,7 +24,6 @@ HEAD = (
 DEFINITION = (
     "Broken by one round: in some round the aggregate lies farther from the honest mean than every honest update."
 )
-HARDER = "gradskew bench --attacks worst"
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,16 @@ def not_asked(table: Table) -> str:
     return some if table.standings and missing else ""
 
 
-def harder_question(table: Table, command: str = HARDER) -> str:
-    """Return the line that says how all attacks that search are played; "" if they were, or if no attack was."""
-    return f"To ask the harder question: {command}." if not_asked(table) else ""
+def harder_question(tables: Iterable[Table], command: str = "gradskew bench --attacks") -> str:
+    """Return the line that says how attacks that search are played, or play with all their parts; "" if they did.
+
+    "" without an attack, too. command: what the attacks follow.
+    """
+    asked = [table for table in tables if table.standings]
+    if any(map(not_asked, asked)):
+        return f"To ask the harder question: {command} worst."
+    in_full = all(kind.full for table in asked for kind in _kinds(table) if kind.searches)
+    return "" if in_full else f"To ask a harder question still: {command} 'worst(effort=full)'."
 
 
 def is_bistable(table: Table) -> bool:
@@ -179,7 +187,13 @@ def is_bistable(table: Table) -> bool:
 
 
 def _searching(table: Table) -> list[str]:
-    """Return the attacks of `attacks.ADAPTIVE` that were played, by the names of the records."""
-    keys = {record.spec["attack"]["name"] for record in table.records}
-    known = [member for member in attacks.ADAPTIVE if parse_one(member, "attack")[0] in keys]
-    return [member for member in known if attacks.make(member).name in table.attacks]
+    """Return the attacks of `attacks.ADAPTIVE` that were played, of any effort and number of tries."""
+    met = {kind.member for kind in _kinds(table)}
+    return [member for member in attacks.ADAPTIVE if attacks.make(member).name in met]
+
+
+def _kinds(table: Table) -> Iterator[Kind]:
+    """Yield the kinds of the attacks that were played; names of users' own that are outside the grammar have none."""
+    for attack in table.attacks:
+        with suppress(InputError):
+            yield kind_of(attack)

@@ -25,6 +25,7 @@ from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..federation.run import Run
 from .grids import check_told_apart, grid
+from .listed import split_names
 
 T = TypeVar("T")
 MOST = 1_000_000  # largest number of rounds, epochs or images in a batch: more is a typing error
@@ -178,13 +179,15 @@ def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregato
     options = {"preset": COMMON["preset"], **by_name(given)}
     check_preset(options["preset"])
     methods = _objects("attacks", options, attacks.make)
-    default = attacks.WORST_SEEDS if _has_worst(options.get("attacks")) else COMMON["seeds"]
+    default = attacks.WORST_SEEDS if _has_worst(methods) else COMMON["seeds"]
     return methods, _objects("rules", options, aggregators.make), _seeds(options.get("seeds", default))
 
 
-def _has_worst(given: Any) -> bool:
-    """Return whether attacks, as text, have all that `worst` stands for."""
-    return isinstance(given, str) and {*split_names(given, "attacks")} >= {*attacks.WORST}
+def _has_worst(methods: Iterable[Attack]) -> bool:
+    """Return whether attacks have all that `worst` stands for, whatever the other options of its searches."""
+    searches = {attacks.Adaptive(aim=each.aim, cap=None).name for each in methods if isinstance(each, attacks.Adaptive)}
+    names = searches | {each.name for each in methods}
+    return names >= {attacks.make(name).name for name in attacks.WORST}
 
 
 def _objects(key: str, options: Mapping[str, Any], make: Callable[..., Any]) -> list[Any]:
@@ -192,33 +195,14 @@ def _objects(key: str, options: Mapping[str, Any], make: Callable[..., Any]) -> 
     if key not in options:
         return []
     given = options[key]
-    entries = split_names(given, key) if isinstance(given, str) else given
-    one = not isinstance(entries, Iterable)
-    made = [make(entry, preset=options["preset"]) for entry in ([entries] if one else entries)]
+    entries = split_names(given, key) if isinstance(given, Iterable) else [given]
+    made = [make(entry, preset=options["preset"]) for entry in entries]
     check(len(made) > 0, f"{key} is an empty list")
     check_told_apart(key, made)
     names = [each.name for each in made]
     for name in names:
         check(names.count(name) == 1, f"an entry is given twice in {key}: {name!r}")
     return made
-
-
-def split_names(text: str, key: str) -> list[str]:
-    """Return the names in a list. key: `attacks` or `rules`.
-
-    `paper` stands for those of the paper, `all` for all rules that need no root data, where `smea` makes its greedy
-    search, as the exact one may be too long, and for all attacks that take any rule. `worst` stands for the attacks of
-    `attacks.WORST`.
-    """
-    rules = ["smea(search=greedy)" if name == "smea" else name for name in aggregators.names()]
-    lists = {"rules": {"paper": aggregators.PAPER, "all": rules}}
-    every = [key for key, cls in attacks.ATTACKS.classes.items() if not cls.monotone_only]
-    lists["attacks"] = {"paper": attacks.PAPER, "all": every, "worst": attacks.WORST}
-    names: list[str] = []
-    for entry in split_list(text, key):
-        of_list = lists[key].get(entry)
-        names += [entry] if of_list is None else [name for name in of_list if name not in names]
-    return names
 
 
 def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Partition:

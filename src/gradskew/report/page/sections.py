@@ -62,7 +62,7 @@ class Section:
 
     @property
     def verdict(self) -> list[str]:
-        return [*self.table.statements, *filter(None, [harder_question(self.table)])]
+        return [*self.table.statements, *filter(None, [harder_question([self.table])])]
 
     @cached_property
     def worst(self) -> Sheet | None:
