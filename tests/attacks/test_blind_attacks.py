@@ -337,6 +337,8 @@ def test_the_rows_are_the_same_whatever_the_attacker_knows(name):
         ("rop(z=1e300)", "z"),
         ("rop(angle=720)", "angle"),
         ("poisonedfl(c=1e300)", "c"),
+        ("poisonedfl(floor=1e300)", "floor"),
+        ("fang(threshold=1e300)", "threshold"),
         ("poisonedfl(every=0)", "every"),
         ("poisonedfl(p=1)", "p"),
         ("nonfinite(value=0)", "value"),
@@ -349,6 +351,22 @@ def test_a_strength_that_overflows_is_one_line(name, option):
         att.make(name)
     assert str(caught.value).startswith(f"{name.split('(')[0]}: {option} must be")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("labelflip(target=3)", "target belongs to map = pair or all"),
+        ("labelflip(map=all,of=3)", "of belongs to map = pair"),
+        ("fang(target=krum,b=10)", "b belongs to target = trim"),
+        ("fang(target=krum,space=model)", "space belongs to target = trim"),
+        ("fang(target=trim,search=largest)", "search belongs to target = krum"),
+        ("fang(target=trim,epsilon=0.1)", "epsilon belongs to target = krum"),
+    ],
+)
+def test_an_option_without_effect_is_refused(name, message):
+    with pytest.raises(InputError, match=message):
+        att.make(name)
 
 
 @pytest.mark.parametrize("name", ["replay", "mpaf", "poisonedfl", "zero(what=model)", "fang(space=model)"])

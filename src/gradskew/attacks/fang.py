@@ -64,8 +64,12 @@ class Fang(Attack):
         check_choice("draw", self.draw, ("uniform", "end"))
         check_choice("search", self.search, ("halving", "largest"))
         check_choice("accept", self.accept, ("one", "all"))
-        check_number("threshold", self.threshold, above=0)
+        check_number("threshold", self.threshold, above=0, at_most=STRENGTH)
         check_number("epsilon", self.epsilon, at_least=0, at_most=STRENGTH)
+        own = {"krum": ("search", "accept", "threshold", "epsilon"), "trim": ("b", "space", "draw")}
+        other = {"krum": "trim", "trim": "krum"}.get(self.target, "")
+        for name in own.get(other, ()):
+            check(getattr(self, name) == getattr(Fang, name), f"{name} belongs to target = {other}")
         both = "accept = all belongs to knowledge = full: among its own rows alone, one copy must be chosen"
         check(self.accept == "one" or self.knowledge == "full", both)
         check(self.search == "halving" or not self.epsilon, "search = largest is for equal rows: epsilon must be 0")

@@ -45,6 +45,8 @@ class LabelFlip(Attack):
         check_number("share", self.share, at_least=0, at_most=1)
         check_number("of", self.of, at_least=0, whole=True)
         check_number("target", self.target, at_least=0, whole=True)
+        check(self.map == "pair" or self.of == LabelFlip.of, "of belongs to map = pair")
+        check(self.map in ("pair", "all") or self.target == LabelFlip.target, "target belongs to map = pair or all")
         check(self.map != "pair" or self.of != self.target, f"of and target are the same class, {self.of}")
         check_number("scale", self.scale, at_least=0, at_most=STRENGTH)
 

@@ -21,9 +21,9 @@ from .steps import as_row, padded, per_rate
 class PoisonedFL(Attack):
     """Push the model along fixed random signs s, by fake clients that see the models of the rounds alone.
 
-    With a = (w^{t-1} - w^t) / rate and r the row sent last, v = |a - r |a| / |r|| in each coordinate (|a| for r = 0)
-    and row = c |a| (v s) / |v|; a zero row in the first round, and where |a| or v is 0, up to the rounding of r. s in
-    {-1, 1}^d is drawn with the run's seed (`begin`).
+    With a = (w^{t-1} - w^t) / rate, w^{t-1} the model of the last round in which it was called, and r the row sent
+    last, v = |a - r |a| / |r|| in each coordinate (|a| for r = 0) and row = c |a| (v s) / |v|; a zero row in the first
+    round, and where |a| or v is 0, up to the rounding of r. s in {-1, 1}^d is drawn with the run's seed (`begin`).
 
     c falls by the factor `shrink`, not below `floor`, after each `every` rounds in which the model did not follow s:
     where fewer than d / 2 + Phi^-1(1 - p) sqrt(d) / 2 coordinates of w^{t-every} - w^t have the sign of s, which is
@@ -47,7 +47,7 @@ class PoisonedFL(Attack):
         check_number("c", self.c, above=0, at_most=STRENGTH)
         check_number("every", self.every, at_least=1, whole=True)
         check_number("shrink", self.shrink, above=0, at_most=1)
-        check_number("floor", self.floor, at_least=0)
+        check_number("floor", self.floor, at_least=0, at_most=STRENGTH)
         check_number("p", self.p, above=0, below=1)
 
     def extra_rows(self, f: int) -> int:

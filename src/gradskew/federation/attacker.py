@@ -118,6 +118,7 @@ class Attacker:
             f=f,
             previous=self.previous,
             byzantine=round.clients[: own.n],
+            classes=self.run.source.load().num_classes,
             initial=self.initial,
             gradient=self.gradient,
             network=self.network,
