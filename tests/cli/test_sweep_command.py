@@ -6,6 +6,8 @@ import re
 import pytest
 from command import TINY, records
 
+from gradskew.federation.search_cost import SearchCost
+
 SWEEP = "--beta 0.5,iid --byzantine 1,2"
 
 
@@ -114,6 +116,18 @@ def test_a_dry_run_of_a_rule_that_fails_has_no_time(bench, tmp_path, monkeypatch
     said = bench("--byzantine", "1", "--aggregators", "broken_rules:rule", "--dry-run")
     assert said.code == 0
     assert re.search(r"No estimate of the time, as a round failed: .*no", said.err)
+
+
+def test_a_dry_run_does_not_play_a_round_of_a_slow_search(bench, monkeypatch):
+    def slowest(runs):
+        return SearchCost(runs[-1], 300, 1.5)
+
+    monkeypatch.setattr("gradskew.federation.search_cost.slowest", slowest)
+    monkeypatch.setattr("gradskew.runs.sweeps.estimated_seconds", None)  # it would be called
+    said = bench("--byzantine", "1", "--attacks", "adaptive(aim=stop)", "--dry-run")
+    assert said.code == 0
+    assert "about 300 times a round: about 450 s a round" in said.err
+    assert "No estimate" not in said.err
 
 
 def test_a_dry_run_of_what_cannot_be_run_is_an_error(bench):

@@ -77,7 +77,7 @@ class Adaptive(Attack):
         if self.cap is not None:
             check_number("cap", self.cap, above=0)
         check_choice("effort", self.effort, ("fast", "full"))
-        check_number("tries", self.tries, at_least=0, whole=True)
+        check_number("tries", self.tries, at_least=0, at_most=1_000_000, whole=True)
         check(self.effort == "full" or self.tries == Adaptive.tries, "tries are those of effort=full")
         object.__setattr__(self, "aim", "+".join(sorted(parts)))  # loss+stop and stop+loss are one attack
         if self.limit is not None:

@@ -103,8 +103,8 @@ def run_sweep(
     task, mine = _part(task, runs, shard)
 
     def on_begin(missing: Sequence[Run]) -> None:
-        announce(task, mine, missing, out, workers)
-        if estimate and isinstance(workers, int):
+        slow = announce(task, mine, missing, out, workers)
+        if estimate and not slow and isinstance(workers, int):
             with suppress(Exception):  # of the first run: it is left to the sweep
                 print_time(missing, workers)
 
@@ -136,9 +136,11 @@ def print_plan(
     task, mine = _part(task, runs, shard)
     missing = [run for run in mine if not store.has(run.digest)]
     with stoppable():
-        announce(task, mine, missing, out, workers)
+        slow = announce(task, mine, missing, out, workers)
         if isinstance(workers, int):
             check_fits(missing, min(workers, max(1, len(missing))))
+        if slow:  # a measured round would take as long as the search
+            return
         try:
             if isinstance(workers, int):
                 print_time(missing, workers)
@@ -167,8 +169,8 @@ def _part(task: str, runs: Sequence[Run], shard: tuple[int, int]) -> tuple[str, 
     return named, runs[number - 1 :: parts]
 
 
-def announce(task: str, mine: Sequence[Run], missing: Sequence[Run], out: Path, workers: int | Cluster) -> None:
-    """Print what will be run, what is said of its data, its memory and slow searches."""
+def announce(task: str, mine: Sequence[Run], missing: Sequence[Run], out: Path, workers: int | Cluster) -> bool:
+    """Print what will be run, what is said of its data, its memory and slow searches; return whether there are such."""
     from ..report.described import count
     from ..runs.product import data_notes
 
@@ -178,9 +180,9 @@ def announce(task: str, mine: Sequence[Run], missing: Sequence[Run], out: Path, 
         warn(f"  {sentence}")
     if isinstance(workers, int):
         print_memory(missing, min(workers, len(missing)))
-        print_searches(missing)
-    else:  # Ray decides how many it executes at once
-        print_memory(missing, None)
+        return print_searches(missing)
+    print_memory(missing, None)  # Ray decides how many it executes at once
+    return False
 
 
 def print_task(task: str, runs: Sequence[Run], missing: int, suffix: str) -> None:
@@ -201,13 +203,14 @@ def print_memory(runs: Sequence[Run], workers: int | None = 1) -> None:
         warn(summary(runs, workers))
 
 
-def print_searches(runs: Sequence[Run]) -> None:
-    """Print what the slowest search of an attack costs that calls a rule many times in a round, if it is slow."""
+def print_searches(runs: Sequence[Run]) -> bool:
+    """Print what the slowest search costs that calls a rule many times in a round; return whether one is slow."""
     from ..federation.search_cost import slowest
 
     search = slowest(runs)
     if search is not None:
         warn(search.sentence)
+    return search is not None
 
 
 @contextmanager
