@@ -69,6 +69,6 @@ def _text(section: Section) -> str:
             few.setdefault(limit, []).append(rule)
     notes = [f"At most {limit} tries in a round of the search: {', '.join(of)}." for limit, of in few.items()]
     notes += [f"Not played against {', '.join(of)}: {names}." for names, of in lacking.items() if names]
-    setting = f"{section.setting}; seeds {', '.join(map(str, seeds))}."
-    texts = map(escape_markdown, [f"## {section.title}", setting])
+    played = f"Seeds {', '.join(map(str, seeds))}."
+    texts = map(escape_markdown, [f"## {section.title}, {section.setting}", played])
     return "\n\n".join([*texts, "\n".join(grid(head, lines)), *map(escape_markdown, notes)]) + "\n"
