@@ -8,6 +8,7 @@ from gradskew import aggregators, attacks
 from gradskew.attacks import Adaptive, Attack, make
 from gradskew.core.errors import InputError
 from gradskew.runs.listed import split_names
+from named import AgainstConsensusDnC
 
 ALONE = split_names("paper,cclip(tau=0.5),all", "rules")  # every rule that needs nothing more
 LIMIT = 60  # tries of a search in a round, where each is a call of the rule
@@ -154,9 +155,10 @@ PARTS = {
     "trial-named": Part(
         rules=["consensus_dnc"],
         attacks=[
-            Adaptive(aim=aim, effort="full", cap=cap)
-            for aim in (*AIMS, "stop", "undo", "stop+undo", "loss+undo")
-            for cap in (None, 3.0, 1.0)
+            *(AgainstConsensusDnC(weight=weight) for weight in (0.5, 1.0, 2.0, 4.0)),
+            AgainstConsensusDnC(aim="loss+stop+undo", weight=2.0),
+            *(Adaptive(aim=aim, effort="full", cap=cap) for aim in AIMS for cap in (None, 3.0, 1.0)),
+            *(Adaptive(aim=aim, effort="full", cap=None) for aim in ("stop", "undo", "stop+undo", "loss+undo")),
         ],
         federations=[{"beta": 0.5}],
     ),
