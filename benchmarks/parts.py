@@ -155,8 +155,7 @@ PARTS = {
     "trial-named": Part(
         rules=["consensus_dnc"],
         attacks=[
-            *(AgainstConsensusDnC(weight=weight) for weight in (0.5, 1.0, 2.0, 4.0)),
-            AgainstConsensusDnC(aim="loss+stop+undo", weight=2.0),
+            *(AgainstConsensusDnC(weight=weight) for weight in (1.0, 2.0, 4.0)),
             *(Adaptive(aim=aim, effort="full", cap=cap) for aim in AIMS for cap in (None, 3.0, 1.0)),
             *(Adaptive(aim=aim, effort="full", cap=None) for aim in ("stop", "undo", "stop+undo", "loss+undo")),
         ],
