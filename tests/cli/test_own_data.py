@@ -63,6 +63,19 @@ def test_a_table_goes_to_the_verdict(benched, file, out):
     assert str(file.parent) not in page
 
 
+def test_beta_deals_the_rows_anew_and_clients_that_take_no_part_are_told(call, file, tmp_path):
+    out = tmp_path / "out"
+    words = ("bench", "--dataset", f"csv:{file}{OPTIONS}", *METHODS, *TINY, "--out", out)
+    mixed = call(*words, "--beta", "0.5,iid")
+    assert mixed.code == 0, mixed.err
+    assert "dirichlet(beta=0.5" in (out / "report.html").read_text()
+    some = call(*words, "--clients", "4")
+    note = "4 of the 5 clients of csv(label=died,client=site) take part, the first by their ids; the training inputs of"
+    assert note in some.err
+    more = call(*words, "--clients", "9").error()
+    assert "the data have 5 clients of their own, not 9: partition = dirichlet deals anew" in more
+
+
 def test_the_same_runs_by_toml_python_and_data(benched, call, file, out, tmp_path):
     config = tmp_path / "own.toml"
     name = json.dumps(f"csv:{file}{OPTIONS}")
@@ -187,3 +200,16 @@ def test_what_is_wrong_is_one_line_and_status_2(call, file, tmp_path, options, s
     said = call("bench", "--dataset", f"csv:{file}{options}", *TINY, "--out", tmp_path)
     assert said.code == 2
     assert re.search(says, said.error())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("h.csv", "'h.csv' is a file: write csv:h.csv(label=COLUMN)"),
+        ("a/h.csv(label=died)", "'a/h.csv' is a file: write csv:a/h.csv(label=died)"),
+        ("rows.npz", "'rows.npz' is a file: write npz:rows.npz"),
+        ("cvs:h.csv(label=died)", "; did you mean csv:?"),
+    ],
+)
+def test_a_name_without_its_prefix_or_with_another_is_told(call, name, said):
+    assert said in call("bench", "--dataset", name, *METHODS).error()

@@ -95,7 +95,8 @@ def test_a_dry_run_says_runs_memory_and_time_and_writes_nothing(bench, tmp_path,
     said = bench("--dry-run", *SWEEP.split())
     assert said.code == 0
     assert said.out == "Dry run: nothing was run, and nothing was written.\n"
-    runs, memory, time = said.err.splitlines()
+    runs, data, memory, time = said.err.splitlines()
+    assert re.fullmatch(r"  digits: 1,437 training and 360 test inputs, 10 classes of 9\.\d to 11\.\d %", data)
     assert runs == f"digits: 8 runs of 2 rounds, 1 worker -> {tmp_path / 'out'}"
     assert re.fullmatch(r"About \d\.\d GB of memory( \(.*\)|; .* free)*\.", memory)
     assert re.fullmatch(r"By a measured round, about \d+ s\.", time)

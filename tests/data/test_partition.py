@@ -170,13 +170,13 @@ def test_each_client_has_the_images_of_one_writer(writers, seed, data):
 
 
 def test_more_clients_than_writers():
-    with pytest.raises(InputError, match="4 clients need as many writers: the inputs are by 3"):
+    with pytest.raises(InputError, match="3 clients of their own, not 4: partition = dirichlet deals anew"):
         ByWriter()(written([7, 7, 2, 0, 2]), 4, 0)
 
 
 def test_data_without_writers():
     for call in (lambda: ByWriter()(Digits().load(), 5, 0), lambda: ByWriter().writers(Digits().load())):
-        with pytest.raises(InputError, match="has no writers: use the partition iid or dirichlet"):
+        with pytest.raises(InputError, match="no clients of their own"):
             call()
 
 

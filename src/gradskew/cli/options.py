@@ -126,8 +126,8 @@ CONFIG = click.argument(
 DATASET = click.option(
     "--dataset",
     shell_complete=complete_name("dataset"),
-    help="digits (embedded, the default), your own as csv:FILE(label=COLUMN), npz:FILE, parquet:FILE or images:FOLDER, "
-    "another name in `gradskew list`, or package.module:name.",
+    help="digits (embedded, the default), your own as csv:FILE(label=COLUMN), npz:FILE, parquet:FILE, images:FOLDER or "
+    "text:FILE, hf:OWNER/NAME of the Hugging Face hub, another name in `gradskew list`, or package.module:name.",
 )
 FILES = (
     click.option(

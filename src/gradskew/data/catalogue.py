@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.catalogue import Catalogue
-from ..core.errors import check
+from ..core.errors import InputError, check
 from ..core.grammar import parse_one, split_prefix
 
 if TYPE_CHECKING:
@@ -40,13 +41,25 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
 
         check(folder is None and not download, "a data set that is an object has its own folder")
         return in_memory(name)
+    file, _, given = name.partition("(")
+    suffix = Path(file).suffix.lower().removeprefix(".")
+    if suffix in OWN and ":" not in file:
+        written = f"({given}" if given else "" if suffix == "npz" else "(label=COLUMN)"
+        raise InputError(f"{file!r} is a file: write {suffix}:{file}{written}")
     key, options = parse_one(name, "dataset")
     kind = split_prefix(key)[0] or key
     if kind in OWN:
         paths = [option for option in ("folder", "rest", "test_file") if option in options]
         written = f"{kind} has no option {''.join(paths[:1])}: {kind}:PATH or --data names the path"
         check(not paths, written + (", test=PATH that of a test part" if kind != "hf" else ""))
-    source = SOURCES.make(key, options, defaults={} if folder is None else {"folder": folder})
+    try:
+        source = SOURCES.make(key, options, defaults={} if folder is None else {"folder": folder})
+    except InputError as error:
+        prefix, colon, _ = file.partition(":")
+        near = difflib.get_close_matches(prefix, OWN, n=1) if colon and prefix not in OWN else []
+        if near:
+            raise InputError(f"{error}; did you mean {near[0]}:?") from error
+        raise
     if folder is not None or download:
         known = isinstance(source, FileSource) or (hasattr(source, "folder") and not download)
         own = isinstance(source, OwnSource)

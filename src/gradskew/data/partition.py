@@ -197,7 +197,8 @@ class ByWriter(Partition):
         writers = _writers(split)
         order = np.argsort(writers, kind="stable")
         starts = np.flatnonzero(np.diff(writers[order], prepend=-1))
-        check(clients <= len(starts), f"{clients} clients need as many writers: the inputs are by {len(starts)}")
+        own = f"the data have {len(starts)} clients of their own, not {clients}: partition = dirichlet deals anew"
+        check(clients <= len(starts), own)
         edges = np.append(starts, len(order))[: clients + 1]
         return Parts(order[: edges[-1]], np.diff(edges))
 
@@ -208,7 +209,7 @@ class ByWriter(Partition):
 
 def _writers(split: Split) -> np.ndarray:
     if split.writers is None:
-        raise InputError("this data set has no writers: use the partition iid or dirichlet")
+        raise InputError("these data have no clients of their own (client=NAME names them): use iid or dirichlet")
     return split.writers.cpu().numpy()
 
 

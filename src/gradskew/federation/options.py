@@ -93,7 +93,7 @@ class Options(Fields):
     rows: str = option(
         "update",
         choices=("update", "gradient", "fednova"),
-        help="Rows that clients send: updates (default), gradients of one step, or updates by the number of steps.",
+        help="Rows of clients: update (default), gradient (of one step) or fednova (updates by the number of steps).",
     )
     worker_momentum: float = option(
         0.0, at_least=0, below=1, help="Clients send the momentum of their rows with this beta. Default 0: the rows."

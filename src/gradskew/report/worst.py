@@ -169,16 +169,16 @@ def not_asked(table: Table) -> str:
     return some if table.standings and missing else ""
 
 
-def harder_question(tables: Iterable[Table], command: str = "gradskew bench --attacks") -> str:
+def harder_question(tables: Iterable[Table], option: str = "--attacks") -> str:
     """Return the line that says how attacks that search are played, or play with all their parts; "" if they did.
 
-    "" without an attack, too. command: what the attacks follow.
+    "" without an attack, too. option: that of the command which names attacks.
     """
     asked = [table for table in tables if table.standings]
     if any(map(not_asked, asked)):
-        return f"To ask the harder question: {command} worst."
+        return f"To ask the harder question, run the same command with {option} worst"
     in_full = all(kind.full for table in asked for kind in _kinds(table) if kind.searches)
-    return "" if in_full else f"To ask a harder question still: {command} 'worst(effort=full)'."
+    return "" if in_full else f"To ask a harder question still, run it with {option} 'worst(effort=full)'"
 
 
 def is_bistable(table: Table) -> bool:

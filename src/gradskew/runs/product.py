@@ -12,6 +12,7 @@ import numpy as np
 from .. import data
 from ..core.errors import InputError, check
 from ..core.grammar import parse_one, split_list, split_outside, split_prefix
+from ..data.partition import ByWriter
 from ..federation.options import LISTED
 from ..federation.run import Run
 from .settings import COMMON, by_name, make_runs
@@ -113,6 +114,20 @@ def with_source(options: Mapping[str, Any], sources: dict[Any, data.Source]) -> 
 
 
 def data_notes(runs: Sequence[Run]) -> list[str]:
-    """Return what is said of the data sets of the runs, each sentence once."""
-    sources = dict.fromkeys(run.source for run in runs)
-    return list(dict.fromkeys(sentence for source in sources for sentence in source.load().notes))
+    """Return what is said of the data sets of the runs, each sentence once: of own data how they were read, too."""
+    said: list[str] = []
+    for source in dict.fromkeys(run.source for run in runs):
+        loaded = source.load()
+        said += loaded.notes or [f"{source.name}: {_sizes(loaded)}"]
+    for run in runs:
+        if isinstance(run.partition, ByWriter) and run.clients < (whole := run.partition.writers(run.source.load())):
+            some = f"{run.clients} of the {whole} clients of {run.source.name} take part, the first by their ids"
+            said.append(f"{some}; the training inputs of the others are nobody's")
+    return list(dict.fromkeys(said))
+
+
+def _sizes(dataset: data.Dataset) -> str:
+    """Return the sizes of the parts and the balance of the classes as text."""
+    sizes = f"{len(dataset.train):,} training and {len(dataset.test):,} test inputs"
+    shares = dataset.train.labels.bincount(minlength=dataset.num_classes) * (100 / len(dataset.train))
+    return f"{sizes}, {dataset.num_classes} classes of {float(shares.min()):.1f} to {float(shares.max()):.1f} %"

@@ -99,6 +99,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     folder = None if folder is None else Path(folder)
     source = data.make(dataset, folder=folder, download=chosen.get("download", False))
     options = {**COMMON, "partition": source.partition, **source.recipe, **chosen}
+    if "beta" in chosen and "partition" not in chosen:
+        options["partition"] = "dirichlet"
     methods, rules, seeds = make_methods({**options, "seeds": chosen.get("seeds")})
     if options["local_steps"] is not None and "epochs" not in chosen:
         options["epochs"] = SGD.epochs  # those of a recipe do not count
@@ -108,9 +110,10 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     both = f"epochs = {options['epochs']} and local_steps = {options['local_steps']} are both given: choose one"
     check("epochs" not in chosen or options["local_steps"] is None, both)
     split = _partition(options, source)
-    if isinstance(split, partition.ByWriter) and "clients" not in chosen:
+    dealt_anew = source.partition == "writer" and "partition" not in chosen  # as beta asks for
+    if (isinstance(split, partition.ByWriter) or dealt_anew) and "clients" not in chosen:
         pool, _, _ = hold_out(source.load(), options["root_examples"], options["validation"])
-        options["clients"] = split.writers(pool)
+        options["clients"] = partition.ByWriter().writers(pool)
     if options["sampled"] is not None and "sampled" not in chosen:
         options["sampled"] = min(options["sampled"], options["clients"])
     options["pictures"] = _pictures(options["pictures"])
@@ -211,7 +214,7 @@ def _partition(options: Mapping[str, Any], source: data.Source) -> partition.Par
     made = partition.make(options["partition"], **{**defaults, **given})
     for key, value in given.items():
         known = getattr(made, key, None)
-        check(known is not None, f"the partition {made.name} has no {key}")
+        check(known is not None, f"the partition {made.name} has no {key}; dirichlet has")
         check(known == value, f"{key} is given twice: {value} and, in {options['partition']!r}, {known}")
     return made
 
