@@ -161,6 +161,9 @@ PARTS = {
         ],
         federations=[{"beta": 0.5}],
     ),
+    "trial-chosen": Part(  # which of trial-named left least on the seeds 15 to 17
+        rules=["consensus_dnc"], attacks=[AgainstConsensusDnC(weight=2.0)], federations=[{"beta": 0.5}]
+    ),
     "better": Part(
         rules=["consensus_dnc", *(f"clipping(c=median)+{rule}" for rule in VARIANTS)],
         attacks=[FULL[-1]],
