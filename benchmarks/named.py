@@ -20,7 +20,7 @@ CLONES, DECOYS = (0, 2, 3, 5), (0, 2, 4)  # of ten forged rows
 class AgainstConsensusDnC(Adaptive):
     """Search as `adaptive(effort=full,cap=None)` does, and try rows that are made for both halves at once.
 
-    Of the f rows some copy the honest rows farthest along u, so that `consensus` drops these as near-duplicates; some
+    Of the f rows some copy the honest row farthest along u, so that `consensus` drops it as a near-duplicate; some
     are decoys on both sides of the first principal direction, which `dnc` drops; the others move against u, each with a
     part of its own, at right angles to those of the others, so that they are no near-duplicates. u is the sum of the
     unit vectors of `aim`, that of `stop` times `weight`, which is chosen for whole runs.
@@ -43,7 +43,7 @@ class AgainstConsensusDnC(Adaptive):
 
 
 def search_both_halves(search: Search, f: int) -> None:
-    """Try clones of honest rows, decoys and movers together, in all numbers of them."""
+    """Try clones of an honest row, decoys and movers together, in twelve splits of the f rows."""
     scene, names, tries = search.scene, [], []
     down, axes = scene.unit(-scene.u), scene.units(scene.principal(1))
     own = scene.random(f, search.generator)

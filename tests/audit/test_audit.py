@@ -180,7 +180,7 @@ def call(capsys, tmp_path):
 def test_a_tiny_audit(call, tmp_path) -> None:
     code, out, err = call("--rule", "foreign:median", "--attack", "foreign:against_mean")
     assert code == 0, err
-    assert out.endswith("To ask the harder question, run the same command with --under worst\n")
+    assert out.endswith("The harder question: gradskew audit with the same options and --under worst\n")
     written = json.loads((tmp_path / "audit.json").read_text())
     (table,) = federations(Store(tmp_path).all())
     assert {(r.spec["attack_name"], r.spec["aggregator_name"]) for r in table.records} == {

@@ -68,7 +68,9 @@ def test_beta_deals_the_rows_anew_and_clients_that_take_no_part_are_told(call, f
     words = ("bench", "--dataset", f"csv:{file}{OPTIONS}", *METHODS, *TINY, "--out", out)
     mixed = call(*words, "--beta", "0.5,iid")
     assert mixed.code == 0, mixed.err
-    assert "dirichlet(beta=0.5" in (out / "report.html").read_text()
+    specs = [json.loads(path.read_text())["spec"] for path in (out / "runs").glob("*/record.json")]
+    assert {spec["partition"]["name"] for spec in specs} == {"dirichlet", "iid"}
+    assert {spec["clients"] for spec in specs} == {5}
     some = call(*words, "--clients", "4")
     note = "4 of the 5 clients of csv(label=died,client=site) take part, the first by their ids; the training inputs of"
     assert note in some.err

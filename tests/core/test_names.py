@@ -42,7 +42,9 @@ ATTACK = st.one_of(
     st.builds(Gaussian, mu=FACTOR | FACTOR.map(lambda x: -x), sigma=st.just("std") | FACTOR, same=st.booleans()),
     st.builds(NonFinite, value=st.sampled_from(["inf", "-inf", "nan"])),
     st.builds(ROP, z=st.sampled_from([None, "tau"]) | FACTOR, angle=st.floats(-360, 360)),
-    st.builds(Fang, target=st.sampled_from(["auto", "krum", "trim"]), b=st.floats(1, 1e30), threshold=POSITIVE),
+    st.builds(Fang, b=st.floats(1, 1e30), threshold=st.floats(1e-300, 1e30)),
+    st.builds(Fang, target=st.just("krum"), threshold=st.floats(1e-300, 1e30)),
+    st.builds(Fang, target=st.just("trim"), b=st.floats(1, 1e30)),
 )
 MODEL = st.one_of(
     st.builds(MLP, hidden=st.one_of(COUNT, st.lists(COUNT, min_size=1, max_size=4).map(tuple))),

@@ -135,12 +135,12 @@ def test_no_sentence_recommends_a_rule_that_nobody_asked(monkeypatch: pytest.Mon
     assert not re.search(r"Recommended|robust|safe|stands|worst case:", said)
     assert "rfa leads with 81.0 ±1.1 %, worst found in 3 federations (lie); it is not recommended" in said
     assert "None of them searches for the worst of a rule" in said
-    assert harder_question([table]) == "To ask the harder question, run the same command with --attacks worst"
+    assert harder_question([table]) == "The harder question: gradskew bench with the same options and --attacks worst"
     monkeypatch.setattr(attacks, "ADAPTIVE", ("lie", "ipm"))
     assert not_asked(table) == "Not played: 1 of the 2 attacks that search for the worst of a rule."
     assert "Recommended" not in " ".join(statements(table))
     monkeypatch.setattr(attacks, "ADAPTIVE", ("lie(z=1.0)", "lie"))  # of one key, but not of one name
-    assert harder_question([table]) == "To ask the harder question, run the same command with --attacks worst"
+    assert harder_question([table]) == "The harder question: gradskew bench with the same options and --attacks worst"
     monkeypatch.setattr(attacks, "ADAPTIVE", ("lie",))
     assert (not_asked(table), harder_question([table])) == ("", "")
     assert statements(table)[0].startswith(
@@ -154,9 +154,12 @@ def test_searches_of_any_effort_and_number_of_tries_are_searches() -> None:
         names = [attacks.make(f"adaptive(aim={aim},cap=None{options})").name for aim in aims]
         table = Table(record(name, "rfa", 80.0) for name in names)
         assert not_asked(table) == ""
-        still = "To ask a harder question still, run it with --attacks 'worst(effort=full)'"
+        still = "A harder question still: gradskew bench with the same options and --attacks 'worst(effort=full)'"
         assert harder_question([table]) == ("" if "full" in options else still)
+        assert harder_question([Table(record(name, "median", 80.0) for name in names)]) == ""
         assert "Not played: 1 of the 5" in not_asked(Table(record(name, "rfa", 80.0) for name in names[1:]))
+    both = [attacks.make(f"adaptive(aim={aim},cap=None{each})").name for aim in aims for each in ("", ",effort=full")]
+    assert harder_question([Table(record(name, "rfa", 80.0) for name in both)]) == ""
     capped = Table(record(f"adaptive(aim={aim},cap=1)", "rfa", 80.0) for aim in aims)
     assert "None of them searches" in not_asked(capped)
     assert harder_question([Table([record("none", "rfa", 80.0)])]) == ""

@@ -41,7 +41,7 @@ def test_worst_takes_options_of_its_searches():
     ]
     assert attacks.make(split_names("worst(cap=3)", "attacks")[-1]).cap == 3
     for text, message in (
-        ("worst(aim=stop)", "aim: each of the searches of worst has its own"),
+        ("worst(aim=stop)", "aim: the searches of worst have their own"),
         ("worst(hat=1)", "unknown option of adaptive 'hat'"),
         ("worst(cap=0)", "cap must be above 0"),
     ):

@@ -69,7 +69,8 @@ class Fang(Attack):
         own = {"krum": ("search", "accept", "threshold", "epsilon"), "trim": ("b", "space", "draw")}
         other = {"krum": "trim", "trim": "krum"}.get(self.target, "")
         for name in own.get(other, ()):
-            check(getattr(self, name) == getattr(Fang, name), f"{name} belongs to target = {other}")
+            same = getattr(self, name) == getattr(Fang, name)
+            check(same, f"{name} has no effect with target = {self.target}")
         both = "accept = all belongs to knowledge = full: among its own rows alone, one copy must be chosen"
         check(self.accept == "one" or self.knowledge == "full", both)
         check(self.search == "halving" or not self.epsilon, "search = largest is for equal rows: epsilon must be 0")

@@ -27,7 +27,7 @@ ENTRIES = 128  # columns on which tries of a rule per coordinate are compared
 MORE = 2048  # columns on which the best of these are compared again
 COLUMNS = 4096  # columns on which tries of any other rule are compared
 FINAL = 3  # tries that are judged on all columns, if the others were compared on some
-AGAIN = 32  # tries that are compared in all draws, at most
+KEPT = 16  # tries that are judged again, of effort=full and of effort=fast
 
 
 class Queries:
@@ -205,7 +205,7 @@ class Queries:
 
 def calls(tries: int, *, draws: bool) -> int:
     """Return how often a rule is called, one try at a time, in a search of so many tries. draws: whether it draws."""
-    return FIRST * tries + (AGAIN + FINAL) * DRAWS if draws else tries + FINAL
+    return FIRST * tries + (2 * KEPT + FINAL) * DRAWS if draws else tries + FINAL
 
 
 def forged_and_told(view: View) -> tuple[int, int]:

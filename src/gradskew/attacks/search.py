@@ -11,10 +11,9 @@ from torch import Tensor
 
 from .answers import Objective
 from .candidates import STRENGTHS, Line, Scene
-from .queries import Queries
+from .queries import KEPT, Queries
 
 REFINED = 4  # lines that are refined
-KEPT = 16  # tries that are judged again
 BEFORE = ("lines", "groups", "decoys")  # the parts of effort=fast
 SPLIT = 3  # candidates of which groups are formed
 GROUPS = (2, 5, 8)  # sizes of groups at f = 10, in tenths of f
@@ -79,8 +78,8 @@ class Search:
     def result(self) -> tuple[int, float]:
         """Return the index of the best try, the best few judged again, and its score.
 
-        Parts that improve the best tries fit them to the draws and columns in which tries are compared. So the best of
-        the other parts are judged, too.
+        Parts of effort=full that improve the best tries fit them to the draws and columns in which tries are compared.
+        So the best of effort=fast are judged, too.
         """
         few = list(dict.fromkeys([*self.best(KEPT), *self.best(KEPT, BEFORE)]))
         forged, scores = torch.stack([self.forged[i] for i in few]), [self.scores[i] for i in few]

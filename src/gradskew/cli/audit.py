@@ -100,7 +100,7 @@ def audit(
         show_audit(result, [*sentences, *swept.summaries(tables, out)])
         with swept.published():
             click.echo(f"{listing(publish(tables, out, out, result))}: in {out}.")
-        if question := harder_question([result.table], "--under"):
+        if question := harder_question([result.table], "gradskew audit", "--under"):
             click.echo(question)
     for name, inspection in inspections.items():
         if inspection.run_failure:

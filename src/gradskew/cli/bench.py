@@ -54,7 +54,7 @@ def bench(
         if len(own) == 1:
             show(table, [*statements(table), *remarks(table), *work])
         else:
-            show_sweep(Sweep(own), [*scope(table), *work])
+            show_sweep(Sweep(own), [*dict.fromkeys(sentence for each in own for sentence in scope(each)), *work])
         with swept.published():
             click.echo(f"{listing(publish(tables, out, out))}: in {out}.")
         if question := harder_question(own):

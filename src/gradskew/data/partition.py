@@ -209,7 +209,7 @@ class ByWriter(Partition):
 
 def _writers(split: Split) -> np.ndarray:
     if split.writers is None:
-        raise InputError("these data have no clients of their own (client=NAME names them): use iid or dirichlet")
+        raise InputError("these data have no clients of their own (client=NAME, of files): use iid or dirichlet")
     return split.writers.cpu().numpy()
 
 

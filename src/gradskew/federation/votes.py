@@ -19,8 +19,8 @@ WORSE = 1e30  # difference of the losses that a Byzantine client claims
 class Votes:
     """The losses that clients claim at models. parts: the training inputs of each client.
 
-    byzantine: how many clients, the first ones. stay: whether the rule may take the present model. The network is in
-    the mode of a test, with the buffers of the present model: batch norm uses its statistics.
+    byzantine: how many clients, the first ones. stay: whether every `vote` in the rule may take the present model. The
+    network is in the mode of a test, with the buffers of the present model: batch norm uses its statistics.
     """
 
     def __init__(

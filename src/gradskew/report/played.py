@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .. import attacks
+from .. import aggregators, attacks
+from ..aggregators import RULES
 from ..attacks import ATTACKS, Adaptive
 from ..core.errors import InputError, check, check_number
 from ..core.files import is_sha256
@@ -78,6 +79,16 @@ def kind_of(attack: str) -> Kind:
     usual = made == Adaptive(aim=made.aim, cap=made.cap, limit=made.limit, effort=made.effort)
     label = f"{made.aim}{' (full)' * full}" if usual else attack
     return Kind(False, member.name, label, math.inf if made.cap is None else made.cap, made.limit, True, full)
+
+
+@cache
+def is_monotone(rule: str) -> bool:
+    """Return whether the rule with this name is one of gradskew's own that are monotone, with any options."""
+    try:
+        own = all(RULES.find(key) for key, _ in parse(rule))
+        return own and bool(aggregators.make(rule).monotone)
+    except InputError:
+        return False
 
 
 def members(cap: float) -> list[str]:

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from statistics import fmean
 
-from ..aggregators import RULES
 from ..attacks import Adaptive
 from .cell import accuracy_text
 from .comparison import half_width
 from .described import count
 from .entries import Entry, Section
 from .export import escape_markdown, grid
-from .played import kind_of
+from .played import is_monotone, kind_of
 from .titles import short_name
 
 KEPT = 0.8  # share of the accuracy without an attack
@@ -26,12 +25,11 @@ ABOUT = """## Which rule stands
 A rule *stands* if its worst found, seed by seed, is at least 80 % of what the plain mean reaches without an attack
 (where that was not played, the best rule), on three seeds or more on which it met the searches `loss+stop` and
 `loss+stop+undo` without a cap at `effort=full`; for monotone rules, whose worst rows are known, any effort does. Where
-they were searches at `effort=fast` it is *held so far*: these leave more, in one federation 81 % of a rule of which
-`effort=full` leaves 46. A rule *falls* if one seed is below 80 %, under any attack. Beside each is the mean of its
-worst found with the 95 % interval over seeds, not below that of the test inputs. Figures of searches of other efforts
-(*full*) or with a limit of tries cannot be compared. **none**: no rule that was asked stands, or is held so far; –:
-none was asked. The 80 % were set when the first runs had been seen. A rule that stands was not broken by these attacks;
-no more is said of it.
+they were searches at `effort=fast`, which finds less, it is *held so far*. A rule *falls* if one seed is below 80 %,
+under any attack. Beside each is the mean of its worst found with the 95 % interval over seeds, not below that of the
+test inputs, and *full* or a limit of tries: under different efforts and limits two figures cannot be compared.
+**none**: no rule stands, and none is held so far; –: no rule of this kind. A rule that stands was not broken by these
+attacks; no more is said of it.
 """
 
 
@@ -68,9 +66,8 @@ def asked_part(entry: Entry) -> Entry | None:
 
 def in_full(entry: Entry) -> bool:
     """Return whether a rule met the searches with all their parts in each seed; any do if its worst rows are known."""
-    cls = RULES.find(entry.rule)
-    kinds = [(run.seed, kind_of(run.attack)) for run in entry.attacked]
-    met = {(seed, kind.member) for seed, kind in kinds if kind.full or (cls is not None and cls.monotone is True)}
+    known, kinds = is_monotone(entry.rule), [(run.seed, kind_of(run.attack)) for run in entry.attacked]
+    met = {(seed, kind.member) for seed, kind in kinds if kind.full or known}
     return all((run.seed, name) in met for run in entry.worst for name in ASKED)
 
 

@@ -13,7 +13,7 @@ from ..runs.record import Record
 from .cell import number_text
 from .described import count
 from .lens import Lens
-from .played import Kind, kind_of
+from .played import Kind, is_monotone, kind_of
 from .standing import Standing
 from .table import Table
 
@@ -169,16 +169,20 @@ def not_asked(table: Table) -> str:
     return some if table.standings and missing else ""
 
 
-def harder_question(tables: Iterable[Table], option: str = "--attacks") -> str:
-    """Return the line that says how attacks that search are played, or play with all their parts; "" if they did.
+def harder_question(tables: Iterable[Table], command: str = "gradskew bench", option: str = "--attacks") -> str:
+    """Return the line on the attacks that search which were not played, or not with all their parts; "" for neither.
 
-    "" without an attack, too. option: that of the command which names attacks.
+    "" without an attack, and for monotone rules alone, whose worst rows any search knows. command, option: of the line.
     """
     asked = [table for table in tables if table.standings]
     if any(map(not_asked, asked)):
-        return f"To ask the harder question, run the same command with {option} worst"
-    in_full = all(kind.full for table in asked for kind in _kinds(table) if kind.searches)
-    return "" if in_full else f"To ask a harder question still, run it with {option} 'worst(effort=full)'"
+        return f"The harder question: {command} with the same options and {option} worst"
+    for table in asked:
+        kinds = [*_kinds(table)]
+        left = {kind.member for kind in kinds if kind.searches} - {kind.member for kind in kinds if kind.full}
+        if left and not all(map(is_monotone, table.standings)):
+            return f"A harder question still: {command} with the same options and {option} 'worst(effort=full)'"
+    return ""
 
 
 def is_bistable(table: Table) -> bool:

@@ -35,6 +35,6 @@ def _worst(text: str) -> list[str]:
     """Return the attacks of `worst(...)`: those of `attacks.WORST`, the searches with the options in the text."""
     given = parse_one(text, "attack")[1]
     own = sorted(given.keys() & {"aim", "data"})
-    check(not own, f"{', '.join(own)}: each of the searches of worst has its own")
+    check(not own, f"{', '.join(own)}: the searches of worst have their own")
     searches = [{"name": "adaptive", **parse_one(member, "attack")[1], **given} for member in attacks.ADAPTIVE]
     return [*attacks.PAPER, *map(with_options, searches)]

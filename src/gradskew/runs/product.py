@@ -13,6 +13,7 @@ from .. import data
 from ..core.errors import InputError, check
 from ..core.grammar import parse_one, split_list, split_outside, split_prefix
 from ..data.partition import ByWriter
+from ..federation.held_out import hold_out
 from ..federation.options import LISTED
 from ..federation.run import Run
 from .settings import COMMON, by_name, make_runs
@@ -120,7 +121,11 @@ def data_notes(runs: Sequence[Run]) -> list[str]:
         loaded = source.load()
         said += loaded.notes or [f"{source.name}: {_sizes(loaded)}"]
     for run in runs:
-        if isinstance(run.partition, ByWriter) and run.clients < (whole := run.partition.writers(run.source.load())):
+        if not isinstance(run.partition, ByWriter):
+            continue
+        pool, _, _ = hold_out(run.source.load(), run.root_examples, run.validation)
+        whole = run.partition.writers(pool)
+        if run.clients < whole:
             some = f"{run.clients} of the {whole} clients of {run.source.name} take part, the first by their ids"
             said.append(f"{some}; the training inputs of the others are nobody's")
     return list(dict.fromkeys(said))

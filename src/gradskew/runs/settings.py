@@ -110,8 +110,8 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     both = f"epochs = {options['epochs']} and local_steps = {options['local_steps']} are both given: choose one"
     check("epochs" not in chosen or options["local_steps"] is None, both)
     split = _partition(options, source)
-    dealt_anew = source.partition == "writer" and "partition" not in chosen  # as beta asks for
-    if (isinstance(split, partition.ByWriter) or dealt_anew) and "clients" not in chosen:
+    own = isinstance(split, partition.ByWriter) or source.partition == partition.ByWriter.key
+    if own and "clients" not in chosen:  # as many as the data have, also where their rows are dealt anew
         pool, _, _ = hold_out(source.load(), options["root_examples"], options["validation"])
         options["clients"] = partition.ByWriter().writers(pool)
     if options["sampled"] is not None and "sampled" not in chosen:
@@ -182,15 +182,15 @@ def make_methods(given: Mapping[str, Any]) -> tuple[list[Attack], list[Aggregato
     options = {"preset": COMMON["preset"], **by_name(given)}
     check_preset(options["preset"])
     methods = _objects("attacks", options, attacks.make)
-    default = attacks.WORST_SEEDS if _has_worst(methods) else COMMON["seeds"]
+    default = attacks.WORST_SEEDS if _has_worst(methods, options["preset"]) else COMMON["seeds"]
     return methods, _objects("rules", options, aggregators.make), _seeds(options.get("seeds", default))
 
 
-def _has_worst(methods: Iterable[Attack]) -> bool:
+def _has_worst(methods: Iterable[Attack], preset: str) -> bool:
     """Return whether attacks have all that `worst` stands for, whatever the other options of its searches."""
     searches = {attacks.Adaptive(aim=each.aim, cap=None).name for each in methods if isinstance(each, attacks.Adaptive)}
     names = searches | {each.name for each in methods}
-    return names >= {attacks.make(name).name for name in attacks.WORST}
+    return names >= {attacks.make(name, preset=preset).name for name in attacks.WORST}
 
 
 def _objects(key: str, options: Mapping[str, Any], make: Callable[..., Any]) -> list[Any]:
