@@ -279,6 +279,8 @@ def test_which_rule_stands_by_hand(tmp_path: Path) -> None:
     one_fast = [each for each in full if (each["seed"], each["attack"]) != (0, "adaptive(cap=None,effort=full)")]
     one_fast.append(line("rfa", "adaptive(cap=None)", 0, 88))
     assert "| 90.0 | – | rfa 80.0 ± 12.4 (3 seeds) | median" in page_of(tmp_path, one_fast)
+    more = [line("rfa", attack, seed, 73) for attack in searches for seed in (7, 8)]  # in no full search
+    assert "| 90.0 | rfa 80.0 ± 12.4 (3 seeds, full) | – | median" in page_of(tmp_path, [*full, *more])
     few = [{**each, "attack": each["attack"].replace(")", ",limit=60)")} for each in lines]
     assert "rfa 80.0 ± 12.4 (3 seeds, 60 tries)" in page_of(tmp_path, few)
     assert "Which rule stands" not in page_of(tmp_path, [each for each in lines if each["seed"] < 2])

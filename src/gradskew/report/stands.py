@@ -45,8 +45,8 @@ def standing_table(parts: Iterable[Section]) -> str:
         fallen = [entry for entry in section.entries if least.get(entry.rule, math.inf) < KEPT * usual]
         standing = [part for rule, part in asked.items() if part and least[rule] >= KEPT * usual]
         if standing or any(asked[entry.rule] for entry in fallen):
-            stands = "; ".join(_text(part) for part in standing if in_full(part))
-            held = "; ".join(_text(part) for part in standing if not in_full(part))
+            stands = "; ".join(_text(part) for part in standing if is_in_full(part))
+            held = "; ".join(_text(part) for part in standing if not is_in_full(part))
             falls = "; ".join(_text(asked[entry.rule] or entry) for entry in fallen[:2])
             cells = [stands or ("–" if held else "**none**"), held or "–", falls or "–"]
             where = f"{section.title}, {section.setting}"
@@ -56,19 +56,30 @@ def standing_table(parts: Iterable[Section]) -> str:
 
 
 def asked_part(entry: Entry) -> Entry | None:
-    """Return the runs of a rule with the seeds on which it met the searches; None if these are too few."""
+    """Return the runs of a rule with the seeds on which it met the searches in full, else in any way.
+
+    None if these are fewer than SEEDS.
+    """
+    for seeds in (seeds_asked(entry, in_full=True), seeds_asked(entry)):
+        if len(seeds) >= SEEDS:
+            return replace(entry, runs=[run for run in entry.runs if run.seed in seeds])
+    return None
+
+
+def seeds_asked(entry: Entry, *, in_full: bool = False) -> set[int]:
+    """Return the seeds on which a rule met the searches, in_full: with all their parts; all are for monotone rules."""
+    any_effort = not in_full or is_monotone(entry.rule)
     met: dict[int, set[str]] = {}
     for run in entry.attacked:
-        met.setdefault(run.seed, set()).add(kind_of(run.attack).member)
-    seeds = {seed for seed, names in met.items() if names >= {*ASKED}}
-    return replace(entry, runs=[run for run in entry.runs if run.seed in seeds]) if len(seeds) >= SEEDS else None
+        kind = kind_of(run.attack)
+        if kind.full or any_effort:
+            met.setdefault(run.seed, set()).add(kind.member)
+    return {seed for seed, names in met.items() if names >= {*ASKED}}
 
 
-def in_full(entry: Entry) -> bool:
-    """Return whether a rule met the searches with all their parts in each seed; any do if its worst rows are known."""
-    known, kinds = is_monotone(entry.rule), [(run.seed, kind_of(run.attack)) for run in entry.attacked]
-    met = {(seed, kind.member) for seed, kind in kinds if kind.full or known}
-    return all((run.seed, name) in met for run in entry.worst for name in ASKED)
+def is_in_full(entry: Entry) -> bool:
+    """Return whether a rule met the searches with all their parts on each seed."""
+    return {run.seed for run in entry.worst} <= seeds_asked(entry, in_full=True)
 
 
 def reference(section: Section) -> float | None:
@@ -82,7 +93,7 @@ def _text(entry: Entry) -> str:
     sizes = {run.test_size for run in entry.worst}
     width = half_width(by_seed, sizes.pop() if len(sizes) == 1 else None)
     kinds = [kind_of(run.attack) for run in entry.attacked]
-    full = in_full(entry) and any(kind.full for kind in kinds)
+    full = is_in_full(entry) and any(kind.full for kind in kinds)
     limits = {kind.limit for kind in kinds if kind.member in ASKED and kind.full >= full and kind.limit is not None}
     marks = [count(len(by_seed), "seed"), *["full"] * full, *(f"{limit} tries" for limit in sorted(limits))]
     interval = "" if width is None else f" ± {width:.1f}"
