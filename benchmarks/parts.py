@@ -14,6 +14,7 @@ ALONE = split_names("paper,cclip(tau=0.5),all", "rules")  # every rule that need
 LIMIT = 60  # tries of a search in a round, where each is a call of the rule
 SEEDS = "10,11,12,13,14"  # no choice was made on them
 FEWER = "10,11,12"
+FASHION = "fashion_mnist(train_size=10000)"
 PAPER = [*aggregators.PAPER, "nnm+multikrum"]
 TWELVE = [*PAPER, "cclip(tau=0.5)", "nnm+rbtm", "bucketing+median"]
 SIX = ["mean", "multikrum", "median", "rbtm", "nnm+multikrum", "nnm+rbtm"]
@@ -33,7 +34,8 @@ VARIANTS = [  # of consensus_dnc, as rules behind the same clipping
     "average(a=consensus,b=dnc(b=None,c=2))",
 ]
 TRIED = [*map(make, attacks.PAPER), *FULL]
-HEAVIEST = [make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS[1:])]
+AIMED = [make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS)]
+HEAVIEST = [AIMED[0], *AIMED[2:]]
 SETTINGS = [
     {"beta": 0.3},
     {"partition": "iid"},
@@ -97,9 +99,7 @@ PARTS = {
     "caps": Part(rules=PAPER, attacks=CAPPED),
     "iid": Part(rules=PAPER, federations=[{"partition": "iid"}]),
     "root": Part(rules=["mean", "fltrust"], federations=[{"root_examples": 100}]),
-    "fashion": Part(
-        rules=TWELVE, seeds=FEWER, federations=[{"dataset": "fashion_mnist(train_size=10000)", "beta": 0.1}]
-    ),
+    "fashion": Part(rules=TWELVE, seeds=FEWER, federations=[{"dataset": FASHION, "beta": 0.1}]),
     "cifar": Part(
         rules=SIX,
         attacks=STRONGEST,
@@ -118,7 +118,7 @@ PARTS = {
     ),
     "trial-settings": Part(
         rules=["consensus_dnc", "median", "multikrum"],
-        attacks=[make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS)],
+        attacks=AIMED,
         federations=SETTINGS,
     ),
     "trial-full": Part(  # consensus_dnc where it stood against effort=fast
@@ -128,23 +128,23 @@ PARTS = {
         federations=[
             {"beta": 0.3},
             {"beta": 0.5, "byzantine": 15},
-            {"dataset": "fashion_mnist(train_size=10000)", "beta": 0.1},
+            {"dataset": FASHION, "beta": 0.1},
             {"partition": "iid"},
-            {"dataset": "fashion_mnist(train_size=10000)", "beta": 0.5},
+            {"dataset": FASHION, "beta": 0.5},
             {"beta": 0.5, "byzantine": 5},
             {"beta": 0.5, "told": "15"},
         ],
     ),
     "trial-sampled": Part(  # a rule that takes f up to 9 of 20 rows
         rules=["clipping(c=median)+dnc(b=None)"],
-        attacks=[make("none"), *(Adaptive(aim=aim, cap=None) for aim in AIMS)],
+        attacks=AIMED,
         federations=SETTINGS[-1:],
     ),
     "trial-fashion": Part(
         rules=["consensus_dnc", "median", "clipping(c=median)+dnc(b=None)", "multikrum"],
         attacks=HEAVIEST,
         seeds=FEWER,
-        federations=[{"dataset": "fashion_mnist(train_size=10000)", "beta": beta} for beta in (0.5, 0.1)],
+        federations=[{"dataset": FASHION, "beta": beta} for beta in (0.5, 0.1)],
     ),
     "trial-cifar": Part(
         rules=["consensus_dnc", "median", "multikrum"],
@@ -186,8 +186,6 @@ PARTS = {
         rules=PAPER,
         attacks=FEW,
         seeds=FEWER,
-        federations=[
-            {"dataset": "fashion_mnist(train_size=10000)", "beta": 0.1, "worker_momentum": beta} for beta in (0.0, 0.9)
-        ],
+        federations=[{"dataset": FASHION, "beta": 0.1, "worker_momentum": beta} for beta in (0.0, 0.9)],
     ),
 }

@@ -31,7 +31,7 @@ from .lie import LIE
 from .minmax import MinMax
 from .minsum import MinSum
 from .queries import Queries, calls, forged_and_told, vectors_of
-from .search import BEFORE, Search, search_decoys, search_groups, search_lines
+from .search import PARTS, Search
 from .steps import padded
 from .strike import STRIKE
 from .trials import Trials, largest
@@ -166,10 +166,10 @@ class Adaptive(Attack):
 
     def _parts(self, place: int, last: int, counts: Mapping[str, int]) -> Mapping[str, Callable[[Search, int], None]]:
         """Return the parts of the search by name. last: how many rows of the last round are extras, from `place` on."""
-        parts = dict(zip(BEFORE, (search_lines, search_groups, search_decoys), strict=True))
         if self.effort == "fast":
-            return parts
-        return parts | {
+            return PARTS
+        return {
+            **PARTS,
             "fixed attacks": partial(search_fixed, counts=counts, place=place + last),
             "last round": partial(search_last, place=place, given=last > 0),
             "framing": search_framing,

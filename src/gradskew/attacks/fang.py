@@ -66,9 +66,8 @@ class Fang(Attack):
         check_choice("accept", self.accept, ("one", "all"))
         check_number("threshold", self.threshold, above=0, at_most=STRENGTH)
         check_number("epsilon", self.epsilon, at_least=0, at_most=STRENGTH)
-        own = {"krum": ("search", "accept", "threshold", "epsilon"), "trim": ("b", "space", "draw")}
-        other = {"krum": "trim", "trim": "krum"}.get(self.target, "")
-        for name in own.get(other, ()):
+        idle = {"krum": ("b", "space", "draw"), "trim": ("search", "accept", "threshold", "epsilon")}
+        for name in idle.get(self.target, ()):
             same = getattr(self, name) == getattr(Fang, name)
             check(same, f"{name} has no effect with target = {self.target}")
         both = "accept = all belongs to knowledge = full: among its own rows alone, one copy must be chosen"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -14,7 +14,6 @@ from .candidates import STRENGTHS, Line, Scene
 from .queries import KEPT, Queries
 
 REFINED = 4  # lines that are refined
-BEFORE = ("lines", "groups", "decoys")  # the parts of effort=fast
 SPLIT = 3  # candidates of which groups are formed
 GROUPS = (2, 5, 8)  # sizes of groups at f = 10, in tenths of f
 DECOYS = (10.0, 1e2, 1e4)  # lengths of decoys, in spreads of the honest rows
@@ -81,7 +80,7 @@ class Search:
         Parts of effort=full that improve the best tries fit them to the draws and columns in which tries are compared.
         So the best of effort=fast are judged, too.
         """
-        few = list(dict.fromkeys([*self.best(KEPT), *self.best(KEPT, BEFORE)]))
+        few = list(dict.fromkeys([*self.best(KEPT), *self.best(KEPT, PARTS)]))
         forged, scores = torch.stack([self.forged[i] for i in few]), [self.scores[i] for i in few]
         index, score = self.queries.judge(forged, torch.tensor(scores, dtype=torch.float64), self.objective)
         return few[index], score
@@ -184,3 +183,11 @@ def search_decoys(search: Search, f: int) -> None:
                 tries.append(rows)
                 names.append(f"decoys, {k} at {length:g}, others {share:g} of it")
     search.add(names, torch.stack(tries))
+
+
+PARTS: Mapping[str, Callable[[Search, int], None]] = {
+    "lines": search_lines,
+    "groups": search_groups,
+    "decoys": search_decoys,
+}
+"""The parts of effort=fast, by name."""

@@ -53,8 +53,8 @@ class Paper:
         return f"https://arxiv.org/abs/{eprint}" if (eprint := self._field("eprint")) else ""
 
     def _field(self, name: str) -> str:
-        found = re.search(rf"^  {name} = {{(.*)}},$", self.text, re.MULTILINE)
-        return found[1] if found else ""
+        line = re.search(rf"^  {name} = {{(.*)}},$", self.text, re.MULTILINE)
+        return line[1] if line else ""
 
 
 @cache

@@ -120,13 +120,13 @@ def data_notes(runs: Sequence[Run]) -> list[str]:
     for source in dict.fromkeys(run.source for run in runs):
         loaded = source.load()
         said += loaded.notes or [f"{source.name}: {_sizes(loaded)}"]
-    for run in runs:
-        if not isinstance(run.partition, ByWriter):
-            continue
-        pool, _, _ = hold_out(run.source.load(), run.root_examples, run.validation)
-        whole = run.partition.writers(pool)
-        if run.clients < whole:
-            some = f"{run.clients} of the {whole} clients of {run.source.name} take part, the first by their ids"
+    of_own = [run for run in runs if isinstance(run.partition, ByWriter)]
+    dealt = dict.fromkeys((run.source, run.clients, run.root_examples, run.validation) for run in of_own)
+    for source, clients, root_examples, validation in dealt:
+        pool, _, _ = hold_out(source.load(), root_examples, validation)
+        whole = ByWriter().writers(pool)
+        if clients < whole:
+            some = f"{clients} of the {whole} clients of {source.name} take part, the first by their ids"
             said.append(f"{some}; the training inputs of the others are nobody's")
     return list(dict.fromkeys(said))
 
