@@ -68,7 +68,7 @@ def test_random_labels_are_wrong_and_uniform():
 def test_the_likely_class_is_the_wrong_one_of_the_largest_score():
     scores = torch.tensor([[0.1, 5.0, 3.0], [9.0, 1.0, 2.0], [0.0, 0.0, 1.0]])
     assert flip("labelflip(map=likely)", [1, 1, 2], classes=3, scores=lambda: scores).tolist() == [2, 0, 0]
-    with pytest.raises(InputError, match="needs the model and the images, which training has"):
+    with pytest.raises(InputError, match="needs the model and the inputs, which training has"):
         flip("labelflip(map=likely)", [1], classes=3)
 
 

@@ -46,17 +46,19 @@ def test_a_table_goes_to_the_verdict(benched, file, out):
     head = benched.err.splitlines()
     assert head[0].startswith("csv(label=died,client=site): 4 runs of 2 rounds")
     notes = [line.strip() for line in head if line.startswith("  ")]
-    assert notes[0] == "3 columns are inputs: 'age', 'bmi', 'sex'"
-    assert notes[1] == "an input of 0 and 1 for each value of sex (2)"
-    assert notes[2] == "died 'no', 'yes' are classes 0 to 1"
-    assert notes[3] == "the test part is 20 % of each client's rows, evenly over the classes, draw 0"
-    assert re.fullmatch(r"160 training rows, 40 test rows; classes no \d\d\.\d %, yes \d\d\.\d %", notes[4])
-    assert notes[5] == "5 clients with 32 to 32 training rows"
-    assert notes[6].startswith("inputs of 4, minus the mean and over the standard deviation of each entry")
+    assert notes[0] == f"read from {file.name!r}"
+    assert notes[1] == "3 columns are inputs: 'age', 'bmi', 'sex'"
+    assert notes[2] == "an input of 0 and 1 for each value of sex (2)"
+    assert notes[3] == "died 'no', 'yes' are classes 0 to 1"
+    assert notes[4] == "the test part is 20 % of each client's rows, evenly over the classes, draw 0"
+    assert re.fullmatch(r"160 training rows, 40 test rows; classes no \d\d\.\d %, yes \d\d\.\d %", notes[5])
+    assert notes[6] == "5 clients with 32 to 32 training rows"
+    assert notes[7].startswith("inputs of 4, minus the mean and over the standard deviation of each entry")
     assert "csv(label=died,client=site), mlp(hidden=100); 5 clients, 1 Byzantine; writer;" in benched.out
     assert "Tested on 40 inputs." in benched.out
     page = (out / "report.html").read_text()
-    assert "The data: 3 columns are inputs: &#39;age&#39;, &#39;bmi&#39;, &#39;sex&#39;; an input" in page
+    said = f"The data: read from &#39;{file.name}&#39;; 3 columns are inputs: &#39;age&#39;, &#39;bmi&#39;, &#39;sex"
+    assert said in page
     for record in Store(out).runs.glob("*/record.json"):
         assert json.loads(record.read_text())["data"] == notes
         assert str(file.parent) not in record.read_text()  # no path
@@ -194,7 +196,7 @@ def test_list_and_completion_know_them(call):
             "csv: .*: there is no column 'dead', which label names; there are 'site', 'age', 'bmi', 'sex', 'died'",
         ),
         ("(label=died,clients=site)", "unknown option of csv 'clients'; did you mean 'client'"),
-        ("(label=died", "cannot read|there is no"),
+        ("(label=died", r"is .\). missing at its end"),
         ("", "label=COLUMN names the column of the classes"),
     ],
 )
@@ -210,6 +212,8 @@ def test_what_is_wrong_is_one_line_and_status_2(call, file, tmp_path, options, s
         ("h.csv", "'h.csv' is a file: write csv:h.csv(label=COLUMN)"),
         ("a/h.csv(label=died)", "'a/h.csv' is a file: write csv:a/h.csv(label=died)"),
         ("rows.npz", "'rows.npz' is a file: write npz:rows.npz"),
+        ("h.csv.gz", "'h.csv.gz' is a file: write csv:h.csv.gz(label=COLUMN)"),
+        ("h.txt", "'h.txt' is a file: write csv:h.txt(label=COLUMN)"),
         ("cvs:h.csv(label=died)", "; did you mean csv:?"),
     ],
 )

@@ -96,7 +96,9 @@ def test_a_dry_run_says_runs_memory_and_time_and_writes_nothing(bench, tmp_path,
     assert said.code == 0
     assert said.out == "Dry run: nothing was run, and nothing was written.\n"
     runs, data, memory, time = said.err.splitlines()
-    assert re.fullmatch(r"  digits: 1,437 training and 360 test inputs, 10 classes of 9\.\d to 11\.\d %", data)
+    assert re.fullmatch(
+        r"  digits: 1,437 training and 360 test inputs, 10 classes of 9\.\d to 11\.\d %, pixels over 16", data
+    )
     assert runs == f"digits: 8 runs of 2 rounds, 1 worker -> {tmp_path / 'out'}"
     assert re.fullmatch(r"About \d\.\d GB of memory( \(.*\)|; .* free)*\.", memory)
     assert re.fullmatch(r"By a measured round, about \d+ s\.", time)
@@ -133,6 +135,30 @@ def test_a_dry_run_does_not_play_a_round_of_a_slow_search(bench, monkeypatch):
 
 def test_a_dry_run_of_what_cannot_be_run_is_an_error(bench):
     assert "byzantine=6: " in bench("--dry-run", "--byzantine", "1,6").error()
+
+
+def test_a_dry_run_looks_where_the_runs_would_go(bench, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    said = bench("--dry-run", "--byzantine", "1", "--out", tmp_path / "file" / "a").error().strip()
+    assert said.endswith(f"{str(tmp_path / 'file')!r} is no folder; --out names another folder")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    said = bench("--dry-run", "--byzantine", "1", "--out", tmp_path / "a").error().strip()
+    assert said.endswith(f"{str(tmp_path)!r} is read-only; --out names another folder")
+
+
+def test_files_of_a_sweep_are_told_apart_by_their_names(bench, tmp_path):
+    """By the hash of their content too, where two files in different folders have one name."""
+    names = ["a.csv", "b.csv", "other/b.csv"]
+    (tmp_path / "other").mkdir()
+    for i, name in enumerate(names):
+        lines = (f"{row ** (i + 1)},{row % 2}\n" for row in range(40))
+        (tmp_path / name).write_text("x,y\n" + "".join(lines))
+    few = ("--clients", "4", "--byzantine", "1", "--attacks", "none,ipm")
+    said = bench("--dataset", ",".join(f"csv:{tmp_path / name}(label=y)" for name in names[:2]), *few)
+    assert "2 federations, by file (a.csv, b.csv)." in said.out
+    assert [line for line in said.err.splitlines() if "read from" in line] == [f"  read from '{x}.csv'" for x in "ab"]
+    both = bench("--dataset", ",".join(f"csv:{tmp_path / name}(label=y)" for name in names[1:]), *few)
+    assert re.search(r"2 federations, by file \(b\.csv [0-9a-f]{12}, b\.csv [0-9a-f]{12}\)\.", both.out)
 
 
 def test_folders_side_by_side(bench, call, tmp_path):

@@ -68,6 +68,7 @@ def test_without_a_test_file_the_last_tenth_is_held_out(tmp_path):
     dataset = FEMNIST(folder=tmp_path).load()
     assert values(dataset.test) == [(1, 18, 18), (1, 19, 19), (2, 8, 1), (0, 23, 9), (0, 24, 10)]
     assert len(dataset.train) == 18 + 1 + 9
+    assert list(dataset.notes) == ["the test part is the last tenth of each writer's inputs, rounded up"]
     assert [label for writer, _, label in values(dataset.train) if writer == 0] == list(range(9))
 
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import lzma
 import statistics
 
 import numpy as np
@@ -73,7 +74,8 @@ def test_columns_become_inputs_labels_and_clients(tmp_path):
     assert source.name == "csv(label=died,client=site)"  # no path
     dataset = source.load()
     assert (dataset.num_classes, dataset.shape) == (2, (3,))
-    assert dataset.notes == (
+    assert tuple(dataset.notes) == (
+        "read from 'h.csv'",
         "2 columns are inputs: 'age', 'sex'",
         "an input of 0 and 1 for each value of sex (2)",
         "died 'no', 'yes' are classes 0 to 1",
@@ -186,7 +188,7 @@ def numbered(head, rows=ROWS):
 def test_a_column_without_a_name_is_no_input(tmp_path, head):
     said = f"the column {head.strip(' ' + chr(34))!r} has no name, as an index has none: it is left out"
     assert raw(tmp_path, numbered(head)) == WANTED
-    assert load(tmp_path, numbered(head)).notes[:2] == (said, "2 columns are inputs: 'age', 'sex'")
+    assert load(tmp_path, numbered(head)).notes[1:3] == [said, "2 columns are inputs: 'age', 'sex'"]
     test = write(tmp_path, text(ROWS[:2]), "test.csv")  # without an index
     assert load(tmp_path, numbered(head), f"(label=died,client=site,test={str(test)!r})").shape == (3,)
 
@@ -216,7 +218,7 @@ def test_many_columns_of_texts_are_not_all_named(tmp_path):
     """A sentence must fit into a record."""
     content = ",".join([*(f"a_column_with_a_long_name_{i}" for i in range(400)), "y"]) + "\n"
     content += "".join(f"{','.join('ab'[i % 3 > 1] for _ in range(400))},{i % 2}\n" for i in range(10))
-    said = load(tmp_path, content, "(label=y)").notes[1]
+    said = load(tmp_path, content, "(label=y)").notes[2]
     named = ", ".join(f"a_column_with_a_long_name_{i} (2)" for i in range(10))
     assert said == f"an input of 0 and 1 for each value of {named} and 390 more columns"
 
@@ -224,7 +226,7 @@ def test_many_columns_of_texts_are_not_all_named(tmp_path):
 def test_many_inputs_are_not_all_named(tmp_path):
     content = ",".join([*(f"x{i}" for i in range(30)), "y"]) + "\n"
     content += "".join(f"{','.join(str(i + j) for j in range(30))},{i % 2}\n" for i in range(10))
-    said = load(tmp_path, content, "(label=y)").notes[0]
+    said = load(tmp_path, content, "(label=y)").notes[1]
     assert said == "30 columns are inputs: " + ", ".join(f"'x{i}'" for i in range(10)) + " and 20 more"
 
 
@@ -371,7 +373,7 @@ WRONG = {
     "decimal commas": (
         text([(a, f"{b},5", c, d) for a, b, c, d in ROWS if "." not in b], sep=";"),
         NAME,
-        "'age' has decimal commas, such as 30,5: decimal=','",
+        "'age' has numbers with commas, such as 30,5: decimal=',' reads them as numbers$",
     ),
     "dates": (
         text([(a, f"2024-01-{i + 10}", c, d) for i, (a, _, c, d) in enumerate(ROWS)]),
@@ -389,7 +391,22 @@ WRONG = {
     "two names": (text(head="site,age,age,died"), NAME, "has 2 columns 'age': give each a name of its own"),
     "no rows": (HEAD + "\n", NAME, "there are no rows"),
     "empty": (b"", NAME, "cannot read '.*h.csv': Empty CSV file"),
-    "not text": (b"PK\x03\x04\0\0\0\0", NAME, "it is no text: is it packed"),
+    "not text": (b"a\0b,c\n", NAME, "h.csv': it is no text$"),
+    "zip": (b"PK\x03\x04\0\0\0\0", NAME, "it is a zip archive, as Excel's files are: unpack it, or save"),
+    "xls": (b"\xd0\xcf\x11\xe0\0\0", NAME, "it is a file of Excel: save the table as CSV"),
+    "xz": (lzma.compress(text().encode()), NAME, "it is packed with xz: unpack it, or pack it with gzip"),
+    "parquet": (b"PAR1\0\0", NAME, "it is a parquet file: write parquet: for csv:"),
+    "no line of names": (text(head="a,20.5,0.5,no"), NAME, "its first line has numbers such as '20.5'"),
+    "thousands": (
+        text([(a, f'"{int(float(b))},500.5"', c, d) for a, b, c, d in ROWS]),
+        NAME,
+        "'age' has numbers with commas, such as 30,500.5: write the numbers without them$",
+    ),
+    "thousands or decimals": (
+        text([(a, f'"{int(float(b))},500"', c, d) for a, b, c, d in ROWS]),
+        NAME,
+        "such as 30,500: decimal=',' reads them as numbers; if they divide thousands, write the numbers without them$",
+    ),
     "utf16": (text().encode("utf16"), NAME, "it is in UTF-16: encoding=utf16 reads it"),
     "latin1": (text([("caf\xe9", *row[1:]) for row in ROWS]).encode("latin1"), NAME, "encoding=latin1"),
     "sep": (None, "(label=died,sep=ab)", "sep must be one character, not 'ab'"),

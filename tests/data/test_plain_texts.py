@@ -44,6 +44,7 @@ def test_passages_and_the_bytes_behind_them(folder) -> None:
     assert dataset.train.inputs.dtype == torch.uint8
     assert dataset.inputs(dataset.train.inputs).tolist() == [[3, 2], [3, 5]]
     assert list(dataset.notes) == [
+        "read from 'texts'",
         "inputs are passages of 2 bytes, from 10 bytes of 2 texts",
         "the label of a passage is the byte behind it; 5 different bytes are the classes",
         "the test part is the last 20 % of each text's passages",
@@ -89,7 +90,7 @@ def test_bytes_of_any_kind(tmp_path) -> None:
     assert dataset.train.inputs.flatten().tolist() == [4, 3, 2, 1, 2]
     assert dataset.train.labels.tolist() == [2, 1, 0, 1, 3]
     assert (dataset.test.inputs.tolist(), dataset.test.labels.tolist()) == ([[4]], [2])
-    assert dataset.notes[3].endswith(r"; classes \n 20.0 %, space 40.0 %, byte 169 20.0 %, byte 195 20.0 %")
+    assert dataset.notes[4].endswith(r"; classes \n 20.0 %, space 40.0 %, byte 169 20.0 %, byte 195 20.0 %")
 
 
 def test_short_texts_are_left_out_and_said(folder) -> None:

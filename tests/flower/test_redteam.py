@@ -136,8 +136,8 @@ def test_an_attack_that_tries_the_rule_takes_robust_alone(name, tmp_path):
     assert own.training.rounds[0]["attack"]["called"] is True
 
 
-def test_an_attack_that_needs_images_is_refused(tmp_path):
-    with pytest.raises(InputError, match="needs the clients' images, which a server has not: use aim=stop or undo"):
+def test_an_attack_that_needs_the_inputs_of_clients_is_refused(tmp_path):
+    with pytest.raises(InputError, match="needs the clients' inputs, which a server has not: use aim=stop or undo"):
         team(tmp_path, Robust(FedAvg(), "median", f=0.2), "adaptive")
 
 

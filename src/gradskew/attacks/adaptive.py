@@ -54,7 +54,7 @@ class Adaptive(Attack):
     `stop`, the mean of the honest rows, and `loss`, the gradient of the loss at w - mean. Where one of these vectors is
     zero or not finite, the mean takes its place.
 
-    data: the images of the loss, `all` of the known honest clients' or the Byzantine clients' `own`. cap: the largest
+    data: the inputs of the loss, `all` of the known honest clients' or the Byzantine clients' `own`. cap: the largest
     distance of a forged row from the honest mean, as a multiple of the farthest honest row's; None for no bound.
     """
 
@@ -96,7 +96,7 @@ class Adaptive(Attack):
         return 2 * state + max(state, search)  # a snapshot has a copy, and a new one is made before that goes
 
     @property
-    def needs_images(self) -> bool:  # type: ignore[override]
+    def needs_inputs(self) -> bool:  # type: ignore[override]
         return "loss" in self.aim.split("+")
 
     def forge(self, view: View) -> Forgery:

@@ -29,7 +29,7 @@ class Context:
     number of trials. clients: the ids of the known honest rows, in order. f: the f that the server will call the rule
     with. previous: the model w^{t-1}, None in the first round. byzantine: the ids of the Byzantine clients in the
     round. classes: the number of classes. initial: the model w^0. gradient: the gradient (d,) of the loss at parameters
-    (d,), on images of the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
+    (d,), on inputs of the known honest clients (`all`) or of the Byzantine ones (`own`); None where there are no data.
     network: the parameters (d,) of another new network of the run, always the same; None where no network is at hand.
     rate: what the server multiplies an aggregate by, as in `Round`.
     """
@@ -88,7 +88,7 @@ class Attack(Method):
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
     Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
-    server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_images:
+    server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_inputs:
     whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not. needs_models:
     whether it needs the models of the rounds, which a matrix has not. gradient_scale: what the Byzantine clients
     multiply their clipped gradients by in training; -1 is gradient ascent.
@@ -98,7 +98,7 @@ class Attack(Method):
     needs: ClassVar[str] = "honest"
     tries_rule: ClassVar[bool] = False
     monotone_only: ClassVar[bool] = False
-    needs_images: ClassVar[bool] = False
+    needs_inputs: ClassVar[bool] = False
     needs_models: ClassVar[bool] = False
     gradient_scale: ClassVar[float] = 1.0
 
@@ -107,7 +107,7 @@ class Attack(Method):
     ) -> Tensor:
         """Return the labels (examples,) on which a Byzantine client trains in a round, from the true ones.
 
-        generator: the same draws for the client in each round. scores: of w^t on its images (examples, classes).
+        generator: the same draws for the client in each round. scores: of w^t on its inputs (examples, classes).
         """
         return labels
 

@@ -45,8 +45,8 @@ class Combined(DelegatesState, Attack):
         return self.model.monotone_only
 
     @property
-    def needs_images(self) -> bool:  # type: ignore[override]
-        return self.model.needs_images
+    def needs_inputs(self) -> bool:  # type: ignore[override]
+        return self.model.needs_inputs
 
     @property
     def needs_models(self) -> bool:  # type: ignore[override]

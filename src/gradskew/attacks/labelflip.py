@@ -18,7 +18,7 @@ class LabelFlip(Attack):
 
     map, from a label y of C classes: `reverse`, C - 1 - y; `shift`, y + 1 modulo C; `pair`, the class `of` becomes
     `target`; `all`, each becomes `target`; `random`, another class, drawn once for each image of a client; `likely`, in
-    each round the wrong class that the model w^t finds most probable. share: of each client's images, rounded down, at
+    each round the wrong class that the model w^t finds most probable. share: of each client's inputs, rounded down, at
     least one if above 0; the same ones in all rounds.
 
     The attack acts in training (`relabel`): a direct call returns `own`, times `scale`.
@@ -76,7 +76,7 @@ class LabelFlip(Attack):
         if self.map == "all":
             return torch.full_like(labels, self.target)
         if self.map == "likely":
-            check(scores is not None, f"{self.name} needs the model and the images, which training has")
+            check(scores is not None, f"{self.name} needs the model and the inputs, which training has")
             assert scores is not None
             others = scores().to(labels.device).scatter(1, labels[:, None], -torch.inf)
             return others.argmax(1).to(labels.dtype)

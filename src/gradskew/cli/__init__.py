@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from ..core.errors import InputError, warn
+from ..core.errors import InputError, os_error_text, warn
 from .audit import audit
 from .bench import bench
 from .cite import cite
@@ -47,7 +47,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (InputError, OSError) as error:
+    except OSError as error:
+        message = os_error_text(error)
+    except InputError as error:
         message = str(error)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(130)

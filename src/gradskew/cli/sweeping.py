@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import InputError, check, warn
+from ..core.errors import InputError, check, os_error_text, warn
 from ..core.grammar import split_list
 from ..core.importing import one_line
 
@@ -59,7 +59,7 @@ class Swept:
         except OSError as error:
             if self.failure is None:
                 raise
-            warn(f"gradskew: {error}")
+            warn(f"gradskew: {os_error_text(error)}")
 
 
 def choose_workers(options: dict[str, Any], workers: int | None) -> int | Cluster | None:
@@ -133,6 +133,7 @@ def print_plan(
     from ..runs.store import Store
 
     workers, store = default_workers(runs, workers), Store(out)
+    store.check_place()
     task, mine = _part(task, runs, shard)
     missing = [run for run in mine if not store.has(run.digest)]
     with stoppable():

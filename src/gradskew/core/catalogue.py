@@ -218,7 +218,8 @@ class Catalogue(Generic[T]):
         may_be_none -= {option for option in types if types[option] in ("str", "Path")}  # whose texts may be any word
         for option in given:
             if option not in types:
-                raise unknown(f"option of {name}", option, list(types) or ["none"])
+                shown = [field.name for field in options(cls) if field.repr]
+                raise unknown(f"option of {name}", option, shown or ["none"])
         chosen = {option: value for option, value in defaults.items() if option in types}
         chosen |= {**cls.preset(preset), **given}
         for each in options(cls):  # a method that is the default of an option has the preset, too

@@ -43,6 +43,12 @@ def warn(line: str) -> None:
             print(line, file=sys.stderr)
 
 
+def os_error_text(error: OSError) -> str:
+    """Return an error of the operating system as text: the file, and the reason."""
+    known = error.filename is not None and error.strerror
+    return f"{str(error.filename)!r}: {error.strerror}" if known else str(error)
+
+
 def check(condition: bool, message: str) -> None:
     """Raise `InputError(message)` unless the condition holds."""
     if not condition:

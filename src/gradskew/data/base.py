@@ -213,11 +213,15 @@ def check_labels(name: str, low: int, high: int, num_classes: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Named, ABC):
-    """A data set that can be loaded. Equal sources share one Dataset per process."""
+    """A data set that can be loaded. Equal sources share one Dataset per process.
+
+    scaling: what is done to its numbers, in words; "" where the notes of the data set say so, or nothing is done.
+    """
 
     min_samples: ClassVar[int] = 10  # per client, under a Dirichlet partition
     partition: ClassVar[str] = "dirichlet"  # the default
     recipe: ClassVar[Mapping[str, Any]] = {}  # the options of `bench` that fit it; chosen by unattacked runs alone
+    scaling: ClassVar[str] = ""
 
     @abstractmethod
     def read(self) -> Dataset:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .base import Source
 
 OWN = ("csv", "npz", "parquet", "images", "text", "hf")  # of the user's
+TABLES = {"txt": "csv", "tsv": "csv", "dat": "csv", "data": "csv", "xls": "csv", "xlsx": "csv", "pq": "parquet"}
+PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 FIRST = (
     *("digits", *OWN, "mnist", "fashion_mnist", "emnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette"),
     *("femnist", "shakespeare", "sent140"),
@@ -42,10 +44,10 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
         check(folder is None and not download, "a data set that is an object has its own folder")
         return in_memory(name)
     file, _, given = name.partition("(")
-    suffix = Path(file).suffix.lower().removeprefix(".")
-    if suffix in OWN and ":" not in file:
-        written = f"({given}" if given else "" if suffix == "npz" else "(label=COLUMN)"
-        raise InputError(f"{file!r} is a file: write {suffix}:{file}{written}")
+    prefix = "" if ":" in file else _prefix_of(file)
+    if prefix:
+        written = f"({given}" if given else "" if prefix == "npz" else "(label=COLUMN)"
+        raise InputError(f"{file!r} is a file: write {prefix}:{file}{written}")
     key, options = parse_one(name, "dataset")
     kind = split_prefix(key)[0] or key
     if kind in OWN:
@@ -73,3 +75,9 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
         check(bool(source.hub), f"{source.key} cannot be downloaded. {source.advice}")
         return replace(source, folder=hub.fetch(source.hub))
     return source
+
+
+def _prefix_of(file: str) -> str:
+    """Return the prefix that reads a file, by the ends of its name; "" for a name that is none of a file."""
+    ends = [end.removeprefix(".") for end in Path(file.lower()).suffixes if end not in PACKED]
+    return TABLES.get(ends[-1], ends[-1] if ends[-1] in OWN else "") if ends else ""

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "#N/A", "?", "-nan", "n/a")  # texts of a missing value
-COMMA = re.compile(r"[+-]?\d+,\d+")
+COMMA = re.compile(r"[+-]?\d+,\d+")  # 3,5
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")  # 1,234.5
 MOST_VALUES = 100  # different texts of a column that become one input each
 
 
@@ -63,8 +64,11 @@ class Input:
         words = [str(value) for value, number in zip(different, numbers, strict=True) if number is None]
         if not words and not category:
             return cls(name, np.append(np.array(numbers, np.float64), np.nan)[places])
-        commas = bool(words) and all(map(COMMA.fullmatch, words))
-        check(not commas, f"{has} has decimal commas, such as {''.join(words[:1])}: decimal=',' reads them as numbers")
+        decimal = bool(words) and all(map(COMMA.fullmatch, words))
+        thousands = bool(words) and all(map(THOUSANDS.fullmatch, words))
+        meant = ["decimal=',' reads them as numbers"] * decimal
+        meant += [("; if they divide thousands, " if decimal else "") + "write the numbers without them"] * thousands
+        check(not meant, f"{has} has numbers with commas, such as {''.join(words[:1])}: {''.join(meant)}")
         mixed = f"{has} has numbers, and {len(words):,} texts such as {listed(words[:1])}"
         ways = f"{without}, categories={format_value(name)} takes each as a category"
         check(category or len(words) == len(different), f"{mixed}: {ways}")

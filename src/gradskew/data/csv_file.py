@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.errors import InputError, check
+from . import coding
+from .coding import listed
 from .column_input import NULLS
 from .columns import Columns
 from .own_source import OwnFile
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 SEPARATORS = ",;\t|"
 HEAD, LINES = 1 << 16, 20  # bytes and lines from which the separator is found
+PACKED = {  # by their first bytes, files that pyarrow does not unpack
+    b"PK\x03\x04": "it is a zip archive, as Excel's files are: unpack it, or save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "it is a file of Excel: save the table as CSV",
+    b"\xfd7zXZ\0": "it is packed with xz: unpack it, or pack it with gzip",
+    b"PAR1": "it is a parquet file: write parquet: for csv:",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +79,10 @@ class CSVFile(OwnFile, Columns):
                     for name, kind in zip(first.schema.names, first.schema.types, strict=True)
                 }
                 named = [name.strip() for name in first.schema.names if name.strip()]
-                check(len(set(named)) == len(named), f"{str(path)!r} has {_twice(named)}")
+                fractions = [name for name in named if coding.number(name) is not None and not name.isdigit()]
+                wrong = f"its first line has numbers such as {listed(fractions[:1])}, and not the names of the columns"
+                check(3 * len(fractions) < max(1, len(named)), wrong)
+                check(len(set(named)) == len(named), f"it has {_twice(named)}")
             names = self.needed(list(kinds), in_test=in_test)
             written = [kinds[name][0] for name in names]
             texts = {self.label, self.client, self.text, *self.categories}
@@ -99,9 +110,11 @@ class CSVFile(OwnFile, Columns):
 
         with pyarrow.input_stream(str(path)) as file:
             head = file.read(HEAD)
+        wrong = next((text for start, text in PACKED.items() if head.startswith(start)), "")
+        check(not wrong, wrong)
         zeros = b"\0" in head and self.encoding == "utf8"
         utf16 = head[:2] in (b"\xff\xfe", b"\xfe\xff")
-        check(not zeros, f"it is {'in UTF-16: encoding=utf16 reads it' if utf16 else 'no text: is it packed?'}")
+        check(not zeros, "it is in UTF-16: encoding=utf16 reads it" if utf16 else "it is no text")
         lines = head.decode(self.encoding, "replace").splitlines()[: LINES + 1]
         lines = lines[:-1] if len(head) == HEAD else lines
 

@@ -20,6 +20,7 @@ class Digits(Source):
     key: ClassVar[str] = "digits"
     source: ClassVar[str] = "Alpaydin and Kaynak, UCI 1998"
     min_samples: ClassVar[int] = 2
+    scaling: ClassVar[str] = "pixels over 16"
     recipe: ClassVar[Mapping[str, Any]] = {
         "model": "mlp(hidden=32)",
         "rounds": 60,

@@ -119,18 +119,26 @@ def _tensor(array: Array) -> Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a data set in one of its layouts. read: a function that returns the training and the test part."""
+    """The files of a data set in one of its layouts. read: a function that returns the training and the test part.
+
+    held_out: whether the test part is divided from the training part, as the folder has none.
+    """
 
     folder: Path
     files: Sequence[Path]
     read: Callable[[], tuple[Part, Part]]
+    held_out: bool = False
 
     @classmethod
     def of_parts(
         cls, folder: Path, train: Sequence[Path], test: Sequence[Path], read: Callable[[Sequence[Path]], Part]
     ) -> Layout:
         """Return the layout with these files; `read` reads a part. Without test files the test part is held out."""
-        return cls(folder, [*train, *test], lambda: (read(train), read(test)) if test else read(train).hold_out())
+
+        def parts() -> tuple[Part, Part]:
+            return (read(train), read(test)) if test else read(train).hold_out()
+
+        return cls(folder, [*train, *test], parts, held_out=not test)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +164,12 @@ class FileSource(Source, ABC):
         for name in ("train_size", "test_size"):
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), at_least=1, whole=True)
+
+    @property
+    def scaling(self) -> str:  # type: ignore[override]
+        if self.tokens:
+            return ""
+        return "pixels over 255" + (f", minus {self.mean}, over {self.std}" if self.std != 1 else "")
 
     @abstractmethod
     def find(self, folder: Path) -> Layout | None:
@@ -187,10 +201,11 @@ class FileSource(Source, ABC):
         writers = [part.writers for part in (train, test) if part.writers is not None]
         ids = np.unique(np.concatenate(writers)) if writers else None
         parts = train.to_split(ids), test.to_split(ids)
+        notes = ["the test part is the last tenth of each writer's inputs, rounded up"] if layout.held_out else []
         if self.tokens:
-            return Dataset(*parts, self.num_classes, tokens=True)
+            return Dataset(*parts, self.num_classes, tokens=True, notes=notes)
         mean, std = (torch.tensor(value, dtype=torch.float64) for value in (self.mean, self.std))
         scale, shift = (1 / (255 * std)).float(), (0 - mean / std).float()
         if mean.ndim:
             scale, shift = scale.reshape(-1, 1, 1), shift.reshape(-1, 1, 1)
-        return Dataset(*parts, self.num_classes, scale=scale, shift=shift)
+        return Dataset(*parts, self.num_classes, scale=scale, shift=shift, notes=notes)

@@ -13,7 +13,7 @@ from ..core.errors import check, check_choice, check_number
 from . import coding
 from .image_tree import TEST_FOLDERS, classes_in, files_in
 from .images import EncodedImage, format_like
-from .own_source import OwnFile
+from .own_source import OwnFile, check_exists
 from .preparation import Examples
 
 
@@ -48,7 +48,8 @@ class ImageFolder(OwnFile):
         return self.found(folder / "train"), [] if own is None else self.found(own)
 
     def found(self, path: Path) -> Sequence[Path]:
-        check(path.is_dir(), f"there is no folder {str(path)!r}")
+        check_exists(path, "folder ")
+        check(path.is_dir(), f"{str(path)!r} is no folder")
         names = classes_in(path)
         check(len(names) > 0, f"{str(path)!r} has no folders, one for each class")
         return [file for files in files_in(path, names) for file in files]

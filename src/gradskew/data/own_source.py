@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from .base import Dataset, Source
 from .file_source import reading
 from .preparation import Examples, Preparation
 
+READ_FROM = "read from "  # begins the first note of a user's file or folder; its name follows
 GIVEN = "FILE"  # stands in a name for the file of the test part, as no name has a path
 COMMON = {"epochs": 1, "batch": 32, "momentum": 0.9}
 TABULAR: Mapping[str, Any] = {**COMMON, "model": "mlp", "rounds": 40, "lr": 0.05}
@@ -34,12 +36,22 @@ def recipe_for(dataset: Dataset) -> Mapping[str, Any]:
     return fits if dataset.train.targets is None else {**fits, "loss": "squared"}
 
 
+def origin_of(notes: Sequence[str]) -> str:
+    """Return the name of the file or folder that a data set was read from, by its notes; "" for another one.
+
+    >>> origin_of(["read from 'a.csv'", "3 columns are inputs"])
+    'a.csv'
+    """
+    found = re.fullmatch(READ_FROM + """(['"])(.*)\\1""", next(iter(notes), ""))
+    return found[2] if found else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class OwnSource(Preparation, Source, ABC):
     """Rows of the user's choice. client: the name of the column or array with the ids of the clients.
 
     rest: the path, as it is written behind the prefix; `folder` is the same path, from `--data`. No path is in the
-    name: what a run depends on is the content.
+    name: what a run depends on is the content. The last part of the path is the first note of the data set.
     """
 
     min_samples: ClassVar[int] = 2
@@ -70,7 +82,10 @@ class OwnSource(Preparation, Source, ABC):
             train, test = self.files()
             files = [path.absolute() for path in (*train, *test)]
             folder = Path(os.path.commonpath([path.parent for path in files]))
-            return cache.load_or_make(self.name, folder, files, lambda: self.dataset(self.examples(train, test)))
+            read = cache.load_or_make(self.name, folder, files, lambda: self.dataset(self.examples(train, test)))
+        if self.folder is None:
+            return read
+        return replace(read, notes=[f"{READ_FROM}{self.folder.absolute().name!r}", *read.notes])
 
     @abstractmethod
     def files(self) -> tuple[Sequence[Path], Sequence[Path]]:
@@ -106,6 +121,12 @@ class OwnFile(OwnSource, ABC):
 
     def found(self, path: Path) -> Sequence[Path]:
         """Return the files at a path; InputError if there are none."""
-        check(path.exists(), f"there is no {str(path)!r}")
+        check_exists(path)
         check(path.is_file(), f"{str(path)!r} is no file")
         return [path]
+
+
+def check_exists(path: Path, kind: str = "") -> None:
+    """Raise InputError unless there is something at a path. kind: what the message says that there is not."""
+    unclosed = ": is ')' missing at its end?" if "(" in path.name and not path.name.endswith(")") else ""
+    check(path.exists(), f"there is no {kind}{str(path)!r}{unclosed}")

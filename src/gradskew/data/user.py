@@ -114,7 +114,12 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
     if all(table is not None for table in tables):
         client = named["client"]
         check(client is None or isinstance(client, str), "client names the column of the clients' ids")
-        return ImageColumns(**named).of_tables(*tables)
+        try:
+            return ImageColumns(**named).of_tables(*tables)
+        except InputError as error:
+            if named["label"] is not None:
+                raise
+            raise InputError(f"{error}: gradskew.source(data, label=COLUMN)") from None
     common = ("client", "missing", "regression")
     given = [option for option, value in named.items() if value is not None and option not in common]
     check(not given, f"{''.join(given[:1])} is of a frame or a table: {type(parts[0]).__name__} has no columns")

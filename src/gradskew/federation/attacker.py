@@ -68,8 +68,8 @@ class Attacker:
             own = Rows(updates[:byzantine], finite=True)
             return self._replace(updates, rows, own, present[known].tolist(), round, rule, f)
 
-    def images(self, parts: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return the indices of the images that the attacker knows, from those of each client, as `data` names them.
+    def inputs(self, parts: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return the indices of the inputs that the attacker knows, from those of each client, as `data` names them.
 
         `own`: of the Byzantine clients. `all`: of the honest clients that it knows; of all honest clients if it knows
         others in each round; of its own if it takes its own rows for honest.
@@ -89,7 +89,7 @@ class Attacker:
     ) -> Tensor:
         """Return the labels (examples,) on which a Byzantine client trains in a round.
 
-        scores: of the model of the round on the client's images (examples, classes).
+        scores: of the model of the round on the client's inputs (examples, classes).
         """
         if round not in self.rounds:
             return labels

@@ -1,4 +1,4 @@
-"""What a client trains on in a round: its images in their order, its batches beside those of the other clients."""
+"""What a client trains on in a round: its inputs in their order, its batches beside those of the other clients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Batch = tuple[slice, slice, list[int]]  # ranks of the clients, columns of their
 class Shard:
     """What a client trains on in a round.
 
-    client: its id. index: the indices (m,) of its images. labels: of these (m,), maybe changed by an attack. terms: of
+    client: its id. index: the indices (m,) of its inputs. labels: of these (m,), maybe changed by an attack. terms: of
     its steps.
     """
 

@@ -144,8 +144,8 @@ def _train_rows(
             count = torch.tensor(counts[inside], device=params.device)[:, None]
             weights = (torch.arange(columns.stop - columns.start, device=params.device) < count) / count
             chosen = index[group, columns]
-            images = dataset.train.inputs.index_select(0, chosen.flatten())  # faster than a matrix of indices
-            inputs = dataset.inputs(images).unflatten(0, chosen.shape)
+            stored = dataset.train.inputs.index_select(0, chosen.flatten())  # faster than a matrix of indices
+            inputs = dataset.inputs(stored).unflatten(0, chosen.shape)
             with training.casting(together=True):
                 scores, backward = forward(trained[group], inputs)
             targets = loss.targets(dataset.train, chosen.flatten(), labels[group, columns].flatten())

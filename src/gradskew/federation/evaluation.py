@@ -1,4 +1,4 @@
-"""The metrics of a model on the test images."""
+"""The metrics of a model on the test inputs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def evaluate(flat: Flat, dataset: Dataset, loss: Loss) -> Evaluation:
 
 @torch.no_grad()
 def scores_of(flat: Flat, dataset: Dataset, index: Tensor) -> Tensor:
-    """Return the scores of the network on the training images with these indices (m,): (m, classes)."""
+    """Return the scores of the network on the training inputs with these indices (m,): (m, classes)."""
     flat.module.eval()
     inputs = dataset.train.inputs[index.to(dataset.train.inputs.device)]
-    return torch.cat([flat.module(dataset.inputs(images)) for images in inputs.split(dataset.test_batch_size)])
+    return torch.cat([flat.module(dataset.inputs(part)) for part in inputs.split(dataset.test_batch_size)])

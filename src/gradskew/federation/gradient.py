@@ -1,4 +1,4 @@
-"""The gradient of the loss on images that an attacker knows."""
+"""The gradient of the loss on inputs that an attacker knows."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from ..data import Dataset
 from ..models import Flat
 from .loss import Loss
 
-BATCH = 1024  # images of a pass
+BATCH = 1024  # inputs of a pass
 
 
 class LossGradient:
-    """The gradient of the mean loss over images. images: their indices by name, such as `all` and `own`.
+    """The gradient of the mean loss over inputs. inputs: their indices by name, such as `all` and `own`.
 
     The network is in the mode of a test: batch norm uses the statistics of the model.
     """
 
-    def __init__(self, flat: Flat, dataset: Dataset, images: dict[str, Tensor], loss: Loss):
-        self.flat, self.dataset, self.images, self.loss = flat, dataset, images, loss
+    def __init__(self, flat: Flat, dataset: Dataset, inputs: dict[str, Tensor], loss: Loss):
+        self.flat, self.dataset, self.inputs, self.loss = flat, dataset, inputs, loss
 
     def __call__(self, params: Tensor, data: str) -> Tensor:
         """Return the gradient (d,) at the parameters (d,)."""
         flat, loss, train = self.flat, self.loss, self.dataset.train
-        index = self.images[data].to(train.inputs.device)
+        index = self.inputs[data].to(train.inputs.device)
         params, grads = params.clone(), torch.zeros_like(params)
         flat.module.eval()
         with flat.bound(params, grads):

@@ -62,7 +62,7 @@ def estimate(run: Run) -> Memory:
     """Return the estimated peak memory of a process that executes the run, in bytes."""
     data, n = run.source.load(), run.num_sampled
     row = FLOAT * num_parameters(run.model, data.shape, run.outputs)
-    images = FLOAT * min(run.sgd.batch, len(data.train)) * data.entries
+    inputs = FLOAT * min(run.sgd.batch, len(data.train)) * data.entries
     # Parameters, gradients and momenta; autograd's gradients (batched, not written out); parameters cast to bf16.
     batched = resolve(run.engine, run.model, run.device) == "batched"
     by_autograd = batched and not trains_as_chain(run.model, data.shape, run.outputs)
@@ -83,7 +83,7 @@ def estimate(run: Run) -> Memory:
         attack=run.attack.extra_rows(min(run.num_byzantine, n)) * row,
         state=remembered * row,
         training=(VECTORS + run.server.vectors) * row
-        + (run.num_together if batched else 1) * (vectors * row + 2 * images),
+        + (run.num_together if batched else 1) * (vectors * row + 2 * inputs),
     )
 
 

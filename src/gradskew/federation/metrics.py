@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..core.errors import check
 
-MOST = 10**9  # largest count of clients, rounds or images
+MOST = 10**9  # largest count of clients, rounds or inputs
 LEAST, LARGEST = 1e-100, 1e100  # range of a measured number other than 0: sums, ratios and squares are finite
 TESTED: Mapping[str, str] = {  # what the accuracies in % are, by the loss of the run
     "cross_entropy": "accuracy",

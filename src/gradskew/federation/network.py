@@ -16,8 +16,8 @@ from .run import Run
 
 def make_network(run: Run, dataset: Dataset) -> Flat:
     """Build the network of a run, drawn from its seed; InputError if it cannot be trained by the engine of the run."""
-    run.model.check_data(dataset)
     LOSSES[run.loss].check_data(for_evaluation(run, dataset))
+    run.model.check_data(dataset)
     flat = _initial(run, dataset, torch_seed(run.seed, "model"))
     run.model.check_network(flat.module, dataset)
     uneven = (

@@ -64,7 +64,7 @@ class Federation:
         self.loss = LOSSES[run.loss]
         self.attacker = Attacker(run)
         self.attacker.initial = self.params.clone()
-        self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.images(self.parts), self.loss)
+        self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.inputs(self.parts), self.loss)
         self.attacker.network = partial(draw_params, run, self.dataset)
         self.training = Training(
             self.flat, self.dataset, run.sgd, run.seed, run.precision, run.rows == "gradient", self.loss
@@ -237,7 +237,7 @@ class Federation:
         )
 
     def examples(self, clients: list[int]) -> Tensor:
-        """Return how many training images each client has: (n,)."""
+        """Return how many training inputs each client has: (n,)."""
         return torch.tensor([len(self.parts[client]) for client in clients], dtype=torch.int64)
 
     def step(self, aggregate: Tensor, buffers: Tensor, rows: Rows) -> bool:
@@ -257,7 +257,7 @@ class Federation:
         return True
 
     def class_counts(self) -> list[list[int]] | None:
-        """Return the number of images of each class, for each client; None above MOST_COUNTS numbers."""
+        """Return the number of inputs of each class, for each client; None above MOST_COUNTS numbers."""
         classes = self.dataset.num_classes
         if len(self.parts) * classes > MOST_COUNTS:
             return None

@@ -28,7 +28,7 @@ RESULTS = "gradskew-results"  # the default folder of results
 class Result:
     """The result of a run: its metrics of each round, and the final parameters (d,) and buffers (b,).
 
-    With the lens also class_counts, the number of images of each class of each client (None above 2^18 numbers), and
+    With the lens also class_counts, the number of inputs of each class of each client (None above 2^18 numbers), and
     pictures. test_size: the number of test inputs.
     """
 

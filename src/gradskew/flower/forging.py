@@ -32,8 +32,8 @@ def check_attack(attack: Attack, strategy: Strategy) -> None:
         name = type(strategy).__name__
         asks = f"{attack.name} tries out the server's rule: put {name} into Robust, with a rule of ours"
         check(not attack.tries_rule, asks)
-    data = f"{attack.name} needs the clients' images, which a server has not: use aim=stop or undo"
-    check(not attack.needs_images, data)
+    data = f"{attack.name} needs the clients' inputs, which a server has not: use aim=stop or undo"
+    check(not attack.needs_inputs, data)
     attack.check_setting("flower")
 
 

@@ -11,11 +11,20 @@ from typing import Any, ClassVar
 from torch import nn
 
 from ..core.errors import check, check_number
+from ..data import Dataset
 from .base import Model
 
 
+class Dense(Model):
+    """A network of linear layers, to which the numbers in an input are measurements."""
+
+    def check_data(self, dataset: Dataset) -> None:
+        measured = f"the model {self.key} takes numbers as measurements, and the inputs are tokens"
+        check(not dataset.tokens, f"{measured}: lstm and transformer embed them")
+
+
 @dataclass(frozen=True, kw_only=True)
-class Linear(Model):
+class Linear(Dense):
     """Multinomial logistic regression."""
 
     key: ClassVar[str] = "linear"
@@ -25,7 +34,7 @@ class Linear(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLP(Model):
+class MLP(Dense):
     """A multilayer perceptron with ReLU after each hidden layer. hidden: the number of units of each hidden layer."""
 
     key: ClassVar[str] = "mlp"

@@ -97,7 +97,7 @@ def beside(folders: Mapping[str, Sequence[Table]]) -> Beside | None:
     tables = [table for of_folder in folders.values() for table in of_folder]
     if sum(bool(of_folder) for of_folder in folders.values()) < 2:
         return None
-    settings = Settings([table.records[0].spec for table in tables])
+    settings = Settings.of(tables)
     at = [dict(zip((axis.name for axis in settings.axes), settings.at(i), strict=True)) for i in range(len(tables))]
     apart = [
         axis for axis in settings.axes if _is_constant([(o, v[axis.name]) for o, v in zip(owners, at, strict=True)])

@@ -1,8 +1,8 @@
-"""Compare accuracies seed by seed: paired Student intervals, no narrower than the error of the test images.
+"""Compare accuracies seed by seed: paired Student intervals, no narrower than the error of the test inputs.
 
-Two runs of one seed share partition, initial parameters and test images, so differences are taken within a seed. For n
+Two runs of one seed share partition, initial parameters and test inputs, so differences are taken within a seed. For n
 seeds with the differences d_1, ..., d_n, of mean m and sample standard deviation s, and two accuracies p and q, means
-over the seeds, on the same N test images:
+over the seeds, on the same N test inputs:
 
 - Student: (m - 0) / (s / sqrt(n)) has n - 1 degrees of freedom if the true difference is 0.
 - Binomial: let D_i in [-1, 1] be the difference of the two models' hits on image i, averaged over seeds and rounds. Its
@@ -37,7 +37,7 @@ def half_width(accuracies: Column, test_size: int | None) -> float | None:
     """Return half the width of the 95 % interval of a mean accuracy, in points; None if nothing is known of it.
 
     The larger of t s / sqrt(n), with n - 1 degrees of freedom, for several seeds, and 1.96 sqrt(p (1 - p) / (N + 4))
-    with p = (N accuracy + 2) / (N + 4) for N test images (Agresti and Coull, The American Statistician, 1998).
+    with p = (N accuracy + 2) / (N + 4) for N test inputs (Agresti and Coull, The American Statistician, 1998).
     """
     from scipy.special import ndtri, stdtrit
 

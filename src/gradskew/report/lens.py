@@ -143,16 +143,16 @@ class Lens:
         return {client: lost[client] / times for client, times in sorted(present.items())}
 
     def classes_shut_out(self) -> list[float] | None:
-        """Return by class the share of the honest clients' images that were shut out, averaged over rounds.
+        """Return by class the share of the honest clients' inputs that were shut out, averaged over rounds.
 
         None without class counts, or for a rule without weights; 0 for a class that no honest client has.
         """
         counts = self.record.class_counts
         if counts is None or not self.shut_out_rates:
             return None
-        images = np.array([counts[client] for client in self.shut_out_rates], dtype=np.float64)
-        lost = np.array(list(self.shut_out_rates.values())) @ images
-        return [float(value) for value in lost / images.sum(0).clip(min=1)]
+        inputs = np.array([counts[client] for client in self.shut_out_rates], dtype=np.float64)
+        lost = np.array(list(self.shut_out_rates.values())) @ inputs
+        return [float(value) for value in lost / inputs.sum(0).clip(min=1)]
 
     def class_accuracies(self) -> list[float | None] | None:
         """Return the test accuracy on each class in the last round, in percent."""

@@ -9,15 +9,17 @@ from typing import Any
 
 from ..core.grammar import with_options
 from ..core.options import options_of
+from ..data.own_source import origin_of
 from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..runs.versions import CELL
-from .table import by_number
+from .table import Table, by_number
 
 Value = float | str  # of an option in one federation
 
-FIRST = ("dataset", "beta", "partition", "clients", "byzantine", "sampled", "model")  # options that others follow from
-LAST = ("data_sha256", "together", "torch", "numpy", "semantics", "lens", "pictures")  # no options of the user
+# Options that others follow from, and those that are none of the user's.
+FIRST = ("dataset", "file", "beta", "partition", "clients", "byzantine", "sampled", "model")
+LAST = ("data_sha256", "together", "torch", "numpy", "semantics", "lens", "pictures")
 PARTS = ("partition", "model", "local", "server")
 MISSING: Mapping[str, Value] = {  # the value of an option that a spec leaves out
     "local": "fedavg",
@@ -60,9 +62,15 @@ def value_text(value: Value) -> str:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of several federations, from a spec of each."""
+    """The settings of several federations, from a spec of each. files: of which file the data of each are, if known."""
 
     specs: Sequence[Mapping[str, Any]]
+    files: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, tables: Sequence[Table]) -> Settings:
+        """Return the settings of tables."""
+        return cls([table.records[0].spec for table in tables], [origin_of(table.data) for table in tables])
 
     @cached_property
     def axes(self) -> list[Axis]:
@@ -99,9 +107,19 @@ class Settings:
                 columns |= _of_part(key, values)
             else:
                 columns[key] = [_value(key, value) for value in values]
+        if self.files and all(self.files):
+            columns["file"] = self._told_apart(columns.pop("data_sha256"))
         ranks = {key: place for place, key in enumerate(FIRST)}
         last = {key: len(FIRST) + 1 + place for place, key in enumerate(LAST)}
         return dict(sorted(columns.items(), key=lambda item: ({**ranks, **last}.get(item[0], len(FIRST)), item[0])))
+
+    def _told_apart(self, hashes: Sequence[Value]) -> list[Value]:
+        """Return the names of the files; with the hash of the content where two have one name."""
+        contents: dict[str, set[Value]] = {}
+        for name, content in zip(self.files, hashes, strict=True):
+            contents.setdefault(name, set()).add(content)
+        pairs = zip(self.files, hashes, strict=True)
+        return [name if len(contents[name]) == 1 else f"{name} {content}" for name, content in pairs]
 
 
 def _without_default_sampling(spec: dict[str, Any], specs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

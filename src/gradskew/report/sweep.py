@@ -51,7 +51,7 @@ class Sweep(Sequence[Table]):
 
     def __init__(self, tables: Sequence[Table]):
         check(len(tables) > 0, "a sweep needs at least one table")
-        settings = Settings([table.records[0].spec for table in tables])
+        settings = Settings.of(tables)
         self.axes = settings.axes
         ranks = [
             [axis.values.index(value) for axis, value in zip(self.axes, settings.at(i), strict=True)]

@@ -115,11 +115,14 @@ def with_source(options: Mapping[str, Any], sources: dict[Any, data.Source]) -> 
 
 
 def data_notes(runs: Sequence[Run]) -> list[str]:
-    """Return what is said of the data sets of the runs, each sentence once: of own data how they were read, too."""
-    said: list[str] = []
+    """Return what is said of each data set of the runs: sizes, balance, scaling; of own data how they were read."""
+    of_sources: dict[tuple[str, ...], None] = {}
     for source in dict.fromkeys(run.source for run in runs):
         loaded = source.load()
-        said += loaded.notes or [f"{source.name}: {_sizes(loaded)}"]
+        built_in = bool(source.scaling) or not loaded.notes
+        sizes = [", ".join(filter(None, (f"{source.name}: {_sizes(loaded)}", source.scaling)))] if built_in else []
+        of_sources[*sizes, *loaded.notes] = None
+    said = [sentence for of_source in of_sources for sentence in of_source]
     of_own = [run for run in runs if isinstance(run.partition, ByWriter)]
     dealt = dict.fromkeys((run.source, run.clients, run.root_examples, run.validation) for run in of_own)
     for source, clients, root_examples, validation in dealt:
@@ -128,7 +131,7 @@ def data_notes(runs: Sequence[Run]) -> list[str]:
         if clients < whole:
             some = f"{clients} of the {whole} clients of {source.name} take part, the first by their ids"
             said.append(f"{some}; the training inputs of the others are nobody's")
-    return list(dict.fromkeys(said))
+    return said
 
 
 def _sizes(dataset: data.Dataset) -> str:

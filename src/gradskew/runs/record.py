@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Record:
     """A finished run: the content of its spec, the metrics of each round, the SHA-256 of the final parameters.
 
-    rounds: the metrics of each round by name, read-only. class_counts: the number of images of each class, for each
+    rounds: the metrics of each round by name, read-only. class_counts: the number of inputs of each class, for each
     client; None without the lens. test_size: the number of test inputs; None in records of earlier versions. data: what
     is said of the data (`Dataset.notes`).
     """

@@ -28,7 +28,7 @@ from .grids import check_told_apart, grid
 from .listed import split_names
 
 T = TypeVar("T")
-MOST = 1_000_000  # largest number of rounds, epochs or images in a batch: more is a typing error
+MOST = 1_000_000  # largest number of rounds, epochs or inputs in a batch: more is a typing error
 
 # The defaults of the options that are fields, and of those that name objects. The recipe of a data set overrides them.
 COMMON: Mapping[str, Any] = {
@@ -82,6 +82,7 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
 
 def _text(key: str, value: Any) -> str:
     if isinstance(value, list):
+        check(not any(isinstance(entry, list) for entry in value), f"the config key {key!r} has a list in its list")
         return ",".join(_text(key, entry) for entry in value) + ("," if key == "seeds" and len(value) == 1 else "")
     good = isinstance(value, (str, int, float))
     check(good, f"the config key {key!r} takes a number, a string, true, false or a list of them, not {value!r}")
@@ -130,14 +131,14 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
     )
     if not LOSSES[base.loss].by_class:
         methods = _without_labels(methods, base.loss)
-    images = source.load()  # an impossible partition or network is an error now, not in every run
+    loaded = source.load()  # an impossible partition or network is an error now, not in every run
     for method in methods:
-        method.check_setting("simulation", classes=images.num_classes)
-    deal(replace(base, seed=0), images)
+        method.check_setting("simulation", classes=loaded.num_classes)
+    deal(replace(base, seed=0), loaded)
     if base.device == "cpu":
         check_fits([base])
     with computing(base):
-        make_network(base, images.to(base.device))
+        make_network(base, loaded.to(base.device))
     if base.num_sampled == base.clients:  # else the number of Byzantine rows varies, and the rule's f is clamped
         rules = _tolerated(rules, base.num_byzantine, base.clients, leave_out="all" in str(options["rules"]).split(","))
     return grid(base, attacks=methods, aggregators=rules, seeds=seeds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,9 +52,19 @@ class Store:
             with tempfile.TemporaryFile(dir=self.runs):
                 pass
         except OSError as error:
-            message = f"cannot write to {str(self.runs)!r}: {error.strerror}; --out names another folder"
-            raise InputError(message) from None
+            raise self._unwritable(error.strerror) from None
         self._check()
+
+    def check_place(self) -> None:
+        """Raise InputError where `prepare` would not be allowed to make the folder. Makes none."""
+        nearest = next(path for path in (self.runs, *self.runs.absolute().parents) if path.exists())
+        if not nearest.is_dir():
+            raise self._unwritable(f"{str(nearest)!r} is no folder")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise self._unwritable(f"{str(nearest)!r} is read-only")
+
+    def _unwritable(self, reason: str | None) -> InputError:
+        return InputError(f"cannot write to {str(self.runs)!r}: {reason}; --out names another folder")
 
     def load(self, digest: str) -> Record | None:
         """Return the stored record, or None. A damaged record is renamed, so that the run is executed again."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import ceil_share
 
-Counts = Sequence[Sequence[int]]  # images of each class, for each client
+Counts = Sequence[Sequence[int]]  # inputs of each class, for each client
 
 
 def relative_divergence(spread: float, mean_norm: float) -> float | None:
@@ -121,9 +121,9 @@ def _turns_left(a: tuple[float, float], b: tuple[float, float], c: tuple[float, 
 
 
 def label_distance(counts: Counts) -> float | None:
-    """Return the mean total variation of labels, mean_i sum_c |P_i(c) - P(c)| / 2, over clients with an image.
+    """Return the mean total variation of labels, mean_i sum_c |P_i(c) - P(c)| / 2, over clients with an input.
 
-    P_i: the labels of client i as shares; P: of all clients' images. None if no client has an image. After Peng et al.
+    P_i: the labels of client i as shares; P: of all clients' inputs. None if no client has an input. After Peng et al.
     2024, whose exact definition is not verified.
 
     >>> label_distance([[1, 0], [0, 1]]), label_distance([[2, 2], [1, 1]])
@@ -134,7 +134,7 @@ def label_distance(counts: Counts) -> float | None:
 
 
 def effective_classes(counts: Counts) -> float | None:
-    """Return exp(entropy of the labels), averaged over clients with an image; None if no client has an image.
+    """Return exp(entropy of the labels), averaged over clients with an input; None if no client has an input.
 
     A client with k equally frequent classes has k.
 
@@ -147,7 +147,7 @@ def effective_classes(counts: Counts) -> float | None:
 
 
 def holders(counts: Counts, share: float) -> list[int]:
-    """Return for each class the least number of clients that together hold this share of its images; 0 for no image.
+    """Return for each class the least number of clients that together hold this share of its inputs; 0 for no input.
 
     >>> holders([[6, 0, 1], [3, 0, 1], [1, 0, 1]], 0.9)
     [2, 0, 3]
@@ -158,8 +158,8 @@ def holders(counts: Counts, share: float) -> list[int]:
 
 
 def _shares(counts: Counts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the labels as shares, of each client with an image (clients, classes), and of all images (classes,)."""
-    images = np.array([of_client for of_client in counts if sum(of_client)], dtype=np.float64)
-    if not len(images):
-        return images, images
-    return images / images.sum(1, keepdims=True), images.sum(0) / images.sum()
+    """Return the labels as shares, of each client with an input (clients, classes), and of all inputs (classes,)."""
+    inputs = np.array([of_client for of_client in counts if sum(of_client)], dtype=np.float64)
+    if not len(inputs):
+        return inputs, inputs
+    return inputs / inputs.sum(1, keepdims=True), inputs.sum(0) / inputs.sum()
