@@ -74,7 +74,7 @@ def test_columns_become_inputs_labels_and_clients(tmp_path):
     assert source.name == "csv(label=died,client=site)"  # no path
     dataset = source.load()
     assert (dataset.num_classes, dataset.shape) == (2, (3,))
-    assert tuple(dataset.notes) == (
+    assert dataset.notes == (
         "read from 'h.csv'",
         "2 columns are inputs: 'age', 'sex'",
         "an input of 0 and 1 for each value of sex (2)",
@@ -188,7 +188,7 @@ def numbered(head, rows=ROWS):
 def test_a_column_without_a_name_is_no_input(tmp_path, head):
     said = f"the column {head.strip(' ' + chr(34))!r} has no name, as an index has none: it is left out"
     assert raw(tmp_path, numbered(head)) == WANTED
-    assert load(tmp_path, numbered(head)).notes[1:3] == [said, "2 columns are inputs: 'age', 'sex'"]
+    assert load(tmp_path, numbered(head)).notes[1:3] == (said, "2 columns are inputs: 'age', 'sex'")
     test = write(tmp_path, text(ROWS[:2]), "test.csv")  # without an index
     assert load(tmp_path, numbered(head), f"(label=died,client=site,test={str(test)!r})").shape == (3,)
 

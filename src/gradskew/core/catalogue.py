@@ -218,7 +218,7 @@ class Catalogue(Generic[T]):
         may_be_none -= {option for option in types if types[option] in ("str", "Path")}  # whose texts may be any word
         for option in given:
             if option not in types:
-                shown = [field.name for field in options(cls) if field.repr]
+                shown = [option for option in types if option not in cls.unlisted]
                 raise unknown(f"option of {name}", option, shown or ["none"])
         chosen = {option: value for option, value in defaults.items() if option in types}
         chosen |= {**cls.preset(preset), **given}

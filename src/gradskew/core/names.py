@@ -7,7 +7,7 @@ import functools
 import inspect
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from .errors import check, plain
@@ -72,8 +72,8 @@ class Named(Fields):
     key: the name, lower case with underscores. title: the name as papers write it, for tables in print; empty: the key.
     source: the paper, for `gradskew list`. presets: the options that each preset changes. aliases: other names, as
     papers and other libraries write them, with the options that they stand for. titles: those aliases that papers have
-    as methods of their own, as papers write them. `key` and `aliases` must be literals:
-    a catalogue parses them without importing the file.
+    as methods of their own, as papers write them. unlisted: fields that a name gives in another way than as options.
+    `key` and `aliases` must be literals: a catalogue parses them without importing the file.
     """
 
     key: ClassVar[str]
@@ -82,6 +82,7 @@ class Named(Fields):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     titles: ClassVar[Mapping[str, str]] = {}
+    unlisted: ClassVar[Sequence[str]] = ()
 
     @classmethod
     def preset(cls, name: str) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -159,6 +160,12 @@ class Dataset:
             for split in (self.train, self.test)
         )
         return replace(self, train=train, test=test, scale=self.scale.to(device), shift=self.shift.to(device))
+
+    def with_notes(self, notes: Sequence[str]) -> Dataset:
+        """Return the data set with other notes; its tensors are neither copied nor checked again."""
+        same = copy(self)
+        vars(same)["notes"] = tuple(notes)
+        return same
 
     @cached_property
     def digest(self) -> str:

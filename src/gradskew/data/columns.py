@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 MISSING = ("refuse", "drop", "mean")
+BLOCK = 1 << 13  # rows that are written at a time
 FEW = 5  # columns that a sentence names
 UNNAMED = re.compile(r"|Unnamed: \d+(\.\d+)?|__index_level_\d+__")  # an index, as pandas writes it and reads it again
 
@@ -137,10 +138,12 @@ class Columns(Fields):
             gaps[self.client] = (client[1] < 0) & ~(in_test if unowned and in_test is not None else np.False_)
         kept, said = self._kept({**gaps, **{each.name: each.missing for each in read}}, needed=list(gaps))
         check(len(kept) > 0, "each row has a missing value: no row is left")
-        values, width = np.empty((len(kept), sum(each.width for each in read))), 0
-        for each in read:
-            values[:, width : width + each.width] = each.numbers(kept)
-            width += each.width
+        values = np.empty((len(kept), sum(each.width for each in read)))
+        for start in range(0, len(kept), BLOCK):  # whole columns would be written across the rows
+            rows, width = kept[start : start + BLOCK], 0
+            for each in read:
+                values[start : start + BLOCK, width : width + each.width] = each.numbers(rows)
+                width += each.width
         said += [f"the column {name!r} has no name, as an index has none: it is left out" for name in unnamed]
         which = f"column{'s are inputs' if len(inputs) > 1 else ' is the input'}: {listed(inputs)}"
         said += [f"{len(inputs):,} {which}"] if inputs else []

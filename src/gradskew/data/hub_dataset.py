@@ -46,6 +46,7 @@ class HubDataset(OwnSource, ImageColumns):
     """
 
     key: ClassVar[str] = "hf"
+    unlisted: ClassVar[Sequence[str]] = (*OwnSource.unlisted, "hub")
     wanted: ClassVar[str] = "OWNER/NAME(label=COLUMN)"
     hub: str | None = None
     config: str | None = None

@@ -6,7 +6,7 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,6 +55,7 @@ class OwnSource(Preparation, Source, ABC):
     """
 
     min_samples: ClassVar[int] = 2
+    unlisted: ClassVar[Sequence[str]] = ("folder", "rest", "test_file")
     wanted: ClassVar[str]  # what the path must name, for error messages
     client: str | None = None
     folder: Path | None = field(default=None, repr=False)
@@ -85,7 +86,7 @@ class OwnSource(Preparation, Source, ABC):
             read = cache.load_or_make(self.name, folder, files, lambda: self.dataset(self.examples(train, test)))
         if self.folder is None:
             return read
-        return replace(read, notes=[f"{READ_FROM}{self.folder.absolute().name!r}", *read.notes])
+        return read.with_notes([f"{READ_FROM}{self.folder.absolute().name!r}", *read.notes])
 
     @abstractmethod
     def files(self) -> tuple[Sequence[Path], Sequence[Path]]:

@@ -51,6 +51,14 @@ class Beside:
         """Return what the accuracies in % are."""
         return measure_of(record for row in self.rows for cell in row.cells if cell for record in cell.records)
 
+    @property
+    def legend(self) -> str:
+        """Return what a difference is, as a sentence."""
+        return (
+            f"−: above {self.names[0]} in points, seed by seed over the seeds that both have, with half of the 95 % "
+            "interval; with one seed there is none."
+        )
+
     @cached_property
     def panels(self) -> list[str]:
         return list(dict.fromkeys(row.panel for row in self.rows))

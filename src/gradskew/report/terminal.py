@@ -71,6 +71,7 @@ def show_compared(compared: Beside) -> None:
     screen.print(f"Test {compared.measure} in %, {compared.panels[0]}, with half of its 95 % interval", style="bold")
     for part in fitted(head, [list(map(Text, row)) for row in rows], screen.width, names=len(compared.axes) + 1):
         screen.print(part)
+    screen.print(compared.legend)
 
 
 def _panel(table: Table, panel: Panel, width: int) -> Iterator[Grid | Text]:

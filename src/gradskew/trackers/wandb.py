@@ -33,7 +33,7 @@ class WandB(FileTracker):
     def log(self, run: FinishedRun) -> None:
         import wandb
 
-        quiet = {"silent": True, "console": "off", "disable_git": True, "disable_code": True, "x_disable_stats": True}
+        quiet = wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True, x_disable_stats=True)
         project = self.project or os.environ.get("WANDB_PROJECT") or "gradskew"
         identity = "-".join(filter(None, (run.digest[:32], run.stamp)))  # 64 characters at most
         with wandb.init(
@@ -44,7 +44,7 @@ class WandB(FileTracker):
             dir=os.environ.get("WANDB_DIR") or str(self.where),
             resume="allow",
             reinit="create_new",  # leaves a run of the user's alone
-            settings=wandb.Settings(**quiet),
+            settings=quiet,
         ) as logged:
             for number, metrics in enumerate(run.metrics):
                 logged.log(metrics, step=number)
