@@ -63,8 +63,9 @@ def test_on_a_matrix(name: str) -> None:
     rows, mean = make_rows(12, 30, 0, "gauss", seed=4), gs.aggregators.make("mean")
     attack = gs.attacks.make(name)
     if name == "adaptive":
-        with pytest.raises(gs.InputError, match="use aim=stop or undo"):
-            gs.skew.examine(rows, [attack], [mean], 3, replace=True)
+        for aim in ("loss", "undo", "loss+stop"):
+            with pytest.raises(gs.InputError, match="which a matrix has not: use aim=stop"):
+                gs.skew.examine(rows, [gs.attacks.Adaptive(aim=aim)], [mean], 3, replace=True)
         attack = gs.attacks.make("adaptive(aim=stop)")
         name = attack.name
     if name in NOT_ON_A_MATRIX:

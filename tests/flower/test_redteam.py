@@ -571,6 +571,22 @@ def test_the_report_advises_f_and_the_strategy_that_the_user_has(strategy, byzan
     assert f"train with {advised} inside RedTeam." in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("strategy", "attack", "asks"),
+    [
+        (lambda: Robust(FedAvg(), "median", f=4), "ipm", True),
+        (lambda: Robust(FedAvg(), "median", f=4), "adaptive(aim=stop)", False),
+        (FedAvg, "ipm", False),  # no rule that can be asked
+    ],
+)
+def test_the_report_names_the_attack_that_searches(strategy, attack, asks, tmp_path):
+    red = team(tmp_path, strategy(), attack, reference=False, rules=["median"])
+    play(red)
+    verdict = Findings(red.journal.settings, red.journal.trainings).verdict
+    question = 'The harder question: RedTeam(..., attack="adaptive(aim=stop)") asks the rule.'
+    assert (question in verdict) is asks
+
+
 @pytest.mark.parametrize("make", [FedAdam, lambda: FedAvg()])
 def test_the_step_of_a_server_optimizer_is_no_push(make, tmp_path):
     play(team(tmp_path, make(), "ipm(epsilon=3.0)", rules=["median"]))

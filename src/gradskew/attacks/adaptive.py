@@ -99,6 +99,10 @@ class Adaptive(Attack):
     def needs_inputs(self) -> bool:  # type: ignore[override]
         return "loss" in self.aim.split("+")
 
+    def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
+        lacking = f"{self.name} needs the loss, or the first model, which a matrix has not: use aim=stop"
+        check(place != "matrix" or self.aim == "stop", lacking)
+
     def forge(self, view: View) -> Forgery:
         context = view.context
         assert context is not None

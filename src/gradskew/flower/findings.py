@@ -71,12 +71,18 @@ class Findings:
             sentences += self._advice(pushed)
         if not sentences:
             return ["No round could be measured."]
-        return sentences if self.attack == "none" else [*sentences, self._scope]
+        return sentences if self.attack == "none" else [*sentences, self._scope, *self._harder_question]
 
     @property
     def _scope(self) -> str:
         """The attack that was played, and the known ones that were not."""
         return f"Attacks played: {self.attack}.{not_played([self.attack.partition('(')[0]])}"
+
+    @property
+    def _harder_question(self) -> list[str]:
+        """The attack that searches against the rule of a strategy, where the strategy has one of ours; else nothing."""
+        asked = self.attack.startswith("adaptive") or not self.settings["strategy"].startswith("Robust(")
+        return [] if asked else ['The harder question: RedTeam(..., attack="adaptive(aim=stop)") asks the rule.']
 
     def _advice(self, pushed: float | None) -> list[str]:
         """Name the rule that was pushed least. pushed: the kappa of the strategy. The plain mean is no defence."""
