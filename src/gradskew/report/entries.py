@@ -71,14 +71,14 @@ class Entry:
         """Return the cells of the rule's line. mean: runs of the plain mean. caps: those of the section."""
         fixed = _least([run for run in self.attacked if kind_of(run.attack).fixed])
         cost = self.cost(mean)
-        kappas = [run.kappa for run in self.attacked if run.kappa is not None]
-        progress = [run.progress for run in self.attacked if run.progress is not None]
+        kappa = [(run.kappa, run) for run in self.attacked if run.kappa is not None]
+        progress = [(-run.progress, run) for run in self.attacked if run.progress is not None]
         return [
             *(_accuracy(self.usual), "–" if cost is None else f"{round(cost, 1) + 0.0:.1f}"),  # no -0.0
             *(_accuracy(fixed), _finders(fixed, most=1)),
             *(_accuracy(self.worst), _by_seed(self.worst), _finders(self.worst)),
             *(_with_seeds(self.capped(cap), cap) for cap in caps),
-            *(number_text(max(kappas)) if kappas else "–", number_text(min(progress)) if progress else "–"),
+            *(_largest(kappa), _largest(progress, sign=-1)),
             *(str(len(self.worst)), str(len(self.attacked))),
         ]
 
@@ -94,6 +94,14 @@ def _least(runs: Iterable[Played]) -> list[Played]:
     for run in sorted(runs, key=rank):
         least.setdefault(run.seed, run)
     return list(least.values())
+
+
+def _largest(values: Sequence[tuple[float, Played]], sign: int = 1) -> str:
+    """Return the largest value of a round, times sign, with the attack and its cap; a dash for no value."""
+    if not values:
+        return "–"
+    value, run = max(values, key=lambda each: each[0])
+    return f"{number_text(sign * value)} ({_finders([run])})"
 
 
 def _accuracy(runs: Sequence[Played]) -> str:

@@ -22,7 +22,7 @@ Accuracies are in %, the mean over seeds ± the sample standard deviation; ↑: 
   round for the rows that do most harm to the rule; (full): with `effort=full`.
 - *Cap c*: the same over the searches whose rows lie no farther from the mean of the honest rows than c times the
   farthest honest row.
-- *Largest kappa* and *least progress*: of any round under any attack ([what they
+- *Largest kappa* and *least progress*: of any round under any attack, with the attack and its cap ([what they
   measure](skew.md#what-is-measured-on-a-rule)).
 - *Federations*: how many were played against the rule, one for each attack and seed.
 
