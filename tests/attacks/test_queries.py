@@ -52,15 +52,15 @@ def test_isometric_rules_are_those_that_claim_rotation():
 
 
 @pytest.mark.parametrize("name", ISOMETRIC)
-@pytest.mark.parametrize("offset", [0.0, 1e3])
-def test_an_isometric_rule_answers_in_the_span_as_on_the_rows(name, offset):
-    rows, vectors = scene(1, offset)
+@given(seed=st.integers(0, 10**6), offset=st.sampled_from([0.0, 1e3]))
+def test_an_isometric_rule_answers_in_the_span_as_on_the_rows(name, seed, offset):
+    rows, vectors = scene(seed, offset)
     round = known(H + F, D, torch.float64)
     rule = Informed(rule=agg.make(name), round=round, known=range(F, H + F))
     span = Span(Rows(rows), [*vectors, *vectors_of(rule)])
     queries = Queries(span, rule, 2, F, torch.Generator().manual_seed(0))
     assert queries.way in ("batch", "coordinates")
-    forged = forge(span, 2)
+    forged = forge(span, seed + 1)
     u = span.vector(0)
     spread = float((rows - rows.mean(0)).square().sum(1).mean().sqrt())
     scores = queries.scores(forged, lambda answer: answer.along(u))
@@ -68,11 +68,8 @@ def test_an_isometric_rule_answers_in_the_span_as_on_the_rows(name, offset):
     seeds = queries.seeds[:2] if queries.draws else queries.seeds[:1]
     for points, score, length in zip(forged, scores, lengths, strict=True):
         matrix = on_rows(span, points)
-        gaps = [
-            rule.rule.explain(matrix, 2, generator=torch.Generator().manual_seed(seed), round=round).value
-            - rows.mean(0)
-            for seed in seeds
-        ]
+        draws = [torch.Generator().manual_seed(each) for each in seeds]
+        gaps = [rule.rule.explain(matrix, 2, generator=draw, round=round).value - rows.mean(0) for draw in draws]
         size = max(spread, *(float(gap.norm()) for gap in gaps))
         exact = float(np.mean([float(gap @ vectors[0]) for gap in gaps]))
         assert abs(float(score) - exact) <= 1e-6 * size * float(vectors[0].norm())
