@@ -26,13 +26,17 @@ from byzfl import (
     Mimic,
     MoNNA,
     MultiKrum,
+    Optimal_ALittleIsEnough,
+    Optimal_InnerProductManipulation,
     SignFlipping,
     TrMean,
 )
 from byzfl import NNM as TheirNNM
+from byzfl.fed_framework import Client
 
 from gradskew import aggregators, attacks
 from gradskew.aggregators import NNM
+from gradskew.attacks import Context
 from gradskew.core.rows import Rows
 
 SHAPES = [(5, 1, 3), (11, 3, 40), (20, 0, 100), (50, 10, 1000), (51, 24, 200)]
@@ -144,6 +148,54 @@ def test_where_their_attack_is_another():
         (theirs - honest.mean(0)) / (ours - honest.mean(0)), torch.full_like(ours, (8 / 7) ** 0.5)
     )
     assert Inf()(honest.numpy().astype("float32")).dtype == "float64"  # whatever the rows are
+
+
+def optimal(p, name, honest, f):
+    """Our row and its strength, with their line search against one of our rules."""
+    rule = aggregators.make(name, preset="byzfl")
+    n = len(honest) + f
+    context = Context(round=0, params=honest[0], rule=rule, clients=range(f, n), f=f)
+    forgery = attacks.make(f"opt(p={p})", preset="byzfl").explain(honest, honest[:f], n=n, context=context)
+    return forgery.rows[0], forgery.notes["tau"]
+
+
+TRIED = [
+    ("mean", lambda f: Average()),
+    ("median", lambda f: Median()),
+    ("rbtm", TrMean),
+    ("multikrum", MultiKrum),
+]
+
+
+@pytest.mark.parametrize(("n", "f", "d"), [(11, 3, 40), (20, 4, 100), (50, 10, 200)])
+@pytest.mark.parametrize(("name", "theirs"), TRIED)
+def test_their_optimal_strengths(name, theirs, n, f, d):
+    """IPM is the same; along their deviation, which divides by h - 1, the same strength goes farther."""
+    for seed in range(3):
+        honest = rows(n - f, d, seed)
+        found = Optimal_InnerProductManipulation(agg=theirs(f), pre_agg_list=[], f=f)(honest.numpy().copy())
+        torch.testing.assert_close(optimal("ipm", name, honest, f)[0], torch.from_numpy(found), rtol=1e-9, atol=1e-9)
+    if name != "multikrum":  # which jumps at strengths that depend on the deviation
+        row, tau = optimal("std", name, honest, f)
+        found = Optimal_ALittleIsEnough(agg=theirs(f), pre_agg_list=[], f=f)(honest.numpy().copy())
+        assert not torch.allclose(row, torch.from_numpy(found))
+        torch.testing.assert_close(honest.mean(0) + tau * honest.std(0), torch.from_numpy(found), rtol=1e-6, atol=1e-6)
+
+
+def test_their_client_flips_labels_as_reverse_does():
+    """Their Byzantine row is the mean of the honest clients' gradients on such labels, ours is of its own inputs."""
+    images = Images()
+    batch = torch.utils.data.DataLoader(images, batch_size=40)
+    given = {"model_name": "logreg_mnist", "device": "cpu", "loss_name": "NLLLoss", "LabelFlipping": True}
+    given |= {"nb_labels": 10, "momentum": 0.0, "training_dataloader": batch, "store_per_client_metrics": False}
+    client = Client(given)
+    client.compute_gradients()
+    labels = torch.tensor(images.targets)
+    flipped = attacks.make("labelflip(map=reverse)").relabel(labels, 10)
+    client.model.zero_grad()
+    torch.nn.functional.nll_loss(client.model(images.images), flipped).backward()
+    wanted = torch.cat([each.grad.flatten() for each in client.model.parameters()])
+    torch.testing.assert_close(client.get_flat_flipped_gradients(), wanted)
 
 
 def test_gaussian_noise_is_one_draw_for_all():
