@@ -175,6 +175,21 @@ def test_where_rows_are_gradients_the_model_goes_where_the_attack_says(name):
     torch.testing.assert_close(0.25 * row, wanted[name])
 
 
+def test_rop_where_a_direction_is_missing():
+    """u = 0: q = sin(angle) (1, 1) / sqrt(2), without a cosine; u along (1, 1): only the cosine is left."""
+    own, w = torch.ones(1, 2), torch.zeros(2)
+    still = context(w, w.clone())
+    half = 0.5**0.5
+    zeros = torch.zeros(3, 2)
+    for angle, along in ((270, -half), (90, half), (180, 0), (30, half / 2)):
+        row = att.make(f"rop(z=2,angle={angle})")(zeros, own, context=still)
+        torch.testing.assert_close(row, torch.full((1, 2), 2.0 * along), atol=1e-6, rtol=0)
+    ahead = context(w, torch.tensor([3.0, 3.0]))  # M = (3, 3)
+    for angle, along in ((270, 0), (90, 0), (180, -half), (60, half / 2)):
+        row = att.make(f"rop(z=2,angle={angle})")(zeros, own, context=ahead)
+        torch.testing.assert_close(row, torch.full((1, 2), 3 + 2.0 * along), atol=1e-5, rtol=0)
+
+
 def test_a_radius_that_the_rows_decide_is_none_for_rop():
     with pytest.raises(InputError, match="takes a fixed radius, which"):
         att.make("rop(z=tau)").check_rule(aggregators.make("nnm+cclip(tau=least,centre=reference)"))

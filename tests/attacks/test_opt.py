@@ -228,6 +228,22 @@ def test_no_strength_of_lie_moves_an_odd_median_farther(middle, data):
             assert reached >= distance(att.LIE(z=z, sign=sign)(honest, own)) - slack
 
 
+@pytest.mark.parametrize(
+    "rule", ["mean", "median", "rbtm", "multikrum", "rfa", "cclip(tau=1.0)", "aksel", "nnm+median"]
+)
+@given(data=st.data())
+def test_the_strength_found_is_no_worse_than_a_fixed_one(rule, data):
+    """Up to the grid: it may miss where a rule jumps, but comes near it."""
+    h, d = data.draw(st.integers(6, 20)), data.draw(st.integers(1, 30))
+    f = data.draw(st.integers(1, h // 2))
+    honest = make_rows(h, d, 0, "gauss", seed=data.draw(st.integers(0, 10**6)))
+    trials = trials_of(honest, f, rule)
+    for searched, fixed in (("opt(p=ipm)", "ipm(epsilon={})"), ("opt(p=std)", "lie(z={})")):
+        attack = att.make(fixed.format(data.draw(st.floats(0.1, 20))))
+        reached = float(trials.distance(trials.answer(attack(honest, honest[:f])[0])))
+        assert forge(searched, honest, f, rule).notes["objective"] >= 0.95 * reached
+
+
 CELLS = [(h, f, skew, seed) for h, f in ((8, 2), (16, 4)) for skew in (0.5, 3.0) for seed in range(2)]
 
 
