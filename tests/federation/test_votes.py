@@ -1,5 +1,6 @@
 """What clients of the simulation answer when a rule asks for their losses, and runs with a rule that asks."""
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,10 @@ from tiny_runs import BASE, RUNS
 from torch.nn.functional import cross_entropy
 
 from gradskew import InputError, Record, Run, simulate
+from gradskew.aggregators.vote import elect
 from gradskew.federation import Federation
 from gradskew.federation.snapshot import Snapshot
+from gradskew.federation.votes import Votes
 
 RUN = replace(BASE, votes=True, aggregator="vote(a=mean,b=median)", byzantine=2, rounds=3)
 
@@ -45,13 +48,44 @@ def test_the_model_of_the_network_stays() -> None:
     assert torch.equal(federation.flat.read_params(), before)
 
 
-def test_byzantine_clients_say_the_same_and_no_honest_loss() -> None:
+def test_byzantine_clients_bring_about_the_worst_that_any_votes_of_theirs_can() -> None:
+    """Beside all orders of the three models that the two may claim, each its own: on 200 draws of honest losses."""
+    claims = [torch.tensor(order) * 1e30 for order in itertools.product((0.0, 1.0, 2.0), repeat=3)]
+    federation, draw = Federation(RUN), torch.Generator().manual_seed(3)
+    spoken = federation.votes(models_of(federation), range(6))
+    assert torch.equal(spoken[:, 0], spoken[:, 1])
+    taken = set()
+    for _ in range(200):
+        honest = torch.rand(3, 4, generator=draw, dtype=torch.float64)
+        answers = Claimed(federation, honest)(models_of(federation), range(6))
+        assert torch.equal(answers[:, 2:], honest)
+        losses = honest.mean(1)
+        reached = {
+            elect(torch.cat([one[:, None], other[:, None], honest], 1), stay=True) for one in claims for other in claims
+        }
+        taken.add(elected := elect(answers, stay=True))
+        assert elected in reached
+        assert losses[elected] == max(losses[each] for each in reached)
+    assert taken == {0, 1, 2}
+
+
+class Claimed(Votes):
+    """Votes of clients whose honest losses (models, clients) are given."""
+
+    def __init__(self, federation: Federation, honest: torch.Tensor):
+        vars(self).update(vars(federation.votes))
+        self.honest, self.parts = iter(honest), [torch.tensor([client]) for client in range(6)]
+
+    def _each(self, params: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        return next(self.honest)
+
+
+def test_nobody_elects_a_model_that_is_not_finite() -> None:
     federation = Federation(RUN)
     models = models_of(federation)
-    models[2] = torch.nan  # nobody can elect it
+    models[2] = torch.nan
     said, honest = federation.votes(models, range(6)), federation.votes(models, range(6), honestly=True)
-    assert torch.equal(said[:, 0], said[:, 1])
-    assert sorted(said[:, 0].tolist()) == [0.0, 1e30, 2e30] or sorted(said[:, 0].tolist()) == [0.0, 2e30, 2e30]
+    assert elect(said, stay=True) != 2
     assert torch.equal(said[:2, 2:], honest[:2, 2:])
     assert int(federation.votes(models, [0, 1]).argmin(0)[0]) == 0  # nobody to harm
 

@@ -17,7 +17,6 @@ from ..core.method import Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
 
-STRENGTH = 1e30  # largest factor that an option may be: beyond it float32 overflows
 Scores = Callable[[], Tensor] | None
 
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from ..core.errors import check, check_choice, check_number
-from .base import STRENGTH, Attack, Forgery, View
+from ..core.errors import STRENGTH, check, check_choice, check_number
+from .base import Attack, Forgery, View
 from .steps import scaled
 
 

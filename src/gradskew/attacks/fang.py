@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ..aggregators import MultiKrum
 from ..core.columns import moments
-from ..core.errors import check, check_choice, check_number
+from ..core.errors import STRENGTH, check, check_choice, check_number
 from ..core.rows import Rows
-from .base import STRENGTH, Attack, Context, Forgery, View
+from .base import Attack, Context, Forgery, View
 from .krum_strength import Pool
 from .queries import forged_and_told
 from .steps import as_row, last_rule, model

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 
 from ..core.columns import moments
-from ..core.errors import check_choice, check_number
-from .base import STRENGTH, Attack, Forgery, View
+from ..core.errors import STRENGTH, check_choice, check_number
+from .base import Attack, Forgery, View
 
 
 @dataclass(frozen=True, kw_only=True)

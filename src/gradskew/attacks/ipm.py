@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ..core.errors import check_number
+from ..core.errors import STRENGTH, check_number
 from ..core.rows import Rows
-from .base import STRENGTH, Collusion
+from .base import Collusion
 
 
 @dataclass(frozen=True, kw_only=True)

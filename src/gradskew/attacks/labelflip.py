@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..core.errors import check, check_choice, check_number, floor_share
-from .base import STRENGTH, Attack, Forgery, Scores, View
+from ..core.errors import STRENGTH, check, check_choice, check_number, floor_share
+from .base import Attack, Forgery, Scores, View
 from .steps import scaled
 
 

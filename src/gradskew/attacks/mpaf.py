@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..core.errors import check, check_choice, check_number
-from .base import STRENGTH, Attack, Forgery, View
+from ..core.errors import STRENGTH, check, check_choice, check_number
+from .base import Attack, Forgery, View
 from .steps import as_row, model
 
 

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..core.errors import check_number
+from ..core.errors import STRENGTH, check_number
 from ..core.randomness import generator as derived
 from ..core.round import Round
 from ..core.rows import Given
-from .base import STRENGTH, Attack, Forgery, View
+from .base import Attack, Forgery, View
 from .steps import as_row, padded, per_rate
 
 

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import torch
 
-from ..core.errors import check_number
-from .base import STRENGTH, Attack, Forgery, View
+from ..core.errors import STRENGTH, check_number
+from .base import Attack, Forgery, View
 from .steps import as_row, last_step
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..aggregators.cclip import CClip
-from ..core.errors import check, check_number
-from .base import STRENGTH, Attack, Forgery, View
+from ..core.errors import STRENGTH, check, check_number
+from .base import Attack, Forgery, View
 from .lie import low_z, z_max
 from .steps import as_row, last_rule, last_step
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..core.columns import MIDDLES, median, moments
-from ..core.errors import check_choice, check_number
+from ..core.errors import STRENGTH, check_choice, check_number
 from ..core.rows import Rows
-from .base import STRENGTH, Collusion
+from .base import Collusion
 from .rays import Ray, largest_step
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 ROUNDING = Fraction(1, 2**24)  # of a float32, relative
+STRENGTH = 1e30  # largest factor that an option may be: beyond it float32 overflows
 
 
 class InputError(ValueError):

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..attacks.base import STRENGTH
-from ..core.errors import check, check_choice, check_number
+from ..core.errors import STRENGTH, check, check_choice, check_number
 from ..core.rows import Rows
 from .optimizer import SGD
 from .remembering import Remembering

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ..attacks.base import STRENGTH
-from ..core.errors import check_number
+from ..core.errors import STRENGTH, check_number
 from ..core.state import Stateful, is_row
 
 
