@@ -12,6 +12,7 @@ from .. import report
 from ..aggregators import MIXINGS, RULES, least_kappa
 from ..attacks import ATTACKS
 from ..core.errors import check
+from ..data.own_source import origin_of
 from ..federation.curve import RISING
 from ..runs.record import Record
 from ..runs.versions import CELL, changed_code, federation_key
@@ -197,12 +198,14 @@ class Table:
 def federations(records: Iterable[Record]) -> list[Table]:
     """Return a table for each federation of the records, with attacks and rules in the order of `gradskew list`.
 
-    The tables are in the order of their federations' lines, numbers by value: 6 clients before 10.
+    The tables are in the order of their federations' lines, numbers by value: 6 clients before 10; then of their files.
     """
+
+    def place(table: Table) -> tuple[list[str | float], str, str]:
+        return by_number(table.federation), origin_of(table.data), federation_key(table.records[0].spec)
+
     ordered = sorted(records, key=lambda record: (_sort_key(record.spec), record.spec["seed"]))
-    return sorted(
-        group(ordered), key=lambda table: (by_number(table.federation), federation_key(table.records[0].spec))
-    )
+    return sorted(group(ordered), key=place)
 
 
 def group(records: Iterable[Record]) -> list[Table]:
