@@ -211,6 +211,21 @@ def test_the_mean_by_examples():
         agg.make("bucketing+mean(weights=examples)")
 
 
+def test_rfa_by_examples():
+    """Shares 1/2, 1/4, 1/4 of 0, 1, 4: v = 1.25 at first; then 0.5/1.25, 0.25/0.25, 0.25/2.75, in all 1.490909."""
+    rule = agg.make("rfa(shares=examples,steps=1)")
+    assert rule.name == "rfa(steps=1,shares=examples)"
+    outcome = rule.explain(rows_of(0, 1, 4), 0, round=Round(examples=torch.tensor([2, 1, 1])))
+    assert outcome.weights.tolist() == pytest.approx([0.4 / 1.490909, 1 / 1.490909, 0.0909091 / 1.490909], rel=1e-6)
+    assert outcome.value.item() == pytest.approx((1 + 4 * 0.0909091) / 1.490909, rel=1e-6)
+    with pytest.raises(InputError, match="needs example counts"):
+        rule(rows_of(0, 1, 4), 0)
+    with pytest.raises(InputError, match="needs examples, and nnm mixes"):
+        agg.make("nnm+rfa(shares=examples)")
+    with pytest.raises(InputError, match="shares must be one of"):
+        agg.make("rfa(shares=claims)")
+
+
 def test_rfa_stops_at_its_tolerance():
     rows = make_rows(11, 6, 0, "gauss", seed=3)
     outcome = agg.make("rfa(start=median,steps=256,tol=1e-6)").explain(rows, 2)

@@ -210,6 +210,7 @@ RULES = [
     RuleCase("rbtm(share=0.2)"),
     RuleCase("rbtm(tails=clamp)", honest=True, far=True),
     RuleCase("mean(weights=examples)", permutation=False, rotation=True),
+    RuleCase("rfa(shares=examples)", permutation=False, rotation=True),
     RuleCase("bucketing(shuffle=False)+median", permutation=False),
     RuleCase("clipping+mean", translation=False, scale=False, fixed=False, hull=False, rotation=True),
     RuleCase("clipping(c=median)+multikrum", translation=False, hull=False, rotation=True),

@@ -97,18 +97,33 @@ def rbtm(rows: ArrayLike, f: int) -> Array:
     return np.asarray(ordered[f : len(ordered) - f].mean(axis=0))
 
 
-def rfa_weights(rows: ArrayLike, point: ArrayLike, nu: float = 1e-7) -> Array:
-    """Weiszfeld's weights at a point: w_j = 1 / max(nu, ||x_j - point||), over their sum (Pillutla 2019)."""
-    weights = 1 / np.maximum(nu, np.sqrt(squared_norms(as_rows(rows) - np.asarray(point, dtype=np.float64))))
+def rfa_weights(rows: ArrayLike, point: ArrayLike, nu: float = 1e-7, shares: ArrayLike = 1) -> Array:
+    """Weiszfeld's weights at a point: w_j = p_j / max(nu, ||x_j - point||), over their sum (Pillutla 2019)."""
+    weights = np.asarray(shares) / np.maximum(
+        nu, np.sqrt(squared_norms(as_rows(rows) - np.asarray(point, dtype=np.float64)))
+    )
     return np.asarray(weights / weights.sum())
 
 
-def rfa(rows: ArrayLike, f: int = 0, start: Start = "mean", steps: int = 8, nu: float = 1e-7) -> Array:
-    """The geometric median after `steps` of smoothed Weiszfeld: v <- sum_j w_j x_j (Pillutla 2019)."""
+def rfa(
+    rows: ArrayLike,
+    f: int = 0,
+    start: Start = "mean",
+    steps: int = 8,
+    nu: float = 1e-7,
+    shares: ArrayLike | None = None,
+) -> Array:
+    """The geometric median after `steps` of smoothed Weiszfeld: v <- sum_j w_j x_j (Pillutla 2019).
+
+    shares: p, over their sum 1; None: 1/n each.
+    """
     rows = as_rows(rows, f)
-    point = {"mean": mean(rows), "zero": np.zeros(rows.shape[1]), "median": median(rows)}[start]
+    shares = np.full(len(rows), 1 / len(rows)) if shares is None else np.asarray(shares, dtype=np.float64)
+    point = {"mean": (shares[:, None] * rows).sum(axis=0), "zero": np.zeros(rows.shape[1]), "median": median(rows)}[
+        start
+    ]
     for _ in range(steps):
-        point = (rfa_weights(rows, point, nu)[:, None] * rows).sum(axis=0)
+        point = (rfa_weights(rows, point, nu, shares)[:, None] * rows).sum(axis=0)
     return point
 
 

@@ -107,7 +107,9 @@ def check_rbtm(call: Call) -> None:
 def check_rfa(call: Call) -> None:
     rule = call.rule
     if rule.tol is None:
-        return call.is_weighted_value(oracle.rfa(call.rows, call.f, rule.start, rule.steps, rule.nu))
+        examples = call.round.examples if rule.shares == "examples" else torch.ones(call.n)
+        shares = (examples / examples.sum()).double().numpy()
+        return call.is_weighted_value(oracle.rfa(call.rows, call.f, rule.start, rule.steps, rule.nu, shares))
     point = np.average(call.rows, axis=0, weights=call.weights)
     after = (oracle.rfa_weights(call.rows, point, rule.nu)[:, None] * call.rows).sum(axis=0)
     assert call.outcome.notes["steps"] <= rule.steps

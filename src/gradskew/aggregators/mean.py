@@ -50,11 +50,7 @@ class Mean(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         if self.weights == "examples":
-            assert rows.round.examples is not None
-            examples = rows.round.examples.to(rows.updates.device, torch.float64)
-            good = bool((examples >= 0).all()) and 0 < float(examples.sum()) < math.inf
-            check(good, "the example counts must be at least 0, and one of them above 0")
-            shares = examples / examples.sum()
+            shares = shares_of_examples(rows)
             if self.cap is None:
                 return shares, {}
             capped = shares.clamp(max=self.cap / rows.n)
@@ -64,3 +60,12 @@ class Mean(WeightedRule):
     def kappa_bound(self, n: int, f: int) -> float:
         """Return 0 for f = 0 and equal weights, else infinity: one Byzantine row moves the mean to any point."""
         return math.inf if f or self.weights == "examples" else 0.0
+
+
+def shares_of_examples(rows: Rows) -> Tensor:
+    """Return the shares of the clients in the examples that they claim: (n,), float64; InputError if they are none."""
+    assert rows.round.examples is not None
+    examples = rows.round.examples.to(rows.updates.device, torch.float64)
+    good = bool((examples >= 0).all()) and 0 < float(examples.sum()) < math.inf
+    check(good, "the example counts must be at least 0, and one of them above 0")
+    return examples / examples.sum()

@@ -11,15 +11,17 @@ from ..core import columns
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule
+from .mean import shares_of_examples
 
 
 @dataclass(frozen=True, kw_only=True)
 class RFA(WeightedRule):
     """Approximate the geometric median of the rows by smoothed Weiszfeld steps.
 
-    v <- sum_i w_i g_i / sum_i w_i with w_i = 1 / max(nu, |g_i - v|), `steps` times.
+    v <- sum_i w_i g_i / sum_i w_i with w_i = p_i / max(nu, |g_i - v|), `steps` times. shares: `equal`, p_i = 1/n, or
+    `examples`, the client's share of the training examples, as the clients claim them.
 
-    start: the first v, `mean`, `median` (coordinate-wise, as in ByzPy) or `zero` (as in ByzFL, with 3 steps and
+    start: the first v, `mean` (by p), `median` (coordinate-wise, as in ByzPy) or `zero` (as in ByzFL, with 3 steps and
     nu = 0.1). tol: stop once a step moves v by at most tol; None means never. After a fixed number of steps huge rows
     keep their influence: f rows of 1e30 still move the result after 8 steps.
 
@@ -39,13 +41,19 @@ class RFA(WeightedRule):
     steps: int = 8
     nu: float = 1e-7
     tol: float | None = None
+    shares: str = "equal"
 
     def __post_init__(self) -> None:
+        check_choice("shares", self.shares, ("equal", "examples"))
         check_choice("start", self.start, ("mean", "zero", "median"))
         check_number("steps", self.steps, at_least=1, whole=True)
         check_number("nu", self.nu, above=0)
         if self.tol is not None:
             check_number("tol", self.tol, at_least=0)
+
+    @property
+    def needs(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"examples"} if self.shares == "examples" else ())
 
     @property
     def isometric(self) -> bool:  # type: ignore[override]
@@ -57,6 +65,9 @@ class RFA(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         weights = torch.full(rows.shape, 1 / rows.n, dtype=torch.float64, device=rows.updates.device)
+        shares = None
+        if self.shares == "examples":
+            shares = weights = shares_of_examples(rows).expand(rows.shape)
         for step in range(self.steps):
             if step == 0 and self.start == "zero":
                 squares = rows.squared_distances_to(None)
@@ -65,6 +76,7 @@ class RFA(WeightedRule):
             else:
                 squares = rows.squared_distances_to_mean(weights)
             before, weights = weights, 1 / squares.sqrt().clamp(min=self.nu)
+            weights = weights if shares is None else weights * shares
             weights = weights / weights.sum(-1, keepdim=True)
             if self.tol is not None and (step or self.start == "mean"):
                 moved = weights - before
