@@ -57,6 +57,7 @@ TRAININGS = [
     {**GRADIENT, "worker_momentum": 0.9},
     EQUAL,
     {**EQUAL, "local": "scaffold"},
+    {**EQUAL, "local": "scaffold(control=sent)"},
 ]
 SKEWS = [{"beta": 0.1}, {"beta": 0.5}, {"partition": "iid"}]
 

@@ -18,7 +18,7 @@ MODELS = "needs the models of the rounds, which a matrix has not"
 NOT_ON_A_MATRIX = {
     "labelflip": "needs training, which a matrix has not",
     "nonfinite": "sends rows that are taken out before a rule",
-    **dict.fromkeys(("mpaf", "poisonedfl", "replay"), MODELS),
+    **dict.fromkeys(("mpaf", "poisonedfl", "replay", "rop"), MODELS),
 }
 EVERY = pytest.mark.parametrize("name", gs.attacks.names())
 

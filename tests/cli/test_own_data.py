@@ -213,9 +213,28 @@ def test_what_is_wrong_is_one_line_and_status_2(call, file, tmp_path, options, s
         ("a/h.csv(label=died)", "'a/h.csv' is a file: write csv:a/h.csv(label=died)"),
         ("rows.npz", "'rows.npz' is a file: write npz:rows.npz"),
         ("h.csv.gz", "'h.csv.gz' is a file: write csv:h.csv.gz(label=COLUMN)"),
-        ("h.txt", "'h.txt' is a file: write csv:h.txt(label=COLUMN)"),
+        ("h.txt", "'h.txt' is a file: write csv:h.txt(label=COLUMN), or text:h.txt for plain text"),
+        ("h.csv.zip", "'h.csv.zip' is packed: unpack it, and put a prefix in front"),
+        ("h.xlsx", "'h.xlsx' is a file of Excel: save the table as CSV, and write csv:FILE(label=COLUMN)"),
         ("cvs:h.csv(label=died)", "; did you mean csv:?"),
     ],
 )
 def test_a_name_without_its_prefix_or_with_another_is_told(call, name, said):
     assert said in call("bench", "--dataset", name, *METHODS).error()
+
+
+def test_a_path_without_a_prefix_or_in_the_place_of_the_config_is_told(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.jsonl").write_text("{}")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "h.csv").write_text("a,y\n1,2\n")
+    assert "'d.jsonl' is a file: put a prefix in front" in call("bench", "--dataset", "d.jsonl", *METHODS).error()
+    assert "'texts' is a folder: put a prefix in front" in call("bench", "--dataset", "texts", *METHODS).error()
+    assert "'h.csv' is a file: write csv:h.csv(label=COLUMN)" in call("paper", "table1", "--dataset", "h.csv").error()
+    for config in ("h.csv", "csv:h.csv(label=y)"):
+        assert call("bench", config, *METHODS).error().strip().endswith("(a data set is named by --dataset)")
+
+
+def test_a_missing_file_with_a_parenthesis_in_its_name(call):
+    said = call("bench", "--dataset", "csv:h (1).csv(label=y)", *METHODS).error().strip()
+    assert said.endswith("there is no 'h (1).csv'")

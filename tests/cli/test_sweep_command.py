@@ -141,12 +141,17 @@ def test_a_dry_run_looks_where_the_runs_would_go(bench, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     said = bench("--dry-run", "--byzantine", "1", "--out", tmp_path / "file" / "a").error().strip()
     assert said.endswith(f"{str(tmp_path / 'file')!r} is no folder; --out names another folder")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    said = bench("--dry-run", "--byzantine", "1", "--out", tmp_path / "link").error().strip()
+    assert said.endswith(f"{str(tmp_path / 'link')!r} is a broken link; --out names another folder")
+    assert "unknown tracker 'nope'" in bench("--dry-run", "--byzantine", "1", "--log", "csv,nope").error()
+    assert not (tmp_path / "out").exists()
     monkeypatch.setattr("os.access", lambda path, mode: False)
     said = bench("--dry-run", "--byzantine", "1", "--out", tmp_path / "a").error().strip()
     assert said.endswith(f"{str(tmp_path)!r} is read-only; --out names another folder")
 
 
-def test_files_of_a_sweep_are_told_apart_by_their_names(bench, tmp_path):
+def test_files_of_a_sweep_are_told_apart_by_their_names(call, bench, tmp_path):
     """By the hash of their content too, where two files in different folders have one name."""
     names = ["a.csv", "b.csv", "other/b.csv"]
     (tmp_path / "other").mkdir()
@@ -157,8 +162,26 @@ def test_files_of_a_sweep_are_told_apart_by_their_names(bench, tmp_path):
     said = bench("--dataset", ",".join(f"csv:{tmp_path / name}(label=y)" for name in names[:2]), *few)
     assert "2 federations, by file (a.csv, b.csv)." in said.out
     assert [line for line in said.err.splitlines() if "read from" in line] == [f"  read from '{x}.csv'" for x in "ab"]
+    mixed = bench("--dataset", f"csv:{tmp_path / 'a.csv'}(label=y),digits", *few, "--out", tmp_path / "mixed")
+    assert "2 federations, by dataset (csv(label=y), digits), and with it file" in mixed.out
+    page = tmp_path / "page.md"
+    assert call("report", tmp_path / "mixed", "--leaderboard", page).code == 0  # a sweep.csv is there, too
     both = bench("--dataset", ",".join(f"csv:{tmp_path / name}(label=y)" for name in names[1:]), *few)
     assert re.search(r"2 federations, by file \(b\.csv [0-9a-f]{12}, b\.csv [0-9a-f]{12}\)\.", both.out)
+
+
+def test_a_file_that_was_renamed_is_the_same_data(bench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{row},{row % 2}\n" for row in range(40)))
+    (tmp_path / "b.csv").write_text((tmp_path / "a.csv").read_text())
+    few = ("--clients", "4", "--byzantine", "1", "--attacks", "none,ipm")
+    assert bench("--dataset", f"csv:{tmp_path / 'a.csv'}(label=y)", "--beta", "1", *few).code == 0
+    assert bench("--dataset", f"csv:{tmp_path / 'b.csv'}(label=y)", "--beta", "2,3", *few).code == 0
+    with (tmp_path / "out" / "sweep.csv").open() as file:
+        assert {row["beta"] for row in csv.DictReader(file)} == {"2", "3", "1"}
+    both = bench("--dataset", "csv:a.csv(label=y),csv:b.csv(label=y)", *few, "--beta", "1")
+    assert both.code == 0
+    assert "gradskew: dataset=csv:b.csv(label=y) is the same as another value: it is played once" in both.err
 
 
 def test_folders_side_by_side(bench, call, tmp_path):

@@ -146,8 +146,12 @@ def test_a_frame_of_pandas():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({**{f"x{i}": X[:, i] for i in range(3)}, "site": SITES, "y": Y})
     assert rows_of(gs.source(frame, label="y", client="site", standardise=False)) == BY_SITE
-    with pytest.raises(InputError, match="label=COLUMN names the column"):
+    with pytest.raises(InputError, match=r"^gradskew.source\(data, label=COLUMN\) names the column"):
         data.make(frame)
+    with pytest.raises(InputError, match=r"there is no column 'z', which label names; there are 'x0'.*'y'$"):
+        gs.source(frame, label="z")
+    with pytest.raises(InputError, match=r"dataset='csv:h[.]csv' is enough for a name"):
+        gs.source("csv:h.csv")
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,19 @@ def test_a_column_without_a_name_is_no_input(tmp_path, head):
     assert load(tmp_path, numbered(head), f"(label=died,client=site,test={str(test)!r})").shape == (3,)
 
 
+def test_columns_may_have_numbers_for_names(tmp_path):
+    """A spectrum: 400.0, 402.5, ..."""
+    content = "400.0,402.5,405.0,kind\n" + "".join(f"{i},{i * i},{i % 3},{'ab'[i % 2]}\n" for i in range(10))
+    assert load(tmp_path, content, "(label=kind)").shape == (3,)
+
+
+@pytest.mark.parametrize(("numbers", "said"), [(range(10), True), (range(0, 20, 2), False), ([0, *range(9)], False)])
+def test_a_column_that_numbers_the_rows_is_said(tmp_path, numbers, said):
+    content = "visit,age,y\n" + "".join(f"{n},{i * i},{i % 2}\n" for i, n in enumerate(numbers))
+    notes = load(tmp_path, content, "(label=y)").notes
+    assert ("'visit' numbers the rows: if they are ids, drop=COLUMN leaves them out" in notes) is said
+
+
 def test_a_column_without_a_name_that_an_option_names(tmp_path):
     path = write(tmp_path, numbered(""))
     for option, shape in (("features", 1), ("categories", 1 + 10 + 2)):  # age, ten numbers, two sexes
@@ -396,7 +409,13 @@ WRONG = {
     "xls": (b"\xd0\xcf\x11\xe0\0\0", NAME, "it is a file of Excel: save the table as CSV"),
     "xz": (lzma.compress(text().encode()), NAME, "it is packed with xz: unpack it, or pack it with gzip"),
     "parquet": (b"PAR1\0\0", NAME, "it is a parquet file: write parquet: for csv:"),
-    "no line of names": (text(head="a,20.5,0.5,no"), NAME, "its first line has numbers such as '20.5'"),
+    "no line of names": (text(head="a,20.5,F,no"), NAME, "no column 'died'.*: is its first line one of names"),
+    "the name of a value": (
+        text(head="site,20,F,no"),
+        "(label=no,client=site)",
+        "'no' is the name of a column and a v",
+    ),
+    "numbers twice": (text(head="3,3,F,no"), NAME, "has 2 columns '3': is its first line one of names"),
     "thousands": (
         text([(a, f'"{int(float(b))},500.5"', c, d) for a, b, c, d in ROWS]),
         NAME,

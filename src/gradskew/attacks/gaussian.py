@@ -27,6 +27,7 @@ class Gaussian(Attack):
     title: ClassVar[str] = "Gaussian"
     source: ClassVar[str] = "Blanchard et al., NeurIPS 2017"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"same": True}, "byzpy": {"same": True}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"noise": {}}
     mu: float = 0.0
     sigma: float | str = 1.0
     around: str = "zero"

@@ -28,6 +28,7 @@ class IPM(Collusion):
         "inner_product_manipulation": {},
         "fall_of_empires": {},
         "foe": {},
+        "empire": {},
     }
     late_check: ClassVar[bool] = True
     epsilon: float = 0.1

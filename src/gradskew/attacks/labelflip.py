@@ -17,7 +17,7 @@ class LabelFlip(Attack):
     """Train the Byzantine clients on wrong labels, and send their updates, times `scale`.
 
     map, from a label y of C classes: `reverse`, C - 1 - y; `shift`, y + 1 modulo C; `pair`, the class `of` becomes
-    `target`; `all`, each becomes `target`; `random`, another class, drawn once for each image of a client; `likely`, in
+    `target`; `all`, each becomes `target`; `random`, another class, drawn once for each input of a client; `likely`, in
     each round the wrong class that the model w^t finds most probable. share: of each client's inputs, rounded down, at
     least one if above 0; the same ones in all rounds.
 

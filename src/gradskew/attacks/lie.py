@@ -30,7 +30,12 @@ class LIE(Collusion):
     key: ClassVar[str] = "lie"
     title: ClassVar[str] = "LIE"
     source: ClassVar[str] = "Baruch et al., NeurIPS 2019"
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"alie": {}, "little_is_enough": {}, "a_little_is_enough": {}}
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "alie": {},
+        "little_is_enough": {},
+        "a_little_is_enough": {},
+        "little": {},
+    }
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzfl": {"ddof": 1}, "byzpy": {"z": "byzpy"}}
     late_check: ClassVar[bool] = True
     z: float | str | None = 1.5

@@ -46,6 +46,8 @@ class Opt(Attack):
         "optlie": {"p": "std"},
         "optipm": {"p": "ipm"},
         "agr": {"objective": "selected"},
+        "optimal_a_little_is_enough": {"p": "std"},
+        "optimal_inner_product_manipulation": {"p": "ipm"},
     }
     titles: ClassVar[Mapping[str, str]] = {"optipm": "optimised IPM", "agr": "AGR-tailored"}
     tries_rule: ClassVar[bool] = True

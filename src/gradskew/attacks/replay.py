@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -23,6 +24,7 @@ class Replay(Attack):
     key: ClassVar[str] = "replay"
     title: ClassVar[str] = "replay"
     source: ClassVar[str] = "Fraboni et al., AISTATS 2021"
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"lazy_worker": {}, "free_rider": {}}
     needs: ClassVar[str] = "nothing"
     needs_models: ClassVar[bool] = True
     noise: float = 0.0

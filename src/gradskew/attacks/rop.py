@@ -38,6 +38,7 @@ class ROP(Attack):
     key: ClassVar[str] = "rop"
     title: ClassVar[str] = "ROP"
     source: ClassVar[str] = "Ozfatura et al., IEEE TIFS 2024"
+    needs_models: ClassVar[bool] = True
     lam: float = 0.9
     pi: float = 1.0
     angle: float = 270.0

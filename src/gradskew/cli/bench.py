@@ -43,7 +43,7 @@ def bench(
     runs = make_sweep(options)
     task = ", ".join({run.source.name: None for run in runs})
     if dry_run:
-        print_plan(task, runs, out, chosen, shard)
+        print_plan(task, runs, out, chosen, shard, log)
         click.echo("Dry run: nothing was run, and nothing was written.")
         return
     swept = run_sweep(task, runs, out, chosen, shard=shard, log=log)

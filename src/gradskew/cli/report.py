@@ -64,10 +64,12 @@ def _write_leaderboard(paths: Sequence[Path], page: Path) -> None:
 
 
 def _tables(folders: Sequence[Path]) -> Iterator[Path]:
-    """Yield the CSV files among the paths and in the folders, without those of `gradskew export`."""
+    """Yield the CSV files among the paths and in the folders, without those that hold no runs."""
     from ..report.rounds import STEM
 
+    others = (STEM, "sweep", "comparison")
     for folder in folders:
-        found = [path for path in sorted(folder.glob("*.csv")) if path.stem != STEM] if folder.is_dir() else [folder]
+        known = [path for path in sorted(folder.glob("*.csv")) if path.stem not in others]
+        found = known if folder.is_dir() else [folder]
         check(bool(found), f"no CSV file in {str(folder)!r}: name the --out of benches, or a folder with their tables")
         yield from found

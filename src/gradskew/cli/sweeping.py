@@ -123,17 +123,24 @@ def run_sweep(
 
 
 def print_plan(
-    task: str, runs: Sequence[Run], out: Path, workers: int | Cluster | None, shard: tuple[int, int] = (1, 1)
+    task: str,
+    runs: Sequence[Run],
+    out: Path,
+    workers: int | Cluster | None,
+    shard: tuple[int, int] = (1, 1),
+    log: str | None = None,
 ) -> None:
     """Print what `run_sweep` would run, its memory and its time, by a measured round; run and write nothing.
 
-    InputError if the runs need more memory than the machine has.
+    InputError if the runs need more memory than the machine has, and for names of trackers that there are not.
     """
     from ..federation.memory import check_fits
     from ..runs.store import Store
+    from ..trackers.log import check_names
 
     workers, store = default_workers(runs, workers), Store(out)
     store.check_place()
+    check_names(log)
     task, mine = _part(task, runs, shard)
     missing = [run for run in mine if not store.has(run.digest)]
     with stoppable():

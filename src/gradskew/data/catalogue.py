@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from .base import Source
 
 OWN = ("csv", "npz", "parquet", "images", "text", "hf")  # of the user's
-TABLES = {"txt": "csv", "tsv": "csv", "dat": "csv", "data": "csv", "xls": "csv", "xlsx": "csv", "pq": "parquet"}
-PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
+TABLES = {"txt": "csv", "tsv": "csv", "dat": "csv", "data": "csv", "pq": "parquet"}
+EXCEL = ("xls", "xlsx", "ods")
+PACKED, ARCHIVES = ("gz", "bz2", "zst"), ("xz", "zip", "7z", "rar", "tar", "tgz")
 FIRST = (
     *("digits", *OWN, "mnist", "fashion_mnist", "emnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette"),
     *("femnist", "shakespeare", "sent140"),
@@ -43,11 +44,7 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
 
         check(folder is None and not download, "a data set that is an object has its own folder")
         return in_memory(name)
-    file, _, given = name.partition("(")
-    prefix = "" if ":" in file else _prefix_of(file)
-    if prefix:
-        written = f"({given}" if given else "" if prefix == "npz" else "(label=COLUMN)"
-        raise InputError(f"{file!r} is a file: write {prefix}:{file}{written}")
+    check_prefix(name)
     key, options = parse_one(name, "dataset")
     kind = split_prefix(key)[0] or key
     if kind in OWN:
@@ -57,7 +54,7 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
     try:
         source = SOURCES.make(key, options, defaults={} if folder is None else {"folder": folder})
     except InputError as error:
-        prefix, colon, _ = file.partition(":")
+        prefix, colon, _ = name.partition("(")[0].partition(":")
         near = difflib.get_close_matches(prefix, OWN, n=1) if colon and prefix not in OWN else []
         if near:
             raise InputError(f"{error}; did you mean {near[0]}:?") from error
@@ -77,7 +74,21 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
     return source
 
 
-def _prefix_of(file: str) -> str:
-    """Return the prefix that reads a file, by the ends of its name; "" for a name that is none of a file."""
-    ends = [end.removeprefix(".") for end in Path(file.lower()).suffixes if end not in PACKED]
-    return TABLES.get(ends[-1], ends[-1] if ends[-1] in OWN else "") if ends else ""
+def check_prefix(name: str) -> None:
+    """Raise InputError for the path of a file or folder that has no prefix, with the prefix that reads it."""
+    file, _, given = name.partition("(")
+    if ":" in file or file in SOURCES:
+        return
+    ends = [end.removeprefix(".") for end in Path(file.lower()).suffixes]
+    end = next((end for end in reversed(ends) if end not in PACKED), "")
+    archive = bool(ends) and ends[-1] in ARCHIVES
+    check(not archive, f"{file!r} is packed: unpack it, and put a prefix in front, such as csv: or images:")
+    check(end not in EXCEL, f"{file!r} is a file of Excel: save the table as CSV, and write csv:FILE(label=COLUMN)")
+    prefix = TABLES.get(end, end if end in OWN else "")
+    written = f"({given}" if given else "" if prefix == "npz" else "(label=COLUMN)"
+    also = f", or text:{file} for plain text" if end == "txt" else ""
+    check(not prefix, f"{file!r} is a file: write {prefix}:{file}{written}{also}")
+    path = Path(file).expanduser()
+    if path.exists() and file not in SOURCES.registered():
+        kind = "folder" if path.is_dir() else "file"
+        raise InputError(f"{file!r} is a {kind}: put a prefix in front, such as csv:, parquet:, text:, images: or hf:")

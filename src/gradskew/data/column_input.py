@@ -80,6 +80,13 @@ class Input:
         return cls(name, rank[places], [str(different[i]) for i in order])
 
     @property
+    def is_numbering(self) -> bool:
+        """Whether each row has another whole number, from the least to the largest without a gap, as ids have."""
+        if self.names or len(self.values) < 3 or self.missing.any():
+            return False
+        return bool((np.diff(np.sort(self.values)) == 1).all())
+
+    @property
     def width(self) -> int:
         """The number of inputs."""
         return len(self.names) or 1

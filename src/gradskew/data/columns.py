@@ -147,6 +147,9 @@ class Columns(Fields):
         said += [f"the column {name!r} has no name, as an index has none: it is left out" for name in unnamed]
         which = f"column{'s are inputs' if len(inputs) > 1 else ' is the input'}: {listed(inputs)}"
         said += [f"{len(inputs):,} {which}"] if inputs else []
+        numbered = [each.name for each in read if each.is_numbering]
+        ids = f"number{'s' * (len(numbered) == 1)} the rows: if they are ids, drop=COLUMN leaves them out"
+        said += [f"{listed(numbered)} {ids}"] if numbered else []
         wide = [f"{each.name} ({each.width})" for each in read if each.names]
         more = f" and {len(wide) - SHOWN} more columns" if len(wide) > SHOWN else ""
         said += [f"an input of 0 and 1 for each value of {', '.join(wide[:SHOWN])}{more}"] if wide else []

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..core.errors import InputError, check
 from . import coding
-from .coding import listed
 from .column_input import NULLS
 from .columns import Columns
 from .own_source import OwnFile
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 SEPARATORS = ",;\t|"
+NO_NAMES = "is its first line one of names?"
 HEAD, LINES = 1 << 16, 20  # bytes and lines from which the separator is found
 PACKED = {  # by their first bytes, files that pyarrow does not unpack
     b"PK\x03\x04": "it is a zip archive, as Excel's files are: unpack it, or save the table as CSV",
@@ -60,7 +60,11 @@ class CSVFile(OwnFile, Columns):
             ) from None
 
     def examples(self, train: Sequence[Path], test: Sequence[Path]) -> Examples:
-        return self.read_tables([self.table(path) for path in train], [self.table(path, in_test=True) for path in test])
+        tables = [self.table(path) for path in train], [self.table(path, in_test=True) for path in test]
+        made = self.read_tables(*tables)
+        taken = f"{self.label!r} is the name of a column and a value in it: {NO_NAMES}"
+        check(self.label not in made.labels.names or coding.number(self.label) is not None, taken)
+        return made
 
     def table(self, path: Path, *, in_test: bool = False) -> pyarrow.Table:
         """Read the columns that count from a file; InputError for what is not such a table.
@@ -79,11 +83,14 @@ class CSVFile(OwnFile, Columns):
                     for name, kind in zip(first.schema.names, first.schema.types, strict=True)
                 }
                 named = [name.strip() for name in first.schema.names if name.strip()]
-                fractions = [name for name in named if coding.number(name) is not None and not name.isdigit()]
-                wrong = f"its first line has numbers such as {listed(fractions[:1])}, and not the names of the columns"
-                check(3 * len(fractions) < max(1, len(named)), wrong)
                 check(len(set(named)) == len(named), f"it has {_twice(named)}")
-            names = self.needed(list(kinds), in_test=in_test)
+            numbers = any(coding.number(name) is not None for name in named)
+            try:
+                names = self.needed(list(kinds), in_test=in_test)
+            except InputError as error:
+                if not numbers:
+                    raise
+                raise InputError(f"{error}: {NO_NAMES}") from None
             written = [kinds[name][0] for name in names]
             texts = {self.label, self.client, self.text, *self.categories}
             types = {kinds[name][0]: "string" if name in texts else _wider(kinds[name][1]) for name in names}
@@ -152,4 +159,5 @@ def _wider(kind: Any) -> Any:
 def _twice(names: Sequence[str]) -> str:
     """Return which of the names is there more than once, as text."""
     name, count = Counter(names).most_common(1)[0]
-    return f"{count} columns {name!r}: give each a name of its own"
+    ways = NO_NAMES if coding.number(name) is not None else "give each a name of its own"
+    return f"{count} columns {name!r}: {ways}"

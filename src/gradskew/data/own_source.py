@@ -129,5 +129,5 @@ class OwnFile(OwnSource, ABC):
 
 def check_exists(path: Path, kind: str = "") -> None:
     """Raise InputError unless there is something at a path. kind: what the message says that there is not."""
-    unclosed = ": is ')' missing at its end?" if "(" in path.name and not path.name.endswith(")") else ""
+    unclosed = ": is ')' missing at its end?" if str(path).count("(") > str(path).count(")") else ""
     check(path.exists(), f"there is no {kind}{str(path)!r}{unclosed}")

@@ -86,6 +86,7 @@ def source(
     check_choice("regression", regression, (False, True))
     if isinstance(data, Source):
         return data
+    check(not isinstance(data, str), f"source takes data in memory: dataset={str(data)[:80]!r} is enough for a name")
     if isinstance(data, Dataset):
         return _held(data)
     check(not isinstance(options.get("test"), str), "test is a share: a test part of its own is {'test': ...}")
@@ -117,9 +118,10 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
         try:
             return ImageColumns(**named).of_tables(*tables)
         except InputError as error:
-            if named["label"] is not None:
+            before, asked, rest = str(error).partition("label=COLUMN")
+            if before or not asked:
                 raise
-            raise InputError(f"{error}: gradskew.source(data, label=COLUMN)") from None
+            raise InputError(f"gradskew.source(data, label=COLUMN){rest}") from None
     common = ("client", "missing", "regression")
     given = [option for option, value in named.items() if value is not None and option not in common]
     check(not given, f"{''.join(given[:1])} is of a frame or a table: {type(parts[0]).__name__} has no columns")

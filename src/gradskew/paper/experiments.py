@@ -13,6 +13,7 @@ from ..core.errors import check, check_choice, unknown
 from ..core.grammar import parse_one, with_options
 from ..core.randomness import generator
 from ..data import SOURCES
+from ..data.catalogue import check_prefix
 from ..data.own_source import OwnSource
 from ..federation.run import Run
 from ..report.table import Table
@@ -43,6 +44,7 @@ def plan(name: str, *, scale: str = "small", **given: Any) -> list[Planned]:
     allowed = not experiment.pictured or ("pictures" not in chosen and chosen.get("lens") is not False)
     check(allowed, f"{name} draws its rounds from the seed: --pictures and --no-lens do not apply")
     written = str(chosen.get("dataset", experiment.dataset))
+    check_prefix(written)
     typed, options = parse_one(written, "dataset")
     key, _ = SOURCES.resolve(typed)
     settings = {

@@ -5,7 +5,7 @@ seeds with the differences d_1, ..., d_n, of mean m and sample standard deviatio
 over the seeds, on the same N test inputs:
 
 - Student: (m - 0) / (s / sqrt(n)) has n - 1 degrees of freedom if the true difference is 0.
-- Binomial: let D_i in [-1, 1] be the difference of the two models' hits on image i, averaged over seeds and rounds. Its
+- Binomial: let D_i in [-1, 1] be the difference of the two models' hits on input i, averaged over seeds and rounds. Its
   mean is m, and E |D_i| is at most P(one is right and the other wrong) <= min(1, p + q, 2 - p - q), so that
   Var D_i = E D_i^2 - m^2 <= E |D_i| - m^2 <= v = min(1, p + q, 2 - p - q) - m^2. The standard error of m is at most
   sqrt(v / N), however the hits of the two models depend on each other.

@@ -107,19 +107,19 @@ class Settings:
                 columns |= _of_part(key, values)
             else:
                 columns[key] = [_value(key, value) for value in values]
-        if self.files and all(self.files):
-            columns["file"] = self._told_apart(columns.pop("data_sha256"))
+        if any(self.files) and len(set(columns["data_sha256"])) > 1:
+            columns["file"] = self._named(columns.pop("data_sha256"))
         ranks = {key: place for place, key in enumerate(FIRST)}
         last = {key: len(FIRST) + 1 + place for place, key in enumerate(LAST)}
         return dict(sorted(columns.items(), key=lambda item: ({**ranks, **last}.get(item[0], len(FIRST)), item[0])))
 
-    def _told_apart(self, hashes: Sequence[Value]) -> list[Value]:
-        """Return the names of the files; with the hash of the content where two have one name."""
-        contents: dict[str, set[Value]] = {}
-        for name, content in zip(self.files, hashes, strict=True):
-            contents.setdefault(name, set()).add(content)
-        pairs = zip(self.files, hashes, strict=True)
-        return [name if len(contents[name]) == 1 else f"{name} {content}" for name, content in pairs]
+    def _named(self, hashes: Sequence[Value]) -> list[Value]:
+        """Return the name of a file for each hash of its content, and the hash where two have one name, or none."""
+        names: dict[Value, str] = {}
+        for content, name in zip(hashes, self.files, strict=True):
+            names[content] = names.get(content) or name
+        alike = [name for name in names.values() if [*names.values()].count(name) > 1]
+        return [f"{names[each]} {each}".strip() if names[each] in ("", *alike) else names[each] for each in hashes]
 
 
 def _without_default_sampling(spec: dict[str, Any], specs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import data
-from ..core.errors import InputError, check
+from ..core.errors import InputError, check, warn
 from ..core.grammar import parse_one, split_list, split_outside, split_prefix
 from ..data.partition import ByWriter
 from ..federation.held_out import hold_out
@@ -29,12 +29,15 @@ def make_sweep(given: Mapping[str, Any]) -> list[Run]:
     varied = [key for key in parts[0] if any(parts[0][key] is not part.get(key) for part in parts)]
     runs: dict[str, Run] = {}
     for part in parts:
+        where = ", ".join(f"{key}={part[key]!s:.60}" for key in varied if key in part)
         try:
-            for run in make_runs(with_source(part, sources)):
-                runs.setdefault(run.digest, run)
+            made = {run.digest: run for run in make_runs(with_source(part, sources))}
         except InputError as error:
-            where = ", ".join(f"{key}={part[key]!s:.60}" for key in varied if key in part)
             raise InputError(f"{where}: {error}") from error
+        if made.keys() <= runs.keys():
+            warn(f"gradskew: {where} is the same as another value: it is played once")
+        for digest, run in made.items():
+            runs.setdefault(digest, run)
     return list(runs.values())
 
 

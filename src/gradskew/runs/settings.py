@@ -67,12 +67,13 @@ def check_names(function: str, given: Iterable[str]) -> None:
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, str]:
     """Return the settings in a TOML file, as text for the command line. known: the allowed keys."""
+    data = "" if path.suffix == ".toml" else " (a data set is named by --dataset)"
     try:
         content = tomllib.loads(path.read_text())
     except OSError as error:
-        raise InputError(f"cannot read the config file {str(path)!r}: {error.strerror}") from None
+        raise InputError(f"cannot read the config file {str(path)!r}: {error.strerror}{data}") from None
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, deep nesting
-        raise InputError(f"{str(path)!r} is not valid TOML: {error}") from None
+        raise InputError(f"{str(path)!r} is not valid TOML: {error}{data}") from None
     listed = list(known)
     for key in content:
         if ALIASES.get(key, key) not in listed:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
+from stat import S_ISLNK
 from typing import Any
 
 import msgspec
@@ -57,11 +58,20 @@ class Store:
 
     def check_place(self) -> None:
         """Raise InputError where `prepare` would not be allowed to make the folder. Makes none."""
-        nearest = next(path for path in (self.runs, *self.runs.absolute().parents) if path.exists())
-        if not nearest.is_dir():
-            raise self._unwritable(f"{str(nearest)!r} is no folder")
-        if not os.access(nearest, os.W_OK | os.X_OK):
-            raise self._unwritable(f"{str(nearest)!r} is read-only")
+        for path in (self.runs, *self.runs.absolute().parents):
+            try:
+                status = path.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise self._unwritable(error.strerror) from None
+            if not path.is_dir():
+                raise self._unwritable(
+                    f"{str(path)!r} is {'a broken link' if S_ISLNK(status.st_mode) else 'no folder'}"
+                )
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise self._unwritable(f"{str(path)!r} is read-only")
+            return
 
     def _unwritable(self, reason: str | None) -> InputError:
         return InputError(f"cannot write to {str(self.runs)!r}: {reason}; --out names another folder")
