@@ -147,6 +147,20 @@ def test_rows_are_longer_than_the_model_where_buffers_are_part_of_them():
     assert attack(own, own)[0, 2] == 0
 
 
+@given(seed=st.integers(0, 10**6), exponent=st.integers(-20, 20))
+def test_rows_that_come_from_models_scale_with_them(seed, exponent):
+    draw = torch.Generator().manual_seed(seed)
+    start, before, now = torch.randn(3, 7, generator=draw)
+    own, factor = torch.ones(2, 7), 2.0**exponent
+    for name in ("mpaf(base=initial,scale=3)", "replay", "zero(what=model)", "rop(z=0)"):
+        plain, scaled = (
+            att.make(name)(own, own, context=context(k * now, k * before, initial=k * start)) for k in (1, factor)
+        )
+        torch.testing.assert_close(scaled, factor * plain, rtol=1e-5, atol=1e-6 * factor)
+    plain, scaled = (played([k * start, k * before, k * now])(own, own) for k in (1, factor))
+    torch.testing.assert_close(scaled, factor * plain, rtol=1e-5, atol=1e-6 * factor)
+
+
 def test_rows_that_a_server_multiplies_by_a_rate():
     """w = (1, -2), w^{t-1} = (4, 0) and the rate 0.5: rows are twice what the server subtracts."""
     own, w, before = torch.ones(1, 2), torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.0])
