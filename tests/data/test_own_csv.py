@@ -391,7 +391,7 @@ WRONG = {
     "dates": (
         text([(a, f"2024-01-{i + 10}", c, d) for i, (a, _, c, d) in enumerate(ROWS)]),
         NAME,
-        r"'age' holds date32\[day\], neither numbers nor texts: drop=age",
+        "'age' holds dates or times, neither numbers nor texts: drop=age",
     ),
     "ids": (
         "x,y\n" + "".join(f"patient {i},{i % 2}\n" for i in range(200)),
@@ -415,6 +415,7 @@ WRONG = {
         "(label=no,client=site)",
         "'no' is the name of a column and a v",
     ),
+    "spaces": (text(sep=" "), NAME, "there are 'site age sex died': sep=CHARACTER names what stands between values"),
     "numbers twice": (text(head="3,3,F,no"), NAME, "has 2 columns '3': is its first line one of names"),
     "thousands": (
         text([(a, f'"{int(float(b))},500.5"', c, d) for a, b, c, d in ROWS]),

@@ -243,5 +243,5 @@ def print_time(runs: Sequence[Run], workers: int = 1, where: str = "") -> None:
     from ..runs.sweeps import estimated_seconds
 
     if runs:
-        start = ", and seconds to start them" if workers > 1 else ""
+        start = ", and seconds to start the workers" if workers > 1 else ""
         warn(f"By a measured round, about {duration(estimated_seconds(runs, workers))}{where}{start}.")

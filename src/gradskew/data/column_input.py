@@ -45,7 +45,8 @@ class Input:
         text = types.is_string(kind) or types.is_large_string(kind)
         encoded = f", images={format_value(name)} reads encoded images" if types.is_struct(kind) else ""
         check(not types.is_null(kind), f"{has} has no values: {without}")
-        check(numeric or text, f"{has} holds {kind}, neither numbers nor texts: {without}{encoded}")
+        held = "dates or times" if types.is_temporal(kind) else str(kind)
+        check(numeric or text, f"{has} holds {held}, neither numbers nor texts: {without}{encoded}")
         column = column.cast(kind)
         if numeric and not category:
             values = column.cast("float64").to_numpy()

@@ -88,9 +88,8 @@ class CSVFile(OwnFile, Columns):
             try:
                 names = self.needed(list(kinds), in_test=in_test)
             except InputError as error:
-                if not numbers:
-                    raise
-                raise InputError(f"{error}: {NO_NAMES}") from None
+                hint = "sep=CHARACTER names what stands between values" if len(kinds) == 1 else NO_NAMES * numbers
+                raise InputError(": ".join(filter(None, (str(error), hint)))) from None
             written = [kinds[name][0] for name in names]
             texts = {self.label, self.client, self.text, *self.categories}
             types = {kinds[name][0]: "string" if name in texts else _wider(kinds[name][1]) for name in names}
