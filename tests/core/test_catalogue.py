@@ -255,7 +255,7 @@ def test_messages_speak_of_rules_and_never_suggest_none() -> None:
         aggregators.make("krmu")
     with pytest.raises(InputError, match=r"^cannot import the rule 'nowhere:rule'"):
         aggregators.make("nowhere:rule")
-    for name in ("noise", "nonce", "nine"):
+    for name in ("nones", "nonce", "nine"):
         with pytest.raises(InputError, match=f"^unknown attack '{name}'; (?!did you mean 'none')"):
             attacks.make(name)
     for name in ("foe", "fall-of-empires", "FallOfEmpires(epsilon=0.1)"):

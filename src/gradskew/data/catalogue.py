@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,7 @@ def check_prefix(name: str) -> None:
     written = f"({given}" if given else "" if prefix == "npz" else "(label=COLUMN)"
     also = f", or text:{file} for plain text" if end == "txt" else ""
     check(not prefix, f"{file!r} is a file: write {prefix}:{file}{written}{also}")
-    path = Path(file).expanduser()
-    if path.exists() and file not in SOURCES.registered():
-        kind = "folder" if path.is_dir() else "file"
+    path = os.path.expanduser(file)
+    if os.path.exists(path) and file not in SOURCES.registered():  # False for a name that is too long
+        kind = "folder" if os.path.isdir(path) else "file"
         raise InputError(f"{file!r} is a {kind}: put a prefix in front, such as csv:, parquet:, text:, images: or hf:")

@@ -96,7 +96,10 @@ class _Pool:
         except BrokenProcessPool:
             self.broken = True
             return False
-        except OSError as error:  # also where the executor closes its pipes, as a worker was lost, during a start
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # also where the executor closes its pipes, as a worker was lost, meanwhile
             self.broken = self.has_lost_worker()
             check(self.broken, f"cannot start a worker ({one_line(error)}): fewer workers need less")
             return False
