@@ -17,7 +17,7 @@ from gradskew.cli import main
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run beside each other: further threads would wait in loops
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script: what tests start inherits it
     signal.signal(signal.SIGINT, signal.default_int_handler)
-for profile, examples in {"brief": 10, "thorough": 25}.items():
+for profile, examples in {"brief": 10, "thorough": 15}.items():
     settings.register_profile(
         profile, max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
     )
