@@ -45,7 +45,8 @@ class FlowerPartition(Partition):
         known = {_letters(name): name for name in partitioners()}
         name = known.get(_letters(rest).removesuffix("partitioner"))
         if name is None:
-            raise unknown("partitioner of flwr-datasets", rest, known.values())
+            rows = [each for each in known.values() if not each.startswith("vertical")]  # those divide columns
+            raise unknown("partitioner of flwr-datasets", rest, rows)
         return _class_of(name), {}
 
     def __post_init__(self) -> None:
