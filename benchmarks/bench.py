@@ -26,6 +26,7 @@ import torch
 from gradskew import MLP, Dirichlet, FashionMNIST, Run, simulate
 from gradskew.federation.optimizer import SGD
 from plain import plain_fedavg
+from timing import spread
 
 ROUNDS = 20  # of the plain federation, which is slow
 REPEATS = 5
@@ -117,10 +118,6 @@ def timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def spread(values: list[float] | tuple[float, ...]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":

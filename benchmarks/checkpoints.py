@@ -16,14 +16,10 @@ from gradskew.federation.snapshot import Snapshot
 from gradskew.models import Model, initial
 from gradskew.runs.execution import INTERVAL, Checkpointer
 from gradskew.runs.store import CHECKPOINT, Store
-from timing import alternate
+from timing import alternate, spread
 
 REPEATS = 7
 CELLS = (("none", "mean"), ("strike", "multikrum"), ("mimic", "cclip"))
-
-
-def spread(values: list[float], digits: int) -> str:
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def overhead(run: Run) -> str:

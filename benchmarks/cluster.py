@@ -6,7 +6,6 @@ make of 10,000 cells on 100 GPUs.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from gradskew.federation.optimizer import SGD
 from gradskew.models import Linear
 from gradskew.runs import ray as cluster
 from gradskew.runs.execution import Checkpointer
-from timing import alternate
+from timing import alternate, spread
 
 CELLS, REPEATS, MANY = 400, 5, 10_000
 CPUS = 2
@@ -137,14 +136,10 @@ def against_processes() -> None:
     with Cluster().connected():  # its workers stay, where processes start anew for each sweep
         seconds = alternate(works, REPEATS)
     for name, each in zip(names, seconds, strict=True):
-        print(f"| a sweep by {CPUS} {name} | {spread(each)} s |")
+        print(f"| a sweep by {CPUS} {name} | {spread(each, 1)} s |")
     for name, few, many in (("processes", *seconds[:2]), ("Ray", *seconds[2:])):
         each = [1000 * CPUS * (b - a) / (CELLS - 2) for a, b in zip(few, many, strict=True)]
-        print(f"| a further cell, {name} | {spread(each)} ms of a worker |")
-
-
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+        print(f"| a further cell, {name} | {spread(each, 1)} ms of a worker |")
 
 
 def resident() -> int:

@@ -13,9 +13,8 @@ import os
 import resource
 import subprocess
 import sys
-from statistics import median
 
-from timing import alternate
+from timing import alternate, spread
 
 PUBLIC = "import gradskew; [getattr(gradskew, name) for name in gradskew.__all__]"
 COMMAND = "from gradskew.cli import main; main({})"
@@ -63,10 +62,6 @@ def processor_seconds() -> float:
     """Of all processes that have ended, started here or by them."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def spread(values: list[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from statistics import median
 
 import numpy as np
 
+from timing import spread
+
 CODE = """
 import json, resource, sys, time
 {imports}
@@ -77,10 +79,6 @@ def write_table(path: Path, rows: int, columns: int) -> None:
                 for row, site, died in zip(numbers, sites, outcomes, strict=True)
             )
             file.writelines(lines)
-
-
-def spread(values: list[float]) -> str:
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 import torch
 
@@ -32,6 +33,11 @@ def alternate(
             if turn:
                 kept.append(clock() - start)
     return seconds
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Return the median and the range of values as text: `1.00 (0.92 to 1.06)`."""
+    return f"{median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def refusal(work: Work, limit: int) -> str | None:

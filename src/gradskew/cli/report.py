@@ -69,7 +69,7 @@ def _tables(folders: Sequence[Path]) -> Iterator[Path]:
 
     others = (STEM, "sweep", "comparison")
     for folder in folders:
-        known = [path for path in sorted(folder.glob("*.csv")) if path.stem not in others]
-        found = known if folder.is_dir() else [folder]
-        check(bool(found), f"no CSV file in {str(folder)!r}: name the --out of benches, or a folder with their tables")
-        yield from found
+        tables = [path for path in sorted(folder.glob("*.csv")) if path.stem not in others]
+        tables = tables if folder.is_dir() else [folder]
+        check(bool(tables), f"no CSV file in {str(folder)!r}: name the --out of benches, or a folder with their tables")
+        yield from tables

@@ -132,15 +132,15 @@ def print_plan(
 ) -> None:
     """Print what `run_sweep` would run, its memory and its time, by a measured round; run and write nothing.
 
-    InputError if the runs need more memory than the machine has, and for names of trackers that there are not.
+    InputError if the runs need more memory than the machine has, and for names of trackers that cannot be.
     """
     from ..federation.memory import check_fits
     from ..runs.store import Store
-    from ..trackers.log import check_names
+    from ..trackers.log import trackers_of
 
     workers, store = default_workers(runs, workers), Store(out)
     store.check_place()
-    check_names(log)
+    trackers_of(log, out)
     task, mine = _part(task, runs, shard)
     missing = [run for run in mine if not store.has(run.digest)]
     with stoppable():

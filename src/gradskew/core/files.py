@@ -47,6 +47,21 @@ def make_folder(folder: Path) -> None:
     _sync(folder.parent)  # also if another process has made the folder
 
 
+def why_not_writable(folder: Path) -> str:
+    """Return why a folder, or the nearest parent that there is, cannot be written; "" if it can. Makes nothing."""
+    for path in (folder, *folder.absolute().parents):
+        try:
+            status = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return str(error.strerror)
+        if not path.is_dir():
+            return f"{str(path)!r} is {'a broken link' if stat.S_ISLNK(status.st_mode) else 'no folder'}"
+        return "" if os.access(path, os.W_OK | os.X_OK) else f"{str(path)!r} is read-only"
+    return ""
+
+
 def write(path: Path, content: str | bytes, *, first: bool = False) -> bool:
     """Write a file atomically and return True: readers see the old content or the new, never a part.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 OWN = ("csv", "npz", "parquet", "images", "text", "hf")  # of the user's
 TABLES = {"txt": "csv", "tsv": "csv", "dat": "csv", "data": "csv", "pq": "parquet"}
 EXCEL = ("xls", "xlsx", "ods")
-PACKED, ARCHIVES = ("gz", "bz2", "zst"), ("xz", "zip", "7z", "rar", "tar", "tgz")
+COMPRESSED, ARCHIVES = ("gz", "bz2", "zst"), ("xz", "zip", "7z", "rar", "tar", "tgz")
 FIRST = (
     *("digits", *OWN, "mnist", "fashion_mnist", "emnist", "cifar10", "cifar100", "svhn", "imagenet12", "imagenette"),
     *("femnist", "shakespeare", "sent140"),
@@ -81,7 +81,7 @@ def check_prefix(name: str) -> None:
     if ":" in file or file in SOURCES:
         return
     ends = [end.removeprefix(".") for end in Path(file.lower()).suffixes]
-    end = next((end for end in reversed(ends) if end not in PACKED), "")
+    end = next((end for end in reversed(ends) if end not in COMPRESSED), "")
     archive = bool(ends) and ends[-1] in ARCHIVES
     check(not archive, f"{file!r} is packed: unpack it, and put a prefix in front, such as csv: or images:")
     check(end not in EXCEL, f"{file!r} is a file of Excel: save the table as CSV, and write csv:FILE(label=COLUMN)")

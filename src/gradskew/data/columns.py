@@ -28,6 +28,10 @@ FEW = 5  # columns that a sentence names
 UNNAMED = re.compile(r"|Unnamed: \d+(\.\d+)?|__index_level_\d+__")  # an index, as pandas writes it and reads it again
 
 
+class NoLabel(InputError):
+    """An error for a table of which no column is named or declared as that of the classes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Columns(Fields):
     """The columns of a table.
@@ -75,7 +79,7 @@ class Columns(Fields):
         """
         has = f"there are {listed(names) or 'none'}"
         if self.label is None:
-            raise InputError(f"label=COLUMN names the column of the classes; {has}")
+            raise NoLabel(f"label=COLUMN names the column of the classes; {has}")
         known = {
             "label": [self.label],
             "client": [] if self.client is None or (in_test and self.client not in names) else [self.client],

@@ -134,11 +134,9 @@ class Layout:
         cls, folder: Path, train: Sequence[Path], test: Sequence[Path], read: Callable[[Sequence[Path]], Part]
     ) -> Layout:
         """Return the layout with these files; `read` reads a part. Without test files the test part is held out."""
-
-        def parts() -> tuple[Part, Part]:
-            return (read(train), read(test)) if test else read(train).hold_out()
-
-        return cls(folder, [*train, *test], parts, held_out=not test)
+        if test:
+            return cls(folder, [*train, *test], lambda: (read(train), read(test)))
+        return cls(folder, train, lambda: read(train).hold_out(), held_out=True)
 
 
 @dataclass(frozen=True, kw_only=True)

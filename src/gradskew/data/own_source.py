@@ -42,8 +42,8 @@ def origin_of(notes: Sequence[str]) -> str:
     >>> origin_of(["read from 'a.csv'", "3 columns are inputs"])
     'a.csv'
     """
-    found = re.fullmatch(READ_FROM + """(['"])(.*)\\1""", next(iter(notes), ""))
-    return found[2] if found else ""
+    quoted = re.fullmatch(READ_FROM + """(['"])(.*)\\1""", next(iter(notes), ""))
+    return quoted[2] if quoted else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +128,6 @@ class OwnFile(OwnSource, ABC):
 
 
 def check_exists(path: Path, kind: str = "") -> None:
-    """Raise InputError unless there is something at a path. kind: what the message says that there is not."""
+    """Raise InputError unless a file or folder is at a path. kind: the word before the path in the message."""
     unclosed = ": is ')' missing at its end?" if str(path).count("(") > str(path).count(")") else ""
     check(path.exists(), f"there is no {kind}{str(path)!r}{unclosed}")

@@ -14,7 +14,7 @@ from ..core.errors import InputError, check, check_choice, unknown
 from ..core.given import check_unmasked
 from . import array_rows, cache
 from .base import Array, Dataset, Source, widened
-from .columns import MISSING
+from .columns import MISSING, NoLabel
 from .image_columns import ImageColumns
 from .images import of_bytes
 from .own_source import recipe_for
@@ -117,11 +117,8 @@ def _examples(data: Any, named: Mapping[str, Any]) -> Examples:
         check(client is None or isinstance(client, str), "client names the column of the clients' ids")
         try:
             return ImageColumns(**named).of_tables(*tables)
-        except InputError as error:
-            before, asked, rest = str(error).partition("label=COLUMN")
-            if before or not asked:
-                raise
-            raise InputError(f"gradskew.source(data, label=COLUMN){rest}") from None
+        except NoLabel as error:
+            raise InputError(str(error).replace("label=COLUMN", "gradskew.source(data, label=COLUMN)", 1)) from None
     common = ("client", "missing", "regression")
     given = [option for option, value in named.items() if value is not None and option not in common]
     check(not given, f"{''.join(given[:1])} is of a frame or a table: {type(parts[0]).__name__} has no columns")

@@ -119,13 +119,8 @@ def with_source(options: Mapping[str, Any], sources: dict[Any, data.Source]) -> 
 
 def data_notes(runs: Sequence[Run]) -> list[str]:
     """Return what is said of each data set of the runs: sizes, balance, scaling; of own data how they were read."""
-    of_sources: dict[tuple[str, ...], None] = {}
-    for source in dict.fromkeys(run.source for run in runs):
-        loaded = source.load()
-        built_in = bool(source.scaling) or not loaded.notes
-        sizes = [", ".join(filter(None, (f"{source.name}: {_sizes(loaded)}", source.scaling)))] if built_in else []
-        of_sources[*sizes, *loaded.notes] = None
-    said = [sentence for of_source in of_sources for sentence in of_source]
+    about = dict.fromkeys(_about(source) for source in dict.fromkeys(run.source for run in runs))
+    sentences = [sentence for of_source in about for sentence in of_source]
     of_own = [run for run in runs if isinstance(run.partition, ByWriter)]
     dealt = dict.fromkeys((run.source, run.clients, run.root_examples, run.validation) for run in of_own)
     for source, clients, root_examples, validation in dealt:
@@ -133,8 +128,16 @@ def data_notes(runs: Sequence[Run]) -> list[str]:
         whole = ByWriter().writers(pool)
         if clients < whole:
             some = f"{clients} of the {whole} clients of {source.name} take part, the first by their ids"
-            said.append(f"{some}; the training inputs of the others are nobody's")
-    return said
+            sentences.append(f"{some}; the training inputs of the others are nobody's")
+    return sentences
+
+
+def _about(source: data.Source) -> tuple[str, ...]:
+    """Return what is said of a data set; the notes of own data have its sizes, for others these come first."""
+    loaded = source.load()
+    if loaded.notes and not source.scaling:
+        return tuple(loaded.notes)
+    return ", ".join(filter(None, (f"{source.name}: {_sizes(loaded)}", source.scaling))), *loaded.notes
 
 
 def _sizes(dataset: data.Dataset) -> str:

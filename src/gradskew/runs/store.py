@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +10,12 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from stat import S_ISLNK
 from typing import Any
 
 import msgspec
 
 from ..core.errors import InputError, check, warn
-from ..core.files import is_sha256, make_folder, read, write
+from ..core.files import is_sha256, make_folder, read, why_not_writable, write
 from ..core.names import canonical
 from ..federation.metrics import Metrics
 from ..federation.schema import TIMING
@@ -58,20 +56,8 @@ class Store:
 
     def check_place(self) -> None:
         """Raise InputError where `prepare` would not be allowed to make the folder. Makes none."""
-        for path in (self.runs, *self.runs.absolute().parents):
-            try:
-                status = path.lstat()
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            except OSError as error:
-                raise self._unwritable(error.strerror) from None
-            if not path.is_dir():
-                raise self._unwritable(
-                    f"{str(path)!r} is {'a broken link' if S_ISLNK(status.st_mode) else 'no folder'}"
-                )
-            if not os.access(path, os.W_OK | os.X_OK):
-                raise self._unwritable(f"{str(path)!r} is read-only")
-            return
+        if reason := why_not_writable(self.runs):
+            raise self._unwritable(reason)
 
     def _unwritable(self, reason: str | None) -> InputError:
         return InputError(f"cannot write to {str(self.runs)!r}: {reason}; --out names another folder")

@@ -25,9 +25,7 @@ class Log:
     """
 
     def __init__(self, given: Any, folder: Path):
-        self.trackers = [_make(entry, folder / "log") for entry in _listed(given)]
-        for tracker in self.trackers:
-            check(self.trackers.count(tracker) == 1, f"a tracker is given twice in log: {tracker.name}")
+        self.trackers = trackers_of(given, folder)
         for tracker in self.trackers:
             try:
                 tracker.prepare()
@@ -61,16 +59,14 @@ def stamp() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 1_000_000_000:09d}"
 
 
-def check_names(given: Any) -> None:
-    """Raise InputError for names of trackers that there are not, or that are given twice; makes no file."""
-    for entry in _listed(given):
-        _make(entry, Path())
-
-
-def _listed(given: Any) -> Iterable[Any]:
-    """Return the entries of what `Log` takes."""
+def trackers_of(given: Any, folder: Path) -> list[Tracker]:
+    """Return the trackers that `Log` takes, not prepared; InputError for unknown names, and for one given twice."""
     entries = split_list(given, "log") if isinstance(given, str) else given
-    return [] if entries is None else entries if isinstance(entries, Iterable) else [entries]
+    listed = [] if entries is None else entries if isinstance(entries, Iterable) else [entries]
+    trackers = [_make(entry, folder / "log") for entry in listed]
+    for tracker in trackers:
+        check(trackers.count(tracker) == 1, f"a tracker is given twice in log: {tracker.name}")
+    return trackers
 
 
 def _make(entry: Any, folder: Path) -> Tracker:
