@@ -257,7 +257,7 @@ def check_caf(call: Call) -> None:
 
 def check_bulyan(call: Call) -> None:
     rows, n, f = call.rows, call.n, call.f
-    chosen = call.rule.chosen(torch.from_numpy(oracle.squared_distances(rows)), f)
+    chosen = call.rule.chosen(torch.from_numpy(oracle.squared_distances(rows)), f).numpy()
     if call.rule.select == "once":
         assert_lowest(oracle_rules.krum_scores(rows, f), np.isin(np.arange(n), chosen), call.noise * n)
     else:

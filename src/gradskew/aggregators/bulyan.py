@@ -34,6 +34,7 @@ class Bulyan(Aggregator):
     title: ClassVar[str] = "Bulyan"
     source: ClassVar[str] = "El Mhamdi, Guerraoui and Rouault, ICML 2018"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"flower": {"select": "once"}}
+    batched: ClassVar[str] = "columns"
     select: str = "recursive"
     middle: str = "midpoint"
 
@@ -45,17 +46,22 @@ class Bulyan(Aggregator):
         chosen = self.chosen(rows.squared_distances.cpu(), f)
         selection = torch.eye(rows.n, dtype=torch.float64)[chosen]
         value = columns.nearest_mean(rows.mix(selection), rows.n - 4 * f, middle=self.middle)
-        return Outcome(value, None, {"selected": len(chosen)})
+        return Outcome(value, None, {"selected": chosen.shape[-1]})
 
-    def chosen(self, distances: Tensor, f: int) -> list[int]:
-        """Return the indices of the n - 2 f selected rows, rising. distances: their squared distances (n, n)."""
-        n = len(distances)
+    def chosen(self, distances: Tensor, f: int) -> Tensor:
+        """Return the indices (..., n - 2 f) of the selected rows, rising, from squared distances (..., n, n)."""
+        n = distances.shape[-1]
+        others = distances.clone()
+        others.diagonal(dim1=-2, dim2=-1).fill_(math.inf)
+        ordered, order = others.sort(-1)
+        ordered[..., -1] = 0  # of the row to itself
+        left = torch.ones(distances.shape[:-1], dtype=torch.bool)
         if self.select == "once":
-            return sorted(lowest(krum_scores(distances, f), n - 2 * f).tolist())
-        remaining = list(range(n))
+            return lowest(krum_scores(ordered, order, left, f), n - 2 * f).sort(-1).values
         for _ in range(n - 2 * f):
-            del remaining[int(lowest(krum_scores(distances[remaining][:, remaining], f), 1))]
-        return sorted({*range(n)} - {*remaining})
+            scores = krum_scores(ordered, order, left, f)
+            left.scatter_(-1, lowest(scores.masked_fill(~left, math.inf), 1), False)
+        return (~left).nonzero()[:, -1].reshape(*left.shape[:-1], n - 2 * f)
 
     def max_f(self, n: int) -> int:
         """Return the largest f with n >= 4 f + 3."""
@@ -67,8 +73,12 @@ class Bulyan(Aggregator):
         return (math.sqrt((honest - m) / m) + honest / math.sqrt(beta * m)) ** 2 if f else 0.0
 
 
-def krum_scores(distances: Tensor, f: int) -> Tensor:
-    """Return for each of n rows the sum of the squared distances to its max(1, n - f - 2) nearest others: (n,)."""
-    count = max(1, len(distances) - f - 2)
-    others = distances.clone().fill_diagonal_(math.inf).sort(1).values[:, :count]
-    return others.where(others.isfinite(), 0).sum(1)  # a lone row has no other
+def krum_scores(ordered: Tensor, order: Tensor, left: Tensor, f: int) -> Tensor:
+    """Return for each row the sum of the squared distances to its max(1, n' - f - 2) nearest others of n': (..., n).
+
+    ordered, order: the squared distances of each row to the others, rising, and their indices (..., n, n), with the row
+    itself, at 0, as the last. left: which rows remain (..., n), n' of them.
+    """
+    count = max(1, int(left.sum(-1).flatten()[0]) - f - 2)
+    present = left.unsqueeze(-2).expand(order.shape).gather(-1, order)
+    return torch.where(present & (present.cumsum(-1) <= count), ordered, 0.0).sum(-1)

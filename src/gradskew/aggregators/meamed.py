@@ -32,6 +32,7 @@ class MeaMed(Aggregator):
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"phocas": {"centre": "trimmed"}}
     titles: ClassVar[Mapping[str, str]] = {"phocas": "Phocas"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"byzpy": {"middle": "lower"}}
+    batched: ClassVar[str] = "columns"
     centre: str = "median"
     middle: str = "midpoint"
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from ..core.errors import check_choice, check_number
 from ..core.rows import Rows
+from ..core.tries import SampledTries
 from .base import Aggregator, Outcome
 
 
@@ -42,22 +44,36 @@ class RLR(Aggregator):
         if self.scale is not None:
             check_number("scale", self.scale, above=0)
 
+    @property
+    def batched(self) -> str:  # type: ignore[override]
+        return "" if self.vote else "columns"
+
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
+        if self.vote:
+            return Outcome(self._vote(rows))
         theta = 2 * f if self.theta is None else self.theta
-        value, total, flipped = rows.updates.new_empty(rows.d), 0.0, 0
+        if isinstance(rows, SampledTries):
+            return Outcome(_mean_or_opposite(rows.entries.movedim(-2, 0), theta)[0])
+        value, flipped = rows.updates.new_empty(rows.d), 0
         for part, block in rows.blocks():
-            signs = block.sign().sum(0)
-            if self.vote:
-                value[part] = signs.sign()
-                total += float(block.abs().mean(0).sum())
-            else:
-                against = signs.abs() < theta
-                value[part] = block.mean(0) * torch.where(against, -1.0, 1.0)
-                flipped += int(against.sum())
-        if not self.vote:
-            return Outcome(value, None, {"flipped": flipped / rows.d})
-        return Outcome(value * (total / rows.d if self.scale is None else self.scale))
+            value[part], against = _mean_or_opposite(block, theta)
+            flipped += int(against.sum())
+        return Outcome(value, None, {"flipped": flipped / rows.d})
+
+    def _vote(self, rows: Rows) -> Tensor:
+        """Return the majority's sign times the scale in each column: (d,)."""
+        value, total = rows.updates.new_empty(rows.d), 0.0
+        for part, block in rows.blocks():
+            value[part] = block.sign().sum(0).sign()
+            total += float(block.abs().mean(0).sum())
+        return value * (total / rows.d if self.scale is None else self.scale)
 
     def kappa_bound(self, n: int, f: int) -> float:
         """Return infinity: the aggregate may have the opposite sign of equal honest rows."""
         return math.inf if f or self.vote or self.theta else 0.0
+
+
+def _mean_or_opposite(block: Tensor, theta: float) -> tuple[Tensor, Tensor]:
+    """Return the aggregate of a block (n, ...) and where it is the opposite of the mean: (...) each."""
+    against = block.sign().sum(0).abs() < theta
+    return block.mean(0) * torch.where(against, -1.0, 1.0), against

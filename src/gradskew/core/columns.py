@@ -75,6 +75,9 @@ def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = 
     """
     n = rows.n
     first, last = middle_ranks(n, middle) if trim is None else (trim, n - trim)
+    if isinstance(rows, SampledTries):
+        ordered = sort_last(rows.entries.mT.contiguous())
+        return nearest_mean_of_sorted(ordered.movedim(-1, 0), first, last, count).to(ordered.dtype)
     value = rows.updates.new_empty(rows.d)
     if wide(rows.updates):
         from . import column_kernels
@@ -82,14 +85,19 @@ def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = 
         column_kernels.nearest_mean(rows.updates, rows.mixing, comparisons(n, 0, n), first, last, count, value)
         return value
     for part, block in rows.blocks(rows.updates.dtype if rows.mixing is None else value.dtype):
-        block = sort_rows(block).double()
-        centre = block[first:last].mean(0)
-        radius = torch.maximum(centre - block[: n - count + 1], block[count - 1 :] - centre).amin(0)
-        distances = (block - centre).abs_()
-        inside, edge = distances < radius, distances == radius
-        places = (count - inside.sum(0)) / edge.sum(0)
-        value[part] = ((inside * block).sum(0) + places * (edge * block).sum(0)) / count
+        value[part] = nearest_mean_of_sorted(sort_rows(block), first, last, count)
     return value
+
+
+def nearest_mean_of_sorted(block: Tensor, first: int, last: int, count: int) -> Tensor:
+    """Return `nearest_mean` of a block (n, ...) sorted along its first axis: (...), float64."""
+    block = block.double()
+    centre = block[first:last].mean(0)
+    radius = torch.maximum(centre - block[: len(block) - count + 1], block[count - 1 :] - centre).amin(0)
+    distances = (block - centre).abs_()
+    inside, edge = distances < radius, distances == radius
+    places = (count - inside.sum(0)) / edge.sum(0)
+    return ((inside * block).sum(0) + places * (edge * block).sum(0)) / count
 
 
 @lru_cache(maxsize=64)
