@@ -373,3 +373,15 @@ def test_the_number_of_tries():
         assert (
             tries - 3 < forge(f"opt({options})" if options else "opt", honest, 2, "multikrum").notes["tries"] <= tries
         )
+
+
+@pytest.mark.parametrize("rule", ["median", "rbtm", "rbtm(tails=clamp)", "average(a=median,b=rbtm)", "aksel"])
+def test_copies_of_a_row_are_tried_as_the_rule_answers_to_them(rule):
+    honest = torch.randn(9, 7, generator=torch.Generator().manual_seed(2)) + 5
+    trials, direction = trials_of(honest, 2, rule), std(honest)
+    strengths = [-3.0, -0.2, 0.0, 1.0, 1e6, 1e39]
+    found = trials.along(trials.mean, direction, strengths, trials.distance)
+    answers = [trials.answer(trials.row(trials.mean, direction, each)) for each in strengths[:-1]]
+    assert found[:-1] == pytest.approx([float(trials.distance(answer)) for answer in answers], rel=1e-6)
+    assert found[-1] == -math.inf  # the row overflows
+    assert trials.failed == 1

@@ -8,9 +8,10 @@ from cases import KINDS, assert_close, make_rows, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradskew import InputError
+from gradskew import InputError, aggregators
 from gradskew.core import rows as geometry
 from gradskew.core.columns import FEW, MIDDLES, median, moments, sort_by_network, sort_rows, sorted_mean
+from gradskew.core.copies import Copies
 from gradskew.core.rows import Rows
 
 
@@ -106,3 +107,40 @@ def test_the_midpoint_neither_overflows_nor_vanishes(size):
 def test_unknown_middle():
     with pytest.raises(InputError, match="middle must be one of midpoint, lower, upper, not 'centre'"):
         median(Rows(torch.zeros(2, 1)), "centre")
+
+
+def test_ranks_behind_copies_by_hand():
+    """Two copies of 2, 9 and 0 before 1, 3, 5: of 1, 2, 2, 3, 5 and 1, 3, 5, 9, 9 and 0, 0, 1, 3, 5."""
+    ordered = rows_of((1, 1, 1), (3, 3, 3), (5, 5, 5))
+    copies = Copies(ordered, torch.tensor([2.0, 9.0, 0.0]), 2)
+    assert [copies.of_rank(rank).tolist() for rank in range(5)] == [
+        [1, 1, 0],
+        [2, 3, 0],
+        [2, 5, 1],
+        [3, 9, 3],
+        [5, 9, 5],
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "median",
+        "median(middle=lower)",
+        "median(middle=upper)",
+        "rbtm",
+        "rbtm(share=0.1)",
+        "rbtm(tails=clamp)",
+        "average(a=median,b=rbtm)",
+    ],
+)
+@given(kind=st.sampled_from(KINDS), h=st.integers(1, 12), d=st.integers(1, 6), seed=st.integers(0, 999), data=st.data())
+def test_a_monotone_rule_answers_to_copies_as_to_the_rows(name, kind, h, d, seed, data):
+    rows, rule = torch.as_tensor(make_rows(h + 1, d, 1, kind, seed)), aggregators.make(name)
+    row, honest = rows[0], rows[1:]
+    count = data.draw(st.integers(1, h))
+    f = data.draw(st.integers(0, rule.max_f(h + count)))
+    copies = Copies(sort_rows(honest), row, count).as_rows
+    value = rule.outcome(copies, f, torch.Generator()).value
+    alone = rule(torch.cat([row.expand(count, -1), honest]), f)
+    torch.testing.assert_close(value, alone, rtol=1e-6, atol=0)

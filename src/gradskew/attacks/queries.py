@@ -12,7 +12,10 @@ from torch import Tensor
 
 from ..aggregators import Aggregator
 from ..aggregators.informed import Informed
+from ..core.columns import sort_rows
+from ..core.copies import Copies
 from ..core.errors import InputError, check
+from ..core.given import check_rows
 from ..core.round import Round
 from ..core.rows import Rows
 from ..core.span import Span
@@ -38,7 +41,8 @@ class Queries:
     on the rows themselves, or on a draw of columns of them. For a rule that draws, scores are means over draws of the
     attacker's own: two, and all of them for the best tries.
 
-    size: the number of forged rows of a try. generator: None for one draw, of seed 0, and no columns left out.
+    size: the number of forged rows of a try. generator: None for one draw, of seed 0, no columns left out, and tries
+    whose forged rows are equal.
     """
 
     def __init__(self, span: Span, rule: Aggregator, told: int, size: int, generator: torch.Generator | None = None):
@@ -50,6 +54,8 @@ class Queries:
         if generator is None:
             self.seeds, self.draws = [0], False
             self.way = "batch" if self.rule.batched == "span" else "rows"
+            if self.way == "rows" and self.rule.monotone and self.rule.batched and span.rows.mixing is None:
+                self.way, self.ordered = "copies", sort_rows(span.honest)
             return
         self.seeds = torch.randint(2**31, (DRAWS,), generator=generator).tolist()
         self.way = self._way()
@@ -165,7 +171,7 @@ class Queries:
             return lambda point: point
         if way == "coordinates":
             return self.span.coordinates
-        if way == "rows":
+        if way in ("rows", "copies"):
             return self.span.vector_of
         assert self.sample is not None
         sample = self.sample
@@ -174,6 +180,10 @@ class Queries:
     def _call(self, points: Tensor, way: str, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """Return the aggregate and the weights of one try (f, r), in coordinates, on columns or on the rows."""
         span = self.span
+        if way == "copies":
+            row = span.materialise(points)[0]
+            check_rows("forged", row[None])
+            return self.rule.outcome(Copies(self.ordered, row, self.size).as_rows, self.told, rng).value.double(), None
         if way == "coordinates":
             rows = Rows(span.coordinates(torch.cat([points, span.points])), round=self._in_coordinates())
         elif way == "columns":

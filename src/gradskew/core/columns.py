@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .copies import Copies
 from .errors import check_choice
 from .rows import Rows, wide
 from .tries import SampledTries
@@ -49,6 +51,9 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
     """
     if isinstance(rows, SampledTries):
         return sorted_mean_of_tries(rows, first, last)
+    if isinstance(rows, Copies):
+        total = sum(rows.of_rank(rank).double() for rank in range(first, last))
+        return cast(Tensor, total / (last - first)).to(dtype or rows.updates.dtype)
     value = rows.updates.new_empty(rows.d, dtype=dtype)
     if wide(rows.updates):
         from . import column_kernels

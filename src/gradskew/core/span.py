@@ -106,12 +106,14 @@ class Span(Geometry):
         h = self.rows.n
         weights, others = points[:, :h].clone(), points[:, h:-1]
         weights[:, self.rows.centred_gram[1]] += points[:, -1] - weights.sum(1)
-        result = self.rows.updates.new_empty(len(points), self.rows.d, dtype=dtype)
-        for part, block in self.rows.blocks():
-            value = weights.to(block) @ block
+        updates = self.rows.updates
+        result = updates.new_empty(len(points), self.rows.d, dtype=dtype)
+        whole = [(slice(None), None)]  # combinations of the vectors alone need no pass over the rows
+        for part, block in self.rows.blocks() if weights.any() else whole:
+            value = updates.new_zeros(result.shape, dtype=torch.float64) if block is None else weights.to(block) @ block
             for place, vector in enumerate(self._placed):
                 if others[:, place].any():
-                    value += torch.outer(others[:, place].to(block), vector[part].double())
+                    value += torch.outer(others[:, place].to(value), vector[part].double())
             result[:, part] = value
         return result
 
