@@ -3,7 +3,9 @@
 import json
 import pickle
 import re
+import shlex
 
+import numpy as np
 import pytest
 import torch
 from made_records import made, record
@@ -209,6 +211,24 @@ def test_a_tiny_audit(call, tmp_path) -> None:
     code, _, err = call("--rule", "foreign:median", "--attack", "foreign:against_mean")
     assert code == 0
     assert "9 runs of 2 rounds, 9 stored already" in err
+
+
+@pytest.mark.processes
+def test_the_rows_that_break_a_rule_are_a_file_that_skew_replays(call, tmp_path, capsys) -> None:
+    code, out, _ = call("--rule", "foreign:mean,foreign:median")
+    assert code == 0
+    (found,) = re.findall(r"The rows of the round that breaks foreign:mean: gradskew (skew .*)\n", out)
+    assert "breaks foreign:median" not in out
+    assert np.load(tmp_path / "broken-1.npy").shape == (8, 64)
+    (said,) = re.findall(r"bring it ([0-9.e+]+) times", out)
+    with pytest.raises(SystemExit):
+        main([*shlex.split(found), "--out", str(tmp_path / "again")])
+    (trial,) = json.loads((tmp_path / "again" / "skew.json").read_text())["trials"]
+    rows = np.load(tmp_path / "broken-1.npy").astype(float)
+    honest = rows[int(found.split("--f ")[1].split()[0]) :]
+    reach = np.linalg.norm(rows.mean(0) - honest.mean(0)) / np.linalg.norm(honest - honest.mean(0), axis=1).max()
+    assert reach == pytest.approx(float(said), rel=0.01)
+    assert trial["kappa"] > 1
 
 
 @pytest.mark.processes

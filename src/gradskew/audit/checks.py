@@ -11,6 +11,7 @@ from statistics import median
 from types import FunctionType
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,17 +36,30 @@ UNSAVED = (
     "state in attributes."
 )
 
-Answer = tuple[str, str] | tuple[str, str, float]
+Answer = tuple[str, str] | tuple[str, str, float] | tuple[str, str, None, "Broken | None"]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """Rows (n, d), the first f of them forged, that bring a rule farther from the honest mean than every honest row."""
+
+    rows: np.ndarray
+    f: int
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a check: a verdict, a sentence and, for the cost, a number."""
+    """The result of a check: a verdict, a sentence, the number of the cost, the rows of a search that breaks a rule."""
 
     check: str
     verdict: str
     sentence: str
     value: float | None = None
+    broken: Broken | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the finding in audit.json."""
+        return {name: getattr(self, name) for name in ("check", "verdict", "sentence", "value")}
 
 
 def gaussian(n: int, d: int = COLUMNS, draw: int = 0) -> Tensor:

@@ -14,7 +14,7 @@ from ..core.importing import LIMIT, one_line
 from ..core.numerics import fixed_threads
 from ..runs.child_process import Child
 from . import attack_checks, rule_checks
-from .checks import BAD, ODD, Finding
+from .checks import BAD, ODD, Broken, Finding
 
 START = 60.0  # seconds for a process to start and import torch
 IMPORT = "import"
@@ -41,6 +41,16 @@ class Inspection:
     kind: str
     name: str
     findings: list[Finding] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the inspection in audit.json."""
+        findings = [finding.to_json() for finding in self.findings]
+        return {"kind": self.kind, "name": self.name, "findings": findings, "failure": self.reason or None}
+
+    @property
+    def broken(self) -> Broken | None:
+        """Return the rows of one round that break it, if a search found some."""
+        return next((f.broken for f in self.findings if f.broken is not None), None)
 
     @property
     def failure(self) -> Finding | None:

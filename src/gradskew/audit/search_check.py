@@ -6,10 +6,10 @@ import torch
 
 from ..aggregators import Aggregator
 from ..aggregators.informed import Informed
-from ..attacks import Adaptive, Context, Forgery
+from ..attacks import Adaptive, Context
 from ..core.errors import InputError
 from ..core.rows import Rows
-from .checks import GOOD, ODD, Answer, Subject, gaussian, made_round, seconds_of
+from .checks import GOOD, ODD, Answer, Broken, Subject, gaussian, made_round, seconds_of
 
 SECONDS = 10.0  # of calls of the rule, about, in the search
 FEWEST = 12  # tries with which a search is worth a sentence
@@ -38,13 +38,17 @@ def check_search(subject: Subject) -> Answer:
     how = "in closed form" if notes["won"] == "closed form" else f"found in {notes['tries']} tries"
     doubts = f" It failed on {notes['failed']} of the tries." if "failed" in notes else ""
     doubts += " It answers one try in two ways." * ("in two ways" in notes["won"])
+    sent = torch.cat([forgery.rows, honest])
     try:
-        reach, progress = _moved(subject, forgery, honest)
+        reach, progress = _moved(subject, sent, honest)
     except InputError as error:
         return ODD, f"It fails on rows {how}: {error}.{doubts}"
     text = f"ows {how} bring it {reach:.3g} times as far from the honest mean as the farthest honest row"
-    text = ("Broken by one round: r" if reach > 1 else "R") + f"{text}; progress {progress:.2g}.{doubts}"
-    return (ODD if reach > 1 or doubts else GOOD), text
+    text = f"{text}; progress {progress:.2g}.{doubts}"
+    if reach <= 1:
+        return (ODD if doubts else GOOD), f"R{text}"
+    whole = subject.method.needs <= {"clients"}  # a matrix has no other part of a round
+    return ODD, f"Broken by one round: r{text}", None, Broken(sent.numpy(), subject.f) if whole else None
 
 
 def _informed(rule: Aggregator, rows: torch.Tensor, f: int) -> Aggregator:
@@ -52,9 +56,9 @@ def _informed(rule: Aggregator, rows: torch.Tensor, f: int) -> Aggregator:
     return Informed(rule=rule, round=made_round(rows), known=range(f, len(rows))) if rule.needs else rule
 
 
-def _moved(subject: Subject, forgery: Forgery, honest: torch.Tensor) -> tuple[float, float]:
+def _moved(subject: Subject, sent: torch.Tensor, honest: torch.Tensor) -> tuple[float, float]:
     """Return the aggregate's distance from the honest mean, over that of the farthest honest row, and its progress."""
-    value = subject(torch.cat([forgery.rows, honest])).double()
+    value = subject(sent).double()
     exact = Rows(honest)
     mean = exact.mean(torch.float64)
     farthest = exact.squared_distances_to(mean).max().sqrt()

@@ -69,9 +69,7 @@ class Audit(Ranking):
         """Return the content of audit.json."""
         return {
             "federation": self.table.federation,
-            "findings": {
-                name: {**asdict(each), "failure": each.reason or None} for name, each in self.inspections.items()
-            },
+            "findings": {name: each.to_json() for name, each in self.inspections.items()},
             "rules": [
                 {
                     "audited": self.is_audited("rule", each.rule),
