@@ -23,7 +23,19 @@ from gradskew.core.rows import Rows
 from gradskew.core.span import Span
 
 N, F, D = 20, 4, 30
-RULES = ["mean", "multikrum", "rfa", "nnm+multikrum", "nnm+rbtm", "cclip(tau=0.5)", "monna", "caf", "arc+rfa", "meamed"]
+RULES = [
+    "mean",
+    "multikrum",
+    "rfa",
+    "nnm+multikrum",
+    "nnm+rbtm",
+    "cclip(tau=0.5)",
+    "monna",
+    "caf",
+    "arc+rfa",
+    "meamed",
+    "rlr",
+]
 
 
 def context(rule, d=D, f=F, h=N - F, **others):
@@ -58,7 +70,7 @@ def test_what_it_predicts_is_what_the_rule_makes_of_its_rows(name, effort):
     assert forgery.notes["moved"] > 0
 
 
-@pytest.mark.parametrize("name", ["multikrum", "nnm+multikrum", "rfa", "cclip(tau=0.5)", "monna"])
+@pytest.mark.parametrize("name", ["multikrum", "nnm+multikrum", "rfa", "cclip(tau=0.5)", "monna", "meamed", "rlr"])
 def test_it_finds_more_than_random_rows(name):
     honest = rows(1)
     forgery, _ = attack_on(name, honest)

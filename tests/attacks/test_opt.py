@@ -17,7 +17,7 @@ from gradskew.aggregators import Aggregator, Outcome
 from gradskew.attacks import View
 from gradskew.attacks.answers import Answer
 from gradskew.attacks.strength import grid_search, line_search
-from gradskew.attacks.trials import Trials
+from gradskew.attacks.trials import Trials, turned
 from gradskew.core.rows import Rows
 
 
@@ -385,3 +385,22 @@ def test_copies_of_a_row_are_tried_as_the_rule_answers_to_them(rule):
     assert found[:-1] == pytest.approx([float(trials.distance(answer)) for answer in answers], rel=1e-6)
     assert found[-1] == -math.inf  # the row overflows
     assert trials.failed == 1
+
+
+def test_the_direction_that_a_vote_on_signs_does_not_turn_round_by_hand():
+    """rlr turns a column round where fewer than 2 of 5 signs outweigh: far entries -, none, and + move it down."""
+    honest = rows_of((1, 2, 3), (1, 2, 3), (1, 2, -1), (1, -2, -1))
+    trials = trials_of(honest, 1, "rlr")
+    assert turned(trials, torch.tensor([1.0, 1.0, 1.0]).double()).tolist() == [-1, 0, 1]
+    assert turned(trials, torch.tensor([0.5, 0.0, -2.0]).double()).tolist() == [-0.5, 0, -2]  # a far - moves it up
+
+
+@pytest.mark.parametrize("rule", ["median", "multikrum", "aksel", "meamed", "bulyan", "nnm+median"])
+def test_other_rules_turn_nothing_round(rule):
+    honest = torch.randn(12, 5, generator=torch.Generator().manual_seed(4)) + 1
+    assert turned(trials_of(honest, 2, rule), torch.ones(5, dtype=torch.float64)) is None
+
+
+def test_a_rule_whose_far_rows_move_every_column_against_u_turns_nothing_round():
+    honest = torch.rand(8, 5, generator=torch.Generator().manual_seed(4)) + 1
+    assert turned(trials_of(honest, 2, "rlr"), torch.ones(5, dtype=torch.float64)) is None

@@ -31,10 +31,10 @@ from .lie import LIE
 from .minmax import MinMax
 from .minsum import MinSum
 from .queries import Queries, calls, forged_and_told, vectors_of
-from .search import PARTS, Search
+from .search import PARTS, Search, search_turned
 from .steps import padded
 from .strike import STRIKE
-from .trials import Trials, largest
+from .trials import Trials, largest, turned
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
@@ -143,6 +143,8 @@ class Adaptive(Attack):
         fixed = self._fixed(view) if self.effort == "full" and context.round % EVERY == 0 else {}
         last, vectors = self._last(context, tried), vectors_of(context.rule)
         extras = [*vectors, *last, *(row for rows in fixed.values() for row in rows)]
+        other = turned(Trials(view), u)
+        extras += [] if other is None else [other]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
         queries = Queries(scene.span, context.rule, told, tried, view.generator)
         most = largest(honest.updates.dtype)
@@ -151,7 +153,9 @@ class Adaptive(Attack):
         radius = radius if self.cap is None else min(radius, self.cap * scene.radius)
         search = Search(scene, queries, lambda answer: -answer.along(scene.u), view.generator, radius, self.limit)
         counts = {name: len(rows) for name, rows in fixed.items()}
-        for search.part, make_tries in self._parts(len(vectors), len(last), counts).items():
+        parts = self._parts(len(vectors), len(last), counts)
+        parts |= {} if other is None else {"turned": partial(search_turned, place=len(extras) - 1)}
+        for search.part, make_tries in parts.items():
             make_tries(search, tried)
         best, score = search.result()
         forged, won = search.forged[best], search.names[best]
@@ -168,10 +172,10 @@ class Adaptive(Attack):
                 self._state.update(sent=gaps, sent_in=context.round)
         return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
 
-    def _parts(self, place: int, last: int, counts: Mapping[str, int]) -> Mapping[str, Callable[[Search, int], None]]:
+    def _parts(self, place: int, last: int, counts: Mapping[str, int]) -> dict[str, Callable[[Search, int], None]]:
         """Return the parts of the search by name. last: how many rows of the last round are extras, from `place` on."""
         if self.effort == "fast":
-            return PARTS
+            return {**PARTS}
         return {
             **PARTS,
             "fixed attacks": partial(search_fixed, counts=counts, place=place + last),

@@ -185,6 +185,14 @@ def search_decoys(search: Search, f: int) -> None:
     search.add(names, torch.stack(tries))
 
 
+def search_turned(search: Search, f: int, place: int) -> None:
+    """Try rows along a direction that the rule does not turn round, see `turned`. place: of it among the extras."""
+    direction = search.scene.unit(search.scene.extra(place))
+    if direction is not None:
+        points = along(Line("turned", search.scene.mean, direction), [t * search.scene.spread for t in STRENGTHS])
+        search.add([f"turned, {t:g}" for t in STRENGTHS], equal(points, f))
+
+
 PARTS: Mapping[str, Callable[[Search, int], None]] = {
     "lines": search_lines,
     "groups": search_groups,

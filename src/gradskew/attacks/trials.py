@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..core.errors import InputError
 from ..core.given import LARGEST
 from ..core.span import Span
 from .answers import Answer, Objective
 from .base import View
 from .queries import Queries, forged_and_told, vectors_of
 
+FAR = 1e4  # times the distance of the farthest honest row
 ROUNDING = 2.0**-23  # of the aggregate: distances below this share of the rows' length are 0
 
 
@@ -65,6 +67,28 @@ class Trials:
     def row(self, base: Tensor, direction: Tensor, strength: float) -> Tensor:
         """Return base + strength direction: (d,), in the type of the rows."""
         return (base + strength * direction).to(self.honest.updates.dtype)
+
+
+def turned(trials: Trials, u: Tensor) -> Tensor | None:
+    """Return -u, but u in columns where only far rows along u move the aggregate against u, and 0 where none do: (d,).
+
+    A rule that votes on signs, such as `rlr`, turns columns round. None for a rule that is not per coordinate, for one
+    that far rows along -u do not move beyond the honest ones, and for one that they move against u in all columns.
+    """
+    if trials.rule.batched != "columns" or trials.rule.monotone or not u.any():
+        return None
+    steps = []
+    for direction in (-u, u):
+        row = trials.row(trials.mean, direction / torch.linalg.vector_norm(u), FAR * trials.radius)
+        try:
+            steps.append(trials.answer(row).values[0] - trials.mean)
+        except InputError:
+            return None
+        if torch.linalg.vector_norm(steps[0]) <= trials.radius:
+            return None
+    against = [step * u < 0 for step in steps]
+    signs = torch.where(against[0], -1.0, torch.where(against[1], 1.0, 0.0))
+    return None if against[0].logical_or(u == 0).all() else signs * u
 
 
 def largest(dtype: torch.dtype) -> float:
