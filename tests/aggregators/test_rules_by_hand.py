@@ -226,6 +226,15 @@ def test_rfa_by_examples():
         agg.make("rfa(shares=claims)")
 
 
+def test_rfa_by_capped_examples():
+    """Shares 1/2, 1/4, 1/4 of 0, 1, 4, at most 3/8, are 3/7, 2/7, 2/7: v = 10/7; then 3/10, 2/3, 1/9, in all 97/90."""
+    rule = agg.make("rfa(shares=examples,cap=1.125,steps=1)")
+    outcome = rule.explain(rows_of(0, 1, 4), 0, round=Round(examples=torch.tensor([2, 1, 1])))
+    assert outcome.weights.tolist() == pytest.approx([27 / 97, 60 / 97, 10 / 97], rel=1e-6)
+    with pytest.raises(InputError, match="cap is a bound on the shares of the examples: it needs shares=examples"):
+        agg.make("rfa(cap=2)")
+
+
 def test_rfa_stops_at_its_tolerance():
     rows = make_rows(11, 6, 0, "gauss", seed=3)
     outcome = agg.make("rfa(start=median,steps=256,tol=1e-6)").explain(rows, 2)

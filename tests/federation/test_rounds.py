@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from tiny import DROPOUT, NORM, Cuts, Tiny, buffers_of, hashed, reference, same
@@ -17,7 +18,7 @@ from gradskew.aggregators import Aggregator, CClip, Mean, Median, MultiKrum, Out
 from gradskew.attacks import LIE, Attack, Forgery, LabelFlip, Mimic, NoAttack, View
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
-from gradskew.data.partition import IID
+from gradskew.data.partition import IID, Parts
 from gradskew.federation.clients import Shard, Training
 from gradskew.federation.evaluation import evaluate
 from gradskew.federation.optimizer import SGD
@@ -374,6 +375,19 @@ def test_own_rows_stand_in_for_the_honest_ones() -> None:
     for f, clients in ((2, 3), (1, 2)):  # f rows and f own rows would be more than all
         federation = planted(replace(run, byzantine=f, clients=clients, attack=spy), {})
         assert federation.round(0)["attack"] == {"called": True}
+
+
+def test_a_rule_is_tried_on_own_rows_with_their_own_example_counts() -> None:
+    """Clients of 2, 3, 9, 9, 9 and 9 examples: a forged row of 2 and the own rows, which stand for 2 and 3."""
+    spy = Spy()
+    rule = aggregators.make("mean(weights=examples)")
+    run = replace(BASE, clients=6, byzantine=2, known="own", attack=spy, aggregator=rule)
+    federation = planted(run, {})
+    federation.parts = Parts.of([np.arange(size) for size in (2, 3, 9, 9, 9, 9)])
+    federation.round(0)
+    ((*_, context),) = spy.of("call")
+    rows = torch.tensor([[0.0], [10.0], [100.0]]).expand(3, federation.matrix.shape[1])
+    assert context.rule(rows, 1)[0] == pytest.approx((2 * 0 + 2 * 10 + 3 * 100) / 7)
 
 
 @pytest.mark.parametrize("name", ["lie", "mimic", "strike", "bitflip"])

@@ -50,11 +50,7 @@ class Mean(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         if self.weights == "examples":
-            shares = shares_of_examples(rows)
-            if self.cap is None:
-                return shares, {}
-            capped = shares.clamp(max=self.cap / rows.n)
-            return capped / capped.sum(), {}
+            return shares_of_examples(rows, self.cap), {}
         return torch.full(rows.shape, 1 / rows.n, dtype=torch.float64, device=rows.updates.device), {}
 
     def kappa_bound(self, n: int, f: int) -> float:
@@ -62,10 +58,17 @@ class Mean(WeightedRule):
         return math.inf if f or self.weights == "examples" else 0.0
 
 
-def shares_of_examples(rows: Rows) -> Tensor:
-    """Return the shares of the clients in the examples that they claim: (n,), float64; InputError if they are none."""
+def shares_of_examples(rows: Rows, cap: float | None = None) -> Tensor:
+    """Return the shares of the clients in the examples that they claim: (n,), float64; InputError if they are none.
+
+    cap: each is at most cap/n before they are divided by their sum; None means no cap.
+    """
     assert rows.round.examples is not None
     examples = rows.round.examples.to(rows.updates.device, torch.float64)
     good = bool((examples >= 0).all()) and 0 < float(examples.sum()) < math.inf
     check(good, "the example counts must be at least 0, and one of them above 0")
-    return examples / examples.sum()
+    shares = examples / examples.sum()
+    if cap is None:
+        return shares
+    capped = shares.clamp(max=cap / rows.n)
+    return capped / capped.sum()

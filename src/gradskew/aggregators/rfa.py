@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core import columns
-from ..core.errors import check_choice, check_number
+from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule
 from .mean import shares_of_examples
@@ -19,7 +19,8 @@ class RFA(WeightedRule):
     """Approximate the geometric median of the rows by smoothed Weiszfeld steps.
 
     v <- sum_i w_i g_i / sum_i w_i with w_i = p_i / max(nu, |g_i - v|), `steps` times. shares: `equal`, p_i = 1/n, or
-    `examples`, the client's share of the training examples, as the clients claim them.
+    `examples`, the client's share of the training examples, as the clients claim them. cap: with `examples`, no p_i is
+    above cap/n before all are divided by their sum; None means no cap.
 
     start: the first v, `mean` (by p), `median` (coordinate-wise, as in ByzPy) or `zero` (as in ByzFL, with 3 steps and
     nu = 0.1). tol: stop once a step moves v by at most tol; None means never. After a fixed number of steps huge rows
@@ -42,6 +43,7 @@ class RFA(WeightedRule):
     nu: float = 1e-7
     tol: float | None = None
     shares: str = "equal"
+    cap: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("shares", self.shares, ("equal", "examples"))
@@ -50,6 +52,9 @@ class RFA(WeightedRule):
         check_number("nu", self.nu, above=0)
         if self.tol is not None:
             check_number("tol", self.tol, at_least=0)
+        if self.cap is not None:
+            check_number("cap", self.cap, above=0)
+            check(self.shares == "examples", "cap is a bound on the shares of the examples: it needs shares=examples")
 
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
@@ -67,7 +72,7 @@ class RFA(WeightedRule):
         weights = torch.full(rows.shape, 1 / rows.n, dtype=torch.float64, device=rows.updates.device)
         shares = None
         if self.shares == "examples":
-            shares = weights = shares_of_examples(rows).expand(rows.shape)
+            shares = weights = shares_of_examples(rows, self.cap).expand(rows.shape)
         for step in range(self.steps):
             if step == 0 and self.start == "zero":
                 squares = rows.squared_distances_to(None)

@@ -54,6 +54,9 @@ class BitFlip(Attack):
     def gradient_scale(self) -> float:  # type: ignore[override]
         return -(self.scale or 0.0) if self.how == "training" else 1.0
 
+    def extra_rows(self, f: int) -> int:
+        return f if self.of == "own" and self.how == "row" else 0
+
     def forge(self, view: View) -> Forgery:
         own = view.own.updates
         if self.how == "training":

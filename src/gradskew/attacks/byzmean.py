@@ -18,7 +18,7 @@ class ByzMean(Attack):
     floor(f / 2) = m1 clients send g1, the row of `lie` with these options; the other m2 = f - m1 send
     g2 = ((n - m1) g1 - sum of the honest rows) / m2, where that sum is (n - f) times the mean of the known ones.
 
-    z, sign, ddof: as in `LIE`; SignGuard's code has z = 0.5 and, on rows of the other sign, mean - z std.
+    z, sign, ddof: as in `LIE`; SignGuard's code has z = 0.5 and sign = -1.
 
     >>> ByzMean(z=0.5)(torch.tensor([[1.0], [3.0]]), torch.zeros(2, 1))  # g1 = 2.5; the mean of the four rows is 2.5
     tensor([[2.5000],
@@ -37,6 +37,9 @@ class ByzMean(Attack):
 
     def _lie(self) -> LIE:
         return LIE(z=self.z, sign=self.sign, ddof=self.ddof)
+
+    def extra_rows(self, f: int) -> int:
+        return f + 8  # rows, and a few float64 vectors
 
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:

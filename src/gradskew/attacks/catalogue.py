@@ -48,7 +48,8 @@ def make(name: str | Attack | Callable[..., Any], *, preset: str = "paper", arra
     """Return the attack with this name: `strike`, `lie(z=1.0)`, `package.module:attack`.
 
     `package.module:attack` is the path of a user's function, object or class. Other installed packages add names by
-    entry points of `gradskew.attacks`. preset: `paper`, `strike-authors` or `byzfl`; options in the name override it.
+    entry points of `gradskew.attacks`. preset: `paper`, `strike-authors`, `byzfl` or `byzpy`; options in the name
+    override it.
     `labelflip+bitflip` combines an attack on the Byzantine clients' training with one on what they send. Raises
     InputError for an unknown name or option and suggests the nearest one.
 

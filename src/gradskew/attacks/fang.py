@@ -11,7 +11,6 @@ from torch import Tensor
 from ..aggregators import MultiKrum
 from ..core.columns import moments
 from ..core.errors import STRENGTH, check, check_choice, check_number
-from ..core.rows import Rows
 from .base import Attack, Context, Forgery, View
 from .krum_strength import Pool
 from .queries import forged_and_told
@@ -82,6 +81,9 @@ class Fang(Attack):
     def needs_models(self) -> bool:  # type: ignore[override]
         return self.space == "model"
 
+    def extra_rows(self, f: int) -> int:
+        return f + 10 + (2 * f if self.epsilon else 0)  # rows; a few float64 vectors; offsets, float64
+
     @classmethod
     def idle(cls, name: str, notes: Sequence[Mapping[str, Any]]) -> str:
         selected = [note["selected"] for note in notes if "selected" in note]
@@ -105,9 +107,10 @@ class Fang(Attack):
 
     def _aggregate(self, view: View) -> Tensor:
         """Return the direction a, in which the server would go without an attack: (d,) float64."""
-        rows = torch.cat([view.own.updates, view.honest.updates])
         if self.direction == "mean":
-            return Rows(rows).mean(torch.float64)
+            own, honest = (rows.n * rows.mean(torch.float64) for rows in (view.own, view.honest))
+            return (own + honest) / (view.own.n + view.honest.n)
+        rows = torch.cat([view.own.updates, view.honest.updates])
         assert view.context is not None
         rule = view.context.rule
         f = min(view.context.f, rule.max_f(len(rows)))

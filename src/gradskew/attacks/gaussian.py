@@ -46,6 +46,9 @@ class Gaussian(Attack):
             return "honest"
         return "own" if self.around == "own" else "nothing"
 
+    def extra_rows(self, f: int) -> int:
+        return (1 if self.same else f) + (f if self.around == "own" else 0)
+
     def forge(self, view: View) -> Forgery:
         own, count = view.own.updates, 1 if self.same else view.f
         rows = torch.randn(count, view.own.d, generator=view.generator, dtype=own.dtype).to(own.device)

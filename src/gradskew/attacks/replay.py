@@ -32,6 +32,9 @@ class Replay(Attack):
     def __post_init__(self) -> None:
         check_number("noise", self.noise, at_least=0, at_most=STRENGTH)
 
+    def extra_rows(self, f: int) -> int:
+        return f if self.noise else 0
+
     def forge(self, view: View) -> Forgery:
         own, step = view.own.updates, last_step(view)
         row = own.new_zeros(view.own.d) if step is None else as_row(step, own)

@@ -51,6 +51,9 @@ class ROP(Attack):
         if self.z not in (None, "tau"):
             check_number("z", self.z, at_least=0, at_most=STRENGTH)
 
+    def extra_rows(self, f: int) -> int:
+        return 28  # float64 vectors
+
     @property
     def tries_rule(self) -> bool:  # type: ignore[override]
         return self.z == "tau"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator
-from ..aggregators.informed import Informed
+from ..aggregators.informed import Informed, with_own
 from ..attacks import Context, Forgery
 from ..core.errors import ceil_share
 from ..core.randomness import generator
@@ -108,8 +108,10 @@ class Attacker:
         assert round.params is not None
         assert round.clients is not None
         n = len(updates)
-        places = range(n - own.n, n) if known is own else [round.clients.index(client) for client in clients]
-        tried = _copy_rule(rule, known, places, round)
+        if known is own:  # they stand for the last rows
+            tried = _copy_rule(rule, known, range(n - own.n, n), with_own(round, own.n))
+        else:
+            tried = _copy_rule(rule, known, [round.clients.index(client) for client in clients], round)
         context = Context(
             round=round.number,
             params=round.params,

@@ -150,7 +150,7 @@ class Federation:
         rounds = snapshot.check_like(self.snapshot([]), self.run.content)
         d, width = self.flat.d, self.matrix.shape[1]
         states = (
-            (self.attacker.attack, snapshot.attack, width),
+            (self.attacker.attack, snapshot.of("attack", self.params.device), width),
             (self.rule, snapshot.rule, width),
             (self.server, snapshot.of("server", self.params.device), d),
             (self.clients.variant, snapshot.of("local", self.params.device), d),

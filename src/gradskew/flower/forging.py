@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..aggregators.informed import Informed
+from ..aggregators.informed import Informed, with_own
 from ..attacks import Attack, Context, Forgery
 from ..core.errors import InputError, check
 from ..core.given import finite_rows
@@ -92,8 +92,10 @@ class Forger:
         assert round.params is not None
         n, rule, f = len(scene.rows), _no_rule, scene.byzantine
         if isinstance(strategy, Robust):
-            places = range(n - scene.byzantine if self.known == "own" else scene.byzantine, n)
-            rule = Informed(rule=copy.deepcopy(strategy.rule), round=round, known=places)
+            own = self.known == "own"
+            places = range(n - scene.byzantine if own else scene.byzantine, n)
+            tried = with_own(round, scene.byzantine) if own else round
+            rule = Informed(rule=copy.deepcopy(strategy.rule), round=tried, known=places)
             f = min(strategy.assumed_f(n), rule.max_f(n))
         return Context(
             round=round.number,
