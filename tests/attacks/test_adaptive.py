@@ -283,6 +283,62 @@ def test_a_limit_leaves_strengths_of_all_sizes():
         assert won["moved"] > 0.2 * attack_on("multikrum", honest)[0].notes["moved"]
 
 
+@pytest.mark.parametrize(("effort", "least"), [("fast", 3), ("full", 6)])
+def test_a_limit_is_shared_among_all_parts(effort, least, monkeypatch):
+    """A rule that is not batched has no ascent, the first round no last one; small parts round to no try."""
+    made = []
+    result = Search.result
+    monkeypatch.setattr("gradskew.attacks.search.Search.result", lambda self: made.append(self) or result(self))
+    rule, honest = agg.make("mda"), rows(15)
+    attack = Adaptive(aim="stop", cap=None, limit=60, effort=effort)
+    attack(honest, honest[:F].clone(), context=context(rule))
+    assert len(made[0].scores) <= 60
+    assert len(set(made[0].parts)) >= least
+    assert {"lines", "groups", "decoys"} <= set(made[0].parts)
+
+
+def test_decoys_break_dnc_with_few_tries_too():
+    honest = rows(16, n=40)
+    moved = [attack_on("dnc(b=None)", honest, 10, limit=limit)[0].notes["moved"] for limit in (60, None)]
+    assert moved[0] > 0.05 * moved[1]
+
+
+def test_the_rows_of_a_closed_form_lie_beyond_honest_rows_that_are_not_known():
+    """Of 16 honest rows four are known: against the trimmed mean it sends what `extreme` sends, and no less helps."""
+    honest = rows(15)
+    known, rule = honest[:4], agg.make("rbtm")
+    given = {"n": N, "context": context(rule, h=4)}
+    sent = Adaptive(aim="stop", cap=None)(known, honest[:F].clone(), **given)
+    extreme = make("extreme(objective=progress)")(known, honest[:F].clone(), **given)
+    assert torch.equal(sent, extreme)
+
+
+class Refusing(agg.WeightedRule):
+    """A user's batched rule that raises, or gives NaN, where a row is far from the others."""
+
+    key = "refusing"
+    batched = "span"
+    value = None
+
+    def weigh(self, rows, f, generator):
+        far = rows.squared_distances.amax((-1, -2)) > 50**2
+        if self.value is None and far.any():
+            raise ValueError("too far")
+        weights = torch.full(rows.shape, 1 / rows.n, dtype=torch.float64)
+        return weights * torch.where(far, self.value or 1.0, 1.0).unsqueeze(-1), {}
+
+
+@pytest.mark.parametrize("value", [None, math.nan])
+@pytest.mark.parametrize("batched", ["span", ""])
+def test_one_try_on_which_a_batched_rule_fails_is_one_failed_try(batched, value):
+    rule, honest = Refusing(), rows()
+    object.__setattr__(rule, "batched", batched)
+    object.__setattr__(rule, "value", value)
+    notes = Adaptive(aim="stop", cap=None).explain(honest, honest[:F].clone(), context=context(rule)).notes
+    assert 0 < notes["failed"] < notes["tries"] / 2
+    assert notes["moved"] > 1
+
+
 def test_calls_of_a_slow_rule_are_counted():
     count = 0
 

@@ -375,7 +375,10 @@ def test_the_number_of_tries():
         )
 
 
-@pytest.mark.parametrize("rule", ["median", "rbtm", "rbtm(tails=clamp)", "average(a=median,b=rbtm)", "aksel"])
+COPIES = ["median", "rbtm", "rbtm(tails=clamp)", "average(a=median,b=rbtm)", "average(a=mean,b=rbtm)", "aksel"]
+
+
+@pytest.mark.parametrize("rule", COPIES)
 def test_copies_of_a_row_are_tried_as_the_rule_answers_to_them(rule):
     honest = torch.randn(9, 7, generator=torch.Generator().manual_seed(2)) + 5
     trials, direction = trials_of(honest, 2, rule), std(honest)
@@ -385,6 +388,21 @@ def test_copies_of_a_row_are_tried_as_the_rule_answers_to_them(rule):
     assert found[:-1] == pytest.approx([float(trials.distance(answer)) for answer in answers], rel=1e-6)
     assert found[-1] == -math.inf  # the row overflows
     assert trials.failed == 1
+
+
+def test_a_subclass_with_an_outcome_of_its_own_is_tried_on_the_rows():
+    class Lower(aggregators.Median):
+        """The least entry of each column, by blocks of rows."""
+
+        key: ClassVar[str] = "lower-of-own"
+
+        def outcome(self, rows, f, generator):
+            return Outcome(torch.cat([block.amin(0) for _, block in rows.blocks()]))
+
+    honest = rows_of((0,), (1,), (2,))
+    context = context_of(Lower(), 3, 1, None, 1)
+    forgery = att.Opt(objective="progress").explain(honest, honest[:1], n=4, context=context)
+    assert forgery.rows[0, 0] < -100
 
 
 def test_the_direction_that_a_vote_on_signs_does_not_turn_round_by_hand():

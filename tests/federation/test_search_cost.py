@@ -21,8 +21,25 @@ def test_the_sentence_by_hand() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("attack", "calls", "proposed"),
+    [
+        ("opt", 120, "option tries makes fewer tries, such as tries=50."),
+        ("opt(tries=60)", 60, "option tries makes fewer tries, such as tries=30."),
+        ("adaptive(limit=20)", 20, "option limit makes fewer tries, such as limit=10."),
+        ("labelflip+adaptive", 330, "option limit makes fewer tries, such as limit=50."),
+    ],
+)
+def test_the_option_that_makes_fewer_tries_is_the_attacks_own(attack: str, calls: int, proposed: str) -> None:
+    sentence = SearchCost(run(attack, "mda"), calls, 1.5).sentence
+    assert sentence.endswith(proposed)
+    name, _, value = proposed.removesuffix(".").rpartition(" ")[2].partition("=")
+    fewer = attack.split("(")[0] + f"({name}={value})"
+    assert attacks.make(fewer).calls(aggregators.make("mda")) < calls
+
+
 def test_only_the_slowest_search_above_a_second_a_round_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = {"mda": 0.01, "bulyan": 0.001, "multikrum": 9.0}
+    seconds = {"mda": 0.01, "caf": 0.001, "multikrum": 9.0}
     measured = []
 
     def measure(run: Run) -> SearchCost:
@@ -34,7 +51,7 @@ def test_only_the_slowest_search_above_a_second_a_round_is_told(monkeypatch: pyt
     found = slowest(runs)
     assert found is not None
     assert found.run.aggregator.name == "mda"
-    assert measured == ["mda", "bulyan"]  # once each; many tries of multikrum are one call
+    assert measured == ["mda", "caf"]  # once each; many tries of multikrum are one call
     seconds.update(mda=0.001)
     assert slowest(runs) is None
     assert slowest(runs[:6]) is None  # of lie alone

@@ -234,7 +234,9 @@ def test_an_attack_that_may_try_the_rule_is_not_fixed(attack: str) -> None:
 
 def test_a_search_with_all_its_parts_is_marked() -> None:
     kind = kind_of("adaptive(aim=stop,cap=None,effort=full,limit=60)")
-    assert (kind.label, kind.full, kind.limit, kind.member) == ("stop (full)", True, 60, STOP)
+    assert (kind.label, kind.full, kind.limit, kind.member) == ("stop (full, 60 tries)", False, 60, STOP)
+    kind = kind_of("adaptive(aim=stop,cap=None,effort=full)")
+    assert (kind.label, kind.full, kind.limit, kind.member) == ("stop (full)", True, None, STOP)
     assert not kind_of(STOP).full
     assert kind_of("adaptive(tries=9,effort=full)").label == "adaptive(tries=9,effort=full)"
 

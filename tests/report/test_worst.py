@@ -155,13 +155,15 @@ def test_searches_of_any_effort_and_number_of_tries_are_searches() -> None:
         table = Table(record(name, "rfa", 80.0) for name in names)
         assert not_asked(table) == ""
         still = "A harder question still: gradskew bench with the same options and --attacks 'worst(effort=full)'"
-        assert harder_question([table]) == ("" if "full" in options else still)
+        assert harder_question([table]) == ("" if options == ",effort=full" else still)
         assert harder_question([Table(record(name, "median", 80.0) for name in names)]) == ""
         assert "Not played: 1 of the 5" in not_asked(Table(record(name, "rfa", 80.0) for name in names[1:]))
     both = [attacks.make(f"adaptive(aim={aim},cap=None{each})").name for aim in aims for each in ("", ",effort=full")]
     assert harder_question([Table(record(name, "rfa", 80.0) for name in both)]) == ""
     capped = Table(record(f"adaptive(aim={aim},cap=1)", "rfa", 80.0) for aim in aims)
-    assert "None of them searches" in not_asked(capped)
+    assert not_asked(capped) == "Not played: 5 of the 5 attacks that search for the worst of a rule."
+    combined = Table([record("labelflip+adaptive(aim=stop)", "rfa", 80.0)])
+    assert not_asked(combined) == "Not played: 5 of the 5 attacks that search for the worst of a rule."
     assert harder_question([Table([record("none", "rfa", 80.0)])]) == ""
 
 
@@ -172,6 +174,13 @@ def test_a_rule_that_failed_as_attacks_asked_it_gets_a_line() -> None:
     said = remarks(Table([made, record("lie", "rfa", [80.0, 81.0])]))
     assert "rfa failed 3 times as attacks asked it, in rounds of 40 tries in all." in said
     assert "rfa gave two answers to one try: the worst that was found of it need not be what it does." in said
+
+
+@pytest.mark.parametrize("attack", ["opt", "labelflip+adaptive(aim=stop)"])
+def test_a_rule_that_failed_under_any_attack_that_tries_it_gets_a_line(attack: str) -> None:
+    made = record(attack, "rfa", [80.0])
+    made.rounds[0]["attack"] |= {"tries": 120, "failed": 2}
+    assert "rfa failed 2 times as attacks asked it, in rounds of 120 tries in all." in remarks(Table([made]))
 
 
 def test_two_seeds_of_attacks_that_search_say_that_outcomes_depend_on_the_seed(monkeypatch) -> None:

@@ -52,6 +52,10 @@ class Average(Pair):
     def monotone(self) -> bool:  # type: ignore[override]
         return self.a.monotone and self.b.monotone
 
+    @property
+    def by_ranks(self) -> bool:  # type: ignore[override]
+        return self.a.by_ranks and self.b.by_ranks
+
     def least(self, n: int, f: int) -> int | None:
         """Return the larger of the two numbers if both rules select rows: all of them have a positive weight."""
         least = [rule.least(n, f) for rule in self.pair.values()]

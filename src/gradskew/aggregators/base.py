@@ -66,7 +66,8 @@ class Aggregator(Method):
     isometric: whether the rule moves with rotations of the rows, so that it may be called on their coordinates in a
     basis of their span. batched: the tries that `outcome` takes at once: `span` for `Tries`, `columns` for
     `SampledTries`, empty for none.
-    monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises.
+    monotone: True if, for any draw, no entry of the aggregate falls when an entry of a row rises. by_ranks: whether
+    `outcome` takes `Copies`; it is not inherited with an `outcome` of another class.
     """
 
     implements: ClassVar[str] = "outcome"
@@ -75,6 +76,7 @@ class Aggregator(Method):
     batched: ClassVar[str] = ""
     baseline: ClassVar[bool] = False
     monotone: ClassVar[bool] = False
+    by_ranks: ClassVar[bool] = False
 
     @final
     @raised_by("rule")
@@ -139,8 +141,10 @@ class Aggregator(Method):
         return outcome
 
     def __init_subclass__(cls) -> None:
-        """Let an `observe` that takes the aggregate alone, as in earlier versions, be called with the rows, too."""
+        """Set `by_ranks`; let an `observe` that takes the aggregate alone, as once, be called with the rows, too."""
         super().__init_subclass__()
+        if "outcome" in vars(cls) and "by_ranks" not in vars(cls):
+            cls.by_ranks = False
         own = vars(cls).get("observe")
         if own is not None and "rows" not in inspect.signature(own).parameters:
             cls.observe = lambda self, aggregate, *, rows=None: own(self, aggregate)  # type: ignore[method-assign]

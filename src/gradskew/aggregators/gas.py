@@ -48,7 +48,7 @@ class GAS(WeightedRule):
         width = -(-rows.d // self.p)
         order = torch.randperm(rows.d, generator=generator)
         whole, base = 0, self.base
-        if isinstance(base, MultiKrum) and base.batched and width <= NARROW:
+        if type(base) is MultiKrum and base.batched and width <= NARROW:
             whole = rows.d - rows.d % width
             for index in order[:whole].split(width * max(1, BLOCK_BYTES // (8 * rows.n**2))):
                 scores += _distances(rows.columns(index).unflatten(1, (-1, width)), base, base_f)

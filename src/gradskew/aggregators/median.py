@@ -37,6 +37,7 @@ class Median(Aggregator):
         "coordinatewise_median": {},
     }
     batched: ClassVar[str] = "columns"
+    by_ranks: ClassVar[bool] = True
     middle: str = "midpoint"
 
     def __post_init__(self) -> None:

@@ -34,6 +34,7 @@ class RBTM(Aggregator):
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"trimmed_mean": {}, "trmean": {}, "cwtm": {}}
 
     batched: ClassVar[str] = "columns"
+    by_ranks: ClassVar[bool] = True
     share: float | None = None
     tails: str = "drop"
 

@@ -31,7 +31,7 @@ from .lie import LIE
 from .minmax import MinMax
 from .minsum import MinSum
 from .queries import Queries, calls, forged_and_told, vectors_of
-from .search import PARTS, Search, search_turned
+from .search import PARTS, Search, allowed, search_turned
 from .steps import padded
 from .strike import STRIKE
 from .trials import Trials, largest, turned
@@ -125,7 +125,8 @@ class Adaptive(Attack):
         if not view.context.rule.monotone:
             return None
         trials = Trials(view)
-        row = extreme_row(view.honest, u, BEYOND)
+        whole = view.honest.n == view.n - view.f and not view.knows_own_only
+        row = extreme_row(view.honest, u, BEYOND if whole else 1.0)  # other honest rows may lie farther out
         farther = (2 * row.double() - trials.mean).to(row.dtype)
         distance = float(torch.linalg.vector_norm(row.double() - trials.mean))
         bound = math.inf if self.cap is None else self.cap * trials.radius
@@ -151,11 +152,15 @@ class Adaptive(Attack):
         room = most - float(scene.span.vector_of(scene.mean).abs().max())
         radius = max(0.0, min(most / 4, 0.999 * room))  # so that every entry of a row is finite
         radius = radius if self.cap is None else min(radius, self.cap * scene.radius)
-        search = Search(scene, queries, lambda answer: -answer.along(scene.u), view.generator, radius, self.limit)
+        search = Search(scene, queries, lambda answer: -answer.along(scene.u), view.generator, radius)
         counts = {name: len(rows) for name, rows in fixed.items()}
-        parts = self._parts(len(vectors), len(last), counts)
-        parts |= {} if other is None else {"turned": partial(search_turned, place=len(extras) - 1)}
-        for search.part, make_tries in parts.items():
+        parts = {**PARTS}
+        if other is not None:
+            parts["turned"] = partial(search_turned, place=len(extras) - 1)
+        if self.effort == "full":
+            parts |= self._further(len(vectors), len(last), counts)
+        limits = [None] * len(parts) if self.limit is None else allowed(self.limit, [*parts])
+        for (search.part, make_tries), search.limit in zip(parts.items(), limits, strict=True):
             make_tries(search, tried)
         best, score = search.result()
         forged, won = search.forged[best], search.names[best]
@@ -172,12 +177,12 @@ class Adaptive(Attack):
                 self._state.update(sent=gaps, sent_in=context.round)
         return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
 
-    def _parts(self, place: int, last: int, counts: Mapping[str, int]) -> dict[str, Callable[[Search, int], None]]:
-        """Return the parts of the search by name. last: how many rows of the last round are extras, from `place` on."""
-        if self.effort == "fast":
-            return {**PARTS}
+    def _further(self, place: int, last: int, counts: Mapping[str, int]) -> dict[str, Callable[[Search, int], None]]:
+        """Return the parts of effort=full by name. last: how many rows of the last round are extras, from `place` on.
+
+        counts: of each fixed attack, how many of its rows are extras after these.
+        """
         return {
-            **PARTS,
             "fixed attacks": partial(search_fixed, counts=counts, place=place + last),
             "last round": partial(search_last, place=place, given=last > 0),
             "framing": search_framing,

@@ -16,6 +16,7 @@ from ..core.columns import sort_rows
 from ..core.copies import Copies
 from ..core.errors import InputError, check
 from ..core.given import check_rows
+from ..core.importing import one_line
 from ..core.round import Round
 from ..core.rows import Rows
 from ..core.span import Span
@@ -30,6 +31,7 @@ ENTRIES = 128  # columns on which tries of a rule per coordinate are compared
 MORE = 2048  # columns on which the best of these are compared again
 COLUMNS = 4096  # columns on which tries of any other rule are compared
 FINAL = 3  # tries that are judged on all columns, if the others were compared on some
+NOT_FINITE = "gave an aggregate that is not finite"
 KEPT = 16  # tries that are judged again, of effort=full and of effort=fast
 
 
@@ -54,7 +56,7 @@ class Queries:
         if generator is None:
             self.seeds, self.draws = [0], False
             self.way = "batch" if self.rule.batched == "span" else "rows"
-            if self.way == "rows" and self.rule.monotone and self.rule.batched and span.rows.mixing is None:
+            if self.rule.by_ranks and span.rows.mixing is None:
                 self.way, self.ordered = "copies", sort_rows(span.honest)
             return
         self.seeds = torch.randint(2**31, (DRAWS,), generator=generator).tolist()
@@ -139,18 +141,25 @@ class Queries:
             if way == "entries":
                 assert self.sample is not None
                 tries = SampledTries(span, tries.points, self.sample, round=self.round, gram=tries.gram)
+            state = rng.get_state()
             try:
                 outcome = self.rule.outcome(tries.as_rows, self.told, rng)
-            except InputError as error:
-                yield self._failure(error, len(forged), way)
+            except Exception as error:  # whatever a user's rule raises
+                if len(forged) == 1:
+                    yield self._failure(error, way)
+                    return
+                for each in forged.split(1):
+                    yield from self._answers(each, way, torch.Generator().set_state(state))
                 return
+            if bad := int((~outcome.value.detach().isfinite()).any(-1).sum()):
+                self.failed, self.why = self.failed + bad, f"{self.rule.name} {NOT_FINITE}"
             yield self._answer(outcome.value, outcome.weights, way)
             return
         for points in forged:
             try:
                 value, weights = self._call(points, way, rng)
-            except InputError as error:
-                yield self._failure(error, 1, way)
+            except Exception as error:
+                yield self._failure(error, way)
                 continue
             yield self._answer(value[None], None if weights is None else weights[None], way)
 
@@ -159,11 +168,11 @@ class Queries:
         metric = self.span.gram if way == "batch" else None
         return Answer(values, image(self.span.mean), weights, self.size, image, metric)
 
-    def _failure(self, error: InputError, count: int, way: str) -> Answer:
-        """Count failed tries and return their answer, which is NaN."""
-        self.failed, self.why = self.failed + count, str(error)
+    def _failure(self, error: Exception, way: str) -> Answer:
+        """Count a failed try and return its answer, which is NaN."""
+        self.failed, self.why = self.failed + 1, str(error) if isinstance(error, InputError) else one_line(error)
         nothing = torch.full_like(self._image(way)(self.span.mean), math.nan)
-        return self._answer(nothing.expand(count, -1), None, way)
+        return self._answer(nothing[None], None, way)
 
     def _image(self, way: str) -> Callable[[Tensor], Tensor]:
         """Return the map of points of the span to the space of the rule's aggregates."""
@@ -193,7 +202,7 @@ class Queries:
         else:
             rows = Rows(torch.cat([span.materialise(points), span.honest]), round=self.round)
         outcome = self.rule.explain(rows, self.told, generator=rng, round=rows.round)
-        check(bool(outcome.value.isfinite().all()), f"{self.rule.name} gave an aggregate that is not finite")
+        check(bool(outcome.value.isfinite().all()), f"{self.rule.name} {NOT_FINITE}")
         return outcome.value.double(), outcome.weights
 
     def _in_coordinates(self) -> Round | None:

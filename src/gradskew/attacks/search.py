@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -24,9 +25,9 @@ SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of a decoy's length in the others' shift
 class Search:
     """Tries made so far and their scores. A try is f forged rows (f, r), pulled in to the largest distance allowed.
 
-    radius: the largest distance of a forged row from the honest mean, inf for none. limit: the largest number of tries;
-    of tries that would exceed it, as many as fit are made, drawn by the generator. part: the part of the search that
-    makes the next tries.
+    radius: the largest distance of a forged row from the honest mean, inf for none. limit: the largest number of tries
+    so far; of tries that would exceed it, as many as fit are made, drawn by the generator. part: the part of the search
+    that makes the next tries.
     """
 
     scene: Scene
@@ -80,10 +81,20 @@ class Search:
         Parts of effort=full that improve the best tries fit them to the draws and columns in which tries are compared.
         So the best of effort=fast are judged, too.
         """
-        few = list(dict.fromkeys([*self.best(KEPT), *self.best(KEPT, PARTS)]))
+        few = list(dict.fromkeys([*self.best(KEPT), *self.best(KEPT, (*PARTS, "turned"))]))
         forged, scores = torch.stack([self.forged[i] for i in few]), [self.scores[i] for i in few]
         index, score = self.queries.judge(forged, torch.tensor(scores, dtype=torch.float64), self.objective)
         return few[index], score
+
+
+def allowed(limit: int, parts: Sequence[str]) -> list[int]:
+    """Return how many tries may have been made after each part, in their order, so that none uses up the limit alone.
+
+    >>> allowed(60, ["lines", "groups", "decoys"])
+    [46, 52, 60]
+    """
+    sums = list(accumulate(USUAL[part] for part in parts))
+    return [round(limit * reached / sums[-1]) for reached in sums]
 
 
 def equal(points: Tensor, f: int) -> Tensor:
@@ -192,6 +203,21 @@ def search_turned(search: Search, f: int, place: int) -> None:
         points = along(Line("turned", search.scene.mean, direction), [t * search.scene.spread for t in STRENGTHS])
         search.add([f"turned, {t:g}" for t in STRENGTHS], equal(points, f))
 
+
+USUAL = {
+    "lines": 260,
+    "groups": 36,
+    "decoys": 45,
+    "fixed attacks": 6,
+    "last round": 1,
+    "framing": 18,
+    "balanced": 160,
+    "own parts": 12,
+    "ascent": 80,
+    "evolution": 200,
+    "turned": 10,
+}
+"""The tries of each part without a limit, about: a limit is shared among the parts in this proportion."""
 
 PARTS: Mapping[str, Callable[[Search, int], None]] = {
     "lines": search_lines,

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..core.errors import InputError
 from ..core.given import LARGEST
 from ..core.span import Span
 from .answers import Answer, Objective
@@ -82,7 +81,7 @@ def turned(trials: Trials, u: Tensor) -> Tensor | None:
         row = trials.row(trials.mean, direction / torch.linalg.vector_norm(u), FAR * trials.radius)
         try:
             steps.append(trials.answer(row).values[0] - trials.mean)
-        except InputError:
+        except Exception:  # of a user's rule: the search goes on without
             return None
         if torch.linalg.vector_norm(steps[0]) <= trials.radius:
             return None

@@ -1,4 +1,4 @@
-"""Rows behind copies of one row, for monotone rules per coordinate: the strength along a line, tried many times."""
+"""Rows behind copies of one row, for rules by ranks in each column: strengths along a line, tried many times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .rows import Rows
 
 
 class Copies:
-    """Rows behind copies of one row: what `Rows` are to a monotone rule per coordinate, at the cost of a few passes.
+    """Rows behind copies of one row: what `Rows` are to a rule with `by_ranks`, at the cost of a few passes.
 
     ordered: the rows (h, d), every column sorted; copies of one row with other numbers share it. row: (d,), finite.
     """

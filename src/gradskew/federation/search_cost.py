@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..attacks import Adaptive, Combined
 from ..core.errors import InputError
 from ..core.round import Layer, Round
 from ..models import num_parameters
@@ -18,6 +19,7 @@ from .run import Run
 from .votes import Votes
 
 SPANNED = 10  # vectors of the span of a search besides the rows, about
+FEWER = 50  # tries that are proposed
 SLOW = 1.0  # seconds of a round from which on a search is worth a sentence
 
 
@@ -33,11 +35,14 @@ class SearchCost:
     def sentence(self) -> str:
         """What the search costs, and how to make it shorter."""
         attack, rule = self.run.attack.name, self.run.aggregator.name
+        made = self.run.attack.model if isinstance(self.run.attack, Combined) else self.run.attack
+        option = "limit" if isinstance(made, Adaptive) else "tries"
+        few = FEWER if self.calls > 2 * FEWER else self.calls // 2
         cost = self.calls * self.seconds
         minutes = cost * self.run.rounds / 60
         return (
             f"{attack} calls {rule} about {self.calls} times a round: about {cost:.0f} s a round and {minutes:.0f} min "
-            "a run; its option limit makes fewer tries, such as limit=50."
+            f"a run; its option {option} makes fewer tries, such as {option}={max(few, 4)}."
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import aggregators, attacks
 from ..aggregators import RULES
-from ..attacks import ATTACKS, Adaptive
+from ..attacks import ATTACKS, Adaptive, Combined
 from ..core.errors import InputError, check, check_number
 from ..core.files import is_sha256
 from ..core.grammar import parse
@@ -73,11 +73,13 @@ def kind_of(attack: str) -> Kind:
     made = attacks.make(attack) if own else None
     if not isinstance(made, Adaptive):
         fixed = made is not None and not made.tries_rule
-        return Kind(fixed, attack, "no attack" if attack == "none" else attack)
+        searches = isinstance(made, Combined) and isinstance(made.model, Adaptive)
+        return Kind(fixed, attack, "no attack" if attack == "none" else attack, searches=searches)
     member = Adaptive(aim=made.aim, data=made.data, cap=made.cap)
-    full = made.effort == "full"
+    full = made.effort == "full" and made.tries >= Adaptive.tries and made.limit is None
     usual = made == Adaptive(aim=made.aim, cap=made.cap, limit=made.limit, effort=made.effort)
-    label = f"{made.aim}{' (full)' * full}" if usual else attack
+    effort = f" (full, {made.limit} tries)" if made.effort == "full" and made.limit else " (full)" * full
+    label = f"{made.aim}{effort}" if usual else attack
     return Kind(False, member.name, label, math.inf if made.cap is None else made.cap, made.limit, True, full)
 
 

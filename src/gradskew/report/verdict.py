@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from ..aggregators import RULES
 from ..attacks import ATTACKS
-from ..attacks.adaptive import TWO_WAYS, Adaptive
+from ..attacks.adaptive import TWO_WAYS
 from ..federation.curve import RISING
 from ..federation.schedule import rounds_of
 from .comparison import differ, level_with
@@ -194,8 +194,7 @@ def _not_compared(table: Table, played: int) -> list[str]:
 def _tried(rule: str, table: Table) -> Iterator[str]:
     """Yield what went wrong where attacks tried a rule: tries on which it failed, two answers to one try."""
     records = [record for record in table.records if record.spec["aggregator_name"] == rule]
-    searches = [record for record in records if record.spec["attack"]["name"] == Adaptive.key]
-    notes = [notes for record in searches for notes in record.columns["attack"]]
+    notes = [notes for record in records for notes in record.columns["attack"]]
     if failed := sum(each.get("failed", 0) for each in notes):
         tries = sum(each.get("tries", 0) for each in notes if "failed" in each)
         yield f"{rule} failed {count(failed, 'time')} as attacks asked it, in rounds of {tries} tries in all."

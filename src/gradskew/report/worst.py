@@ -162,7 +162,7 @@ def least_kappa_text(table: Table) -> str:
 def not_asked(table: Table) -> str:
     """Return a sentence on the attacks that search for the worst of a rule, if not all were played; else ""."""
     played = _searching(table)
-    if table.standings and not played:
+    if table.standings and not played and not any(kind.searches for kind in _kinds(table)):
         return "None of them searches for the worst of a rule, so that no worst found is a worst case."
     missing = len(attacks.ADAPTIVE) - len(played)
     some = f"Not played: {missing} of the {len(attacks.ADAPTIVE)} attacks that search for the worst of a rule."
