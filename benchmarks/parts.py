@@ -117,6 +117,9 @@ PARTS = {
         attacks=TRIED,
         federations=[{"beta": 0.5, "root_examples": 100}, {"beta": 0.1, "root_examples": 100}],
     ),
+    "trial-root-fast": Part(  # added when a limit had become one of all parts of a search
+        rules=["fltrust"], attacks=AIMED[1:], federations=[{"beta": 0.1, "root_examples": 100}]
+    ),
     "trial-settings": Part(
         rules=["consensus_dnc", "median", "multikrum"],
         attacks=AIMED,
