@@ -144,7 +144,7 @@ class Adaptive(Attack):
         fixed = self._fixed(view) if self.effort == "full" and context.round % EVERY == 0 else {}
         last, vectors = self._last(context, tried), vectors_of(context.rule)
         extras = [*vectors, *last, *(row for rows in fixed.values() for row in rows)]
-        other = turned(Trials(view), u)
+        other = turned(view, u)
         extras += [] if other is None else [other]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
         queries = Queries(scene.span, context.rule, told, tried, view.generator)

@@ -68,15 +68,17 @@ class Trials:
         return (base + strength * direction).to(self.honest.updates.dtype)
 
 
-def turned(trials: Trials, u: Tensor) -> Tensor | None:
+def turned(view: View, u: Tensor) -> Tensor | None:
     """Return -u, but u in columns where only far rows along u move the aggregate against u, and 0 where none do: (d,).
 
     A rule that votes on signs, such as `rlr`, turns columns round. None for a rule that is not per coordinate, for one
     that far rows along -u do not move beyond the honest ones, and for one that they move against u in all columns.
     """
-    if trials.rule.batched != "columns" or trials.rule.monotone or not u.any():
+    assert view.context is not None
+    rule = view.context.rule
+    if rule.batched != "columns" or rule.monotone or not u.any():
         return None
-    steps = []
+    trials, steps = Trials(view), []
     for direction in (-u, u):
         row = trials.row(trials.mean, direction / torch.linalg.vector_norm(u), FAR * trials.radius)
         try:
