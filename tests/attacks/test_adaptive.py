@@ -304,7 +304,7 @@ def test_decoys_break_dnc_with_few_tries_too():
 
 
 def test_the_rows_of_a_closed_form_lie_beyond_honest_rows_that_are_not_known():
-    """Of 16 honest rows four are known: against the trimmed mean it sends what `extreme` sends, and no less helps."""
+    """Of 16 honest rows four are known: against the trimmed mean it sends what `extreme` sends."""
     honest = rows(15)
     known, rule = honest[:4], agg.make("rbtm")
     given = {"n": N, "context": context(rule, h=4)}

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gradskew import aggregators as agg
 from gradskew.aggregators.informed import Informed
 from gradskew.attacks.answers import Answer
-from gradskew.attacks.queries import Queries, vectors_of
+from gradskew.attacks.queries import Queries
+from gradskew.attacks.tried_rule import vectors_of
 from gradskew.core.errors import InputError
 from gradskew.core.rows import Rows
 from gradskew.core.span import Span

@@ -57,9 +57,9 @@ class Bulyan(Aggregator):
         ordered[..., -1] = 0  # of the row to itself
         left = torch.ones(distances.shape[:-1], dtype=torch.bool)
         if self.select == "once":
-            return lowest(krum_scores(ordered, order, left, f), n - 2 * f).sort(-1).values
-        for _ in range(n - 2 * f):
-            scores = krum_scores(ordered, order, left, f)
+            return lowest(krum_scores(ordered, order, left, max(1, n - f - 2)), n - 2 * f).sort(-1).values
+        for remaining in range(n, 2 * f, -1):
+            scores = krum_scores(ordered, order, left, max(1, remaining - f - 2))
             left.scatter_(-1, lowest(scores.masked_fill(~left, math.inf), 1), False)
         return (~left).nonzero()[:, -1].reshape(*left.shape[:-1], n - 2 * f)
 
@@ -73,12 +73,11 @@ class Bulyan(Aggregator):
         return (math.sqrt((honest - m) / m) + honest / math.sqrt(beta * m)) ** 2 if f else 0.0
 
 
-def krum_scores(ordered: Tensor, order: Tensor, left: Tensor, f: int) -> Tensor:
-    """Return for each row the sum of the squared distances to its max(1, n' - f - 2) nearest others of n': (..., n).
+def krum_scores(ordered: Tensor, order: Tensor, left: Tensor, count: int) -> Tensor:
+    """Return for each row the sum of the squared distances to its `count` nearest others that remain: (..., n).
 
     ordered, order: the squared distances of each row to the others, rising, and their indices (..., n, n), with the row
-    itself, at 0, as the last. left: which rows remain (..., n), n' of them.
+    itself, at 0, as the last. left: which rows remain (..., n).
     """
-    count = max(1, int(left.sum(-1).flatten()[0]) - f - 2)
     present = left.unsqueeze(-2).expand(order.shape).gather(-1, order)
     return torch.where(present & (present.cumsum(-1) <= count), ordered, 0.0).sum(-1)

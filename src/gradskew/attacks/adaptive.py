@@ -14,10 +14,10 @@ from ..core.round import Round
 from ..core.rows import Given, Rows
 from ..core.state import is_row
 from .base import Attack, Context, Forgery, View
-from .bitflip import BitFlip
 from .candidates import Scene
 from .extreme import extreme_row
 from .further import (
+    fixed_rows,
     search_ascent,
     search_balanced,
     search_evolution,
@@ -26,15 +26,11 @@ from .further import (
     search_last,
     search_own_parts,
 )
-from .ipm import IPM
-from .lie import LIE
-from .minmax import MinMax
-from .minsum import MinSum
-from .queries import Queries, calls, forged_and_told, vectors_of
-from .search import PARTS, Search, allowed, search_turned
+from .queries import Queries, calls
+from .search import PARTS, Search, search_turned, share_limit
 from .steps import padded
-from .strike import STRIKE
 from .trials import Trials, largest, turned
+from .tried_rule import forged_and_told, vectors_of
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
@@ -62,6 +58,7 @@ class Adaptive(Attack):
     title: ClassVar[str] = "adaptive"
     source: ClassVar[str] = "this project; after Croce and Hein, ICML 2020 (AutoAttack)"
     tries_rule: ClassVar[bool] = True
+    limited_by: ClassVar[str] = "limit"
     aim: str = "loss+stop"
     data: str = "all"
     cap: float | None = 3.0
@@ -125,8 +122,7 @@ class Adaptive(Attack):
         if not view.context.rule.monotone:
             return None
         trials = Trials(view)
-        whole = view.honest.n == view.n - view.f and not view.knows_own_only
-        row = extreme_row(view.honest, u, BEYOND if whole else 1.0)  # other honest rows may lie farther out
+        row = extreme_row(view.honest, u, BEYOND if view.knows_all else 1.0)  # unknown rows may lie farther out
         farther = (2 * row.double() - trials.mean).to(row.dtype)
         distance = float(torch.linalg.vector_norm(row.double() - trials.mean))
         bound = math.inf if self.cap is None else self.cap * trials.radius
@@ -141,11 +137,11 @@ class Adaptive(Attack):
         assert context is not None
         tried, told = forged_and_told(view)
         seed = int(torch.randint(2**31, (), generator=view.generator))
-        fixed = self._fixed(view) if self.effort == "full" and context.round % EVERY == 0 else {}
+        fixed = fixed_rows(view) if self.effort == "full" and context.round % EVERY == 0 else {}
         last, vectors = self._last(context, tried), vectors_of(context.rule)
         extras = [*vectors, *last, *(row for rows in fixed.values() for row in rows)]
-        other = turned(view, u)
-        extras += [] if other is None else [other]
+        direction = turned(view, u)
+        extras += [] if direction is None else [direction]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
         queries = Queries(scene.span, context.rule, told, tried, view.generator)
         most = largest(honest.updates.dtype)
@@ -155,11 +151,11 @@ class Adaptive(Attack):
         search = Search(scene, queries, lambda answer: -answer.along(scene.u), view.generator, radius)
         counts = {name: len(rows) for name, rows in fixed.items()}
         parts = {**PARTS}
-        if other is not None:
+        if direction is not None:
             parts["turned"] = partial(search_turned, place=len(extras) - 1)
         if self.effort == "full":
             parts |= self._further(len(vectors), len(last), counts)
-        limits = [None] * len(parts) if self.limit is None else allowed(self.limit, [*parts])
+        limits = [None] * len(parts) if self.limit is None else share_limit(self.limit, [*parts])
         for (search.part, make_tries), search.limit in zip(parts.items(), limits, strict=True):
             make_tries(search, tried)
         best, score = search.result()
@@ -198,15 +194,6 @@ class Adaptive(Attack):
             last: Tensor = self._state["last"].to(context.params.device)
             return last
         return context.params.new_empty(0, 0)
-
-    def _fixed(self, view: View) -> dict[str, Tensor]:
-        """Return the finite rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
-        by_name = {}
-        for attack in (BitFlip(), LIE(), IPM(), MinMax(), MinSum(), STRIKE()):
-            rows = attack.explain(view.honest, view.own, n=view.n).rows
-            if rows.isfinite().all():
-                by_name[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
-        return by_name
 
     def direction(self, mean: Tensor, context: Context) -> Tensor:
         """Return u: (d,), float64."""

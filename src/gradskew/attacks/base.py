@@ -72,6 +72,11 @@ class View:
         """Whether the own rows stand in for the honest ones, of which the attacker knows none."""
         return self.honest is self.own
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether the attacker knows every honest row of the round."""
+        return not self.knows_own_only and self.honest.n == self.n - self.f
+
 
 @dataclass(frozen=True)
 class Forgery:
@@ -90,7 +95,7 @@ class Attack(Method):
     server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_inputs:
     whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not. needs_models:
     whether it needs the models of the rounds, which a matrix has not. gradient_scale: what the Byzantine clients
-    multiply their clipped gradients by in training; -1 is gradient ascent.
+    multiply their clipped gradients by in training; -1 is gradient ascent. limited_by: the option that bounds `calls`.
     """
 
     implements: ClassVar[str] = "forge"
@@ -100,6 +105,7 @@ class Attack(Method):
     needs_inputs: ClassVar[bool] = False
     needs_models: ClassVar[bool] = False
     gradient_scale: ClassVar[float] = 1.0
+    limited_by: ClassVar[str] = ""
 
     def relabel(
         self, labels: Tensor, num_classes: int, *, generator: torch.Generator | None = None, scores: Scores = None

@@ -41,6 +41,10 @@ class Combined(DelegatesState, Attack):
         return self.model.tries_rule
 
     @property
+    def limited_by(self) -> str:  # type: ignore[override]
+        return self.model.limited_by
+
+    @property
     def monotone_only(self) -> bool:  # type: ignore[override]
         return self.model.monotone_only
 

@@ -13,8 +13,8 @@ from ..core.columns import moments
 from ..core.errors import STRENGTH, check, check_choice, check_number
 from .base import Attack, Context, Forgery, View
 from .krum_strength import Pool
-from .queries import forged_and_told
 from .steps import as_row, last_rule, model
+from .tried_rule import forged_and_told
 
 
 @dataclass(frozen=True, kw_only=True)

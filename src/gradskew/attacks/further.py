@@ -7,7 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from .base import View
+from .bitflip import BitFlip
+from .ipm import IPM
+from .lie import LIE
+from .minmax import MinMax
+from .minsum import MinSum
 from .search import Search, group_sizes
+from .strike import STRIKE
 
 BALANCED = (1, 2, 3, 5, 8)  # numbers of decoy directions
 SHIFTS = (0.5, 1.0, 1.5, 2.5)  # of all rows against u, in spreads of the honest rows
@@ -17,6 +24,16 @@ LAST = "last round's"  # the name of this try
 STEPS = 20  # of gradient ascent
 STARTS = 3  # of gradient ascent and of the evolution
 OFFSPRING = 20  # tries of a generation
+
+
+def fixed_rows(view: View) -> dict[str, Tensor]:
+    """Return the finite rows of the fixed attacks by name: one for attacks that send equal rows, else (f, d)."""
+    by_name = {}
+    for attack in (BitFlip(), LIE(), IPM(), MinMax(), MinSum(), STRIKE()):
+        rows = attack.explain(view.honest, view.own, n=view.n).rows
+        if rows.isfinite().all():
+            by_name[attack.name] = rows[:1] if rows.stride(0) == 0 else rows
+    return by_name
 
 
 def search_fixed(search: Search, f: int, *, counts: Mapping[str, int], place: int) -> None:

@@ -51,6 +51,7 @@ class Opt(Attack):
     }
     titles: ClassVar[Mapping[str, str]] = {"optipm": "optimised IPM", "agr": "AGR-tailored"}
     tries_rule: ClassVar[bool] = True
+    limited_by: ClassVar[str] = "tries"
     p: str = "std"
     objective: str = "distance"
     sides: Literal["plus", "minus", "both"] | None = None

@@ -87,13 +87,13 @@ class Search:
         return few[index], score
 
 
-def allowed(limit: int, parts: Sequence[str]) -> list[int]:
+def share_limit(limit: int, parts: Sequence[str]) -> list[int]:
     """Return how many tries may have been made after each part, in their order, so that none uses up the limit alone.
 
-    >>> allowed(60, ["lines", "groups", "decoys"])
+    >>> share_limit(60, ["lines", "groups", "decoys"])
     [46, 52, 60]
     """
-    sums = list(accumulate(USUAL[part] for part in parts))
+    sums = list(accumulate(USUAL_TRIES[part] for part in parts))
     return [round(limit * reached / sums[-1]) for reached in sums]
 
 
@@ -204,7 +204,7 @@ def search_turned(search: Search, f: int, place: int) -> None:
         search.add([f"turned, {t:g}" for t in STRENGTHS], equal(points, f))
 
 
-USUAL = {
+USUAL_TRIES = {
     "lines": 260,
     "groups": 36,
     "decoys": 45,

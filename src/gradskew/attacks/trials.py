@@ -11,7 +11,8 @@ from ..core.given import LARGEST
 from ..core.span import Span
 from .answers import Answer, Objective
 from .base import View
-from .queries import Queries, forged_and_told, vectors_of
+from .queries import Queries
+from .tried_rule import forged_and_told, vectors_of
 
 FAR = 1e4  # times the distance of the farthest honest row
 ROUNDING = 2.0**-23  # of the aggregate: distances below this share of the rows' length are 0

@@ -36,11 +36,11 @@ UNSAVED = (
     "state in attributes."
 )
 
-Answer = tuple[str, str] | tuple[str, str, float] | tuple[str, str, None, "Broken | None"]
+Answer = tuple[str, str] | tuple[str, str, float] | tuple[str, str, None, "BreakingRows | None"]
 
 
 @dataclass(frozen=True)
-class Broken:
+class BreakingRows:
     """Rows (n, d), the first f of them forged, that bring a rule farther from the honest mean than every honest row."""
 
     rows: np.ndarray
@@ -55,7 +55,7 @@ class Finding:
     verdict: str
     sentence: str
     value: float | None = None
-    broken: Broken | None = None
+    breaking_rows: BreakingRows | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the finding in audit.json."""

@@ -14,7 +14,7 @@ from ..core.importing import LIMIT, one_line
 from ..core.numerics import fixed_threads
 from ..runs.child_process import Child
 from . import attack_checks, rule_checks
-from .checks import BAD, ODD, Broken, Finding
+from .checks import BAD, ODD, BreakingRows, Finding
 
 START = 60.0  # seconds for a process to start and import torch
 IMPORT = "import"
@@ -48,9 +48,9 @@ class Inspection:
         return {"kind": self.kind, "name": self.name, "findings": findings, "failure": self.reason or None}
 
     @property
-    def broken(self) -> Broken | None:
+    def breaking_rows(self) -> BreakingRows | None:
         """Return the rows of one round that break it, if a search found some."""
-        return next((f.broken for f in self.findings if f.broken is not None), None)
+        return next((f.breaking_rows for f in self.findings if f.breaking_rows is not None), None)
 
     @property
     def failure(self) -> Finding | None:

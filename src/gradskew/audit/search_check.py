@@ -9,7 +9,7 @@ from ..aggregators.informed import Informed
 from ..attacks import Adaptive, Context
 from ..core.errors import InputError
 from ..core.rows import Rows
-from .checks import GOOD, ODD, Answer, Broken, Subject, gaussian, made_round, seconds_of
+from .checks import GOOD, ODD, Answer, BreakingRows, Subject, gaussian, made_round, seconds_of
 
 SECONDS = 10.0  # of calls of the rule, about, in the search
 FEWEST = 12  # tries with which a search is worth a sentence
@@ -48,7 +48,7 @@ def check_search(subject: Subject) -> Answer:
     if reach <= 1:
         return (ODD if doubts else GOOD), f"R{text}"
     whole = subject.method.needs <= {"clients"}  # a matrix has no other part of a round
-    return ODD, f"Broken by one round: r{text}", None, Broken(sent.numpy(), subject.f) if whole else None
+    return ODD, f"Broken by one round: r{text}", None, BreakingRows(sent.numpy(), subject.f) if whole else None
 
 
 def _informed(rule: Aggregator, rows: torch.Tensor, f: int) -> Aggregator:

@@ -83,7 +83,7 @@ def audit(
         run = make(builtin_rules, builtin_attacks)[0]
         inspections, costs = _inspect(audited, builtin_rules, run, limit, options["preset"])
     show_inspections(inspections.values())
-    _save_broken(inspections, out)
+    _save_breaking_rows(inspections, out)
     for name, inspection in inspections.items():
         if inspection.failure is not None:
             audited[inspection.kind].remove(inspection.name)
@@ -114,19 +114,19 @@ def audit(
         click.get_current_context().exit(2)
 
 
-def _save_broken(inspections: Mapping[str, Inspection], out: Path) -> None:
+def _save_breaking_rows(inspections: Mapping[str, Inspection], out: Path) -> None:
     """Save the rows of one round that break a rule as a matrix, and print the commands that replay them."""
     import numpy as np
 
     from ..core.importing import shell_command
 
-    found = [(name, each.broken) for name, each in inspections.items() if each.broken is not None]
-    for number, (name, broken) in enumerate(found, 1):
+    by_rule = {name: rows for name, each in inspections.items() if (rows := each.breaking_rows) is not None}
+    for number, (rule, breaking) in enumerate(by_rule.items(), 1):
         out.mkdir(parents=True, exist_ok=True)
         file = out / f"broken-{number}.npy"
-        np.save(file, broken.rows)
-        words = ["gradskew", "skew", str(file), "--f", str(broken.f), "--replace", "--rules", name]
-        click.echo(f"The rows of the round that breaks {name}: {shell_command(*words)}")
+        np.save(file, breaking.rows)
+        words = ["gradskew", "skew", str(file), "--f", str(breaking.f), "--replace", "--rules", rule]
+        click.echo(f"The rows of the round that breaks {rule}: {shell_command(*words)}")
 
 
 def _check_attacked(attacks: Sequence[str]) -> None:

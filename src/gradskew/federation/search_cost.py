@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 
-from ..attacks import Adaptive, Combined
 from ..core.errors import InputError
 from ..core.round import Layer, Round
 from ..models import num_parameters
@@ -35,8 +34,7 @@ class SearchCost:
     def sentence(self) -> str:
         """What the search costs, and how to make it shorter."""
         attack, rule = self.run.attack.name, self.run.aggregator.name
-        made = self.run.attack.model if isinstance(self.run.attack, Combined) else self.run.attack
-        option = "limit" if isinstance(made, Adaptive) else "tries"
+        option = self.run.attack.limited_by
         few = FEWER if self.calls > 2 * FEWER else self.calls // 2
         cost = self.calls * self.seconds
         minutes = cost * self.run.rounds / 60
