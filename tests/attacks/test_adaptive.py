@@ -15,7 +15,7 @@ from gradskew.aggregators.informed import Informed
 from gradskew.attacks import Adaptive, Context, make
 from gradskew.attacks.candidates import Scene
 from gradskew.attacks.further import search_ascent
-from gradskew.attacks.queries import Queries
+from gradskew.attacks.queries import COLUMNS, Queries
 from gradskew.attacks.search import Search
 from gradskew.core.errors import InputError
 from gradskew.core.round import Round
@@ -203,6 +203,19 @@ def test_a_rule_with_a_state_is_asked_with_it():
     assert forgery.notes["moved"] == pytest.approx(moved, rel=1e-3, abs=1e-4)
 
 
+def test_a_state_of_all_columns_is_tried_on_all_columns():
+    """FoolsGold adds each row to the history of its client; tries on some columns would not fit it."""
+    rule, honest = agg.make("foolsgold"), rows(9, n=8, d=4200)
+    assert honest.shape[1] > COLUMNS
+    past = torch.cat([rows(8, n=2, d=4200), honest])
+    clients = list(range(10))
+    rule.observe(past.mean(0), rows=Rows(past, round=Round(clients=clients)))
+    informed = Informed(rule=rule, round=Round(clients=clients), known=range(2, 10))
+    given = context(informed, 4200, 2, 8)
+    forgery = Adaptive(aim="stop", limit=6).explain(honest, honest[:2].clone(), context=given)
+    assert "failed" not in forgery.notes
+
+
 def test_a_users_function_is_asked_on_the_rows():
     def middle(updates, f, *, generator=None):
         return updates.double().median(0).values
@@ -213,8 +226,9 @@ def test_a_users_function_is_asked_on_the_rows():
     assert forgery.notes["moved"] > 0
 
 
+@pytest.mark.parametrize("effort", ["fast", "full"])
 @pytest.mark.parametrize("name", ["a function", "multikrum"])
-def test_a_rule_that_fails_on_every_try_gets_the_mean(name, monkeypatch):
+def test_a_rule_that_fails_on_every_try_gets_the_mean(name, effort, monkeypatch):
     def broken(updates, f, *, generator=None):
         raise InputError("it is broken")
 
@@ -224,7 +238,7 @@ def test_a_rule_that_fails_on_every_try_gets_the_mean(name, monkeypatch):
     monkeypatch.setattr(agg.MultiKrum, "weigh", weigh)
     honest = rows()
     rule = agg.make(broken) if name == "a function" else agg.make(name)
-    forgery = Adaptive(aim="stop", limit=5).explain(honest, honest[:F].clone(), context=context(rule))
+    forgery = Adaptive(aim="stop", limit=40, effort=effort).explain(honest, honest[:F].clone(), context=context(rule))
     assert "it is broken" in forgery.notes["won"]
     assert forgery.notes["failed"] >= 5
     assert torch.allclose(forgery.rows, honest.mean(0).expand(F, -1), atol=1e-5)
@@ -281,6 +295,15 @@ def test_a_limit_leaves_strengths_of_all_sizes():
         won = attack_on("multikrum", honest, limit=limit)[0].notes
         assert won["tries"] <= limit
         assert won["moved"] > 0.2 * attack_on("multikrum", honest)[0].notes["moved"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+@pytest.mark.parametrize("name", ["multikrum", "nnm+median"])
+def test_the_least_limits_make_as_many_tries(name, limit):
+    honest = rows(n=6)
+    given = context(agg.make(name), f=1, h=6)
+    forgery = Adaptive(aim="stop", effort="full", limit=limit).explain(honest, honest[:1], context=given)
+    assert forgery.notes["tries"] == limit
 
 
 @pytest.mark.parametrize(("effort", "least"), [("fast", 3), ("full", 6)])
@@ -554,6 +577,11 @@ def test_without_a_context_or_a_gradient_it_says_what_is_missing():
         Adaptive()(honest, honest[:F])
     with pytest.raises(InputError, match="use aim=stop or undo"):
         Adaptive()(honest, honest[:F], context=context(agg.make("mean")))
+    with pytest.raises(InputError, match="needs the first model: use aim=stop or loss"):
+        Adaptive(aim="undo")(honest, honest[:F], context=context(agg.make("mean")))
+    for name in ("adaptive(aim=stop)", "opt"):
+        with pytest.raises(InputError, match=r"fltrust needs .*; there is none here"):
+            make(name)(honest, honest[:F], context=context(agg.make("fltrust")))
 
 
 def test_names():

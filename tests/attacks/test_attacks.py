@@ -70,6 +70,7 @@ def test_lie_z_max():
     n = 11, f = 2: s = 4, 5 / 9, z = 0.139710. n = 4, f = 1: s = 2, 1 / 3, z = -0.430727. n = 20, f = 4: s = 7, 9 / 16,
     z = 0.157311; ByzPy's share is (20 - 7) / 20, z = 0.385320.
     """
+    assert z_max(4, 4) == 8  # all are Byzantine: no honest client is needed
     assert z_max(20, 4) == pytest.approx(0.157311, abs=1e-6)
     theirs = att.LIE(z="byzpy").explain(rows_of(*range(16)), torch.zeros(4, 1))
     assert theirs.notes["z"] == pytest.approx(0.385320, abs=1e-6)
@@ -210,7 +211,7 @@ def test_strike_reaches_the_diameter():
 
 @pytest.mark.parametrize(
     ("known", "n", "f", "size"),
-    [(40, 50, 10, 30), (22, 29, 7, 15), (20, 50, 10, 15), (1, 50, 10, 1), (3, 6, 3, 1), (2, 7, 5, 1)],
+    [(40, 50, 10, 30), (22, 29, 7, 15), (20, 50, 10, 15), (1, 50, 10, 1), (3, 6, 3, 1), (2, 7, 5, 1), (2, 2, 2, 1)],
 )
 def test_how_many_honest_rows_strike_selects(known, n, f, size):
     """k (n - 2f) // (n - f): 40 * 30 / 40, 22 * 15 / 22, 20 * 30 / 40, 30 / 40 -> 1, and 1 for n <= 2f."""

@@ -254,6 +254,16 @@ def signs(d, seed=0):
 
 
 class TestPoisonedFL:
+    def test_a_model_that_steps_in_place(self):
+        """It remembers the models as they were."""
+        first, second = torch.zeros(4), torch.tensor([1.0, 2.0, 3.0, 4.0])
+        wanted, attack, model = played([first, second]), att.PoisonedFL(), first.clone()
+        for number in range(2):
+            attack.observe(torch.empty(0, 4), clients=[], round=Round(number=number, params=model))
+            model.copy_(second)
+        assert wanted._state["row"].any()
+        torch.testing.assert_close(attack._state["row"], wanted._state["row"])
+
     def test_by_hand(self, monkeypatch):
         """a = (3, 4), r = (0, 5), s = (1, -1): 40 (3, -1) / sqrt(10) = (37.95, -12.65)."""
         attack = att.PoisonedFL()

@@ -141,6 +141,26 @@ def test_options_that_are_wrong(name, message):
         att.make(name)
 
 
+def test_an_attack_that_takes_any_arguments_gets_all():
+    class Any(att.Attack):
+        key = "any"
+
+        def relabel(self, labels, num_classes, **others):
+            assert others.keys() == {"generator", "scores"}
+            return labels
+
+        def observe(self, honest, **others):
+            self._state["others"] = sorted(others)
+
+        def forge(self, view):
+            return att.Forgery(view.own.updates)
+
+    attack = Any()
+    attack.relabel(torch.zeros(2, dtype=torch.int64), 2, generator=None, scores=None)
+    attack.observe(torch.zeros(2, 1), clients=(0, 1), round=None)
+    assert attack._state["others"] == ["clients", "round"]
+
+
 def test_an_attack_of_an_earlier_version_gets_two_arguments():
     class Earlier(att.Attack):
         key = "earlier"

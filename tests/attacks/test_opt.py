@@ -1,7 +1,7 @@
 """The strength searched against the rule: by hand, the searches alone, and against other strengths."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from gradskew import InputError, aggregators
 from gradskew import attacks as att
 from gradskew.aggregators import Aggregator, Outcome
+from gradskew.aggregators.informed import Informed
 from gradskew.attacks import View
 from gradskew.attacks.answers import Answer
 from gradskew.attacks.strength import grid_search, line_search
 from gradskew.attacks.trials import Trials, turned
+from gradskew.core.round import Round
 from gradskew.core.rows import Rows
 
 
@@ -56,18 +58,18 @@ def std(honest):
 def test_distances_along_std_by_hand(honest, f, rule, distances):
     honest = rows_of(*honest).double()
     trials = trials_of(honest, f, rule)
-    found = trials.along(honest.mean(0), std(honest), list(distances), trials.distance)
-    assert found == pytest.approx(list(distances.values()), abs=0.005)
-    assert trials.along(honest.mean(0), std(honest), [0.0], Answer.share) == [-math.inf]  # it has no weights
+    ask = trials.along(std(honest))
+    assert ask(list(distances), trials.distance) == pytest.approx(list(distances.values()), abs=0.005)
+    assert ask([0.0], Answer.share) == [-math.inf]  # it has no weights
 
 
 def test_all_measures_by_hand():
     """Rows 1 and 3, one forged row 2 - 5 = -3 of weight 1/3: R = 1/3, |R - m| = 5/3, <R, m> / |m|^2 = 1/6."""
-    trials, base, direction = trials_of(rows_of(1, 3), 1, "mean"), torch.tensor([2.0]), torch.tensor([-1.0])
+    trials, direction = trials_of(rows_of(1, 3), 1, "mean"), torch.tensor([-1.0])
     wanted = {trials.distance: [0, 5 / 3], Answer.progress: [1, 1 / 6], Answer.share: [1 / 3, 1 / 3]}
     for objective, values in wanted.items():
-        assert trials.along(base, direction, [0.0, 5.0], objective) == pytest.approx(values)
-        answers = [trials.answer(trials.row(base, direction, strength)) for strength in (0.0, 5.0)]
+        assert trials.along(direction)([0.0, 5.0], objective) == pytest.approx(values)
+        answers = [trials.answer(trials.row(direction, strength)) for strength in (0.0, 5.0)]
         assert [float(objective(answer)) for answer in answers] == pytest.approx(values)
 
 
@@ -89,10 +91,20 @@ def test_the_share_of_copies_is_that_of_the_round(h, f, n, own, copies, told):
 
 
 def test_a_row_that_is_no_float32_is_not_tried():
-    trials = trials_of(rows_of(0, 1, 2), 1, "median")
-    found = trials.along(torch.zeros(1).double(), torch.ones(1).double(), [1.0, 1e39], trials.distance)
+    trials = trials_of(rows_of(-1, 0, 1), 1, "median")
+    found = trials.along(torch.ones(1).double())([0.0, 1e39], trials.distance)
     assert (found[0], found[1]) == (0, -math.inf)
     assert trials.failed == 1
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rule", ["mean", "rfa", "median"])
+def test_rows_of_the_largest_size_give_finite_rows(rule, kind):
+    """A rule that takes many tries at once is asked with float64 points, which are finite where rows are not."""
+    honest = make_rows(5, 3, 0, "gauss", seed=0).to(kind) * (1e37 if kind == torch.float32 else 1e138)
+    forgery = forge("opt(cap=1e6)", honest, 1, rule)
+    assert forgery.rows.isfinite().all()
+    assert forgery.notes["tau"] != 0
 
 
 # The searches alone.
@@ -267,7 +279,7 @@ def test_the_grid_beats_the_searches_of_others_and_comes_near_the_best(rule):
         trials, direction = trials_of(honest, f, rule), std(honest)
         unit = trials.radius / float(direction.norm())
         strengths = unit * np.geomspace(1e-3, 1e3, 150)
-        best = max(trials.along(trials.mean, direction, strengths.tolist(), trials.distance))
+        best = max(trials.along(direction)(strengths.tolist(), trials.distance))
         shares["grid"].append(forge("opt(sides=plus)", honest, f, rule).notes["objective"] / best)
         shares["byzfl"].append(forge("opt(search=byzfl)", honest, f, rule).notes["objective"] / best)
     assert min(shares["grid"]) >= 0.9
@@ -282,7 +294,7 @@ def test_agr_sends_the_largest_strength_that_is_still_selected(rule):
     forgery = forge("agr", honest, 3, rule)
     unit = trials.radius / float(direction.norm())
     strengths = [*(-unit * np.geomspace(1e3, 1e-3, 500)), 0.0, *(unit * np.geomspace(1e-3, 1e3, 500))]
-    shares = np.array(trials.along(trials.mean, direction, strengths, Answer.share))
+    shares = np.array(trials.along(direction)(strengths, Answer.share))
     assert forgery.notes["objective"] == pytest.approx(shares.max())
     largest = max(abs(np.array(strengths)[shares > shares.max() - 1e-9]))
     assert abs(forgery.notes["tau"]) >= 0.97 * largest
@@ -387,8 +399,8 @@ def test_copies_of_a_row_are_tried_as_the_rule_answers_to_them(rule):
     honest = torch.randn(9, 7, generator=torch.Generator().manual_seed(2)) + 5
     trials, direction = trials_of(honest, 2, rule), std(honest)
     strengths = [-3.0, -0.2, 0.0, 1.0, 1e6, 1e39]
-    found = trials.along(trials.mean, direction, strengths, trials.distance)
-    answers = [trials.answer(trials.row(trials.mean, direction, each)) for each in strengths[:-1]]
+    found = trials.along(direction)(strengths, trials.distance)
+    answers = [trials.answer(trials.row(direction, each)) for each in strengths[:-1]]
     assert found[:-1] == pytest.approx([float(trials.distance(answer)) for answer in answers], rel=1e-6)
     assert found[-1] == -math.inf  # the row overflows
     assert trials.failed == 1
@@ -415,6 +427,9 @@ def test_the_direction_that_a_vote_on_signs_does_not_turn_round_by_hand():
     view = view_of(honest, 1, "rlr")
     assert turned(view, torch.tensor([1.0, 1.0, 1.0]).double()).tolist() == [-1, 0, 1]
     assert turned(view, torch.tensor([0.5, 0.0, -2.0]).double()).tolist() == [-0.5, 0, -2]  # a far - moves it up
+    rule = Informed(rule=aggregators.make("rlr"), round=Round(clients=range(5)), known=range(1, 5))
+    informed = replace(view, context=replace(view.context, rule=rule))
+    assert turned(informed, torch.ones(3, dtype=torch.float64)).tolist() == [-1, 0, 1]
 
 
 @pytest.mark.parametrize("rule", ["median", "multikrum", "aksel", "meamed", "bulyan", "nnm+median"])

@@ -377,6 +377,19 @@ def test_own_rows_stand_in_for_the_honest_ones() -> None:
         assert federation.round(0)["attack"] == {"called": True}
 
 
+ALL_OWN = ["strike", "rop", "lie(z=None)", "opt", "fang", "adaptive(aim=stop,effort=full,limit=60)"]
+
+
+@pytest.mark.parametrize("name", ALL_OWN)
+def test_a_round_of_byzantine_clients_alone(name: str) -> None:
+    """Own rows stand in for the honest ones, of which the round has none."""
+    run = replace(BASE, clients=4, byzantine=3, sampled=2, known="own", attack=attacks.make(name), rounds=4)
+    federation = Federation(run)
+    numbers = [number for number in range(40) if federation.sample(number)[-1] < 3][:2]
+    for number in numbers:
+        assert federation.round(number)["attack"]["called"]
+
+
 def test_a_rule_is_tried_on_own_rows_with_their_own_example_counts() -> None:
     """Clients of 2, 3, 9, 9, 9 and 9 examples: a forged row of 2 and the own rows, which stand for 2 and 3."""
     spy = Spy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from ..core.calling import takes
 from ..core.errors import check, check_number, raised_by
 from ..core.given import as_kind, check_matrix, version
 from ..core.method import Method
@@ -45,9 +45,8 @@ class Outcome:
     @property
     def shares(self) -> Tensor | None:
         """The counts of the rows over their sum (n,); None without weights."""
-        if self.counts is None:
-            return None
-        return self.counts / self.counts.sum().clamp(min=torch.finfo(self.counts.dtype).tiny)
+        counts = self.counts
+        return None if counts is None else counts / counts.sum().clamp(min=torch.finfo(counts.dtype).tiny)
 
     def share(self, count: int) -> float | None:
         """Return the share of the first `count` rows in `counts`; None without weights, or if all are 0."""
@@ -146,7 +145,7 @@ class Aggregator(Method):
         if "outcome" in vars(cls) and "by_ranks" not in vars(cls):
             cls.by_ranks = False
         own = vars(cls).get("observe")
-        if own is not None and "rows" not in inspect.signature(own).parameters:
+        if own is not None and not takes(own, "rows"):
             cls.observe = lambda self, aggregate, *, rows=None: own(self, aggregate)  # type: ignore[method-assign]
 
     @abstractmethod

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check, check_choice, check_number
+from ..core.given import largest_entry
 from ..core.round import Round
 from ..core.rows import Given, Rows
 from ..core.state import is_row
@@ -29,14 +30,14 @@ from .further import (
 from .queries import Queries, calls
 from .search import PARTS, Search, search_turned, share_limit
 from .steps import padded
-from .trials import Trials, largest, turned
+from .trials import Trials, turned
 from .tried_rule import forged_and_told, vectors_of
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
 FAST, FULL = 330, 590  # tries of a round, about, without those of the evolution
 BEYOND = 1e-3  # how far beyond the honest entries, as a share of their range, the rows of a closed form lie
-VECTORS = 18  # of a search, as float32 rows: nine of float64
+VECTORS = 24  # of a search, as float32 rows: twelve of float64
 FIXED = 5  # fixed attacks that send equal rows, beside one that does not
 TWO_WAYS = ", by a rule that answers one try in two ways"  # the end of the note `won`
 EVERY = 5  # rounds after which effort=full tries the rows of the fixed attacks again
@@ -52,6 +53,10 @@ class Adaptive(Attack):
 
     data: the inputs of the loss, `all` of the known honest clients' or the Byzantine clients' `own`. cap: the largest
     distance of a forged row from the honest mean, as a multiple of the farthest honest row's; None for no bound.
+
+    effort: `fast`, lines of rows, groups of them and decoys; `full` adds the rows of fixed attacks, last round's,
+    clones of honest rows, balanced decoys, parts of their own, gradient ascent and an evolution of `tries` tries.
+    limit: the most tries in a round, shared among all parts; None for no limit.
     """
 
     key: ClassVar[str] = "adaptive"
@@ -135,7 +140,7 @@ class Adaptive(Attack):
         """Return the best forged rows of a search."""
         honest, f, context = view.honest, view.f, view.context
         assert context is not None
-        tried, told = forged_and_told(view)
+        tried, told = forged_and_told(view, context.rule, context.f)
         seed = int(torch.randint(2**31, (), generator=view.generator))
         fixed = fixed_rows(view) if self.effort == "full" and context.round % EVERY == 0 else {}
         last, vectors = self._last(context, tried), vectors_of(context.rule)
@@ -144,7 +149,7 @@ class Adaptive(Attack):
         extras += [] if direction is None else [direction]
         scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
         queries = Queries(scene.span, context.rule, told, tried, view.generator)
-        most = largest(honest.updates.dtype)
+        most = largest_entry(honest.updates.dtype)
         room = most - float(scene.span.vector_of(scene.mean).abs().max())
         radius = max(0.0, min(most / 4, 0.999 * room))  # so that every entry of a row is finite
         radius = radius if self.cap is None else min(radius, self.cap * scene.radius)
@@ -164,12 +169,13 @@ class Adaptive(Attack):
             forged, won, score = scene.mean.expand(tried, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
         elif not queries.steady(torch.stack([forged, scene.mean.expand(tried, -1)]), search.objective):
             won += TWO_WAYS
-        rows = scene.span.materialise(forged[[i * tried // f for i in range(f)]])
+        made = scene.span.materialise(forged)
+        rows = made if tried == f else scene.span.materialise(forged[[i * tried // f for i in range(f)]])
         notes = {"tries": len(search.scores), "won": won, "moved": score}
         if self.effort == "full":
             notes["part"] = search.parts[best]
             if self._state.get("seen") == context.round and "sent" not in self._state:  # further calls leave no trace
-                gaps = scene.span.materialise(forged) - scene.span.vector_of(scene.mean).to(rows.dtype)
+                gaps = made - scene.span.vector_of(scene.mean).to(rows.dtype)
                 self._state.update(sent=gaps, sent_in=context.round)
         return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
 
@@ -200,7 +206,9 @@ class Adaptive(Attack):
         total = torch.zeros_like(mean)
         for part in self.aim.split("+"):
             vector = mean
-            if part == "undo" and context.initial is not None:
+            if part == "undo":
+                check(context.initial is not None, f"{self.name} needs the first model: use aim=stop or loss")
+                assert context.initial is not None
                 vector = padded(context.initial.to(mean) - context.params.to(mean), mean)
             if part == "loss":
                 check(context.gradient is not None, f"{self.name} needs the gradient of the loss: use aim=stop or undo")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from ..core.calling import takes
 from ..core.errors import InputError, check, check_number, raised_by
 from ..core.given import as_kind, check_matrix, version
 from ..core.method import Method
@@ -53,7 +53,7 @@ class View:
 
     honest: the honest rows that the attacker knows (h, d), none if `needs` allows it; `own` itself if the own rows
     stand in for them. own: the rows from the Byzantine clients' own training (f, d). n: the number of clients in the
-    round, at least h + f. context: None if the caller gives none.
+    round: at least h + f, or f if the own rows stand in. context: None if the caller gives none.
     """
 
     honest: Rows
@@ -149,9 +149,9 @@ class Attack(Method):
         """Let `observe` and `relabel` with fewer arguments, as in earlier versions, be called with all."""
         super().__init_subclass__()
         observe, relabel = vars(cls).get("observe"), vars(cls).get("relabel")
-        if observe is not None and "round" not in inspect.signature(observe).parameters:
+        if observe is not None and not takes(observe, "round"):
             cls.observe = lambda self, honest, *, clients=None, round=None: observe(self, honest, clients=clients)  # type: ignore[method-assign]
-        if relabel is not None and "generator" not in inspect.signature(relabel).parameters:
+        if relabel is not None and not takes(relabel, "generator"):
             cls.relabel = lambda self, labels, num_classes, **_: relabel(self, labels, num_classes)  # type: ignore[method-assign]
 
     def calls(self, rule: Any, *, draws: bool = False) -> int:
@@ -247,6 +247,8 @@ def check_inputs(honest: Given, own: Given, *, may_be_none: bool = False) -> tup
         check_matrix("honest", rows.updates)
     check_matrix("own", others.updates)
     check(rows.d == others.d, f"honest has {rows.d} columns, own has {others.d}")
+    places = [str(each.updates.device) for each in (rows, others)]
+    check(places[0] == places[1], f"honest is on {places[0]}, own on {places[1]}: both must be on one device")
     given = [each.updates if isinstance(each, Rows) else each for each in (honest, own)]
     kinds = [str(each.dtype).removeprefix("torch.") for each in given]
     check(kinds[0] == kinds[1], f"honest is {kinds[0]}, own is {kinds[1]}: both must be of one type")

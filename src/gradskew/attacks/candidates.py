@@ -11,7 +11,7 @@ from ..core.columns import median, moments
 from ..core.gram import centred
 from ..core.rows import Rows
 from ..core.span import Span
-from .strike import num_skewed
+from .strike import hidden_line, num_skewed
 
 STRENGTHS = (0.3, 0.6, 0.9, 1.1, 1.4, 1.8, 2.6, 6.0, 1e3, 1e6)  # in spreads of the honest rows
 
@@ -35,21 +35,9 @@ class Scene:
 
     def __init__(self, honest: Rows, u: Tensor, n: int, f: int, extras: list[Tensor], error: Tensor | None, seed: int):
         self.honest, self.n, self.f = honest, n, f
-        middle = median(honest, dtype=torch.float64)
-        mean, std = torch.empty_like(middle), torch.empty_like(middle)
-        for part, block in honest.blocks():
-            mean[part], std[part] = moments(block)
-        skew = middle - mean
-        skewed = honest.projections(skew).argsort(descending=True, stable=True)[: num_skewed(honest.n, n, f)]
-        signs = torch.randint(2, (honest.d,), generator=torch.Generator().manual_seed(seed)).to(std) * 2 - 1
-        u = u.double()
-        self.names = ["u", "sign(u) std", "u var", "std", "skew", "strike", "signs"]
-        others = [u.sign() * std, u * _scaled(std).square(), std, skew, self._strike(skewed, mean), signs]
-        vectors = [u, *map(_scaled, others)]
-        if error is not None:
-            self.names.append("error")
-            vectors.append(_scaled(error.double()))
-        self.span = Span(honest, [*vectors, *extras])
+        vectors, skewed = self._vectors(u.double(), error, seed)
+        self.names = list(vectors)
+        self.span = Span(honest, [*vectors.values(), *extras])
         gram = self.span.gram[: honest.n, : honest.n]
         self.centred = centred(gram)
         spread = float(self.centred.diagonal().mean().clamp(min=0).sqrt())
@@ -57,13 +45,23 @@ class Scene:
         self.radius = float(self.centred.diagonal().max().clamp(min=0).sqrt())  # of the farthest honest row
         self.u, self.mean, self.skewed = self.point("u"), self.span.mean, skewed.cpu()
 
-    def _strike(self, skewed: Tensor, mean: Tensor) -> Tensor:
-        """Return STRIKE's direction sign(mean_S - mean) std_S: (d,)."""
-        direction = torch.empty_like(mean)
-        for part, block in self.honest.blocks():
-            mean_skewed, std_skewed = moments(block[skewed])
-            direction[part] = (mean_skewed - mean[part]).sign() * std_skewed
-        return direction
+    def _vectors(self, u: Tensor, error: Tensor | None, seed: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the vectors (d,) of which lines are made, by name, and the indices of STRIKE's skewed rows."""
+        honest, strike = self.honest, torch.empty_like(u)
+        skew = median(honest, dtype=torch.float64)
+        std = torch.empty_like(skew)
+        for part, block in honest.blocks():
+            mean, std[part] = moments(block)
+            skew[part] -= mean
+        skewed = honest.projections(skew).argsort(descending=True, stable=True)[: num_skewed(honest.n, self.n, self.f)]
+        for part, block in honest.blocks():
+            strike[part] = hidden_line(block, skewed)[1]
+        signs = torch.randint(2, (honest.d,), generator=torch.Generator().manual_seed(seed)).to(std) * 2 - 1
+        vectors = {"u": u, "sign(u) std": _scale(u.sign().mul_(std)), "u var": _scale(_scale(std).square().mul_(u))}
+        vectors |= {"std": std, "skew": _scale(skew), "strike": _scale(strike), "signs": signs}
+        if error is not None:
+            vectors["error"] = _scale(error.to(torch.float64, copy=True))
+        return vectors, skewed
 
     def point(self, name: str) -> Tensor:
         """Return the point of one of the scene's vectors: (r,)."""
@@ -79,7 +77,7 @@ class Scene:
 
     def farthest(self, count: int) -> Tensor:
         """Return the `count` honest rows with the smallest inner products with u: (count,)."""
-        return self.span.inner(self.span.points, self.u).argsort(stable=True)[: max(1, count)]
+        return self.span.inner(self.span.points, self.u).argsort(stable=True)[:count]
 
     def principal(self, count: int) -> Tensor:
         """Return the first principal directions of the honest rows: (at most count, r)."""
@@ -92,7 +90,7 @@ class Scene:
     def random(self, count: int, generator: torch.Generator) -> Tensor:
         """Return random directions of length 1 in the span of the honest rows' differences: (count, r).
 
-        None for equal rows, of which a difference is rounding.
+        No row, (0, r), for equal rows, of which a difference is rounding.
         """
         weights = torch.randn(count, self.honest.n, generator=generator, dtype=torch.float64)
         directions = (weights - weights.mean(1, keepdim=True)) @ self.span.points
@@ -129,8 +127,9 @@ class Scene:
             given += [(f"axis {place}", mean, axis), (f"-axis {place}", mean, -axis)]
         if "error" in self.names:
             given.append(("error", mean, self.point("error")))
-        for count in dict.fromkeys([self.n - 2 * self.f, (self.n - 2 * self.f) // 2]):
-            chosen = self.farthest(min(count, self.honest.n))
+        left = self.n - 2 * self.f
+        for count in dict.fromkeys(min(max(1, count), self.honest.n) for count in (left, left // 2)):
+            chosen = self.farthest(count)
             base, name = self.mean_of(chosen), f"S{len(chosen)}"
             given += [(name, mean, base - mean), (f"{name} -u", base, -u)]
             given += [(f"{name} -sign(u) std", base, -self.point("sign(u) std"))]
@@ -139,7 +138,7 @@ class Scene:
         return [Line(name, base, direction) for name, base, direction in units if direction is not None]
 
 
-def _scaled(vector: Tensor) -> Tensor:
-    """Return a vector (d,) divided by its largest entry: only its direction counts."""
+def _scale(vector: Tensor) -> Tensor:
+    """Divide a vector (d,) by its largest entry, in place, and return it: only its direction counts."""
     largest = vector.abs().max()
-    return vector / largest if largest > 0 else vector
+    return vector.div_(largest) if largest > 0 else vector

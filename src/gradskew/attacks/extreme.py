@@ -7,9 +7,12 @@ import torch
 from torch import Tensor
 
 from ..core.errors import check_choice
+from ..core.given import largest_entry
 from ..core.rows import Rows
+from .answers import Answer
 from .base import Attack, Forgery, View
-from .trials import Trials, largest
+from .steps import as_row
+from .trials import Trials
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,7 @@ class Extreme(Attack):
         row = extreme_row(view.honest, trials.mean) if self.objective == "progress" else _farthest(trials)
         answer = trials.answer(row)
         objective = trials.distance(answer) if self.objective == "distance" else answer.progress()
-        notes = {"objective": float(objective), "unbounded": _follows(trials, row)}
+        notes = {"objective": float(objective), "unbounded": _follows(trials, row, answer)}
         return Forgery(row.expand(view.f, -1), notes)
 
 
@@ -62,7 +65,7 @@ def extreme_row(honest: Rows, u: Tensor, share: float = 1.0) -> Tensor:
 def outside(honest: Rows, share: float = 1.0) -> tuple[Tensor, Tensor]:
     """Return a row below and a row above all honest ones, by a share of the range of each column: (d,) each."""
     below, above = honest.updates.new_empty(2, honest.d)
-    bound = largest(below.dtype)
+    bound = largest_entry(below.dtype)
     for part, block in honest.blocks():
         least, most = block.aminmax(dim=0)
         beyond = share * (most - least)
@@ -78,8 +81,7 @@ def _farthest(trials: Trials) -> Tensor:
     return torch.where(high - trials.mean >= trials.mean - low, above, below)
 
 
-def _follows(trials: Trials, row: Tensor) -> bool:
-    """Return whether the aggregate changes as the forged row (d,) moves twice as far from the honest mean."""
-    bound = largest(row.dtype)
-    farther = (2 * row.double() - trials.mean).clamp(-bound, bound).to(row.dtype)
-    return not torch.equal(trials.answer(row).values, trials.answer(farther).values)
+def _follows(trials: Trials, row: Tensor, answer: Answer) -> bool:
+    """Return whether the aggregate, the answer to a row (d,), changes as that moves twice as far from the mean."""
+    farther = as_row(2 * row.double() - trials.mean, row)
+    return not torch.equal(answer.values, trials.answer(farther).values)

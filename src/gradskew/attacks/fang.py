@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..aggregators import MultiKrum
 from ..core.columns import moments
 from ..core.errors import STRENGTH, check, check_choice, check_number
-from .base import Attack, Context, Forgery, View
+from .base import Attack, Forgery, View
 from .krum_strength import Pool
 from .steps import as_row, last_rule, model
 from .tried_rule import forged_and_told
@@ -141,8 +141,7 @@ class Fang(Attack):
     def _full(self, view: View, signs: Tensor, offsets: Sequence[Tensor]) -> tuple[float, bool]:
         """Return lambda, and whether Krum chooses the rows, on the known honest rows and as many copies as `opt`."""
         krum = MultiKrum(m=1)
-        context = Context(round=0, params=signs, rule=krum, clients=(), f=min(view.f, krum.max_f(view.n)))
-        copies, f = forged_and_told(replace(view, context=context))
+        copies, f = forged_and_told(view, krum, min(view.f, krum.max_f(view.n)))
         rows, m = view.honest, 1
         if self.accept == "all":
             assert view.context is not None

@@ -137,6 +137,8 @@ def ascent_direction(search: Search, points: Tensor) -> Tensor:
         total = torch.zeros((), dtype=torch.float64)
         for answer in search.queries.answers(coordinates @ back):
             total = total + search.objective(answer).sum()
+        if not total.requires_grad:  # every try failed
+            return torch.zeros_like(points)
         (gradient,) = torch.autograd.grad(total, coordinates)
     gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
     largest = gradient.norm(dim=-1).amax(-1)[:, None, None].clamp(min=1e-300)

@@ -59,5 +59,5 @@ class Gaussian(Attack):
             rows *= self.sigma
         rows += self.mu
         if self.around != "zero":
-            rows = rows + (own if self.around == "own" else view.honest.mean())
+            rows = own + rows if self.around == "own" else rows.add_(view.honest.mean())
         return Forgery(rows.expand(view.f, -1))

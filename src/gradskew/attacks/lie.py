@@ -73,7 +73,7 @@ def z_max(n: int, f: int) -> float:
 
     8 if no honest client is needed, -8 if all are: the formula gives infinity. Baruch et al. 2019, Algorithm 3.
     """
-    return _quantile((n - f - (n // 2 + 1 - f)) / (n - f))
+    return _quantile((n - n // 2 - 1) / (n - f)) if n > f else 8.0
 
 
 def z_byzpy(n: int, f: int) -> float:
@@ -86,5 +86,5 @@ def z_byzpy(n: int, f: int) -> float:
 
 
 def _quantile(share: float) -> float:
-    """Return the quantile of the normal distribution, cut at 8 deviations."""
+    """Return the quantile of the normal distribution; -8 and 8 for shares at which it is infinite."""
     return NormalDist().inv_cdf(share) if 0 < share < 1 else (8.0 if share >= 1 else -8.0)

@@ -76,7 +76,7 @@ class Mimic(Attack):
         state = self._state if "z" in self._state else self._next_state(view.honest, clients)
         target = state["target"]
         if target not in clients:
-            target = self._farthest(view.honest, clients, state["z"])
+            target = self._farthest(view.honest, clients, state["z"].to(view.honest.updates.device))
         row = view.honest.updates[clients.index(target)]
         return Forgery(row.expand(view.f, -1), {"target": target})
 
@@ -86,8 +86,8 @@ class Mimic(Attack):
         if t >= self.warmup and self.variant == "paper":
             return {}
         mean = rows.combine(torch.ones(rows.n), dtype=torch.float64) / rows.n  # exact for equal rows: y is 0 then
-        mu = mean if t == 0 or self.variant != "paper" else (t * self._state["mu"] + mean) / (t + 1)
-        z = self._state["z"] if t else self._start(rows)
+        mu = mean if t == 0 or self.variant != "paper" else (t * self._state["mu"].to(mean) + mean) / (t + 1)
+        z = self._state["z"].to(mean) if t else self._start(rows)
         products = rows.projections(z, centre=mu)
         y = _unit(rows.combine(products, centre=mu, dtype=torch.float64))
         if y.any():

@@ -13,7 +13,7 @@ from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .answers import Answer
 from .base import Attack, Forgery, View
-from .strength import Found, Objective, grid_search, line_search
+from .strength import Curve, Found, grid_search, line_search
 from .trials import Trials
 
 TRIES = {"grid": 120, "epfl": 16, "byzfl": 20}
@@ -77,14 +77,15 @@ class Opt(Attack):
     def forge(self, view: View) -> Forgery:
         trials = Trials(view)
         direction = self._direction(view.honest, trials.mean)
+        ask = trials.along(direction)
         goal, asked = self.objective, 0
         if goal == "selected":
-            (share,) = trials.along(trials.mean, torch.zeros_like(trials.mean), [0.0], Answer.share)
+            (share,) = ask([0.0], Answer.share)
             goal, asked = ("distance" if share == -math.inf else "selected"), 1
         wanted = {"distance": trials.distance, "progress": _backwards, "selected": Answer.share}[goal]
 
         def objective(strengths: Sequence[float]) -> list[float]:
-            return trials.along(trials.mean, direction, strengths, wanted)
+            return ask(strengths, wanted)
 
         tries = (TRIES[self.search] if self.tries is None else self.tries) - asked
         found = self._search(objective, trials.radius, direction, tries, outward=goal == "selected")
@@ -96,7 +97,7 @@ class Opt(Attack):
             "tries": found.tries + asked,
         }
         notes |= {"failed": trials.failed} if trials.failed else {}
-        row = trials.row(trials.mean, direction, found.strength)
+        row = trials.row(direction, found.strength)
         return Forgery(row.expand(view.f, -1), notes)
 
     def _direction(self, honest: Rows, mean: Tensor) -> Tensor:
@@ -116,7 +117,7 @@ class Opt(Attack):
             std[part] = moments(block)[1]
         return std
 
-    def _search(self, objective: Objective, radius: float, direction: Tensor, tries: int, *, outward: bool) -> Found:
+    def _search(self, objective: Curve, radius: float, direction: Tensor, tries: int, *, outward: bool) -> Found:
         """Return the strength found. radius: distance from the mean to the farthest honest row."""
         length = float(torch.linalg.vector_norm(direction))
         if length == 0 or radius == 0:  # of equal rows the farthest is at the mean

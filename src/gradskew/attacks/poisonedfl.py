@@ -14,7 +14,7 @@ from ..core.randomness import generator as derived
 from ..core.round import Round
 from ..core.rows import Given
 from .base import Attack, Forgery, View
-from .steps import as_row, padded, per_rate
+from .steps import as_row, padded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class PoisonedFL(Attack):
     def observe(self, honest: Given, *, clients: Sequence[int] | None = None, round: Round | None = None) -> None:
         if round is None or round.params is None:
             return
-        params, state = round.params, self._state
+        params, state = round.params.clone(), self._state  # the model steps in place
         if "row" not in state:
             state.update(before=params, kept=params, since=round.number, shrunk=0, row=torch.zeros_like(params))
             return
@@ -74,7 +74,7 @@ class PoisonedFL(Attack):
             follows = self._follows(state["kept"].to(params) - params, params)
             state["shrunk"] += not follows and self.shrink * self.strength >= self.floor
             state.update(kept=params, since=round.number)
-        change = per_rate(state["before"].to(params).double() - params.double(), round.rate)
+        change = (state["before"].to(params).double() - params.double()) / round.rate
         state["row"] = self._next(change, state["row"].to(params))
         state["before"] = params
 

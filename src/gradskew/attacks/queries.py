@@ -74,7 +74,8 @@ class Queries:
             return "coordinates"
         if rule.batched == "columns":
             return "entries"
-        return "columns" if self.span.rows.d > COLUMNS and not rule.needs & {"layers", "params"} else "rows"
+        whole = rule.has_state or rule.needs & {"layers", "params", "reference"}  # which are of all columns
+        return "rows" if whole or self.span.rows.d <= COLUMNS else "columns"
 
     @property
     def exact(self) -> bool:

@@ -90,11 +90,13 @@ class Search:
 def share_limit(limit: int, parts: Sequence[str]) -> list[int]:
     """Return how many tries may have been made after each part, in their order, so that none uses up the limit alone.
 
+    The first part makes at least one.
+
     >>> share_limit(60, ["lines", "groups", "decoys"])
     [46, 52, 60]
     """
     sums = list(accumulate(USUAL_TRIES[part] for part in parts))
-    return [round(limit * reached / sums[-1]) for reached in sums]
+    return [max(1, round(limit * reached / sums[-1])) for reached in sums]
 
 
 def equal(points: Tensor, f: int) -> Tensor:

@@ -7,19 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.given import largest_entry
 from ..core.rows import Rows
 from .base import View
-from .trials import largest
 
 
 def padded(vector: Tensor, row: Tensor) -> Tensor:
     """Return a vector of parameters with zeros for the buffers that a row (d,) has after them."""
     return torch.cat([vector, row.new_zeros(len(row) - len(vector), dtype=vector.dtype)])
-
-
-def per_rate(change: Tensor, rate: float) -> Tensor:
-    """Return the aggregate that a server, which multiplies it by the rate, subtracts as this change (d,)."""
-    return change if rate == 1 else change / rate
 
 
 def model(view: View, origin: Tensor | None = None) -> Tensor:
@@ -29,7 +24,7 @@ def model(view: View, origin: Tensor | None = None) -> Tensor:
     change = view.context.params.to(own.device).double()
     if origin is not None:
         change = change - origin.to(own.device).double()
-    return padded(per_rate(change, view.context.rate), own[0])
+    return padded(change / view.context.rate, own[0])
 
 
 def last_step(view: View) -> Tensor | None:
@@ -38,12 +33,12 @@ def last_step(view: View) -> Tensor | None:
         return None
     own = view.own.updates
     previous, params = (each.to(own.device).double() for each in (view.context.previous, view.context.params))
-    return padded(per_rate(previous - params, view.context.rate), own[0])
+    return padded((previous - params) / view.context.rate, own[0])
 
 
 def as_row(value: Tensor, rows: Tensor) -> Tensor:
     """Return a float64 vector or matrix in the type of the rows, with entries cut where that type would overflow."""
-    bound = largest(rows.dtype)
+    bound = largest_entry(rows.dtype)
     return value.clamp(-bound, bound).to(rows.dtype)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import frexp, isfinite, ldexp
 
-Objective = Callable[[Sequence[float]], list[float]]  # of strengths, as many values; -inf where there is none
+Curve = Callable[[Sequence[float]], list[float]]  # of strengths, as many values; -inf where there is none
 
 PEAKS = 3  # that are refined
 DECADES = 3  # of strengths below a bound of 1 or above it, that the grid covers on each side
@@ -26,7 +26,7 @@ class Found:
 
 
 def grid_search(
-    objective: Objective, unit: float, cap: float, signs: Sequence[int], tries: int, *, outward: bool = False
+    objective: Curve, unit: float, cap: float, signs: Sequence[int], tries: int, *, outward: bool = False
 ) -> Found:
     """Return the best of 0 and of strengths of either sign up to cap units, refined by halving.
 
@@ -80,7 +80,7 @@ def _narrowed(bracket: Sequence[float], middle: float, rank: Callable[[float], t
     return [middle, best, high] if middle < best else [low, best, middle]
 
 
-def line_search(objective: Objective, step: float, tries: int, *, returns: bool) -> Found:
+def line_search(objective: Curve, step: float, tries: int, *, returns: bool) -> Found:
     """Return the best strength from 0 on: the step doubles while that improves, then shrinks by 0.8 with each try.
 
     returns: the shrinking steps go back from the last point, or up again below the best one, as in the code of EPFL's

@@ -66,12 +66,7 @@ class STRIKE(Collusion):
         Stage 2. alpha is the largest value at which, with nu = 1, the distances of g_b to the rows of S do not exceed
         the diameter of S (Eqs. 9 and 13).
         """
-
-        def line(block: Tensor) -> tuple[Tensor, Tensor]:
-            mean_skewed, std_skewed = moments(block[skewed])
-            return mean_skewed, (mean_skewed - block.mean(0)).sign() * std_skewed
-
-        ray = Ray(honest, line)
+        ray = Ray(honest, lambda block: hidden_line(block, skewed))
         diameter = honest.squared_distances[skewed][:, skewed].max()
         alpha = 0.0
         if diameter > 0:  # for equal rows, std_S is 0 or rounding
@@ -100,6 +95,12 @@ def towards_median(rows: Rows, middle: str = "midpoint") -> Tensor:
     return products
 
 
+def hidden_line(block: Tensor, skewed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean_S and sign(mean_S - mean) std_S of some columns of the honest rows (Eq. 12): (columns,) each."""
+    mean_skewed, std_skewed = moments(block[skewed])
+    return mean_skewed, (mean_skewed - block.mean(0)).sign() * std_skewed
+
+
 def num_skewed(known: int, n: int, f: int) -> int:
     """Return the size of S: floor(known (n - 2 f) / (n - f)), at least 1; n - 2 f if all honest rows are known.
 
@@ -108,4 +109,4 @@ def num_skewed(known: int, n: int, f: int) -> int:
     >>> num_skewed(known=40, n=50, f=10), num_skewed(known=22, n=29, f=7), num_skewed(known=3, n=6, f=3)
     (30, 15, 1)
     """
-    return max(1, known * (n - 2 * f) // (n - f))
+    return max(1, known * (n - 2 * f) // max(1, n - f))

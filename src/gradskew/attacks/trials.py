@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from ..core.given import LARGEST
+from ..core.given import largest_entry
 from ..core.span import Span
 from .answers import Answer, Objective
 from .base import View
 from .queries import Queries
-from .tried_rule import forged_and_told, vectors_of
+from .tried_rule import forged_and_told, known_rule, vectors_of
 
 FAR = 1e4  # times the distance of the farthest honest row
+TINY = 1e-300
 ROUNDING = 2.0**-23  # of the aggregate: distances below this share of the rows' length are 0
 
 
@@ -29,11 +31,10 @@ class Trials:
     def __init__(self, view: View):
         assert view.context is not None
         self.honest, self.rule = view.honest, view.context.rule
-        self.copies, self.f = forged_and_told(view)
+        self.copies, self.f = forged_and_told(view, view.context.rule, view.context.f)
         self.mean = view.honest.mean(torch.float64)
         self.radius = float(view.honest.squared_distances_to(self.mean).max().sqrt())
         self.failed = 0
-        self._lines: dict[tuple[int, int], Queries] = {}
 
     def answer(self, row: Tensor) -> Answer:
         """Return the answer of the rule to copies of a finite row (d,)."""
@@ -42,21 +43,24 @@ class Trials:
         weights = None if outcome.weights is None else outcome.weights[None]
         return Answer(outcome.value.double()[None], self.mean, weights, self.copies)
 
-    def along(self, base: Tensor, direction: Tensor, strengths: Sequence[float], objective: Objective) -> list[float]:
-        """Return an objective for copies of base + strength direction, both (d,) float64, for each strength.
+    def along(self, direction: Tensor) -> Callable[[Sequence[float], Objective], list[float]]:
+        """Return a function of strengths and an objective: its value for copies of mean + strength direction, for each.
 
-        -inf where the rule fails, and where a row or the aggregate is not finite.
+        direction: (d,), float64. -inf where the rule fails, and where a row or the aggregate is not finite.
         """
-        line = (base.data_ptr(), direction.data_ptr())
-        if line not in self._lines:
-            span = Span(self.honest, [base, direction, *vectors_of(self.rule)], mean=self.mean)
-            self._lines[line] = Queries(span, self.rule, self.f, self.copies)
-        queries = self._lines[line]
-        span = queries.span
-        points = span.vector(0) + torch.tensor(strengths, dtype=torch.float64)[:, None] * span.vector(1)
-        scores = queries.scores(points.unsqueeze(1).expand(-1, self.copies, -1), objective)
-        self.failed = sum(each.failed for each in self._lines.values())
-        return scores.tolist()
+        span = Span(self.honest, [self.mean, direction, *vectors_of(self.rule)], mean=self.mean)
+        queries = Queries(span, self.rule, self.f, self.copies)
+        room = largest_entry(self.honest.updates.dtype) - float(self.mean.abs().max())
+        longest = room / max(float(direction.abs().max()), TINY)  # beyond it an entry of a row may overflow
+
+        def ask(strengths: Sequence[float], objective: Objective) -> list[float]:
+            steps = torch.tensor(strengths, dtype=torch.float64)
+            points = span.vector(0) + steps[:, None] * span.vector(1)
+            scores = queries.scores(points.unsqueeze(1).expand(-1, self.copies, -1), objective)
+            self.failed = queries.failed
+            return scores.masked_fill(steps.abs() > longest, -math.inf).tolist()
+
+        return ask
 
     def distance(self, answer: Answer) -> Tensor:
         """Return |R - m| of the tries (P,), 0 where it is rounding."""
@@ -64,9 +68,9 @@ class Trials:
         floor = ROUNDING * (float(torch.linalg.vector_norm(self.mean)) + self.radius)
         return torch.where(distance <= floor, 0.0, distance)  # NaN stays
 
-    def row(self, base: Tensor, direction: Tensor, strength: float) -> Tensor:
-        """Return base + strength direction: (d,), in the type of the rows."""
-        return (base + strength * direction).to(self.honest.updates.dtype)
+    def row(self, direction: Tensor, strength: float) -> Tensor:
+        """Return mean + strength direction: (d,), in the type of the rows."""
+        return (self.mean + strength * direction).to(self.honest.updates.dtype)
 
 
 def turned(view: View, u: Tensor) -> Tensor | None:
@@ -76,12 +80,12 @@ def turned(view: View, u: Tensor) -> Tensor | None:
     that far rows along -u do not move beyond the honest ones, and for one that they move against u in all columns.
     """
     assert view.context is not None
-    rule = view.context.rule
+    rule, _ = known_rule(view.context.rule, 0)
     if rule.batched != "columns" or rule.monotone or not u.any():
         return None
     trials, steps = Trials(view), []
     for direction in (-u, u):
-        row = trials.row(trials.mean, direction / torch.linalg.vector_norm(u), FAR * trials.radius)
+        row = trials.row(direction / torch.linalg.vector_norm(u), FAR * trials.radius)
         try:
             steps.append(trials.answer(row).values[0] - trials.mean)
         except Exception:  # of a user's rule: the search goes on without
@@ -91,8 +95,3 @@ def turned(view: View, u: Tensor) -> Tensor | None:
     against = [step * u < 0 for step in steps]
     signs = torch.where(against[0], -1.0, torch.where(against[1], 1.0, 0.0))
     return None if against[0].logical_or(u == 0).all() else signs * u
-
-
-def largest(dtype: torch.dtype) -> float:
-    """Return the largest entry that rows of this type may have."""
-    return torch.finfo(dtype).max if dtype == torch.float32 else LARGEST * (1 - ROUNDING)

@@ -12,19 +12,18 @@ from ..core.round import Round
 from .base import View
 
 
-def forged_and_told(view: View) -> tuple[int, int]:
+def forged_and_told(view: View, rule: Aggregator, told: int) -> tuple[int, int]:
     """Return how many forged rows a try has, f', and the f that the rule is told with them.
 
-    With all n - f honest rows known: as many as there are Byzantine clients, and what the server tells the rule. With h
-    of them f' = max(1, round(h f / (n - f))), so that their share stays that of the round; with own rows in place of
-    the honest ones f' = max(1, floor(f^2 / n)). Then the rule is told f', or the most that it tolerates.
+    told: what the server tells it. With all n - f honest rows known: as many as there are Byzantine clients, and told.
+    With h of them f' = max(1, round(h f / (n - f))), so that their share stays that of the round; with own rows in
+    place of the honest ones f' = max(1, floor(f^2 / n)). Then the rule is told f', or the most that it tolerates.
     """
-    assert view.context is not None
     n, f, h = view.n, view.f, view.honest.n
     if view.knows_all:
-        return f, view.context.f
+        return f, told
     tried = max(1, f * f // n if view.knows_own_only else round(h * f / (n - f)))
-    return tried, min(tried, view.context.rule.max_f(h + tried))
+    return tried, min(tried, rule.max_f(h + tried))
 
 
 def known_rule(rule: Aggregator, size: int) -> tuple[Aggregator, Round | None]:
@@ -37,5 +36,6 @@ def known_rule(rule: Aggregator, size: int) -> tuple[Aggregator, Round | None]:
 def vectors_of(rule: Aggregator) -> Sequence[Tensor]:
     """Return the vectors (d,) besides the rows that a rule's aggregate may depend on: its state, what it needs."""
     rule, round = known_rule(rule, 0)
+    (round or Round()).check_has(rule.needs, rule.name)
     given = [getattr(round, name) for name in ("params", "reference") if name in rule.needs]
     return [*rule.vectors(), *given]

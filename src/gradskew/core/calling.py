@@ -50,6 +50,12 @@ def bind_arguments(
     return ((first, others["f"]) if required and positional else (first,)), named
 
 
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Return whether a function takes a keyword argument of this name, by name or as one of any."""
+    parameters = inspect.signature(function).parameters
+    return name in parameters or any(each.kind == each.VAR_KEYWORD for each in parameters.values())
+
+
 def without_options(target: Any) -> Any:
     """Return the function or object to which options are bound."""
     while isinstance(target, functools.partial):

@@ -15,6 +15,11 @@ HALVES = (torch.float16, torch.bfloat16)
 LARGEST = 1e140  # exclusive bound on float64 entries
 
 
+def largest_entry(dtype: torch.dtype) -> float:
+    """Return the largest entry that rows of this type may have, float32 or float64."""
+    return torch.finfo(dtype).max if dtype == torch.float32 else LARGEST * (1 - 2.0**-23)  # less rounding
+
+
 def as_tensor(name: str, values: Any) -> Tensor:
     """Return a tensor or a NumPy array as a detached tensor, float16 and bfloat16 as float32. name: for the message.
 

@@ -58,7 +58,7 @@ class FlowerPartition(Partition):
     def __reduce__(self) -> tuple[Any, ...]:
         return _of, (self.key, {field.name: getattr(self, field.name) for field in options(type(self))})
 
-    def __call__(self, dataset: Dataset, clients: int, seed: int) -> Sequence[Any]:
+    def __call__(self, dataset: Dataset, clients: int, seed: int) -> Parts:
         if getattr(self, "seed", seed) is None:
             own: dict[str, Any] = {"seed": seed}
             return replace(self, **own)(dataset, clients, seed)

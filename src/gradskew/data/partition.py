@@ -33,7 +33,7 @@ class Partition(Named, ABC):
 
     partitioner: ClassVar[type | None] = None
 
-    def __call__(self, dataset: Dataset, clients: int, seed: int) -> Sequence[Tensor]:
+    def __call__(self, dataset: Dataset, clients: int, seed: int) -> Parts:
         """Return the indices of each client's training inputs, (k,) int64 per client; no two clients share an input.
 
         InputError if a client would have none.

@@ -134,30 +134,33 @@ def _train_rows(
     grads, momenta = torch.empty_like(trained), torch.zeros_like(trained)
     forward = stacked(flat)
     terms = stack([shard.terms for shard in shards], params, sgd.weight_decay)
-    for picks in zip(*(shard.rows(sgd, training.seed, round) for shard in shards), strict=True):
-        index = _padded([shard.index[chosen] for shard, chosen in zip(shards, picks, strict=True)], width)
-        labels = _padded([shard.labels[chosen] for shard, chosen in zip(shards, picks, strict=True)], width)
-        index, labels = index.to(params.device), labels.to(params.device)
+    index = torch.cat([shard.index for shard in shards]).to(params.device)
+    labels = torch.cat([shard.labels for shard in shards]).to(params.device)
+    sizes = torch.tensor([len(shard.index) for shard in shards])
+    starts = (sizes.cumsum(0) - sizes)[:, None]  # the place of each client's first input in `index`
+    for orders in zip(*(shard.rows(sgd, training.seed, round) for shard in shards), strict=True):
+        places = (_padded(orders, width) + starts).to(params.device)
         for ranks, columns, counts in own_batches:
             inside = slice(max(rows.start - ranks.start, 0), rows.stop - ranks.start)
             group = slice(max(ranks.start - rows.start, 0), ranks.stop - rows.start)
             count = torch.tensor(counts[inside], device=params.device)[:, None]
             weights = (torch.arange(columns.stop - columns.start, device=params.device) < count) / count
-            chosen = index[group, columns]
-            stored = dataset.train.inputs.index_select(0, chosen.flatten())  # faster than a matrix of indices
-            inputs = dataset.inputs(stored).unflatten(0, chosen.shape)
+            place = places[group, columns]
+            chosen = index[place.flatten()]
+            stored = dataset.train.inputs.index_select(0, chosen)  # faster than a matrix of indices
+            inputs = dataset.inputs(stored).unflatten(0, place.shape)
             with training.casting(together=True):
                 scores, backward = forward(trained[group], inputs)
-            targets = loss.targets(dataset.train, chosen.flatten(), labels[group, columns].flatten())
-            backward(loss.gradient(scores, targets.unflatten(0, chosen.shape), weights), grads[group])
+            targets = loss.targets(dataset.train, chosen, labels[place.flatten()])
+            backward(loss.gradient(scores, targets.unflatten(0, place.shape), weights), grads[group])
             del backward  # and what it holds of this batch
             sgd.step(trained[group], grads[group], momenta[group], None if terms is None else terms.of(group))
     return momenta if training.gradients else trained
 
 
-def _padded(rows: list[Tensor], width: int) -> Tensor:
+def _padded(rows: Sequence[Tensor], width: int) -> Tensor:
     """Return rows of unequal length as a matrix (len(rows), width), with zeros after the end of a row, or cut."""
-    matrix = pad_sequence(rows, batch_first=True)
+    matrix = pad_sequence(list(rows), batch_first=True)
     return pad(matrix, (0, width - matrix.shape[1]))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -24,7 +23,7 @@ def for_evaluation(run: Run, dataset: Dataset) -> Dataset:
     return replace(dataset, test=dataset.train.select(_in_validation(dataset, run.validation).nonzero()[:, 0]))
 
 
-def deal(run: Run, dataset: Dataset) -> tuple[Sequence[Tensor], Tensor]:
+def deal(run: Run, dataset: Dataset) -> tuple[Parts, Tensor]:
     """Return the indices of each client's training inputs, and those of the server's root data (root_examples,)."""
     pool, root, rest = hold_out(dataset, run.root_examples, run.validation)
     parts = run.partition(pool, run.clients, run.seed)

@@ -238,7 +238,7 @@ class Federation:
 
     def examples(self, clients: list[int]) -> Tensor:
         """Return how many training inputs each client has: (n,)."""
-        return torch.tensor([len(self.parts[client]) for client in clients], dtype=torch.int64)
+        return torch.from_numpy(self.parts.sizes[clients])
 
     def step(self, aggregate: Tensor, buffers: Tensor, rows: Rows) -> bool:
         """Step the model and the rule's state; set the buffers from the aggregate, or to the mean of the clients'.
