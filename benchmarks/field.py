@@ -18,11 +18,13 @@ from typing import Any
 
 from scipy.special import stdtrit
 
+from gradskew import aggregators
 from gradskew.report.export import federation_digest
 from gradskew.runs.settings import make_runs
-from parts import PARTS
+from parts import MIXED, PARTS
 
 Column = dict[int, float]  # accuracy by seed
+PAPER = [*aggregators.PAPER, *MIXED]
 Cells = dict[str, dict[str, Column]]  # by rule and attack
 FOLLOW = ("mean", "cclip", "rfa")  # rules that huge rows move: cclip clips to a radius beyond all honest rows
 
@@ -33,9 +35,10 @@ def main() -> None:
     folder = parser.parse_args().folder
     cells = read(sorted(folder.glob("*.csv")))
     skews = {text(each): cells.get(digest(each), {}) for each in PARTS["field"].federations}
-    for name, of_skew in skews.items():
-        if of_skew:
-            print(f"## {name}\n\n{by_attack(of_skew)}\n\n{by_rule(of_skew)}\n")
+    for chosen in (True, False):  # the paper's rules, alone and behind NNM, then the others
+        for name, of_skew in skews.items():
+            if part := {rule: columns for rule, columns in of_skew.items() if (rule in PAPER) == chosen}:
+                print(f"## {name}{'' if chosen else ', further rules'}\n\n{by_attack(part)}\n\n{by_rule(part)}\n")
     print(by_training(cells))
     for each in PARTS["field-fashion"].federations:
         if found := cells.get(digest(each)):
@@ -70,14 +73,16 @@ def by_attack(cells: Cells) -> str:
         name, others = worst_of(columns)
         worst[name] += 1
         close.update(others)
+    groups = {f"points lost on {len(cells)} rules": cells}
     bounded = {rule: columns for rule, columns in cells.items() if rule.removeprefix("nnm+") not in FOLLOW}
+    if len(bounded) < len(cells):
+        groups[f"on the {len(bounded)} that huge rows do not move"] = bounded
     rows = []
     for attack in dict.fromkeys(name for columns in cells.values() for name in columns if name != "none"):
-        lost = [taken(columns, attack) for columns in (cells, bounded)]
+        lost = [taken(group, attack) for group in groups.values()]
         rows.append((-worst[attack], -fmean(lost[0].values()), [attack, *map(spread, lost)]))
     table_rows = [[*row, str(worst[row[0]]), str(close[row[0]])] for *_, row in sorted(rows)]
-    head = [f"points lost on {len(cells)} rules", f"on the {len(bounded)} that huge rows do not move"]
-    return table(["attack", *head, "worst on", "not told apart from the worst on"], table_rows)
+    return table(["attack", *groups, "worst on", "not told apart from the worst on"], table_rows)
 
 
 def taken(cells: Cells, attack: str) -> Column:

@@ -29,7 +29,10 @@ def test_the_worst_attack_and_those_that_are_level_with_it(field) -> None:
     """Median: strike, 10 or 9.9 below lie. Rbtm: lie by its mean 50, which two seeds do not tell from strike's 60."""
     lines = field.by_attack(CELLS).splitlines()
     # strike: (50 + 20)/2 and (49.9 + 20)/2; lie: (40 + 50)/2 and (40 + 10)/2
-    assert lines[2:] == ["| lie | 35.0 ±14.1 | 35.0 ±14.1 | 1 | 0 |", "| strike | 35.0 ±0.0 | 35.0 ±0.0 | 1 | 1 |"]
+    assert lines[2:] == ["| lie | 35.0 ±14.1 | 1 | 0 |", "| strike | 35.0 ±0.0 | 1 | 1 |"]
+    # of the mean lie takes 20; the other two rules are those that huge rows do not move
+    moved = {**CELLS, "mean": {"none": {1: 90.0, 2: 90.0}, "lie": {1: 70.0, 2: 70.0}}}
+    assert field.by_attack(moved).splitlines()[2] == "| lie | 30.0 ±9.4 | 35.0 ±14.1 | 2 | 0 |"
     assert field.by_rule(CELLS).splitlines()[2:] == [
         "| rbtm | 80.0 ±0.0 | 50.0 ±28.3 | 60.0 ±0.0 | lie | strike |",
         "| median | 92.0 ±2.8 | 42.0 ±2.9 | 42.0 ±2.9 | strike | – |",

@@ -194,6 +194,31 @@ def test_memory_that_runs_out_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            "adaptive_pool_cuda does not have a deterministic implementation, but you set ...",
+            "not the same each time on cpu: adaptive_pool_cuda does not have a deterministic implementation",
+        ),
+        (
+            "Deterministic behavior was enabled ... set a variable: CUBLAS_WORKSPACE_CONFIG=:4096:8 or ...",
+            "set CUBLAS_WORKSPACE_CONFIG=:4096:8 before this process uses cpu",
+        ),
+    ],
+    ids=["operation", "products"],
+)
+def test_what_a_gpu_does_not_do_the_same_each_time_is_one_line(
+    error: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: Any) -> None:
+        raise RuntimeError(error)
+
+    monkeypatch.setattr(Federation, "round", fail)
+    with pytest.raises(InputError, match=f"^{re.escape(line)}$"):
+        simulate(BASE)
+
+
+@pytest.mark.parametrize(
     "error",
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of ..."),

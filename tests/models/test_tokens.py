@@ -17,6 +17,19 @@ NAMES = ["lstm(vocabulary=10,width=4,hidden=5,layers=2)", "transformer(vocabular
 NAMES += ["lstm(vocabulary=10,width=4,hidden=5,last=True)"]
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_an_lstm_leaves_the_precision_of_products_alone(training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN is off in evaluation mode, where it has no gradient."""
+    cudnn, seen = torch.backends.cudnn, []
+    monkeypatch.setattr(cudnn, "allow_tf32", False)
+    module = LSTM(vocabulary=10, width=4, hidden=5).build((6,), 3).train(training)
+    module.memory.register_forward_hook(lambda *_: seen.append((cudnn.enabled, cudnn.allow_tf32)))
+    before = cudnn.enabled
+    module(TEXTS)
+    assert seen == [(training, False)]
+    assert cudnn.enabled == before
+
+
 @pytest.mark.parametrize(
     ("name", "d"),
     [

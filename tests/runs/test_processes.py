@@ -57,15 +57,6 @@ class Beside(Attack):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prints(NoAttack):
-    key: ClassVar[str] = "prints"
-
-    def forge(self, view):
-        print("a word of the user's")
-        return Forgery(view.own.updates)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Forks(Attack):
     """Leaves a child of its own that waits, its number in the notes, and is killed."""
 
@@ -308,24 +299,30 @@ SCRIPT = """
 from dataclasses import dataclass, replace
 from typing import ClassVar
 import gradskew as gs
-from gradskew.attacks import NoAttack
+from gradskew.attacks import Forgery, NoAttack
 from tiny_sweeps import BASE
 @dataclass(frozen=True, kw_only=True)
 class Mine(NoAttack):
     key: ClassVar[str] = "mine"
+    def forge(self, view):
+        print("a word of the user's")
+        return Forgery(view.own.updates)
 if __name__ == "__main__":
-    gs.sweep([replace(BASE, attack=Mine(), seed=seed) for seed in (0, 1)], "out", workers=WORKERS)
+    gs.sweep([replace(BASE, attack=Mine(), seed=seed) for seed in (0, 1)], "out", workers=2)
 """
 
 
 @pytest.mark.processes
-def test_a_class_in_a_script_goes_to_workers(tmp_path):
+def test_a_class_in_a_script_goes_to_workers_and_what_it_prints_is_not_lost(tmp_path):
     """To them it is that of the module `__mp_main__`."""
-    (tmp_path / "script.py").write_text(SCRIPT.replace("WORKERS", "2"))
+    (tmp_path / "script.py").write_text(SCRIPT)
+    place = with_the_tests()
+    place.pop("PYTHONUNBUFFERED", None)
     run = [sys.executable, "script.py"]
-    done = subprocess.run(run, env=with_the_tests(), cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(run, env=place, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(stored(tmp_path / "out")) == 2
+    assert done.stdout.count("a word of the user's") == 2 * BASE.rounds
 
 
 def test_code_that_is_executed_again_is_read_again(tmp_path):
@@ -364,20 +361,3 @@ def test_code_counts_as_it_was_loaded(tmp_path, monkeypatch):
     assert run().digest != first.digest
     with pytest.raises(InputError, match="has changed"):
         first.check_code()
-
-
-@pytest.mark.processes
-def test_what_a_rule_prints_is_not_lost(tmp_path):
-    script = tmp_path / "prints.py"
-    script.write_text(
-        "import gradskew as gs\n"
-        "from test_processes import BASE, Prints, replace\n"
-        "if __name__ == '__main__':\n"
-        "    gs.sweep([replace(BASE, attack=Prints(), seed=seed) for seed in (0, 1)], 'out', workers=2)\n"
-    )
-    place = with_the_tests()
-    place.pop("PYTHONUNBUFFERED", None)
-    run = [sys.executable, str(script)]
-    done = subprocess.run(run, env=place, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("a word of the user's") == 2 * BASE.rounds

@@ -1,8 +1,12 @@
 """Sweeps: order, what is computed and what is not, the same bytes with any number of workers, and failures."""
 
+import gc
 import sys
-from dataclasses import replace
+import traceback
+import weakref
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from tiny_sweeps import BASE, Log, Raises, runs_of, stored
 
 from gradskew import IID, FashionMNIST, Run, Store, aggregators, sweep
 from gradskew.aggregators import Mean
-from gradskew.attacks import LIE, NoAttack
+from gradskew.attacks import LIE, Attack, NoAttack
 from gradskew.core.errors import InputError
 from gradskew.runs import execution, sweeps
 from gradskew.runs.execution import Status
@@ -210,6 +214,26 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
     log = Log()
     sweep(runs, tmp_path, on_progress=log)
     assert log[-1] == Progress(2, 2, 4, 4)
+
+
+def test_a_run_that_failed_keeps_no_memory(tmp_path):
+    """Its error is kept to the end of the sweep, without the rows that the functions held."""
+    held = []
+
+    @dataclass(frozen=True, kw_only=True)
+    class Holds(Attack):
+        key: ClassVar[str] = "holds"
+
+        def forge(self, view):  # a class of this file can be stored; a local one runs as in a notebook
+            held.append(weakref.ref(view.honest))
+            raise ZeroDivisionError
+
+    with pytest.raises(FailedRuns) as caught:
+        sweep([replace(BASE, attack=Holds())], tmp_path)
+    gc.collect()
+    assert [each() for each in held] == [None]
+    ((_, error),) = caught.value.failures
+    assert "in forge" in "".join(traceback.format_exception(error))
 
 
 def test_a_run_that_failed_half_way_leaves_nothing(tmp_path):

@@ -79,6 +79,9 @@ class ClippedClustering(Aggregator):
         if rows is not None:
             self._state["norms"] = torch.cat([self._past, rows.norms.cpu()])
 
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict({name: value.cpu() for name, value in state.items()})  # it stays on the CPU
+
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         if not state:
             return True

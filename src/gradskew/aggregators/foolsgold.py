@@ -108,6 +108,9 @@ class FoolsGold(WeightedRule):
     def has_state(self) -> bool:
         return self.memory
 
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict({name: value.cpu() for name, value in state.items()})  # it stays on the CPU
+
     def is_valid_state(self, state: Mapping[str, Any], d: int) -> bool:
         if not state:
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -132,6 +133,14 @@ def out_of_memory(error: Exception) -> bool:
     """Return whether an error says that torch could not allocate memory."""
     phrases = ("out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED")  # of torch's messages
     return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in phrases)
+
+
+def clear_frames(error: BaseException) -> None:
+    """Free what the functions held that an error ended, such as the rows of a run; its traceback can still be shown."""
+    each: BaseException | None = error
+    while each is not None:
+        traceback.clear_frames(each.__traceback__)
+        each = each.__cause__ or each.__context__
 
 
 def ceil_share(share: float, count: int) -> int:

@@ -11,6 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from .errors import InputError
 
+WORKSPACE = ":4096:8"  # of cuBLAS, with which its products are the same each time; it is read once in a process
+
 
 @contextmanager
 def fixed_threads(count: int) -> Iterator[None]:
@@ -53,7 +55,7 @@ def deterministic(device: str) -> Iterator[None]:
     if torch.device(device).type == "cpu":
         yield
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", WORKSPACE)
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark

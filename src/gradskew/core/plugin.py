@@ -98,7 +98,7 @@ class Plugin(Stateful):
         given = {key: convert(value) for key, value in others.items()}
         args, named = bind_arguments(self.target, convert(first), given)
         try:
-            with drawing(seed), time_limit(self.limit):
+            with drawing(seed, first.device), time_limit(self.limit):
                 return _tensor(self.target(*args, **named), first)
         except InputError as error:
             raise InputError(f"{self.name} {error}") from error
@@ -142,7 +142,7 @@ class Plugin(Stateful):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.reset()
         for key, value in state.items():
-            copied = value.numpy().copy() if key.startswith(ARRAY) else copy.copy(value)
+            copied = value.cpu().numpy().copy() if key.startswith(ARRAY) else copy.copy(value)
             vars(self._owner)[key.removeprefix(ARRAY)] = copied
 
 

@@ -151,7 +151,7 @@ class Federation:
         d, width = self.flat.d, self.matrix.shape[1]
         states = (
             (self.attacker.attack, snapshot.of("attack", self.params.device), width),
-            (self.rule, snapshot.rule, width),
+            (self.rule, snapshot.of("rule", self.params.device), width),
             (self.server, snapshot.of("server", self.params.device), d),
             (self.clients.variant, snapshot.of("local", self.params.device), d),
             (self.clients.momentum, snapshot.of("momentum", self.params.device), d),

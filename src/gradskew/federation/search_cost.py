@@ -11,6 +11,7 @@ import torch
 from ..core.errors import InputError
 from ..core.round import Layer, Round
 from ..models import num_parameters
+from .computing import computing
 from .held_out import deal
 from .loss import LOSSES
 from .network import make_network
@@ -47,7 +48,10 @@ class SearchCost:
 def slowest(runs: Sequence[Run]) -> SearchCost | None:
     """Return the search of these runs that takes longest, if it takes more than a second a round; None for none."""
     found = {(run.attack.name, run.aggregator.name): run for run in runs if run.attack.calls(run.aggregator)}
-    searches = [_measured(run) for run in found.values()]
+    searches = []
+    for run in found.values():
+        with computing(run):
+            searches.append(_measured(run))
     longest = max(searches, key=lambda search: search.calls * search.seconds, default=None)
     return longest if longest is not None and longest.calls * longest.seconds > SLOW else None
 
@@ -57,7 +61,7 @@ def _measured(run: Run) -> SearchCost:
     data, n, rule = run.source.load(), run.num_sampled, run.aggregator
     d = num_parameters(run.model, data.shape, run.outputs)
     columns = min(d, n + SPANNED) if rule.isometric else d  # isometric rules are called on coordinates in the span
-    rows = torch.randn(n, columns, generator=torch.Generator().manual_seed(0))
+    rows = torch.randn(n, columns, generator=torch.Generator().manual_seed(0)).to(run.device)
     layers = {"weight": Layer(slice(0, columns), (1, columns))}
     examples = torch.ones(n, dtype=torch.int64)
     round = Round(
@@ -82,6 +86,6 @@ def _measured(run: Run) -> SearchCost:
 
 def _votes(run: Run) -> Votes:
     """Return what answers a rule that asks for the clients' losses, as long as in the run."""
-    data = run.source.load()
+    data = run.source.load().to(run.device)
     parts, _ = deal(run, data)
     return Votes(make_network(run, data), data, parts, LOSSES[run.loss], 0)

@@ -47,7 +47,11 @@ class _Network(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         tokens = as_tokens(inputs)
-        with torch.backends.cudnn.flags(enabled=self.training):  # which has no gradient in evaluation mode
+        cudnn = torch.backends.cudnn
+        before, cudnn.enabled = cudnn.enabled, self.training  # it has no gradient in evaluation mode
+        try:  # `cudnn.flags` would set the precision of its products, too
             states: Tensor = self.memory(self.embedding(tokens))[0]
+        finally:
+            cudnn.enabled = before
         scores: Tensor = self.scores(states if self.each else self.of_text(states, tokens))
         return scores

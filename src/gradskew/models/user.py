@@ -56,13 +56,15 @@ class UserModel(Model):
 
     def check_network(self, module: nn.Module, dataset: Dataset) -> None:
         if self.tokens:
-            largest = torch.full((2, *dataset.shape), dataset.vocabulary - 1, device=dataset.train.inputs.device)
+            largest = torch.full((2, *dataset.shape), dataset.vocabulary - 1)
             message = f"the model {self.name} fails on the token {dataset.vocabulary - 1}, the largest of the data"
             try:
                 with torch.no_grad():
-                    module(largest)
+                    module.cpu()(largest)  # on a GPU the process could compute nothing there after this error
             except IndexError as error:
                 raise InputError(f"{message}: {one_line(error)}") from None
+            finally:
+                module.to(dataset.train.inputs.device)
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from ..core.errors import InputError, check, check_number, warn
+from ..core.errors import InputError, check, check_number, clear_frames, warn
 from ..federation.computing import computing
 from ..federation.memory import check_fits
 from ..federation.rounds import Federation
@@ -197,6 +197,7 @@ def _run_session(runs: Sequence[Run], on_rounds: Callable[[int], None], unstored
         try:
             unstored[run.digest] = Record.from_json(Record.of(simulate(run, on_round=on_round)).to_json())
         except Exception as error:
+            clear_frames(error)
             yield run, error
         else:
             yield run, Status.DONE
@@ -217,6 +218,7 @@ def _run_here(runs: Sequence[Run], store: Store, on_rounds: Callable[[int], None
         try:
             outcome = execute(run, store, on_round=on_round, wait=wait)
         except Exception as error:
+            clear_frames(error)
             outcome = error
         if outcome is Status.ELSEWHERE:
             waiting.append((run, True))  # it comes last

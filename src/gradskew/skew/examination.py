@@ -100,7 +100,7 @@ def examine(
     runs without an attack. A rule is called with f, or with the largest f that it tolerates. Raises InputError for
     an attack that acts in training (labelflip), and without replace for an attack that needs rows of its own.
     """
-    rows, seeds = as_tensor("rows", rows), [plain(seed) for seed in seeds]
+    rows, seeds = as_tensor("rows", rows).cpu(), [plain(seed) for seed in seeds]
     good = rows.ndim == 2 and rows.dtype in (torch.float32, torch.float64)
     check(good, "rows must be a matrix (n, d) of float32 or float64")
     total = len(rows)
