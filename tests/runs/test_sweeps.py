@@ -21,6 +21,17 @@ from gradskew.runs import execution, sweeps
 from gradskew.runs.execution import Status
 from gradskew.runs.sweeps import FailedRuns, Progress
 
+HELD = []  # references to what `Holds` had
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holds(Attack):
+    key: ClassVar[str] = "holds"
+
+    def forge(self, view):
+        HELD.append(weakref.ref(view.honest))
+        raise ZeroDivisionError
+
 
 def test_the_grid_is_the_product_in_order():
     runs = runs_of("none,lie,strike", "median,mean", seeds=iter([4, 2]))
@@ -218,20 +229,10 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
 
 def test_a_run_that_failed_keeps_no_memory(tmp_path):
     """Its error is kept to the end of the sweep, without the rows that the functions held."""
-    held = []
-
-    @dataclass(frozen=True, kw_only=True)
-    class Holds(Attack):
-        key: ClassVar[str] = "holds"
-
-        def forge(self, view):  # a class of this file can be stored; a local one runs as in a notebook
-            held.append(weakref.ref(view.honest))
-            raise ZeroDivisionError
-
     with pytest.raises(FailedRuns) as caught:
         sweep([replace(BASE, attack=Holds())], tmp_path)
     gc.collect()
-    assert [each() for each in held] == [None]
+    assert [each() for each in HELD] == [None]
     ((_, error),) = caught.value.failures
     assert "in forge" in "".join(traceback.format_exception(error))
 
