@@ -24,8 +24,8 @@ from gradskew.runs.settings import make_runs
 from parts import MIXED, PARTS
 
 Column = dict[int, float]  # accuracy by seed
-PAPER = [*aggregators.PAPER, *MIXED]
 Cells = dict[str, dict[str, Column]]  # by rule and attack
+FIRST = [*aggregators.PAPER, *MIXED]  # rules of the first tables
 FOLLOW = ("mean", "cclip", "rfa")  # rules that huge rows move: cclip clips to a radius beyond all honest rows
 
 
@@ -35,10 +35,10 @@ def main() -> None:
     folder = parser.parse_args().folder
     cells = read(sorted(folder.glob("*.csv")))
     skews = {text(each): cells.get(digest(each), {}) for each in PARTS["field"].federations}
-    for chosen in (True, False):  # the paper's rules, alone and behind NNM, then the others
+    for first in (True, False):  # the paper's rules, alone and behind NNM, then the others
         for name, of_skew in skews.items():
-            if part := {rule: columns for rule, columns in of_skew.items() if (rule in PAPER) == chosen}:
-                print(f"## {name}{'' if chosen else ', further rules'}\n\n{by_attack(part)}\n\n{by_rule(part)}\n")
+            if part := {rule: columns for rule, columns in of_skew.items() if (rule in FIRST) == first}:
+                print(f"## {name}{'' if first else ', further rules'}\n\n{by_attack(part)}\n\n{by_rule(part)}\n")
     print(by_training(cells))
     for each in PARTS["field-fashion"].federations:
         if found := cells.get(digest(each)):
@@ -67,7 +67,10 @@ def text(federation: Mapping[str, Any]) -> str:
 
 
 def by_attack(cells: Cells) -> str:
-    """Return a table of the attacks: the points that each takes, and on how many rules it is the worst."""
+    """Return a table of the attacks: the points that each takes, and on how many rules it is the worst.
+
+    Where huge rows move some of the rules, a second column has the points on the others.
+    """
     worst, close = Counter[str](), Counter[str]()
     for columns in cells.values():
         name, others = worst_of(columns)

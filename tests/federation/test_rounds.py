@@ -386,6 +386,7 @@ def test_a_round_of_byzantine_clients_alone(name: str) -> None:
     run = replace(BASE, clients=4, byzantine=3, sampled=2, known="own", attack=attacks.make(name), rounds=4)
     federation = Federation(run)
     numbers = [number for number in range(40) if federation.sample(number)[-1] < 3][:2]
+    assert len(numbers) == 2
     for number in numbers:
         assert federation.round(number)["attack"]["called"]
 

@@ -16,7 +16,7 @@ from tiny_sweeps import BASE, Log, Raises, runs_of, stored
 from gradskew import IID, FashionMNIST, Run, Store, aggregators, sweep
 from gradskew.aggregators import Mean
 from gradskew.attacks import LIE, Attack, NoAttack
-from gradskew.core.errors import InputError
+from gradskew.core.errors import InputError, clear_frames
 from gradskew.runs import execution, sweeps
 from gradskew.runs.execution import Status
 from gradskew.runs.sweeps import FailedRuns, Progress
@@ -235,6 +235,19 @@ def test_a_run_that_failed_keeps_no_memory(tmp_path):
     assert [each() for each in HELD] == [None]
     ((_, error),) = caught.value.failures
     assert "in forge" in "".join(traceback.format_exception(error))
+
+
+def test_an_error_that_is_its_own_cause_is_cleared_too():
+    def fail():
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError as error:
+            raise error from error
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        fail()
+    assert caught.value.__cause__ is caught.value
+    clear_frames(caught.value)
 
 
 def test_a_run_that_failed_half_way_leaves_nothing(tmp_path):

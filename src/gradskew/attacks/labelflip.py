@@ -80,11 +80,10 @@ class LabelFlip(Attack):
             assert scores is not None
             others = scores().to(labels.device).scatter(1, labels[:, None], -torch.inf)
             return others.argmax(1).to(labels.dtype)
-        if self.map == "shift":
-            return (labels + 1) % num_classes
-        return (
-            labels + torch.randint(1, num_classes, labels.shape, generator=generator).to(labels.device)
-        ) % num_classes
+        steps = torch.ones_like(labels)
+        if self.map == "random":
+            steps = torch.randint(1, num_classes, labels.shape, generator=generator).to(labels.device)
+        return (labels + steps) % num_classes
 
     def forge(self, view: View) -> Forgery:
         return Forgery(view.own.updates if self.scale == 1 else scaled(view.own, self.scale))

@@ -74,7 +74,7 @@ class Queries:
             return "coordinates"
         if rule.batched == "columns":
             return "entries"
-        whole = rule.has_state or rule.needs & {"layers", "params", "reference"}  # which are of all columns
+        whole = rule.has_state or rule.needs & {"layers", "params", "reference"}  # some columns would not fit these
         return "rows" if whole or self.span.rows.d <= COLUMNS else "columns"
 
     @property

@@ -46,7 +46,8 @@ class Trials:
     def along(self, direction: Tensor) -> Callable[[Sequence[float], Objective], list[float]]:
         """Return a function of strengths and an objective: its value for copies of mean + strength direction, for each.
 
-        direction: (d,), float64. -inf where the rule fails, and where a row or the aggregate is not finite.
+        direction: (d,), float64. -inf where the rule fails, where the aggregate is not finite, and where a
+        row may not be.
         """
         span = Span(self.honest, [self.mean, direction, *vectors_of(self.rule)], mean=self.mean)
         queries = Queries(span, self.rule, self.f, self.copies)

@@ -51,7 +51,7 @@ def bind_arguments(
 
 
 def takes(function: Callable[..., Any], name: str) -> bool:
-    """Return whether a function takes a keyword argument of this name, by name or as one of any."""
+    """Return whether a function takes a keyword argument of this name, as a parameter or through `**`."""
     parameters = inspect.signature(function).parameters
     return name in parameters or any(each.kind == each.VAR_KEYWORD for each in parameters.values())
 

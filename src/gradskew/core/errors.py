@@ -137,10 +137,14 @@ def out_of_memory(error: Exception) -> bool:
 
 def clear_frames(error: BaseException) -> None:
     """Free what the functions held that an error ended, such as the rows of a run; its traceback can still be shown."""
-    each: BaseException | None = error
-    while each is not None:
-        traceback.clear_frames(each.__traceback__)
-        each = each.__cause__ or each.__context__
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()  # an error may be its own cause
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            traceback.clear_frames(each.__traceback__)
+            waiting += [each.__cause__, each.__context__]
 
 
 def ceil_share(share: float, count: int) -> int:

@@ -77,7 +77,7 @@ def _measured(run: Run) -> SearchCost:
         rng = torch.Generator().manual_seed(0)
         before, start = rng.get_state(), time.perf_counter()
         try:
-            rule(rows, min(run.num_byzantine, rule.max_f(n)), generator=rng, round=round)
+            rule(rows, min(run.num_byzantine, rule.max_f(n)), generator=rng, round=round).cpu()  # a GPU is waited for
         except InputError:
             break
         seconds, draws = time.perf_counter() - start, not torch.equal(before, rng.get_state())

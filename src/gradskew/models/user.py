@@ -58,13 +58,15 @@ class UserModel(Model):
         if self.tokens:
             largest = torch.full((2, *dataset.shape), dataset.vocabulary - 1)
             message = f"the model {self.name} fails on the token {dataset.vocabulary - 1}, the largest of the data"
+            there = dataset.train.inputs.is_cuda  # where the process could compute nothing more after this error
             try:
                 with torch.no_grad():
-                    module.cpu()(largest)  # on a GPU the process could compute nothing there after this error
+                    (copy.deepcopy(module).cpu() if there else module)(largest)
             except IndexError as error:
                 raise InputError(f"{message}: {one_line(error)}") from None
-            finally:
-                module.to(dataset.train.inputs.device)
+            except RuntimeError:
+                if not there:  # else of a tensor that is no buffer, and stayed there
+                    raise
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
         module = self.factory(shape, num_classes)
