@@ -175,8 +175,10 @@ def test_a_config_file(specs, tmp_path):
     assert (run.clients, run.num_byzantine, run.rounds, run.sgd.lr, run.partition.min_samples) == (6, 2, 3, 0.25, 4)
 
 
-@pytest.mark.parametrize("attacks", ["attacks", "attack"])
-@pytest.mark.parametrize("rules", ["rules", "rule", "aggregators", "aggregator"])
+@pytest.mark.parametrize(
+    ("attacks", "rules"),
+    [("attacks", "rules"), ("attack", "rule"), ("attacks", "aggregators"), ("attack", "aggregator")],
+)
 def test_attacks_and_rules_have_one_meaning_under_all_their_names(specs, tmp_path, attacks, rules):
     path = tmp_path / "bench.toml"
     path.write_text(f'{attacks} = ["none", "alie"]\n{rules} = "trimmed-mean,krum"')

@@ -146,8 +146,8 @@ def test_what_a_rule_holds_besides_the_rows(rule, rows):
         ("rop", 28),
         ("fang(direction=mean)", 12),
         ("fang(target=krum,epsilon=1)", 16),
-        ("adaptive", 2 * 4 + 18),
-        ("adaptive(effort=full)", 2 * (4 + 2 * 2) + 18 + 2 + 5),
+        ("adaptive", 2 * 4 + 24),
+        ("adaptive(effort=full)", 2 * (4 + 2 * 2) + 24 + 2 + 5),
     ],
 )
 def test_what_an_attack_holds_besides_the_rows(attack, rows):
