@@ -31,7 +31,7 @@ from .queries import Queries, calls
 from .search import PARTS, Search, search_turned, share_limit
 from .steps import padded
 from .trials import Trials, turned
-from .tried_rule import forged_and_told, vectors_of
+from .tried_rule import scaled_f, vectors_of
 
 AIMS = ("undo", "stop", "loss")
 SMALLEST = 1e-300  # length that a vector is divided by
@@ -140,7 +140,7 @@ class Adaptive(Attack):
         """Return the best forged rows of a search."""
         honest, f, context = view.honest, view.f, view.context
         assert context is not None
-        tried, told = forged_and_told(view, context.rule, context.f)
+        tried, told = scaled_f(view, context.rule, context.f)
         seed = int(torch.randint(2**31, (), generator=view.generator))
         fixed = fixed_rows(view) if self.effort == "full" and context.round % EVERY == 0 else {}
         last, vectors = self._last(context, tried), vectors_of(context.rule)

@@ -14,7 +14,7 @@ from ..core.errors import STRENGTH, check, check_choice, check_number
 from .base import Attack, Forgery, View
 from .krum_strength import Pool
 from .steps import as_row, last_rule, model
-from .tried_rule import forged_and_told
+from .tried_rule import scaled_f
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +141,7 @@ class Fang(Attack):
     def _full(self, view: View, signs: Tensor, offsets: Sequence[Tensor]) -> tuple[float, bool]:
         """Return lambda, and whether Krum chooses the rows, on the known honest rows and as many copies as `opt`."""
         krum = MultiKrum(m=1)
-        copies, f = forged_and_told(view, krum, min(view.f, krum.max_f(view.n)))
+        copies, f = scaled_f(view, krum, min(view.f, krum.max_f(view.n)))
         rows, m = view.honest, 1
         if self.accept == "all":
             assert view.context is not None

@@ -52,8 +52,9 @@ class Pool:
 
         The score of a copy is the sum of its `few` smallest distances to the rows, each a quadratic in the strength. A
         row's score is that of its nearest rows, copies among them. Between the strengths at which one of these orders
-        changes, all scores are quadratics: the answer is a root of a difference of two, or an end. There
-        are about 3 h^2 intervals, each of which costs O(h^2): 1.4 s in all for 120 rows.
+        changes, all scores are quadratics: the answer is a root of a difference of two, or an end.
+
+        There are about 3 h^2 intervals, each of which costs O(h^2): 1.4 s in all for 120 rows.
         """
         copies, h = self.copies, self.rows.n
         near = copies + h - self.f - 2  # neighbours of a row

@@ -13,17 +13,16 @@ from ..core.span import Span
 from .answers import Answer, Objective
 from .base import View
 from .queries import Queries
-from .tried_rule import forged_and_told, known_rule, vectors_of
+from .tried_rule import known_rule, scaled_f, vectors_of
 
 FAR = 1e4  # times the distance of the farthest honest row
-TINY = 1e-300
 ROUNDING = 2.0**-23  # of the aggregate: distances below this share of the rows' length are 0
 
 
 class Trials:
     """The server's rule on the known honest rows behind f' copies of a forged row, in any number of trials.
 
-    How many copies, and what the rule is told: `forged_and_told`. Every trial draws from a new generator with seed 0:
+    How many copies, and what the rule is told: `scaled_f`. Every trial draws from a new generator with seed 0:
     the server's draws are not known. mean: of the known honest rows (d,), float64. radius: the distance of the farthest
     of them from it.
     """
@@ -31,7 +30,7 @@ class Trials:
     def __init__(self, view: View):
         assert view.context is not None
         self.honest, self.rule = view.honest, view.context.rule
-        self.copies, self.f = forged_and_told(view, view.context.rule, view.context.f)
+        self.copies, self.f = scaled_f(view, view.context.rule, view.context.f)
         self.mean = view.honest.mean(torch.float64)
         self.radius = float(view.honest.squared_distances_to(self.mean).max().sqrt())
         self.failed = 0
@@ -52,7 +51,7 @@ class Trials:
         span = Span(self.honest, [self.mean, direction, *vectors_of(self.rule)], mean=self.mean)
         queries = Queries(span, self.rule, self.f, self.copies)
         room = largest_entry(self.honest.updates.dtype) - float(self.mean.abs().max())
-        longest = room / max(float(direction.abs().max()), TINY)  # beyond it an entry of a row may overflow
+        longest = float(room / direction.abs().max())  # beyond it an entry of a row may overflow
 
         def ask(strengths: Sequence[float], objective: Objective) -> list[float]:
             steps = torch.tensor(strengths, dtype=torch.float64)

@@ -12,7 +12,7 @@ from ..core.round import Round
 from .base import View
 
 
-def forged_and_told(view: View, rule: Aggregator, told: int) -> tuple[int, int]:
+def scaled_f(view: View, rule: Aggregator, told: int) -> tuple[int, int]:
     """Return how many forged rows a try has, f', and the f that the rule is told with them.
 
     told: what the server tells it. With all n - f honest rows known: as many as there are Byzantine clients, and told.

@@ -58,14 +58,14 @@ class UserModel(Model):
         if self.tokens:
             largest = torch.full((2, *dataset.shape), dataset.vocabulary - 1)
             message = f"the model {self.name} fails on the token {dataset.vocabulary - 1}, the largest of the data"
-            there = dataset.train.inputs.is_cuda  # where the process could compute nothing more after this error
+            on_gpu = dataset.train.inputs.is_cuda  # where the process could compute nothing more after this error
             try:
                 with torch.no_grad():
-                    (copy.deepcopy(module).cpu() if there else module)(largest)
+                    (copy.deepcopy(module).cpu() if on_gpu else module)(largest)
             except IndexError as error:
                 raise InputError(f"{message}: {one_line(error)}") from None
             except RuntimeError:
-                if not there:  # else of a tensor that is no buffer, and stayed there
+                if not on_gpu:  # else of a tensor that is no buffer, and stayed there
                     raise
 
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:
