@@ -19,7 +19,7 @@ worst: $(VENV)/.installed  ## The worst found of the paper's rules on the digits
 	$(BIN)/gradskew report gradskew-results/worst --leaderboard gradskew-results/worst/leaderboard.md
 	cat gradskew-results/worst/leaderboard.md
 
-test: $(VENV)/.installed-dev lint  ## Linters, then the tests that start few processes (under 4 minutes on two cores)
+test: $(VENV)/.installed-dev lint  ## Linters, then the tests that start few processes (4 to 12 minutes on two cores)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not ray and not release and not slow"
 
 test-all: $(VENV)/.installed-dev lint  ## Linters, then all tests; those of Ray, which wait a lot, beside the others
