@@ -70,7 +70,7 @@ class SMEA(WeightedRule):
         |S| lambda_S >= d_ij^2 / 2 for each pair of S, and lambda_S >= the variance along any axis.
         """
         n, size = len(gram), len(gram) - f
-        bound = float(variances(gram, torch.tensor([known]))[0]) * SLACK
+        bound = variance(gram, known) * SLACK
         norms = gram.diagonal()
         far = far_pairs(norms[:, None] + norms - 2 * gram, 2 * size * bound)
         message = f"smea would search more than {self.limit} subsets of {n} rows, f = {f}: use smea(search=greedy)"
@@ -109,41 +109,52 @@ def variances(gram: Tensor, members: Tensor) -> Tensor:
     return values / members.shape[1]
 
 
+def variance(gram: Tensor, members: Sequence[int]) -> float:
+    """Return the largest eigenvalue of the covariance of one subset."""
+    return float(variances(gram, torch.tensor([members]))[0])
+
+
 def greedy(gram: Tensor, f: int) -> list[int]:
     """Return a subset of n - f rows: drop f rows one by one, then exchange pairs, each time the best one."""
     chosen = list(range(len(gram)))
     for _ in range(f):
-        del chosen[int(without_each(gram, chosen).argmin())]
-    least = float(variances(gram, torch.tensor([chosen]))[0])
+        chosen = without_best(gram, chosen)
     while f:
-        added = [sorted([*chosen, j]) for j in range(len(gram)) if j not in chosen]
-        each = torch.stack([without_each(gram, members) for members in added])
-        if float(each.min()) * SLACK >= least:
+        least, better = variance(gram, chosen) / SLACK, chosen
+        for added in (j for j in range(len(gram)) if j not in chosen):
+            exchanged = without_best(gram, sorted([*chosen, added]), least)
+            if exchanged and (value := variance(gram, exchanged)) < least:
+                least, better = value, exchanged
+        if better is chosen:
             break
-        least, (row, column) = float(each.min()), divmod(int(each.argmin()), each.shape[1])
-        chosen = added[row]
-        del chosen[column]
+        chosen = better
     return chosen
 
 
-def without_each(gram: Tensor, members: Sequence[int]) -> Tensor:
-    """Return the largest eigenvalue of the covariance of a subset of k rows without each of its rows: (k,).
+def without_best(gram: Tensor, members: Sequence[int], below: float = math.inf) -> list[int]:
+    """Return a subset of k >= 2 rows less the row without which its covariance has the least largest eigenvalue.
 
-    Without row i the scatter A loses k / (k - 1) y y^T, y = g_i - mu. Its largest eigenvalue is the root x of
-    1 = k / (k - 1) sum_j z_j^2 / (l_j - x) between the two largest eigenvalues l_j of A, z_j the coordinates of y.
+    Returns no rows where that eigenvalue is not less than `below`. Without row i, the scatter A of the rows loses
+    k / (k - 1) y y^T, y = g_i - mu: its largest eigenvalue is the root of s_i(x) = k / (k - 1) sum_j z_j^2 / (l_j - x)
+    = 1 between the two largest eigenvalues l_j of A, z_j the coordinates of y. As s_i rises with x, the rows whose root
+    is less than x are those with s_i(x) > 1: a bisection for the least root goes on with these rows alone.
     """
     k = len(members)
-    if k < 3:
-        return gram.new_zeros(k)
     block = gram[members][:, members]
     block = block - block.mean(0)
     values, vectors = torch.linalg.eigh(block - block.mean(1, keepdim=True))
     values = values.clamp(min=0)
     squares = vectors.square() * values * (k / (k - 1))
-    low, high = values[-2].expand(k).clone(), values[-1].expand(k).clone()
+    low, high = values[-2:].tolist()
+    left, bound = torch.arange(k), below * (k - 1)
+    if bound < high:
+        high = bound
+        left = left[(squares / (values - bound)).sum(1) > 1] if low < bound else left[:0]
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        above = (squares / (values - middle[:, None])).sum(1) > 1  # NaN, where two eigenvalues are equal, is not above
-        low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-    eigenvalues: Tensor = high / (k - 1)
-    return eigenvalues
+        if len(left) < 2 or not low < middle < high:
+            break
+        fewer = left[(squares[left] / (values - middle)).sum(1) > 1]
+        left, low, high = (fewer, low, middle) if len(fewer) else (left, middle, high)
+    dropped = left[:1].tolist()
+    return [row for i, row in enumerate(members) if i not in dropped] if dropped else []
