@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..core.rows import Rows
+from ..core.rows import BLOCK_BYTES, Rows
 
 ROUNDING = 1e-12
 SLACK = 1e-9
@@ -24,17 +24,19 @@ def largest_entries(matrix: Tensor, count: int, columns: Sequence[slice] = (slic
     columns: the parts of the row that are compared; entries elsewhere are none. Ties go to the lower column.
     """
     chosen = torch.zeros(matrix.shape, dtype=torch.bool, device=matrix.device)
-    for row, target in zip(matrix, chosen, strict=True):
-        size = torch.cat([row[part] for part in columns]).abs()
-        if not count:
-            continue
+    if not count:
+        return chosen
+    at_once = max(1, BLOCK_BYTES // (8 * matrix.shape[1]))
+    for block, target in zip(matrix.split(at_once), chosen.split(at_once), strict=True):
+        size = torch.cat([block[:, part] for part in columns], 1).abs()
         on_cpu = size.device.type == "cpu"  # elsewhere kthvalue may not be deterministic
-        least = size.kthvalue(len(size) - count + 1).values if on_cpu else size.topk(count).values[-1]
-        large = size > least
-        ties = (size == least).nonzero()[:, 0]
-        large[ties[: count - int(large.sum())]] = True
-        places = [target[part] for part in columns]
-        for place, part in zip(places, large.split([len(place) for place in places]), strict=True):
+        least = size.kthvalue(size.shape[1] - count + 1).values if on_cpu else size.topk(count).values[:, -1]
+        large = size >= least[:, None]
+        if bool((large.sum(1) > count).any()):
+            ties = size == least[:, None]
+            large &= ~ties | (ties.cumsum(1) <= count - (large & ~ties).sum(1, keepdim=True))
+        places = [target[:, part] for part in columns]
+        for place, part in zip(places, large.split([place.shape[1] for place in places], 1), strict=True):
             place.copy_(part)
     return chosen
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 from torch import Tensor
 
 from ..core.errors import InputError
@@ -27,8 +28,9 @@ class Steps:
 
 
 def far_pairs(distances: Tensor, radius: float) -> list[int]:
-    """Return for each row the set of the rows that are farther than `radius`. distances: (n, n)."""
-    return [sum(1 << j for j in row.nonzero()[:, 0].tolist()) for row in distances > radius]
+    """Return for each row the set of the rows that are farther than `radius`. distances: (n, n), on the CPU."""
+    bits = np.packbits((distances > radius).numpy(), axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in bits]
 
 
 def members(rows: int) -> Iterator[int]:
