@@ -49,13 +49,13 @@ pictures: $(VENV)/.installed  ## The two pictures of a report in docs/, from a b
 	$(CHROMIUM) --headless --no-sandbox --hide-scrollbars --window-size=1280,800 --screenshot=docs/report.png \
 		file://$(CURDIR)/gradskew-results/pictures/report.html
 
-fuzz: $(VENV)/.installed-dev  ## Hostile input to everything that reads, over 100,000 cases (a quarter of an hour)
+fuzz: $(VENV)/.installed-dev  ## Hostile input to everything that reads, over 100,000 cases (15 to 35 minutes)
 	PYTHONPATH=tests/support $(BIN)/python tests/endurance/fuzz.py
 
 benchmarks: $(VENV)/.installed-dev  ## Measure the default bench against plain PyTorch
 	$(BIN)/python benchmarks/bench.py
 
-crosschecks: $(PEERS)/.installed  ## Compare with ByzFL and Flower, in a virtual environment of their own
+crosschecks: $(PEERS)/.installed  ## Compare with ByzFL, ByzPy and Flower, in a virtual environment of their own
 	$(PEERS)/bin/python -m pytest -W ignore crosschecks
 
 chaos: $(VENV)/.installed-dev  ## Kill sweeps 200 times; compare with undisturbed ones (a quarter of an hour)

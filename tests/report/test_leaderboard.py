@@ -272,8 +272,8 @@ def test_which_rule_stands_by_hand(tmp_path: Path) -> None:
     lines += [line("aksel", attack, seed, 90) for attack in searches[:2] for seed in range(3)]  # not asked by all
     page = page_of(tmp_path, lines).replace("\\", "")
     (row,) = re.findall(r"^\| digits, dirichlet.*\|$", page, re.M)
-    federation = "digits, dirichlet(beta=0.1), 50 clients, 10 Byzantine, 60 rounds, linear, federation 0a1b2c3d"
-    fallen = "median 82.6 ± 23.1 (3 seeds); mean 2.0 ± 2.5 (3 seeds)"
+    federation = "digits, dirichlet(beta=0.1), 50 clients, 10 Byzantine, 60 rounds"
+    fallen = "median 82.6 ± 23.1 (3 seeds)"
     assert row == f"| {federation} | 90.0 | – | rfa 80.0 ± 12.4 (3 seeds) | {fallen} |"
     full = [{**each, "attack": each["attack"].replace(")", ",effort=full)")} for each in lines]
     assert "| 90.0 | rfa 80.0 ± 12.4 (3 seeds, full) | – | median" in page_of(tmp_path, full)
@@ -286,6 +286,28 @@ def test_which_rule_stands_by_hand(tmp_path: Path) -> None:
     few = [{**each, "attack": each["attack"].replace(")", ",limit=60)")} for each in lines]
     assert "rfa 80.0 ± 12.4 (3 seeds, 60 tries)" in page_of(tmp_path, few)
     assert "Which rule stands" not in page_of(tmp_path, [each for each in lines if each["seed"] < 2])
+
+
+def test_a_federation_is_named_by_what_tells_it_from_others_of_its_data(tmp_path: Path) -> None:
+    searches = ["none", "adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
+    federations = [
+        ("digits", "0a1b2c3d", "lr 0.2"),
+        ("digits", "1a1b2c3d", "lr 0.2, 100 inputs at the server"),
+        ("mnist", "2a1b2c3d", "lr 0.2"),
+    ]
+    lines = [
+        line("rfa", attack, seed, 80, dataset=dataset, federation=federation, settings=setting)
+        for dataset, federation, setting in federations
+        for attack in searches
+        for seed in range(3)
+    ]
+    named = re.findall(r"^\| ([^|]*) \| 80\.0 \|", page_of(tmp_path, lines).replace("\\", ""), re.M)
+    usual = "dirichlet(beta=0.1), 50 clients, 10 Byzantine, 60 rounds"
+    assert named == [
+        f"digits, {usual}, 100 inputs at the server, federation 1a1b2c3d",
+        f"digits, {usual}, federation 0a1b2c3d",
+        f"mnist, {usual}",
+    ]
 
 
 def test_a_monotone_rule_stands_under_searches_of_any_effort(tmp_path: Path) -> None:

@@ -24,6 +24,12 @@ class Entry:
     rule: str
     runs: Sequence[Played]
 
+    @property
+    def is_defence(self) -> bool:
+        """Return whether the rule is more than the plain mean."""
+        cls = RULES.find(self.rule)
+        return cls is None or not cls.baseline
+
     @cached_property
     def usual(self) -> list[Played]:
         return [run for run in self.runs if run.attack == "none"]
@@ -131,6 +137,10 @@ class Section:
     runs: Sequence[Played]
 
     @property
+    def dataset(self) -> str:
+        return self.runs[0].dataset
+
+    @property
     def title(self) -> str:
         return self.runs[0].title
 
@@ -159,7 +169,7 @@ class Section:
     @property
     def mean(self) -> list[Played]:
         """Return the runs of the plain mean without an attack."""
-        return [run for each in self.entries if (cls := RULES.find(each.rule)) and cls.baseline for run in each.usual]
+        return [run for each in self.entries if not each.is_defence for run in each.usual]
 
 
 def sections(runs: Iterable[Played]) -> list[Section]:

@@ -32,13 +32,14 @@ the rest of a round, both timed in one process, is in [the benchmarks](../benchm
 OWN = """## Your own rule
 
 ```sh
-gradskew bench --attacks none,worst --rules my.module:rule --seeds 10,11,12,13,14 --out mine
+gradskew bench --attacks 'none,worst,worst(effort=full)' --rules my.module:rule --seeds 10,11,12,13,14 --out mine
 cp mine/results.csv results/robustness/mine.csv
 gradskew report results/robustness results/trial --leaderboard docs/robustness.md
 ```
 
-make this page with your rule in it, in the section of the federation in which it was played: the digits by default. The
-last command checks that each file is a `results.csv` and that the files agree on each run, and names the attacks of the
+make this page with your rule in it, in the section of the federation in which it was played: the digits by default.
+Without `worst(effort=full)`, the longer searches, a rule that is not monotone is at best *held so far*. The last
+command checks that each file is a `results.csv` and that the files agree on each run, and names the attacks of the
 ensemble `worst` that a rule did not meet. It plays nothing again. Whoever has the file of your rule can: the first
 command ends with the same `digest`, which names all that a run depends on, and with the same `params_sha256` where
 torch and the processor are the same. On another processor a run ends a little elsewhere: two files agree on a run if

@@ -26,10 +26,11 @@ ROUNDED = 2.0  # points by which a run may end elsewhere on another processor
 class Played:
     """A run, as a line of results.csv has it.
 
-    title, setting, federation: of its federation, the last its digest. kappa, progress: the largest and the least of a
-    round; None if not measured. test_size: number of test inputs; None if not known.
+    dataset, title, setting, federation: of its federation, the last its digest. kappa, progress: the largest and the
+    least of a round; None if not measured. test_size: number of test inputs; None if not known.
     """
 
+    dataset: str
     title: str
     setting: str
     federation: str
@@ -157,6 +158,7 @@ def _run(line: Mapping[str, str], where: str) -> Played:
     parts = [line["model"], "" if sampled == clients else f"{count(sampled, 'client')} a round"]
     parts += [line.get("settings", ""), f"federation {line['federation']}"]
     return Played(
+        dataset=line["dataset"],
         title=f"{line['dataset']}, {line['partition']}, {size}",
         setting=", ".join(filter(None, parts)),
         federation=line["federation"],

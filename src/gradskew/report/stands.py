@@ -26,16 +26,18 @@ A rule *stands* if its worst found, seed by seed, is at least 80 % of what the p
 (where that was not played, the best rule), on three seeds or more on which it met the searches `loss+stop` and
 `loss+stop+undo` without a cap at `effort=full`; for monotone rules, whose worst rows are known, any effort does. Where
 they were searches at `effort=fast`, which finds less, it is *held so far*. A rule *falls* if one seed is below 80 %,
-under any attack. Beside each is the mean of its worst found with the 95 % interval over seeds, not below that of the
-test inputs, and *full* or a limit of tries: under different efforts and limits two figures cannot be compared.
-**none**: no rule stands, and none is held so far; –: no rule of this kind. A rule that stands was not broken by these
-attacks; no more is said of it.
+under any attack; the plain mean, which is no defence, is not listed. Beside each is the mean of its worst found with
+the 95 % interval over seeds, not below that of the test inputs, and *full* or a limit of tries: under different efforts
+and limits two figures cannot be compared. These are the seeds on which it met the searches named; the sections below
+take all seeds, so that a mean there may be another one. **none**: no rule stands, and none is held so far; –: no rule
+of this kind. A federation in which no rule met these searches on three seeds is in the sections alone. A rule that
+stands was not broken by these attacks; no more is said of it.
 """
 
 
 def standing_table(parts: Iterable[Section]) -> str:
     """Return which rules stand in each federation: those that do, those held so far, and the best that fall."""
-    lines = []
+    parts, lines = list(parts), []
     for section in parts:
         usual = reference(section)
         if usual is None:
@@ -47,12 +49,19 @@ def standing_table(parts: Iterable[Section]) -> str:
         if standing or any(asked[entry.rule] for entry in fallen):
             stands = "; ".join(_text(part) for part in standing if is_in_full(part))
             held = "; ".join(_text(part) for part in standing if not is_in_full(part))
-            falls = "; ".join(_text(asked[entry.rule] or entry) for entry in fallen[:2])
+            defences = [entry for entry in fallen if entry.is_defence]
+            falls = "; ".join(_text(asked[entry.rule] or entry) for entry in defences[:2])
             cells = [stands or ("–" if held else "**none**"), held or "–", falls or "–"]
-            where = f"{section.title}, {section.setting}"
-            lines.append((where, [(text, False) for text in (f"{usual:.1f}", *cells)]))
+            lines.append((_where(section, parts), [(text, False) for text in (f"{usual:.1f}", *cells)]))
     head = ["federation", "without an attack", "stands", "held so far", "falls (the best two)"]
     return "\n".join([ABOUT, *grid(head, lines), ""]) if lines else ""
+
+
+def _where(section: Section, parts: Iterable[Section]) -> str:
+    """Return the title of a section and what its setting does not share with all others of the same data set."""
+    alike = [part.setting.split(", ") for part in parts if part.dataset == section.dataset]
+    shared = set(alike[0]).intersection(*alike)
+    return ", ".join([section.title, *(text for text in section.setting.split(", ") if text not in shared)])
 
 
 def asked_part(entry: Entry) -> Entry | None:
