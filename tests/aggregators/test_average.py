@@ -140,6 +140,19 @@ def test_state_of_both():
     assert (rule.has_state, agg.make("average").has_state) == (True, False)
 
 
+def test_two_equal_pipelines_remember_their_own_draws():
+    """Each has mixed the rows by a draw of its own, and remembers the norms of its own mixtures."""
+    rows = Rows(make_rows(8, 4, 0, "gauss", seed=1))
+    rule = agg.make("average(a=bucketing+clippedclustering,b=bucketing+clippedclustering)")
+    alone = agg.make("bucketing+clippedclustering")
+    for each in (rule, alone):
+        each(rows, 1, generator=torch.Generator().manual_seed(3))
+        each.observe(torch.zeros(4), rows=rows)
+    state = rule.state_dict()
+    assert torch.equal(state["a.norms"], alone.state_dict()["norms"])
+    assert not torch.equal(state["a.norms"], state["b.norms"])
+
+
 def test_both_must_be_rules_of_their_own():
     with pytest.raises(InputError, match="b must be a rule, not 'mean'"):
         Average(a=Mean(), b="mean")

@@ -34,7 +34,15 @@ BY_HAND = [
     ("bulyan", 50, 10, (math.sqrt(35 / 5) + 40 / math.sqrt(50)) ** 2),  # beta = 10, theta = 30, m = 15 - 10 = 5
     ("bulyan", 50, 0, 0),
     ("arc+rbtm", 50, 10, 1),  # 1/3 + 20/30
+    ("arc+fltrust", 50, 10, math.inf),
+    ("arc+fltrust", 4, 2, math.inf),
+    ("arc+foolsgold", 2, 1, math.inf),
     ("clipping+rbtm", 50, 0, math.inf),
+    ("clipping(c=median)+rbtm", 50, 10, (math.sqrt(1 / 3) + math.sqrt(40)) ** 2),
+    ("clipping(c=median)+mean", 50, 10, math.inf),
+    ("clipping(c=median)+foolsgold", 4, 2, math.inf),
+    ("clipping(c=mean)+rbtm", 50, 10, math.inf),
+    ("clipping(c=mean)+rbtm", 50, 0, 50),
     ("cge", 50, 10, math.inf),
     ("caf", 50, 10, None),
     ("multikrum", 25, 4, 121 / 84),  # q = 16: 4/21 (1 + (5 + 2) / 4)^2
@@ -61,6 +69,8 @@ BY_HAND = [
     ("average(a=median,b=mean)", 50, 10, math.inf),
     ("average(a=mean,b=cge)", 50, 10, None),  # both infinite: their errors may cancel
     ("average(a=median,b=dnc)", 50, 10, None),
+    *((name, 50, 0, None) for name in ("signguard", "flame", "lasa", "clippedclustering", "alignins")),
+    *((name, 50, 10, math.inf) for name in ("signguard", "flame", "lasa", "clippedclustering", "alignins")),
     ("fltrust", 50, 10, math.inf),
     ("fltrust", 50, 0, math.inf),
     ("nnm+fltrust", 50, 0, math.inf),
@@ -91,6 +101,8 @@ BOUNDED = [
     "bulyan",
     "bulyan(select=once)",
     "arc+rbtm",
+    "clipping(c=median)+rbtm",
+    "clipping(c=median)+multikrum",
     "multikrum",
     "multikrum(neighbours=n-f-1)",
     "multikrum(m=1)",

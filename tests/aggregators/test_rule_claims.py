@@ -12,6 +12,7 @@ from cases import RULES, RuleCase, ids, make_rows, rows_of
 from gradskew import InputError
 from gradskew import aggregators as agg
 from gradskew.aggregators import Aggregator, Outcome, WeightedRule
+from gradskew.core.round import Round
 
 F = 2
 
@@ -232,6 +233,8 @@ def test_f_is_a_whole_number(rows, f):
         (np.zeros((3, 2), dtype=np.longdouble), "float32 or float64, not "),
         (np.zeros(3), "shape"),
         ([[1.0], [2.0], [3.0]], "torch tensor or a NumPy array, not list"),
+        (torch.eye(3).to_sparse(), "dense tensor with values"),
+        (torch.zeros(3, 2, device="meta"), "dense tensor with values"),
     ],
     ids=str,
 )
@@ -242,11 +245,39 @@ def test_updates_of_another_shape_or_type(name, updates, message):
 
 
 @pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"round": {}}, "round must be a gradskew.Round, not dict"),
+        ({"generator": np.random.default_rng(0)}, "generator must be a torch.Generator, not Generator"),
+    ],
+)
+def test_what_is_no_round_and_no_generator(given, message):
+    with pytest.raises(InputError, match=message):
+        agg.make("bucketing+median")(torch.eye(3), 0, **given)
+
+
+def test_client_ids_of_numpy():
+    ids = [np.int64(3), np.int32(1), np.uint8(2)]
+    assert Round(clients=ids).clients == [3, 1, 2]
+    agg.make("foolsgold")(torch.eye(3), 0, round=Round(clients=ids))
+    with pytest.raises(InputError, match="clients must be a sequence of client ids, not int"):
+        Round(clients=5)
+
+
+@pytest.mark.parametrize(
     "name",
     [
         *("multikrum(m=0)", "multikrum(m=1.5)", "multikrum(m=True)", "multikrum(neighbours=n-f-3)"),
         *("median(middle=mid)", "median(middle=1)", "aksel(middle=none)", "aksel(select=f)"),
-        *("rfa(steps=0)", "rfa(steps=2.0)", "rfa(nu=0)", "rfa(nu=-1)", "rfa(nu=1e999)", "rfa(start=1)"),
+        *(
+            "rfa(steps=0)",
+            "rfa(steps=2.0)",
+            "rfa(nu=0)",
+            "rfa(nu=-1)",
+            "rfa(nu=1e-310)",
+            "rfa(nu=1e999)",
+            "rfa(start=1)",
+        ),
         *("consensus(ridge=0)", "consensus(power=0)", "consensus(steps=0)", "cclip(centre=mean)", "cclip(tau=least)"),
         *("cclip(tau=0)", "cclip(tau=-1)", "cclip(tau=nan)", "cclip(steps=0)", "cclip(tau=low)"),
         *("dnc(b=0)", "dnc(c=0)", "dnc(c=-1)", "dnc(iterations=0)", "dnc(replacement=1)"),

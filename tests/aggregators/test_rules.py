@@ -114,6 +114,14 @@ def test_cclip_takes_steps_and_starts_from_the_last_aggregate():
     assert rule(rows, 1).item() == pytest.approx(0.65625)
 
 
+def test_cclip_remembers_rows_of_its_width():
+    rule = agg.make("cclip")
+    rule.observe(torch.arange(5.0))
+    for d in (3, 7):
+        with pytest.raises(InputError, match=rf"a vector of shape \(5,\) does not fit rows of {d} columns"):
+            rule(torch.ones(3, d), 1)
+
+
 def test_cclip_around_the_servers_own_update():
     """Rows 2, 3, 5 around 1 at distances 1, 2, 4: the least is 1, and the first step 1 + (1 + 1 + 1) / 3 = 2.
 
@@ -198,6 +206,13 @@ def test_dnc_refuses_to_drop_all():
     assert rule(rows, 3).isfinite().all()
     with pytest.raises(ValueError, match="tolerates at most f = 3 of n = 19"):
         rule(rows, 4)
+
+
+def test_shares_of_rows_of_torch_and_of_numpy():
+    """Multi-Krum keeps four of five: a quarter each."""
+    rows = rows_of(0, 1, 3, 7, 20)
+    for given in (rows, rows.numpy()):
+        assert agg.make("multikrum").explain(given, 1).shares.tolist() == [0.25] * 4 + [0]
 
 
 def test_equal_rows_share_their_weight():

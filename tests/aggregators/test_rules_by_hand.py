@@ -147,6 +147,18 @@ def test_foolsgold_remembers_by_client():
     assert not other.is_valid_state(rule.state_dict(), 1)
 
 
+def test_foolsgold_remembers_no_more_than_the_largest_number():
+    """Client 0 sends the largest float32 again and again: its sum is cut there, and the others' weights stay."""
+    rule, largest = FoolsGold(), torch.finfo(torch.float32).max
+    rows = Rows(rows_of((largest, 0), (0, 1), (1, -1)), round=Round(clients=[0, 1, 2]))
+    for _ in range(3):
+        assert rule(rows, 1).isfinite().all()
+        rule.observe(torch.zeros(2), rows=rows)
+    state = rule.state_dict()
+    assert state["sums"][0].tolist() == [largest, 0]
+    assert rule.is_valid_state(state, 2)
+
+
 def test_foolsgold_behind_clipping_remembers_the_clipped_rows():
     pipeline = agg.make("clipping(c=1)+foolsgold")
     rows = Rows(rows_of((3, 4), (0, 2)), round=Round(clients=[0, 1]))

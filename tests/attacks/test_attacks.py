@@ -7,6 +7,7 @@ import pytest
 import torch
 from cases import make_rows, rows_of
 
+from gradskew import InputError
 from gradskew import attacks as att
 from gradskew.attacks.lie import z_max
 from gradskew.attacks.strike import num_skewed
@@ -22,6 +23,35 @@ def test_none_labelflip_and_bitflip():
     assert torch.equal(att.NoAttack()(honest, own), own)
     assert torch.equal(att.LabelFlip()(honest, own), own)
     assert torch.equal(att.BitFlip()(honest, own), rows_of((-1, 2), (-3, 0)))
+
+
+@pytest.mark.parametrize("name", ["none", "labelflip", "mimic"])
+def test_forged_rows_do_not_lie_in_the_memory_of_given_ones(name):
+    honest, own = make_rows(6, 4, 0, "gauss", seed=2), torch.ones(2, 4)
+    for convert in (lambda rows: rows, lambda rows: rows.numpy(), Rows):
+        forged = att.make(name)(convert(honest), convert(own))
+        before = honest.clone(), own.clone()
+        forged[:] = 7
+        assert torch.equal(honest, before[0])
+        assert torch.equal(own, before[1])
+
+
+def test_mixtures_of_rows_are_refused():
+    honest = Rows(make_rows(6, 4, 0, "gauss", seed=2)).mix(torch.eye(6, dtype=torch.float64))
+    with pytest.raises(InputError, match="an attack takes rows of clients, not mixtures of them"):
+        att.make("lie")(honest, torch.ones(2, 4))
+
+
+@pytest.mark.parametrize("name", ["minmax", "minsum", "strike", "mimic"])
+def test_the_largest_rows_that_are_taken(name):
+    """Entries just below 1e70: a power of two, so that the answer is the same times it, but for rounding."""
+    honest, scale = make_rows(12, 5, 0, "gauss", seed=4).double(), 2.0**228
+    assert 1e68 < float((honest * scale).abs().max()) < 1e70
+    own = honest[:2].clone()
+    small, large = att.make(name)(honest, own), att.make(name)(honest * scale, own * scale)
+    torch.testing.assert_close(large / scale, small, rtol=1e-9, atol=1e-9)
+    with pytest.raises(InputError, match="entries of 1e\\+70 or more"):
+        att.make(name)(honest * 2.0**240, own)
 
 
 def test_rows_of_a_tensor_that_requires_a_gradient():

@@ -176,6 +176,28 @@ def test_a_limit_inside_a_limit_leaves_the_outer_one():
         outlast()
 
 
+def test_a_limit_around_a_longer_one_ends_both():
+    with pytest.raises(TimeoutError), time_limit(0.1), time_limit(60):
+        time.sleep(600)
+
+    def go_on() -> None:
+        with time_limit(60):
+            pass
+        time.sleep(600)
+
+    with pytest.raises(TimeoutError, match=r"within 0\.2 s"), time_limit(0.2):
+        go_on()
+
+
+def test_a_rule_behind_a_mixing_draws_numbers_of_its_own():
+    rule = aggregators.make("bucketing(s=1)+foreign:draws_an_order")
+    equal = 0
+    for seed in range(9):
+        of_mixing = torch.randperm(6, generator=torch.Generator().manual_seed(seed))
+        equal += torch.equal(rule(torch.eye(6), 0, generator=torch.Generator().manual_seed(seed)), of_mixing.float())
+    assert equal < 9
+
+
 def test_torch_draws_depend_on_the_generator_alone():
     rule, state = aggregators.make("foreign:draws_from_torch"), torch.get_rng_state()
     found = [rule(ROWS, 1, generator=torch.Generator().manual_seed(seed)).tolist() for seed in range(9)]

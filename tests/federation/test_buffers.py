@@ -157,6 +157,18 @@ def test_the_server_keeps_counters_in_the_plain_mean() -> None:
     assert (int(module.batches), complex(module.turns)) == (START, 1 + 1j)
 
 
+@pytest.mark.parametrize("name", ["lasa", "nnm+median", "clipping+alignins", "average(a=flame,b=mean)"])
+def test_rules_of_parameters_alone_are_refused_with_buffers(name: str) -> None:
+    run = replace(BASE, aggregator=aggregators.make(name), byzantine=0, attack=attacks.make("none"))
+    Federation(run).round(0)
+    aggregated = replace(run, buffers="aggregated")
+    if name == "nnm+median":
+        Federation(aggregated).round(0)
+        return
+    with pytest.raises(InputError, match="takes rows of parameters alone: use buffers = mean"):
+        Federation(aggregated)
+
+
 @pytest.mark.parametrize("buffers", ["mean", "aggregated"])
 def test_a_run_goes_on_with_the_same_bits(buffers: str) -> None:
     run = replace(BASE, model=UserModel(factory=counting), buffers=buffers)

@@ -17,6 +17,7 @@ from gradskew import aggregators, attacks
 from gradskew.aggregators import Aggregator, CClip, Mean, Median, MultiKrum, Outcome, WeightedRule
 from gradskew.attacks import LIE, Attack, Forgery, LabelFlip, Mimic, NoAttack, View
 from gradskew.core.errors import InputError
+from gradskew.core.round import Round
 from gradskew.core.rows import Rows
 from gradskew.data.partition import IID, Parts
 from gradskew.federation.clients import Shard, Training
@@ -573,6 +574,30 @@ def test_observe_once_a_round_before_the_call() -> None:
     start = Federation(BASE).params
     total = torch.stack(rule.of("observe")).double().sum(0)
     same(start - result.params, total, 1e-5)
+
+
+def test_an_attack_is_not_told_the_servers_own_update() -> None:
+    class Watcher(Spy):
+        def observe(self, honest: Any, *, clients: Any = None, round: Round | None = None) -> None:
+            self.log.append(("round", round))
+
+    spy = Watcher()
+    run = replace(BASE, attack=spy, aggregator=aggregators.make("fltrust"), root_examples=4)
+    federation = Federation(run)
+    federation.round(0)
+    (told,) = spy.of("round")
+    assert told.reference is None
+    assert told.params is not None
+
+
+def test_a_rejected_row_does_not_end_a_run_with_a_pivot() -> None:
+    """Six clients, of which the first sends rows that are not finite: row 5 is there no more, the last is trusted."""
+    run = replace(
+        BASE, attack=attacks.make("nonfinite"), aggregator=aggregators.make(f"monna(pivot={BASE.clients - 1})")
+    )
+    metrics = Federation(run).round(0)
+    assert metrics["rejected"] > 0
+    assert metrics["stepped"]
 
 
 def test_what_an_attack_is_told() -> None:

@@ -186,6 +186,10 @@ def draws_from_torch(updates):
     return updates[torch.randint(len(updates), ())]
 
 
+def draws_an_order(updates):
+    return torch.randperm(updates.shape[1]).to(updates)
+
+
 calls: list[int] = []
 
 

@@ -64,6 +64,6 @@ class AlignIns(WeightedRule):
         """Return n / 4: a mask of the large entries."""
         return n / 4
 
-    def kappa_bound(self, n: int, f: int) -> float:
-        """Return infinity: shorter rows of the signs of equal honest ones are averaged."""
-        return math.inf
+    def kappa_bound(self, n: int, f: int) -> float | None:
+        """Return infinity for f > 0: shorter rows of the signs of equal honest ones are averaged."""
+        return math.inf if f else None

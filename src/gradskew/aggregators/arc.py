@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -39,8 +40,8 @@ class ARC(Mixing):
         return n - 1
 
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
-        """Return rule_kappa + 2 f / (n - 2 f) (Allouah et al. 2025; the constant is not verified)."""
-        return rule_kappa + 2 * f / (n - 2 * f)
+        """Return rule_kappa + 2 f / (n - 2 f) (Allouah et al. 2025; not verified); infinity from f = n / 2 on."""
+        return rule_kappa + 2 * f / (n - 2 * f) if n > 2 * f else math.inf
 
 
 def arc_factors(norms: Tensor, f: int) -> Tensor:

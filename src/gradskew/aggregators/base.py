@@ -40,7 +40,7 @@ class Outcome:
         """What each row counts in the aggregate (n,): its absolute weight, or its part; None without weights."""
         if self.weights is None:
             return None
-        return abs(self.weights) if self.parts is None else self.parts()
+        return torch.as_tensor(self.weights).abs() if self.parts is None else self.parts()
 
     @property
     def shares(self) -> Tensor | None:
@@ -128,10 +128,14 @@ class Aggregator(Method):
         f = check_number("f", f, at_least=0, whole=True)
         bound = self.max_f(rows.n)
         check(f <= bound, f"{name} tolerates at most f = {bound} of n = {rows.n} rows, not {f}")
+        check(isinstance(rows.round, Round), f"round must be a gradskew.Round, not {type(rows.round).__name__}")
         rows.round.check_has(self.needs, name)
         rows.round.check_fits(self.needs, rows.n, rows.d)
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        kind = type(generator).__name__
+        check(isinstance(generator, torch.Generator), f"generator must be a torch.Generator, not {kind}")
         before = version(matrix)
-        outcome = self.outcome(rows, f, generator or torch.Generator().manual_seed(0))
+        outcome = self.outcome(rows, f, generator)
         rows.check("updates")
         check(version(matrix) == before, f"{name} changed the rows: it must copy them")
         check_shape(f"{name}'s aggregate", outcome.value, rows.d)

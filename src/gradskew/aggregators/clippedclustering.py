@@ -89,6 +89,6 @@ class ClippedClustering(Aggregator):
         good = isinstance(norms, Tensor) and norms.ndim == 1 and norms.dtype == torch.float64
         return state.keys() == {"norms"} and good and bool((norms >= 0).all() and norms.isfinite().all())  # type: ignore[union-attr,operator]
 
-    def kappa_bound(self, n: int, f: int) -> float:
-        """Return infinity: shorter rows in the direction of equal honest ones are averaged."""
-        return math.inf
+    def kappa_bound(self, n: int, f: int) -> float | None:
+        """Return infinity for f > 0: shorter rows in the direction of equal honest ones are averaged."""
+        return math.inf if f else None

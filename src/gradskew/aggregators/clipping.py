@@ -55,8 +55,12 @@ class Clipping(Mixing):
         return n - 1
 
     def kappa_bound(self, n: int, f: int, rule_kappa: float) -> float:
-        """Return infinity: equal honest rows longer than a fixed c are moved, without any Byzantine row."""
-        return math.inf
+        """Return (sqrt(rule_kappa) + sqrt(n - f))^2 where the radius is at least an honest norm, else infinity.
+
+        It is for the median norm with f < n / 2, and the mean norm with f = 0. See docs/semantics.md.
+        """
+        bounded = n > 2 * f if self.c == "median" else self.c == "mean" and not f
+        return (math.sqrt(rule_kappa) + math.sqrt(n - f)) ** 2 if bounded else math.inf
 
 
 def clip_factors(norms: Tensor, radius: Tensor) -> Tensor:

@@ -70,9 +70,9 @@ class Flame(Aggregator):
         """Return n // 2 + 1."""
         return n // 2 + 1
 
-    def kappa_bound(self, n: int, f: int) -> float:
-        """Return infinity: shorter Byzantine rows in the direction of equal honest ones lower the median norm."""
-        return math.inf
+    def kappa_bound(self, n: int, f: int) -> float | None:
+        """Return infinity for f > 0: shorter rows in the direction of equal honest ones lower the median norm."""
+        return math.inf if f else None
 
 
 def majority(distances: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class FoolsGold(WeightedRule):
             check(features.shape[1] == self._state["sums"].shape[1], "foolsgold remembers rows of another width")
             for feature, client in zip(features, map(_signed, rows.round.clients or ()), strict=True):
                 if client in sums:
-                    feature += sums[client].to(feature)
+                    _add(feature, sums[client].to(feature))
         return Rows(features).cosines.cpu()
 
     def _features(self, rows: Rows) -> Tensor:
@@ -91,7 +91,7 @@ class FoolsGold(WeightedRule):
         fresh = {}
         for client, row in zip(map(_signed, rows.round.clients), features, strict=True):
             if client in sums:
-                sums[client] += row  # in place, in the matrix of all sums
+                _add(sums[client], row)  # in place, in the matrix of all sums
             else:
                 fresh[client] = row
         if fresh:
@@ -135,6 +135,12 @@ class FoolsGold(WeightedRule):
     def kappa_bound(self, n: int, f: int) -> float:
         """Return infinity: equal honest rows get the weight 0."""
         return math.inf
+
+
+def _add(total: Tensor, row: Tensor) -> None:
+    """Add a row to a sum in place, within the range of its type: a large row that comes again does not overflow."""
+    largest = torch.finfo(total.dtype).max
+    total.add_(row).clamp_(-largest, largest)
 
 
 def _signed(client: int) -> int:

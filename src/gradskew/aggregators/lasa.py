@@ -85,9 +85,9 @@ class LASA(Aggregator):
         """Return n / 2: two masks, of the large entries and of those that are set to 0."""
         return n / 2
 
-    def kappa_bound(self, n: int, f: int) -> float:
-        """Return infinity: shorter rows of the signs of equal honest ones are averaged."""
-        return math.inf
+    def kappa_bound(self, n: int, f: int) -> float | None:
+        """Return infinity for f > 0: shorter rows of the signs of equal honest ones are averaged."""
+        return math.inf if f else None
 
 
 def _blocks(matrix: Tensor, thinned: Tensor, columns: slice):  # type: ignore[no-untyped-def]

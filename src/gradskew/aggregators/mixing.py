@@ -112,7 +112,7 @@ class Mixed(DelegatesState, Aggregator):
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         matrix = self.mixing.matrix(rows, f, generator)
         rule_f = self.mixing.rule_f(rows.n, f, self.rule, matrix.shape[-2])
-        rows.mixings[self] = matrix
+        rows.mixings[id(self)] = matrix
         inner = self.rule.outcome(rows.mix(matrix, keeps_rows=self.mixing.keeps_rows), rule_f, generator)
         weights = None if inner.weights is None else (inner.weights.unsqueeze(-2) @ matrix).squeeze(-2)
         clamped = rule_f < self.mixing.mixed_f(f) or inner.notes.get("clamped", False)
@@ -140,7 +140,7 @@ class Mixed(DelegatesState, Aggregator):
         return None if rule_kappa is None else self.mixing.kappa_bound(n, f, rule_kappa)
 
     def observe(self, aggregate: Tensor, *, rows: Rows | None = None) -> None:
-        matrix = None if rows is None else rows.mixings.get(self)
+        matrix = None if rows is None else rows.mixings.get(id(self))
         mixed = None if rows is None or matrix is None else rows.mix(matrix, keeps_rows=self.mixing.keeps_rows)
         self.rule.observe(aggregate, rows=mixed)
 

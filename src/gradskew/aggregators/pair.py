@@ -45,10 +45,6 @@ class Pair(Aggregator):
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         return self.a.needs | self.b.needs
 
-    @property
-    def late_check(self) -> bool:  # type: ignore[override]
-        return self.a.late_check and self.b.late_check
-
     def vectors(self) -> tuple[Tensor, ...]:
         return (*self.a.vectors(), *self.b.vectors())
 

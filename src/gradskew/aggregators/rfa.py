@@ -49,7 +49,7 @@ class RFA(WeightedRule):
         check_choice("shares", self.shares, ("equal", "examples"))
         check_choice("start", self.start, ("mean", "zero", "median"))
         check_number("steps", self.steps, at_least=1, whole=True)
-        check_number("nu", self.nu, above=0)
+        check_number("nu", self.nu, at_least=1e-300)
         if self.tol is not None:
             check_number("tol", self.tol, at_least=0)
         if self.cap is not None:

@@ -81,9 +81,9 @@ class SignGuard(WeightedRule):
         first = int(np.argmax(sizes))
         return labels == labels[first] if sizes[first] else np.ones(len(labels), dtype=bool)
 
-    def kappa_bound(self, n: int, f: int) -> float:
-        """Return infinity: rows of the signs of equal honest ones, but ten times shorter, are averaged."""
-        return math.inf
+    def kappa_bound(self, n: int, f: int) -> float | None:
+        """Return infinity for f > 0: rows of the signs of equal honest ones, but ten times shorter, are averaged."""
+        return math.inf if f else None
 
 
 def _meanshift(shares: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import torch
 
 from ..core.plugin import Plugin
 from ..core.randomness import generator as derived
+from ..core.randomness import torch_seed
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
 
@@ -32,4 +33,5 @@ class UserRule(Plugin, Aggregator):
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         seed = generator.initial_seed()
         order = torch.randperm(rows.n, generator=derived(seed, "order of rows"))  # independent of the rule's own draws
-        return Outcome(self.call(rows.copy(order), {"f": f}, seed))
+        own = torch_seed(seed, "user rule")  # a mixing in front has drawn from the generator
+        return Outcome(self.call(rows.copy(order), {"f": f}, own))

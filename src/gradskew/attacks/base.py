@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.calling import takes
 from ..core.errors import InputError, check, check_number, raised_by
-from ..core.given import as_kind, check_matrix, version
+from ..core.given import apart, as_kind, check_matrix, version
 from ..core.method import Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
@@ -175,8 +175,9 @@ class Attack(Method):
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Any:
-        """Return the forged rows (f, d). See `explain`."""
-        return self.explain(honest, own, n=n, generator=generator, context=context).rows
+        """Return the forged rows (f, d), not in the memory of the given ones. See `explain`."""
+        rows = self.explain(honest, own, n=n, generator=generator, context=context).rows
+        return apart(rows, *(each.updates if isinstance(each, Rows) else each for each in (honest, own)))
 
     @final
     @raised_by("attack")
@@ -189,7 +190,7 @@ class Attack(Method):
         generator: torch.Generator | None = None,
         context: Context | None = None,
     ) -> Forgery:
-        """Return the forged rows (f, d) and notes; equal rows may be one expanded row, which is read-only.
+        """Return the forged rows (f, d) and notes. The rows are read-only: they may be given ones, or one expanded row.
 
         honest: the honest rows that the attacker knows (h, d). own: the rows from the Byzantine clients' own training
         (f, d), of the same type, float16 to float64; of torch or of NumPy, as the forged rows are then. The same `Rows`
@@ -243,6 +244,7 @@ def check_inputs(honest: Given, own: Given, *, may_be_none: bool = False) -> tup
     may_be_none: h may be 0.
     """
     rows, others = Rows.of(honest, name="honest"), Rows.of(own, name="own")
+    check(rows.mixing is None and others.mixing is None, "an attack takes rows of clients, not mixtures of them")
     if rows.updates.ndim != 2 or rows.n or not may_be_none:
         check_matrix("honest", rows.updates)
     check_matrix("own", others.updates)

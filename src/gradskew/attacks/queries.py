@@ -55,8 +55,8 @@ class Queries:
         if generator is None:
             self.seeds, self.draws = [0], False
             self.way = "batch" if self.rule.batched == "span" else "rows"
-            if self.rule.by_ranks and span.rows.mixing is None:
-                self.way, self.ordered = "copies", sort_rows(span.honest)
+            if self.rule.by_ranks:
+                self.way, self.ordered = "copies", sort_rows(span.rows.updates)
             return
         self.seeds = torch.randint(2**31, (DRAWS,), generator=generator).tolist()
         self.way = self._way()
@@ -200,7 +200,7 @@ class Queries:
             matrix = torch.cat([points, span.points]).to(self.sample.dtype) @ self.sample
             rows = Rows(matrix.to(span.rows.updates.dtype), round=self.round)
         else:
-            rows = Rows(torch.cat([span.materialise(points), span.honest]), round=self.round)
+            rows = Rows(torch.cat([span.materialise(points), span.rows.updates]), round=self.round)
         outcome = self.rule.explain(rows, self.told, generator=rng, round=rows.round)
         check(bool(outcome.value.isfinite().all()), f"{self.rule.name} {NOT_FINITE}")
         return outcome.value.double(), outcome.weights

@@ -12,7 +12,7 @@ from torch import Tensor
 from .errors import check
 
 HALVES = (torch.float16, torch.bfloat16)
-LARGEST = 1e140  # exclusive bound on float64 entries
+LARGEST = 1e70  # exclusive bound on float64 entries
 
 
 def largest_entry(dtype: torch.dtype) -> float:
@@ -34,6 +34,14 @@ def as_tensor(name: str, values: Any) -> Tensor:
     check(isinstance(values, Tensor), f"{name} must be a torch tensor or a NumPy array, not {type(values).__name__}")
     tensor: Tensor = values.detach()
     return tensor.float() if tensor.dtype in HALVES else tensor
+
+
+def apart(result: Any, *given: Any) -> Any:
+    """Return a result of torch or NumPy; a copy of it if it may lie in the memory of given rows of the same kind."""
+    if isinstance(result, np.ndarray):
+        return result.copy() if any(np.may_share_memory(result, rows) for rows in given) else result
+    places = [rows.untyped_storage().data_ptr() for rows in given]
+    return result.clone() if result.untyped_storage().data_ptr() in places else result
 
 
 def check_unmasked(name: str, array: Any) -> None:
@@ -61,14 +69,15 @@ def _as_half(result: Tensor, half: torch.dtype) -> Tensor:
 def check_rows(name: str, rows: Tensor) -> None:
     """Raise InputError unless rows is a finite float32 or float64 matrix (n, d), n, d >= 1. name: for the message.
 
-    float64 entries must be below 1e140, so that sums of their squares are finite.
+    float64 entries must be below 1e70, so that the squares of sums of their squares are finite. Where all are below
+    1e-70 these are 0, and rules and attacks may take rows for equal that are not.
     """
     check_matrix(name, rows)
     bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()
     first = f"{len(bad)} of {len(rows)} rows are not finite, the first is row {(bad or [0])[0]}"
     check(not bad, f"{name}: {first}: remove them first")
     fits = rows.dtype == torch.float32 or max(map(abs, map(float, rows.detach().aminmax()))) < LARGEST
-    check(fits, f"{name} has entries of {LARGEST:g} or more, whose squares are too large for float64")
+    check(fits, f"{name} has entries of {LARGEST:g} or more, whose fourth powers are too large for float64")
 
 
 def check_matrix(name: str, rows: Tensor) -> None:
@@ -76,6 +85,8 @@ def check_matrix(name: str, rows: Tensor) -> None:
     check(isinstance(rows, Tensor), f"{name} must be a torch tensor, not {type(rows).__name__}")
     good = rows.ndim == 2 and rows.numel() > 0
     check(good, f"{name} must have the shape (n, d) with n, d >= 1, not {tuple(rows.shape)}")
+    dense = rows.layout == torch.strided and not rows.is_meta
+    check(dense, f"{name} must be a dense tensor with values: convert it first")
     good = rows.dtype in (torch.float32, torch.float64)
     kind = str(rows.dtype).removeprefix("torch.")
     check(good, f"{name} must be float32 or float64, not {kind}: convert them first")

@@ -12,6 +12,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -70,7 +71,7 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError if the block takes longer than `seconds`. No limit outside the main thread.
 
     It ends Python code only, not a call of compiled code. Inside the block it is a BaseException, so that no
-    `except Exception` catches it.
+    `except Exception` catches it. A block within another ends with that one's limit, too.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -79,14 +80,16 @@ def time_limit(seconds: float) -> Iterator[None]:
     def expire(*_: object) -> None:
         raise _Expired
 
-    handler = signal.signal(signal.SIGALRM, expire)
-    before = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    handler, start = signal.signal(signal.SIGALRM, expire), time.monotonic()
+    outer, again = signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, outer or seconds), AGAIN)
     try:
         yield
     except _Expired:
         raise TimeoutError(f"no answer within {seconds:g} s") from None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *before)
+        left = max(outer - (time.monotonic() - start), 1e-6) if outer else 0.0
+        signal.setitimer(signal.ITIMER_REAL, left, again)
         signal.signal(signal.SIGALRM, handler)
 
 

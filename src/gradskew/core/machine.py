@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -67,7 +68,8 @@ def reset_peak() -> None:
 
 def peak() -> int:
     """Return the most bytes that this process had in memory, since `reset_peak` or since its start."""
-    return _process_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    return _process_bytes("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _process_bytes(name: str) -> int:

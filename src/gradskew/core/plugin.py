@@ -91,8 +91,8 @@ class Plugin(Stateful):
     def call(self, first: Tensor, others: Mapping[str, Any], seed: int) -> Tensor:
         """Call the target with `first` and those of `others` that are its parameters; return the result as a tensor.
 
-        The tensors are passed without a copy, as arrays that share their memory with arrays=numpy. seed: for the global
-        generators during the call. Raises InputError for any exception of the target, and after `limit` seconds.
+        The tensors are passed without a copy, as arrays that share their memory with arrays=numpy. seed: for torch's
+        global generators during the call. Raises InputError for any exception of the target, and after `limit` seconds.
         """
         convert = (lambda x: x.cpu().numpy() if isinstance(x, Tensor) else x) if self.arrays == "numpy" else lambda x: x
         given = {key: convert(value) for key, value in others.items()}

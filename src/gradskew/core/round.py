@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import check
+from .errors import check, plain
 from .given import HALVES, check_unmasked, finite_rows
 
 # For the error message: each part of the round, and where it comes from.
@@ -62,8 +62,10 @@ class Round:
                 check_unmasked(name, given)
                 tensor = torch.as_tensor(given).detach()
                 object.__setattr__(self, name, tensor.float() if tensor.dtype in HALVES else tensor)
-        if isinstance(self.clients, np.ndarray | Tensor):
-            object.__setattr__(self, "clients", self.clients.tolist())
+        if self.clients is not None:
+            ids = self.clients.tolist() if isinstance(self.clients, np.ndarray | Tensor) else self.clients
+            check(isinstance(ids, Iterable), f"clients must be a sequence of client ids, not {type(ids).__name__}")
+            object.__setattr__(self, "clients", [plain(client) for client in ids])
 
     def of_rows(self, index: Sequence[int] | None) -> dict[str, Any]:
         """Return the client ids and the example counts of some rows; None for mixtures of rows."""

@@ -8,7 +8,7 @@ an offset that all rows share and that is much larger than their spread would ca
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .errors import check
 from .given import as_tensor, check_rows
 from .gram import centred
 from .inner_products import SAMPLE
@@ -50,7 +51,7 @@ class Rows(Sums):
         self.mixing, self._base, self.finite = mixing, base, finite
         self.round = Round() if round is None else round
         self._results: dict[Callable[[Rows], Tensor], Tensor] = {}
-        self.mixings: dict[Hashable, Tensor] = {}  # by pipeline: the mixing matrix of its last call, also of mixtures
+        self.mixings: dict[int, Tensor] = {}  # by id of a pipeline: the matrix of its last call, also of mixtures
 
     @classmethod
     def of(cls, updates: Given, round: Round | None = None, *, name: str = "rows") -> Rows:
@@ -162,6 +163,8 @@ class Rows(Sums):
 
     def place(self, vector: Tensor) -> Tensor:
         """Return a vector (d,) in the type of the rows, on their device. `Tries` have another form of it."""
+        shape = tuple(vector.shape)
+        check(shape == (self.d,), f"a vector of shape {shape} does not fit rows of {self.d} columns")
         return vector.to(self.updates)
 
     @cached_property

@@ -77,11 +77,6 @@ class Span(Geometry):
                 return self.vector(place)
         raise KeyError("the vector is not in the span")
 
-    @property
-    def honest(self) -> Tensor:
-        """The rows (h, d) that span it."""
-        return self.rows.copy(torch.arange(self.rows.n)) if self.rows.mixing is not None else self.rows.updates
-
     def vector_of(self, point: Tensor) -> Tensor:
         """Return a point (r,) as a vector (d,) of float64."""
         if _key(point) not in self._vectors:

@@ -1,6 +1,6 @@
 """Sums over rows in one pass: weighted sums, distances to a vector and projections on one.
 
-All sums are float64. Wide rows go through the compiled kernels; others, and mixtures, block by block.
+All sums are float64. Wide rows go through the compiled kernels, others block by block.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class Attacker:
         self, updates: Tensor, known: Rows, own: Rows, clients: Sequence[int], round: Round, rule: Aggregator, f: int
     ) -> Forgery:
         """Replace the first rows of updates (n, d) by forged ones; return these. clients: the ids of the known rows."""
-        self.attack.observe(known.updates, clients=clients, round=round)
+        self.attack.observe(known.updates, clients=clients, round=replace(round, reference=None))
         assert round.params is not None
         assert round.clients is not None
         n = len(updates)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..aggregators import LASA
 from ..core.errors import check
+from ..core.names import nested
 from ..core.randomness import torch_seed
 from ..data import Dataset
 from ..models import Flat, check_stacks, initial
@@ -24,6 +26,10 @@ def make_network(run: Run, dataset: Dataset) -> Flat:
         f"{run.local.name} needs even numbers of steps, and the batch norm of {run.model.name} skips single samples"
     )
     check(not (run.local.remembers and flat.has_batch_norm), uneven)
+    rule = run.aggregator
+    narrow = "params" in rule.needs or any(isinstance(part, LASA) for part in nested(rule))
+    alone = f"{rule.name} takes rows of parameters alone: use buffers = mean"
+    check(not (run.buffers == "aggregated" and flat.b and narrow), alone)
     if resolve(run.engine, run.model, run.device) == "batched":
         check_stacks(flat, run.model.name, dataset.shape, run.scores)
     return flat
