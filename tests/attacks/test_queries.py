@@ -44,7 +44,7 @@ def forge(span, seed, count=4, f=F):
 
 def on_rows(span, points):
     """Return the matrix (f + h, d) of one try."""
-    return torch.cat([torch.stack([span.vector_of(point) for point in points]), span.honest])
+    return torch.cat([torch.stack([span.vector_of(point) for point in points]), span.rows.updates])
 
 
 def test_isometric_rules_are_those_that_claim_rotation():

@@ -10,7 +10,7 @@ from mutations import pick
 from gradskew import attacks
 from gradskew.skew import examine, measure
 
-SPECIALS = (0.0, -0.0, 1e-45, 1e-30, 1.0, 1e10, 1e30, -1e30, 3e38, -3e38, 1e100, 1e139, np.inf, -np.inf, np.nan)
+SPECIALS = (0.0, -0.0, 1e-45, 1e-30, 1.0, 1e10, 1e30, -1e30, 3e38, -3e38, 1e69, 1e100, np.inf, -np.inf, np.nan)
 MODERATE = 1e30  # a forged row is a multiple of what it is made of, and may overflow above
 
 
