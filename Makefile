@@ -14,7 +14,7 @@ help:  ## Show this list
 bench: $(VENV)/.installed  ## Every attack against every rule on the embedded digits (about a minute)
 	$(BIN)/gradskew bench
 
-worst: $(VENV)/.installed  ## The worst found of the paper's rules on the digits, by all attacks that search (10 minutes)
+worst: $(VENV)/.installed  ## The worst found of the paper's rules on the digits, by all attacks that search (10 to 15 minutes)
 	$(BIN)/gradskew bench --attacks none,worst --rules paper --seeds 3 --out gradskew-results/worst
 	$(BIN)/gradskew report gradskew-results/worst --leaderboard gradskew-results/worst/leaderboard.md
 	cat gradskew-results/worst/leaderboard.md

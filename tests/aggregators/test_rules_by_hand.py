@@ -10,7 +10,7 @@ from tiny import same
 
 from gradskew import InputError
 from gradskew import aggregators as agg
-from gradskew.aggregators import NNM, SMEA, FoolsGold, Mixed
+from gradskew.aggregators import NNM, SMEA, FoolsGold, Mixed, largest
 from gradskew.core.round import Layer, Round
 from gradskew.core.rows import Rows
 
@@ -149,14 +149,18 @@ def test_foolsgold_remembers_by_client():
 
 def test_foolsgold_remembers_no_more_than_the_largest_number():
     """Client 0 sends the largest float32 again and again: its sum is cut there, and the others' weights stay."""
-    rule, largest = FoolsGold(), torch.finfo(torch.float32).max
-    rows = Rows(rows_of((largest, 0), (0, 1), (1, -1)), round=Round(clients=[0, 1, 2]))
+    rule, most = FoolsGold(), torch.finfo(torch.float32).max
+    rows = Rows(rows_of((most, 0), (0, 1), (1, -1)), round=Round(clients=[0, 1, 2]))
     for _ in range(3):
         assert rule(rows, 1).isfinite().all()
         rule.observe(torch.zeros(2), rows=rows)
     state = rule.state_dict()
-    assert state["sums"][0].tolist() == [largest, 0]
+    assert state["sums"][0].tolist() == [most, 0]
     assert rule.is_valid_state(state, 2)
+    wide = Rows(torch.tensor([[1e39, 0], [0, 1], [1, -1]], dtype=torch.float64), round=rows.round)
+    rule.observe(torch.zeros(2), rows=wide)
+    assert rule.state_dict()["sums"].isfinite().all()
+    assert rule(wide, 1).isfinite().all()
 
 
 def test_foolsgold_behind_clipping_remembers_the_clipped_rows():
@@ -433,3 +437,17 @@ def test_the_f_of_a_kept_rule_follows_the_rows_that_are_kept():
 def test_a_preset_reaches_the_default_of_an_option():
     assert agg.make("gas", preset="byzfl").base.neighbours == "n-f-1"
     assert agg.make("keep+median", preset="byzfl").mixing.rule.neighbours == "n-f-1"
+
+
+@pytest.mark.parametrize("size", [8, 100, 4 << 20])
+def test_the_largest_entries_block_by_block(monkeypatch, size):
+    """Whatever a block holds: the first entries of a stable sort by falling size, within the columns."""
+    monkeypatch.setattr(largest, "BLOCK_BYTES", size)
+    rows = torch.randint(-3, 4, (5, 12), generator=torch.Generator().manual_seed(1)).float()
+    columns = (slice(0, 4), slice(5, 12))
+    inside = [i for i in range(12) if i != 4]
+    for count in (0, 1, 5, 11):
+        wanted = torch.zeros(5, 12, dtype=torch.bool)
+        for row, target in zip(rows.tolist(), wanted, strict=True):
+            target[sorted(inside, key=lambda i: -abs(row[i]))[:count]] = True
+        assert torch.equal(largest.largest_entries(rows, count, columns), wanted)

@@ -1,5 +1,6 @@
 """Attacks by hand: small examples that a reader can check, and every option. Mimic has its own file."""
 
+import itertools
 import math
 
 import numpy as np
@@ -28,12 +29,19 @@ def test_none_labelflip_and_bitflip():
 @pytest.mark.parametrize("name", ["none", "labelflip", "mimic"])
 def test_forged_rows_do_not_lie_in_the_memory_of_given_ones(name):
     honest, own = make_rows(6, 4, 0, "gauss", seed=2), torch.ones(2, 4)
-    for convert in (lambda rows: rows, lambda rows: rows.numpy(), Rows):
-        forged = att.make(name)(convert(honest), convert(own))
+    kinds = (lambda rows: rows, lambda rows: rows.numpy(), Rows)
+    for of_honest, of_own in itertools.product(kinds, kinds):
+        forged = att.make(name)(of_honest(honest), of_own(own))
         before = honest.clone(), own.clone()
         forged[:] = 7
         assert torch.equal(honest, before[0])
         assert torch.equal(own, before[1])
+
+
+def test_what_is_no_generator():
+    for given in (np.random.default_rng(0), 0):
+        with pytest.raises(InputError, match=r"generator must be a torch\.Generator, not "):
+            att.make("gaussian")(rows_of(1, 2), rows_of(0), generator=given)
 
 
 def test_mixtures_of_rows_are_refused():

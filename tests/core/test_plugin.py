@@ -1,8 +1,10 @@
 """Rules and attacks by their path: how they are imported, called, limited, kept and distinguished."""
 
+import contextlib
 import copy
 import hashlib
 import re
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -187,6 +189,28 @@ def test_a_limit_around_a_longer_one_ends_both():
 
     with pytest.raises(TimeoutError, match=r"within 0\.2 s"), time_limit(0.2):
         go_on()
+
+
+def test_a_limit_leaves_the_alarm_of_others():
+    """A handler and a timer from before are there again afterwards, also where the time ran out meanwhile."""
+
+    def ring(*_: object) -> None:
+        raise ZeroDivisionError
+
+    def outlast() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with contextlib.suppress(TimeoutError), time_limit(60):
+            time.sleep(600)
+        time.sleep(600)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            outlast()
+        assert signal.getsignal(signal.SIGALRM) is ring
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_rule_behind_a_mixing_draws_numbers_of_its_own():

@@ -592,12 +592,17 @@ def test_an_attack_is_not_told_the_servers_own_update() -> None:
 
 def test_a_rejected_row_does_not_end_a_run_with_a_pivot() -> None:
     """Six clients, of which the first sends rows that are not finite: row 5 is there no more, the last is trusted."""
-    run = replace(
-        BASE, attack=attacks.make("nonfinite"), aggregator=aggregators.make(f"monna(pivot={BASE.clients - 1})")
-    )
-    metrics = Federation(run).round(0)
-    assert metrics["rejected"] > 0
-    assert metrics["stepped"]
+    for mixing in ("", "nnm+"):
+        rule = aggregators.make(f"{mixing}monna(pivot={BASE.clients - 1})")
+        metrics = Federation(replace(BASE, attack=attacks.make("nonfinite"), aggregator=rule)).round(0)
+        assert metrics["rejected"] > 0
+        assert metrics["stepped"]
+
+
+def test_a_pivot_beyond_the_rows_of_a_round_is_refused_at_the_start() -> None:
+    for pivot in (BASE.clients, -BASE.clients - 1):
+        with pytest.raises(InputError, match=f"pivot = {pivot} is none of the {BASE.clients} rows of a round"):
+            Federation(replace(BASE, aggregator=aggregators.make(f"nnm+monna(pivot={pivot})")))
 
 
 def test_what_an_attack_is_told() -> None:

@@ -349,6 +349,20 @@ def test_none_stands(tmp_path: Path) -> None:
     assert "| 90.0 | **none** | – | dnc 71.9 ± 0.0 (3 seeds); rfa 71.9 ± 0.0 (3 seeds) |" in page_of(tmp_path, lines)
 
 
+def test_where_only_means_met_the_searches_nothing_is_said(tmp_path: Path) -> None:
+    searches = ["none", "adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
+    means = ("mean", "mean(weights=examples)")
+    lines = [
+        line(rule, attack, seed, 90 if attack == "none" else 9)
+        for rule in means
+        for attack in searches
+        for seed in range(3)
+    ]
+    assert "Which rule stands" not in page_of(tmp_path, lines)
+    lines += [line("rfa", attack, seed, 10) for attack in searches[1:] for seed in range(3)]
+    assert "| 90.0 | **none** | – | rfa 10.0 ± 0.0 (3 seeds) |" in page_of(tmp_path, lines)
+
+
 GOOD = line("rfa", "lie", 3, 50)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core.calling import takes
 from ..core.errors import check, check_number, raised_by
-from ..core.given import as_kind, check_matrix, version
+from ..core.given import as_generator, as_kind, check_matrix, version
 from ..core.method import Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
@@ -131,11 +131,8 @@ class Aggregator(Method):
         check(isinstance(rows.round, Round), f"round must be a gradskew.Round, not {type(rows.round).__name__}")
         rows.round.check_has(self.needs, name)
         rows.round.check_fits(self.needs, rows.n, rows.d)
-        generator = torch.Generator().manual_seed(0) if generator is None else generator
-        kind = type(generator).__name__
-        check(isinstance(generator, torch.Generator), f"generator must be a torch.Generator, not {kind}")
         before = version(matrix)
-        outcome = self.outcome(rows, f, generator)
+        outcome = self.outcome(rows, f, as_generator(generator))
         rows.check("updates")
         check(version(matrix) == before, f"{name} changed the rows: it must copy them")
         check_shape(f"{name}'s aggregate", outcome.value, rows.d)

@@ -21,8 +21,9 @@ ALIKE = 1e-12  # a cosine that is closer to 1 is 1 up to rounding
 class FoolsGold(WeightedRule):
     """Weigh down the rows of clients whose summed updates point the same way.
 
-    A_i = sum of client i's rows so far, this round included. c_ij = cos(A_i, A_j), c_ii = 0; v_i = max(0, max_j c_ij);
-    p_ij = c_ij min(1, v_i / v_j) where v_i < v_j, else c_ij; a_i = 1 - max(0, max_j p_ij), divided by the largest a;
+    A_i = sum of client i's rows so far, this round included, cut at the largest float32. c_ij = cos(A_i, A_j),
+    c_ii = 0; v_i = max(0, max_j c_ij); p_ij = c_ij min(1, v_i / v_j) where v_i < v_j, else c_ij;
+    a_i = 1 - max(0, max_j p_ij), divided by the largest a;
     x_i = min(a_i, 0.99); u_i = ln(x_i / (1 - x_i)) + 1/2 cut to [0, 1], 0 for x_i = 0. The aggregate is
     sum u_i g_i / sum u_i; 0 if all u_i are 0. f is not used.
 

@@ -19,8 +19,9 @@ class MoNNA(WeightedRule):
     """Average the n - f rows nearest to a trusted row, itself included. Ties go to the lower index.
 
     pivot: the index of the trusted row, counted from the end if negative, as in Python; where the round names the
-    clients, the last row in place of one that is not there, as rows may have been rejected. `reference`: the server's
-    own update, which is not one of the rows. In a simulation the Byzantine rows come first, so the default is the last.
+    clients, the last row in place of one that is not there, as rows may have been rejected. Rejected rows do not count.
+    `reference`: the server's own update, which is not one of the rows. In a simulation the Byzantine rows come first,
+    so the default is the last.
 
     >>> MoNNA(pivot=1)(torch.tensor([[0.0], [1.0], [3.0], [10.0]]), f=1)
     tensor([1.3333])
@@ -58,7 +59,7 @@ class MoNNA(WeightedRule):
             assert rows.round.reference is not None
             return rows.place(rows.round.reference)
         there = -rows.n <= self.pivot < rows.n
-        check(there or rows.round.clients is not None, f"monna: pivot = {self.pivot} is none of {rows.n} rows")
+        check(there or rows.base.round.clients is not None, f"monna: pivot = {self.pivot} is none of {rows.n} rows")
         one = torch.zeros(rows.n, dtype=torch.float64)
         one[self.pivot if there else -1] = 1
         return rows.combine(one)

@@ -33,5 +33,5 @@ class UserRule(Plugin, Aggregator):
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         seed = generator.initial_seed()
         order = torch.randperm(rows.n, generator=derived(seed, "order of rows"))  # independent of the rule's own draws
-        own = torch_seed(seed, "user rule")  # a mixing in front has drawn from the generator
+        own = seed if rows.mixing is None else torch_seed(seed, "user rule")  # a mixing has drawn from the generator
         return Outcome(self.call(rows.copy(order), {"f": f}, own))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.calling import takes
 from ..core.errors import InputError, check, check_number, raised_by
-from ..core.given import apart, as_kind, check_matrix, version
+from ..core.given import apart, as_generator, as_kind, check_matrix, version
 from ..core.method import Method
 from ..core.round import Round
 from ..core.rows import Given, Rows
@@ -211,7 +211,7 @@ class Attack(Method):
             check(has, f"{self.name} tries out the server's rule: it needs a context with an Aggregator as its rule")
             assert context is not None
             self.check_rule(context.rule)
-        view = View(rows, others, n, generator or torch.Generator().manual_seed(0), context)
+        view = View(rows, others, n, as_generator(generator), context)
         forgery = self.forge(view)
         if self.needs == "honest":
             rows.check("honest")

@@ -37,11 +37,22 @@ def as_tensor(name: str, values: Any) -> Tensor:
 
 
 def apart(result: Any, *given: Any) -> Any:
-    """Return a result of torch or NumPy; a copy of it if it may lie in the memory of given rows of the same kind."""
+    """Return a result of torch or NumPy; a copy of it if it may lie in the memory of given rows."""
+    arrays = [rows for rows in given if isinstance(rows, np.ndarray)]
     if isinstance(result, np.ndarray):
-        return result.copy() if any(np.may_share_memory(result, rows) for rows in given) else result
-    places = [rows.untyped_storage().data_ptr() for rows in given]
+        return result.copy() if any(np.may_share_memory(result, rows) for rows in arrays) else result
+    places = [rows.ctypes.data for rows in arrays]
+    places += [rows.untyped_storage().data_ptr() for rows in given if isinstance(rows, Tensor)]
     return result.clone() if result.untyped_storage().data_ptr() in places else result
+
+
+def as_generator(generator: torch.Generator | None) -> torch.Generator:
+    """Return a given generator, or a new one of the CPU with seed 0; InputError for what is none."""
+    if generator is None:
+        return torch.Generator().manual_seed(0)
+    kind = type(generator).__name__
+    check(isinstance(generator, torch.Generator), f"generator must be a torch.Generator, not {kind}")
+    return generator
 
 
 def check_unmasked(name: str, array: Any) -> None:
@@ -70,7 +81,7 @@ def check_rows(name: str, rows: Tensor) -> None:
     """Raise InputError unless rows is a finite float32 or float64 matrix (n, d), n, d >= 1. name: for the message.
 
     float64 entries must be below 1e70, so that the squares of sums of their squares are finite. Where all are below
-    1e-70 these are 0, and rules and attacks may take rows for equal that are not.
+    1e-80 these may be 0, and rules and attacks may take rows for equal that are not.
     """
     check_matrix(name, rows)
     bad = (~finite_rows(rows)).nonzero()[:, 0].tolist()

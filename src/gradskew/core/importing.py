@@ -88,9 +88,10 @@ def time_limit(seconds: float) -> Iterator[None]:
     except _Expired:
         raise TimeoutError(f"no answer within {seconds:g} s") from None
     finally:
-        left = max(outer - (time.monotonic() - start), 1e-6) if outer else 0.0
-        signal.setitimer(signal.ITIMER_REAL, left, again)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
+        if outer:
+            signal.setitimer(signal.ITIMER_REAL, max(outer - (time.monotonic() - start), 1e-6), again)
 
 
 class _Expired(BaseException):

@@ -27,7 +27,7 @@ class Entry:
     @property
     def is_defence(self) -> bool:
         """Return whether the rule is more than the plain mean."""
-        cls = RULES.find(self.rule)
+        cls = RULES.find(self.rule.partition("(")[0])
         return cls is None or not cls.baseline
 
     @cached_property

@@ -30,8 +30,9 @@ under any attack; the plain mean, which is no defence, is not listed. Beside eac
 the 95 % interval over seeds, not below that of the test inputs, and *full* or a limit of tries: under different efforts
 and limits two figures cannot be compared. These are the seeds on which it met the searches named; the sections below
 take all seeds, so that a mean there may be another one. **none**: no rule stands, and none is held so far; –: no rule
-of this kind. A federation in which no rule met these searches on three seeds is in the sections alone. A rule that
-stands was not broken by these attacks; no more is said of it.
+of this kind. A federation in which no rule met these searches on three seeds is in the sections alone, and so are the
+settings that all federations of a data set share. A rule that stands was not broken by these attacks; no more is said
+of it.
 """
 
 
@@ -44,13 +45,12 @@ def standing_table(parts: Iterable[Section]) -> str:
             continue
         asked = {entry.rule: asked_part(entry) for entry in section.entries}
         least = {entry.rule: min(run.accuracy for run in entry.worst) for entry in section.entries if entry.worst}
-        fallen = [entry for entry in section.entries if least.get(entry.rule, math.inf) < KEPT * usual]
+        fallen = [each for each in section.entries if each.is_defence and least.get(each.rule, math.inf) < KEPT * usual]
         standing = [part for rule, part in asked.items() if part and least[rule] >= KEPT * usual]
         if standing or any(asked[entry.rule] for entry in fallen):
             stands = "; ".join(_text(part) for part in standing if is_in_full(part))
             held = "; ".join(_text(part) for part in standing if not is_in_full(part))
-            defences = [entry for entry in fallen if entry.is_defence]
-            falls = "; ".join(_text(asked[entry.rule] or entry) for entry in defences[:2])
+            falls = "; ".join(_text(asked[entry.rule] or entry) for entry in fallen[:2])
             cells = [stands or ("–" if held else "**none**"), held or "–", falls or "–"]
             lines.append((_where(section, parts), [(text, False) for text in (f"{usual:.1f}", *cells)]))
     head = ["federation", "without an attack", "stands", "held so far", "falls (the best two)"]
