@@ -20,6 +20,8 @@ from ..core.round import Round
 from ..core.rows import Given, Rows
 from ..core.tries import Relative
 
+NO_BUFFERS = "takes rows of parameters alone: use buffers = mean"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -76,6 +78,10 @@ class Aggregator(Method):
     baseline: ClassVar[bool] = False
     monotone: ClassVar[bool] = False
     by_ranks: ClassVar[bool] = False
+
+    def check_setting(self, *, n: int, buffers: bool) -> None:
+        """Raise InputError unless the rule fits the n rows of a federation. buffers: whether they end with buffers."""
+        check(not (buffers and "params" in self.needs), f"{self.name} {NO_BUFFERS}")
 
     @final
     @raised_by("rule")

@@ -23,9 +23,8 @@ class FoolsGold(WeightedRule):
 
     A_i = sum of client i's rows so far, this round included, cut at the largest float32. c_ij = cos(A_i, A_j),
     c_ii = 0; v_i = max(0, max_j c_ij); p_ij = c_ij min(1, v_i / v_j) where v_i < v_j, else c_ij;
-    a_i = 1 - max(0, max_j p_ij), divided by the largest a;
-    x_i = min(a_i, 0.99); u_i = ln(x_i / (1 - x_i)) + 1/2 cut to [0, 1], 0 for x_i = 0. The aggregate is
-    sum u_i g_i / sum u_i; 0 if all u_i are 0. f is not used.
+    a_i = 1 - max(0, max_j p_ij), divided by the largest a; x_i = min(a_i, 0.99); u_i = ln(x_i / (1 - x_i)) + 1/2 cut
+    to [0, 1], 0 for x_i = 0. The aggregate is sum u_i g_i / sum u_i; 0 if all u_i are 0. f is not used.
 
     features: `all` columns, or those of the `output` layer, the last weight tensor and what follows it. memory: False
     compares the rows of this round only. scale: `weights` divides by sum u_i, `n` by n, `sum` by 1.

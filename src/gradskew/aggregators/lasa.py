@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.errors import ceil_share, check, check_choice, check_number
 from ..core.round import Layer, check_layers
 from ..core.rows import Rows
-from .base import Aggregator, Outcome
+from .base import NO_BUFFERS, Aggregator, Outcome
 from .clipping import clip_factors
 from .largest import deviate_less, largest_entries, matrix_of
 
@@ -43,6 +43,10 @@ class LASA(Aggregator):
         check_number("lambda_n", self.lambda_n, at_least=0)
         check_number("lambda_s", self.lambda_s, at_least=0)
         check_choice("average", self.average, ("dense", "sparse"))
+
+    def check_setting(self, *, n: int, buffers: bool) -> None:
+        super().check_setting(n=n, buffers=buffers)
+        check(not buffers, f"{self.name} {NO_BUFFERS}")
 
     def outcome(self, rows: Rows, f: int, generator: torch.Generator) -> Outcome:
         layers = check_layers(rows.round, rows.d)

@@ -45,6 +45,14 @@ class MoNNA(WeightedRule):
         else:
             check_number("pivot", self.pivot, whole=True)
 
+    def check_setting(self, *, n: int, buffers: bool) -> None:
+        super().check_setting(n=n, buffers=buffers)
+        check(self._has_pivot(n), f"monna: pivot = {self.pivot} is none of the {n} rows of a round")
+
+    def _has_pivot(self, n: int) -> bool:
+        """Return whether the trusted row is one of n rows, or none of them by definition."""
+        return isinstance(self.pivot, str) or -n <= self.pivot < n
+
     @property
     def needs(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({"reference"} if self.pivot == "reference" else ())
@@ -58,10 +66,10 @@ class MoNNA(WeightedRule):
         if isinstance(self.pivot, str):
             assert rows.round.reference is not None
             return rows.place(rows.round.reference)
-        there = -rows.n <= self.pivot < rows.n
-        check(there or rows.base.round.clients is not None, f"monna: pivot = {self.pivot} is none of {rows.n} rows")
+        found = self._has_pivot(rows.n)
+        check(found or rows.base.round.clients is not None, f"monna: pivot = {self.pivot} is none of {rows.n} rows")
         one = torch.zeros(rows.n, dtype=torch.float64)
-        one[self.pivot if there else -1] = 1
+        one[self.pivot if found else -1] = 1
         return rows.combine(one)
 
     def least(self, n: int, f: int) -> int | None:

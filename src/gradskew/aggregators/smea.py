@@ -119,8 +119,9 @@ def greedy(gram: Tensor, f: int) -> list[int]:
     chosen = list(range(len(gram)))
     for _ in range(f):
         chosen = without_best(gram, chosen)
+    least = variance(gram, chosen)
     while f:
-        least, better = variance(gram, chosen) / SLACK, chosen
+        least, better = least / SLACK, chosen
         for added in (j for j in range(len(gram)) if j not in chosen):
             exchanged = without_best(gram, sorted([*chosen, added]), least)
             if exchanged and (value := variance(gram, exchanged)) < least:
@@ -156,5 +157,7 @@ def without_best(gram: Tensor, members: Sequence[int], below: float = math.inf) 
             break
         fewer = left[(squares[left] / (values - middle)).sum(1) > 1]
         left, low, high = (fewer, low, middle) if len(fewer) else (left, middle, high)
-    dropped = left[:1].tolist()
-    return [row for i, row in enumerate(members) if i not in dropped] if dropped else []
+    if not len(left):
+        return []
+    dropped = int(left[0])
+    return [*members[:dropped], *members[dropped + 1 :]]

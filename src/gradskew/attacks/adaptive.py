@@ -140,15 +140,15 @@ class Adaptive(Attack):
         """Return the best forged rows of a search."""
         honest, f, context = view.honest, view.f, view.context
         assert context is not None
-        tried, told = scaled_f(view, context.rule, context.f)
+        size, rule_f = scaled_f(view, context.rule, context.f)
         seed = int(torch.randint(2**31, (), generator=view.generator))
         fixed = fixed_rows(view) if self.effort == "full" and context.round % EVERY == 0 else {}
-        last, vectors = self._last(context, tried), vectors_of(context.rule)
+        last, vectors = self._last(context, size), vectors_of(context.rule)
         extras = [*vectors, *last, *(row for rows in fixed.values() for row in rows)]
         direction = turned(view, u)
         extras += [] if direction is None else [direction]
-        scene = Scene(honest, u, tried + honest.n, tried, extras, self._error(context), seed)
-        queries = Queries(scene.span, context.rule, told, tried, view.generator)
+        scene = Scene(honest, u, size + honest.n, size, extras, self._error(context), seed)
+        queries = Queries(scene.span, context.rule, rule_f, size, view.generator)
         most = largest_entry(honest.updates.dtype)
         room = most - float(scene.span.vector_of(scene.mean).abs().max())
         radius = max(0.0, min(most / 4, 0.999 * room))  # so that every entry of a row is finite
@@ -162,15 +162,15 @@ class Adaptive(Attack):
             parts |= self._further(len(vectors), len(last), counts)
         limits = [None] * len(parts) if self.limit is None else share_limit(self.limit, [*parts])
         for (search.part, make_tries), search.limit in zip(parts.items(), limits, strict=True):
-            make_tries(search, tried)
+            make_tries(search, size)
         best, score = search.result()
         forged, won = search.forged[best], search.names[best]
         if score == -math.inf:
-            forged, won, score = scene.mean.expand(tried, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
-        elif not queries.steady(torch.stack([forged, scene.mean.expand(tried, -1)]), search.objective):
+            forged, won, score = scene.mean.expand(size, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
+        elif not queries.steady(torch.stack([forged, scene.mean.expand(size, -1)]), search.objective):
             won += TWO_WAYS
         made = scene.span.materialise(forged)
-        rows = made if tried == f else scene.span.materialise(forged[[i * tried // f for i in range(f)]])
+        rows = made if size == f else scene.span.materialise(forged[[i * size // f for i in range(f)]])
         notes = {"tries": len(search.scores), "won": won, "moved": score}
         if self.effort == "full":
             notes["part"] = search.parts[best]

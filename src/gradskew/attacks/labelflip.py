@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import STRENGTH, check, check_choice, check_number, floor_share
+from ..core.given import as_generator
 from .base import Attack, Forgery, Scores, View
 from .steps import scaled
 
@@ -59,7 +60,7 @@ class LabelFlip(Attack):
         self, labels: Tensor, num_classes: int, *, generator: torch.Generator | None = None, scores: Scores = None
     ) -> Tensor:
         self.check_setting("simulation", classes=num_classes)
-        generator = generator or torch.Generator().manual_seed(0)
+        generator = as_generator(generator)
         order = torch.randperm(len(labels), generator=generator) if self.share < 1 else torch.arange(len(labels))
         count = max(floor_share(self.share, len(labels)), min(1, len(labels)) if self.share > 0 else 0)
         chosen = order[:count]

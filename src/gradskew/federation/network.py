@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..aggregators import LASA, MoNNA
+from ..aggregators import Aggregator
 from ..core.errors import check
 from ..core.names import nested
 from ..core.randomness import torch_seed
@@ -26,20 +26,12 @@ def make_network(run: Run, dataset: Dataset) -> Flat:
         f"{run.local.name} needs even numbers of steps, and the batch norm of {run.model.name} skips single samples"
     )
     check(not (run.local.remembers and flat.has_batch_norm), uneven)
-    _check_rule(run, buffers=run.buffers == "aggregated" and flat.b > 0)
+    for rule in nested(run.aggregator):
+        if isinstance(rule, Aggregator):
+            rule.check_setting(n=run.num_sampled, buffers=run.buffers == "aggregated" and flat.b > 0)
     if resolve(run.engine, run.model, run.device) == "batched":
         check_stacks(flat, run.model.name, dataset.shape, run.scores)
     return flat
-
-
-def _check_rule(run: Run, *, buffers: bool) -> None:
-    """Raise InputError unless the rule fits the rows of the run. buffers: whether they are longer than the model."""
-    rule, parts = run.aggregator, list(nested(run.aggregator))
-    narrow = "params" in rule.needs or any(isinstance(part, LASA) for part in parts)
-    check(not (buffers and narrow), f"{rule.name} takes rows of parameters alone: use buffers = mean")
-    n = run.num_sampled
-    for pivot in (part.pivot for part in parts if isinstance(part, MoNNA)):
-        check(isinstance(pivot, str) or -n <= pivot < n, f"monna: pivot = {pivot} is none of the {n} rows of a round")
 
 
 def draw_params(run: Run, dataset: Dataset) -> Tensor:
