@@ -11,7 +11,7 @@ from gradskew.runs.listed import split_names
 from named import AgainstConsensusDnC
 
 ALONE = split_names("paper,cclip(tau=0.5),all", "rules")  # every rule that needs nothing more
-LIMIT = 60  # tries of a search in a round, where each is a call of the rule
+LIMIT = 60  # tries of a search in a round, where each is a call of the rule, unless a part says otherwise
 SEEDS = "10,11,12,13,14"  # no choice was made on them
 FEWER = "10,11,12"
 FASHION = "fashion_mnist(train_size=10000)"
@@ -78,19 +78,24 @@ def is_slow(name: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Attacks against rules in one federation or several. federations: options of `gs.bench` of each."""
+    """Attacks against rules in one federation or several. federations: options of `gs.bench` of each.
+
+    limit: of the tries of a search in a round, where each is a call of the rule; None for no limit.
+    """
 
     rules: Sequence[str]
     attacks: Sequence[Attack] = tuple(map(make, attacks.WORST))
     seeds: str = SEEDS
     federations: Sequence[Mapping[str, Any]] = field(default_factory=lambda: [{}])
+    limit: int | None = LIMIT
 
     def benches(self, rules: Sequence[str]) -> Iterator[dict[str, Any]]:
         """Yield the options of a bench for each federation and rule."""
         for federation in self.federations:
             for rule in rules:
                 limited = [
-                    replace(a, limit=LIMIT) if isinstance(a, Adaptive) and a.limit is None else a for a in self.attacks
+                    replace(a, limit=self.limit) if isinstance(a, Adaptive) and a.limit is None else a
+                    for a in self.attacks
                 ]
                 yield {**federation, "rules": [rule], "attacks": limited if is_slow(rule) else [*self.attacks]}
 
@@ -138,6 +143,9 @@ PARTS = {
             {"beta": 0.5, "byzantine": 5},
             {"beta": 0.5, "told": "15"},
         ],
+    ),
+    "trial-caf": Part(  # a rule of others that stood against 60 tries a round
+        rules=["caf"], attacks=FULL, seeds=FEWER, federations=[{"beta": 0.5}], limit=None
     ),
     "trial-sampled": Part(  # a rule that takes f up to 9 of 20 rows
         rules=["clipping(c=median)+dnc(b=None)"],

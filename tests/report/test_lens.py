@@ -218,9 +218,9 @@ def test_lengths_and_progress_by_hand() -> None:
     assert lens.series("cosine") == [1.0, None, None]
     assert lens.estimate("cosine").value == 1
     assert lens.series("unit_mean") == [1.0, None, None]
-    pairs = Overview([lens]).pairs
+    pairs = Overview([lens]).pairs()
     assert (pairs.without_g, pairs.with_b_one.constant) == (None, 1)
-    assert Overview([Lens(record_of(round_of([0.0] * 3)))]).pairs is None
+    assert Overview([Lens(record_of(round_of([0.0] * 3)))]).pairs() is None
 
 
 def test_labels_are_those_of_the_honest_clients() -> None:

@@ -1,4 +1,4 @@
-"""The gradient of the loss on inputs that an attacker knows."""
+"""The gradient of the loss on some of the training inputs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCH = 1024  # inputs of a pass
 
 
 class LossGradient:
-    """The gradient of the mean loss over inputs. inputs: their indices by name, such as `all` and `own`.
+    """The gradient of the mean loss over training inputs. inputs: those that an attacker names, `all` and `own`.
 
     The network is in the mode of a test: batch norm uses the statistics of the model.
     """
@@ -22,9 +22,13 @@ class LossGradient:
         self.flat, self.dataset, self.inputs, self.loss = flat, dataset, inputs, loss
 
     def __call__(self, params: Tensor, data: str) -> Tensor:
-        """Return the gradient (d,) at the parameters (d,)."""
+        """Return the gradient (d,) at the parameters (d,) on the inputs with a name."""
+        return self.on(params, self.inputs[data])
+
+    def on(self, params: Tensor, index: Tensor) -> Tensor:
+        """Return the gradient (d,) at the parameters (d,) on the inputs with these indices (m,), at least one."""
         flat, loss, train = self.flat, self.loss, self.dataset.train
-        index = self.inputs[data].to(train.inputs.device)
+        index = index.to(train.inputs.device)
         params, grads = params.clone(), torch.zeros_like(params)
         flat.module.eval()
         with flat.bound(params, grads):

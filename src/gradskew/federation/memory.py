@@ -25,6 +25,7 @@ from .run import Run
 
 FLOAT, DOUBLE, MB = 4, 8, 1 << 20  # bytes
 VECTORS = 8  # vectors (d,): the model, its copies in snapshots, the honest mean, the aggregate
+PROBED = 10  # vectors (d,): a client's gradient, and float64 ones of the mean and the directions
 SQUARES = 8  # float64 matrices (n, n) at a time, of distances and inner products
 FIRST_USE = 50 * MB  # that torch allocates at its first computation
 COMPILER, SCIKIT = 120 * MB, 90 * MB  # of numba with the compiled kernels, and of scikit-learn, once imported
@@ -82,7 +83,7 @@ def estimate(run: Run) -> Memory:
         rule=round(run.aggregator.extra_rows(n, run.clients) * row),
         attack=run.attack.extra_rows(min(run.num_byzantine, n)) * row,
         state=remembered * row,
-        training=(VECTORS + run.server.vectors) * row
+        training=(VECTORS + PROBED * run.probe + run.server.vectors) * row
         + (run.num_together if batched else 1) * (vectors * row + 2 * inputs),
     )
 

@@ -20,7 +20,8 @@ TESTED: Mapping[str, str] = {  # what the accuracies in % are, by the loss of th
     "next_token": "accuracy of next tokens",
     "squared": "R²",
 }
-NEVER_TINY = ("spread", "shift", "density", "kappa", "kappa_bound", "farthest", "mean_norm")  # measures of the lens
+LENGTHS = ("spread", "farthest", "mean_norm", "gradient_spread", "gradient_mean_norm")
+NEVER_TINY = (*LENGTHS, "shift", "density", "kappa", "kappa_bound")  # measures of the lens
 ROUNDING = 1e-6  # tolerance by which a share may exceed 1
 
 Whole = Annotated[int, Meta(ge=0, le=MOST)]
@@ -84,7 +85,8 @@ class Fields(Struct, kw_only=True, eq=False, gc=False):
 class LensMetrics(Fields):
     """The measures of the lens in a round with an honest row: see `gradskew.skew.Skew` and `gradskew.skew.look`.
 
-    The last four are UNSET in records of the first version of the lens.
+    From `farthest` on they are UNSET in records of the first version of the lens, and from `gradient_spread` on without
+    `probe`: see `gradskew.skew.gradients`.
     """
 
     f: Whole
@@ -105,6 +107,9 @@ class LensMetrics(Fields):
     mean_norm: Measured | UnsetType = UNSET
     cosine: Cosine | UnsetType | None = UNSET
     progress: Signed | UnsetType | None = UNSET
+    gradient_spread: Measured | UnsetType | None = UNSET
+    gradient_mean_norm: Measured | UnsetType | None = UNSET
+    gradient_cosine: Cosine | UnsetType | None = UNSET
 
     def __post_init__(self) -> None:
         self.towards, self.principal = Floats("d", self.towards), Floats("d", self.principal)

@@ -28,14 +28,16 @@ class Options(Fields):
     evaluate_every: test the model every so many rounds, and after each of the last five; with the test inputs of
     thousands of clients, testing takes longer than training ten of them. lens: measure the skew of the honest rows and
     the rule's choice in each round; results do not depend on it. pictures: the rounds whose rows are embedded in the
-    plane; None means the first, the middle and the last. root_examples: training inputs that the server keeps, for
-    rules that need its own update (fltrust). validation: the share of the training inputs that is held out, evenly over
-    the classes and the same for every seed and partition, and on which the model is tested in place of the test inputs;
-    neither the clients nor the server have them. rows: what clients send, an `update` w^t - w_i^{t+1}, the `gradient`
-    of one local step, which the server multiplies by the learning rate, or an update normalised by the number of local
-    steps (`fednova`). votes: clients say their losses at candidate models when the rule asks, which changes the
-    protocol; the Byzantine ones vote for the worst. worker_momentum: beta, of the momentum that clients send in place
-    of their rows, which starts at 0 (worker_momentum_start: `zero`) or at the first row (`first`).
+    plane; None means the first, the middle and the last. probe: the lens also measures how much the gradients of the
+    honest clients' loss on all their inputs differ at w^t; results do not depend on it. root_examples: training inputs
+    that the server keeps, for rules that need its own update (fltrust). validation: the share of the training inputs
+    that is held out, evenly over the classes and the same for every seed and partition, and on which the model is
+    tested in place of the test inputs; neither the clients nor the server have them. rows: what clients send, an
+    `update` w^t - w_i^{t+1}, the `gradient` of one local step, which the server multiplies by the learning rate, or an
+    update normalised by the number of local steps (`fednova`). votes: clients say their losses at candidate models when
+    the rule asks, which changes the protocol; the Byzantine ones vote for the worst. worker_momentum: beta, of the
+    momentum that clients send in place of their rows, which starts at 0 (worker_momentum_start: `zero`) or at the first
+    row (`first`).
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -101,6 +103,11 @@ class Options(Fields):
     worker_momentum_start: str = option(
         "zero", choices=("zero", "first"), help="What a client's momentum starts at: zero (default) or its first row."
     )
+    probe: bool = option(
+        False,
+        choices=(False, True),
+        help="Measure how far full-batch gradients of clients differ, each round. Default: no.",
+    )
     seed: int = option(0, at_least=0, digest="always")
     engine: str = option(
         "auto",
@@ -140,7 +147,7 @@ class Options(Fields):
 
 
 # The options of a run that may have a list of values; the others have lists of their own, or say how it is executed.
-_OWN = ("pictures", "lens", "engine", "votes")
+_OWN = ("pictures", "lens", "engine", "votes", "probe")
 LISTED = (
     *("dataset", "partition", "beta", "min_samples", "preset", "model", "local", "server"),
     *(field.name for field, known in options_of(Options, SGD) if known.help and field.name not in _OWN),

@@ -17,6 +17,7 @@ from ..core.numerics import float32_products
 from ..core.randomness import generator
 from ..core.round import Round
 from ..core.rows import Rows
+from ..skew.gradients import differences
 from .attacker import Attacker
 from .batches import Shard
 from .client_side import ClientSide
@@ -64,7 +65,8 @@ class Federation:
         self.loss = LOSSES[run.loss]
         self.attacker = Attacker(run)
         self.attacker.initial = self.params.clone()
-        self.attacker.gradient = LossGradient(self.flat, self.dataset, self.attacker.inputs(self.parts), self.loss)
+        self.gradient = LossGradient(self.flat, self.dataset, self.attacker.inputs(self.parts), self.loss)
+        self.attacker.gradient = self.gradient
         self.attacker.network = partial(draw_params, run, self.dataset)
         self.training = Training(
             self.flat, self.dataset, run.sgd, run.seed, run.precision, run.rows == "gradient", self.loss
@@ -85,6 +87,7 @@ class Federation:
         # Step 2: the attack replaces the Byzantine rows, which come first. Again rows that are not finite are removed.
         round, forged = self.describe_round(number, clients, reference), self.count_byzantine(clients)
         honest = Rows(updates[forged:], finite=True)
+        probed = self.probe(clients[forged:])
         forgery = self.attacker.forge(updates, honest, round, self.rule, self.rule_f(f, clients))
         self.attacker.previous = round.params
         updates, buffers, clients = keep_finite(updates, buffers, clients, changed=forged)
@@ -121,7 +124,8 @@ class Federation:
 
             # Step 5: the lens measures the round.
             if run.lens and honest.n:
-                measures = self.lens.look(rows, honest, outcome, self.rule, rule_f, metrics["distance"])
+                looked = self.lens.look(rows, honest, outcome, self.rule, rule_f, metrics["distance"])
+                measures = {**looked, **probed}
 
         # Step 6: the model is tested.
         tested = (number + 1) % run.evaluate_every == 0 or number >= run.rounds - LAST
@@ -212,6 +216,12 @@ class Federation:
         if reference is not None and not reference.isfinite().all():
             reference.zero_()
         return self.matrix[:n], buffers[:n], reference
+
+    def probe(self, clients: Sequence[int]) -> dict[str, Any]:
+        """Return how much the clients' full-batch gradients differ at the present model; nothing without `probe`."""
+        if not (self.run.probe and clients):
+            return {}
+        return differences(self.gradient.on(self.params, self.parts[client]) for client in clients)
 
     def shard(self, client: int, round: int) -> Shard:
         """Return what a client trains on in a round; that of a Byzantine client is changed by the attack."""

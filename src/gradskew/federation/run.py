@@ -89,6 +89,7 @@ class Run(Options):
         check(rounds_of(self.attack_rounds)[0] < self.rounds, late)
         check_training(self.local, self.sgd, self.rows, self.worker_momentum, self.worker_momentum_start)
         check(self.lens or not self.pictures, "pictures are made by the lens, which is off")
+        check(self.lens or not self.probe, "probe = True measures for the lens, which is off")
         for round in self.pictures or ():
             check_number("a round in pictures", round, at_least=0, below=self.rounds, whole=True)
 

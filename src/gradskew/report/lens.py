@@ -28,6 +28,7 @@ from ..skew.statistics import PROJECTED, Estimate, Floats, interval, intervals, 
 RESAMPLED = 200  # bootstrap samples of an interval
 AT_ONCE = 2**15  # resampled projections that are in memory at the same time, about
 OF_LENGTHS = {"relative_divergence": relative_divergence, "dissimilarity": dissimilarity}
+GRADIENT = "gradient_"  # before the name of a measure of the full-batch gradients
 OF_LABELS = {"label_distance": label_distance, "effective_classes": effective_classes}
 
 
@@ -59,19 +60,22 @@ class Lens:
         `above`, `skewness`, `pearson`, `principal_skewness`, `principal_pearson`, `f`, `skewed`, `principal_share`,
         `shift`, `density`, `spread`, `farthest`, `mean_norm`, `cosine`, `relative_divergence`, `dissimilarity`,
         `unit_mean`: of the honest rows, see `gradskew.skew.Skew`. `label_distance`, `effective_classes`: of the labels
-        of their clients, see `gradskew.skew.heterogeneity`. `kappa`, `kappa_max` (so far), `kappa_bound` (infinite
-        where none is finite), `progress`, `selected`, `shut_out` (number of honest rows): of the rule.
+        of their clients, see `gradskew.skew.heterogeneity`. `gradient_` and `spread`, `mean_norm`, `cosine`,
+        `relative_divergence`, `dissimilarity`, `unit_mean`: of the clients' full-batch gradients. `kappa`, `kappa_max`
+        (so far), `kappa_bound` (infinite where none is finite), `progress`, `selected`, `shut_out` (number of honest
+        rows): of the rule.
         """
         if name in OF_LABELS:
             return [OF_LABELS[name](counts) if counts else None for counts in self._counts_by_round]
-        if name == "unit_mean":
-            cosines = zip(self.series("cosine"), self.honest, strict=True)
+        kind = GRADIENT if name.startswith(GRADIENT) else ""
+        if name == kind + "unit_mean":
+            cosines = zip(self.series(kind + "cosine"), self.honest, strict=True)
             return [None if value is None else unit_mean(value, honest) for value, honest in cosines]
         if name == "kappa_max":
             return list(accumulate(self.series("kappa"), _larger))
-        if name in OF_LENGTHS:
-            lengths = zip(self.series("spread"), self.series("mean_norm"), strict=True)
-            return [None if a is None or b is None else OF_LENGTHS[name](a, b) for a, b in lengths]
+        if (of_lengths := OF_LENGTHS.get(name.removeprefix(kind))) is not None:
+            lengths = zip(self.series(kind + "spread"), self.series(kind + "mean_norm"), strict=True)
+            return [None if a is None or b is None else of_lengths(a, b) for a, b in lengths]
         number = len if name == "shut_out" else float
         return [None if value is None else number(value) for value in self.column(name)]
 
@@ -176,28 +180,25 @@ class Overview:
         """Return the measures of how much the clients of the runs differ, with their values."""
         return self._values(HETEROGENEITY)
 
-    @property
-    def pairs(self) -> Pairs | None:
-        """Return the pairs (G, B) that hold in all rounds of all runs; None if no round has the lengths."""
+    def pairs(self, kind: str = "") -> Pairs | None:
+        """Return the pairs (G, B) that hold in all rounds of all runs; None if no round has the lengths.
+
+        kind: of the updates; with GRADIENT of the full-batch gradients.
+        """
         lengths = [
             (norm, spread)
             for lens in self.lenses
-            for norm, spread in zip(lens.series("mean_norm"), lens.series("spread"), strict=True)
+            for norm, spread in zip(lens.series(kind + "mean_norm"), lens.series(kind + "spread"), strict=True)
             if norm is not None and spread is not None
         ]
         return pairs([norm for norm, _ in lengths], [spread for _, spread in lengths])
 
     @property
     def pairs_text(self) -> str:
-        """Return a sentence on the pairs (G, B); "" without them."""
-        found = self.pairs
-        if found is None:
-            return ""
-        parts = [] if found.without_g is None else [f"B = {found.without_g.factor:.3g} at G = 0"]
-        parts.append(f"G = {found.with_b_one.constant:.3g} at B = 1")
-        if found.between is not None:
-            parts.append(f"G = {found.between.constant:.3g} with B = {found.between.factor:.3g} between them")
-        return f"In every round mean |g|² ≤ G² + B² |mean|²: {', '.join(parts)}."
+        """Return a sentence on the pairs (G, B), and one on those of full-batch gradients; "" without them."""
+        updates, gradients = self.pairs(), self.pairs(GRADIENT)
+        text = "" if updates is None else f"In every round mean |g|² ≤ G² + B² |mean|²: {_listed(updates)}."
+        return text if gradients is None else f"{text} Of the full-batch gradients: {_listed(gradients)}."
 
     @property
     def sizes(self) -> set[tuple[int, int]]:
@@ -219,6 +220,15 @@ class Overview:
         if not numbers:
             return "unknown"
         return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _listed(found: Pairs) -> str:
+    """Return the pairs (G, B) as text."""
+    parts = [] if found.without_g is None else [f"B = {found.without_g.factor:.3g} at G = 0"]
+    parts.append(f"G = {found.with_b_one.constant:.3g} at B = 1")
+    if found.between is not None:
+        parts.append(f"G = {found.between.constant:.3g} with B = {found.between.factor:.3g} between them")
+    return ", ".join(parts)
 
 
 def _larger(a: float | None, b: float | None) -> float | None:

@@ -16,6 +16,7 @@ HONEST = "honest"  # the number of honest rows, beside the measures of the lens
 STATISTICS = ("above", "skewness", "pearson", "principal_skewness", "principal_pearson")  # of projections: `PROJECTED`
 MEASURES = (
     *("round", HONEST, "f", "skewed", "spread", "principal_share", "shift", "density", "farthest", "mean_norm"),
+    *("gradient_spread", "gradient_mean_norm", "gradient_cosine"),
     *("cosine", "kappa", "kappa_bound", "progress", "selected", "shut_out", "clients", "classes", *STATISTICS[:3]),
 )
 # What is kept in memory of a stored run: not the projections of the rows, nor what is read of few runs.

@@ -72,7 +72,14 @@ OF_LABELS = (
         "effective_classes", "Effective classes of a client", "exp of the entropy of its labels; k for k equal parts"
     ),
 )
-HETEROGENEITY = (*OF_UPDATES, *OF_LABELS)
+OF_GRADIENTS = (
+    Measure("gradient_spread", "Divergence of full-batch gradients", "of gradients on all inputs of a client"),
+    Measure("gradient_relative_divergence", "The same, relative", "over the length of their mean"),
+    Measure("gradient_dissimilarity", "B-dissimilarity of full-batch gradients", "as that of updates"),
+    Measure("gradient_cosine", "Mean cosine of two full-batch gradients", "as that of updates"),
+    Measure("gradient_unit_mean", "Length of their mean direction", "as that of updates"),
+)
+HETEROGENEITY = (*OF_UPDATES, *OF_GRADIENTS, *OF_LABELS)
 
 
 def references(key: str) -> list[Reference]:

@@ -34,6 +34,15 @@ DIFFERENCES = {
     "dissimilarity": ("B-dissimilarity", "B-dissimilarity: typical length of an honest update over that of their mean"),
     "cosine": ("mean cosine", "Mean cosine of two honest updates"),
     "unit_mean": ("length of the mean direction", "Length of the mean of the honest updates, each scaled to length 1"),
+    "gradient_relative_divergence": (
+        "relative divergence of gradients",
+        "Divergence of full-batch gradients over the length of their mean",
+    ),
+    "gradient_dissimilarity": (
+        "B-dissimilarity of gradients",
+        "B-dissimilarity of full-batch gradients: typical length over that of their mean",
+    ),
+    "gradient_cosine": ("mean cosine of gradients", "Mean cosine of two full-batch gradients"),
     "label_distance": ("variation of labels", "Mean total variation of labels of the round's honest clients"),
     "effective_classes": ("effective classes", "Effective classes of an honest client of the round"),
     "skewness": ("skewness", "Skewness of the honest updates towards their median"),
