@@ -27,6 +27,7 @@ LINES = [
     "--local-steps 1 --rows gradient --server fedadam(lr=0.05,tau=0.01) --attacks bitflip(how=training) --rules rfa",
     "--local-steps 3 --momentum 0 --local Scaffold(control=sent) --server FedAvgM --rules median",
     "--rows fednova --rules mean",
+    "--probe --votes --rules vote(a=mean,b=median) --attacks none",
     "--known own --attack-rounds 01:9:2 --attacks lie --rules median --rounds 20",
 ]
 

@@ -71,8 +71,10 @@ def command(records: Sequence[Record]) -> str | None:
     for option, key in (("attacks", "attack_name"), ("rules", "aggregator_name")):
         given[option] = ",".join(dict.fromkeys(record.spec[key] for record in records))
     given["seeds"] = _seeds(sorted({record.spec["seed"] for record in records}))
-    words = [word for key, value in given.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-    return shlex.join(["gradskew", "bench", *words, *_lens(spec)])
+    words = ["gradskew", "bench"]
+    for key, value in given.items():
+        words += [f"--{key.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join([*words, *_lens(spec)])
 
 
 def same_run(record: Record, folder: Path | None = None, *, download: bool = False, dataset: str | None = None) -> Run:
