@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_records import record
 from tiny import Cuts, Tiny
 
 import gradskew as gs
@@ -15,6 +16,9 @@ from gradskew import InputError, Run
 from gradskew import attacks as att
 from gradskew.federation import SGD, Federation, simulate
 from gradskew.models import Linear
+from gradskew.report.pairs import successes
+from gradskew.report.table import Table
+from gradskew.report.verdict import remarks
 
 BASE = Run(
     source=Tiny(),
@@ -175,3 +179,39 @@ def test_an_attack_of_an_earlier_version_gets_two_arguments():
     flipped, known = Federation(replace(BASE, attack=att.make("labelflip"))), Federation(BASE)
     known.attacker.attack = Earlier()
     assert torch.equal(known.shard(0, 0).labels, flipped.shard(0, 0).labels)
+
+
+@pytest.mark.parametrize("name", ["labelflip(map=pair,of=1,target=2)", "labelflip(map=pair,of=1,target=2)+lie"])
+def test_the_record_has_the_share_of_one_class_that_is_taken_for_the_other(name):
+    federation = Federation(replace(BASE, attack=name, byzantine=5))
+    for number in range(3):
+        found = federation.round(number)["attack"]["success"]
+        test = federation.dataset.test
+        predicted = federation.flat.module(federation.dataset.inputs(test.inputs)).argmax(1)
+        of = test.labels == 1
+        assert found == pytest.approx(100 * int((predicted[of] == 2).sum()) / int(of.sum()), rel=1e-5)
+
+
+def test_a_class_without_a_test_input_has_no_success():
+    federation = Federation(replace(BASE, attack="labelflip(map=pair,of=1,target=2)"))
+    test = federation.tested.test
+    federation.tested = replace(federation.tested, test=test.select(torch.nonzero(test.labels != 1)[:, 0]))
+    assert "success" not in federation.round(0)["attack"]
+
+
+@pytest.mark.parametrize("name", ["labelflip", "labelflip(map=all,target=1)", "lie", "none"])
+def test_attacks_that_aim_at_no_pair_have_no_success(name):
+    assert all("success" not in metrics["attack"] for metrics in simulate(replace(BASE, attack=name)).rounds)
+
+
+def test_the_success_is_said_by_rule_over_seeds():
+    """The last five rounds count: 10, 20, 30, 40 and 50 % are 30, and with 50 % in another seed 40 +- 14.1."""
+    name = "labelflip(map=pair)"
+    rising, constant = (record(name, "rfa", [90.0] * 6, seed=seed) for seed in (0, 1))
+    for number, (early, late) in enumerate(zip(rising.rounds, constant.rounds, strict=True)):
+        early["attack"]["success"], late["attack"]["success"] = 10.0 * number, 50.0
+    other = record(name, "median", [90.0] * 6)
+    (sentence,) = successes(Table([rising, constant, other]))
+    assert sentence.endswith("of one class are taken for the other: rfa 40.0 ±14.1.")
+    assert sentence in remarks(Table([rising, constant, other]))
+    assert not list(successes(Table([other])))

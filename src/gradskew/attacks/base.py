@@ -122,6 +122,11 @@ class Attack(Method):
         return cls.relabel is not Attack.relabel
 
     @property
+    def target_pair(self) -> tuple[int, int] | None:
+        """A class, and the one that its inputs are to be taken for; None for an attack that aims at no such pair."""
+        return None
+
+    @property
     def acts_in_training(self) -> bool:
         """Whether the attack changes the training of its clients, so that it cannot run on given rows alone."""
         return self.relabels() or self.gradient_scale != 1

@@ -64,6 +64,10 @@ class Combined(DelegatesState, Attack):
     def gradient_scale(self) -> float:  # type: ignore[override]
         return self.data.gradient_scale
 
+    @property
+    def target_pair(self) -> tuple[int, int] | None:
+        return self.data.target_pair
+
     def relabels(self) -> bool:  # type: ignore[override]
         return self.data.relabels()
 

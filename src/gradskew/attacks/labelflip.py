@@ -51,6 +51,10 @@ class LabelFlip(Attack):
         check(self.map != "pair" or self.of != self.target, f"of and target are the same class, {self.of}")
         check_number("scale", self.scale, at_least=0, at_most=STRENGTH)
 
+    @property
+    def target_pair(self) -> tuple[int, int] | None:
+        return (self.of, self.target) if self.map == "pair" else None
+
     def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
         used = {"pair": (self.of, self.target), "all": (self.target,)}.get(self.map, (1,))
         few = f"{self.name} needs the class {max(used)}, and the data have {classes} classes, counted from 0"

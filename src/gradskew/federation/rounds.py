@@ -27,6 +27,7 @@ from .gradient import LossGradient
 from .held_out import deal, for_evaluation
 from .lens import RoundLens
 from .loss import LOSSES
+from .metrics import SUCCESS
 from .network import draw_params, make_network
 from .rows_in_place import keep_finite
 from .run import Run
@@ -129,7 +130,9 @@ class Federation:
 
         # Step 6: the model is tested.
         tested = (number + 1) % run.evaluate_every == 0 or number >= run.rounds - LAST
-        evaluation = evaluate(self.flat, self.tested, self.loss) if tested else Evaluation()
+        evaluation = evaluate(self.flat, self.tested, self.loss, run.attack.target_pair) if tested else Evaluation()
+        if evaluation.success is not None:
+            metrics["attack"][SUCCESS] = evaluation.success
         lens = {"lens": None if measures is None else {**measures, "classes": evaluation.classes}} if run.lens else {}
         return {"round": number, "accuracy": evaluation.accuracy, **metrics, **lens}
 

@@ -17,6 +17,7 @@ from ..federation.schedule import rounds_of
 from .comparison import differ, level_with
 from .described import count
 from .holders import deals, held_by_few
+from .pairs import successes
 from .standing import Standing, better_rules, level_rules
 from .table import Table, stages
 from .worst import found, is_bistable, not_asked
@@ -222,6 +223,7 @@ def remarks(table: Table) -> list[str]:
         if attack != "none" and (idle := called.count(False)):
             why = "no Byzantine row, or no known honest row"
             sentences.append(f"{attack} was not run in {idle} of {count(len(called), 'round')}: {why}.")
+    sentences += successes(table)
     if rising := sum(cell.rises for cell in table.cells.values()):
         where = f"in {rising} of {count(len(table.cells), 'cell')}"
         sentences.append(f"Accuracy still rises at the end ({RISING}) {where}: no cost is given; run more rounds.")
