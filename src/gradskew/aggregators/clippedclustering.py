@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core import columns
@@ -58,16 +59,16 @@ class ClippedClustering(Aggregator):
 
     def _cluster(self, rows: Rows) -> Tensor:
         """Return which rows are in the larger cluster: (n,) bool. Clipping does not change the cosines."""
-        from scipy.cluster.hierarchy import cut_tree, linkage
+        from scipy.cluster.hierarchy import linkage
 
         if rows.n == 1:
             return torch.ones(1, dtype=torch.bool)
         zero = (rows.norms == 0).cpu()
         distances = (1 - rows.cosines).cpu().masked_fill(zero[:, None] | zero, 2.0)
         pairs = distances[tuple(torch.triu_indices(rows.n, rows.n, 1))].clamp(min=0).numpy()
-        labels = cut_tree(linkage(pairs, self.linkage), 2).ravel()
-        larger = labels[int(np.argmax([(labels == label).sum() for label in labels]))]
-        return torch.from_numpy(labels == larger)
+        part = _part(linkage(pairs, self.linkage))
+        twice = 2 * int(part.sum())
+        return part if twice > rows.n or (twice == rows.n and part[0]) else ~part
 
     @property
     def _past(self) -> Tensor:
@@ -92,3 +93,16 @@ class ClippedClustering(Aggregator):
     def kappa_bound(self, n: int, f: int) -> float | None:
         """Return infinity for f > 0: shorter rows in the direction of equal honest ones are averaged."""
         return math.inf if f else None
+
+
+def _part(merges: NDArray[np.float64]) -> Tensor:
+    """Return which of n points are in the first of the two clusters that the last of n - 1 merges joins: (n,) bool."""
+    n = len(merges) + 1
+    members, nodes = torch.zeros(n, dtype=torch.bool), [int(merges[-1, 0])]
+    while nodes:
+        node = nodes.pop()
+        if node < n:
+            members[node] = True
+        else:
+            nodes += [int(child) for child in merges[node - n, :2]]
+    return members

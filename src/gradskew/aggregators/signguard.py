@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from .ties import TIE
 
 KMEANS_SEED = 0
 ROUNDING = 1e-9  # of a bandwidth
+MOST_SHIFTS, SMALL_SHIFT = 301, 1e-3  # of a seed of mean shift; of the bandwidth, below which it has arrived
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,8 @@ class SignGuard(WeightedRule):
     f is not used.
 
     share: of the columns. draw: a `window` of consecutive ones, as in the authors' code, or `random` ones. cluster:
-    `meanshift`, scikit-learn's, whose bandwidth is the mean over the rows of the distance to the (n // 2)-th nearest
-    one, itself included; `kmeans`, two clusters, shares not divided.
+    `meanshift` with a flat kernel, as scikit-learn's, whose bandwidth is the mean over the rows of the distance to the
+    (n // 2)-th nearest one, itself included; `kmeans`, two clusters, shares not divided.
     """
 
     key: ClassVar[str] = "signguard"
@@ -87,20 +87,46 @@ class SignGuard(WeightedRule):
 
 
 def _meanshift(shares: np.ndarray) -> np.ndarray:
-    """Return the clusters of scikit-learn's mean shift, as the authors call it; equal rows form one cluster."""
-    from sklearn import config_context
-    from sklearn.cluster import MeanShift
+    """Return the clusters of mean shift with a flat kernel, -1 for none; equal rows form one cluster.
 
+    As scikit-learn's `MeanShift(bin_seeding=True, cluster_all=False)`, which the authors call, all seeds at once. The
+    seeds are the occupied points of a grid as wide as the bandwidth, or the rows if each has a point of its own. Each
+    moves to the mean of the rows within the bandwidth. Of two within it of each other the one with more rows stays.
+    """
     largest = shares.max(0)
     shares = shares / np.where(largest > 0, largest, 1)
-    distances = np.sqrt(np.square(shares[:, None] - shares).sum(2))  # of equal rows exactly 0
-    bandwidth = np.sort(distances)[:, max(1, len(shares) // 2) - 1].mean()
+    bandwidth = np.sort(_distances(shares, shares))[:, max(1, len(shares) // 2) - 1].mean()
     if bandwidth <= ROUNDING:
         return np.unique(shares, axis=0, return_inverse=True)[1].ravel()
-    unchecked = config_context(assume_finite=True, skip_parameter_validation=True)  # the checks take a third of a call
-    with unchecked, warnings.catch_warnings(action="ignore"):  # few rows: it takes each as a seed, and says so
-        labels: np.ndarray = MeanShift(bandwidth=bandwidth, bin_seeding=True, cluster_all=False).fit(shares).labels_
+    grid = np.unique(np.round(shares / bandwidth), axis=0)
+    centres = shares.copy() if len(grid) == len(shares) else grid * bandwidth
+    counts, moving = np.zeros(len(centres), dtype=int), np.arange(len(centres))
+    reach = bandwidth * (1 + TIE)  # a distance equal to the bandwidth is within it, however it is rounded
+    for _ in range(MOST_SHIFTS):
+        near = _distances(centres[moving], shares) <= reach
+        counts[moving] = near.sum(1)
+        near, moving = near[counts[moving] > 0], moving[counts[moving] > 0]
+        means = near @ shares / counts[moving, None]
+        steps = np.sqrt(np.square(means - centres[moving]).sum(1))
+        centres[moving] = means
+        moving = moving[steps > SMALL_SHIFT * bandwidth]
+        if not len(moving):
+            break
+    modes = centres[np.lexsort((*centres.T[::-1], counts))[::-1]][: (counts > 0).sum()]
+    apart, left = _distances(modes, modes) > reach, np.ones(len(modes), dtype=bool)
+    for mode in range(len(modes)):
+        if left[mode]:
+            left &= apart[mode]
+            left[mode] = True
+    distances = _distances(shares, modes[left])
+    labels: np.ndarray = np.where(distances.min(1) <= reach, distances.argmin(1), -1)
     return labels
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the distances of rows (m, k) to rows (n, k): (m, n), of equal rows exactly 0."""
+    distances: np.ndarray = np.sqrt(np.square(a[:, None] - b).sum(2))
+    return distances
 
 
 def _kmeans(shares: np.ndarray) -> np.ndarray:
