@@ -145,7 +145,7 @@ PARTS = {
         ],
     ),
     "trial-caf": Part(  # a rule of others that stood against 60 tries a round
-        rules=["caf"], attacks=FULL, seeds=FEWER, federations=[{"beta": 0.5}], limit=None
+        rules=["caf"], attacks=FULL, federations=[{"beta": 0.5}], limit=None
     ),
     "trial-sampled": Part(  # a rule that takes f up to 9 of 20 rows
         rules=["clipping(c=median)+dnc(b=None)"],

@@ -61,14 +61,16 @@ class MultiKrum(WeightedRule):
         count = self._count(rows.n, f)
         if self.select == "one-by-one":
             return uniform(rows.n, self._one_by_one(rows.squared_distances, f)), {"averaged": count}
-        return self.from_distances(rows.squared_distances, f), {"averaged": count}
+        return self.from_distances(rows.squared_distances.clone(), f), {"averaged": count}
 
     def from_distances(self, distances: Tensor, f: int) -> Tensor:
-        """Return the weights (..., n) from the squared distances (..., n, n) between the rows, for select=once."""
+        """Return the weights (..., n) from the squared distances (..., n, n) between the rows, for select=once.
+
+        The distances are overwritten.
+        """
         n = distances.shape[-1]
-        others = distances.clone()
-        others.diagonal(dim1=-2, dim2=-1).fill_(math.inf)
-        scores = sort_last(others)[..., : max(0, n - f - NEIGHBOURS[self.neighbours])].sum(-1)
+        distances.diagonal(dim1=-2, dim2=-1).fill_(math.inf)
+        scores = sort_last(distances, overwrite=True)[..., : max(0, n - f - NEIGHBOURS[self.neighbours])].sum(-1)
         return uniform_lowest(scores, self._count(n, f))
 
     def least(self, n: int, f: int) -> int | None:

@@ -166,10 +166,16 @@ def sort_by_network(block: Tensor) -> Tensor:
     return block
 
 
-def sort_last(values: Tensor) -> Tensor:
-    """Return values sorted along the last axis; on a CPU by NumPy, which is several times faster on short rows."""
+def sort_last(values: Tensor, *, overwrite: bool = False) -> Tensor:
+    """Return values sorted along the last axis; on a CPU by NumPy, which is several times faster on short rows.
+
+    overwrite: the values may be sorted where they lie.
+    """
     if values.device.type == "cpu" and not values.requires_grad:
-        return torch.from_numpy(np.sort(values.numpy(), axis=-1))
+        if not overwrite:
+            return torch.from_numpy(np.sort(values.numpy(), axis=-1))
+        values.numpy().sort(axis=-1)
+        return values
     return values.sort(-1).values
 
 
