@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -145,9 +146,12 @@ def without_best(gram: Tensor, members: Sequence[int], below: float = math.inf) 
     block = block - block.mean(0)
     values, vectors = torch.linalg.eigh(block - block.mean(1, keepdim=True))
     values = values.clamp(min=0)
-    squares = vectors.square() * values * (k / (k - 1))
-    low, high = values[-2:].tolist()
-    left, bound = torch.arange(k), below * (k - 1)
+    squares = (
+        (vectors.square() * values * (k / (k - 1))).detach().numpy()
+    )  # on few numbers NumPy takes a fifth of the time
+    values = values.detach().numpy()
+    low, high = float(values[-2]), float(values[-1])
+    left, bound = np.arange(k), below * (k - 1)
     if bound < high:
         high = bound
         left = left[(squares / (values - bound)).sum(1) > 1] if low < bound else left[:0]
