@@ -12,7 +12,7 @@ from ..core import columns
 from ..core.errors import check_choice
 from ..core.rows import Rows
 from .base import Aggregator, Outcome
-from .ties import lowest
+from .ties import lowest, lowest_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ class Bulyan(Aggregator):
             return lowest(krum_scores(ordered, order, left, max(1, n - f - 2)), n - 2 * f).sort(-1).values
         for remaining in range(n, 2 * f, -1):
             scores = krum_scores(ordered, order, left, max(1, remaining - f - 2))
-            left.scatter_(-1, lowest(scores.masked_fill(~left, math.inf), 1), False)
+            left.scatter_(-1, lowest_one(scores.masked_fill_(~left, math.inf)), False)
         return (~left).nonzero()[:, -1].reshape(*left.shape[:-1], n - 2 * f)
 
     def max_f(self, n: int) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..core.errors import check_number
 from ..core.rows import Rows
 from .mixing import Mixing
-from .ties import lowest
+from .ties import lowest_one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Foundation(Mixing):
         for part, block in rows.blocks():
             high[part], low[part] = block.amax(0), block.amin(0)
         scores = torch.minimum(rows.squared_distances_to(high), rows.squared_distances_to(low))
-        order = [*range(rows.n), *[int(lowest(-scores, 1))] * (self.size(rows.n) - rows.n)]
+        order = [*range(rows.n), *[int(lowest_one(-scores))] * (self.size(rows.n) - rows.n)]
         return torch.eye(rows.n, dtype=torch.float64, device=rows.updates.device)[order]
 
     def size(self, n: int) -> int:

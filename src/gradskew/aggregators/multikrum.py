@@ -12,7 +12,7 @@ from ..core.columns import sort_last
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule
-from .ties import lowest, uniform, uniform_lowest
+from .ties import lowest_one, uniform, uniform_lowest
 
 NEIGHBOURS = {"n-f-2": 2, "n-f-1": 1}
 
@@ -89,7 +89,7 @@ class MultiKrum(WeightedRule):
         for _ in range(self._count(len(distances), f)):
             count = max(0, len(remaining) - f - 2)  # the nearest rows, the row itself included
             scores = distances[remaining][:, remaining].sort(1).values[:, :count].sum(1)
-            chosen.append(remaining.pop(int(lowest(scores, 1))))
+            chosen.append(remaining.pop(int(lowest_one(scores))))
         return torch.tensor(sorted(chosen), device=distances.device)
 
     def kappa_bound(self, n: int, f: int) -> float | None:

@@ -14,7 +14,7 @@ from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule
 from .subsets import Steps, far_pairs, subsets
-from .ties import TIE, lowest, uniform
+from .ties import TIE, lowest_one, uniform
 
 BATCH = 512  # subsets whose eigenvalues are computed together
 AXES = 8  # principal axes whose variances bound the largest eigenvalue from below
@@ -86,7 +86,7 @@ class SMEA(WeightedRule):
             members = members[((points - points.mean(1, keepdim=True)).square().mean(1) <= bound).all(1)]
             each = variances(gram, members) if len(members) else torch.tensor([math.inf])
             if each.min() < least * (1 - TIE):
-                least, best = float(each.min()), members[int(lowest(each, 1))].tolist()
+                least, best = float(each.min()), members[int(lowest_one(each))].tolist()
                 bound = min(bound, least * SLACK)
         return best
 

@@ -15,6 +15,16 @@ def lowest(scores: Tensor, count: int) -> Tensor:
     return merge_ties(scores).argsort(dim=-1, stable=True)[..., :count]
 
 
+def lowest_one(scores: Tensor) -> Tensor:
+    """Return the index (..., 1) of the lowest score of (..., n): the first of those within rounding of it, 1e-12 of it.
+
+    >>> lowest_one(torch.tensor([3.0, 1.0 + 1e-15, 1.0], dtype=torch.float64))
+    tensor([1])
+    """
+    least = scores.amin(-1, keepdim=True)
+    return (scores <= least + TIE * least.abs()).to(torch.uint8).argmax(-1, keepdim=True)
+
+
 def merge_ties(values: Tensor) -> Tensor:
     """Return numbers (..., n) in which those of a row that differ by rounding alone, 1e-12 of their size, are equal.
 
