@@ -1,16 +1,20 @@
 """Rules of the field on rows that can be followed by hand, and their edges."""
 
 import math
+import warnings
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from cases import known, make_rows, rows_of
+from scipy.cluster.hierarchy import cut_tree, linkage
+from sklearn.cluster import MeanShift
 from tiny import same
 
 from gradskew import InputError
 from gradskew import aggregators as agg
-from gradskew.aggregators import NNM, SMEA, FoolsGold, Mixed, largest
+from gradskew.aggregators import NNM, SMEA, FoolsGold, Mixed, clippedclustering, largest, signguard
 from gradskew.core.round import Layer, Round
 from gradskew.core.rows import Rows
 
@@ -115,6 +119,42 @@ def test_signguard():
     assert outcome.notes == {"usual norm": 4, "alike": 4}
     assert agg.make("signguard")(torch.ones(4, 5), 1).tolist() == [1.0] * 5  # equal rows are one cluster
     assert agg.make("signguard")(torch.zeros(4, 5), 1).tolist() == [0.0] * 5
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_mean_shift_forms_the_clusters_of_scikit_learn(seed):
+    """On shares of 2,410 columns, where no distance equals the bandwidth: one to three crowds of 4 to 60 rows."""
+    rng = np.random.default_rng(seed)
+    crowds = rng.dirichlet([3, 0.2, 3], size=1 + seed % 3)
+    shares = np.stack([rng.multinomial(2410, crowds[i % len(crowds)]) for i in range(4 + 2 * seed)]) / 2410
+    scaled = shares / shares.max(0).clip(min=1e-300)
+    distances = np.linalg.norm(scaled[:, None] - scaled, axis=2)
+    bandwidth = np.sort(distances)[:, len(shares) // 2 - 1].mean()
+    with warnings.catch_warnings(action="ignore"):
+        wanted = MeanShift(bandwidth=bandwidth, bin_seeding=True, cluster_all=False).fit(scaled).labels_
+    found = signguard._meanshift(shares)
+    assert np.array_equal(found < 0, wanted < 0)
+    assert np.array_equal(found[:, None] == found, wanted[:, None] == wanted)
+
+
+def test_a_distance_equal_to_the_bandwidth_of_mean_shift_is_within_it():
+    """0, 1/3, 2/3, 1, all a third apart: the modes 2/3 (of three points) and 1/6; 1 is a third from the first."""
+    shares = np.zeros((4, 3))
+    shares[:, 0] = np.arange(4) / 4
+    first, second, third, fourth = signguard._meanshift(shares).tolist()
+    assert first == second != third == fourth
+    assert min(first, third) >= 0
+
+
+@pytest.mark.parametrize("kind", ["average", "single"])
+def test_the_two_clusters_are_those_of_the_last_merge(kind):
+    """Beside SciPy's cut of the tree, on points with and without ties."""
+    rng = np.random.default_rng(0)
+    for n in [2, 3, *range(4, 40)]:
+        for points in (rng.normal(size=(n, 2)), rng.integers(-1, 2, size=(n, 2))):
+            merges = linkage(points, kind)
+            wanted, found = cut_tree(merges, 2).ravel(), clippedclustering._part(merges).numpy()
+            assert np.array_equal(found == found[0], wanted == wanted[0])
 
 
 def test_foolsgold_and_its_scales():

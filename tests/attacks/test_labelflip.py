@@ -16,7 +16,7 @@ from gradskew import InputError, Run
 from gradskew import attacks as att
 from gradskew.federation import SGD, Federation, simulate
 from gradskew.models import Linear
-from gradskew.report.pairs import successes
+from gradskew.report.successes import successes
 from gradskew.report.table import Table
 from gradskew.report.verdict import remarks
 
@@ -185,7 +185,7 @@ def test_an_attack_of_an_earlier_version_gets_two_arguments():
 def test_the_record_has_the_share_of_one_class_that_is_taken_for_the_other(name):
     federation = Federation(replace(BASE, attack=name, byzantine=5))
     for number in range(3):
-        found = federation.round(number)["attack"]["success"]
+        found = federation.round(number)["attack"]["pair_success"]
         test = federation.dataset.test
         predicted = federation.flat.module(federation.dataset.inputs(test.inputs)).argmax(1)
         of = test.labels == 1
@@ -196,12 +196,12 @@ def test_a_class_without_a_test_input_has_no_success():
     federation = Federation(replace(BASE, attack="labelflip(map=pair,of=1,target=2)"))
     test = federation.tested.test
     federation.tested = replace(federation.tested, test=test.select(torch.nonzero(test.labels != 1)[:, 0]))
-    assert "success" not in federation.round(0)["attack"]
+    assert "pair_success" not in federation.round(0)["attack"]
 
 
 @pytest.mark.parametrize("name", ["labelflip", "labelflip(map=all,target=1)", "lie", "none"])
 def test_attacks_that_aim_at_no_pair_have_no_success(name):
-    assert all("success" not in metrics["attack"] for metrics in simulate(replace(BASE, attack=name)).rounds)
+    assert all("pair_success" not in metrics["attack"] for metrics in simulate(replace(BASE, attack=name)).rounds)
 
 
 def test_the_success_is_said_by_rule_over_seeds():
@@ -209,9 +209,25 @@ def test_the_success_is_said_by_rule_over_seeds():
     name = "labelflip(map=pair)"
     rising, constant = (record(name, "rfa", [90.0] * 6, seed=seed) for seed in (0, 1))
     for number, (early, late) in enumerate(zip(rising.rounds, constant.rounds, strict=True)):
-        early["attack"]["success"], late["attack"]["success"] = 10.0 * number, 50.0
+        early["attack"]["pair_success"], late["attack"]["pair_success"] = 10.0 * number, 50.0
     other = record(name, "median", [90.0] * 6)
+    for each in (rising, constant, other):
+        each.spec["attack"] |= {"name": "labelflip", "map": "pair"}
     (sentence,) = successes(Table([rising, constant, other]))
-    assert sentence.endswith("of one class are taken for the other: rfa 40.0 ±14.1.")
+    assert sentence == f"{name}: test inputs of class 2 taken for class 7 at the end, in %: rfa 40.0 ±14.1."
     assert sentence in remarks(Table([rising, constant, other]))
     assert not list(successes(Table([other])))
+
+
+@pytest.mark.parametrize("wrong", [3, (1, 99), (1, 2, 3)])
+def test_a_target_pair_that_is_no_pair_of_classes_is_one_line(wrong):
+    class Aims(att.Attack):
+        key = "aims"
+        needs = "own"
+        target_pair = wrong
+
+        def forge(self, view):
+            return att.Forgery(view.own.updates)
+
+    with pytest.raises(InputError, match="target_pair of aims is two classes below"):
+        simulate(replace(BASE, attack=Aims()))

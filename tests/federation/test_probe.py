@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_losses import CASES
 from tiny_runs import BASE, RUNS
 from torch.nn.functional import cross_entropy
 
 from gradskew import InputError, Record, Run, simulate
 from gradskew.federation import Federation
+from gradskew.federation.snapshot import Snapshot
 from gradskew.report.lens import Lens, Overview
 from gradskew.skew.gradients import differences
 
@@ -109,3 +111,19 @@ def test_the_report_reads_the_measures_of_gradients() -> None:
     assert "gradient_dissimilarity" in {measure.key for measure, _ in overview.heterogeneity}
     assert "Of the full-batch gradients: B = " in overview.pairs_text
     assert "gradients" not in Overview([Lens(Record.of(simulate(BASE)))]).pairs_text
+
+
+@pytest.mark.parametrize("loss", CASES)
+def test_other_losses_are_probed_too(loss: str) -> None:
+    source, model = CASES[loss]
+    run = Run(source=source, model=model, loss=loss, clients=6, partition="iid", rounds=2, probe=True)
+    assert all(metrics["lens"][SPREAD] > 0 for metrics in simulate(run).rounds)
+
+
+def test_a_resumed_run_has_the_same_measures() -> None:
+    run = replace(RUNS["batch norm"], probe=True)
+    whole, first, second = Federation(run), Federation(run), Federation(run)
+    rounds = [whole.round(number) for number in range(3)]
+    kept = [first.round(number) for number in range(2)]
+    assert second.restore(Snapshot.from_bytes(first.snapshot(kept).to_bytes(run.digest), run.digest)) == rounds[:2]
+    assert second.round(2)["lens"] == rounds[2]["lens"]

@@ -410,7 +410,7 @@ def signguard(rows: ArrayLike, columns: ArrayLike, low: float, high: float, clus
         width = float(np.mean([np.sort(row)[max(1, len(row) // 2) - 1] for row in distances]))
         with warnings.catch_warnings(action="ignore"):
             labels = (
-                MeanShift(bandwidth=width, bin_seeding=True, cluster_all=False).fit(shares).labels_
+                MeanShift(bandwidth=width * (1 + 1e-12), bin_seeding=True, cluster_all=False).fit(shares).labels_
                 if width > 1e-9
                 else np.unique(shares, axis=0, return_inverse=True)[1].ravel()
             )

@@ -91,7 +91,8 @@ def _meanshift(shares: np.ndarray) -> np.ndarray:
 
     As scikit-learn's `MeanShift(bin_seeding=True, cluster_all=False)`, which the authors call, all seeds at once. The
     seeds are the occupied points of a grid as wide as the bandwidth, or the rows if each has a point of its own. Each
-    moves to the mean of the rows within the bandwidth. Of two within it of each other the one with more rows stays.
+    moves to the mean of the rows within the bandwidth. Of two seeds within it of each other the one with more rows
+    stays.
     """
     largest = shares.max(0)
     shares = shares / np.where(largest > 0, largest, 1)

@@ -95,7 +95,8 @@ class Attack(Method):
     server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_inputs:
     whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not. needs_models:
     whether it needs the models of the rounds, which a matrix has not. gradient_scale: what the Byzantine clients
-    multiply their clipped gradients by in training; -1 is gradient ascent. limited_by: the option that bounds `calls`.
+    multiply their clipped gradients by in training; -1 is gradient ascent. target_pair: classes whose confusion a test
+    counts. limited_by: the option that bounds `calls`.
     """
 
     implements: ClassVar[str] = "forge"
@@ -123,7 +124,7 @@ class Attack(Method):
 
     @property
     def target_pair(self) -> tuple[int, int] | None:
-        """A class, and the one that its inputs are to be taken for; None for an attack that aims at no such pair."""
+        """Return a class and the one that its test inputs are to be taken for; None if the attack aims at no pair."""
         return None
 
     @property

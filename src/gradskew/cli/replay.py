@@ -72,8 +72,9 @@ def command(records: Sequence[Record]) -> str | None:
         given[option] = ",".join(dict.fromkeys(record.spec[key] for record in records))
     given["seeds"] = _seeds(sorted({record.spec["seed"] for record in records}))
     words = ["gradskew", "bench"]
+    switches = {field.name for field, _ in options_of(Options) if field.default is False}
     for key, value in given.items():
-        words += [f"--{key.replace('_', '-')}", *([] if value is True else [str(value)])]
+        words += [f"--{key.replace('_', '-')}", *([] if key in switches else [str(value)])]
     return shlex.join([*words, *_lens(spec)])
 
 

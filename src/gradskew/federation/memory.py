@@ -25,7 +25,7 @@ from .run import Run
 
 FLOAT, DOUBLE, MB = 4, 8, 1 << 20  # bytes
 VECTORS = 8  # vectors (d,): the model, its copies in snapshots, the honest mean, the aggregate
-PROBED = 10  # vectors (d,): a client's gradient, and float64 ones of the mean and the directions
+PROBED = 13  # vectors (d,): a client's gradient, and float64 ones of the mean and the directions
 SQUARES = 8  # float64 matrices (n, n) at a time, of distances and inner products
 FIRST_USE = 50 * MB  # that torch allocates at its first computation
 COMPILER, SCIKIT = 120 * MB, 90 * MB  # of numba with the compiled kernels, and of scikit-learn, once imported

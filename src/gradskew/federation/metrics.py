@@ -22,7 +22,7 @@ TESTED: Mapping[str, str] = {  # what the accuracies in % are, by the loss of th
 }
 LENGTHS = ("spread", "farthest", "mean_norm", "gradient_spread", "gradient_mean_norm")
 NEVER_TINY = (*LENGTHS, "shift", "density", "kappa", "kappa_bound")  # measures of the lens
-SUCCESS = "success"  # in `attack`: the share, in %, of the test inputs of one class that are taken for another
+SUCCESS = "pair_success"  # in `attack`: the share, in %, of the test inputs of one class that are taken for another
 ROUNDING = 1e-6  # tolerance by which a share may exceed 1
 
 Whole = Annotated[int, Meta(ge=0, le=MOST)]

@@ -106,7 +106,7 @@ class Options(Fields):
     probe: bool = option(
         False,
         choices=(False, True),
-        help="Measure how far full-batch gradients of clients differ, each round. Default: no.",
+        help="Measure how much full-batch gradients of clients differ, each round. Default: no.",
     )
     seed: int = option(0, at_least=0, digest="always")
     engine: str = option(

@@ -22,7 +22,7 @@ from .attacker import Attacker
 from .batches import Shard
 from .client_side import ClientSide
 from .clients import ENGINES, Training, resolve
-from .evaluation import Evaluation, evaluate, scores_of
+from .evaluation import Evaluation, checked_pair, evaluate, scores_of
 from .gradient import LossGradient
 from .held_out import deal, for_evaluation
 from .lens import RoundLens
@@ -49,6 +49,7 @@ class Federation:
         self.dataset = run.source.load().to(run.device)
         self.tested = for_evaluation(run, self.dataset)
         run.attack.check_setting("simulation", classes=self.dataset.num_classes)
+        self.pair = checked_pair(run, self.dataset)
         self.labels = self.dataset.train.labels.cpu()
         self.parts, self.root = deal(run, self.dataset)
         self.lens = RoundLens(run)
@@ -130,7 +131,7 @@ class Federation:
 
         # Step 6: the model is tested.
         tested = (number + 1) % run.evaluate_every == 0 or number >= run.rounds - LAST
-        evaluation = evaluate(self.flat, self.tested, self.loss, run.attack.target_pair) if tested else Evaluation()
+        evaluation = evaluate(self.flat, self.tested, self.loss, self.pair) if tested else Evaluation()
         if evaluation.success is not None:
             metrics["attack"][SUCCESS] = evaluation.success
         lens = {"lens": None if measures is None else {**measures, "classes": evaluation.classes}} if run.lens else {}

@@ -63,6 +63,7 @@ def _training(spec: Mapping[str, Any]) -> list[str]:
         parts.append(f"worker momentum {spec['worker_momentum']:g}{first}")
     parts += [f"server {with_options(spec['server'])}"] if "server" in spec else []
     parts += [f"{spec['root_examples']} inputs at the server"] if spec.get("root_examples") else []
+    parts += ["full-batch gradients measured"] if spec.get("probe") else []
     parts += ["clients vote"] if spec.get("votes") else []
     parts += ["buffers aggregated"] if spec.get("buffers", "mean") != "mean" else []
     parts += [str(spec["precision"])] if spec.get("precision", "float32") != "float32" else []

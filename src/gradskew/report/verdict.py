@@ -17,8 +17,8 @@ from ..federation.schedule import rounds_of
 from .comparison import differ, level_with
 from .described import count
 from .holders import deals, held_by_few
-from .pairs import successes
 from .standing import Standing, better_rules, level_rules
+from .successes import successes
 from .table import Table, stages
 from .worst import found, is_bistable, not_asked
 

@@ -23,7 +23,7 @@ def differences(gradients: Iterable[Tensor]) -> dict[str, Any]:
     {'gradient_spread': 1.0, 'gradient_mean_norm': 2.0, 'gradient_cosine': 1.0}
     """
     count, nonzero, squares = 0, 0, 0.0
-    mean = directions = torch.zeros((), dtype=torch.float64)
+    mean, directions = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     for gradient in gradients:
         exact = gradient.double()
         length = float(torch.linalg.vector_norm(exact))

@@ -73,11 +73,31 @@ OF_LABELS = (
     ),
 )
 OF_GRADIENTS = (
-    Measure("gradient_spread", "Divergence of full-batch gradients", "of gradients on all inputs of a client"),
-    Measure("gradient_relative_divergence", "The same, relative", "over the length of their mean"),
-    Measure("gradient_dissimilarity", "B-dissimilarity of full-batch gradients", "as that of updates"),
-    Measure("gradient_cosine", "Mean cosine of two full-batch gradients", "as that of updates"),
-    Measure("gradient_unit_mean", "Length of their mean direction", "as that of updates"),
+    Measure(
+        "gradient_spread",
+        "Divergence of full-batch gradients",
+        "typical distance of a gradient on all inputs of a client from the mean (root mean square)",
+    ),
+    Measure(
+        "gradient_relative_divergence",
+        "Divergence of full-batch gradients, relative",
+        "the same over the length of the mean",
+    ),
+    Measure(
+        "gradient_dissimilarity",
+        "B-dissimilarity of full-batch gradients",
+        "typical length of a gradient over that of the mean; 1: all are alike",
+    ),
+    Measure(
+        "gradient_cosine",
+        "Mean cosine of two full-batch gradients",
+        "1: all point the same way; 0: at right angles",
+    ),
+    Measure(
+        "gradient_unit_mean",
+        "Length of the mean direction of full-batch gradients",
+        "of the gradients, each scaled to length 1",
+    ),
 )
 HETEROGENEITY = (*OF_UPDATES, *OF_GRADIENTS, *OF_LABELS)
 
