@@ -130,7 +130,7 @@ PARTS = {
         attacks=AIMED,
         federations=SETTINGS,
     ),
-    "trial-full": Part(  # consensus_dnc where it stood against effort=fast
+    "trial-full": Part(  # consensus_dnc, and later CAF, where they stood against fewer tries
         rules=["consensus_dnc"],
         attacks=[make("none"), *FULL[1:]],
         seeds=FEWER,
@@ -143,6 +143,7 @@ PARTS = {
             {"beta": 0.5, "byzantine": 5},
             {"beta": 0.5, "told": "15"},
         ],
+        limit=None,
     ),
     "trial-caf": Part(  # a rule of others that stood against 60 tries a round
         rules=["caf"], attacks=FULL, federations=[{"beta": 0.5}], limit=None

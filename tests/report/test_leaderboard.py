@@ -166,7 +166,9 @@ def test_what_was_not_played_is_named(tmp_path: Path) -> None:
     fewer = [{**each, "attack": str(each["attack"]).replace("aim=loss,", "aim=loss,limit=60,")} for each in lines]
     page = page_of(tmp_path, fewer)
     assert lacking(page) == []
-    assert "At most 60 tries in a round of the search: rfa." in page
+    assert "At most 60 tries in a round of some searches: rfa." in page
+    all_fewer = [{**each, "attack": str(each["attack"]).replace("adaptive(", "adaptive(limit=60,")} for each in lines]
+    assert "At most 60 tries in a round of the search: rfa." in page_of(tmp_path, all_fewer)
     own = [{**each, "attack": str(each["attack"]).replace("aim=loss,", "aim=loss,data=own,")} for each in lines]
     assert lacking(page_of(tmp_path, own)) == ["Not played against rfa: loss."]
     two = [*lines, *({**each, "aggregator": "dnc"} for each in gone), *({**each, "aggregator": "cge"} for each in gone)]

@@ -61,14 +61,16 @@ def _text(section: Section) -> str:
     head += [f"cap {cap:g}" for cap in caps] + ["largest kappa", "least progress", "seeds", "federations"]
     lines = []
     lacking: dict[str, list[str]] = {}
-    few: dict[int, list[str]] = {}
+    few: dict[str, list[str]] = {}
     for entry in section.entries:
         rule = short_name(entry.rule)
         lines.append((rule, [(text, False) for text in entry.texts(section.mean, caps)]))
         lacking.setdefault(entry.not_played(seeds, caps), []).append(rule)
-        for limit in sorted({limit for run in entry.runs if (limit := kind_of(run.attack).limit) is not None}):
-            few.setdefault(limit, []).append(rule)
-    notes = [f"At most {limit} tries in a round of the search: {', '.join(of)}." for limit, of in few.items()]
+        limits = {kind.limit for run in entry.runs if (kind := kind_of(run.attack)).searches}
+        which = "the search" if None not in limits else "some searches"
+        for limit in sorted(limit for limit in limits if limit is not None):
+            few.setdefault(f"At most {limit} tries in a round of {which}", []).append(rule)
+    notes = [f"{what}: {', '.join(of)}." for what, of in few.items()]
     notes += [f"Not played against {', '.join(of)}: {names}." for names, of in lacking.items() if names]
     played = f"Seeds {', '.join(map(str, seeds))}."
     texts = map(escape_markdown, [f"## {section.title}, {section.setting}", played])
