@@ -201,6 +201,7 @@ CHANGES: dict[str, list[Any]] = {
     ],
     "root_examples": [5],
     "votes": [True],
+    "probe": [True],
     "validation": [0.2, 0.5],
 }
 
