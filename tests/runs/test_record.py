@@ -406,6 +406,7 @@ CHANGES = {
     "pictures": [(), (1,)],
     "root_examples": [3],
     "votes": [True],
+    "probe": [True],
 }
 
 
