@@ -153,7 +153,7 @@ def test_the_two_clusters_are_those_of_the_last_merge(kind):
     for n in [2, 3, *range(4, 40)]:
         for points in (rng.normal(size=(n, 2)), rng.integers(-1, 2, size=(n, 2))):
             merges = linkage(points, kind)
-            wanted, found = cut_tree(merges, 2).ravel(), clippedclustering._part(merges).numpy()
+            wanted, found = cut_tree(merges, 2).ravel(), clippedclustering._first_cluster(merges).numpy()
             assert np.array_equal(found == found[0], wanted == wanted[0])
 
 

@@ -66,9 +66,9 @@ class ClippedClustering(Aggregator):
         zero = (rows.norms == 0).cpu()
         distances = (1 - rows.cosines).cpu().masked_fill(zero[:, None] | zero, 2.0)
         pairs = distances[tuple(torch.triu_indices(rows.n, rows.n, 1))].clamp(min=0).numpy()
-        part = _part(linkage(pairs, self.linkage))
-        twice = 2 * int(part.sum())
-        return part if twice > rows.n or (twice == rows.n and part[0]) else ~part
+        first = _first_cluster(linkage(pairs, self.linkage))
+        twice = 2 * int(first.sum())
+        return first if twice > rows.n or (twice == rows.n and first[0]) else ~first
 
     @property
     def _past(self) -> Tensor:
@@ -95,7 +95,7 @@ class ClippedClustering(Aggregator):
         return math.inf if f else None
 
 
-def _part(merges: NDArray[np.float64]) -> Tensor:
+def _first_cluster(merges: NDArray[np.float64]) -> Tensor:
     """Return which of n points are in the first of the two clusters that the last of n - 1 merges joins: (n,) bool."""
     n = len(merges) + 1
     members, nodes = torch.zeros(n, dtype=torch.bool), [int(merges[-1, 0])]

@@ -66,10 +66,10 @@ class MoNNA(WeightedRule):
         if isinstance(self.pivot, str):
             assert rows.round.reference is not None
             return rows.place(rows.round.reference)
-        found = self._has_pivot(rows.n)
-        check(found or rows.base.round.clients is not None, f"monna: pivot = {self.pivot} is none of {rows.n} rows")
+        has_pivot = self._has_pivot(rows.n)
+        check(has_pivot or rows.base.round.clients is not None, f"monna: pivot = {self.pivot} is none of {rows.n} rows")
         one = torch.zeros(rows.n, dtype=torch.float64)
-        one[self.pivot if found else -1] = 1
+        one[self.pivot if has_pivot else -1] = 1
         return rows.combine(one)
 
     def least(self, n: int, f: int) -> int | None:

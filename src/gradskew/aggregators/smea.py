@@ -145,7 +145,7 @@ def without_best(gram: Tensor, members: Sequence[int], below: float = math.inf) 
     block = gram[members][:, members]
     block = block - block.mean(0)
     values, vectors = torch.linalg.eigh(block - block.mean(1, keepdim=True))
-    values, vectors = values.clamp(min=0).detach().numpy(), vectors.detach().numpy()  # for few numbers NumPy is faster
+    values, vectors = values.clamp(min=0).numpy(), vectors.numpy()  # for few numbers NumPy is faster
     squares = np.square(vectors) * values * (k / (k - 1))
     low, high = values[-2:].tolist()
     left, bound = np.arange(k), below * (k - 1)

@@ -127,6 +127,14 @@ class Attack(Method):
         """Return a class and the one that its test inputs are to be taken for; None if the attack aims at no pair."""
         return None
 
+    @final
+    def checked_pair(self, classes: int) -> tuple[int, int] | None:
+        """Return `target_pair`; InputError if it is no pair of classes below this number."""
+        pair = self.target_pair
+        good = pair is None or (type(pair) is tuple and len(pair) == 2 and all(each in range(classes) for each in pair))
+        check(good, f"target_pair of {self.name} is two classes below {classes}, not {pair!r:.60}")
+        return pair
+
     @property
     def acts_in_training(self) -> bool:
         """Whether the attack changes the training of its clients, so that it cannot run on given rows alone."""

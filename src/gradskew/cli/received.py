@@ -72,7 +72,7 @@ def _play(run: Run, number: int) -> tuple[Result, Any]:
 def _compare(record: Record, result: Result) -> None:
     """Print whether the rounds, and after the last round the parameters, are those of the record."""
     played = len(result.rounds)
-    same = [kept == _known(made, kept) for kept, made in zip(record.rounds[:played], result.rounds, strict=True)]
+    same = [kept == _as_recorded(made, kept) for kept, made in zip(record.rounds[:played], result.rounds, strict=True)]
     ended = played == len(record.rounds)
     if all(same) and (not ended or result.params_sha256 == record.params_sha256):
         parameters = ", and so are the parameters at the end" if ended else ""
@@ -82,7 +82,7 @@ def _compare(record: Record, result: Result) -> None:
         warn(f"gradskew: {where} the run differs from its record (another kind of processor?)")
 
 
-def _known(made: Metrics, kept: Metrics) -> dict[str, Any]:
+def _as_recorded(made: Metrics, kept: Metrics) -> dict[str, Any]:
     """Return the metrics of a round without the notes of the attack that a record of an earlier version lacks."""
     return {
         **dict(made.items()),

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core.errors import check
 from ..data import Dataset
 from ..models import Flat
 from ..skew import digits
-from .loss import LOSSES, Loss
-from .run import Run
+from .loss import Loss
 
 
 @dataclass(frozen=True)
@@ -26,15 +24,6 @@ class Evaluation:
     accuracy: float | None = None
     classes: list[float | None] | None = None
     success: float | None = None
-
-
-def checked_pair(run: Run, dataset: Dataset) -> tuple[int, int] | None:
-    """Return the pair of classes that the attack aims at, `Attack.target_pair`; InputError if it is no such pair."""
-    pair = run.attack.target_pair
-    classes = range(dataset.num_classes)
-    good = pair is None or (type(pair) is tuple and len(pair) == 2 and all(each in classes for each in pair))
-    check(good, f"target_pair of {run.attack.name} is two classes below {dataset.num_classes}, not {pair!r:.60}")
-    return pair if LOSSES[run.loss].by_class else None
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ from .attacker import Attacker
 from .batches import Shard
 from .client_side import ClientSide
 from .clients import ENGINES, Training, resolve
-from .evaluation import Evaluation, checked_pair, evaluate, scores_of
+from .evaluation import Evaluation, evaluate, scores_of
 from .gradient import LossGradient
 from .held_out import deal, for_evaluation
 from .lens import RoundLens
@@ -49,7 +49,8 @@ class Federation:
         self.dataset = run.source.load().to(run.device)
         self.tested = for_evaluation(run, self.dataset)
         run.attack.check_setting("simulation", classes=self.dataset.num_classes)
-        self.pair = checked_pair(run, self.dataset)
+        pair = run.attack.checked_pair(self.dataset.num_classes)
+        self.pair = pair if LOSSES[run.loss].by_class else None
         self.labels = self.dataset.train.labels.cpu()
         self.parts, self.root = deal(run, self.dataset)
         self.lens = RoundLens(run)
@@ -89,7 +90,7 @@ class Federation:
         # Step 2: the attack replaces the Byzantine rows, which come first. Again rows that are not finite are removed.
         round, forged = self.describe_round(number, clients, reference), self.count_byzantine(clients)
         honest = Rows(updates[forged:], finite=True)
-        probed = self.probe(clients[forged:])
+        probed = self.probe(clients[forged:])  # before the step, which also changes buffers
         forgery = self.attacker.forge(updates, honest, round, self.rule, self.rule_f(f, clients))
         self.attacker.previous = round.params
         updates, buffers, clients = keep_finite(updates, buffers, clients, changed=forged)

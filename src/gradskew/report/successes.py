@@ -14,7 +14,7 @@ from .table import Table
 
 
 def successes(table: Table) -> Iterator[str]:
-    """Yield for each such attack its success against each rule: the mean over seeds, of the last rounds."""
+    """Yield a sentence for each such attack: its success against each rule in %, over seeds, in the last rounds."""
     for attack in table.attacks:
         records = [record for record in table.records if record.spec["attack_name"] == attack]
         found: dict[str, list[float]] = {}
@@ -43,6 +43,6 @@ def _flip(record: Record) -> dict[str, object]:
 
 
 def _pair(record: Record) -> str:
-    """Return which class is taken for which, as text."""
+    """Return the two classes of the label flip as text."""
     flip = _flip(record)
     return f"class {flip.get('of', LabelFlip.of)} taken for class {flip.get('target', LabelFlip.target)}"

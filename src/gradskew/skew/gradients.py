@@ -39,5 +39,6 @@ def differences(gradients: Iterable[Tensor]) -> dict[str, Any]:
         "gradient_mean_norm": norm,
         "gradient_cosine": (float(directions @ directions) - nonzero) / pairs if pairs else None,
     }
-    known = {} if not math.isfinite(norm) else values
-    return {name: None if (value := known.get(name)) is None else digits(value) for name in values}
+    if not math.isfinite(norm):
+        return dict.fromkeys(values)
+    return {name: None if value is None else digits(value) for name, value in values.items()}
