@@ -144,9 +144,14 @@ def test_all_names_are_there_without_a_library():
     assert not set(ended.stdout.split()) & HEAVY
 
 
-def test_the_public_names_bring_only_torch():
-    code = "import gradskew, sys; [getattr(gradskew, name) for name in gradskew.__all__]; print(*sys.modules)"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize(
+    "then", ["pass", "gradskew.simulate(gradskew.Run(rounds=1))"], ids=["names", "a run with its pictures"]
+)
+def test_the_public_names_and_a_run_bring_only_torch(then):
+    code = "import gradskew, sys; [getattr(gradskew, name) for name in gradskew.__all__]; "
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{code}{then}; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
     modules = set(ended.stdout.split())
     assert {"torch", "gradskew.federation.run"} <= modules
-    assert not modules & {"scipy", "sklearn", "numba", "matplotlib", "pyarrow", "jinja2", "rich"}
+    assert not modules & {"scipy", "sklearn", "pandas", "numba", "matplotlib", "pyarrow", "jinja2", "rich"}

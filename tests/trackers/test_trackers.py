@@ -13,6 +13,7 @@ from typing import ClassVar
 import pytest
 from command import TINY
 from made_records import one_round, record
+from outside import until
 from tiny_sweeps import BASE, Raises, runs_of, stored
 
 import gradskew as gs
@@ -353,7 +354,7 @@ def test_a_database_of_mlflow(tmp_path, monkeypatch):
 
 
 def records_of(path):
-    """The records in a file of W&B: a head of 7 bytes, then parts of records in blocks, as LevelDB writes its log."""
+    """The whole records in a file of W&B: a head of 7 bytes, then parts in blocks, as LevelDB writes its log."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     data, place, whole = path.read_bytes(), 7, b""
@@ -361,9 +362,11 @@ def records_of(path):
         if (left := -place % 32768) < 7 and left:  # the rest of a block, too short for a part
             place += left
             continue
-        size, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
-        whole += data[place + 7 : place + 7 + size]
-        place += 7 + size
+        head, place = data[place : place + 7], place + 7
+        size, kind = int.from_bytes(head[4:6], "little"), head[-1]
+        whole, place = whole + data[place : place + size], place + size
+        if place > len(data):  # it is being written
+            return
         if kind in (1, 4):  # a full record, or the last part of one
             read = Record()
             read.ParseFromString(whole)
@@ -382,6 +385,7 @@ def test_weights_and_biases_offline(tmp_path, monkeypatch):
     ready(run)
     assert ready
     (path,) = (tmp_path / "log" / "wandb").rglob("*.wandb")
+    until(lambda: any(each.WhichOneof("record_type") == "exit" for each in records_of(path)))  # by another process
     read = list(records_of(path))
     (begun,) = (each.run for each in read if each.WhichOneof("record_type") == "run")
     assert (begun.run_id, begun.project, begun.display_name) == (DIGEST[:32], "mine", "lie against median, seed 0")

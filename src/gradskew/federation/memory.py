@@ -19,7 +19,6 @@ from ..core.rows import WIDE
 from ..data import Split
 from ..models import num_parameters
 from ..models.stacking import trains_as_chain
-from ..skew.embedding import MAX_ROWS
 from .clients import resolve
 from .run import Run
 
@@ -28,7 +27,7 @@ VECTORS = 8  # vectors (d,): the model, its copies in snapshots, the honest mean
 PROBED = 13  # vectors (d,): a client's gradient, and float64 ones of the mean and the directions
 SQUARES = 8  # float64 matrices (n, n) at a time, of distances and inner products
 FIRST_USE = 50 * MB  # that torch allocates at its first computation
-COMPILER, SCIKIT = 120 * MB, 90 * MB  # of numba with the compiled kernels, and of scikit-learn, once imported
+COMPILER = 120 * MB  # of numba with the compiled kernels, once imported
 
 
 @dataclass(frozen=True)
@@ -73,9 +72,7 @@ def estimate(run: Run) -> Memory:
     taken, trained = min(run.clients, n * run.rounds), n + run.trains_reference
     remembered = 2 * taken + trained * (1 + run.local.remembers) if run.remembers else 0
     return Memory(
-        libraries=_libraries(
-            numba=row * n >= FLOAT * WIDE and not _on_gpu(run), sklearn=bool(run.pictured) and n <= MAX_ROWS
-        ),
+        libraries=_libraries(numba=row * n >= FLOAT * WIDE and not _on_gpu(run)),
         data=_size(data.train) + _size(data.test) + DOUBLE * (len(data.train) + 2 * run.clients),
         validation=round(run.validation * _size(data.train)),
         rows=(n + run.trains_reference + n * run.attack.tries_rule) * row,
@@ -88,14 +85,11 @@ def estimate(run: Run) -> Memory:
     )
 
 
-def _libraries(*, numba: bool, sklearn: bool) -> int:
-    """Return the bytes of this process before its first run, plus those of the libraries that the run will import."""
+def _libraries(*, numba: bool) -> int:
+    """Return the bytes of this process before its first run, plus those of numba if a run imports it."""
     resident, imported = _baseline()
-    total = resident + FIRST_USE
-    for name, needed, size in (("numba", numba, COMPILER), ("sklearn", sklearn, SCIKIT)):
-        if name not in imported and (needed or name in sys.modules):
-            total += size
-    return total
+    compiles = "numba" not in imported and (numba or "numba" in sys.modules)
+    return resident + FIRST_USE + COMPILER * compiles
 
 
 @cache

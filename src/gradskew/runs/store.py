@@ -37,7 +37,7 @@ RECORD, SECOND, CHECKPOINT = "record.json", "record.second.json", "checkpoint.sa
 class Store:
     """A folder of records, `<folder>/runs/<digest>/record.json`, which may come from another person.
 
-    Beside each record lie `timing.json`, and with the lens `pictures.json`, which depends on scikit-learn's version;
+    Beside each record lie `timing.json`, and with the lens `pictures.json`, whose points depend on NumPy's build;
     these are never compared.
     """
 

@@ -20,6 +20,7 @@ from ..core.rows import Given, Rows
 from .statistics import Floats
 
 NEIGHBOURS = 5  # scikit-learn's default
+REGULARISATION = 1e-3  # of the weights, as a share of the trace: scikit-learn's default
 ROUNDING = 1e-12  # times the largest squared distance: rows that are not farther apart count as equal
 METHODS = ("lle", "pca")
 MAX_COORDINATE = 1e100  # so that sums and differences are finite
@@ -147,20 +148,33 @@ def embed(honest: Given, forged: Given | None = None, *, neighbours: int = NEIGH
 def lle(squared_distances: Floats, neighbours: int = NEIGHBOURS) -> Floats:
     """Embed rows with these squared distances (n, n) in the plane by locally linear embedding: (n, 2).
 
-    Roweis and Saul, Science 2000, by scikit-learn, with its default of five neighbours and its regularisation: the
-    STRIKE paper names neither, and the appendix with its setting is not at hand. Equal rows are embedded as one, as
-    otherwise they would be each other's only neighbours. The largest absolute coordinate on either axis is positive.
+    Roweis and Saul, Science 2000: the weights W, 0 but for each row's nearest neighbours and of sum 1, by which these
+    come nearest to it, then the eigenvectors of (I - W)^T (I - W) with the second and third least eigenvalue. Five
+    neighbours and the regularisation are scikit-learn's defaults: the STRIKE paper names neither, and the appendix with
+    its setting is not at hand. Equal rows are embedded as one, as otherwise they would be each other's only neighbours.
+    The largest absolute coordinate on either axis is positive.
     """
-    from sklearn.manifold import LocallyLinearEmbedding
-
     check_number("neighbours", neighbours, at_least=1, whole=True)
     distinct, inverse = _distinct(squared_distances)
     few = f"only {len(distinct)} of the updates and their mean are distinct"
     check(len(distinct) > neighbours, f"{few}: LLE with {neighbours} neighbours needs {neighbours + 1}")
-    method = LocallyLinearEmbedding(n_neighbors=neighbours, n_components=2, eigen_solver="dense")
-    points = np.array(method.fit_transform(isometric(squared_distances)[distinct]))
+    residual = np.eye(len(distinct)) - _weights(squared_distances[np.ix_(distinct, distinct)], neighbours)
+    points = np.linalg.eigh(residual.T @ residual)[1][:, 1:3]
     points *= np.sign(points[np.abs(points).argmax(0), [0, 1]])
     return np.asarray(points.take(inverse, axis=0))
+
+
+def _weights(squared_distances: Floats, neighbours: int) -> Floats:
+    """Return the weights (n, n) by which each row's nearest neighbours come nearest to it; each row's sum is 1."""
+    weights = np.zeros_like(squared_distances)
+    for i, squares in enumerate(squared_distances):
+        order = squares.argsort(kind="stable")
+        near = order[order != i][:neighbours]
+        gram = (squares[near, None] + squares[near] - squared_distances[np.ix_(near, near)]) / 2
+        gram += REGULARISATION * gram.trace() * np.eye(neighbours)
+        solved = np.linalg.solve(gram, np.ones(neighbours))
+        weights[i, near] = solved / solved.sum()
+    return weights
 
 
 def pca(squared_distances: Floats, honest: slice, mean: int) -> Floats:
@@ -188,11 +202,7 @@ def _distinct(squared_distances: Floats) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def isometric(squared_distances: Floats) -> Floats:
-    """Return points (n, n) with these squared distances (n, n), by classical multidimensional scaling.
-
-    LLE of the points is LLE of the rows: its neighbours depend on distances, its weights on inner products of
-    differences.
-    """
+    """Return points (n, n) with these squared distances (n, n), by classical multidimensional scaling."""
     gram = -0.5 * squared_distances
     gram = gram - gram.mean(0)
     gram -= gram.mean(1, keepdims=True)
