@@ -65,7 +65,13 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert set(archive.namelist()) == FILES | META
-    for name in ("py.typed", "paper/published.csv", "skew/references.csv", "report/page/templates/page.html"):
+    for name in (
+        "py.typed",
+        "paper/published.csv",
+        "skew/references.csv",
+        "data/digits.csv.gz",
+        "report/page/templates/page.html",
+    ):
         assert f"gradskew/{name}" in FILES
 
 
