@@ -28,6 +28,7 @@ WORKS: list[tuple[str, str, dict[str, str]]] = [
     ("python", "pass", {}),
     ("import torch", "import torch", {}),
     ("import torch, then every public name of gradskew", f"import torch; {PUBLIC}", {}),
+    ("a run of one round, with its pictures", "import gradskew; gradskew.simulate(gradskew.Run(rounds=1))", {}),
     ("import gradskew", "import gradskew", {}),
     ("gradskew --help", COMMAND.format(["--help"]), {}),
     ("gradskew --version", COMMAND.format(["--version"]), {}),
