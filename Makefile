@@ -22,8 +22,8 @@ worst: $(VENV)/.installed  ## The worst found of the paper's rules on the digits
 test: $(VENV)/.installed-dev lint  ## Linters, then the tests that start few processes (4 to 12 minutes on two cores)
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not processes and not ray and not release and not slow"
 
-test-all: $(VENV)/.installed-dev lint  ## Linters, then all tests; those of Ray, which wait a lot, beside the others
-	$(MAKE) -j2 -O test-ray test-rest
+test-all: $(VENV)/.installed-dev  ## Linters and all tests, beside each other: those of Ray wait a lot
+	$(MAKE) -j3 -O lint test-ray test-rest
 
 test-ray: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m ray

@@ -84,6 +84,8 @@ def test_few_distinct_rows_are_one_line() -> None:
     assert embed(honest, neighbours=4).shape == (5, 2)
     with pytest.raises(InputError, match="only 1 of"):
         embed(torch.ones(20, 4))
+    with pytest.raises(InputError, match=r"^only 2 of .* LLE with 1 neighbours needs 3$"):
+        embed(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 1.0]]), neighbours=1)
 
 
 def test_what_cannot_be_embedded_is_one_line() -> None:

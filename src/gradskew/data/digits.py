@@ -18,9 +18,9 @@ from .base import Dataset, Source, Split
 class Digits(Source):
     """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels: 1,437 to train, 360 to test, the same split always.
 
-    digits.csv.gz has 64 pixels, from 0 to 16, and the class of each: the test part of "Optical Recognition of
-    Handwritten Digits" (UCI, licence CC BY 4.0). scikit-learn's own copy needs the import of its library, which takes
-    as long as torch's.
+    digits.csv.gz has a line for each: 64 pixels from 0 to 16, and the class. It is the test part of "Optical
+    Recognition of Handwritten Digits" (UCI, licence CC BY 4.0). scikit-learn's own copy needs the import of its
+    library, which takes as long as torch's.
     """
 
     key: ClassVar[str] = "digits"
@@ -40,7 +40,7 @@ class Digits(Source):
         with resources.as_file(resources.files(__package__) / "digits.csv.gz") as path:
             table = torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.uint8))
         table = table[torch.randperm(len(table), generator=generator(0, "split of the digits"))]
-        split = Split(table[:, :64].reshape(-1, 8, 8), table[:, 64].long())
+        split = Split(table[:, :64].reshape(-1, 8, 8).contiguous(), table[:, 64].long())
         train = Split(split.inputs[:1437], split.labels[:1437])
         test = Split(split.inputs[1437:], split.labels[1437:])
         return Dataset(train, test, 10, scale=torch.tensor(1 / 16))

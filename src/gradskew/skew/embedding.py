@@ -156,8 +156,9 @@ def lle(squared_distances: Floats, neighbours: int = NEIGHBOURS) -> Floats:
     """
     check_number("neighbours", neighbours, at_least=1, whole=True)
     distinct, inverse = _distinct(squared_distances)
+    needed = max(neighbours + 1, 3)  # in the plane
     few = f"only {len(distinct)} of the updates and their mean are distinct"
-    check(len(distinct) > neighbours, f"{few}: LLE with {neighbours} neighbours needs {neighbours + 1}")
+    check(len(distinct) >= needed, f"{few}: LLE with {neighbours} neighbours needs {needed}")
     residual = np.eye(len(distinct)) - _weights(squared_distances[np.ix_(distinct, distinct)], neighbours)
     points = np.linalg.eigh(residual.T @ residual)[1][:, 1:3]
     points *= np.sign(points[np.abs(points).argmax(0), [0, 1]])
@@ -171,7 +172,7 @@ def _weights(squared_distances: Floats, neighbours: int) -> Floats:
         order = squares.argsort(kind="stable")
         near = order[order != i][:neighbours]
         gram = (squares[near, None] + squares[near] - squared_distances[np.ix_(near, near)]) / 2
-        gram += REGULARISATION * gram.trace() * np.eye(neighbours)
+        gram += REGULARISATION * (gram.trace() or 1.0) * np.eye(neighbours)
         solved = np.linalg.solve(gram, np.ones(neighbours))
         weights[i, near] = solved / solved.sum()
     return weights
