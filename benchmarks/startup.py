@@ -3,7 +3,7 @@
     python benchmarks/startup.py [--repeats 9]
 
 Prints a Markdown table: seconds on the clock and seconds of processor time, medians of alternating repeats with their
-range; and what the public names cost beyond `import torch`, pair by pair.
+range; and, pair by pair, what the public names cost beyond `import torch`, and a run as a multiple of it.
 """
 
 from __future__ import annotations
@@ -57,6 +57,8 @@ def main() -> None:
         print(f"| {what} | {spread(seconds)} | {spread(busy[1:])} |")
     beyond = [[ours - torch for torch, ours in zip(kind[1], kind[2], strict=True)] for kind in (clock, used)]
     print(f"| the public names, beyond torch | {spread(beyond[0])} | {spread(beyond[1][1:])} |")
+    times = [[run / torch for torch, run in zip(kind[1], kind[3], strict=True)] for kind in (clock, used)]
+    print(f"| a run of one round, as a multiple of torch | {spread(times[0])} | {spread(times[1][1:])} |")
 
 
 def processor_seconds() -> float:

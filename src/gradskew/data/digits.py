@@ -20,7 +20,7 @@ class Digits(Source):
 
     digits.csv.gz has a line for each: 64 pixels from 0 to 16, and the class. It is the test part of "Optical
     Recognition of Handwritten Digits" (UCI, licence CC BY 4.0). scikit-learn's own copy needs the import of its
-    library, which takes as long as torch's.
+    library, which takes nearly as long as torch's.
     """
 
     key: ClassVar[str] = "digits"

@@ -148,10 +148,10 @@ def embed(honest: Given, forged: Given | None = None, *, neighbours: int = NEIGH
 def lle(squared_distances: Floats, neighbours: int = NEIGHBOURS) -> Floats:
     """Embed rows with these squared distances (n, n) in the plane by locally linear embedding: (n, 2).
 
-    Roweis and Saul, Science 2000: the weights W, 0 but for each row's nearest neighbours and of sum 1, by which these
-    come nearest to it, then the eigenvectors of (I - W)^T (I - W) with the second and third least eigenvalue. Five
-    neighbours and the regularisation are scikit-learn's defaults: the STRIKE paper names neither, and the appendix with
-    its setting is not at hand. Equal rows are embedded as one, as otherwise they would be each other's only neighbours.
+    Roweis and Saul, Science 2000: each row is approximated by its nearest neighbours with the weights W, and the
+    coordinates are the eigenvectors of (I - W)^T (I - W) with the second and third least eigenvalue. Five neighbours
+    and the regularisation are scikit-learn's defaults: the STRIKE paper names neither, and the appendix with its
+    setting is not at hand. Equal rows are embedded as one, as otherwise they would be each other's only neighbours.
     The largest absolute coordinate on either axis is positive.
     """
     check_number("neighbours", neighbours, at_least=1, whole=True)
@@ -166,7 +166,7 @@ def lle(squared_distances: Floats, neighbours: int = NEIGHBOURS) -> Floats:
 
 
 def _weights(squared_distances: Floats, neighbours: int) -> Floats:
-    """Return the weights (n, n) by which each row's nearest neighbours come nearest to it; each row's sum is 1."""
+    """Return the weights (n, n) of each row's neighbours in its least-squares approximation; their sum is 1."""
     weights = np.zeros_like(squared_distances)
     for i, squares in enumerate(squared_distances):
         order = squares.argsort(kind="stable")
