@@ -137,6 +137,28 @@ def test_mean_shift_forms_the_clusters_of_scikit_learn(seed):
     assert np.array_equal(found[:, None] == found, wanted[:, None] == wanted)
 
 
+@pytest.mark.parametrize("seed", range(0, 20, 2))
+def test_the_two_clusters_of_kmeans_have_the_least_sum_of_squares_of_all_splits(seed):
+    """2 to 11 rows of one to three crowds, of signs in 2,410 columns."""
+    rng = np.random.default_rng(seed)
+    crowds = rng.dirichlet([3, 0.2, 3], size=1 + seed % 3)
+    shares = np.stack([rng.multinomial(2410, crowds[i % len(crowds)]) for i in range(2 + seed // 2)]) / 2410
+    splits = (np.arange(1, 2 ** (len(shares) - 1))[:, None] >> np.arange(len(shares))) % 2
+
+    def squares(labels):
+        return sum(((part - part.mean(0)) ** 2).sum() for part in (shares[labels == 0], shares[labels == 1]))
+
+    found, wanted = signguard._kmeans(shares), min(splits, key=squares)
+    assert np.array_equal(found[:, None] == found, wanted[:, None] == wanted)
+
+
+def test_kmeans_of_equal_rows_is_one_cluster_and_of_two_rows_two():
+    """Of 1 + 1 equal and 1 other row: the equal ones together."""
+    assert signguard._kmeans(np.full((4, 3), 1 / 3)).tolist() == [0, 0, 0, 0]
+    one, two, other = signguard._kmeans(np.array([[1.0, 0, 0], [1.0, 0, 0], [0, 0, 1.0]])).tolist()
+    assert one == two != other
+
+
 def test_a_distance_equal_to_the_bandwidth_of_mean_shift_is_within_it():
     """0, 1/3, 2/3, 1, all a third apart: the modes 2/3 (of three points) and 1/6; 1 is a third from the first."""
     shares = np.zeros((4, 3))

@@ -305,11 +305,12 @@ def check_signguard(call: Call) -> None:
     else:
         start = int(torch.randint(d - width + 1, (), generator=call.generator))
         columns = np.arange(start, start + width)
-    usual, alike = oracle_rules.signguard(call.rows, columns, rule.low, rule.high, rule.cluster)
+    usual, alike, clear = oracle_rules.signguard(call.rows, columns, rule.low, rule.high, rule.cluster)
     chosen = usual & alike if (usual & alike).any() else usual
     radius = float(np.median(oracle_rules.norms(call.rows)))
     wanted = chosen * oracle_rules.factors(call.rows, radius) / max(1, chosen.sum())
-    np.testing.assert_allclose(call.weights, wanted, rtol=1e-6, atol=1e-12)
+    if clear:
+        np.testing.assert_allclose(call.weights, wanted, rtol=1e-6, atol=1e-12)
 
 
 def check_lasa(call: Call) -> None:

@@ -14,7 +14,8 @@ from .base import WeightedRule
 from .clipping import clipped_average
 from .ties import TIE
 
-KMEANS_SEED = 0
+DIRECTIONS = 32  # with 8 the least sum was missed in 2 of 600 cases, with 16 in none
+PLANE = np.array([[1, 0, -1], [1, -2, 1]]).T / np.sqrt([2, 6])  # of three shares whose sum is 1
 ROUNDING = 1e-9  # of a bandwidth
 MOST_SHIFTS, SMALL_SHIFT = 301, 1e-3  # of a seed of mean shift; of the bandwidth, below which it has arrived
 
@@ -131,10 +132,26 @@ def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _kmeans(shares: np.ndarray) -> np.ndarray:
-    """Return two clusters; equal rows form one."""
-    from sklearn.cluster import KMeans
+    """Return the two clusters of least sum of squared distances to their means; equal rows form one.
 
-    if len(np.unique(shares, axis=0)) < 2:
+    Shares lie in a plane, where a line parts the two. So: along each of 32 directions the best cut, then Lloyd's
+    iteration from all of these at once, and the best result.
+    """
+    if (shares == shares[0]).all():
         return np.zeros(len(shares), dtype=int)
-    labels: np.ndarray = KMeans(2, n_init=10, random_state=KMEANS_SEED).fit(shares).labels_
-    return labels
+    points = (shares - shares.mean(0)) @ PLANE
+    angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
+    order = (points @ np.stack([np.cos(angles), np.sin(angles)])).argsort(0)
+    left = np.arange(1, len(points))[:, None]
+    gains = np.square(points[order].cumsum(0)[:-1]).sum(2) * (1 / left + 1 / (len(points) - left))
+    labels = (order.argsort(0) > gains.argmax(0)).T.astype(int)
+    for _ in range(MOST_SHIFTS):
+        members = np.stack([labels == 0, labels == 1], 1)
+        centres = members @ points / members.sum(2, keepdims=True)
+        distances = np.square(centres[:, :, None] - points).sum(3)
+        before, labels = labels, distances.argmin(1)
+        if np.array_equal(before, labels):
+            break
+    spreads = distances.min(1).sum(1)
+    best: np.ndarray = labels[np.argmax(spreads <= spreads.min() * (1 + TIE))]
+    return best

@@ -31,7 +31,7 @@ from .options import OUT
 
 IMPORT_LIMIT = 60.0  # seconds
 # The packages of every command, and the further ones of some commands.
-ALWAYS = "torch numpy msgspec safetensors pillow scipy scikit-learn threadpoolctl matplotlib jinja2 click rich"
+ALWAYS = "torch numpy msgspec safetensors pillow scipy threadpoolctl matplotlib jinja2 click rich"
 ALWAYS += " lazy_loader"
 COMMANDS = {
     **dict.fromkeys(("bench", "paper", "skew", "report", "audit"), ""),
@@ -51,7 +51,7 @@ COMMANDS = {
 EXTRAS = "flwr ray huggingface_hub datasets flwr-datasets optuna mlflow tensorboard wandb rocrate"  # optional
 PACKAGES = f"{ALWAYS} numba pyarrow {EXTRAS}".split()
 # The modules whose names are not the packages'. Our Flower interface checks the version of flwr.
-MODULES = {"pillow": "PIL.Image", "scikit-learn": "sklearn", "flwr": "gradskew.flower.interface"}
+MODULES = {"pillow": "PIL.Image", "flwr": "gradskew.flower.interface"}
 MODULES |= {"flwr-datasets": "flwr_datasets.partitioner", "rocrate": "rocrate.rocrate"}
 SMALLER = {"mlflow": "mlflow-skinny"}  # packages that bring the same module
 
