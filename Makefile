@@ -4,7 +4,7 @@ WHEEL ?= .venv-wheel
 CHROMIUM ?= chromium
 PYTHON ?= python3
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help bench worst test test-all test-ray test-rest lint format docs pictures benchmarks crosschecks chaos power fuzz wheel clean
 

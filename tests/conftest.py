@@ -7,10 +7,13 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import pytest
 from command import Outcome
 from hypothesis import HealthCheck, settings
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from gradskew.cli import main
 
@@ -43,6 +46,19 @@ def browser() -> Iterator[object]:
         launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def pictures_as_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A saved figure is its texts: for tests of commands that write pictures beside what is tested.
+
+    Drawing them, and the fonts of a PDF, take most of the time of such a command.
+    """
+
+    def save(figure: Figure, file: BinaryIO, **options: object) -> None:
+        file.write("\n".join(text.get_text() for text in figure.findobj(Text)).encode())
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from command import TINY
 import gradskew as gs
 from gradskew.core.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("pictures_as_texts")
+
 FILES = ("results.csv", "table.md", "table.tex", "report.html", "heatmap.png", "heatmap.pdf", "citations.bib")
 
 

@@ -13,6 +13,8 @@ from gradskew.data import base
 from gradskew.federation.simulation import received, simulate
 from gradskew.runs.store import Store
 
+pytestmark = pytest.mark.usefixtures("pictures_as_texts")
+
 TINY = ["--rounds", "2", "--pictures", "none", "--workers", "1"]
 METHODS = ["--attacks", "none,strike", "--rules", "mean,median"]
 OPTIONS = "(label=died,client=site)"

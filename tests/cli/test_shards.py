@@ -10,6 +10,8 @@ from command import TINY, records
 from gradskew import Record
 from gradskew.runs import execution
 
+pytestmark = pytest.mark.usefixtures("pictures_as_texts")
+
 
 @pytest.fixture
 def bench(call, tmp_path):

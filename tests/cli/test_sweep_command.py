@@ -8,6 +8,8 @@ from command import TINY, records
 
 from gradskew.federation.search_cost import SearchCost
 
+pytestmark = pytest.mark.usefixtures("pictures_as_texts")
+
 SWEEP = "--beta 0.5,iid --byzantine 1,2"
 
 

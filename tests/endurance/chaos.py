@@ -172,7 +172,7 @@ def chaos(folder: Path, kills: int, seed: int = 0, workers: Sequence[int] = (2,)
     workers: for each bench that shares the store, its number of workers.
     """
     rng, toll = random.Random(seed), Toll()
-    whole = Grid(folder / "whole", grid, [2])
+    whole = Grid(folder / "whole", grid, [1])
     finish(whole, toll)
     while toll.kills.total() < kills and not toll.errors:
         toll.grids += 1

@@ -22,9 +22,10 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function on first use and keep the machine code on disk, if a folder can be written."""
     flags = {"reassoc", "contract", "nsz"}
     try:
-        return njit(nogil=True, fastmath=flags, cache=True)(function)
+        made: Callable[..., Any] = njit(nogil=True, fastmath=flags, cache=True)(function)
     except RuntimeError:  # none can
-        return njit(nogil=True, fastmath=flags)(function)
+        made = njit(nogil=True, fastmath=flags)(function)
+    return made
 
 
 def over_columns(shape: tuple[int, ...], work: Callable[[int, int], Any]) -> Iterator[Any]:
