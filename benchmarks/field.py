@@ -112,7 +112,7 @@ def by_training(found: Mapping[str, Cells]) -> str:
     """Return a table for each skew: the least accuracy over all attacks of rules that were played with each training.
 
     The last two columns are means over the rules: the accuracy, and its difference to FedAvg, paired by seed, with half
-    of its 95 % interval.
+    of its 95 % interval. A second table has this difference of each rule that was played with some trainings only.
     """
     parts = []
     for base in PARTS["field"].federations:
@@ -127,13 +127,31 @@ def by_training(found: Mapping[str, Cells]) -> str:
         first, rows = mean_least(plain, rules), []
         for name, cells in variants.items():
             mean = mean_least(cells, rules)
-            gaps = list(differences(mean, first).values())
-            width = f" ±{half_width(gaps):.1f}" if len(gaps) > 1 else ""
-            gap = "–" if cells is plain else f"{fmean(gaps):+.1f}{width}"
+            gap = "–" if cells is plain else gap_text(mean, first)
             rows.append([name, *(worst_text(cells[rule]) for rule in rules), spread(mean), gap])
         head = ["training", *rules, "mean of these", "to FedAvg, ± half of the 95 % interval"]
         parts.append(f"## Training, {text(base)}\n\n{table(head, rows)}")
+        _, _, *trained = variants.values()
+        others = [rule for rule in plain if rule not in rules and any(cells.get(rule) for cells in trained)]
+        rows = [
+            [name, *(compared_text(cells.get(rule, {}), plain[rule] if cells is not plain else {}) for rule in others)]
+            for name, cells in variants.items()
+        ]
+        if others:
+            parts.append(f"## Training of further rules, {text(base)}\n\n{table(['training', *others], rows)}")
     return "\n\n".join(parts)
+
+
+def compared_text(columns: Mapping[str, Column], plain: Mapping[str, Column]) -> str:
+    """Return `worst_text` with the difference of the least accuracy to that of `plain`, if both were played."""
+    gap = f", {gap_text(least(columns), least(plain))}" if columns and plain else ""
+    return f"{worst_text(columns)}{gap}"
+
+
+def gap_text(column: Column, first: Column) -> str:
+    """Return the mean difference of two columns, paired by seed, and half of its 95 % interval."""
+    gaps = list(differences(column, first).values())
+    return f"{fmean(gaps):+.1f}" + (f" ±{half_width(gaps):.1f}" if len(gaps) > 1 else "")
 
 
 def mean_least(cells: Cells, rules: Sequence[str]) -> Column:

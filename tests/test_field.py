@@ -54,3 +54,28 @@ def test_trainings_are_compared_over_the_rules_that_all_have(field, monkeypatch)
     assert lines[0] == "## Training, beta 0.1"
     assert lines[4] == "| FedAvg | 42.0 ±2.9 (92.0 ±2.8) | 42.0 ±2.9 | – |"
     assert lines[6] == "| worker_momentum 0.9 | 40.0 ±14.1 (85.0 ±7.1) | 40.0 ±14.1 | -2.1 ±101.0 |"
+    assert len(lines) == 7
+
+
+def test_a_rule_that_was_played_with_some_trainings_has_a_table_of_its_own(field, monkeypatch) -> None:
+    """Rbtm: 30 and 60; with momentum 40 and 60, +10 and 0; not behind NNM, and not with FedProx."""
+    monkeypatch.setattr(field, "digest", lambda federation: field.text(federation))
+    lie = {"median": {"none": {1: 80.0, 2: 90.0}, "lie": {1: 30.0, 2: 50.0}}}
+    both = {**lie, "rbtm": {"none": {1: 80.0, 2: 90.0}, "lie": {1: 40.0, 2: 60.0}}}
+    mixed = {"nnm+median": {"none": {1: 90.0, 2: 90.0}, "lie": {1: 60.0, 2: 60.0}}}
+    found = {
+        "beta 0.1": {**CELLS, **mixed},
+        "beta 0.1, worker_momentum 0.9": both,
+        "beta 0.1, local fedprox(mu=1)": lie,
+    }
+    lines = field.by_training(found).splitlines()
+    assert lines[9:] == [
+        "## Training of further rules, beta 0.1",
+        "",
+        "| training | rbtm |",
+        "| --- | --- |",
+        "| FedAvg | 45.0 ±21.2 (80.0 ±0.0) |",
+        "| FedAvg, behind NNM | – |",
+        "| worker_momentum 0.9 | 50.0 ±14.1 (85.0 ±7.1), +5.0 ±63.5 |",
+        "| local fedprox(mu=1) | – |",
+    ]
