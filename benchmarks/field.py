@@ -149,8 +149,10 @@ def compared_text(columns: Mapping[str, Column], plain: Mapping[str, Column]) ->
 
 
 def gap_text(column: Column, first: Column) -> str:
-    """Return the mean difference of two columns, paired by seed, and half of its 95 % interval."""
+    """Return the mean difference of two columns, by seed, and half of its 95 % interval; – where they share none."""
     gaps = list(differences(column, first).values())
+    if not gaps:
+        return "–"
     return f"{fmean(gaps):+.1f}" + (f" ±{half_width(gaps):.1f}" if len(gaps) > 1 else "")
 
 

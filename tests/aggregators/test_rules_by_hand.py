@@ -137,12 +137,11 @@ def test_mean_shift_forms_the_clusters_of_scikit_learn(seed):
     assert np.array_equal(found[:, None] == found, wanted[:, None] == wanted)
 
 
-@pytest.mark.parametrize("seed", range(0, 20, 2))
+@pytest.mark.parametrize("seed", [0, 3, 8, 45, 70, 278])  # where starts along one, two or four directions miss it
 def test_the_two_clusters_of_kmeans_have_the_least_sum_of_squares_of_all_splits(seed):
-    """2 to 11 rows of one to three crowds, of signs in 2,410 columns."""
+    """9 to 11 rows."""
     rng = np.random.default_rng(seed)
-    crowds = rng.dirichlet([3, 0.2, 3], size=1 + seed % 3)
-    shares = np.stack([rng.multinomial(2410, crowds[i % len(crowds)]) for i in range(2 + seed // 2)]) / 2410
+    shares = rng.dirichlet([2, 2, 2], size=9 + seed % 3)
     splits = (np.arange(1, 2 ** (len(shares) - 1))[:, None] >> np.arange(len(shares))) % 2
 
     def squares(labels):
@@ -153,7 +152,8 @@ def test_the_two_clusters_of_kmeans_have_the_least_sum_of_squares_of_all_splits(
 
 
 def test_kmeans_of_equal_rows_is_one_cluster_and_of_two_rows_two():
-    """Of 1 + 1 equal and 1 other row: the equal ones together."""
+    """Of two equal rows and another one: the equal ones together."""
+    assert sorted(signguard._kmeans(np.array([[1.0, 0, 0], [0, 0, 1.0]]))) == [0, 1]
     assert signguard._kmeans(np.full((4, 3), 1 / 3)).tolist() == [0, 0, 0, 0]
     one, two, other = signguard._kmeans(np.array([[1.0, 0, 0], [1.0, 0, 0], [0, 0, 1.0]])).tolist()
     assert one == two != other
