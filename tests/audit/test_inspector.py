@@ -16,8 +16,6 @@ from gradskew.audit.rule_checks import CHECKS as RULE_CHECKS
 from gradskew.audit.rule_checks import RuleSubject
 
 COMPARED = ("order", "equal rows", "shifted", "scaled", "one row")
-
-
 SIZES = [(12, 3), (50, 10), (400, 80)]  # n, f
 
 

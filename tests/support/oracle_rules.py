@@ -395,36 +395,43 @@ def gas_scores(rows: ArrayLike, groups: Sequence[ArrayLike], base: Callable[[Arr
     return np.sum([norms(part - base(part)) for part in parts], axis=0)
 
 
-def signguard(rows: ArrayLike, columns: ArrayLike, low: float, high: float, cluster: str) -> tuple[Array, Array, bool]:
-    """Which rows have a usual norm, which are in the largest cluster by their shares of signs (Xu 2022); clear?"""
+def signguard(rows: ArrayLike, columns: ArrayLike, low: float, high: float, cluster: str) -> tuple[Array, list[Array]]:
+    """Which rows have a usual norm, and which are in the largest cluster by their shares of signs (Xu 2022).
+
+    The latter for each way to form the clusters, of which several may be equally good.
+    """
     rows = as_rows(rows)
     lengths = norms(rows)
     middle = float(np.median(lengths))
     signs = np.sign(rows[:, np.asarray(columns, dtype=np.intp)])
     shares = np.stack([(signs == sign).mean(axis=1) for sign in (1, 0, -1)], axis=1)
     order = np.lexsort(shares.T)
-    shares, clear = shares[order], True
+    shares = shares[order]
     if cluster == "meanshift":
         shares = shares / np.where(shares.max(axis=0) > 0, shares.max(axis=0), 1)
         distances = np.linalg.norm(shares[:, None] - shares, axis=2)
         width = float(np.mean([np.sort(row)[max(1, len(row) // 2) - 1] for row in distances]))
         with warnings.catch_warnings(action="ignore"):
-            labels = (
+            formed = [
                 MeanShift(bandwidth=width * (1 + 1e-12), bin_seeding=True, cluster_all=False).fit(shares).labels_
                 if width > 1e-9
                 else np.unique(shares, axis=0, return_inverse=True)[1].ravel()
-            )
+            ]
     else:
-        labels, clear = two_means(shares)
-    labels = labels[np.argsort(order)]
+        formed = two_means(shares)
+    usual = (lengths >= low * middle) & (lengths <= high * middle)
+    return usual, [largest_cluster(labels[np.argsort(order)]) for labels in formed]
+
+
+def largest_cluster(labels: Array) -> Array:
+    """Which rows are in the largest cluster, of equal ones the first; all if none is in one (-1)."""
     counts = {int(label): int((labels == label).sum()) for label in labels if label >= 0}
     first = next((label for label in labels if label >= 0 and counts[label] == max(counts.values())), None)
-    alike = np.asarray(labels == first if counts else labels < 0)
-    return (lengths >= low * middle) & (lengths <= high * middle), alike, clear
+    return np.asarray(labels == first if counts else labels < 0)
 
 
-def two_means(shares: Array) -> tuple[Array, bool]:
-    """The two clusters of least sum of squares, of all that a line in the plane parts; whether no others come as near.
+def two_means(shares: Array) -> list[Array]:
+    """The two clusters of least sum of squares, of all that a line in the plane parts; several if they are as good.
 
     The order of the rows along a direction changes only where two of them change places. So one direction between each
     two such ones shows every order, and every split by a line is a cut of one.
@@ -433,14 +440,13 @@ def two_means(shares: Array) -> tuple[Array, bool]:
     n = len(points)
     gaps = [b - a for a, b in combinations(points, 2) if np.abs(b - a).max() > 1e-12]
     if not gaps:
-        return np.zeros(n, dtype=int), True
+        return [np.zeros(n, dtype=int)]
     turns = np.unique([(np.arctan2(y, x) + np.pi / 2) % np.pi for x, y in gaps])
     angles = (turns + np.append(turns[1:], turns[0] + np.pi)) / 2
     places = [np.argsort(np.argsort(points @ [np.cos(angle), np.sin(angle)])) for angle in angles]
     splits = np.concatenate([place >= np.arange(1, n)[:, None] for place in places])
     sizes = splits.sum(axis=1)
-    between = ((splits @ points) ** 2).sum(axis=1) * (
-        1 / sizes + 1 / (n - sizes)
-    )  # the sum of squares is a total less it
+    # of the total sum of squares, what lies between the clusters: the rest is within them
+    between = ((splits @ points) ** 2).sum(axis=1) * (1 / sizes + 1 / (n - sizes))
     best = splits[between > between.max() * (1 - 1e-9)]
-    return best[0].astype(int), len(np.unique(best ^ best[:, :1], axis=0)) == 1
+    return list(np.unique(best ^ best[:, :1], axis=0).astype(int))

@@ -148,10 +148,10 @@ def _kmeans(shares: np.ndarray) -> np.ndarray:
     for _ in range(MOST_SHIFTS):
         members = np.stack([labels == 0, labels == 1], 1)
         centres = members @ points / members.sum(2, keepdims=True)
-        distances = np.square(centres[:, :, None] - points).sum(3)
-        before, labels = labels, distances.argmin(1)
+        squares = np.square(centres[:, :, None] - points).sum(3)
+        before, labels = labels, squares.argmin(1)
         if np.array_equal(before, labels):
             break
-    spreads = distances.min(1).sum(1)
+    spreads = squares.min(1).sum(1)
     best: np.ndarray = labels[np.argmax(spreads <= spreads.min() * (1 + TIE))]
     return best
