@@ -95,7 +95,7 @@ SLOW = {"docs/tutorial.md", "docs/audit.md"}
     "page",
     [pytest.param(p, marks=[pytest.mark.processes] if p in SLOW else []) for p in PAGES if blocks(p)],
 )
-def test_blocks_run(page, tmp_path, monkeypatch):
+def test_blocks_run(page, tmp_path, monkeypatch, pictures_as_texts):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "sweep.toml").write_text("beta = 0.5\n")

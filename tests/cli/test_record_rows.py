@@ -13,6 +13,7 @@ from gradskew.cli import replay
 from gradskew.runs.record import Record
 from gradskew.runs.store import Store
 
+pytestmark = pytest.mark.usefixtures("pictures_as_texts")
 PLAYED = "--clients 10 --byzantine 2 --rounds 3 --epochs 1 --model linear --workers 1 --attacks strike"
 RULES = "mean,median,multikrum,cclip(tau=0.5),bucketing+median,fltrust"
 

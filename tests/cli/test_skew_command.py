@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from command import TINY
 
+pytestmark = pytest.mark.usefixtures("pictures_as_texts")
 ROWS = np.random.default_rng(0).exponential(size=(15, 30)).astype(np.float32)
 PLAYED = TINY.replace("--attacks none,lie --aggregators mean", "")
 
