@@ -4,7 +4,10 @@ WHEEL ?= .venv-wheel
 CHROMIUM ?= chromium
 PYTHON ?= python3
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+# Where this variable forbids the files of compiled Python, each of hundreds of processes would compile torch's anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help bench worst test test-all test-ray test-rest lint format docs pictures benchmarks crosschecks chaos power fuzz wheel clean
 
@@ -83,7 +86,7 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) --editable '.[dev]'
+	$(PIP) --no-compile --editable '.[dev]'
 	@touch $@
 
 $(PEERS)/.installed: crosschecks/requirements.txt pyproject.toml constraints.txt
