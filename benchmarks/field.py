@@ -1,15 +1,18 @@
-"""Tabulate which attack is worst on which rule, and what training and mixing change, from the tables of docs/field.md.
+"""Tabulate which attack is worst on which rule, and what training and mixing change: the tables of docs/field.md.
 
-    python benchmarks/field.py results/field > tables.md
+    python benchmarks/field.py results/field docs/field.md
 
-Reads the tables that `robustness.py` writes for the parts `field`, `field-training` and `field-fashion`. Accuracies are
-means over seeds with the sample standard deviation; a difference is paired by seed. An attack is not told apart from
-the worst one of a rule where the 95 % interval of the paired difference, by Student's t, has 0 in it, or with one seed.
+Reads the tables that `robustness.py` writes for the parts `field`, `field-training` and `field-fashion`, and replaces
+what stands in the page between `<!-- table: NAME -->` and `<!-- end -->`; without a page, prints the tables. Accuracies
+are means over seeds with the sample standard deviation; a difference is paired by seed. An attack is not told apart
+from the worst one of a rule where the 95 % interval of the paired difference, by Student's t, has 0 in it, or with one
+seed.
 """
 
 import argparse
 import csv
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,18 +34,47 @@ FOLLOW = ("mean", "cclip", "rfa")  # rules that huge rows move: cclip clips to a
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
-    cells = read(sorted(folder.glob("*.csv")))
-    skews = {text(each): cells.get(digest(each), {}) for each in PARTS["field"].federations}
-    for first in (True, False):  # the paper's rules, alone and behind NNM, then the others
-        for name, of_skew in skews.items():
-            if part := {rule: columns for rule, columns in of_skew.items() if (rule in FIRST) == first}:
-                print(f"## {name}{'' if first else ', further rules'}\n\n{by_attack(part)}\n\n{by_rule(part)}\n")
-    print(by_training(cells))
-    for each in PARTS["field-fashion"].federations:
-        if found := cells.get(digest(each)):
-            print(f"\n## Fashion-MNIST, {text(each)}\n\n{by_attack(found)}\n\n{by_rule(found)}")
+    parser.add_argument("folder", type=Path, help="the tables of the runs")
+    parser.add_argument("page", type=Path, nargs="?", help="the page whose tables are replaced")
+    given = parser.parse_args()
+    tables = tabulate(read(sorted(given.folder.glob("*.csv"))))
+    if given.page is None:
+        print("\n\n".join(f"## {name}\n\n{lines}" for name, lines in tables.items()))
+    else:
+        given.page.write_text(fill(given.page.read_text(), tables))
+
+
+def tabulate(found: Mapping[str, Cells]) -> dict[str, str]:
+    """Return the tables of the page by name."""
+    tables: dict[str, str] = {}
+    skews = {text(each): found.get(digest(each), {}) for each in PARTS["field"].federations}
+    fashion = {text(each): found.get(digest(each), {}) for each in PARTS["field-fashion"].federations}
+    parts = {name: {rule: cells[rule] for rule in cells if rule in FIRST} for name, cells in skews.items()}
+    parts |= {f"{name}, further rules": drop(cells, FIRST) for name, cells in skews.items()}
+    parts |= {f"Fashion-MNIST, {name}": cells for name, cells in fashion.items()}
+    for name, cells in parts.items():
+        if cells:
+            tables[name] = f"{by_attack(cells)}\n\n{by_rule(cells)}"
+    return tables | by_training(found)
+
+
+def drop(cells: Cells, rules: Sequence[str]) -> Cells:
+    """Return the cells of all rules but some."""
+    return {rule: columns for rule, columns in cells.items() if rule not in rules}
+
+
+MARKED = re.compile(r"<!-- table: (?P<name>.*?) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def fill(page: str, tables: Mapping[str, str]) -> str:
+    """Return a page with these tables in the places that are marked with their names."""
+
+    def marked(found: re.Match[str]) -> str:
+        if (name := found["name"]) not in tables:
+            raise SystemExit(f"the page asks for the table {name!r}; there are: {'; '.join(tables)}")
+        return f"<!-- table: {name} -->\n\n{tables[name]}\n\n<!-- end -->"
+
+    return MARKED.sub(marked, page)
 
 
 def read(paths: Iterable[Path]) -> dict[str, Cells]:
@@ -108,13 +140,13 @@ def by_rule(cells: Cells) -> str:
     return table(["rule", "no attack", "worst attack", "STRIKE", "the worst is", "not told apart from it"], rows)
 
 
-def by_training(found: Mapping[str, Cells]) -> str:
+def by_training(found: Mapping[str, Cells]) -> dict[str, str]:
     """Return a table for each skew: the least accuracy over all attacks of rules that were played with each training.
 
     The last two columns are means over the rules: the accuracy, and its difference to FedAvg, paired by seed, with half
     of its 95 % interval. A second table has this difference of each rule that was played with some trainings only.
     """
-    parts = []
+    tables = {}
     for base in PARTS["field"].federations:
         plain = found.get(digest(base), {})
         variants = {"FedAvg": plain, "FedAvg, behind NNM": {rule: plain.get(f"nnm+{rule}", {}) for rule in plain}}
@@ -130,16 +162,17 @@ def by_training(found: Mapping[str, Cells]) -> str:
             gap = "–" if cells is plain else gap_text(mean, first)
             rows.append([name, *(worst_text(cells[rule]) for rule in rules), spread(mean), gap])
         head = ["training", *rules, "mean of these", "to FedAvg, ± half of the 95 % interval"]
-        parts.append(f"## Training, {text(base)}\n\n{table(head, rows)}")
+        tables[f"training, {text(base)}"] = table(head, rows)
         _, _, *trained = variants.values()
         others = [rule for rule in plain if rule not in rules and any(cells.get(rule) for cells in trained)]
         rows = [
             [name, *(compared_text(cells.get(rule, {}), plain[rule] if cells is not plain else {}) for rule in others)]
             for name, cells in variants.items()
+            if any(cells.get(rule) for rule in others)
         ]
         if others:
-            parts.append(f"## Training of further rules, {text(base)}\n\n{table(['training', *others], rows)}")
-    return "\n\n".join(parts)
+            tables[f"training of further rules, {text(base)}"] = table(["training", *others], rows)
+    return tables
 
 
 def compared_text(columns: Mapping[str, Column], plain: Mapping[str, Column]) -> str:

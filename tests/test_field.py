@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+TABLES = sorted((ROOT / "results" / "field").glob("*.csv"))
 CELLS = {
     "median": {"none": {1: 90.0, 2: 94.0}, "lie": {1: 50.0, 2: 54.0}, "strike": {1: 40.0, 2: 44.1}},
     "rbtm": {"none": {1: 80.0, 2: 80.0}, "lie": {1: 30.0, 2: 70.0}, "strike": {1: 60.0, 2: 60.0}},
@@ -50,11 +51,12 @@ def test_trainings_are_compared_over_the_rules_that_all_have(field, monkeypatch)
     momentum = {"median": {"none": {1: 80.0, 2: 90.0}, "lie": {1: 30.0, 2: 50.0}}}
     mixed = {"nnm+median": {"none": {1: 90.0, 2: 90.0}, "lie": {1: 60.0, 2: 60.0}}}
     found = {"beta 0.1": {**CELLS, **mixed}, "beta 0.1, worker_momentum 0.9": momentum}
-    lines = field.by_training(found).splitlines()
-    assert lines[0] == "## Training, beta 0.1"
-    assert lines[4] == "| FedAvg | 42.0 ±2.9 (92.0 ±2.8) | 42.0 ±2.9 | – |"
-    assert lines[6] == "| worker_momentum 0.9 | 40.0 ±14.1 (85.0 ±7.1) | 40.0 ±14.1 | -2.1 ±101.0 |"
-    assert len(lines) == 7
+    tables = field.by_training(found)
+    assert [*tables] == ["training, beta 0.1"]
+    lines = tables["training, beta 0.1"].splitlines()
+    assert lines[2] == "| FedAvg | 42.0 ±2.9 (92.0 ±2.8) | 42.0 ±2.9 | – |"
+    assert lines[4] == "| worker_momentum 0.9 | 40.0 ±14.1 (85.0 ±7.1) | 40.0 ±14.1 | -2.1 ±101.0 |"
+    assert len(lines) == 5
 
 
 def test_a_rule_that_was_played_with_some_trainings_has_a_table_of_its_own(field, monkeypatch) -> None:
@@ -68,14 +70,25 @@ def test_a_rule_that_was_played_with_some_trainings_has_a_table_of_its_own(field
         "beta 0.1, worker_momentum 0.9": both,
         "beta 0.1, local fedprox(mu=1)": lie,
     }
-    lines = field.by_training(found).splitlines()
-    assert lines[9:] == [
-        "## Training of further rules, beta 0.1",
-        "",
+    lines = field.by_training(found)["training of further rules, beta 0.1"].splitlines()
+    assert lines == [
         "| training | rbtm |",
         "| --- | --- |",
         "| FedAvg | 45.0 ±21.2 (80.0 ±0.0) |",
-        "| FedAvg, behind NNM | – |",
         "| worker_momentum 0.9 | 50.0 ±14.1 (85.0 ±7.1), +5.0 ±63.5 |",
-        "| local fedprox(mu=1) | – |",
     ]
+
+
+def test_the_tables_of_the_page_are_those_of_the_runs(field) -> None:
+    page, tables = (ROOT / "docs" / "field.md").read_text(), field.tabulate(field.read(TABLES))
+    assert field.fill(page, tables) == page
+    assert set(field.MARKED.findall(page)) == set(tables)
+
+
+def test_a_marked_table_is_replaced_and_an_unknown_one_is_an_error(field) -> None:
+    page = "One\n<!-- table: a, b -->\nold\n\n| old |\n<!-- end -->\nTwo <!-- end -->\n"
+    assert field.fill(page, {"a, b": "| new |"}) == (
+        "One\n<!-- table: a, b -->\n\n| new |\n\n<!-- end -->\nTwo <!-- end -->\n"
+    )
+    with pytest.raises(SystemExit, match="asks for the table 'a, b'; there are: c"):
+        field.fill(page, {"c": ""})
