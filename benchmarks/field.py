@@ -29,6 +29,7 @@ from parts import MIXED, PARTS
 Column = dict[int, float]  # accuracy by seed
 Cells = dict[str, dict[str, Column]]  # by rule and attack
 FIRST = [*aggregators.PAPER, *MIXED]  # rules of the first tables
+TRAINED = ("multikrum", "median", "rbtm")  # rules over which trainings are compared
 FOLLOW = ("mean", "cclip", "rfa")  # rules that huge rows move: cclip clips to a radius beyond all honest rows
 
 
@@ -141,10 +142,10 @@ def by_rule(cells: Cells) -> str:
 
 
 def by_training(found: Mapping[str, Cells]) -> dict[str, str]:
-    """Return a table for each skew: the least accuracy over all attacks of rules that were played with each training.
+    """Return a table for each skew: the least accuracy over all attacks of the rules in TRAINED.
 
     The last two columns are means over the rules: the accuracy, and its difference to FedAvg, paired by seed, with half
-    of its 95 % interval. A second table has this difference of each rule that was played with some trainings only.
+    of its 95 % interval. A second table has this difference of each other rule that was played with some of them.
     """
     tables = {}
     for base in PARTS["field"].federations:
@@ -153,7 +154,7 @@ def by_training(found: Mapping[str, Cells]) -> dict[str, str]:
         for each in PARTS["field-training"].federations:
             if each.items() >= base.items() and (cells := found.get(digest(each))):
                 variants[text({name: value for name, value in each.items() if name not in base})] = cells
-        rules = [rule for rule in plain if all(cells.get(rule) for cells in variants.values())]
+        rules = [rule for rule in plain if rule in TRAINED and all(cells.get(rule) for cells in variants.values())]
         if len(variants) < 3 or not rules:
             continue
         first, rows = mean_least(plain, rules), []
