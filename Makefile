@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-# Where this variable forbids the files of compiled Python, each of hundreds of processes would compile torch's anew.
+# Set, as in many containers, it keeps Python from storing compiled modules: each process would compile what it imports.
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help bench worst test test-all test-ray test-rest lint format docs pictures benchmarks crosschecks chaos power fuzz wheel clean

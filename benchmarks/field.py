@@ -31,6 +31,7 @@ Cells = dict[str, dict[str, Column]]  # by rule and attack
 FIRST = [*aggregators.PAPER, *MIXED]  # rules of the first tables
 TRAINED = ("multikrum", "median", "rbtm")  # rules over which trainings are compared
 FOLLOW = ("mean", "cclip", "rfa")  # rules that huge rows move: cclip clips to a radius beyond all honest rows
+MARKED = re.compile(r"<!-- table: (?P<name>.*?) -->\n.*?<!-- end -->", re.DOTALL)  # a table in the page
 
 
 def main() -> None:
@@ -47,35 +48,26 @@ def main() -> None:
 
 def tabulate(found: Mapping[str, Cells]) -> dict[str, str]:
     """Return the tables of the page by name."""
-    tables: dict[str, str] = {}
-    skews = {text(each): found.get(digest(each), {}) for each in PARTS["field"].federations}
-    fashion = {text(each): found.get(digest(each), {}) for each in PARTS["field-fashion"].federations}
-    parts = {name: {rule: cells[rule] for rule in cells if rule in FIRST} for name, cells in skews.items()}
-    parts |= {f"{name}, further rules": drop(cells, FIRST) for name, cells in skews.items()}
-    parts |= {f"Fashion-MNIST, {name}": cells for name, cells in fashion.items()}
-    for name, cells in parts.items():
-        if cells:
-            tables[name] = f"{by_attack(cells)}\n\n{by_rule(cells)}"
+    parts: dict[str, Cells] = {}
+    for each in PARTS["field"].federations:
+        cells = found.get(digest(each), {})
+        for suffix, first in (("", True), (", further rules", False)):
+            parts[f"{text(each)}{suffix}"] = {rule: cells[rule] for rule in cells if (rule in FIRST) == first}
+    for each in PARTS["field-fashion"].federations:
+        parts[f"Fashion-MNIST, {text(each)}"] = found.get(digest(each), {})
+    tables = {name: f"{by_attack(cells)}\n\n{by_rule(cells)}" for name, cells in parts.items() if cells}
     return tables | by_training(found)
-
-
-def drop(cells: Cells, rules: Sequence[str]) -> Cells:
-    """Return the cells of all rules but some."""
-    return {rule: columns for rule, columns in cells.items() if rule not in rules}
-
-
-MARKED = re.compile(r"<!-- table: (?P<name>.*?) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def fill(page: str, tables: Mapping[str, str]) -> str:
     """Return a page with these tables in the places that are marked with their names."""
 
-    def marked(found: re.Match[str]) -> str:
+    def replacement(found: re.Match[str]) -> str:
         if (name := found["name"]) not in tables:
             raise SystemExit(f"the page asks for the table {name!r}; there are: {'; '.join(tables)}")
         return f"<!-- table: {name} -->\n\n{tables[name]}\n\n<!-- end -->"
 
-    return MARKED.sub(marked, page)
+    return MARKED.sub(replacement, page)
 
 
 def read(paths: Iterable[Path]) -> dict[str, Cells]:
@@ -142,10 +134,11 @@ def by_rule(cells: Cells) -> str:
 
 
 def by_training(found: Mapping[str, Cells]) -> dict[str, str]:
-    """Return a table for each skew: the least accuracy over all attacks of the rules in TRAINED.
+    """Return two tables for each skew, by name: the least accuracy over all attacks, with each training.
 
-    The last two columns are means over the rules: the accuracy, and its difference to FedAvg, paired by seed, with half
-    of its 95 % interval. A second table has this difference of each other rule that was played with some of them.
+    The first has the rules in TRAINED. Its last two columns are means over them: the accuracy, and its difference to
+    FedAvg, paired by seed, with half of its 95 % interval. The second has this difference for each other rule, where
+    one was played with some of the trainings.
     """
     tables = {}
     for base in PARTS["field"].federations:

@@ -55,3 +55,10 @@ def test_a_page_prints_the_means_of_its_table(path: Path) -> None:
 @pytest.mark.skipif(not PLAYED, reason="no table in results/robustness")
 def test_the_leaderboard_is_made_of_its_tables() -> None:
     assert (RESULTS.parent / "docs" / "robustness.md").read_text() == leaderboard(read_runs(PLAYED)[0])
+
+
+def test_the_numbers_of_runs_are_those_of_the_tables() -> None:
+    page = (RESULTS / "README.md").read_text()
+    for folder in ("robustness", "trial", "field"):
+        runs = sum(len(path.read_text().splitlines()) - 1 for path in RESULTS.glob(f"{folder}/*.csv"))
+        assert f"{runs:,} runs" in page, folder

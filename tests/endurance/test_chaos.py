@@ -11,7 +11,7 @@ KILLS = 2
 
 @pytest.mark.processes
 def test_killed_at_random_instants_it_ends_with_the_same_records(tmp_path: Path) -> None:
-    toll = chaos(tmp_path, KILLS, 0, (2, 1), GRID)  # one of two workers, and one that plays itself, on one store
+    toll = chaos(tmp_path, KILLS, 0, (2, 1), GRID)  # two benches on one store, of two workers and of one
     assert toll.wrong == 0, toll
     assert toll.kills.total() >= KILLS
     assert toll.begun > toll.runs, toll
