@@ -39,11 +39,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="the tables of the runs")
     parser.add_argument("page", type=Path, nargs="?", help="the page whose tables are replaced")
     given = parser.parse_args()
-    tables = tabulate(read(sorted(given.folder.glob("*.csv"))))
-    if given.page is None:
-        print("\n\n".join(f"## {name}\n\n{lines}" for name, lines in tables.items()))
-    else:
-        given.page.write_text(fill(given.page.read_text(), tables))
+    paths = sorted(given.folder.glob("*.csv"))
+    if not paths:
+        parser.error(f"{given.folder}: no table of runs")
+    try:
+        tables = tabulate(read(paths))
+        if given.page is None:
+            print("\n\n".join(f"## {name}\n\n{lines}" for name, lines in tables.items()))
+        else:
+            given.page.write_text(fill(given.page.read_text(), tables))
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}")
 
 
 def tabulate(found: Mapping[str, Cells]) -> dict[str, str]:
