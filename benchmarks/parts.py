@@ -193,7 +193,10 @@ PARTS = {
     "field-training": Part(
         rules=aggregators.PAPER,
         attacks=FIELD,
-        federations=[{**skew, **training} for skew in SKEWS[:2] for training in TRAININGS],
+        federations=[
+            *({**skew, **training} for skew in SKEWS[:2] for training in TRAININGS),
+            *({**SKEWS[2], **training} for training in TRAININGS[:3]),
+        ],
     ),
     "field-fashion": Part(
         rules=PAPER,

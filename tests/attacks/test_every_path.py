@@ -79,12 +79,14 @@ def test_on_a_matrix(name: str) -> None:
 
 @EVERY
 def test_in_an_audit(name: str) -> None:
-    """`none` and `labelflip` send what training gave."""
+    """`none` and `labelflip` send what training gave, which the check says of the latter."""
     subject = AttackSubject(gs.attacks.make(name), 12, 2)
     verdict, sentence = CHECKS["answer"](subject)[:2]
     tried = {"extreme": "median"} | dict.fromkeys(("adaptive", "fang", "opt"), "median and multikrum")
     against = f", tried against {tried[name]}" if name in tried else ""
-    assert (verdict, sentence) == (GOOD, f"10 honest rows of 64 give 2 rows{against}.")
+    trained = " It acts in training, which checks on rows have not: they see the rows as given."
+    answer = f"10 honest rows of 64 give 2 rows{against}.{trained if name == 'labelflip' else ''}"
+    assert (verdict, sentence) == (GOOD, answer)
     assert subject(subject.rows).shape == (2, 64)
 
 

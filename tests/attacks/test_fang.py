@@ -189,6 +189,15 @@ def test_partial_ranges_are_three_to_four_deviations(rows, draw):
         assert ((sent[:, j] >= low - slack) & (sent[:, j] <= high + slack)).all()
 
 
+@pytest.mark.parametrize("draw", ["uniform", "end"])
+def test_partial_ranges_move_with_the_rows_while_the_signs_stay(draw):
+    honest, own = make_rows(9, 5, 0, "gauss", seed=1), make_rows(3, 5, 0, "gauss", seed=2)
+    shift = own.mean(0).sign() * torch.tensor([3.0, 1.0, 0.5, 8.0, 0.0])
+    name = f"fang(target=trim,knowledge=partial,draw={draw})"
+    moved, wanted = explain(name, honest, own + shift).rows, explain(name, honest, own).rows + shift
+    torch.testing.assert_close(moved, wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_a_single_own_row_goes_out():
     own = rows_of((1.0, -2.0))
     assert torch.equal(explain("fang(target=trim,knowledge=partial)", rows_of((5.0, 5.0)), own).rows, own)

@@ -32,6 +32,7 @@ from gradskew.models import MLP, Linear, UserModel, num_parameters
 from gradskew.runs.sweeps import sweep
 
 BASE = Run(source=Tiny(), partition=IID(), model=Linear(), clients=6, byzantine=2, rounds=2, sgd=SGD(batch=4))
+STEPS = SGD(local_steps=2, batch=4, momentum=0.0)
 
 PLAYED = """
 import json
@@ -133,7 +134,10 @@ def test_what_a_rule_holds_besides_the_rows(rule, rows):
         ("lie", 0),
         ("mimic", 24),
         ("mimic(variant=index)", 0),
+        ("labelflip", 0),
+        ("labelflip(scale=2)", 2),
         ("labelflip+mimic", 24),
+        ("labelflip(scale=2)+bitflip", 4),
         ("poisonedfl", 9),
         ("bitflip", 2),
         ("bitflip(of=mean)", 0),
@@ -162,8 +166,7 @@ def test_what_clients_remember_by_hand():
     assert memory.estimate(replace(few, worker_momentum=0.9, rounds=1)).state == (4 + 2) * 120
     assert memory.estimate(replace(few, worker_momentum=0.9, rounds=2)).state == (8 + 2) * 120
     assert memory.estimate(replace(few, worker_momentum=0.9, rounds=9)).state == (12 + 2) * 120
-    steps = SGD(local_steps=2, batch=4, momentum=0.0)
-    scaffold = memory.estimate(replace(BASE, sgd=steps, local="scaffold", engine="batched"))
+    scaffold = memory.estimate(replace(BASE, sgd=STEPS, local="scaffold", engine="batched"))
     assert scaffold.state == (12 + 6 + 6) * 120
     assert scaffold.training == 8 * 120 + 6 * (4 * 120 + 2 * 4 * 4 * 9), "the controls of those that train together"
     assert (
@@ -179,6 +182,19 @@ def test_momenta_that_do_not_fit_are_refused_in_one_line(monkeypatch):
     with pytest.raises(InputError, match=r"5\.8 GB for what clients remember.*clients = 359 remember less") as error:
         memory.check_fits([replace(run, worker_momentum=0.9)])
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "nothing"),
+    [({"worker_momentum": 0.9}, "worker_momentum = 0"), ({"local": "scaffold", "sgd": STEPS}, "local = fedavg")],
+)
+@pytest.mark.parametrize(("sampled", "clients"), [(None, "clients = 3 "), (5, "clients = 5 "), (6, "")])
+def test_what_clients_remember_can_be_made_less(option, nothing, sampled, clients):
+    """Of six clients, all or a sample of which play in a round: fewer clients, or none that remember."""
+    hints = memory.less_memory(replace(BASE, sampled=sampled, **option))
+    assert f"{nothing} remembers nothing" in hints
+    assert (f"{clients}remember less" in hints) if clients else ("clients = " not in hints)
+    assert "remember" not in memory.less_memory(replace(BASE, sampled=sampled))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gradskew import Run, aggregators, attacks
+from gradskew.aggregators import Aggregator
 from gradskew.federation import search_cost
 from gradskew.federation.search_cost import SearchCost, slowest
 
@@ -17,8 +18,18 @@ def test_the_sentence_by_hand() -> None:
     """300 calls of 1.5 s are 450 s a round, and 60 rounds of these 450 min."""
     assert SearchCost(run("adaptive(aim=stop)", "mda", rounds=60), 300, 1.5).sentence == (
         "adaptive(aim=stop) calls mda about 300 times a round: about 450 s a round and 450 min a run; "
-        "its option limit makes fewer tries, such as limit=50."
+        "its option limit, which worst has, too, makes fewer tries, such as limit=50."
     )
+
+
+def test_all_runs_count_and_four_tries_are_the_least_proposed() -> None:
+    """8 calls of 1.5 s are 12 s a round; no fewer than 4 tries are proposed."""
+    few = SearchCost(run("adaptive(aim=stop)", "mda", rounds=2), 8, 1.5, of_all=180.0)
+    assert few.sentence == (
+        "adaptive(aim=stop) calls mda about 8 times a round: about 12 s a round and 24 s a run, 3 min of all runs with "
+        "such searches; its option limit, which worst has, too, makes fewer tries, such as limit=4."
+    )
+    assert replace(few, calls=7, of_all=None).sentence.endswith("about 10 s a round and 21 s a run.")
 
 
 @pytest.mark.parametrize(
@@ -26,8 +37,8 @@ def test_the_sentence_by_hand() -> None:
     [
         ("opt", 120, "option tries makes fewer tries, such as tries=50."),
         ("opt(tries=60)", 60, "option tries makes fewer tries, such as tries=30."),
-        ("adaptive(limit=20)", 20, "option limit makes fewer tries, such as limit=10."),
-        ("labelflip+adaptive", 330, "option limit makes fewer tries, such as limit=50."),
+        ("adaptive(limit=20)", 20, "option limit, which worst has, too, makes fewer tries, such as limit=10."),
+        ("labelflip+adaptive", 330, "option limit, which worst has, too, makes fewer tries, such as limit=50."),
     ],
 )
 def test_the_option_that_makes_fewer_tries_is_the_attacks_own(attack: str, calls: int, proposed: str) -> None:
@@ -52,6 +63,21 @@ def test_only_the_slowest_search_above_a_second_a_round_is_told(monkeypatch: pyt
     assert found is not None
     assert found.run.aggregator.name == "mda"
     assert measured == ["mda", "caf"]  # once each; many tries of multikrum are one call
+    calls, rounds = found.run.attack.calls(found.run.aggregator), found.run.rounds
+    assert found.of_all == pytest.approx(2 * calls * rounds * (0.01 + 0.001))  # two seeds
     seconds.update(mda=0.001)
     assert slowest(runs) is None
     assert slowest(runs[:6]) is None  # of lie alone
+
+
+class Broken(Aggregator):
+    """A user's rule that raises what it likes."""
+
+    key = "broken"
+
+    def outcome(self, rows, f, generator):
+        raise RuntimeError("not today")
+
+
+def test_a_rule_that_raises_has_no_time_and_its_runs_say_so() -> None:
+    assert slowest([replace(run("adaptive", "mda"), aggregator=Broken())]) is None

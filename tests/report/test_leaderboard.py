@@ -288,6 +288,12 @@ def test_which_rule_stands_by_hand(tmp_path: Path) -> None:
     few = [{**each, "attack": each["attack"].replace(")", ",limit=60)")} for each in lines]
     assert "rfa 80.0 ± 12.4 (3 seeds, 60 tries)" in page_of(tmp_path, few)
     assert "Which rule stands" not in page_of(tmp_path, [each for each in lines if each["seed"] < 2])
+    failed = [{**each, "failed_tries": 0.6 if each["aggregator"] == "rfa" else ""} for each in lines]
+    page = page_of(tmp_path, failed).replace("\\", "")
+    assert f"| {federation} | 90.0 | **none** | – | {fallen} |" in page
+    assert re.search("^Not played against .*rfa.*: .*loss[+]stop", page, re.M), "it answered no search"
+    half = [{**each, "failed_tries": 0.5} for each in lines]
+    assert "| – | rfa 80.0 ± 12.4 (3 seeds) |" in page_of(tmp_path, half)
 
 
 def test_a_federation_is_named_by_what_tells_it_from_others_of_its_data(tmp_path: Path) -> None:

@@ -225,7 +225,17 @@ def test_the_rows_of_a_csv_tell_federations_apart():
         replace(made, spec={**made.spec, **change}) for made in [record("lie", "mean", 3.0)] for change in settings
     ]
     rows = list(csv.reader(io.StringIO(results_csv(records))))
-    head = ["clients", "sampled", "byzantine", "rounds", "model", "federation", "progress_min", "settings"]
+    head = [
+        "clients",
+        "sampled",
+        "byzantine",
+        "rounds",
+        "model",
+        "federation",
+        "progress_min",
+        "failed_tries",
+        "settings",
+    ]
     assert rows[0][-8:] == head
     assert [row[-8:-3] for row in rows[1:]] == [
         ["20", "10", "2", "2", "linear"],

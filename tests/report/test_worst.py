@@ -1,12 +1,15 @@
 """The worst that was found of a rule, seed by seed, and its worst rounds, from records made by hand."""
 
 import re
+from csv import DictReader
+from io import StringIO
 
 import pytest
 from made_records import record
 
 from gradskew import attacks
 from gradskew.attacks.adaptive import TWO_WAYS
+from gradskew.report.export import results_csv
 from gradskew.report.page.parts import breakable
 from gradskew.report.table import Table
 from gradskew.report.verdict import remarks, statements
@@ -172,7 +175,7 @@ def test_a_rule_that_failed_as_attacks_asked_it_gets_a_line() -> None:
     for metrics, more in zip(made.rounds, ({"failed": 3, "won": "mean"}, {"won": f"-u, 3{TWO_WAYS}"}), strict=True):
         metrics["attack"] |= {"tries": 40, **more}
     said = remarks(Table([made, record("lie", "rfa", [80.0, 81.0])]))
-    assert "rfa failed 3 times as attacks asked it, in rounds of 40 tries in all." in said
+    assert "rfa failed on 3 of 80 tries of the attacks that asked it." in said
     assert "rfa gave two answers to one try: the worst that was found of it need not be what it does." in said
 
 
@@ -180,7 +183,27 @@ def test_a_rule_that_failed_as_attacks_asked_it_gets_a_line() -> None:
 def test_a_rule_that_failed_under_any_attack_that_tries_it_gets_a_line(attack: str) -> None:
     made = record(attack, "rfa", [80.0])
     made.rounds[0]["attack"] |= {"tries": 120, "failed": 2}
-    assert "rfa failed 2 times as attacks asked it, in rounds of 120 tries in all." in remarks(Table([made]))
+    assert "rfa failed on 2 of 120 tries of the attacks that asked it." in remarks(Table([made]))
+
+
+@pytest.mark.parametrize(("failed", "asked"), [(0, True), (20, True), (21, False), (40, False)])
+def test_a_rule_that_failed_on_most_tries_is_not_judged(failed: int, asked: bool) -> None:
+    """Half of 40 tries may fail; with more the attack did not ask it, and says nothing of its worst."""
+    searched = {"tries": 40, "failed": failed}
+    records = [record("lie", rule, left, seed=s) for rule, left in (("rfa", 90.0), ("median", 60.0)) for s in range(3)]
+    for seed in range(3):
+        for rule, left in (("rfa", 90.0), ("median", 60.0)):
+            made = record("opt", rule, left, seed=seed)
+            made.rounds[0]["attack"] |= searched if rule == "rfa" else {"tries": 40}
+            records.append(made)
+    table = Table(records)
+    assert table.unasked == ({} if asked else {"rfa": ["opt"]})
+    assert table.defences == ["rfa", "median"][not asked :]
+    said = "rfa failed on most tries of opt, which tells nothing of its worst: not judged."
+    assert (said in remarks(table)) is not asked
+    assert any("rfa leads" in line for line in statements(table)) is asked
+    csv = [line["failed_tries"] for line in DictReader(StringIO(results_csv(table.records)))]
+    assert csv[:3] + csv[6::2] == [""] * 3 + [f"{failed / 40:g}"] * 3
 
 
 def test_two_seeds_of_attacks_that_search_say_that_outcomes_depend_on_the_seed(monkeypatch) -> None:

@@ -164,9 +164,10 @@ class Adaptive(Attack):
         for (search.part, make_tries), search.limit in zip(parts.items(), limits, strict=True):
             make_tries(search, size)
         best, score = search.result()
-        forged, won = search.forged[best], search.names[best]
+        forged, won, failed = search.forged[best], search.names[best], queries.failed
         if score == -math.inf:
             forged, won, score = scene.mean.expand(size, -1), f"nothing: {queries.why or 'no try was finite'}", 0.0
+            failed = len(search.scores)
         elif not queries.steady(torch.stack([forged, scene.mean.expand(size, -1)]), search.objective):
             won += TWO_WAYS
         made = scene.span.materialise(forged)
@@ -177,7 +178,7 @@ class Adaptive(Attack):
             if self._state.get("seen") == context.round and "sent" not in self._state:  # further calls leave no trace
                 gaps = made - scene.span.vector_of(scene.mean).to(rows.dtype)
                 self._state.update(sent=gaps, sent_in=context.round)
-        return Forgery(rows, notes | ({"failed": queries.failed} if queries.failed else {}))
+        return Forgery(rows, notes | ({"failed": failed} if failed else {}))
 
     def _further(self, place: int, last: int, counts: Mapping[str, int]) -> dict[str, Callable[[Search, int], None]]:
         """Return the parts of effort=full by name. last: how many rows of the last round are extras, from `place` on.

@@ -29,6 +29,11 @@ class Answer:
         self.image, self.metric = image, metric
         self.gaps = values - mean
 
+    @property
+    def failed(self) -> Tensor:
+        """Whether the aggregate of each try is not finite: (P,)."""
+        return ~self.values.detach().isfinite().all(-1).cpu()
+
     def along(self, point: Tensor) -> Tensor:
         """Return the inner products <R - m, v> with a point v of the span (r,): (P,)."""
         return (self.gaps @ self._dual(self.image(point))).double().cpu()

@@ -90,5 +90,8 @@ class LabelFlip(Attack):
             steps = torch.randint(1, num_classes, labels.shape, generator=generator).to(labels.device)
         return (labels + steps) % num_classes
 
+    def extra_rows(self, f: int) -> int:
+        return 0 if self.scale == 1 else f
+
     def forge(self, view: View) -> Forgery:
         return Forgery(view.own.updates if self.scale == 1 else scaled(view.own, self.scale))

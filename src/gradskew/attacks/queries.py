@@ -43,7 +43,7 @@ class Queries:
     attacker's own: two, and all of them for the best tries.
 
     size: the number of forged rows of a try. generator: None for one draw, of seed 0, no columns left out, and tries
-    whose forged rows are equal.
+    whose forged rows are equal. failed: the number of tries that were scored and on which the rule failed; why: on one.
     """
 
     def __init__(self, span: Span, rule: Aggregator, told: int, size: int, generator: torch.Generator | None = None):
@@ -98,7 +98,9 @@ class Queries:
 
     def scores(self, forged: Tensor, objective: Objective) -> Tensor:
         """Return the objective of each try: (P,). forged: (P, f, r). -inf where the rule fails."""
-        return self._scores(forged, objective, self.way, self.seeds[:FIRST])
+        scores, bad = self._scores(forged, objective, self.way, self.seeds[:FIRST])
+        self.failed += int(bad.sum())
+        return scores
 
     def judge(self, forged: Tensor, scores: Tensor, objective: Objective) -> tuple[int, float]:
         """Return the index of the best try and its score: all in all draws, and the best few on all columns."""
@@ -107,14 +109,14 @@ class Queries:
         self.sample, self.more = self.more if self.more is not None else self.sample, None
         for count, way in [*stages, *([] if self.exact else [(FINAL, "rows")])]:
             few = few[:count]
-            again = self._scores(forged[few], objective, way, self.seeds)
+            again, _ = self._scores(forged[few], objective, way, self.seeds)
             few = few[again.argsort(descending=True)]
             score = float(again.max())
         return int(few[0]), score if stages or not self.exact else float(scores[few[0]])
 
     def steady(self, forged: Tensor, objective: Objective) -> bool:
         """Return whether the rule gives one answer to each of some tries (P, f, r) in the same draw, up to rounding."""
-        first, second = (self._scores(forged, objective, self.way, self.seeds[:1]) for _ in range(2))
+        first, second = (self._scores(forged, objective, self.way, self.seeds[:1])[0] for _ in range(2))
         return torch.allclose(first, second, rtol=1e-6, atol=1e-12)
 
     def answers(self, forged: Tensor) -> Iterator[Answer]:
@@ -122,16 +124,23 @@ class Queries:
         for seed in self.seeds[: FIRST if self.draws else 1]:
             yield from self._answers(forged, self.way, torch.Generator().manual_seed(seed))
 
-    def _scores(self, forged: Tensor, objective: Objective, way: str, seeds: Sequence[int]) -> Tensor:
+    def _scores(self, forged: Tensor, objective: Objective, way: str, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return the means of the objective over draws (P,), and whether the rule failed in one of them (P,)."""
         seeds = seeds if self.draws else seeds[:1]
         total = torch.zeros(len(forged), dtype=torch.float64)
+        failed = torch.zeros(len(forged), dtype=torch.bool)
         for seed in seeds:
-            parts = []
+            parts, bad = [], []
             for part in forged.split(BATCH if way in ("batch", "entries") else 1):
                 rng = torch.Generator().manual_seed(seed)
-                parts += [objective(answer) for answer in self._answers(part, way, rng)]
+                for answer in self._answers(part, way, rng):
+                    parts.append(objective(answer))
+                    bad.append(answer.failed)
             total += torch.cat(parts)
-        return (total / len(seeds)).nan_to_num(nan=-math.inf, posinf=-math.inf, neginf=-math.inf)
+            failed |= torch.cat(bad)
+        if failed.any():
+            self.why = self.why or f"{self.rule.name} {NOT_FINITE}"
+        return (total / len(seeds)).nan_to_num(nan=-math.inf, posinf=-math.inf, neginf=-math.inf), failed
 
     def _answers(self, forged: Tensor, way: str, rng: torch.Generator) -> Iterator[Answer]:
         """Yield the rule's answer to tries (P, f, r): one answer for all, or one for each."""
@@ -151,8 +160,6 @@ class Queries:
                 for each in forged.split(1):
                     yield from self._answers(each, way, torch.Generator().set_state(state))
                 return
-            if bad := int((~outcome.value.detach().isfinite()).any(-1).sum()):
-                self.failed, self.why = self.failed + bad, f"{self.rule.name} {NOT_FINITE}"
             yield self._answer(outcome.value, outcome.weights, way)
             return
         for points in forged:
@@ -169,8 +176,8 @@ class Queries:
         return Answer(values, image(self.span.mean), weights, self.size, image, metric)
 
     def _failure(self, error: Exception, way: str) -> Answer:
-        """Count a failed try and return its answer, which is NaN."""
-        self.failed, self.why = self.failed + 1, str(error) if isinstance(error, InputError) else one_line(error)
+        """Return the answer of a rule that raised, which is NaN, and keep the error's text."""
+        self.why = str(error) if isinstance(error, InputError) else one_line(error)
         nothing = torch.full_like(self._image(way)(self.span.mean), math.nan)
         return self._answer(nothing[None], None, way)
 

@@ -20,6 +20,7 @@ from ..data import Split
 from ..models import num_parameters
 from ..models.stacking import trains_as_chain
 from .clients import resolve
+from .local import Plain
 from .run import Run
 
 FLOAT, DOUBLE, MB = 4, 8, 1 << 20  # bytes
@@ -148,8 +149,12 @@ def less_memory(run: Run) -> str:
         hints.append("engine = loop trains one client at a time")
     if run.sgd.batch > 1:
         hints.append(f"batch = {run.sgd.batch // 2} halves the activations")
-    if run.remembers and run.clients > run.num_sampled:
-        hints.append(f"clients = {max(run.clients // 2, run.num_sampled)} remember less")
+    if run.remembers:
+        least = 1 if run.sampled is None else run.num_sampled
+        if run.clients > least:
+            hints.append(f"clients = {max(run.clients // 2, least)} remember less")
+        nothing = f"local = {Plain.key}" if run.local.remembers else "worker_momentum = 0"
+        hints.append(f"{nothing} remembers nothing")
     if run.num_sampled > 1:
         hints.append(f"sampled = {run.num_sampled // 2} halves the rows of updates")
     return ", ".join(hints) or "take a smaller model or data set"

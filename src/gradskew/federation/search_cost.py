@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from ..core.errors import InputError
 from ..core.round import Layer, Round
 from ..models import num_parameters
 from .computing import computing
@@ -20,16 +19,31 @@ from .votes import Votes
 
 SPANNED = 10  # vectors of the span of a search besides the rows, about
 FEWER = 50  # tries that are proposed
+LEAST = 4  # that are
 SLOW = 1.0  # seconds of a round from which on a search is worth a sentence
 
 
 @dataclass(frozen=True)
 class SearchCost:
-    """The search of a run. calls: of the rule in a round. seconds: of one call on random rows of the run's size."""
+    """The search of a run. calls: of the rule in a round. seconds: of one call on random rows of the run's size.
+
+    of_all: seconds of all runs with searches that it is one of, if these are several.
+    """
 
     run: Run
     calls: int
     seconds: float
+    of_all: float | None = None
+
+    @property
+    def a_round(self) -> float:
+        """Seconds of a round."""
+        return self.calls * self.seconds
+
+    @property
+    def a_run(self) -> float:
+        """Seconds of a run."""
+        return self.a_round * self.run.rounds
 
     @property
     def sentence(self) -> str:
@@ -37,23 +51,37 @@ class SearchCost:
         attack, rule = self.run.attack.name, self.run.aggregator.name
         option = self.run.attack.limited_by
         few = FEWER if self.calls > 2 * FEWER else self.calls // 2
-        cost = self.calls * self.seconds
-        minutes = cost * self.run.rounds / 60
-        return (
-            f"{attack} calls {rule} about {self.calls} times a round: about {cost:.0f} s a round and {minutes:.0f} min "
-            f"a run; its option {option} makes fewer tries, such as {option}={max(few, 4)}."
+        told = (
+            f"{attack} calls {rule} about {self.calls} times a round: about {self.a_round:.0f} s a round and "
+            f"{_minutes(self.a_run)} a run"
         )
+        if self.of_all is not None:
+            told += f", {_minutes(self.of_all)} of all runs with such searches"
+        if few < LEAST:
+            return f"{told}."
+        also = ", which worst has, too," if option == "limit" else ""
+        return f"{told}; its option {option}{also} makes fewer tries, such as {option}={few}."
 
 
 def slowest(runs: Sequence[Run]) -> SearchCost | None:
     """Return the search of these runs that takes longest, if it takes more than a second a round; None for none."""
-    found = {(run.attack.name, run.aggregator.name): run for run in runs if run.attack.calls(run.aggregator)}
-    searches = []
-    for run in found.values():
-        with computing(run):
-            searches.append(_measured(run))
-    longest = max(searches, key=lambda search: search.calls * search.seconds, default=None)
-    return longest if longest is not None and longest.calls * longest.seconds > SLOW else None
+    found: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        if run.attack.calls(run.aggregator):
+            found.setdefault((run.attack.name, run.aggregator.name), []).append(run)
+    searches, of_all = [], 0.0
+    for alike in found.values():
+        with computing(alike[0]):
+            searches.append(_measured(alike[0]))
+        of_all += searches[-1].a_run * len(alike)
+    longest = max(searches, key=lambda search: search.a_round, default=None)
+    if longest is None or longest.a_round <= SLOW:
+        return None
+    return replace(longest, of_all=of_all) if sum(map(len, found.values())) > 1 else longest
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
 
 
 def _measured(run: Run) -> SearchCost:
@@ -78,7 +106,7 @@ def _measured(run: Run) -> SearchCost:
         before, start = rng.get_state(), time.perf_counter()
         try:
             rule(rows, min(run.num_byzantine, rule.max_f(n)), generator=rng, round=round).cpu()  # a GPU is waited for
-        except InputError:
+        except Exception:  # whatever a user's rule raises: its run says so
             break
         seconds, draws = time.perf_counter() - start, not torch.equal(before, rng.get_state())
     return SearchCost(run, run.attack.calls(rule, draws=draws), seconds)

@@ -63,7 +63,7 @@ class Entry:
 
     def not_played(self, seeds: Sequence[int], caps: Sequence[float]) -> str:
         """Return the attacks of the ensemble that the rule did not meet, those with a cap if it met one of them."""
-        met = {(kind_of(run.attack).member, run.seed) for run in self.runs}
+        met = {(kind_of(run.attack).member, run.seed) for run in self.runs if run.asked}
         asked = [*members(math.inf), *(name for cap in caps if self.capped(cap) for name in members(cap))]
         missing: dict[str, list[str]] = {}
         for name in asked:

@@ -19,6 +19,7 @@ from .described import settings
 from .lens import Lens
 from .table import Table
 from .titles import title
+from .tries import failed_share
 
 COLUMNS = ("dataset", "attack", "aggregator", "seed", "accuracy", "best_accuracy", "params_sha256")
 EXTRA = (
@@ -27,22 +28,22 @@ EXTRA = (
 )
 LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 FEDERATION = ("clients", "sampled", "byzantine", "rounds", "model", "federation")
-LATER = ("progress_min",)
+LATER = ("progress_min", "failed_tries")
 LAST = ("settings",)
 
 
 def results_csv(records: Iterable[Record]) -> str:
     """Return a CSV with one row per run; the lens's columns are means over rounds.
 
-    `kappa_max` is the largest kappa in a round, `progress_min` the least progress, `settings` what the
-    other columns do not say of the federation, as text.
+    `kappa_max` is the largest kappa in a round, `progress_min` the least progress, `failed_tries` the share
+    of the attack's tries on which the rule failed, `settings` what the other columns do not say of the federation.
     `federation` is the digest of all settings that the runs of one table share: see `federation_digest`.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS + EXTRA + LENS + FEDERATION + LATER + LAST)
     for record in records:
-        lens = Lens(record)
+        lens, failed = Lens(record), failed_share([record])
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
         rows.writerow(
             [*map(disarm, (spec["dataset"], spec["attack_name"], spec["aggregator_name"])), spec["seed"]]
@@ -55,7 +56,7 @@ def results_csv(records: Iterable[Record]) -> str:
             + [_lens_value(lens, name) for name in LENS]
             + [spec[name] for name in FEDERATION[:4]]
             + [disarm(with_options(spec["model"])), federation_digest(spec)]
-            + [_lens_value(lens, name) for name in LATER]
+            + [_lens_value(lens, LATER[0]), "" if failed is None else f"{failed:.6g}"]
             + [disarm(settings(spec))]
         )
     return text.getvalue()

@@ -25,6 +25,7 @@ Accuracies are in %, the mean over seeds ± the sample standard deviation; ↑: 
 - *Largest kappa* and *least progress*: of any round under any attack, with the attack and its cap ([what they
   measure](skew.md#what-is-measured-on-a-rule)).
 - *Federations*: how many were played against the rule, one for each attack and seed.
+- A search on most of whose tries the rule failed counts as not played: it did not ask the rule.
 
 There are no seconds here: a time is that of one machine, and this page is the same on all. What the search costs beside
 the rest of a round, both timed in one process, is in [the benchmarks](../benchmarks/README.md), rule by rule.

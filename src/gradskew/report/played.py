@@ -17,6 +17,7 @@ from ..core.files import is_sha256
 from ..core.grammar import parse
 from .described import count
 from .export import FEDERATION
+from .tries import is_asked
 
 NEEDED = ("dataset", "attack", "aggregator", "seed", "accuracy", "partition", "digest", *FEDERATION)
 ROUNDED = 2.0  # points by which a run may end elsewhere on another processor
@@ -27,7 +28,8 @@ class Played:
     """A run, as a line of results.csv has it.
 
     dataset, title, setting, federation: of its federation, the last its digest. kappa, progress: the largest and the
-    least of a round; None if not measured. test_size: number of test inputs; None if not known.
+    least of a round; None if not measured. test_size: number of test inputs; None if not known. asked: whether the rule
+    answered most tries of an attack that asks it.
     """
 
     dataset: str
@@ -43,6 +45,7 @@ class Played:
     progress: float | None
     digest: str
     test_size: int | None = None
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -148,9 +151,9 @@ def _run(line: Mapping[str, str], where: str) -> Played:
         clients, sampled, byzantine, rounds, seed = (
             int(line[name]) for name in ("clients", "sampled", "byzantine", "rounds", "seed")
         )
-        kappa, progress = (
+        kappa, progress, failed = (
             check_number(name, float(text)) if (text := line.get(name)) else None
-            for name in ("kappa_max", "progress_min")
+            for name in ("kappa_max", "progress_min", "failed_tries")
         )
     except ValueError as error:
         raise InputError(f"{where}: {error}") from None
@@ -171,4 +174,5 @@ def _run(line: Mapping[str, str], where: str) -> Played:
         progress=progress,
         digest=line["digest"],
         test_size=int(line["test_size"]) if line.get("test_size") else None,
+        asked=is_asked(failed),
     )

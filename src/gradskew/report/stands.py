@@ -76,12 +76,15 @@ def asked_part(entry: Entry) -> Entry | None:
 
 
 def seeds_asked(entry: Entry, *, in_full: bool = False) -> set[int]:
-    """Return the seeds on which a rule met the searches, in_full: with all their parts; all are for monotone rules."""
+    """Return the seeds on which a rule met the searches, in_full: with all their parts; all are for monotone rules.
+
+    A search on most of whose tries the rule failed does not count.
+    """
     any_effort = not in_full or is_monotone(entry.rule)
     met: dict[int, set[str]] = {}
     for run in entry.attacked:
         kind = kind_of(run.attack)
-        if kind.full or any_effort:
+        if run.asked and (kind.full or any_effort):
             met.setdefault(run.seed, set()).add(kind.member)
     return {seed for seed, names in met.items() if names >= {*ASKED}}
 

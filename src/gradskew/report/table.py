@@ -19,6 +19,7 @@ from ..runs.versions import CELL, changed_code, federation_key
 from .cell import Cell, measure_of
 from .described import count, describe
 from .standing import Standing
+from .tries import failed_share, is_asked
 
 
 class Table:
@@ -109,14 +110,25 @@ class Table:
         return [rule for rule in self.rules if not any(cell.moved for cell in self.column(rule).values())]
 
     @cached_property
+    def unasked(self) -> dict[str, list[str]]:
+        """Return the attacks on most of whose tries a rule failed, by rule: they did not ask it."""
+        asked = {key: is_asked(failed_share(cell.records)) for key, cell in self.cells.items()}
+        return {
+            rule: attacks
+            for rule in self.rules
+            if (attacks := [attack for attack in self.attacks if not asked.get((attack, rule), True)])
+        }
+
+    @cached_property
     def baseline(self) -> str | None:
         """Return the rule that is no defence, the plain mean; None if it was not run."""
         return next((rule for rule in self.rules if (cls := RULES.find(rule)) and cls.baseline), None)
 
     @cached_property
     def defences(self) -> list[str]:
-        """Return the rules that a verdict may judge: not the baseline, nor the idle and unmoved ones."""
-        return [rule for rule in self.rules if rule not in (self.baseline, *self.idle, *self.unmoved)]
+        """Return the rules that a verdict may judge: not the baseline, nor the idle, unmoved and unasked ones."""
+        others = {self.baseline, *self.idle, *self.unmoved, *self.unasked}
+        return [rule for rule in self.rules if rule not in others]
 
     @cached_property
     def honest(self) -> list[Record]:

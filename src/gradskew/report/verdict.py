@@ -7,11 +7,10 @@ search for its worst were played.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from ..aggregators import RULES
 from ..attacks import ATTACKS
-from ..attacks.adaptive import TWO_WAYS
 from ..federation.curve import RISING
 from ..federation.schedule import rounds_of
 from .comparison import differ, level_with
@@ -20,6 +19,7 @@ from .holders import deals, held_by_few
 from .standing import Standing, better_rules, level_rules
 from .successes import successes
 from .table import Table, stages
+from .tries import on_tries
 from .worst import found, is_bistable, not_asked
 
 MOST_NAMES = 3  # attacks that a sentence names one by one
@@ -192,17 +192,6 @@ def _not_compared(table: Table, played: int) -> list[str]:
     return sentences
 
 
-def _tried(rule: str, table: Table) -> Iterator[str]:
-    """Yield what went wrong where attacks tried a rule: tries on which it failed, two answers to one try."""
-    records = [record for record in table.records if record.spec["aggregator_name"] == rule]
-    notes = [notes for record in records for notes in record.columns["attack"]]
-    if failed := sum(each.get("failed", 0) for each in notes):
-        tries = sum(each.get("tries", 0) for each in notes if "failed" in each)
-        yield f"{rule} failed {count(failed, 'time')} as attacks asked it, in rounds of {tries} tries in all."
-    if any(str(each.get("won")).endswith(TWO_WAYS) for each in notes):
-        yield f"{rule} gave two answers to one try: the worst that was found of it need not be what it does."
-
-
 def remarks(table: Table) -> list[str]:
     """Return remarks on idle methods, skipped rounds, rejected rows and who holds the classes, each sentence once."""
     sentences: list[str] = []
@@ -211,7 +200,10 @@ def remarks(table: Table) -> list[str]:
             sentences.append(table.idle[rule])
         if rule in table.unmoved:
             sentences.append(f"{rule} never moved the model: no aggregate was finite, so it is not judged.")
-        sentences += _tried(rule, table)
+        sentences += on_tries(rule, (record for cell in table.column(rule).values() for record in cell.records))
+        if rule in table.unasked:
+            attacks = _list(table.unasked[rule])
+            sentences.append(f"{rule} failed on most tries of {attacks}, which tells nothing of its worst: not judged.")
     for attack in table.attacks:
         called = [
             notes["called"]
