@@ -319,6 +319,18 @@ def test_who_never_moved_a_model_is_nobodys_rival() -> None:
     assert "the highest built-in rule here is median" in own
 
 
+def test_a_rule_that_failed_on_most_tries_has_no_place() -> None:
+    """An attack that asks it learns nothing of a rule that fails on most of its tries."""
+    searched = [record("opt", rule, left) for rule, left in (("own:rule", 90.0), ("mean", 20.0), ("median", 60.0))]
+    for each in searched:
+        each.rounds[0]["attack"] |= {"tries": 10, "failed": 9 * (each.spec["aggregator_name"] == "own:rule")}
+    audit = Audit(Table([*TABLE.records, *searched]), INSPECTED)
+    assert audit.verdict[0] == "own:rule is not ranked: it failed on most tries of opt."
+    assert not any("own:rule keeps" in line for line in audit.verdict)
+    remarks = {each["rule"]: each["remark"] for each in audit.to_json()["rules"]}
+    assert remarks["own:rule"] == "failed on most tries"
+
+
 def test_the_mean_is_the_measure_of_costs(call, tmp_path) -> None:
     call("--rule", "foreign:mean")
     costs = {line["rule"]: line["cost"] for line in json.loads((tmp_path / "audit.json").read_text())["rules"]}
