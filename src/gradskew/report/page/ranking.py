@@ -55,7 +55,7 @@ def ranked(table: Table) -> list[Ranked]:
     usual = {rule: cell.mean for (attack, rule), cell in table.cells.items() if attack == "none" and cell.has_ended}
     reference = usual.get(table.baseline or "", max(usual.values(), default=None))
     remarks = dict.fromkeys(table.idle, "is the mean here") | dict.fromkeys(table.unmoved, "never moved")
-    remarks |= dict.fromkeys(table.unasked, "failed on most tries")
+    remarks |= dict.fromkeys(table.unasked, "not judged")
     remarks |= {table.baseline: "no defence"} if table.baseline else {}
     others = sorted(
         (each for each in table.standings.values() if each.rule in remarks), key=lambda each: -each.worst.mean
