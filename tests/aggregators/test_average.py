@@ -103,7 +103,8 @@ def test_what_it_claims_is_what_both_claim():
         ("consensus", "dnc(b=None)", True, "span", False),
         ("median", "rbtm", False, "columns", True),
         ("mean", "median", False, "columns", True),
-        ("multikrum", "caf", True, "", False),
+        ("multikrum", "caf", True, "span", False),
+        ("multikrum", "mda", True, "", False),
     ]:
         rule = agg.make(f"average(a={a},b={b})")
         assert (rule.isometric, rule.batched, rule.monotone) == (isometric, batched, monotone)

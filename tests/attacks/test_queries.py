@@ -131,7 +131,7 @@ WITH_ORIGIN = [
     "arc+rfa",
     "nnm+cclip",
 ]
-NOT_SPAN = ["aksel", "alignins", "caf", "fltrust", "foolsgold", "gas", "mda", "signguard", "smea", "nnm+median"]
+NOT_SPAN = ["aksel", "alignins", "fltrust", "foolsgold", "gas", "mda", "signguard", "smea", "nnm+median"]
 NOT_SPAN += ["monna(pivot=reference)", "multikrum(select=one-by-one)", "keep+rfa", "bucketing+fltrust"]
 
 
@@ -155,7 +155,7 @@ def test_a_batched_rule_answers_many_tries_as_one_by_one(name):
             assert torch.allclose(shared @ matrix, alone.weights @ matrix, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["multikrum", "rfa", "monna", "monna(pivot=0)", "dnc(b=None)", *RELATIVE])
+@pytest.mark.parametrize("name", ["multikrum", "rfa", "monna", "monna(pivot=0)", "dnc(b=None)", "caf", *RELATIVE])
 @pytest.mark.parametrize("point", [0.0, 3.0])
 def test_weights_from_inner_products_around_any_point(name, point):
     rule = agg.make(name)
@@ -176,7 +176,7 @@ def test_weights_that_do_not_follow_from_inner_products_are_one_line(name):
 
 def test_every_rule_with_weights_is_one_or_the_other():
     weighs = {name for name in agg.names() if isinstance(agg.make(name), agg.WeightedRule)} - {"mean"}  # an option
-    assert weighs <= {"multikrum", "rfa", "monna", *WITH_ORIGIN, *NOT_SPAN}
+    assert weighs <= {"multikrum", "rfa", "monna", "caf", *WITH_ORIGIN, *NOT_SPAN}
 
 
 class Nearest(agg.WeightedRule):

@@ -50,7 +50,7 @@ def test_the_option_that_makes_fewer_tries_is_the_attacks_own(attack: str, calls
 
 
 def test_only_the_slowest_search_above_a_second_a_round_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = {"mda": 0.01, "caf": 0.001, "multikrum": 9.0}
+    seconds = {"mda": 0.01, "smea": 0.001, "multikrum": 9.0}
     measured = []
 
     def measure(run: Run) -> SearchCost:
@@ -62,7 +62,7 @@ def test_only_the_slowest_search_above_a_second_a_round_is_told(monkeypatch: pyt
     found = slowest(runs)
     assert found is not None
     assert found.run.aggregator.name == "mda"
-    assert measured == ["mda", "caf"]  # once each; many tries of multikrum are one call
+    assert measured == ["mda", "smea"]  # once each; many tries of multikrum are one call
     calls, rounds = found.run.attack.calls(found.run.aggregator), found.run.rounds
     assert found.of_all == pytest.approx(2 * calls * rounds * (0.01 + 0.001))  # two seeds
     seconds.update(mda=0.001)

@@ -27,26 +27,30 @@ class CAF(WeightedRule):
     title: ClassVar[str] = "CAF"
     source: ClassVar[str] = "Allouah, Guerraoui and Stephan, ICML 2025"
     isometric: ClassVar[bool] = True
+    batched: ClassVar[str] = "span"
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         gram = rows.gram.cpu()
-        weights = best = torch.ones(rows.n, dtype=torch.float64)
-        least, steps = torch.inf, 0
-        while weights.sum() > rows.n - 2 * f or not steps:
+        weights = best = torch.ones(rows.shape, dtype=torch.float64)
+        least = torch.full(rows.shape[:-1], torch.inf, dtype=torch.float64)
+        going, steps = torch.ones_like(least, dtype=torch.bool), 0
+        while going.any():
             steps += 1
-            shares = weights / weights.sum()
-            products = gram @ shares
-            centred = gram - products[:, None] - products + shares @ products  # <g_i - mu, g_j - mu>
-            roots = shares.sqrt()
-            values, vectors = torch.linalg.eigh(roots[:, None] * centred * roots)
-            variance = float(values[-1])
-            if variance < least:
-                least, best = variance, weights
-            if variance <= 0:
-                break
-            scores = ((centred / variance) @ (roots * vectors[:, -1])).square()  # t_i / lambda
-            largest = scores[weights > 0].max()
-            if largest <= 0:
-                break
-            weights = weights * (1 - scores / largest).clamp(min=0)
-        return (best / best.sum()).to(rows.updates.device), {"steps": steps}
+            shares = weights / weights.sum(-1, keepdim=True)
+            products = (gram @ shares[..., None]).squeeze(-1)
+            constant = (shares * products).sum(-1)[..., None, None]
+            centred = gram - products[..., :, None] - products[..., None, :] + constant  # <g_i - mu, g_j - mu>
+            roots = shares.detach().sqrt()  # the eigenvector has no gradient: it is not unique
+            values, vectors = torch.linalg.eigh(roots[..., :, None] * centred.detach() * roots[..., None, :])
+            variance = values[..., -1]
+            better = going & (variance < least)
+            best, least = torch.where(better[..., None], weights, best), torch.where(better, variance, least)
+            going = going & (variance > 0)
+            direction = (roots * vectors[..., -1])[..., None]
+            scores = ((centred / variance.where(going, 1.0)[..., None, None]) @ direction).squeeze(-1).square()
+            largest = scores.where(weights > 0, 0.0).amax(-1, keepdim=True)  # scores are t_i / lambda
+            going = going & (largest > 0).squeeze(-1)
+            shrunk = weights * (1 - scores / largest.where(largest > 0, 1.0)).clamp(min=0)
+            weights = torch.where(going[..., None], shrunk, weights)
+            going = going & (weights.sum(-1) > rows.n - 2 * f)
+        return (best / best.sum(-1, keepdim=True)).to(rows.updates.device), {"steps": steps}
