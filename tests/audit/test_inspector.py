@@ -258,7 +258,8 @@ def test_an_attack_that_tries_the_rule_is_tried_against_two() -> None:
         return sentence
 
     for name in ("opt", "adaptive", "labelflip+opt"):
-        assert said(attacks.make(name)).endswith("give 3 rows, tried against median and multikrum.")
+        assert "give 3 rows, tried against median and multikrum." in said(attacks.make(name))
+        assert ("It acts in training" in said(attacks.make(name))) is (name == "labelflip+opt")
     assert said(attacks.make("extreme")).endswith("give 3 rows, tried against median.")
     assert said(attacks.make("lie")).endswith("give 3 rows.")
     assert said(AsksForWeights(needed=False)).endswith("tried against median and multikrum.")
