@@ -84,7 +84,7 @@ def test_in_an_audit(name: str) -> None:
     verdict, sentence = CHECKS["answer"](subject)[:2]
     tried = {"extreme": "median"} | dict.fromkeys(("adaptive", "fang", "opt"), "median and multikrum")
     against = f", tried against {tried[name]}" if name in tried else ""
-    trained = " It acts in training, which checks on rows have not: they see the rows as given."
+    trained = " It acts in training, which is not checked here: these are rows as given."
     answer = f"10 honest rows of 64 give 2 rows{against}.{trained if name == 'labelflip' else ''}"
     assert (verdict, sentence) == (GOOD, answer)
     assert subject(subject.rows).shape == (2, 64)

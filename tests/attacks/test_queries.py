@@ -166,6 +166,16 @@ def test_weights_from_inner_products_around_any_point(name, point):
         assert torch.allclose(one, rule.explain(matrix, 2).weights, atol=1e-9)
 
 
+def test_a_matrix_of_which_caf_leaves_no_weight_is_no_harm_to_others_beside_it():
+    """Two groups as far from their mean as each other: the first step takes all of them."""
+    mirrored = torch.cat([torch.ones(5, 4), -torch.ones(5, 4)]).double()
+    other = torch.randn(10, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    rows, rule = torch.stack([mirrored, other]), agg.make("caf")
+    weights = rule.weights(rows @ rows.mT, 2, torch.Generator())
+    torch.testing.assert_close(weights[0], torch.full((10,), 0.1, dtype=torch.float64))
+    torch.testing.assert_close(weights[1], rule.explain(other, 2).weights, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", [*WITH_ORIGIN, *NOT_SPAN])
 def test_weights_that_do_not_follow_from_inner_products_are_one_line(name):
     gram = torch.eye(10, dtype=torch.float64).expand(3, -1, -1)

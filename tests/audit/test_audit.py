@@ -323,7 +323,7 @@ def test_a_rule_that_failed_on_most_tries_has_no_place() -> None:
     """An attack that asks it learns nothing of a rule that fails on most of its tries."""
     searched = [record("opt", rule, left) for rule, left in (("own:rule", 90.0), ("mean", 20.0), ("median", 60.0))]
     for each in searched:
-        each.rounds[0]["attack"] |= {"tries": 10, "failed": 9 * (each.spec["aggregator_name"] == "own:rule")}
+        each.rounds[0]["attack"] |= {"tries": 10, "failed_tries": 9 * (each.spec["aggregator_name"] == "own:rule")}
     audit = Audit(Table([*TABLE.records, *searched]), INSPECTED)
     assert audit.verdict[0] == "own:rule is not ranked: it failed on most tries of opt."
     assert not any("own:rule keeps" in line for line in audit.verdict)

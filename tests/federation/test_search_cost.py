@@ -18,7 +18,7 @@ def test_the_sentence_by_hand() -> None:
     """300 calls of 1.5 s are 450 s a round, and 60 rounds of these 450 min."""
     assert SearchCost(run("adaptive(aim=stop)", "mda", rounds=60), 300, 1.5).sentence == (
         "adaptive(aim=stop) calls mda about 300 times a round: about 450 s a round and 450 min a run; "
-        "its option limit, which worst has, too, makes fewer tries, such as limit=50."
+        "its option limit (worst takes it, too) makes fewer tries, such as limit=50."
     )
 
 
@@ -27,7 +27,7 @@ def test_all_runs_count_and_four_tries_are_the_least_proposed() -> None:
     few = SearchCost(run("adaptive(aim=stop)", "mda", rounds=2), 8, 1.5, of_all=180.0)
     assert few.sentence == (
         "adaptive(aim=stop) calls mda about 8 times a round: about 12 s a round and 24 s a run, 3 min of all runs with "
-        "such searches; its option limit, which worst has, too, makes fewer tries, such as limit=4."
+        "such searches; its option limit (worst takes it, too) makes fewer tries, such as limit=4."
     )
     assert replace(few, calls=7, of_all=None).sentence.endswith("about 10 s a round and 21 s a run.")
 
@@ -37,8 +37,8 @@ def test_all_runs_count_and_four_tries_are_the_least_proposed() -> None:
     [
         ("opt", 120, "option tries makes fewer tries, such as tries=50."),
         ("opt(tries=60)", 60, "option tries makes fewer tries, such as tries=30."),
-        ("adaptive(limit=20)", 20, "option limit, which worst has, too, makes fewer tries, such as limit=10."),
-        ("labelflip+adaptive", 330, "option limit, which worst has, too, makes fewer tries, such as limit=50."),
+        ("adaptive(limit=20)", 20, "option limit (worst takes it, too) makes fewer tries, such as limit=10."),
+        ("labelflip+adaptive", 330, "option limit (worst takes it, too) makes fewer tries, such as limit=50."),
     ],
 )
 def test_the_option_that_makes_fewer_tries_is_the_attacks_own(attack: str, calls: int, proposed: str) -> None:

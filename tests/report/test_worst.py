@@ -172,7 +172,9 @@ def test_searches_of_any_effort_and_number_of_tries_are_searches() -> None:
 
 def test_a_rule_that_failed_as_attacks_asked_it_gets_a_line() -> None:
     made = record("adaptive(cap=None)", "rfa", [80.0, 81.0])
-    for metrics, more in zip(made.rounds, ({"failed": 3, "won": "mean"}, {"won": f"-u, 3{TWO_WAYS}"}), strict=True):
+    for metrics, more in zip(
+        made.rounds, ({"failed_tries": 3, "won": "mean"}, {"won": f"-u, 3{TWO_WAYS}"}), strict=True
+    ):
         metrics["attack"] |= {"tries": 40, **more}
     said = remarks(Table([made, record("lie", "rfa", [80.0, 81.0])]))
     assert "rfa failed on 3 of 80 tries of the attacks that asked it." in said
@@ -182,14 +184,14 @@ def test_a_rule_that_failed_as_attacks_asked_it_gets_a_line() -> None:
 @pytest.mark.parametrize("attack", ["opt", "labelflip+adaptive(aim=stop)"])
 def test_a_rule_that_failed_under_any_attack_that_tries_it_gets_a_line(attack: str) -> None:
     made = record(attack, "rfa", [80.0])
-    made.rounds[0]["attack"] |= {"tries": 120, "failed": 2}
+    made.rounds[0]["attack"] |= {"tries": 120, "failed_tries": 2}
     assert "rfa failed on 2 of 120 tries of the attacks that asked it." in remarks(Table([made]))
 
 
 @pytest.mark.parametrize(("failed", "asked"), [(0, True), (20, True), (21, False), (40, False)])
 def test_a_rule_that_failed_on_most_tries_is_not_judged(failed: int, asked: bool) -> None:
     """Half of 40 tries may fail; with more the attack did not ask it, and says nothing of its worst."""
-    searched = {"tries": 40, "failed": failed}
+    searched = {"tries": 40, "failed_tries": failed}
     records = [record("lie", rule, left, seed=s) for rule, left in (("rfa", 90.0), ("median", 60.0)) for s in range(3)]
     for seed in range(3):
         for rule, left in (("rfa", 90.0), ("median", 60.0)):
@@ -204,6 +206,27 @@ def test_a_rule_that_failed_on_most_tries_is_not_judged(failed: int, asked: bool
     assert any("rfa leads" in line for line in statements(table)) is asked
     csv = [line["failed_tries"] for line in DictReader(StringIO(results_csv(table.records)))]
     assert csv[:3] + csv[6::2] == [""] * 3 + [f"{failed / 40:g}"] * 3
+
+
+@pytest.mark.parametrize(
+    "own", [{"tries": None}, {"tries": "3"}, {"failed_tries": 3}, {"tries": [1], "failed_tries": 2}]
+)
+def test_the_notes_of_a_users_attack_may_be_anything(own: dict[str, object]) -> None:
+    made = record("my:attack", "rfa", [80.0])
+    made.rounds[0]["attack"] |= own
+    table = Table([made])
+    assert table.unasked == {}
+    assert not any("tries" in line for line in remarks(table))
+    assert [line["failed_tries"] for line in DictReader(StringIO(results_csv([made])))] == [""]
+
+
+def test_failures_with_another_seed_do_not_count() -> None:
+    """Rules are judged on common seeds, which seed 1 is not."""
+    records = [record(attack, "rfa", 80.0) for attack in ("none", "opt")]
+    other = record("opt", "rfa", 80.0, seed=1)
+    other.rounds[0]["attack"] |= {"tries": 40, "failed_tries": 40}
+    assert Table([*records, other]).unasked == {}
+    assert Table([other]).unasked == {"rfa": ["opt"]}
 
 
 def test_two_seeds_of_attacks_that_search_say_that_outcomes_depend_on_the_seed(monkeypatch) -> None:

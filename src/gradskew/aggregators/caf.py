@@ -51,6 +51,6 @@ class CAF(WeightedRule):
             largest = scores.where(weights > 0, 0.0).amax(-1, keepdim=True)  # scores are t_i / lambda
             going = going & (largest > 0).squeeze(-1)
             shrunk = weights * (1 - scores / largest.where(largest > 0, 1.0)).clamp(min=0)
+            going = going & (shrunk.sum(-1) > rows.n - 2 * f)
             weights = torch.where(going[..., None], shrunk, weights)
-            going = going & (weights.sum(-1) > rows.n - 2 * f)
         return (best / best.sum(-1, keepdim=True)).to(rows.updates.device), {"steps": steps}

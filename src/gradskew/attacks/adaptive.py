@@ -178,7 +178,7 @@ class Adaptive(Attack):
             if self._state.get("seen") == context.round and "sent" not in self._state:  # further calls leave no trace
                 gaps = made - scene.span.vector_of(scene.mean).to(rows.dtype)
                 self._state.update(sent=gaps, sent_in=context.round)
-        return Forgery(rows, notes | ({"failed": failed} if failed else {}))
+        return Forgery(rows, notes | ({"failed_tries": failed} if failed else {}))
 
     def _further(self, place: int, last: int, counts: Mapping[str, int]) -> dict[str, Callable[[Search, int], None]]:
         """Return the parts of effort=full by name. last: how many rows of the last round are extras, from `place` on.

@@ -96,7 +96,7 @@ class Opt(Attack):
             "unbounded": found.unbounded,
             "tries": found.tries + asked,
         }
-        notes |= {"failed": trials.failed} if trials.failed else {}
+        notes |= {"failed_tries": trials.failed} if trials.failed else {}
         row = trials.row(direction, found.strength)
         return Forgery(row.expand(view.f, -1), notes)
 

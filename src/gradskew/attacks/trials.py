@@ -55,10 +55,12 @@ class Trials:
 
         def ask(strengths: Sequence[float], objective: Objective) -> list[float]:
             steps = torch.tensor(strengths, dtype=torch.float64)
-            points = span.vector(0) + steps[:, None] * span.vector(1)
-            scores = queries.scores(points.unsqueeze(1).expand(-1, self.copies, -1), objective)
+            scores, sendable = torch.full_like(steps, -math.inf), steps.abs() <= longest
+            if sendable.any():
+                points = span.vector(0) + steps[sendable, None] * span.vector(1)
+                scores[sendable] = queries.scores(points.unsqueeze(1).expand(-1, self.copies, -1), objective)
             self.failed = queries.failed
-            return scores.masked_fill(steps.abs() > longest, -math.inf).tolist()
+            return scores.tolist()
 
         return ask
 

@@ -84,9 +84,7 @@ def answer(subject: AttackSubject) -> Answer:
     arguments = describe_arguments(attack)
     rows = "one row, which all Byzantine clients send" if forged.ndim == 1 else f"{len(forged)} rows"
     text = f"{arguments}{'. ' if arguments else ''}{len(subject.rows)} honest rows of {COLUMNS} give {rows}"
-    trained = (
-        " It acts in training, which checks on rows have not: they see the rows as given." * attack.acts_in_training
-    )
+    trained = " It acts in training, which is not checked here: these are rows as given." * attack.acts_in_training
     return GOOD, f"{text}{_rules_tried(subject)}.{trained}"
 
 

@@ -36,7 +36,7 @@ def check_search(subject: Subject) -> Answer:
     forgery = attack.explain(honest, gaussian(subject.f, draw=1), n=subject.n, context=context)
     notes = forgery.notes
     how = "in closed form" if notes["won"] == "closed form" else f"found in {notes['tries']} tries"
-    doubts = f" It failed on {notes['failed']} of the tries." if "failed" in notes else ""
+    doubts = f" It failed on {notes['failed_tries']} of the tries." if "failed_tries" in notes else ""
     doubts += " It answers one try in two ways." * ("in two ways" in notes["won"])
     sent = torch.cat([forgery.rows, honest])
     try:

@@ -52,11 +52,11 @@ def _on_unranked(ranking: Ranking) -> list[str]:
             sentences.append(f"{name} is not ranked: it gave a finite aggregate in no round, so no model moved.")
         elif inspection.kind == "rule" and name in table.idle:
             sentences.append(f"{name} is not ranked: it was the mean in all of its runs.")
+        elif inspection.is_the_mean:
+            sentences.append(f"{name} is not ranked: it is the mean on every matrix that was tried.")
         elif inspection.kind == "rule" and name in table.unasked:
             attacks = ", ".join(table.unasked[name])
             sentences.append(f"{name} is not ranked: it failed on most tries of {attacks}.")
-        elif inspection.is_the_mean:
-            sentences.append(f"{name} is not ranked: it is the mean on every matrix that was tried.")
     why = "there is no built-in rule for which the cost of every attack is known"
     if ranking.judges and not table.common_seeds:
         why = "no seed is common to all runs"

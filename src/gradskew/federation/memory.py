@@ -150,7 +150,7 @@ def less_memory(run: Run) -> str:
     if run.sgd.batch > 1:
         hints.append(f"batch = {run.sgd.batch // 2} halves the activations")
     if run.remembers:
-        least = 1 if run.sampled is None else run.num_sampled
+        least = run.num_byzantine + 1 if run.sampled is None else run.num_sampled
         if run.clients > least:
             hints.append(f"clients = {max(run.clients // 2, least)} remember less")
         nothing = f"local = {Plain.key}" if run.local.remembers else "worker_momentum = 0"

@@ -19,7 +19,7 @@ from .votes import Votes
 
 SPANNED = 10  # vectors of the span of a search besides the rows, about
 FEWER = 50  # tries that are proposed
-LEAST = 4  # that are
+LEAST = 4  # fewest tries that are proposed
 SLOW = 1.0  # seconds of a round from which on a search is worth a sentence
 
 
@@ -27,7 +27,7 @@ SLOW = 1.0  # seconds of a round from which on a search is worth a sentence
 class SearchCost:
     """The search of a run. calls: of the rule in a round. seconds: of one call on random rows of the run's size.
 
-    of_all: seconds of all runs with searches that it is one of, if these are several.
+    of_all: seconds of all runs with such searches, if it is one of several; the runs of a cell count as its first.
     """
 
     run: Run
@@ -59,7 +59,7 @@ class SearchCost:
             told += f", {_minutes(self.of_all)} of all runs with such searches"
         if few < LEAST:
             return f"{told}."
-        also = ", which worst has, too," if option == "limit" else ""
+        also = " (worst takes it, too)" if option == "limit" else ""
         return f"{told}; its option {option}{also} makes fewer tries, such as {option}={few}."
 
 

@@ -111,13 +111,13 @@ class Table:
 
     @cached_property
     def unasked(self) -> dict[str, list[str]]:
-        """Return the attacks on most of whose tries a rule failed, by rule: they did not ask it."""
-        asked = {key: is_asked(failed_share(cell.records)) for key, cell in self.cells.items()}
-        return {
-            rule: attacks
-            for rule in self.rules
-            if (attacks := [attack for attack in self.attacks if not asked.get((attack, rule), True)])
+        """Return the attacks on most of whose tries a rule failed, by rule, none of the mean: they did not ask it."""
+        others = {self.baseline, *self.idle, *self.unmoved}
+        unasked = {
+            rule: [attack for attack, cell in standing.attacked.items() if not is_asked(failed_share(cell.records))]
+            for rule, standing in self.standings.items()
         }
+        return {rule: attacks for rule, attacks in unasked.items() if attacks and rule not in others}
 
     @cached_property
     def baseline(self) -> str | None:

@@ -12,9 +12,8 @@ MOST = 0.5  # share of tries: a rule that failed on more was not asked
 
 def failed_share(records: Iterable[Record]) -> float | None:
     """Return the share of the tries in some runs on which the rule failed; None if no rule was tried."""
-    notes = [notes for record in records for notes in record.columns["attack"]]
-    tries = sum(each.get("tries", 0) for each in notes)
-    return min(1.0, sum(each.get("failed", 0) for each in notes) / tries) if tries else None
+    tries, failed = _counts(records)
+    return failed / tries if tries else None
 
 
 def is_asked(share: float | None) -> bool:
@@ -24,9 +23,18 @@ def is_asked(share: float | None) -> bool:
 
 def on_tries(rule: str, records: Iterable[Record]) -> Iterator[str]:
     """Yield what went wrong where attacks tried a rule: tries on which it failed, two answers to one try."""
-    notes = [notes for record in records for notes in record.columns["attack"]]
-    if failed := sum(each.get("failed", 0) for each in notes):
-        tries = sum(each.get("tries", 0) for each in notes)
+    records = list(records)
+    tries, failed = _counts(records)
+    if failed:
         yield f"{rule} failed on {failed} of {tries} tries of the attacks that asked it."
-    if any(str(each.get("won")).endswith(TWO_WAYS) for each in notes):
+    if any(str(notes.get("won")).endswith(TWO_WAYS) for record in records for notes in record.columns["attack"]):
         yield f"{rule} gave two answers to one try: the worst that was found of it need not be what it does."
+
+
+def _counts(records: Iterable[Record]) -> tuple[int, int]:
+    """Return the number of tries, and on how many the rule failed; notes of a user's attack may be anything."""
+    notes = [notes for record in records for notes in record.columns["attack"]]
+    tries, failed = (
+        sum(number for each in notes if type(number := each.get(name)) is int) for name in ("tries", "failed_tries")
+    )
+    return tries, min(tries, failed)
