@@ -198,6 +198,11 @@ PARTS = {
             *({**SKEWS[2], **training} for training in TRAININGS[:3]),
         ],
     ),
+    "field-training-further": Part(
+        rules=[rule for rule in ALONE if rule not in aggregators.PAPER],
+        attacks=FIELD,
+        federations=[{**skew, **training} for skew in SKEWS for training in TRAININGS[:3]],
+    ),
     "field-fashion": Part(
         rules=PAPER,
         attacks=FEW,
