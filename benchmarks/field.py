@@ -2,11 +2,11 @@
 
     python benchmarks/field.py results/field docs/field.md
 
-Reads the tables that `robustness.py` writes for the parts `field`, `field-training` and `field-fashion`, and replaces
-what stands in the page between `<!-- table: NAME -->` and `<!-- end -->`; without a page, prints the tables. Accuracies
-are means over seeds with the sample standard deviation; a difference is paired by seed. An attack is not told apart
-from the worst one of a rule where the 95 % interval of the paired difference, by Student's t, has 0 in it, or with one
-seed.
+Reads the tables that `robustness.py` writes for the parts `field`, `field-training`, `field-training-further` and
+`field-fashion`, and replaces what stands in the page between `<!-- table: NAME -->` and `<!-- end -->`; without a page,
+prints the tables. Accuracies are means over seeds with the sample standard deviation; a difference is paired by seed.
+An attack is not told apart from the worst one of a rule where the 95 % interval of the paired difference, by Student's
+t, has 0 in it, or with one seed.
 """
 
 import argparse
@@ -140,11 +140,11 @@ def by_rule(cells: Cells) -> str:
 
 
 def by_training(found: Mapping[str, Cells]) -> dict[str, str]:
-    """Return two tables for each skew, by name: the least accuracy over all attacks, with each training.
+    """Return three tables for each skew, by name: the least accuracy over all attacks, with each training.
 
     The first has the rules in TRAINED. Its last two columns are means over them: the accuracy, and its difference to
-    FedAvg, paired by seed, with half of its 95 % interval. The second has this difference for each other rule, where
-    one was played with some of the trainings.
+    FedAvg, paired by seed, with half of its 95 % interval. The second has this difference for each other rule of the
+    paper, where one was played with some of the trainings. The third: `of_every_rule`, if others were.
     """
     tables = {}
     for base in PARTS["field"].federations:
@@ -164,7 +164,8 @@ def by_training(found: Mapping[str, Cells]) -> dict[str, str]:
         head = ["training", *rules, "mean of these", "to FedAvg, ± half of the 95 % interval"]
         tables[f"training, {text(base)}"] = table(head, rows)
         _, _, *trained = variants.values()
-        others = [rule for rule in plain if rule not in rules and any(cells.get(rule) for cells in trained)]
+        further = [rule for rule in plain if rule not in rules and any(cells.get(rule) for cells in trained)]
+        others = [rule for rule in further if rule in aggregators.PAPER]
         rows = [
             [name, *(compared_text(cells.get(rule, {}), plain[rule] if cells is not plain else {}) for rule in others)]
             for name, cells in variants.items()
@@ -172,7 +173,29 @@ def by_training(found: Mapping[str, Cells]) -> dict[str, str]:
         ]
         if others:
             tables[f"training of further rules, {text(base)}"] = table(["training", *others], rows)
+        if len(further) > len(others):
+            tables[f"training of every rule, {text(base)}"] = of_every_rule(plain, variants, [*rules, *further])
     return tables
+
+
+def of_every_rule(plain: Cells, variants: Mapping[str, Cells], rules: Sequence[str]) -> str:
+    """Return a table of the rules: the least accuracy with FedAvg, and the difference to it with other trainings.
+
+    variants: the cells of each training by name, of which those with all of these rules count. The last row is the mean
+    of the rules that huge rows do not move.
+    """
+    others = {name: cells for name, cells in variants.items() if cells is not plain and all(map(cells.get, rules))}
+    order = sorted(rules, key=lambda rule: -fmean(least(plain[rule]).values()))
+    firsts = {rule: least(plain[rule]) for rule in order}
+    rows = [
+        [rule, spread(firsts[rule]), *(gap_text(least(cells[rule]), firsts[rule]) for cells in others.values())]
+        for rule in order
+    ]
+    bounded = [rule for rule in rules if rule not in FOLLOW]
+    mean = mean_least(plain, bounded)
+    gaps = [gap_text(mean_least(cells, bounded), mean) for cells in others.values()]
+    rows.append([f"mean of the {len(bounded)} that huge rows do not move", spread(mean), *gaps])
+    return table(["rule", "FedAvg", *others], rows)
 
 
 def compared_text(columns: Mapping[str, Column], plain: Mapping[str, Column]) -> str:

@@ -70,12 +70,38 @@ def test_a_rule_that_was_played_with_some_trainings_has_a_table_of_its_own(field
         "beta 0.1, worker_momentum 0.9": both,
         "beta 0.1, local fedprox(mu=1)": lie,
     }
-    lines = field.by_training(found)["training of further rules, beta 0.1"].splitlines()
-    assert lines == [
+    tables = field.by_training(found)
+    assert tables["training of further rules, beta 0.1"].splitlines() == [
         "| training | rbtm |",
         "| --- | --- |",
         "| FedAvg | 45.0 ±21.2 (80.0 ±0.0) |",
         "| worker_momentum 0.9 | 50.0 ±14.1 (85.0 ±7.1), +5.0 ±63.5 |",
+    ]
+    assert "training of every rule, beta 0.1" not in tables  # all are the paper's
+
+
+def test_the_differences_of_every_rule_with_the_trainings_that_all_met(field, monkeypatch) -> None:
+    """Least of the median 40, 44.1, with momentum 30, 50; of ptm 70, 70 and 75, 75; of the mean 5, 5 and 6, 6.
+
+    The mean without the mean: 55, 57.05 and 52.5, 62.5, a change of -2.5 and 5.45, half width 12.7 * 7.95 / 2 = 50.5.
+    """
+    monkeypatch.setattr(field, "digest", lambda federation: field.text(federation))
+
+    def cells(**least: tuple[float, float]) -> dict[str, dict[str, dict[int, float]]]:
+        return {rule: {"none": {1: 95.0, 2: 95.0}, "lie": {1: a, 2: b}} for rule, (a, b) in least.items()}
+
+    found = {
+        "beta 0.1": {**CELLS, **cells(ptm=(70, 70), mean=(5, 5)), "nnm+median": cells(median=(60, 60))["median"]},
+        "beta 0.1, worker_momentum 0.9": cells(median=(30, 50), ptm=(75, 75), mean=(6, 6)),
+        "beta 0.1, local fedprox(mu=1)": cells(median=(30, 50), mean=(6, 6)),
+    }
+    assert field.by_training(found)["training of every rule, beta 0.1"].splitlines() == [
+        "| rule | FedAvg | worker_momentum 0.9 |",
+        "| --- | --- | --- |",
+        "| ptm | 70.0 ±0.0 | +5.0 ±0.0 |",
+        "| median | 42.0 ±2.9 | -2.1 ±101.0 |",
+        "| mean | 5.0 ±0.0 | +1.0 ±0.0 |",
+        "| mean of the 2 that huge rows do not move | 56.0 ±1.4 | +1.5 ±50.5 |",
     ]
 
 
