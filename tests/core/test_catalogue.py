@@ -18,7 +18,10 @@ from gradskew.core.names import options
 from gradskew.core.presets import PRESETS
 from gradskew.data import PARTITIONS, SOURCES, Digits, FashionMNIST, partition
 from gradskew.data.own_source import CONVOLVED, TABULAR, WRITTEN, OwnSource
+from gradskew.federation.catalogue import make_server, make_variant
+from gradskew.federation.local import Plain
 from gradskew.federation.options import Options
+from gradskew.federation.server import FedAvg
 from gradskew.models import MLP, MODELS, UserModel
 from gradskew.runs.settings import make_runs
 
@@ -176,6 +179,27 @@ def test_an_alias_is_what_it_stands_for() -> None:
     assert aggregators.make("krum").name == "multikrum(m=1)"
     byzfl = aggregators.make("nnm+Krum", preset="byzfl")
     assert byzfl == Mixed(mixing=NNM(), rule=MultiKrum(m=1, neighbours="n-f-1"))
+
+
+@pytest.mark.parametrize(
+    ("make", "base"),
+    [
+        (attacks.make, attacks.NoAttack),
+        (aggregators.make, aggregators.Median),
+        (models.make, MLP),
+        (data.make, Digits),
+        (partition.make, partition.IID),
+        (make_variant, Plain),
+        (make_server, FedAvg),
+    ],
+)
+def test_an_object_of_a_class_that_inherits_a_key_is_refused(make, base: type) -> None:
+    """Records, tables and an examination would take a subclass of "no attack" for no attack."""
+    mine = type("Mine", (base,), {})
+    with pytest.raises(InputError, match=rf"^Mine has the key '{base.key}' of a built-in .*: give it another key$"):
+        make(mine())
+    named = type("Mine", (base,), {"key": "mine"})()
+    assert make(named) is named
 
 
 def test_data_sets_partitions_and_models_of_others_by_their_path() -> None:

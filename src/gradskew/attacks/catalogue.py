@@ -65,7 +65,7 @@ def make(name: str | Attack | Callable[..., Any], *, preset: str = "paper", arra
         from .user import UserAttack
 
         attack: Attack = wrap_object(UserAttack, Attack, name, arrays)
-        return attack
+        return ATTACKS.with_own_key(attack)
     stages = parse(name)
     check(len(stages) < 3, f"an attack is one name, or two joined by '+', not {len(stages)}: {name[:80]!r}")
     parts = [ATTACKS.make(key, given, preset=preset) for key, given in stages]

@@ -44,7 +44,7 @@ def make(name: Any, *, folder: Path | None = None, download: bool = False) -> So
         from .user import source as in_memory
 
         check(folder is None and not download, "a data set that is an object has its own folder")
-        return in_memory(name)
+        return SOURCES.with_own_key(in_memory(name))
     check_prefix(name)
     key, options = parse_one(name, "dataset")
     kind = split_prefix(key)[0] or key

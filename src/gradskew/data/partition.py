@@ -221,7 +221,8 @@ def make(name: str | Partition, **defaults: float) -> Partition:
     """
     if not isinstance(name, str):
         check(isinstance(name, Partition), f"a partition is a name or a Partition, not {name!r:.60}")
-        return name
+        own: Partition = PARTITIONS.with_own_key(name)
+        return own
     key, options = parse_one(name, "partition")
     made: Partition = PARTITIONS.make(key, options, defaults=defaults)
     return made

@@ -24,9 +24,9 @@ SERVERS: Catalogue[ServerOptimizer] = Catalogue(
 
 def make_variant(name: Any) -> Any:
     """Return the variant of local training with this name, such as `fedprox(mu=0.01)`; an object as it is."""
-    return VARIANTS.make(*parse_one(name, VARIANTS.kind)) if isinstance(name, str) else name
+    return VARIANTS.make(*parse_one(name, VARIANTS.kind)) if isinstance(name, str) else VARIANTS.with_own_key(name)
 
 
 def make_server(name: Any) -> Any:
     """Return the server optimiser with this name, such as `fedadam(lr=0.1)`; an object as it is."""
-    return SERVERS.make(*parse_one(name, SERVERS.kind)) if isinstance(name, str) else name
+    return SERVERS.make(*parse_one(name, SERVERS.kind)) if isinstance(name, str) else SERVERS.with_own_key(name)

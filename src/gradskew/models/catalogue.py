@@ -39,5 +39,5 @@ def make(name: str | Model | Callable[..., Any]) -> Model:
         made: Any = name() if isinstance(name, type) and issubclass(name, Model) else name
         wanted = "model must be a name, a Model or a function of (shape, num_classes)"
         check(isinstance(made, Model) or callable(made), f"{wanted}, not {made!r:.60}")
-        return made if isinstance(made, Model) else UserModel(factory=made)
+        return MODELS.with_own_key(made) if isinstance(made, Model) else UserModel(factory=made)
     return MODELS.make(*parse_one(name, "model"))
