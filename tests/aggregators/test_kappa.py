@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradskew import aggregators
+from gradskew.core.round import Layer, Round
 
 BY_HAND = [
     ("mean", 25, 4, math.inf),
@@ -146,18 +147,51 @@ def test_no_bound_is_below_what_is_possible(name: str) -> None:
             assert bound >= aggregators.least_kappa(n, f)
 
 
-@pytest.mark.parametrize(
-    ("name", "f", "rows"),
-    [
-        ("consensus", 1, [(1, 0), (1, 0), (1, 0), (0, 1)]),  # drops one of the three, and turns towards the other
-        ("consensus", 3, [(1, 0)] * 7 + [(0, 1)] * 3),
-        ("ptm", 2, [(1, 0), (1, 0), (1, 0), (0, 0), (0.5, 0.5)]),  # two rows in two directions
-    ],
-)
-def test_equal_honest_rows_are_missed_by_a_rule_without_a_bound(name: str, f: int, rows: list[tuple[float]]) -> None:
+ALIKE = [(2, 1)] * 8 + [(1, 0.5)] * 2  # shorter rows in the direction of equal ones
+ORDERED, MIXED = (-1, -2, 1, 2, 3, 4), (-2, -1, 4, 3, 2, 1)  # of one length, with as many signs of each kind
+SAME = torch.ones(3, 3)  # what three clients lose at three models: the present one stays
+MISSED = [  # f, rows of which the first n - f are equal, which no rule with a kappa may miss, and what the server knows
+    ("mean", 1, [(0,), (0,), (1,)], {}),
+    ("multikrum(m=6)", 2, [(0,)] * 5 + [(1,)] * 2, {}),
+    ("rbtm(share=0.1)", 2, [(0,)] * 8 + [(1,)] * 2, {}),
+    ("cge", 1, [(2,)] * 3 + [(1,)], {}),
+    ("monna", 1, [(0,)] * 3 + [(1,)], {}),
+    ("clipping(c=mean)+rbtm", 1, [(1, 0)] * 3 + [(0, 0)], {}),
+    ("clipping+rbtm", 0, [(1e6,)] * 3, {}),
+    ("consensus", 1, [(1, 0), (1, 0), (1, 0), (0, 1)], {}),  # drops one of the three, and turns towards the other
+    ("consensus", 3, [(1, 0)] * 7 + [(0, 1)] * 3, {}),
+    ("ptm", 2, [(1, 0), (1, 0), (1, 0), (0, 0), (0.5, 0.5)], {}),  # two rows in two directions
+    ("rlr", 2, [(1,)] * 3 + [(-1,)] * 2, {}),
+    ("fedseca", 0, [(1, 0.1)] * 3, {}),
+    ("foolsgold", 1, [(1, 0)] * 3 + [(0, 1)], {"clients": range(4)}),
+    ("vote", 0, [(1, 0)] * 3, {"clients": range(3), "params": torch.zeros(2), "losses": lambda models, _: SAME}),
+    ("fltrust", 0, [(1, 0)] * 3, {"reference": torch.ones(2)}),
+    ("signguard", 2, ALIKE, {}),
+    ("clippedclustering", 2, ALIKE, {}),
+    ("alignins", 2, ALIKE, {"params": torch.tensor([4.0, 0.0])}),
+    ("flame(of=updates,noise=0)", 2, ALIKE, {}),
+    ("flame(noise=0)", 2, [(2, 0)] * 8 + [(1, 0)] * 2, {"params": torch.tensor([4.0, 0.0])}),  # models (2, 0), (3, 0)
+    ("lasa", 2, [ORDERED] * 8 + [MIXED] * 2, {"layers": {"weight": Layer(slice(0, 6), (2, 3))}}),
+]
+
+
+@pytest.mark.parametrize(("name", "f", "rows", "known"), MISSED)
+def test_equal_honest_rows_are_missed_by_a_rule_without_a_bound(
+    name: str, f: int, rows: list[tuple[float, ...]], known: dict[str, object]
+) -> None:
     rule, matrix = aggregators.make(name), torch.tensor(rows, dtype=torch.float64)
     assert rule.kappa_bound(len(rows), f) == math.inf
-    assert float((rule(matrix, f) - matrix[0]).norm()) > 0.05
+    assert float((rule(matrix, f, round=Round(**known)) - matrix[0]).norm()) > 0.05
+
+
+def test_every_rule_that_is_said_to_have_no_bound_has_such_rows() -> None:
+    unbounded = {name for name in aggregators.RULES if aggregators.make(name).kappa_bound(50, 10) == math.inf}
+    assert unbounded <= {name.partition("(")[0] for name, *_ in MISSED}
+
+
+@pytest.mark.parametrize(("name", "bound"), [("rlr", 0), ("rlr(theta=1)", math.inf), ("monna", 0), ("cge", 0)])
+def test_the_bound_without_byzantine_rows(name: str, bound: float) -> None:
+    assert aggregators.make(name).kappa_bound(50, 0) == bound
 
 
 def test_the_least_kappa_is_reached() -> None:

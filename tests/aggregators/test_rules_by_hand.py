@@ -5,16 +5,17 @@ import warnings
 from fractions import Fraction
 
 import numpy as np
+import oracle_rules
 import pytest
 import torch
 from cases import known, make_rows, rows_of
 from scipy.cluster.hierarchy import cut_tree, linkage
-from sklearn.cluster import MeanShift
+from sklearn.cluster import HDBSCAN, MeanShift
 from tiny import same
 
 from gradskew import InputError
 from gradskew import aggregators as agg
-from gradskew.aggregators import NNM, SMEA, FoolsGold, Mixed, clippedclustering, largest, signguard
+from gradskew.aggregators import NNM, SMEA, FoolsGold, Mixed, clippedclustering, flame, largest, signguard
 from gradskew.core.round import Layer, Round
 from gradskew.core.rows import Rows
 
@@ -347,6 +348,62 @@ def test_an_exact_search_that_is_too_long_is_one_line():
     with pytest.raises(InputError, match="mda took 10 steps without an answer"):
         agg.make("mda(limit=10)")(rows, 10)
     assert SMEA(search="greedy").explain(rows, 10).notes == {"exact": False}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_greedy_search_drops_and_then_swaps_as_the_oracle_does(seed):
+    rows, f = make_rows(5 + seed % 5, 3, 0, "gauss", seed=seed), 1 + seed % 2
+    kept = np.flatnonzero(agg.make("smea(search=greedy)").explain(rows, f).weights)
+    assert len(kept) == len(rows) - f
+    assert oracle_rules.top_variance(rows, kept) == pytest.approx(oracle_rules.greedy_top_variance(rows, f), rel=1e-9)
+
+
+def test_signguard_takes_the_rows_of_usual_norm_where_none_is_in_the_largest_cluster():
+    """Three equal rows of signs, 100 times as long as four that differ."""
+    ones = [3, 3, 3, 9, 9, 4, 10]  # of ten entries 1, the others are -1
+    rows = torch.tensor([[1.0] * count + [-1.0] * (10 - count) for count in ones])
+    rows[:3] *= 100
+    outcome = agg.make("signguard(share=1)").explain(rows, 1)
+    assert outcome.notes == {"usual norm": 4, "alike": 3}
+    assert outcome.weights.tolist() == pytest.approx([0, 0, 0, 0.25, 0.25, 0.25, 0.25])
+
+
+def test_a_row_of_zeros_is_farther_than_any_angle_in_clippedclustering():
+    """Two and two rows at 120 degrees, 1.5 apart: they join before the row of zeros does, at 2."""
+    rows = rows_of((1, 0), (1, 0), (-0.5, 0.75**0.5), (-0.5, 0.75**0.5), (0, 0))
+    assert agg.make("clippedclustering").explain(rows, 1).weights.tolist() == pytest.approx([0.25] * 4 + [0])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_majority_of_flame_is_the_one_cluster_of_hdbscan(seed):
+    draw = np.random.default_rng(seed)
+    rows = draw.standard_normal((draw.integers(3, 20), 3)) + draw.integers(0, 3, 3)
+    units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    distances = np.clip(1 - units @ units.T, 0, None)
+    np.fill_diagonal(distances, 0)
+    least = len(rows) // 2 + 1
+    clusters = HDBSCAN(least, min_samples=1, allow_single_cluster=True, metric="precomputed", copy=True)
+    assert np.array_equal(flame.majority(torch.from_numpy(distances)).numpy(), clusters.fit(distances).labels_ == 0)
+
+
+def test_a_share_of_the_rows_is_a_decimal_number():
+    """0.29 of 100 rows are 29, though 0.29 * 100 is 28.999999999999996; half of the rows at each end leave none."""
+    rows = torch.arange(100.0)[:, None] ** 2
+    assert agg.make("rbtm(share=0.29)")(rows, 0).item() == pytest.approx(float((torch.arange(29.0, 71) ** 2).mean()))
+    with pytest.raises(InputError, match="share"):
+        agg.make("rbtm(share=0.5)")
+
+
+@pytest.mark.parametrize(
+    "name", ["multikrum", "krum", "aksel", "cge", "mda", "smea", "monna", "gas", "dnc", "flame(noise=0)"]
+)
+def test_a_rule_that_selects_keeps_no_fewer_rows_than_it_says(name):
+    rule = agg.make(name)
+    for n in range(4, 10):
+        for f in range(rule.max_f(n) + 1):
+            for kind in ("gauss", "duplicates"):
+                rows = Rows(make_rows(n, 5, f, kind, seed=n), round=known(n, 5))
+                assert (rule.outcome(rows, f, torch.Generator()).weights > 0).sum() >= rule.least(n, f)
 
 
 def test_the_least_diameter_of_fifty_rows():

@@ -326,6 +326,13 @@ def test_decoys_break_dnc_with_few_tries_too():
     assert moved[0] > 0.05 * moved[1]
 
 
+def test_nearest_neighbour_mixing_hides_far_rows_from_a_spectral_filter():
+    """Behind NNM, DnC is moved a hundred times as far as the farthest honest row lies from the mean."""
+    honest = rows(16, n=40)
+    farthest = float((honest - honest.mean(0)).norm(dim=1).max())
+    assert attack_on("nnm+dnc(b=None)", honest, 10)[0].notes["moved"] > 100 * farthest
+
+
 def test_the_rows_of_a_closed_form_lie_beyond_honest_rows_that_are_not_known():
     """Of 16 honest rows four are known: against the trimmed mean it sends what `extreme` sends."""
     honest = rows(15)

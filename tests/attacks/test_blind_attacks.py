@@ -204,6 +204,14 @@ def test_rop_where_a_direction_is_missing():
         torch.testing.assert_close(row, torch.full((1, 2), 3 + 2.0 * along), atol=1e-5, rtol=0)
 
 
+def test_rop_takes_the_radius_of_the_rule():
+    asked = replace(context(torch.zeros(2), torch.tensor([3.0, 3.0])), rule=aggregators.make("nnm+cclip(tau=0.5)"))
+    forgery = att.make("rop(z=tau)").explain(torch.ones(3, 2), torch.ones(1, 2), context=asked)
+    assert forgery.notes["z"] == 0.5
+    wanted = att.make("rop(z=0.5)")(torch.ones(3, 2), torch.ones(1, 2), context=asked)
+    torch.testing.assert_close(forgery.rows, wanted)
+
+
 def test_a_radius_that_the_rows_decide_is_none_for_rop():
     with pytest.raises(InputError, match="takes a fixed radius, which"):
         att.make("rop(z=tau)").check_rule(aggregators.make("nnm+cclip(tau=least,centre=reference)"))
@@ -278,19 +286,22 @@ class TestPoisonedFL:
         first = attack._next(torch.tensor([3.0, 4.0]).double(), torch.zeros(2))  # v = |a|
         torch.testing.assert_close(first, torch.tensor([24.0, -32.0]))
 
-    @example(d=1, seed=0, every=1, shrink=0.7, along=0)
+    @example(d=1, seed=0, every=1, shrink=0.7, along=0, c=8.0, floor=0.5, p=0.01)
     @given(
         d=st.integers(1, 9),
         seed=st.integers(0, 2**16),
         every=st.integers(1, 4),
         shrink=st.sampled_from([0.7, 0.5, 1.0]),
         along=st.sampled_from([-1, 0, 1]),
+        c=st.sampled_from([8.0, 3.0]),
+        floor=st.sampled_from([0.5, 2.0, 0.0]),
+        p=st.sampled_from([0.01, 0.4, 0.9]),
     )
-    def test_many_rounds_agree_with_the_oracle(self, d, seed, every, shrink, along):
+    def test_many_rounds_agree_with_the_oracle(self, d, seed, every, shrink, along, c, floor, p):
         """The model moves at random, along s or against it, and now and then stays in some coordinates."""
         draw, s = np.random.default_rng(seed), signs(d, seed).numpy()
-        expected = oracle_attacks.PoisonedFLOracle(s, c=8, every=every, shrink=shrink, floor=0.5, p=0.01)
-        attack = att.make(f"poisonedfl(every={every},shrink={shrink})")
+        expected = oracle_attacks.PoisonedFLOracle(s, c=c, every=every, shrink=shrink, floor=floor, p=p)
+        attack = att.make(f"poisonedfl(c={c},every={every},shrink={shrink},floor={floor},p={p})")
         attack.begin(seed)
         model = draw.standard_normal(d).astype(np.float32)
         for number in range(10):

@@ -223,6 +223,18 @@ def test_every_direction_by_hand():
         assert forgery.notes["unbounded"] is True
 
 
+def test_rfa_follows_rows_that_are_huge_and_eight_steps_do_not_reach():
+    """A geometric median of a fixed number of steps has no bound; 200 steps find it also from 10^6 times as far."""
+    honest = make_rows(40, 100, 0, "gauss", seed=0)
+    few, far, many = (
+        forge(f"opt(cap={cap})", honest, 10, rule).notes
+        for cap, rule in ((1000, "rfa"), (1e6, "rfa"), (1e6, "rfa(steps=200)"))
+    )
+    assert (few["unbounded"], far["unbounded"], many["unbounded"]) == (False, True, False)
+    assert far["objective"] > 5 * few["objective"]
+    assert many["objective"] == pytest.approx(few["objective"], rel=0.1)
+
+
 @pytest.mark.parametrize("middle", ["midpoint", "lower", "upper"])
 @given(data=st.data())
 def test_no_strength_of_lie_moves_an_odd_median_farther(middle, data):

@@ -206,11 +206,6 @@ def bucketing(rows: ArrayLike, permutation: ArrayLike, s: int = 2) -> Array:
     return np.array([shuffled[i : i + s].mean(axis=0) for i in range(0, len(shuffled), s)])
 
 
-def bucketing_f(n: int, f: int, s: int, max_f_of_next: Callable[[int], int], told: Literal["f", "f/s"] = "f") -> int:
-    """The f told to the next stage: min(f, max_f(ceil(n/s))), or ceil(f/s) as the STRIKE authors do, unclamped."""
-    return {"f": min(f, max_f_of_next(math.ceil(n / s))), "f/s": math.ceil(f / s)}[told]
-
-
 def bitflip(own: ArrayLike) -> Array:
     """Minus the own rows, shape (f, d) (Allen-Zhu 2020)."""
     return -np.asarray(own, dtype=np.float64)

@@ -77,10 +77,10 @@ def diameter(rows: ArrayLike, subset: Sequence[int]) -> float:
     return float(squared_distances(rows)[np.ix_(chosen, chosen)].max())
 
 
-def least_diameter(rows: ArrayLike, f: int) -> float:
-    """The least squared diameter of n - f rows, over all subsets (El-Mhamdi 2018)."""
+def diameters(rows: ArrayLike, f: int) -> dict[tuple[int, ...], float]:
+    """The squared diameter of each subset of n - f rows, in the order of their indices (El-Mhamdi 2018)."""
     n = len(as_rows(rows))
-    return min(diameter(rows, subset) for subset in combinations(range(n), n - f))
+    return {subset: diameter(rows, subset) for subset in combinations(range(n), n - f)}
 
 
 def top_variance(rows: ArrayLike, subset: Sequence[int]) -> float:
@@ -196,12 +196,6 @@ def caf(rows: ArrayLike, f: int) -> tuple[Array, bool]:
         weights = weights * np.maximum(0.0, 1 - scores / largest)
         if weights.sum() <= len(rows) - 2 * f:
             return best, clear
-
-
-def monna_selection(rows: ArrayLike, f: int, pivot: int) -> Indices:
-    """The n - f rows nearest to a row (Farhadkhani 2023)."""
-    rows = as_rows(rows, f)
-    return lowest(squared_norms(rows - rows[pivot]), len(rows) - f)
 
 
 def cge(rows: ArrayLike, f: int) -> Array:
