@@ -106,10 +106,11 @@ def test_lie_z_max():
 
     n = 50, f = 10: s = 16, (40 - 16) / 40 = 0.6, z = 0.253347. n = 10, f = 2: s = 4, (8 - 4) / 8 = 0.5, z = 0.
     n = 11, f = 2: s = 4, 5 / 9, z = 0.139710. n = 4, f = 1: s = 2, 1 / 3, z = -0.430727. n = 20, f = 4: s = 7, 9 / 16,
-    z = 0.157311; ByzPy's share is (20 - 7) / 20, z = 0.385320.
+    z = 0.157311; ByzPy's share is (20 - 7) / 20, z = 0.385320. n = 10, f = 3: s = 3, 4 / 7, z = 0.180012.
     """
     assert z_max(4, 4) == 8  # all are Byzantine: no honest client is needed
     assert z_max(20, 4) == pytest.approx(0.157311, abs=1e-6)
+    assert z_max(10, 3) == pytest.approx(0.180012, abs=1e-6)
     theirs = att.LIE(z="byzpy").explain(rows_of(*range(16)), torch.zeros(4, 1))
     assert theirs.notes["z"] == pytest.approx(0.385320, abs=1e-6)
     assert z_max(50, 24) == pytest.approx(1.426077, abs=1e-6)

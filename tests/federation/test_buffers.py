@@ -150,6 +150,25 @@ def test_large_counters_are_counted_on(rule: str, steps: float) -> None:
     assert complex(module.turns) == (1 + 1j) + steps * (2 - 1j)
 
 
+@pytest.mark.parametrize("server", ["fedavgm(beta=0.5)", "fedadam(lr=0.1)", "fedyogi", "fedadagrad"])
+def test_buffers_in_the_row_pass_by_the_optimiser_of_the_server(server: str) -> None:
+    """Counters of 2.5 batches a round, not a step of 0.1 in place of 2.5, nor 2.5 again after a round without one."""
+    given = {"aggregator": aggregators.make("mean"), "buffers": "aggregated", "byzantine": 0, "server": server}
+    federation = Federation(replace(BASE, model=UserModel(factory=counting), **given))
+    for number in range(2):
+        federation.round(number)
+    assert complex(federation.flat.module.turns) == (1 + 1j) + 2 * 2.5 * (2 - 1j)
+
+
+def test_buffers_in_the_row_are_not_multiplied_where_rows_are_gradients() -> None:
+    given = {"aggregator": aggregators.make("mean"), "buffers": "aggregated", "byzantine": 0, "rows": "gradient"}
+    sgd = SGD(local_steps=1, batch=4, lr=0.05)
+    federation = Federation(replace(BASE, model=UserModel(factory=counting), sgd=sgd, **given))
+    federation.round(0)
+    assert int(federation.flat.module.batches) == START + 1
+    assert complex(federation.flat.module.turns) == (1 + 1j) + (2 - 1j)
+
+
 def test_the_server_keeps_counters_in_the_plain_mean() -> None:
     federation = Federation(replace(BASE, model=UserModel(factory=counting)))
     federation.round(0)
