@@ -10,10 +10,9 @@ bucketing and arc; hours), `caps` (searches with caps 3 and 1), `iid`, `root` (F
 is played on seeds 15 to 17 first (`--seeds`, with `--tables` of its own), where the attack of `trial-chosen` is chosen.
 `votes` and `better` for the same page: `better` has variants of consensus_dnc, of which one is chosen on seeds 15 to
 17. Those of docs/field.md, for `--tables results/field`: `field`, `field-training` (the paper's rules),
-`field-training-further`, `field-fashion`. A run whose digest
-is in results/robustness/PART.csv is not played; the lines of the others are added to it after each rule. So a part is
-played on several days and machines, a few rules (`--rules`) or seeds (`--seeds 10,11`; a single number is how many) at
-a time. Where each try of a search is a call of the rule, at most 60 are made in a round, but in `trial-full` and
+`field-training-further`, `field-fashion`. A run whose digest is in results/robustness/PART.csv is not played; the lines
+of the others are added to it after each rule. So a part is played on several days and machines, a few rules (`--rules`)
+or seeds (`--seeds 10,11`; a single number is how many) at a time. Where each try of a search is a call of the rule, at most 60 are made in a round, but in `trial-full` and
 `trial-caf`.
 """
 
