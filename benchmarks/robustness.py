@@ -12,8 +12,8 @@ is played on seeds 15 to 17 first (`--seeds`, with `--tables` of its own), where
 17. Those of docs/field.md, for `--tables results/field`: `field`, `field-training` (the paper's rules),
 `field-training-further`, `field-fashion`. A run whose digest is in results/robustness/PART.csv is not played; the lines
 of the others are added to it after each rule. So a part is played on several days and machines, a few rules (`--rules`)
-or seeds (`--seeds 10,11`; a single number is how many) at a time. Where each try of a search is a call of the rule, at most 60 are made in a round, but in `trial-full` and
-`trial-caf`.
+or seeds (`--seeds 10,11`; a single number is how many) at a time. Where each try of a search is a call of the rule, at
+most 60 are made in a round, but in `trial-full` and `trial-caf`.
 """
 
 import argparse

@@ -194,18 +194,18 @@ class Catalogue(Generic[T]):
     def _load(self, path: str, given: Mapping[str, Any], alias: str, preset: str, defaults: Mapping[str, Any]) -> T:
         """Return the method at a path. alias: its registered name, if the user gave that."""
         made = self.wrap(path, given, alias) if self.wrap else self._inherited(path, given, preset, defaults)
-        check(made.key not in self, self._taken(path, made))
+        check(made.key not in self, self._taken(path, made.key))
         return made
 
     def with_own_key(self, method: T) -> T:
         """Return an object as it is. InputError for one of a user's class that has or inherits a built-in's key."""
-        built_in = self.texts.get(getattr(method, "key", ""))
-        own = built_in is None or type(method) is built_in.load()
-        check(own, self._taken(type(method).__qualname__, method))
+        key = getattr(method, "key", "")
+        own = key not in self.texts or type(method) is self.texts[key].load()
+        check(own, self._taken(type(method).__qualname__, key))
         return method
 
-    def _taken(self, what: str, method: T) -> str:
-        return f"{what} has the key {method.key!r} of a built-in {self.kind}: give it another key"
+    def _taken(self, what: str, key: str) -> str:
+        return f"{what} has the key {key!r} of a built-in {self.kind}: give it another key"
 
     def _inherited(self, path: str, given: Mapping[str, Any], preset: str, defaults: Mapping[str, Any]) -> T:
         """Return the object at a path, or an object of the class at the path; it must inherit `base`."""
