@@ -30,7 +30,7 @@ Column = dict[int, float]  # accuracy by seed
 Cells = dict[str, dict[str, Column]]  # by rule and attack
 FIRST = [*aggregators.PAPER, *MIXED]  # rules of the first tables
 TRAINED = ("multikrum", "median", "rbtm")  # rules over which trainings are compared
-FOLLOW = ("mean", "cclip", "rfa")  # rules that huge rows move: cclip clips to a radius beyond all honest rows
+FOLLOW = ("mean", "cclip", "rfa", "rlr")  # rules that huge equal rows move: cclip's radius is beyond all honest rows
 MARKED = re.compile(r"<!-- table: (?P<name>.*?) -->\n.*?<!-- end -->", re.DOTALL)  # a table in the page
 
 
@@ -185,11 +185,10 @@ def of_every_rule(plain: Cells, variants: Mapping[str, Cells], rules: Sequence[s
     of the rules that huge rows do not move.
     """
     others = {name: cells for name, cells in variants.items() if cells is not plain and all(map(cells.get, rules))}
-    order = sorted(rules, key=lambda rule: -fmean(least(plain[rule]).values()))
-    firsts = {rule: least(plain[rule]) for rule in order}
+    firsts = sorted(((rule, least(plain[rule])) for rule in rules), key=lambda each: -fmean(each[1].values()))
     rows = [
-        [rule, spread(firsts[rule]), *(gap_text(least(cells[rule]), firsts[rule]) for cells in others.values())]
-        for rule in order
+        [rule, spread(first), *(gap_text(least(cells[rule]), first) for cells in others.values())]
+        for rule, first in firsts
     ]
     bounded = [rule for rule in rules if rule not in FOLLOW]
     mean = mean_least(plain, bounded)

@@ -71,16 +71,11 @@ def meamed_bounds(
     return np.array([low for low, _ in pairs]), np.array([high for _, high in pairs])
 
 
-def diameter(rows: ArrayLike, subset: Sequence[int]) -> float:
-    """The largest squared distance between two rows of a subset."""
-    chosen = list(subset)
-    return float(squared_distances(rows)[np.ix_(chosen, chosen)].max())
-
-
 def diameters(rows: ArrayLike, f: int) -> dict[tuple[int, ...], float]:
     """The squared diameter of each subset of n - f rows, in the order of their indices (El-Mhamdi 2018)."""
-    n = len(as_rows(rows))
-    return {subset: diameter(rows, subset) for subset in combinations(range(n), n - f)}
+    distances = squared_distances(rows)
+    n = len(distances)
+    return {subset: float(distances[np.ix_(subset, subset)].max()) for subset in combinations(range(n), n - f)}
 
 
 def top_variance(rows: ArrayLike, subset: Sequence[int]) -> float:

@@ -246,7 +246,8 @@ def check_mda(call: Call) -> None:
     if call.rule.ties == "first":
         assert chosen == tied[0]
     else:
-        sums = [oracle.squared_distances(call.rows)[np.ix_(s, s)].sum() for s in (chosen, *tied)]
+        distances = oracle.squared_distances(call.rows)
+        sums = [distances[np.ix_(s, s)].sum() for s in (chosen, *tied)]
         assert sums[0] <= min(sums) * (1 + TOLERANCE["score"])
 
 

@@ -71,7 +71,7 @@ class Flame(Aggregator):
         return n // 2 + 1
 
     def kappa_bound(self, n: int, f: int) -> float | None:
-        """Return infinity for f > 0: rows are averaged whose models are parallel to those of equal honest rows."""
+        """Return infinity for f > 0: rows whose models are parallel to those of equal honest rows are averaged."""
         return math.inf if f else None
 
 

@@ -90,7 +90,7 @@ class LASA(Aggregator):
         return n / 2
 
     def kappa_bound(self, n: int, f: int) -> float | None:
-        """Return infinity for f > 0: rows are averaged that have the entries of equal honest ones in another order."""
+        """Return infinity for f > 0: rows with the entries of equal honest ones in another order are averaged."""
         return math.inf if f else None
 
 

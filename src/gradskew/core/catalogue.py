@@ -198,7 +198,7 @@ class Catalogue(Generic[T]):
         return made
 
     def with_own_key(self, method: T) -> T:
-        """Return an object as it is. InputError for one of a user's class that has or inherits a built-in's key."""
+        """Return an object as it is; raise InputError if its class is a user's and has or inherits a built-in's key."""
         key = getattr(method, "key", "")
         own = key not in self.texts or type(method) is self.texts[key].load()
         check(own, self._taken(type(method).__qualname__, key))
