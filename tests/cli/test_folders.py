@@ -138,3 +138,48 @@ def test_runs_of_an_earlier_version_of_a_rule_are_left_out_with_a_line(bench, ca
     again = call("report", tmp_path / "out")
     assert line in again.err.splitlines()
     assert files(tmp_path / "out") == written
+
+
+NETWORKS = """
+from pathlib import Path
+from torch import nn
+
+
+def small(shape, num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 4), nn.BatchNorm1d(4), nn.Linear(4, num_classes))
+
+
+def listed(shape, num_classes):
+    width = int(Path(__file__).with_name("width.txt").read_text())
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Tanh(), nn.Linear(width, num_classes))
+"""
+
+
+def test_the_networks_of_a_user_keep_all_seeds_and_their_names(bench, tmp_path, monkeypatch):
+    """Each seed draws other weights: they are no other version of the network."""
+    (tmp_path / "own_networks.py").write_text(NETWORKS)
+    (tmp_path / "width.txt").write_text("3")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = bench("--model", "own_networks:small,own_networks:listed", "--seeds", "2")
+    assert "earlier version" not in said.err
+    assert "2 federations, by model (own_networks:listed, own_networks:small)." in said.out
+    with (tmp_path / "out" / "results.csv").open() as file:
+        rows = [(row["model"], row["attack"], row["seed"]) for row in csv.DictReader(file)]
+    names = ("own_networks:listed", "own_networks:small")
+    assert sorted(rows) == sorted((n, attack, seed) for n in names for attack in ("lie", "none") for seed in "01")
+
+
+def test_an_edited_network_replaces_its_earlier_version_seed_by_seed(bench, tmp_path, monkeypatch):
+    (tmp_path / "edited_networks.py").write_text(NETWORKS)
+    monkeypatch.syspath_prepend(tmp_path)
+    model = ("--model", "edited_networks:listed")
+    (tmp_path / "width.txt").write_text("3")
+    bench(*model, "--seeds", "2")
+    for timing in tmp_path.glob("out/runs/*/timing.json"):  # two benches may end in the same second
+        timing.write_text(json.dumps({**json.loads(timing.read_text()), "finished": "2020-01-01T00:00:00Z"}))
+    (tmp_path / "width.txt").write_text("5")
+    edited = bench(*model, "--seeds", "1")
+    assert "gradskew: 2 runs of an earlier version of network left out of the tables" in edited.err
+    assert len(cells(tmp_path / "out")) == 4
+    with pytest.raises(InputError, match="two versions of network "):
+        gs.Table(gs.Store(tmp_path / "out").all())

@@ -1,9 +1,11 @@
 """Lists as values of options: the federations of a sweep, and that nothing given before means anything else."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 import gradskew as gs
 from gradskew.core.errors import InputError
@@ -46,6 +48,20 @@ def test_a_federation_that_two_combinations_name_is_run_once() -> None:
     """A sixth of 6 clients, rounded up, is 1."""
     assert len(make_sweep({**SMALL, "byzantine": [1, 0.1]})) == 1
     assert len(make_sweep({**SMALL, "beta": ["iid"], "min_samples": [2, 3]})) == 1
+
+
+def test_two_networks_of_one_name_are_refused() -> None:
+    """Records and tables could not tell them apart."""
+
+    def of_width(width: int) -> Callable[..., nn.Module]:
+        def network(shape: tuple[int, ...], num_classes: int) -> nn.Module:
+            return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, num_classes))
+
+        return network
+
+    assert len(make_sweep({**SMALL, "model": [of_width(3)]})) == 1
+    with pytest.raises(InputError, match="have the same names, and cannot be told apart"):
+        make_sweep({**SMALL, "model": [of_width(3), of_width(4)]})
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ..aggregators import MIXINGS, RULES, UserRule
 from ..attacks import ATTACKS, UserAttack
 from ..core.catalogue import Catalogue
 from ..core.errors import InputError, check
-from ..core.grammar import parse, parse_one, split_last, with_options
+from ..core.grammar import PATH, parse, parse_one, split_last, with_options
 from ..core.names import canonical, options
 from ..core.options import options_of
 from ..core.presets import PRESETS
@@ -169,7 +169,10 @@ def _model(spec: Mapping[str, Any]) -> str | None:
     model = spec["model"]
     if model["name"] in MODELS:
         return with_options(model)
-    # `user_code` lists methods as package.module:name, functions and classes as package.module.name.
+    if "path" in model:
+        return with_options(model) if PATH.fullmatch(str(model["path"])) else None
+    # A spec of an earlier version has no path. `user_code` lists methods as package.module:name, functions and classes
+    # as package.module.name.
     functions = [name for name in spec.get("user_code", {}) if "." in name and ":" not in name]
     functions = [name for name in functions if not name.startswith("flwr_datasets.")]  # of the partition
     if model["name"] != UserModel.key or len(functions) != 1:

@@ -116,10 +116,16 @@ def format_value(value: Any) -> str:
 
 
 def with_options(part: Mapping[str, Any]) -> str:
-    """Return the name of a method in a spec with its options, as it is written: mlp(hidden=32)."""
+    """Return the name of a method in a spec with its options, as it is written: mlp(hidden=32).
+
+    A user's network is its path, with those of its options that are set: nets:small(vectorised=True).
+    """
+    path = part.get("path")
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in part.items()}
-    options = ",".join(f"{name}={format_value(value)}" for name, value in values.items() if name != "name")
-    return f"{part['name']}({options})" if options else str(part["name"])
+    shown = {name: value for name, value in values.items() if name not in ("name", "path") and (value or not path)}
+    options = ",".join(f"{name}={format_value(value)}" for name, value in shown.items())
+    name = path or part["name"]
+    return f"{name}({options})" if options else str(name)
 
 
 def _outside(text: str) -> Iterator[tuple[int, str]]:

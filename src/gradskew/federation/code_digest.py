@@ -15,6 +15,8 @@ from ..core.importing import in_session, is_importable
 from ..core.names import canonical
 from ..core.plugin import Plugin
 
+NETWORK = "network"  # the name under which a spec has the digest of a user's network before the first round
+
 
 def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:
     """Return the SHA-256 of the file that defines each user's class, base class or function, by qualified name.

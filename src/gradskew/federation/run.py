@@ -25,7 +25,7 @@ from ..data.partition import Dirichlet, Partition
 from ..models import MLP, Model, initial, num_parameters
 from .catalogue import make_server, make_variant
 from .clients import num_together, resolve
-from .code_digest import check_unchanged, session_code, user_code
+from .code_digest import NETWORK, check_unchanged, session_code, user_code
 from .local import Plain, Variant, check_training
 from .loss import LOSSES
 from .optimizer import SGD
@@ -195,7 +195,7 @@ class Run(Options):
             "dataset": self.source.name,
             "data_sha256": self.source.load().digest,
             "partition": describe(self.partition),
-            "model": describe(self.model),
+            "model": {**describe(self.model), **self.model.origin},
             "attack": describe(self.attack),
             "attack_name": self.attack.name,
             "aggregator": describe(self.aggregator),
@@ -217,7 +217,7 @@ class Run(Options):
         if self.pictured != replace(self, pictures=None).pictured:
             content["pictures"] = sorted(self.pictured)
         if user_code(getattr(self.model, "factory", self.model)):
-            code["network"] = self._network()
+            code[NETWORK] = self._network()
         if code:
             content["user_code"] = code
         check_spec(content)

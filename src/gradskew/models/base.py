@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -21,6 +22,11 @@ class Model(Named, ABC):
 
     batched: ClassVar[bool] = True
     kind: ClassVar[str] = "dense"  # dense, convolutional or other: `engine="auto"` depends on it
+
+    @property
+    def origin(self) -> Mapping[str, str]:
+        """What a spec says of a user's network beside its options."""
+        return {}
 
     @abstractmethod
     def build(self, shape: tuple[int, ...], num_classes: int) -> nn.Module:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import InputError, check, check_choice, unknown
+from ..core.grammar import with_options
 from ..core.importing import import_object, one_line
-from ..core.names import options
+from ..core.names import describe, options
 from ..data import Dataset
 from .base import Model, materialised
 from .tokens import check_tokens
@@ -45,10 +46,12 @@ class UserModel(Model):
         return self.vectorised
 
     @property
+    def origin(self) -> Mapping[str, str]:
+        return {"path": f"{self.factory.__module__}:{self.factory.__qualname__}"}
+
+    @property
     def name(self) -> str:
-        path = f"{self.factory.__module__}:{self.factory.__qualname__}"
-        changed = ",".join(f"{name}=True" for name in ("vectorised", "tokens") if getattr(self, name))
-        return f"{path}({changed})" if changed else path
+        return with_options({**describe(self), **self.origin})
 
     def check_data(self, dataset: Dataset) -> None:
         if self.tokens:

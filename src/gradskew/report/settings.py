@@ -131,14 +131,14 @@ def _without_default_sampling(spec: dict[str, Any], specs: Sequence[Mapping[str,
 
 def _of_part(key: str, parts: Sequence[Mapping[str, Any] | None]) -> dict[str, list[Value]]:
     """Return the columns of a partition, model, local variant or server optimiser: its options, or its name."""
-    names = {part["name"] if part else MISSING.get(key, "–") for part in parts}
+    names = {part.get("path", part["name"]) if part else MISSING.get(key, "–") for part in parts}
     if names == {"dirichlet", "iid"}:
         drawn = [part for part in parts if part and part["name"] == "dirichlet"]
         if len({with_options({**part, "beta": 0}) for part in drawn}) == 1:
             return {"beta": [part["beta"] if part and part["name"] == "dirichlet" else "iid" for part in parts]}
     if len(names) == 1 and all(parts):
         known = [part for part in parts if part]
-        options = {name: None for part in known for name in part if name != "name"}
+        options = {name: None for part in known for name in part if name not in ("name", "path")}
         columns = {name: [_value(name, part.get(name)) for part in known] for name in options}
         (own,) = names
         return {name if own == "dirichlet" else f"{name} of {own}": values for name, values in columns.items()}

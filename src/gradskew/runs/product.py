@@ -17,6 +17,7 @@ from ..federation.held_out import hold_out
 from ..federation.options import LISTED
 from ..federation.run import Run
 from .settings import COMMON, by_name, make_runs
+from .versions import federation_key
 
 WORDS = {"beta": ("iid",)}  # values beside numbers
 
@@ -28,6 +29,7 @@ def make_sweep(given: Mapping[str, Any]) -> list[Run]:
         return make_runs(parts[0])
     varied = [key for key in parts[0] if any(parts[0][key] is not part.get(key) for part in parts)]
     runs: dict[str, Run] = {}
+    known: dict[str, str] = {}
     for part in parts:
         where = ", ".join(f"{key}={part[key]!s:.60}" for key in varied if key in part)
         try:
@@ -36,6 +38,9 @@ def make_sweep(given: Mapping[str, Any]) -> list[Run]:
             raise InputError(f"{where}: {error}") from error
         if made.keys() <= runs.keys():
             warn(f"gradskew: {where} is the same as another value: it is played once")
+            continue
+        first = known.setdefault(federation_key(next(iter(made.values())).content), where)
+        check(first is where, f"{where} and {first} have the same names, and cannot be told apart in tables")
         for digest, run in made.items():
             runs.setdefault(digest, run)
     return list(runs.values())

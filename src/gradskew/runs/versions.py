@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.errors import warn
 from ..core.names import canonical
+from ..federation.code_digest import NETWORK
 from .record import Record
 
 # The fields of a spec in which the records of one table may differ.
@@ -20,11 +21,11 @@ def federation_key(spec: Mapping[str, Any]) -> str:
 
 def changed_code(records: Iterable[Record]) -> list[str]:
     """Return the names in a user's code of which the records of one federation have several versions."""
-    versions: dict[str, set[str]] = {}
+    versions: dict[tuple[str, int | None], set[str]] = {}
     for record in records:
-        for name, code in record.spec.get("user_code", {}).items():
-            versions.setdefault(name, set()).add(code)
-    return [name for name, codes in versions.items() if len(codes) > 1]
+        for entry, code in _entries(record.spec).items():
+            versions.setdefault(entry, set()).add(code)
+    return list(dict.fromkeys(name for (name, _), codes in versions.items() if len(codes) > 1))
 
 
 def newest(records: Mapping[str, Record], finished: Mapping[str, str]) -> list[Record]:
@@ -32,15 +33,15 @@ def newest(records: Mapping[str, Record], finished: Mapping[str, str]) -> list[R
 
     records: by digest. finished: when each run ended, as text in the order of time.
     """
-    versions: dict[tuple[str, str], str] = {}
+    versions: dict[str, dict[tuple[str, int | None], str]] = {}
     for digest in sorted(records, key=lambda digest: finished[digest]):
         spec = records[digest].spec
-        versions |= {(federation_key(spec), name): code for name, code in spec.get("user_code", {}).items()}
+        versions.setdefault(federation_key(spec), {}).update(_entries(spec))
     kept: list[Record] = []
     old: dict[str, None] = {}
     for record in records.values():
-        code = record.spec.get("user_code", {})
-        changed = [name for name in code if code[name] != versions[federation_key(record.spec), name]]
+        last = versions[federation_key(record.spec)]
+        changed = [name for (name, seed), code in _entries(record.spec).items() if code != last[name, seed]]
         old |= dict.fromkeys(changed)
         kept += [] if changed else [record]
     if old:
@@ -48,3 +49,8 @@ def newest(records: Mapping[str, Record], finished: Mapping[str, str]) -> list[R
         runs = f"{left} run{'' if left == 1 else 's'} of an earlier version of {', '.join(old)}"
         warn(f"gradskew: {runs} left out of the tables: the file was changed since")
     return kept
+
+
+def _entries(spec: Mapping[str, Any]) -> dict[tuple[str, int | None], str]:
+    """Return the digests of a user's code in a spec by name and, of a network, which each seed draws, the seed."""
+    return {(name, spec["seed"] if name == NETWORK else None): code for name, code in spec.get("user_code", {}).items()}
