@@ -154,7 +154,18 @@ def test_who_is_no_defence_comes_last_with_a_remark() -> None:
         ("own:rule", "is the mean"),
     ]
     assert audit.verdict == ["own:rule is not ranked: it is the mean on every matrix that was tried."]
-    assert [texts[-1] for _, texts in audit.sheets[0].lines] == ["", "no defence", "is the mean"]
+    assert [texts[1] for _, texts in audit.sheets[0].lines] == ["", "no defence", "is the mean"]
+
+
+def test_a_rule_that_ignores_its_rows_has_no_rank() -> None:
+    """It keeps the share of a class, whatever is done to it; where every rule has a rank, no column says so."""
+    records = [record(attack, rule, 70.0) for rule in ("median", "own:rule") for attack in ("none", "lie")]
+    told = Inspection("rule", "own:rule", [*FINDINGS, Finding("its rows", BAD, "It gives one result.")])
+    audit = Audit(Table(records), {"own:rule": told})
+    assert audit.unranked == {"own:rule": "ignores its rows"}
+    assert audit.verdict == ["own:rule is not ranked: it gives one result whatever its rows are."]
+    assert [texts[1] for _, texts in audit.sheets[0].lines] == ["", "ignores its rows"]
+    assert "remark" not in Audit(Table(records), INSPECTED).sheets[0].head
 
 
 def test_a_tie_is_one_place() -> None:
@@ -376,7 +387,7 @@ def test_the_list_says_what_packages_register(capsys, tmp_path, monkeypatch) -> 
 
 def test_the_lines_of_the_tables() -> None:
     rules, sent = AUDIT.sheets
-    own = ["own:rule", "90.0", "own:attack", "62.0", "2", "28.0", "24.0", "2.00", "lie", "50.0", "2.0", "2.0", ""]
+    own = ["own:rule", "", "90.0", "own:attack", "62.0", "2", "28.0", "24.0", "2.00", "lie", "50.0", "2.0", "2.0"]
     assert rules.lines[1] == (True, own)
     assert "a kappa below 0.33" in rules.title
     assert [line for _, line in sent.lines] == [["lie", "32.0", "60.0", "mean"], ["own:attack", "6.0", "10.0", "mean"]]

@@ -13,7 +13,7 @@ from gradskew.audit import BAD, GOOD, ODD, Task, inspect, list_tasks
 from gradskew.audit.attack_checks import CHECKS as ATTACK_CHECKS
 from gradskew.audit.attack_checks import AttackSubject
 from gradskew.audit.rule_checks import CHECKS as RULE_CHECKS
-from gradskew.audit.rule_checks import RuleSubject
+from gradskew.audit.rule_subject import RuleSubject
 
 COMPARED = ("order", "equal rows", "shifted", "scaled", "one row")
 SIZES = [(12, 3), (50, 10), (400, 80)]  # n, f
@@ -51,7 +51,15 @@ def attack_findings(name: str) -> dict[str, str]:
         ("foreign:Momentum", {"repeated": GOOD, "memory": ODD}),
         ("foreign:make_counting", {"repeated": GOOD, "memory": BAD}),
         ("foreign:torn(arrays=numpy)", {"input": BAD}),
-        ("foreign:draws_from_torch", {"repeated": GOOD, "order": ODD, "equal rows": GOOD}),
+        (
+            "foreign:draws_from_torch",
+            {"repeated": GOOD, "draws": ODD, "order": ODD, "equal rows": GOOD, "huge rows": BAD, "finite": GOOD},
+        ),
+        ("foreign:seldom_finite", {"repeated": GOOD, "finite": BAD}),
+        ("foreign:constant", {"its rows": BAD, "draws": GOOD, "finite": GOOD, "equal rows": ODD}),
+        ("foreign:draws_an_order", {"its rows": BAD, "draws": ODD}),
+        ("bucketing(s=2)+mean", {"draws": GOOD, "its rows": GOOD}),
+        ("dnc(b=8)", {"draws": GOOD, "its rows": GOOD}),
         ("foreign:by_place", {"order": ODD, "equal rows": GOOD, "shifted": GOOD, "one row": GOOD}),
         ("foreign:make_scaled(factor=2.0)", {"equal rows": ODD, "shifted": ODD, "scaled": GOOD, "one row": ODD}),
         # ours refuse what is not finite, and too many Byzantine rows
@@ -64,6 +72,14 @@ def test_what_is_found_on_a_rule(name: str, unusual: dict[str, str]) -> None:
     assert found | unusual == found
     if name in ("foreign:mean", "foreign:median"):
         assert set(found) - set(unusual) == {key for key, verdict in found.items() if verdict == GOOD}
+
+
+def test_what_differs_between_draws_is_told() -> None:
+    """A mean of buckets is the mean; dnc with 8 of 64 coordinates drops other rows in another draw."""
+    subject = RuleSubject(aggregators.make("dnc(b=8,iterations=1)"), 12, 3)
+    assert re.match(r"It draws: \d+ draws on the same rows lie up to 0\.\d+ times", RULE_CHECKS["draws"](subject)[1])
+    never = RuleSubject(aggregators.make("foreign:seldom_finite"), 12, 3)
+    assert re.fullmatch(r"Ordinary finite rows give NaN or Inf in \d+ of \d+ draws\.", RULE_CHECKS["finite"](never)[1])
 
 
 def search(rule, n: int = 12, f: int = 3) -> tuple[str, str]:

@@ -343,6 +343,18 @@ def test_the_interval_is_not_below_that_of_the_test_inputs(tmp_path: Path) -> No
     assert "rfa 80.0 ± 4.1 (3 seeds)" in page_of(tmp_path, lines)
 
 
+def test_no_rule_stands_that_keeps_no_more_than_the_largest_class(tmp_path: Path) -> None:
+    """80 is above 80 % of 90, which is 72."""
+    searches = ["adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
+    for share, text in (
+        (79.9, "| – | rfa 80.0 ± 0.0 (3 seeds) | – |"),
+        (80, "| **none** | – | rfa 80.0 ± 0.0 (3 seeds) |"),
+    ):
+        lines = [line("rfa", attack, seed, 80, largest_class=share) for attack in searches for seed in range(3)]
+        lines += [line("mean", "none", seed, 90, largest_class=share) for seed in range(3)]
+        assert f"| 90.0 {text}" in page_of(tmp_path, lines)
+
+
 def test_without_a_run_without_an_attack_nothing_stands_and_nothing_falls(tmp_path: Path) -> None:
     searches = ["adaptive(cap=None)", "adaptive(aim=loss+stop+undo,cap=None)"]
     lines = [line("rfa", attack, seed, 80) for attack in searches for seed in range(3)]

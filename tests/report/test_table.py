@@ -234,10 +234,11 @@ def test_the_rows_of_a_csv_tell_federations_apart():
         "federation",
         "progress_min",
         "failed_tries",
+        "largest_class",
         "settings",
     ]
-    assert rows[0][-9:] == head
-    assert [row[-9:-4] for row in rows[1:]] == [
+    assert rows[0][-10:] == head
+    assert [row[-10:-5] for row in rows[1:]] == [
         ["20", "10", "2", "2", "linear"],
         ["10", "10", "3", "2", "linear"],
         ["10", "10", "2", "60", "linear"],
@@ -247,7 +248,7 @@ def test_the_rows_of_a_csv_tell_federations_apart():
     ]
     usual = "2 epochs, batch 16, lr 0.2"
     assert [row[-1] for row in rows[1:]] == [*[usual] * 5, f"{usual}, attacker knows 50 % of the honest"]
-    digests = [row[-4] for row in rows[1:]]
+    digests = [row[-5] for row in rows[1:]]
     assert len({*digests}) == 6
     assert rf"\label{{tab:gradskew-{digests[0]}}}" in latex(Table(records[:1]))
 

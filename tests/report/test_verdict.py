@@ -50,6 +50,32 @@ def test_no_rule_is_recommended_that_is_not_better_than_the_mean(searching):
     assert statements(Table(runs("lie", rfa=LOW, dnc=MIDDLE)))[0].startswith("Recommended")
 
 
+def with_test(records, counts):
+    return [replace(each, test_size=sum(counts), test_counts=counts) for each in records]
+
+
+def test_no_rule_is_recommended_that_keeps_no_more_than_the_largest_class(searching):
+    """800 of 1,000 inputs: 80 % up to 1.96 sqrt(0.8 0.2 / 1004) = 2.5 points, so that 81.0 is no more and 90 is."""
+    balanced, unbalanced = [100] * 10, [800, 200]
+    rules = runs("lie", rfa=LOW, dnc=HIGH)
+    plain = statements(Table(rules))
+    assert statements(Table(with_test(rules, balanced))) == [
+        each.replace("Number of test inputs: not in these records.", "Tested on 1000 inputs.") for each in plain
+    ]
+    said = statements(Table(with_test(rules, unbalanced)))
+    assert said[0] == (
+        "dnc leads with 81.0 ±1.1 %, worst found in 3 federations (lie); it is not recommended, since a model that "
+        "always answers the largest class has as much."
+    )
+    known = "A model that always answers the largest class reaches 80.0 %"
+    assert f"{known}; no more was left, in the worst found, of all rules." in said
+    said = statements(Table(with_test(runs("lie", rfa=LOW, dnc=(90.0, 91.0, 92.0)), unbalanced)))
+    assert said[0].startswith("Recommended for a federation like this: dnc")
+    assert f"{known}; no more was left, in the worst found, of rfa." in said
+    said = statements(Table(with_test(runs("lie", rfa=(85.0, 85.1, 85.2), dnc=(90.0, 91.0, 92.0)), unbalanced)))
+    assert f"{known}." in said
+
+
 def test_one_seed_does_not_tell_whether_a_rule_is_better_than_the_mean():
     said = statements(Table(runs("lie", range(1), mean=[50.0], rfa=[90.0])))
     kept = "The plain mean kept 50.0 %, worst found in 1 federation (lie)"

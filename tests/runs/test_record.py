@@ -108,8 +108,11 @@ def test_a_record_says_on_how_many_images_it_was_tested(store, result, capsys):
     """Records of earlier versions do not: they stay readable, and agree with later ones of the same bits."""
     saved = store.save(result, 1.5)
     assert (saved.test_size, store.load(RUN.digest).test_size) == (360, 360)
-    older = replace(saved, test_size=None)
-    assert "test_size" not in older.to_json()
+    assert (len(saved.test_counts), sum(saved.test_counts)) == (10, 360)
+    assert saved.largest_class == pytest.approx(100 * max(saved.test_counts) / 360)
+    older = replace(saved, test_size=None, test_counts=None)
+    assert "test_" not in older.to_json()
+    assert older.largest_class is None
     assert Record.from_json(older.to_json()) == older
     assert older.agrees(saved)
     assert not older.agrees(replace(saved, params_sha256="0" * 64))
@@ -119,6 +122,9 @@ def test_a_record_says_on_how_many_images_it_was_tested(store, result, capsys):
     for wrong in (0, -1, 2.5, "360"):
         with pytest.raises(ValueError, match="test_size"):
             Record.from_json(replace(saved, test_size=wrong).to_json())
+    for wrong in ([360], [*saved.test_counts, 0], [180, 180], "no", [-1, 361]):
+        with pytest.raises(ValueError, match=r"test_counts|test counts|number of classes"):
+            Record.from_json(replace(saved, test_counts=wrong).to_json())
 
 
 def flip(text):

@@ -186,6 +186,14 @@ def draws_from_torch(updates):
     return updates[torch.randint(len(updates), ())]
 
 
+def seldom_finite(updates):
+    return updates.mean(0) * (torch.nan if torch.rand(()) < 0.3 else 1)
+
+
+def constant(updates):
+    return torch.ones(updates.shape[1])
+
+
 def draws_an_order(updates):
     return torch.randperm(updates.shape[1]).to(updates)
 

@@ -15,13 +15,14 @@ from ..core.numerics import fixed_threads
 from ..runs.child_process import Child
 from . import attack_checks, rule_checks
 from .checks import BAD, ODD, BreakingRows, Finding
+from .rule_subject import RuleSubject
 
 START = 60.0  # seconds for a process to start and import torch
 IMPORT = "import"
 DECISIVE = (IMPORT, "answer", "finite")  # if one of these is bad, no other check is done, and no run
 COST, RUN = "cost", "run"
 CHECKS: dict[str, dict[str, Callable[[Any], Any]]] = {"rule": rule_checks.CHECKS, "attack": attack_checks.CHECKS}
-SUBJECTS = {"rule": rule_checks.RuleSubject, "attack": attack_checks.AttackSubject}
+SUBJECTS = {"rule": RuleSubject, "attack": attack_checks.AttackSubject}
 MAKERS: dict[str, Callable[..., Any]] = {"rule": aggregators.make, "attack": attacks.make}
 
 
@@ -66,6 +67,11 @@ class Inspection:
     def is_the_mean(self) -> bool:
         """Return whether it is a rule that equals the plain mean."""
         return any(f.check == rule_checks.MEAN and f.verdict == ODD for f in self.findings)
+
+    @property
+    def ignores_its_rows(self) -> bool:
+        """Return whether it is a rule that gives one result whatever its rows are."""
+        return any(f.check == rule_checks.FOLLOWS and f.verdict == BAD for f in self.findings)
 
     @property
     def reason(self) -> str:

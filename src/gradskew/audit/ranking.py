@@ -48,9 +48,11 @@ class Ranking:
     def unranked(self) -> dict[str, str]:
         """Return in a few words why a rule has no rank, for each rule that has none."""
         means = [name for name, each in self.inspections.items() if each.kind == "rule" and each.is_the_mean]
+        constant = [name for name, each in self.inspections.items() if each.kind == "rule" and each.ignores_its_rows]
         failed = [name for name in self.inspections if self.has_failed(name)]
         why = dict.fromkeys(self.table.unasked, "failed on most tries")
         why |= dict.fromkeys(means, "is the mean") | dict.fromkeys(self.table.idle, "is the mean here")
+        why |= dict.fromkeys(constant, "ignores its rows")
         why |= dict.fromkeys(self.table.unmoved, "never moved") | dict.fromkeys(failed, "failed in runs")
         return why | ({self.table.baseline: "no defence"} if self.table.baseline else {})
 

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
 
-from torch import Tensor
+import torch
 
-from ..aggregators import Aggregator, UserRule
-from ..aggregators.base import check_shape
-from ..core.calling import bind_arguments
 from ..core.rows import Rows
 from .checks import (
     BAD,
@@ -20,7 +14,6 @@ from .checks import (
     GOOD,
     ODD,
     Answer,
-    Subject,
     attempt,
     check_cost,
     check_input,
@@ -29,52 +22,16 @@ from .checks import (
     close,
     describe_arguments,
     gaussian,
-    made_round,
     succeed,
 )
+from .rule_subject import FEWEST, RuleSubject
 from .search_check import check_search
 
 HUGE = 1e30
-MEAN = "the mean"
+MEAN, FOLLOWS = "the mean", "its rows"
 AWAY = (0.0, 10.0, 1e3, 1e6)  # spreads by which rows are moved
 EQUAL = 1e-5  # of the spread: a result nearer to the mean is the mean, in whatever order it adds
 FAR = 1e3  # in units of the rows' spread: a result farther from their mean is unbounded
-
-
-@dataclass(frozen=True)
-class RuleSubject(Subject):
-    """A rule and its federation. rows: (n, d)."""
-
-    input: ClassVar[str] = "its rows"
-    remembers: ClassVar[str] = "its result depends on earlier calls"
-    method: Aggregator
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "f", min(self.f, self.method.max_f(self.n)))
-
-    @property
-    def rows(self) -> Tensor:
-        return gaussian(self.n)
-
-    def f_of(self, n: int) -> int:
-        return min(max(1, round(n * self.f / self.n)), self.method.max_f(n))
-
-    def call_in_place(self, rows: Tensor, f: int | None = None, method: Aggregator | None = None) -> Tensor:
-        rule, f = method or self.fresh(), self.f if f is None else f
-        if isinstance(rule, UserRule):
-            aggregate: Tensor = rule.call(rows, {"f": f}, seed=0)
-        else:
-            aggregate = rule(rows, f, round=made_round(rows) if rule.needs else None)
-        check_shape(f"{self.method.name} must return the aggregate (d,): it", aggregate, rows.shape[1])
-        return aggregate
-
-    @property
-    def takes_f(self) -> bool:
-        """Return whether the rule gets f."""
-        if not isinstance(self.method, UserRule):
-            return True
-        args, named = bind_arguments(copy.deepcopy(self.method).target, None, {"f": self.f})
-        return len(args) > 1 or "f" in named
 
 
 def answer(subject: RuleSubject) -> Answer:
@@ -86,9 +43,37 @@ def answer(subject: RuleSubject) -> Answer:
 
 
 def finite(subject: RuleSubject) -> Answer:
-    if subject(subject.rows).isfinite().all():
+    results = subject.draws(subject.rows)
+    failed = [each for each in results if isinstance(each, str)]
+    lost = [each for each in results if not isinstance(each, str) and not each.isfinite().all()]
+    if not failed and not lost:
         return GOOD, "Finite rows give a finite result."
-    return BAD, "Ordinary finite rows give NaN or Inf."
+    number = len(failed) + len(lost)
+    where = "" if number == len(results) else f" in {number} of {len(results)} draws"
+    return (
+        BAD,
+        f"Ordinary finite rows{where}: {failed[0]}" if failed else f"Ordinary finite rows give NaN or Inf{where}.",
+    )
+
+
+def drawing(subject: RuleSubject) -> Answer:
+    """Compare the results of several draws with each other; what is not finite is a finding of its own."""
+    results = [each.double() for each in subject.draws(subject.rows) if not isinstance(each, str)]
+    if len(results) <= FEWEST and all(torch.equal(results[0], each) for each in results):
+        return GOOD, "It draws nothing."
+    rows = subject.rows.double()
+    spread = (rows - rows.mean(0)).norm(dim=1).mean()
+    apart = max(float((each - results[0]).norm() / spread) for each in results)
+    text = f"It draws: {len(results)} draws on the same rows lie up to {apart:.2g} times their spread apart"
+    return (GOOD if apart < 1 else ODD), f"{text}. Other checks see one draw, but for finite and huge rows."
+
+
+def follows(subject: RuleSubject) -> Answer:
+    """Compare the results on rows around two centres."""
+    first, other = subject(subject.rows), attempt(lambda: subject(gaussian(subject.n, draw=2)))
+    if isinstance(other, str) or not torch.equal(first, other):
+        return GOOD, "Other rows give another result."
+    return BAD, "It gives one result whatever its rows are: the model does not learn from them."
 
 
 def own_f(subject: RuleSubject) -> Answer:
@@ -190,13 +175,16 @@ def huge(subject: RuleSubject) -> Answer:
     f = max(1, subject.f)
     rows = subject.rows
     rows[:f] = HUGE
-    result = attempt(lambda: subject(rows))
-    if isinstance(result, str):
-        return ODD, f"Rows of 1e30: {result}"
+    results = subject.draws(rows)
+    failed = [each for each in results if isinstance(each, str)]
+    if failed:
+        return ODD, f"Rows of 1e30: {failed[0]}"
     honest = rows[f:].double() if f < len(rows) else subject.rows.double()
     mean = honest.mean(0)
-    distance = float((result.double() - mean).norm() / (honest - mean).norm(dim=1).mean())
-    if not result.isfinite().all() or not distance < FAR:
+    spread = (honest - mean).norm(dim=1).mean()
+    moved = [(each.double() - mean).norm() / spread for each in results if not isinstance(each, str)]
+    distance = float(torch.stack(moved).max())  # NaN, if one of them is
+    if not distance < FAR:
         return BAD, f"{f} rows of 1e30 move the result without bound."
     return GOOD, f"{f} rows of 1e30 move the result by {distance:.2g} times the spread of the others."
 
@@ -224,7 +212,9 @@ CHECKS: dict[str, Callable[[RuleSubject], Answer]] = {
     "answer": answer,
     "finite": finite,
     "its own f": own_f,
+    FOLLOWS: follows,
     "repeated": check_repeatable,
+    "draws": drawing,
     "memory": check_memory,
     "input": check_input,
     "order": order,

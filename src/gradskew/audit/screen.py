@@ -15,6 +15,7 @@ from .inspector import COST, Inspection, Task
 from .standing import Audit
 
 COLOURS = {GOOD: "green", ODD: "yellow", BAD: "red"}
+ORDER = {BAD: 0, ODD: 1, GOOD: 2}
 ALWAYS = ("answer", COST)  # checks whose findings are printed even if good
 
 
@@ -23,7 +24,7 @@ def show_inspections(inspections: Iterable[Inspection]) -> None:
     screen = console()
     for inspection in inspections:
         screen.print(f"\n{inspection.kind} {inspection.name}", style="bold")
-        for finding in inspection.findings:
+        for finding in sorted(inspection.findings, key=lambda each: (each.check != "answer", ORDER[each.verdict])):
             if finding.verdict != GOOD or finding.check in ALWAYS:
                 mark = f"  {finding.verdict:<5}", COLOURS[finding.verdict]
                 screen.print(Text.assemble(mark, f"{finding.check}: {finding.sentence}"))

@@ -12,6 +12,7 @@ from .verdict import statements
 
 RULE_HEAD = (
     "rule",
+    "remark",
     "without attack %",
     "found by",
     "worst found %",
@@ -23,7 +24,6 @@ RULE_HEAD = (
     "Byzantine weight %",
     "honest shut out",
     "time / mean's",
-    "remark",
 )
 ATTACK_HEAD = ("attack", "points, on average", "at most", "of")
 
@@ -56,7 +56,9 @@ class Audit(Ranking):
             (self.is_audited("rule", each.rule), _texts(each, self.unranked.get(each.rule, "")))
             for each in self.standings
         ]
-        sheets = [AuditSheet(f"Rules{order}{least}", RULE_HEAD, rules)]
+        known = [i for i in range(len(RULE_HEAD)) if any(texts[i] for _, texts in rules)]
+        lines = [(audited, [texts[i] for i in known]) for audited, texts in rules]
+        sheets = [AuditSheet(f"Rules{order}{least}", [RULE_HEAD[i] for i in known], lines)]
         if any(each.audited for each in self.attack_standings):
             attacks = [
                 (each.audited, [each.attack, _one_decimal(each.average_damage), _one_decimal(each.damage), each.rule])
@@ -113,6 +115,7 @@ def _texts(standing: Standing, remark: str) -> list[str]:
     share = None if line["share"] is None else 100 * line["share"]
     return [
         line["rule"],
+        remark,
         "–" if standing.usual is None else standing.usual.mean_text,
         ", ".join(standing.finders),
         standing.worst.mean_text,
@@ -121,7 +124,6 @@ def _texts(standing: Standing, remark: str) -> list[str]:
         "–" if line["kappa"] is None else f"{line['kappa']:.2f}",
         line["kappa_attack"],
         *("–" if value is None else f"{value:.1f}" for value in (share, line["shut_out"], line["cost"])),
-        remark,
     ]
 
 

@@ -52,6 +52,8 @@ def _on_unranked(ranking: Ranking) -> list[str]:
             sentences.append(f"{name} is not ranked: it gave a finite aggregate in no round, so no model moved.")
         elif inspection.kind == "rule" and name in table.idle:
             sentences.append(f"{name} is not ranked: it was the mean in all of its runs.")
+        elif inspection.ignores_its_rows:
+            sentences.append(f"{name} is not ranked: it gives one result whatever its rows are.")
         elif inspection.is_the_mean:
             sentences.append(f"{name} is not ranked: it is the mean on every matrix that was tried.")
         elif inspection.kind == "rule" and name in table.unasked:

@@ -278,6 +278,13 @@ class Federation:
             return None
         return [self.labels[index].bincount(minlength=classes).tolist() for index in self.parts]
 
+    def test_counts(self) -> list[int] | None:
+        """Return the number of test inputs of each class; None where the loss has none, or above MOST_COUNTS."""
+        classes = self.dataset.num_classes
+        if not LOSSES[self.run.loss].by_class or classes > MOST_COUNTS:
+            return None
+        return self.tested.test.labels.bincount(minlength=classes).tolist()
+
 
 def _distance(a: Tensor, b: Tensor) -> float:
     return float(torch.linalg.vector_norm(a.double() - b.double()))

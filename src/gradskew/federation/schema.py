@@ -150,7 +150,13 @@ def check_rounds(rounds: Any, spec: Mapping[str, Any]) -> list[Round]:
 
 
 def check_record(
-    spec: Any, rounds: Any, params_sha256: Any, class_counts: Any, test_size: Any = None, data: Any = ()
+    spec: Any,
+    rounds: Any,
+    params_sha256: Any,
+    class_counts: Any,
+    test_size: Any = None,
+    data: Any = (),
+    test_counts: Any = None,
 ) -> list[Round]:
     """Return the rounds, typed; raise InputError unless they can be the record of a finished run."""
     check_spec(spec)
@@ -159,11 +165,13 @@ def check_record(
     check(made[-1].accuracy is not None, "its last round has no accuracy")
     _typed("params_sha256", params_sha256, Sha256)
     _typed("test_size", test_size, Positive | None)
+    tested = _typed("test_counts", test_counts, list[Whole] | None)
+    check(tested is None or sum(tested) == test_size, "its test counts do not sum to its test size")
     sentences = _typed("data", data, list[str])
     check(all(map(is_text, sentences)), "what it says of the data is no printable text")
     counts = _typed("class_counts", class_counts, list[list[Whole]] | None)
     check(counts is None or len(counts) == spec["clients"], "its class counts are not one list of counts a client")
-    sizes = {len(of_client) for of_client in counts or ()}
+    sizes = {len(of_client) for of_client in [*(counts or ()), *([] if tested is None else [tested])]}
     sizes |= {
         len(each.lens.classes) for each in made if isinstance(each.lens, LensMetrics) and each.lens.classes is not None
     }

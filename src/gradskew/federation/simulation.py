@@ -29,7 +29,7 @@ class Result:
     """The result of a run: its metrics of each round, and the final parameters (d,) and buffers (b,).
 
     With the lens also class_counts, the number of inputs of each class of each client (None above 2^18 numbers), and
-    pictures. test_size: the number of test inputs.
+    pictures. test_size: the number of test inputs. test_counts: that of each class, None where the loss has no classes.
     """
 
     run: Run
@@ -39,6 +39,7 @@ class Result:
     class_counts: list[list[int]] | None = None
     pictures: Sequence[Picture] = ()
     test_size: int | None = None
+    test_counts: list[int] | None = None
 
     def __repr__(self) -> str:
         ended = next((m["accuracy"] for m in reversed(self.rounds) if m["accuracy"] is not None), None)
@@ -122,4 +123,5 @@ def _result(federation: Federation, rounds: list[dict[str, Any]]) -> Result:
         federation.class_counts() if federation.run.lens else None,
         federation.lens.pictures,
         len(federation.tested.test),
+        federation.test_counts(),
     )

@@ -158,6 +158,11 @@ class Section:
         """Return the finite caps of the searches, the largest first."""
         return sorted({kind_of(run.attack).cap for run in self.runs} - {math.inf}, reverse=True)
 
+    @property
+    def largest_class(self) -> float:
+        """Return the share of the largest class in the test inputs, in %; 0 where no line has it."""
+        return max(run.largest_class or 0.0 for run in self.runs)
+
     @cached_property
     def entries(self) -> list[Entry]:
         """Return the rules, by falling worst found."""

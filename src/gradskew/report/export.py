@@ -28,7 +28,7 @@ EXTRA = (
 )
 LENS = ("kappa", "kappa_max", "selected", "shut_out", "above", "skewness", "pearson", "shift", "density")
 FEDERATION = ("clients", "sampled", "byzantine", "rounds", "model", "federation")
-LATER = ("progress_min", "failed_tries")
+LATER = ("progress_min", "failed_tries", "largest_class")
 LAST = ("settings",)
 
 
@@ -36,14 +36,15 @@ def results_csv(records: Iterable[Record]) -> str:
     """Return a CSV with one row per run; the lens's columns are means over rounds.
 
     `kappa_max` is the largest kappa in a round, `progress_min` the least progress, `failed_tries` the share
-    of the attack's tries on which the rule failed, `settings` what the other columns do not say of the federation.
-    `federation` is the digest of all settings that the runs of one table share: see `federation_digest`.
+    of the attack's tries on which the rule failed, `largest_class` that of the largest class in the test inputs in %,
+    `settings` what the other columns do not say of the federation. `federation` is the digest of all settings that the
+    runs of one table share: see `federation_digest`.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS + EXTRA + LENS + FEDERATION + LATER + LAST)
     for record in records:
-        lens, failed = Lens(record), failed_share([record])
+        lens, failed, largest = Lens(record), failed_share([record]), record.largest_class
         spec, share, distance = record.spec, record.average("byzantine_share"), record.average("distance")
         rows.writerow(
             [*map(disarm, (spec["dataset"], spec["attack_name"], spec["aggregator_name"])), spec["seed"]]
@@ -57,6 +58,7 @@ def results_csv(records: Iterable[Record]) -> str:
             + [spec[name] for name in FEDERATION[:4]]
             + [disarm(with_options(spec["model"])), federation_digest(spec)]
             + [_lens_value(lens, LATER[0]), "" if failed is None else f"{failed:.6g}"]
+            + ["" if largest is None else f"{largest:.6g}"]
             + [disarm(settings(spec))]
         )
     return text.getvalue()

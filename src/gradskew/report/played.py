@@ -29,7 +29,8 @@ class Played:
 
     dataset, title, setting, federation: of its federation, the last its digest. kappa, progress: the largest and the
     least of a round; None if not measured. test_size: number of test inputs; None if not known. asked: whether the rule
-    answered most tries of an attack that asks it.
+    answered most tries of an attack that asks it. largest_class: the share of the largest class in the test inputs, in
+    %; None if not known.
     """
 
     dataset: str
@@ -46,6 +47,7 @@ class Played:
     digest: str
     test_size: int | None = None
     asked: bool = True
+    largest_class: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,9 @@ def _run(line: Mapping[str, str], where: str) -> Played:
         clients, sampled, byzantine, rounds, seed = (
             int(line[name]) for name in ("clients", "sampled", "byzantine", "rounds", "seed")
         )
-        kappa, progress, failed = (
+        kappa, progress, failed, largest = (
             check_number(name, float(text)) if (text := line.get(name)) else None
-            for name in ("kappa_max", "progress_min", "failed_tries")
+            for name in ("kappa_max", "progress_min", "failed_tries", "largest_class")
         )
     except ValueError as error:
         raise InputError(f"{where}: {error}") from None
@@ -175,4 +177,5 @@ def _run(line: Mapping[str, str], where: str) -> Played:
         digest=line["digest"],
         test_size=int(line["test_size"]) if line.get("test_size") else None,
         asked=is_asked(failed),
+        largest_class=largest,
     )

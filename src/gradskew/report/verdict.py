@@ -15,6 +15,7 @@ from ..federation.curve import RISING
 from ..federation.schedule import rounds_of
 from .comparison import differ, level_with
 from .described import count
+from .guessing import guessing, reference
 from .holders import deals, held_by_few
 from .standing import Standing, better_rules, level_rules
 from .successes import successes
@@ -53,6 +54,8 @@ def advice(table: Table) -> str:
         return f"{leads}; more seeds may tell them apart."
     if table.baseline in table.standings and best.rule not in better_than_the_mean(table):
         return f"{leads}; it is not recommended, since it cannot be told apart as better than {table.baseline}."
+    if best.rule in guessing(table):
+        return f"{leads}; it is not recommended, since a model that always answers the largest class has as much."
     if not_asked(table):
         return f"{leads}; it is not recommended, since not all attacks that search were played."
     return f"Recommended for a federation like this: {best.rule}, {found(best)}{_level(level, ranked)}."
@@ -163,7 +166,7 @@ def scope(table: Table) -> list[str]:
     unknown = "Number of test inputs: not in these records."
     tested = unknown if size is None else f"Tested on {count(size, 'input')}{part}."
     attacks = f"{tested} Attacks played: {', '.join(played)}.{not_played(keys)}"
-    return [*filter(None, [attacks, not_asked(table)]), *_not_compared(table, len(played))]
+    return [*filter(None, [reference(table), attacks, not_asked(table)]), *_not_compared(table, len(played))]
 
 
 def not_played(keys: Collection[str]) -> str:

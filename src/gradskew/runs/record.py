@@ -28,7 +28,8 @@ class Record:
 
     rounds: the metrics of each round by name, read-only. class_counts: the number of inputs of each class, for each
     client; None without the lens. test_size: the number of test inputs; None in records of earlier versions. data: what
-    is said of the data (`Dataset.notes`).
+    is said of the data (`Dataset.notes`). test_counts: the number of test inputs of each class; None in records of
+    earlier versions, and where the loss has no classes.
     """
 
     spec: dict[str, Any]
@@ -37,6 +38,7 @@ class Record:
     class_counts: list[list[int]] | None = None
     test_size: int | None = None
     data: Sequence[str] = ()
+    test_counts: list[int] | None = None
 
     def __repr__(self) -> str:
         seed = f", seed {self.spec['seed']}" if "seed" in self.spec else ""
@@ -62,7 +64,8 @@ class Record:
         """Return the record of a finished run."""
         notes = tuple(result.run.source.load().notes)
         content = result.run.content
-        return cls(content, result.rounds, result.params_sha256, result.class_counts, result.test_size, notes)
+        size, counts = result.test_size, result.test_counts
+        return cls(content, result.rounds, result.params_sha256, result.class_counts, size, notes, counts)
 
     @cached_property
     def digest(self) -> str:
@@ -106,6 +109,11 @@ class Record:
             return len(self.class_counts[0])
         return next((len(classes) for classes in self.columns["lens.classes"] if classes), None)
 
+    @property
+    def largest_class(self) -> float | None:
+        """The share of the largest class in the test inputs, in percent; None where the counts are not known."""
+        return 100 * max(self.test_counts) / sum(self.test_counts) if self.test_counts else None
+
     def average(self, metric: str) -> float | None:
         """Return the mean of a metric over the rounds in which it is a number; None if it is in no round."""
         values = self._values(metric)
@@ -117,9 +125,10 @@ class Record:
     def agrees(self, other: Record) -> bool:
         """Return whether two records have the same bits; what older records lack or say in other words does not count.
 
-        That is the test size, and what is said of the data.
+        That is the test size, its parts, and what is said of the data.
         """
-        first, second = (replace(record, test_size=None, data=()).to_json() for record in (self, other))
+        both = (replace(record, test_size=None, test_counts=None, data=()) for record in (self, other))
+        first, second = (record.to_json() for record in both)
         return first == second
 
     def to_json(self) -> str:
@@ -130,8 +139,8 @@ class Record:
         if self.data:
             body["data"] = list(self.data)
         tail: dict[str, Any] = {"spec": self.spec}
-        if self.test_size is not None:
-            tail["test_size"] = self.test_size
+        tested = {"test_counts": self.test_counts, "test_size": self.test_size}
+        tail |= {name: value for name, value in tested.items() if value is not None}
         before, after = canonical(body)[:-1], canonical(tail)[1:]  # "sha256" sorts between them
         return f'{before},"sha256":"{_sha256(f"{before},{after}")}",{after}\n'
 
@@ -145,11 +154,11 @@ class Record:
             if checksum != _sha256(as_written) and checksum != _sha256(canonical(body)):  # the second is slow
                 raise ValueError("its checksum does not match")
             spec, params_sha256, class_counts = body["spec"], body["params_sha256"], body.get("class_counts")
-            test_size, notes = body.get("test_size"), body.get("data", [])
-            rounds = check_record(spec, body["rounds"], params_sha256, class_counts, test_size, notes)
+            test_size, notes, counts = body.get("test_size"), body.get("data", []), body.get("test_counts")
+            rounds = check_record(spec, body["rounds"], params_sha256, class_counts, test_size, notes, counts)
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"not a record: {error!r}") from None
-        return cls(spec, rounds, params_sha256, class_counts, test_size, tuple(notes))
+        return cls(spec, rounds, params_sha256, class_counts, test_size, tuple(notes), counts)
 
 
 def _decoded(text: str) -> Any:
