@@ -81,7 +81,8 @@ def add_lines(path: Path, records: Iterable[gs.Record]) -> list[str]:
     text = results_csv(records)
     new, old = {line["digest"]: line for line in csv.DictReader(io.StringIO(text))}, read_lines(path)
     lines = {**new, **old}
-    head = list(dict.fromkeys([*text.splitlines()[0].split(","), *(name for line in old.values() for name in line)]))
+    head = list(dict.fromkeys(name for line in [*old.values(), *new.values()] for name in line))
+    head = head or text.splitlines()[0].split(",")
     content = io.StringIO()
     rows = csv.writer(content, lineterminator="\n")
     rows.writerows([line.get(name, "") for name in head] for line in lines.values())
