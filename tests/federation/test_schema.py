@@ -216,6 +216,7 @@ def test_a_stored_record_is_written_again_with_the_same_bytes() -> None:
 def test_records_of_one_data_set_agree_on_its_classes(content: dict) -> None:
     fewer = copy.deepcopy(content)
     fewer["spec"]["seed"] = 1
+    del fewer["test_counts"]
     fewer["class_counts"] = [counts[:-1] for counts in fewer["class_counts"]]
     for metrics in fewer["rounds"]:
         metrics["lens"]["classes"].pop()

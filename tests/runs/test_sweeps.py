@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from idx_files import write_fashion
+from places import without_places
 from tiny_sweeps import BASE, Log, Raises, runs_of, stored
 
 from gradskew import IID, FashionMNIST, Run, Store, aggregators, sweep
@@ -66,7 +67,8 @@ def test_workers_and_order_change_no_byte_whatever_else_raises(tmp_path):
     bad = [replace(BASE, attack=Raises(), seed=seed) for seed in (0, 1)]
     with pytest.raises(InputError) as caught:
         sweep([*bad, *runs[::-1]], tmp_path / "two", workers=2, on_progress=log)
-    assert "ZeroDivisionError: over\nhere (and 1 more run); the other runs are stored" in str(caught.value)
+    said = without_places(str(caught.value))
+    assert "ZeroDivisionError: over here (and 1 more run); the other runs are stored" in said
     assert stored(tmp_path / "two") == first
     assert log[0] == Progress(0, 6, 0, 12)
     assert log[-1] == Progress(6, 6, 8, 12)
@@ -167,8 +169,8 @@ def test_an_unwritable_folder_is_an_error_before_any_round(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("what", "says"),
     [
-        ("bug", "raises against median, seed 0: ZeroDivisionError: over\nhere; the other runs are stored"),
-        ("memory", "raises(what=memory) against median, seed 0: MemoryError: over\nhere; the other"),
+        ("bug", "raises against median, seed 0: ZeroDivisionError: over here; the other runs are stored"),
+        ("memory", "raises(what=memory) against median, seed 0: MemoryError: over here; the other"),
         ("disk", "raises(what=disk) against median, seed 0: over\nhere; the other"),
         ("shape", "raises(what=shape) against median, seed 0: the attack raises(what=shape) gave rows of shape"),
     ],
@@ -178,7 +180,7 @@ def test_a_run_that_raises_leaves_the_others_stored(tmp_path, what, says):
     good = runs_of("none", "mean,median")
     with pytest.raises(InputError) as caught:
         sweep([good[0], bad, good[1]], tmp_path)
-    assert str(caught.value).startswith(says)
+    assert without_places(str(caught.value)).startswith(says)
     assert isinstance(caught.value.__cause__, Exception)
     assert set(stored(tmp_path)) == {run.digest for run in good}
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..aggregators import Mean
 from ..core.errors import InputError
-from ..core.importing import one_line
+from ..core.importing import with_place
 from ..core.plugin import Plugin
 from ..core.randomness import generator
 from ..core.round import Layer, Round
@@ -86,7 +86,7 @@ def attempt(call: Callable[[], Tensor]) -> Tensor | str:
     try:
         return call()
     except Exception as error:
-        return str(error) if isinstance(error, ValueError) else one_line(error)
+        return str(error) if isinstance(error, ValueError) else with_place(error)
 
 
 def succeed(call: Callable[[], Tensor], where: str = "") -> Tensor:

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from .. import aggregators, attacks
-from ..core.importing import LIMIT, one_line
+from ..core.importing import LIMIT, with_place
 from ..core.numerics import fixed_threads
 from ..runs.child_process import Child
 from . import attack_checks, rule_checks
@@ -177,4 +177,4 @@ def _answer(task: Task, subjects: dict[tuple[str, str], Any], n: int, f: int, pr
             return None
         return Finding(task.check, *CHECKS[task.kind][task.check](subjects[key]))
     except Exception as error:
-        return Finding(task.check, BAD, str(error) if isinstance(error, ValueError) else one_line(error))
+        return Finding(task.check, BAD, str(error) if isinstance(error, ValueError) else with_place(error))

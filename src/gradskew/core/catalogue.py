@@ -194,6 +194,7 @@ class Catalogue(Generic[T]):
     def _load(self, path: str, given: Mapping[str, Any], alias: str, preset: str, defaults: Mapping[str, Any]) -> T:
         """Return the method at a path. alias: its registered name, if the user gave that."""
         made = self.wrap(path, given, alias) if self.wrap else self._inherited(path, given, preset, defaults)
+        check(hasattr(made, "key"), f'{path} has no name: write key: ClassVar[str] = "..." into its class')
         check(made.key not in self, self._taken(path, made.key))
         return made
 

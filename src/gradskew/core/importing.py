@@ -11,16 +11,24 @@ import re
 import shlex
 import signal
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .grammar import split_prefix
 
 LIMIT = 60.0  # time limit of an import or a call, in seconds
+PLACE = "place"  # the attribute of an error from another process
+INSTALLED = (
+    "<",
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+)
 AGAIN = 1.0  # seconds until the signal is repeated, for a block that has caught its exception
 
 
@@ -125,3 +133,26 @@ def import_extra(module: str, extra: str, wanted: str) -> Any:
 def one_line(error: BaseException) -> str:
     """Return an error's type and message as one line of at most 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
+
+
+def with_place(error: BaseException) -> str:
+    """Return an error's type and message as one line, with the place in a user's code: see `place_of`."""
+    place = place_of(error)
+    return one_line(error) + (f" ({place})" if place else "")
+
+
+def place_of(error: BaseException) -> str:
+    """Return the last line of a user's code that an error passed, as text: `rules.py, line 7`; "" for none.
+
+    A user's code is what is neither gradskew nor installed. An error from another process has it as an attribute.
+    """
+    lines = [f"{Path(file).name}, line {line}" for file, line in _passed(error) if not file.startswith(INSTALLED)]
+    return lines[-1] if lines else str(getattr(error, PLACE, ""))
+
+
+def _passed(error: BaseException) -> Iterator[tuple[str, int]]:
+    """Yield the file and the line of each frame of an error's traceback, the innermost last."""
+    step = error.__traceback__
+    while step is not None:
+        yield step.tb_frame.f_code.co_filename, step.tb_lineno
+        step = step.tb_next

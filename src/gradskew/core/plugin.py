@@ -17,7 +17,7 @@ from torch import Tensor
 from .calling import bind_arguments, build, without_options
 from .errors import InputError, check, check_choice, check_number
 from .grammar import parse_one
-from .importing import LIMIT, import_object, in_session, is_importable, is_path, one_line, time_limit
+from .importing import LIMIT, import_object, in_session, is_importable, is_path, one_line, time_limit, with_place
 from .names import Named
 from .randomness import drawing
 from .state import Stateful
@@ -105,7 +105,7 @@ class Plugin(Stateful):
         except (Exception, SystemExit) as error:
             wrong_type = self.arrays == "torch" and isinstance(error, (AttributeError, TypeError))
             hint = " (it is given torch tensors; arrays=numpy gives it NumPy arrays)" if wrong_type else ""
-            raise InputError(f"{self.name} raised {one_line(error)}{hint}") from error
+            raise InputError(f"{self.name} raised {with_place(error)}{hint}") from error
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields without the state, as a nested function cannot be pickled."""

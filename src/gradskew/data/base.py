@@ -237,7 +237,10 @@ class Source(Named, ABC):
     def load(self, read: Callable[[], Dataset] | None = None) -> Dataset:
         """Return the data set, the same object at every call. The first call makes it by `read`, or by `self.read`."""
         if self not in _loaded:
-            _loaded[self] = (read or self.read)()
+            made = (read or self.read)()
+            kind = type(made).__name__
+            check(isinstance(made, Dataset), f"read of {self.name} must return a gradskew.data.Dataset, not a {kind}")
+            _loaded[self] = made
         return _loaded[self]
 
 

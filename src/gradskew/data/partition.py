@@ -36,21 +36,35 @@ class Partition(Named, ABC):
     def __call__(self, dataset: Dataset, clients: int, seed: int) -> Parts:
         """Return the indices of each client's training inputs, (k,) int64 per client; no two clients share an input.
 
-        InputError if a client would have none.
+        InputError if a client would have none, and for a user's class that does not keep to the docstring of `deal`.
         """
         size = len(dataset.train)
         check(clients <= size, f"{clients} clients cannot share {size} training inputs: each needs one")
-        parts = self.deal(dataset.train, dataset.num_classes, clients, numpy_generator(seed, "partition"))
-        parts = parts if isinstance(parts, Parts) else Parts.of(parts)
+        parts = self._dealt(dataset, clients, seed)
         good = len(parts) == clients and bool(parts.sizes.all())
         check(good, f"the partition {self.name} must deal at least one input to each of {clients} clients")
+        if not type(self).__module__.startswith("gradskew."):
+            indices, again = parts.indices, self._dealt(dataset, clients, seed)
+            inside = indices.dtype == torch.int64 and 0 <= int(indices.min()) <= int(indices.max()) < size
+            check(inside, f"the partition {self.name} must deal indices, whole numbers from 0 to {size - 1}")
+            twice = f"the partition {self.name} deals an input to several clients, or twice to one"
+            check(int(indices.bincount().max()) == 1, twice)
+            same = np.array_equal(parts.sizes, again.sizes) and torch.equal(indices, again.indices)
+            check(same, f"the partition {self.name} deals otherwise in a second call: draw from its generator")
         return parts
+
+    def _dealt(self, dataset: Dataset, clients: int, seed: int) -> Parts:
+        parts = self.deal(dataset.train, dataset.num_classes, clients, numpy_generator(seed, "partition"))
+        return parts if isinstance(parts, Parts) else Parts.of(parts)
 
     @abstractmethod
     def deal(
         self, split: Split, num_classes: int, clients: int, generator: np.random.Generator
     ) -> Sequence[np.ndarray] | Parts:
-        """Return one array of indices per client, from the split's labels and, in some data sets, its writers."""
+        """Return one array of indices per client, from the split's labels and, in some data sets, its writers.
+
+        What is drawn is drawn from the generator. No input is dealt twice.
+        """
 
 
 class Parts(Sequence[Tensor]):

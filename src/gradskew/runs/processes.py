@@ -20,7 +20,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from ..core.errors import InputError, check, warn
-from ..core.importing import one_line
+from ..core.importing import PLACE, one_line, place_of
 from ..federation.run import Run
 from .child_process import describe_exit, end_with_parent, hold_signals
 from .execution import TERMINATED, Outcomes, Status, execute
@@ -235,6 +235,7 @@ def _execute(pickled: bytes, digest: str, store: Store) -> bytes:
         outcome = InputError(f"it ends the process that runs it ({one_line(error)})")
     except Exception as error:
         outcome = _portable(error)
+        setattr(outcome, PLACE, place_of(error))
         outcome.add_note(f"In a worker:\n{traceback.format_exc()}")
     return pickle.dumps(outcome)
 

@@ -15,6 +15,7 @@ from statistics import fmean, median
 from typing import Any
 
 from ..core.errors import InputError, check, check_number, clear_frames, warn
+from ..core.importing import with_place
 from ..federation.computing import computing
 from ..federation.memory import check_fits
 from ..federation.rounds import Federation
@@ -54,10 +55,10 @@ class FailedRuns(InputError):
     def describe(failures: Sequence[tuple[Run, Exception]]) -> str:
         """Return a description of the first failure, with the number of the others, as text."""
         run, error = failures[0]
-        kind = "" if isinstance(error, (InputError, OSError)) else f"{type(error).__name__}: "
+        why = error if isinstance(error, (InputError, OSError)) else with_place(error)
         others = len(failures) - 1
         more = f" (and {others} more run{'s' * (others > 1)})" if others else ""
-        return f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}: {kind}{error}{more}"
+        return f"{run.attack.name} against {run.aggregator.name}, seed {run.seed}: {why}{more}"
 
 
 OnBegin = Callable[[Sequence[Run]], None]
