@@ -406,6 +406,48 @@ def test_a_rule_that_is_the_mean_is_not_judged():
     assert Table(twin).defences == ["own:rule"], "without the mean, nobody knows"
 
 
+def test_a_rule_with_equal_weights_is_the_mean_also_without_runs_of_the_mean():
+    """1 of 5 rows is forged, in the second round none is; a share of 0.2001 is another rule's."""
+
+    def of_shares(second, called=True):
+        made = record("lie", "multikrum(m=9)", [80.0, 80.0])
+        for metrics, share, forged in zip(made.rounds, (0.2, second), (1, 0 if second is None else 1), strict=True):
+            metrics |= {"byzantine_share": share, "byzantine_rows": forged, "rows": 5, "attack": {"called": called}}
+        return Table([made, record("none", "multikrum(m=9)", 80.0, byzantine_share=0.2, byzantine_rows=1, rows=5)])
+
+    said = "multikrum(m=9) gave the Byzantine rows their share of the weight in every round: it is the mean here."
+    assert said in remarks(of_shares(0.2))
+    assert said in remarks(of_shares(None))
+    assert of_shares(0.2).defences == []
+    for other in (of_shares(0.2001), of_shares(0.0), of_shares(0.2, called=False)):
+        assert other.defences == ["multikrum(m=9)"]
+
+
+def test_an_attack_that_was_never_run_says_nothing():
+    """It is not played, finds nothing, and ends no rank."""
+    runs = [record("none", rule, 90.0) for rule in ("rfa", "dnc")]
+    runs += [record("lie", rule, kept, attack={"called": False}) for rule, kept in (("rfa", 10.0), ("dnc", 20.0))]
+    table = Table(runs)
+    assert table.standings == {}
+    assert table.statements == ["No attack was played: there is no verdict."]
+    assert "lie was not run in 4 of 4 rounds: no Byzantine row, or no known honest row." in remarks(table)
+    both = Table([*runs, record("ipm", "rfa", 50.0), record("ipm", "dnc", 60.0)])
+    assert both.standings["rfa"].finders == ["ipm"]
+    assert "Attacks played: ipm. Known and not played: bitflip, labelflip, lie," in " ".join(both.statements)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (0, "no row was finite, so it is not judged; try a smaller lr"),
+        (4, "no aggregate was finite, so it is not judged"),
+    ],
+)
+def test_a_rule_that_had_no_rows_is_not_blamed(rows, said):
+    runs = [record(attack, "rfa", 10.0, stepped=False, rows=rows) for attack in ("none", "lie")]
+    assert f"rfa never moved the model: {said}." in remarks(Table(runs))
+
+
 def of_distances(rule, **distances):
     """Runs of equal accuracy, with these distances by round under each attack; the seed in the name: lie_1."""
     made = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..federation.curve import RISING
 from ..report.comparison import level_with
 from ..report.described import count
+from ..report.idle import had_no_rows
 from ..report.standing import Standing, level_rules
 from ..report.worst import found
 from .ranking import Ranking
@@ -49,7 +50,9 @@ def _on_unranked(ranking: Ranking) -> list[str]:
         if ranking.has_failed(name):
             sentences.append(f"{name} is not ranked: runs of it failed. {inspection.reason}")
         elif inspection.kind == "rule" and name in table.unmoved:
-            sentences.append(f"{name} is not ranked: it gave a finite aggregate in no round, so no model moved.")
+            none = "no client's row was finite: try a smaller lr"
+            why = none if had_no_rows(table, name) else "it gave a finite aggregate in no round, so no model moved"
+            sentences.append(f"{name} is not ranked: {why}.")
         elif inspection.kind == "rule" and name in table.idle:
             sentences.append(f"{name} is not ranked: it was the mean in all of its runs.")
         elif inspection.ignores_its_rows:

@@ -71,8 +71,16 @@ class Table:
                 rule: {attack: cell.of_seeds(seeds) for attack, cell in cells.items()}
                 for rule, cells in columns.items()
             }
+        for cells in columns.values():
+            for attack in cells.keys() & self.never_run:
+                del cells[attack]
         standings = {rule: Standing(rule, cells.pop("none", None), cells) for rule, cells in columns.items()}
         return {rule: standing for rule, standing in standings.items() if standing.attacked}
+
+    @cached_property
+    def never_run(self) -> list[str]:
+        """Return the attacks that were called in no round of any run, so that they say nothing of a rule."""
+        return report.idle.never_run(self)
 
     @cached_property
     def ranked(self) -> list[Standing]:

@@ -17,6 +17,7 @@ from .comparison import differ, level_with
 from .described import count
 from .guessing import guessing, reference
 from .holders import deals, held_by_few
+from .idle import had_no_rows
 from .standing import Standing, better_rules, level_rules
 from .successes import successes
 from .table import Table, stages
@@ -157,10 +158,10 @@ def _list(names: Sequence[str]) -> str:
 
 def scope(table: Table) -> list[str]:
     """Return what the verdict rests on: test inputs, attacks that were played, known ones that were not."""
-    played = [attack for attack in table.attacks if attack != "none"]
+    played = [attack for attack in table.attacks if attack not in ("none", *table.never_run)]
     if not played:
         return ["No attack was played: there is no verdict."]
-    keys = {record.spec["attack"]["name"] for record in table.records}
+    keys = {record.spec["attack"]["name"] for record in table.records if record.spec["attack_name"] in played}
     size = next((record.test_size for record in table.records if record.test_size is not None), None)
     part = " held out of the training inputs" if table.records[0].spec.get("validation") else ""
     unknown = "Number of test inputs: not in these records."
@@ -202,7 +203,8 @@ def remarks(table: Table) -> list[str]:
         if rule in table.idle:
             sentences.append(table.idle[rule])
         if rule in table.unmoved:
-            sentences.append(f"{rule} never moved the model: no aggregate was finite, so it is not judged.")
+            why = f"no {'row' if had_no_rows(table, rule) else 'aggregate'} was finite, so it is not judged"
+            sentences.append(f"{rule} never moved the model: {why}{'; try a smaller lr' * had_no_rows(table, rule)}.")
         sentences += on_tries(rule, (record for cell in table.column(rule).values() for record in cell.records))
         if rule in table.unasked:
             attacks = _list(table.unasked[rule])
