@@ -120,13 +120,13 @@ def _save_breaking_rows(inspections: Mapping[str, Inspection], out: Path) -> Non
 
     from ..core.importing import shell_command
 
-    by_rule = {name: rows for name, each in inspections.items() if (rows := each.breaking_rows) is not None}
-    for number, (rule, breaking) in enumerate(by_rule.items(), 1):
+    broken = [(each, rows) for each in inspections.values() if (rows := each.breaking_rows) is not None]
+    for number, (inspection, breaking) in enumerate(broken, 1):
         out.mkdir(parents=True, exist_ok=True)
         file = out / f"broken-{number}.npy"
         np.save(file, breaking.rows)
-        words = ["gradskew", "skew", str(file), "--f", str(breaking.f), "--replace", "--rules", rule]
-        click.echo(f"The rows of the round that breaks {rule}: {shell_command(*words)}")
+        words = ["gradskew", "skew", str(file), "--f", str(breaking.f), "--replace", "--rules", inspection.name]
+        click.echo(f"The rows of the round that breaks {inspection.name}: {shell_command(*words)}")
 
 
 def _check_attacked(attacks: Sequence[str]) -> None:
