@@ -695,4 +695,4 @@ def test_a_run_goes_on_where_nobody_reads_its_progress_any_more(tmp_path):
 @pytest.mark.processes
 def test_the_package_is_a_command_too():
     said = subprocess.run([sys.executable, "-m", "gradskew", "--version"], capture_output=True, text=True, check=True)
-    assert said.stdout.startswith("gradskew ")
+    assert said.stdout.startswith("gradskew, version ")
