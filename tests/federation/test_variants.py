@@ -365,6 +365,7 @@ def test_one_step_of_ascent_without_decay_is_the_flipped_row() -> None:
     ("changes", "message"),
     [
         ({"local": "scaffold", "sgd": replace(EPOCHS, momentum=0.0)}, "scaffold needs local_steps: in epochs"),
+        ({"local": "scaffold", "sgd": EPOCHS}, "scaffold needs local_steps, and momentum = 0: in epochs"),
         ({"local": "scaffold", "sgd": STEPS}, "scaffold needs momentum = 0, not 0.9"),
         ({"local": "scaffold", "sgd": PLAIN_STEPS, "worker_momentum": 0.9}, "scaffold needs worker_momentum = 0"),
         ({"local": "scaffold(control=x)"}, "control must be one of row, sent"),

@@ -94,8 +94,9 @@ class Scaffold(Variant):
         check_choice("control", self.control, ("row", "sent"))
 
     def check_sgd(self, sgd: SGD) -> None:
-        uneven = "scaffold needs local_steps: in epochs, clients of different sizes make different numbers of steps"
-        check(sgd.local_steps is not None, uneven)
+        both = "" if sgd.momentum == 0 else ", and momentum = 0"
+        uneven = "in epochs, clients of different sizes make different numbers of steps"
+        check(sgd.local_steps is not None, f"scaffold needs local_steps{both}: {uneven}")
         inside = f"scaffold needs momentum = 0, not {sgd.momentum:g}: a row over K lr is then no mean of gradients"
         check(sgd.momentum == 0, inside)
 
