@@ -130,9 +130,8 @@ def test_attacks_are_compared_on_the_same_rules() -> None:
     assert [(each.attack, each.average_damage) for each in audit.attack_standings] == [("lie", 60), ("own:attack", 10)]
     alone = Audit(Table([r for r in audit.table.records if r.spec["aggregator_name"] == "median"]), INSPECTED)
     assert alone.attack_standings == []
-    assert "own:attack is not ranked: there is no built-in rule for which the cost of every attack is known; more rounds may give one." in (
-        alone.verdict
-    )
+    why = "there is no built-in rule for which the cost of every attack is known; more rounds may give one"
+    assert f"own:attack is not ranked: {why}." in alone.verdict
 
 
 def test_rules_without_a_common_seed_have_no_rank() -> None:
@@ -396,6 +395,26 @@ def test_the_lines_of_the_tables() -> None:
     assert [line for _, line in sent.lines] == [["lie", "32.0", "60.0", "mean"], ["own:attack", "6.0", "10.0", "mean"]]
     (alone,) = Audit(TABLE, {"own:rule": INSPECTED["own:rule"]}).sheets
     assert alone.head == rules.head
+
+
+def test_where_costs_are_not_known_the_attacks_are_listed_by_what_they_leave() -> None:
+    """Curves that still rise give no cost: own:attack leaves (40 + 30) / 2, lie (60 + 50) / 2."""
+    left = {"none": (90.0, 80.0), "lie": (50.0, 40.0), "own:attack": (30.0, 20.0)}
+    rising = [-1.0, -0.5, 0.0, 0.5, 1.0]
+    records = [
+        record(attack, rule, [value + 10 * step for step in rising])
+        for attack, values in left.items()
+        for rule, value in zip(("median", "rfa"), values, strict=True)
+    ]
+    audit = Audit(Table(records), {"own:attack": INSPECTED["own:attack"]})
+    assert audit.attack_standings == []
+    _, sheet = audit.sheets
+    assert sheet.title.endswith("what they cost is not known")
+    assert [(audited, texts[0], texts[1], texts[3]) for audited, texts in sheet.lines] == [
+        (True, "own:attack", "35.0", "rfa"),
+        (False, "lie", "55.0", "rfa"),
+    ]
+    assert len(Audit(Table(records), {"median": Inspection("rule", "median", FINDINGS)}).sheets) == 1
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 200])

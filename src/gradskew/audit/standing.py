@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 from ..report.standing import Standing
@@ -26,6 +27,7 @@ RULE_HEAD = (
     "time / mean's",
 )
 ATTACK_HEAD = ("attack", "points, on average", "at most", "of")
+LEFT_HEAD = ("attack", "left %, on average", "at least", "of")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,33 @@ class Audit(Ranking):
                 for each in self.attack_standings
             ]
             sheets.append(AuditSheet("Attacks, the most harmful to the built-in rules first", ATTACK_HEAD, attacks))
+        elif left := self.left:
+            title = "Attacks, by what they leave of the built-in rules; what they cost is not known"
+            lines = [(self.is_audited("attack", name), [name, *texts]) for name, texts in left]
+            sheets.append(AuditSheet(title, LEFT_HEAD, lines))
         return sheets
+
+    @property
+    def left(self) -> list[tuple[str, list[str]]]:
+        """Return what each attack leaves of the built-in rules, the least first; empty if no attack is audited.
+
+        That is the average accuracy, the least, and the rule of that. Attacks that not all rules met are left out.
+        """
+        attacks = [name for name in self.table.attacks if name not in ("none", *self.table.never_run)]
+        builtin = [each for each in self.table.standings.values() if not self.is_audited("rule", each.rule)]
+        if not builtin or not any(self.is_audited("attack", name) for name in attacks):
+            return []
+        cells = {
+            name: {each.rule: each.attacked[name] for each in builtin}
+            for name in attacks
+            if all(name in each.attacked for each in builtin)
+        }
+        average = {name: fmean(cell.mean for cell in of.values()) for name, of in cells.items()}
+        least = {name: min(of, key=lambda rule: of[rule].mean) for name, of in cells.items()}
+        return [
+            (name, [f"{average[name]:.1f}", cells[name][least[name]].mean_text, least[name]])
+            for name in sorted(cells, key=lambda name: average[name])
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of audit.json."""
