@@ -30,7 +30,7 @@ Column = dict[int, float]  # accuracy by seed
 Cells = dict[str, dict[str, Column]]  # by rule and attack
 FIRST = [*aggregators.PAPER, *MIXED]  # rules of the first tables
 TRAINED = ("multikrum", "median", "rbtm")  # rules over which trainings are compared
-FOLLOW = ("mean", "cclip", "rfa", "rlr")  # rules that huge equal rows move: cclip's radius is beyond all honest rows
+FOLLOW = ("mean", "cclip", "rfa", "rlr", "foolsgold")  # rules that huge rows move, foolsgold where these differ
 MARKED = re.compile(r"<!-- table: (?P<name>.*?) -->\n.*?<!-- end -->", re.DOTALL)  # a table in the page
 
 
