@@ -130,7 +130,7 @@ def test_attacks_are_compared_on_the_same_rules() -> None:
     assert [(each.attack, each.average_damage) for each in audit.attack_standings] == [("lie", 60), ("own:attack", 10)]
     alone = Audit(Table([r for r in audit.table.records if r.spec["aggregator_name"] == "median"]), INSPECTED)
     assert alone.attack_standings == []
-    why = "there is no built-in rule for which the cost of every attack is known; more rounds may give one"
+    why = "there is no built-in rule for which the cost of every attack is known (of curves that still rise none is)"
     assert f"own:attack is not ranked: {why}." in alone.verdict
 
 

@@ -1,5 +1,6 @@
 """What the checks find on rules and attacks whose faults are known."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +11,7 @@ from places import without_places
 
 from gradskew import InputError, aggregators, attacks
 from gradskew.attacks import Attack, Forgery
-from gradskew.audit import BAD, GOOD, ODD, Task, inspect, list_tasks
+from gradskew.audit import BAD, GOOD, ODD, Task, inspect, list_tasks, rule_subject
 from gradskew.audit.attack_checks import CHECKS as ATTACK_CHECKS
 from gradskew.audit.attack_checks import AttackSubject
 from gradskew.audit.rule_checks import CHECKS as RULE_CHECKS
@@ -18,6 +19,12 @@ from gradskew.audit.rule_subject import RuleSubject
 
 COMPARED = ("order", "equal rows", "shifted", "scaled", "one row")
 SIZES = [(12, 3), (50, 10), (400, 80)]  # n, f
+
+
+@pytest.fixture(autouse=True)
+def _all_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under load, too."""
+    monkeypatch.setattr(rule_subject, "BUDGET", math.inf)
 
 
 def rule_findings(name: str, n: int = 12, f: int = 3) -> dict[str, str]:
@@ -58,6 +65,7 @@ def attack_findings(name: str) -> dict[str, str]:
         ),
         ("foreign:seldom_finite", {"repeated": GOOD, "finite": BAD}),
         ("foreign:constant", {"its rows": BAD, "draws": GOOD, "finite": GOOD, "equal rows": ODD}),
+        ("foreign:Delayed", {"its rows": GOOD, "memory": ODD}),
         ("foreign:draws_an_order", {"its rows": BAD, "draws": ODD}),
         ("bucketing(s=2)+mean", {"draws": GOOD, "its rows": GOOD}),
         ("dnc(b=8)", {"draws": GOOD, "its rows": GOOD}),

@@ -121,7 +121,7 @@ def test_runs_of_an_earlier_version_of_a_rule_are_left_out_with_a_line(bench, ca
     file.write_text("def rule(updates, f):\n    return updates.median(0).values\n")
     edited = bench("--aggregators", "edited_rules:rule")
     old = "2 runs of an earlier version of edited_rules:rule"
-    line = f"gradskew: {old} left out of the tables: the file was changed since"
+    line = f"gradskew: {old} left out of the tables: the file, or what it builds, was changed since"
     assert line in edited.err.splitlines()
     assert len(cells(tmp_path / "out")) == 4
     store = gs.Store(tmp_path / "out")
@@ -169,7 +169,7 @@ def test_the_networks_of_a_user_keep_all_seeds_and_their_names(bench, tmp_path, 
     assert sorted(rows) == sorted((n, attack, seed) for n in names for attack in ("lie", "none") for seed in "01")
 
 
-def test_an_edited_network_replaces_its_earlier_version_seed_by_seed(bench, tmp_path, monkeypatch):
+def test_an_edited_network_leaves_no_seed_of_its_earlier_version(bench, tmp_path, monkeypatch):
     (tmp_path / "edited_networks.py").write_text(NETWORKS)
     monkeypatch.syspath_prepend(tmp_path)
     model = ("--model", "edited_networks:listed")
@@ -179,7 +179,7 @@ def test_an_edited_network_replaces_its_earlier_version_seed_by_seed(bench, tmp_
         timing.write_text(json.dumps({**json.loads(timing.read_text()), "finished": "2020-01-01T00:00:00Z"}))
     (tmp_path / "width.txt").write_text("5")
     edited = bench(*model, "--seeds", "1")
-    assert "gradskew: 2 runs of an earlier version of network left out of the tables" in edited.err
-    assert len(cells(tmp_path / "out")) == 4
-    with pytest.raises(InputError, match="two versions of network "):
+    assert "gradskew: 4 runs of an earlier version of edited_networks:listed left out of the tables" in edited.err
+    assert cells(tmp_path / "out") == {(attack, "mean", "0") for attack in ("none", "lie")}
+    with pytest.raises(InputError, match="two versions of edited_networks:listed "):
         gs.Table(gs.Store(tmp_path / "out").all())

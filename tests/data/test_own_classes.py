@@ -31,15 +31,24 @@ class Dealt(Partition):
             order[0] = -1
         if self.how == "floats":
             order = order / 1.0
+        if self.how == "nothing":
+            return None
         parts = np.array_split(order, clients)
+        if self.how == "unsigned":
+            return [part.astype(np.uint64) for part in parts]
+        if self.how == "masks":
+            return [np.isin(np.arange(len(split)), part) for part in parts]
+        if self.how == "tables":
+            return [part[:, None] for part in parts]
         if self.how == "shared":
             parts[0] = np.append(parts[0], parts[1][:1])
         return parts
 
 
 def test_a_partition_of_ones_own_deals_each_input_once_and_the_same_way_again():
-    parts = Dealt()(Digits().load(), 4, 0)
-    assert torch.cat(list(parts)).sort().values.tolist() == list(range(1437))
+    for how in ("well", "unsigned"):
+        parts = Dealt(how=how)(Digits().load(), 4, 0)
+        assert torch.cat(list(parts)).sort().values.tolist() == list(range(1437))
 
 
 @pytest.mark.parametrize(
@@ -47,9 +56,12 @@ def test_a_partition_of_ones_own_deals_each_input_once_and_the_same_way_again():
     [
         ("unseeded", "deals otherwise in a second call: draw from its generator"),
         ("shared", "deals an input to several clients, or twice to one"),
-        ("beyond", "must deal indices, whole numbers from 0 to 1436"),
-        ("negative", "must deal indices"),
-        ("floats", "must deal indices"),
+        ("beyond", "must deal indices from 0 to 1436"),
+        ("negative", "must deal indices from 0 to 1436"),
+        ("floats", "must deal one array of indices, whole numbers, per client"),
+        ("masks", "must deal one array of indices, whole numbers, per client"),
+        ("tables", "must deal one array of indices, whole numbers, per client"),
+        ("nothing", "must deal one array of indices, whole numbers, per client"),
     ],
 )
 def test_a_partition_that_does_not_is_one_line(how, message):

@@ -406,21 +406,22 @@ def test_a_rule_that_is_the_mean_is_not_judged():
     assert Table(twin).defences == ["own:rule"], "without the mean, nobody knows"
 
 
-def test_a_rule_with_equal_weights_is_the_mean_also_without_runs_of_the_mean():
-    """1 of 5 rows is forged, in the second round none is; a share of 0.2001 is another rule's."""
+def test_a_rule_that_averaged_all_rows_is_the_mean_also_without_runs_of_the_mean():
+    """5 rows, in the second round 4; behind a mixing the rows are others."""
 
-    def of_shares(second, called=True):
-        made = record("lie", "multikrum(m=9)", [80.0, 80.0])
-        for metrics, share, forged in zip(made.rounds, (0.2, second), (1, 0 if second is None else 1), strict=True):
-            metrics |= {"byzantine_share": share, "byzantine_rows": forged, "rows": 5, "attack": {"called": called}}
-        return Table([made, record("none", "multikrum(m=9)", 80.0, byzantine_share=0.2, byzantine_rows=1, rows=5)])
+    def averaging(rule, second):
+        made = record("lie", rule, [80.0, 80.0])
+        for metrics, count, rows in zip(made.rounds, (5, second), (5, 4), strict=True):
+            metrics |= {"rule": {"averaged": count}, "rows": rows}
+        return made
 
-    said = "multikrum(m=9) gave the Byzantine rows their share of the weight in every round: it is the mean here."
-    assert said in remarks(of_shares(0.2))
-    assert said in remarks(of_shares(None))
-    assert of_shares(0.2).defences == []
-    for other in (of_shares(0.2001), of_shares(0.0), of_shares(0.2, called=False)):
-        assert other.defences == ["multikrum(m=9)"]
+    table = Table([averaging("multikrum(m=9)", 4)])
+    assert "multikrum(m=9) averaged all rows in every round: it is the mean here." in remarks(table)
+    assert table.defences == []
+    assert Table([averaging("multikrum(m=9)", 3)]).defences == ["multikrum(m=9)"]
+    mixed = averaging("nnm+multikrum(m=9)", 4)
+    mixed.spec["aggregator"] = {"name": "mixed", "mixing": {"name": "nnm"}, "rule": {"name": "multikrum"}}
+    assert Table([mixed]).defences == ["nnm+multikrum(m=9)"]
 
 
 def test_an_attack_that_was_never_run_says_nothing():

@@ -190,6 +190,16 @@ def seldom_finite(updates):
     return updates.mean(0) * (torch.nan if torch.rand(()) < 0.3 else 1)
 
 
+class Delayed:
+    """The median of the rows of its last call; nothing in the first."""
+
+    last = None
+
+    def __call__(self, updates):
+        before, self.last = self.last, updates.median(0).values
+        return torch.zeros(updates.shape[1]) if before is None else before
+
+
 def constant(updates):
     return torch.ones(updates.shape[1])
 

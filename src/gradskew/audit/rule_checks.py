@@ -31,6 +31,7 @@ HUGE = 1e30
 MEAN, FOLLOWS = "the mean", "its rows"
 AWAY = (0.0, 10.0, 1e3, 1e6)  # spreads by which rows are moved
 EQUAL = 1e-5  # of the spread: a result nearer to the mean is the mean, in whatever order it adds
+CALLS = 3  # of one object, as a rule may begin to answer when it has seen rows
 FAR = 1e3  # in units of the rows' spread: a result farther from their mean is unbounded
 
 
@@ -58,9 +59,10 @@ def finite(subject: RuleSubject) -> Answer:
 
 def drawing(subject: RuleSubject) -> Answer:
     """Compare the results of several draws with each other; what is not finite is a finding of its own."""
-    results = [each.double() for each in subject.draws(subject.rows) if not isinstance(each, str)]
-    if len(results) <= FEWEST and all(torch.equal(results[0], each) for each in results):
-        return GOOD, "It draws nothing."
+    drawn = subject.draws(subject.rows)
+    results = [each.double() for each in drawn if not isinstance(each, str) and each.isfinite().all()]
+    if not results or (len(drawn) <= FEWEST and all(torch.equal(results[0], each) for each in results)):
+        return GOOD, f"{len(drawn)} draws on the same rows give the same bits."
     rows = subject.rows.double()
     spread = (rows - rows.mean(0)).norm(dim=1).mean()
     apart = max(float((each - results[0]).norm() / spread) for each in results)
@@ -69,9 +71,20 @@ def drawing(subject: RuleSubject) -> Answer:
 
 
 def follows(subject: RuleSubject) -> Answer:
-    """Compare the results on rows around two centres."""
-    first, other = subject(subject.rows), attempt(lambda: subject(gaussian(subject.n, draw=2)))
-    if isinstance(other, str) or not torch.equal(first, other):
+    """Compare the results of the last of several rounds, in which one object is called, on rows around two centres."""
+    results = []
+    for first in (0, CALLS):
+        rule, result = subject.fresh(), attempt(lambda: subject.rows[0])
+        for draw in range(first, first + CALLS):
+            rows = gaussian(subject.n, draw=draw)
+            result = attempt(partial(subject, rows, method=rule))
+            if not isinstance(result, str):
+                rule.observe(result, rows=Rows(rows))
+        results.append(result)
+    first_result, other = results
+    if isinstance(first_result, str) or isinstance(other, str):
+        return ODD, f"Other rows: {next(each for each in results if isinstance(each, str))}"
+    if not torch.equal(first_result, other):
         return GOOD, "Other rows give another result."
     return BAD, "It gives one result whatever its rows are: the model does not learn from them."
 

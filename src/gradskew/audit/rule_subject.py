@@ -49,10 +49,13 @@ class RuleSubject(Subject):
         return aggregate
 
     def draws(self, rows: Tensor) -> list[Tensor | str]:
-        """Return the result on some rows, or its error, for several seeds; for FEWEST if these are the same bits."""
+        """Return the result on some rows, or its error, for several seeds; for FEWEST if these are the same bits.
+
+        Fewer if they take long: none begins after BUDGET seconds.
+        """
         results: list[Tensor | str] = []
         started = time.perf_counter()
-        while len(results) < FEWEST or (len(results) < MOST and time.perf_counter() - started < BUDGET):
+        while not results or (len(results) < MOST and time.perf_counter() - started < BUDGET):
             results.append(attempt(partial(replace(self, seed=len(results)), rows)))
             if len(results) == FEWEST and all(map(partial(_are_same, results[0]), results)):
                 break

@@ -62,7 +62,7 @@ def _on_unranked(ranking: Ranking) -> list[str]:
         elif inspection.kind == "rule" and name in table.unasked:
             attacks = ", ".join(table.unasked[name])
             sentences.append(f"{name} is not ranked: it failed on most tries of {attacks}.")
-    why = "there is no built-in rule for which the cost of every attack is known; more rounds may give one"
+    why = "there is no built-in rule for which the cost of every attack is known (of curves that still rise none is)"
     if ranking.judges and not table.common_seeds:
         why = "no seed is common to all runs"
     ranked = [each.attack for each in ranking.attack_standings]

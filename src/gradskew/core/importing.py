@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import signal
+import site
 import sys
 import sysconfig
 import threading
@@ -24,11 +25,8 @@ from .grammar import split_prefix
 
 LIMIT = 60.0  # time limit of an import or a call, in seconds
 PLACE = "place"  # the attribute of an error from another process
-INSTALLED = (
-    "<",
-    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
-    str(Path(__file__).parents[1]),
-)
+ROOTS = (*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), site.getusersitepackages())
+INSTALLED = ("<", *(f"{root}{os.sep}" for root in (*ROOTS, Path(__file__).parents[1])))  # so begin files of no user
 AGAIN = 1.0  # seconds until the signal is repeated, for a block that has caught its exception
 
 

@@ -44,18 +44,29 @@ class Partition(Named, ABC):
         good = len(parts) == clients and bool(parts.sizes.all())
         check(good, f"the partition {self.name} must deal at least one input to each of {clients} clients")
         if not type(self).__module__.startswith("gradskew."):
-            indices, again = parts.indices, self._dealt(dataset, clients, seed)
-            inside = indices.dtype == torch.int64 and 0 <= int(indices.min()) <= int(indices.max()) < size
-            check(inside, f"the partition {self.name} must deal indices, whole numbers from 0 to {size - 1}")
-            twice = f"the partition {self.name} deals an input to several clients, or twice to one"
-            check(int(indices.bincount().max()) == 1, twice)
-            same = np.array_equal(parts.sizes, again.sizes) and torch.equal(indices, again.indices)
-            check(same, f"the partition {self.name} deals otherwise in a second call: draw from its generator")
+            self._check_own(parts, self._dealt(dataset, clients, seed), size)
         return parts
 
     def _dealt(self, dataset: Dataset, clients: int, seed: int) -> Parts:
         parts = self.deal(dataset.train, dataset.num_classes, clients, numpy_generator(seed, "partition"))
-        return parts if isinstance(parts, Parts) else Parts.of(parts)
+        if isinstance(parts, Parts):
+            return parts
+        arrays = [np.asarray(part) for part in (parts if isinstance(parts, Sequence | np.ndarray) else [None])]
+        whole = all(array.ndim == 1 and array.dtype.kind in "iu" for array in arrays if array.size)
+        check(whole, f"the partition {self.name} must deal one array of indices, whole numbers, per client")
+        return Parts.of([array.astype(np.int64, copy=False) for array in arrays])
+
+    def _check_own(self, parts: Parts, again: Parts, size: int) -> None:
+        """Raise InputError unless the parts of a user's class are of `size` inputs, each once, and the same again."""
+        indices = parts.indices
+        inside = indices.dtype == torch.int64 and 0 <= int(indices.min()) <= int(indices.max()) < size
+        check(inside, f"the partition {self.name} must deal indices from 0 to {size - 1}")
+        fit = int(parts.sizes.sum()) == len(indices)
+        check(fit, f"the sizes of the partition {self.name} are not those of its parts")
+        twice = f"the partition {self.name} deals an input to several clients, or twice to one"
+        check(int(indices.bincount().max()) == 1, twice)
+        same = np.array_equal(parts.sizes, again.sizes) and torch.equal(indices, again.indices)
+        check(same, f"the partition {self.name} deals otherwise in a second call: draw from its generator")
 
     @abstractmethod
     def deal(

@@ -15,7 +15,8 @@ from ..core.importing import in_session, is_importable
 from ..core.names import canonical
 from ..core.plugin import Plugin
 
-NETWORK = "network"  # the name under which a spec has the digest of a user's network before the first round
+# The names under which a spec has the digests of a user's network: its layers, and its numbers before the first round.
+LAYERS, NETWORK = "layers", "network"
 
 
 def user_code(*parts: Any, counts: Callable[[Any], bool] = lambda item: True) -> dict[str, str]:

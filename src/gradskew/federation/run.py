@@ -25,7 +25,7 @@ from ..data.partition import Dirichlet, Partition
 from ..models import MLP, Model, initial, num_parameters
 from .catalogue import make_server, make_variant
 from .clients import num_together, resolve
-from .code_digest import NETWORK, check_unchanged, session_code, user_code
+from .code_digest import LAYERS, NETWORK, check_unchanged, session_code, user_code
 from .local import Plain, Variant, check_training
 from .loss import LOSSES
 from .optimizer import SGD
@@ -217,7 +217,7 @@ class Run(Options):
         if self.pictured != replace(self, pictures=None).pictured:
             content["pictures"] = sorted(self.pictured)
         if user_code(getattr(self.model, "factory", self.model)):
-            code[NETWORK] = self._network()
+            code |= self._network()
         if code:
             content["user_code"] = code
         check_spec(content)
@@ -232,16 +232,21 @@ class Run(Options):
         """Raise InputError if the user's code in this process differs from that in the digest."""
         check_unchanged(self._parts(), self.content.get("user_code", {}))
 
-    def _network(self) -> str:
-        """Return the SHA-256 of a user's network before the first round: a factory may depend on more than its code."""
+    def _network(self) -> dict[str, str]:
+        """Return the SHA-256 of a user's network before the first round: a factory may depend on more than its code.
+
+        That of the layers with their shapes, which is the same for each seed, and that of the numbers.
+        """
         data = self.source.load()
         flat = initial(self.model, data.shape, self.outputs, torch_seed(self.seed, "model"), scores=self.scores)
         tensors = [*flat.module.parameters(), *flat.module.buffers()]
-        total = hashlib.sha256(str(flat.module).encode())
+        text = str(flat.module)
+        layers = [text, *(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in tensors)]
+        total = hashlib.sha256(text.encode())
         for tensor in tensors:
             tensor = torch.view_as_real(tensor) if tensor.is_complex() else tensor
             total.update(tensor.detach().cpu().double().numpy().tobytes())
-        return total.hexdigest()
+        return {LAYERS: hashlib.sha256(canonical(layers).encode()).hexdigest(), NETWORK: total.hexdigest()}
 
     def _parts(self) -> list[Any]:
         """Return the objects whose code the result depends on."""

@@ -109,7 +109,7 @@ def _begun(run: Run) -> Federation:
     content = vars(run).get("content")  # None: nobody asked for the digest yet
     same = content is None or content["data_sha256"] == run.source.load().digest
     own = not type(run.source).__module__.startswith("gradskew.")
-    hint = ", and if its read draws, let it draw from a fixed seed" * own
+    hint = ", and if its read draws, let it draw from a fixed seed" if own else ""
     check(same, f"the data of {run.source.name} have changed since the start: start again{hint}")
     check_fits([run])
     return Federation(run)

@@ -1,10 +1,9 @@
 """Tell which rules were no defence in the runs of a table, since they were the mean.
 
-A rule may say so itself, from the notes of its runs (`Aggregator.idle`). A rule with weights is the mean if the
-Byzantine rows had their share of the rows in each round in which some were forged. Any other rule is compared with the
-plain mean, if that was run, by the distance of its aggregate from the honest mean. In the first round, two runs with
-the same attack and seed have the same rows, so that equal rules give equal aggregates up to rounding, in whatever
-precision and order they add; another rule gives another distance. A rule is the mean if
+A rule may say so itself, from the notes of its runs (`Aggregator.idle`), or that it averaged all rows in each round.
+Any other rule is compared with the plain mean, if that was run, by the distance of its aggregate from the honest mean.
+In the first round, two runs with the same attack and seed have the same rows, so that equal rules give equal aggregates
+up to rounding, in whatever precision and order they add; another rule gives another distance. A rule is the mean if
 
 - it met an attack that the mean met with the same seed, as many rules are the mean where nobody attacks,
 - in each run that has such a partner, the first distance is the mean's, up to FIRST of it. Where the mean is hardly
@@ -24,13 +23,12 @@ from .table import Table, stages
 FIRST = 1e-4
 LATER = 0.05
 HARDLY = 1e-3
-EVEN = 1e-4  # of a share
 
 
 def idle(table: Table) -> dict[str, str]:
     """Return a sentence on each rule of a table that was the mean in all of its runs."""
     sentences = {
-        rule: _of_notes(table, rule) or _of_shares(table, rule) or _of_distances(table, rule) for rule in table.rules
+        rule: _of_notes(table, rule) or _of_counts(table, rule) or _of_distances(table, rule) for rule in table.rules
     }
     return {rule: sentence for rule, sentence in sentences.items() if sentence}
 
@@ -57,21 +55,18 @@ def _of_notes(table: Table, rule: str) -> str:
     return method.idle(rule, [notes for record in records for notes in record.columns["rule"]]) if method else ""
 
 
-def _of_shares(table: Table, rule: str) -> str:
-    if rule == table.baseline:
+def _of_counts(table: Table, rule: str) -> str:
+    records = [record for cell in table.column(rule).values() for record in cell.records]
+    if len(stages(records[0].spec["aggregator"])) > 1:  # the mean of mixed rows may be another one
         return ""
-    forged = [
-        (share, byzantine / rows)
-        for attack, cell in table.column(rule).items()
-        for record in cell.records
-        for share, byzantine, rows, notes in zip(
-            *(record.columns[name] for name in ("byzantine_share", "byzantine_rows", "rows", "attack")), strict=True
-        )
-        if attack != "none" and notes["called"] and byzantine
+    counts = [
+        (notes.get("averaged"), rows)
+        for record in records
+        for notes, rows in zip(record.columns["rule"], record.columns["rows"], strict=True)
+        if rows
     ]
-    if forged and all(share is not None and abs(share - even) <= EVEN * even for share, even in forged):
-        return f"{rule} gave the Byzantine rows their share of the weight in every round: it is the mean here."
-    return ""
+    averaged = bool(counts) and all(count == rows for count, rows in counts)
+    return f"{rule} averaged all rows in every round: it is the mean here." if averaged else ""
 
 
 def _of_distances(table: Table, rule: str) -> str:

@@ -203,8 +203,10 @@ def remarks(table: Table) -> list[str]:
         if rule in table.idle:
             sentences.append(table.idle[rule])
         if rule in table.unmoved:
-            why = f"no {'row' if had_no_rows(table, rule) else 'aggregate'} was finite, so it is not judged"
-            sentences.append(f"{rule} never moved the model: {why}{'; try a smaller lr' * had_no_rows(table, rule)}.")
+            why = "no aggregate was finite, so it is not judged"
+            if had_no_rows(table, rule):
+                why = "no row was finite, so it is not judged; try a smaller lr"
+            sentences.append(f"{rule} never moved the model: {why}.")
         sentences += on_tries(rule, (record for cell in table.column(rule).values() for record in cell.records))
         if rule in table.unasked:
             attacks = _list(table.unasked[rule])
