@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from ..core.rows import Rows
 from .checks import (
@@ -51,10 +52,9 @@ def finite(subject: RuleSubject) -> Answer:
         return GOOD, "Finite rows give a finite result."
     number = len(failed) + len(lost)
     where = "" if number == len(results) else f" in {number} of {len(results)} draws"
-    return (
-        BAD,
-        f"Ordinary finite rows{where}: {failed[0]}" if failed else f"Ordinary finite rows give NaN or Inf{where}.",
-    )
+    if failed:
+        return BAD, f"Ordinary finite rows{where}: {failed[0]}"
+    return BAD, f"Ordinary finite rows give NaN or Inf{where}."
 
 
 def drawing(subject: RuleSubject) -> Answer:
@@ -71,22 +71,26 @@ def drawing(subject: RuleSubject) -> Answer:
 
 
 def follows(subject: RuleSubject) -> Answer:
-    """Compare the results of the last of several rounds, in which one object is called, on rows around two centres."""
-    results = []
-    for first in (0, CALLS):
-        rule, result = subject.fresh(), attempt(lambda: subject.rows[0])
-        for draw in range(first, first + CALLS):
-            rows = gaussian(subject.n, draw=draw)
-            result = attempt(partial(subject, rows, method=rule))
-            if not isinstance(result, str):
-                rule.observe(result, rows=Rows(rows))
-        results.append(result)
-    first_result, other = results
-    if isinstance(first_result, str) or isinstance(other, str):
-        return ODD, f"Other rows: {next(each for each in results if isinstance(each, str))}"
-    if not torch.equal(first_result, other):
+    """Compare what an object answers to the last of several matrices with its answer to others."""
+    answers = [_last_answer(subject, range(CALLS)), _last_answer(subject, range(CALLS, 2 * CALLS))]
+    failed = [each for each in answers if isinstance(each, str)]
+    if failed:
+        return ODD, f"Other rows: {failed[0]}"
+    first, other = (each for each in answers if not isinstance(each, str))
+    if not torch.equal(first, other):
         return GOOD, "Other rows give another result."
     return BAD, "It gives one result whatever its rows are: the model does not learn from them."
+
+
+def _last_answer(subject: RuleSubject, draws: Sequence[int]) -> Tensor | str:
+    """Return the answer of one object to the last of several matrices, or its error."""
+    rule = subject.fresh()
+    for draw in draws:
+        rows = gaussian(subject.n, draw=draw)
+        result = attempt(partial(subject, rows, method=rule))
+        if not isinstance(result, str):
+            rule.observe(result, rows=Rows(rows))
+    return result
 
 
 def own_f(subject: RuleSubject) -> Answer:

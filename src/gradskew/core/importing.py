@@ -15,6 +15,7 @@ import sys
 import sysconfig
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +27,10 @@ from .grammar import split_prefix
 LIMIT = 60.0  # time limit of an import or a call, in seconds
 PLACE = "place"  # the attribute of an error from another process
 ROOTS = (*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), site.getusersitepackages())
-INSTALLED = ("<", *(f"{root}{os.sep}" for root in (*ROOTS, Path(__file__).parents[1])))  # so begin files of no user
+INSTALLED = (
+    "<",
+    *(f"{root}{os.sep}" for root in (*ROOTS, Path(__file__).parents[1])),
+)  # how paths begin that are no user's
 AGAIN = 1.0  # seconds until the signal is repeated, for a block that has caught its exception
 
 
@@ -144,13 +148,6 @@ def place_of(error: BaseException) -> str:
 
     A user's code is what is neither gradskew nor installed. An error from another process has it as an attribute.
     """
-    lines = [f"{Path(file).name}, line {line}" for file, line in _passed(error) if not file.startswith(INSTALLED)]
-    return lines[-1] if lines else str(getattr(error, PLACE, ""))
-
-
-def _passed(error: BaseException) -> Iterator[tuple[str, int]]:
-    """Yield the file and the line of each frame of an error's traceback, the innermost last."""
-    step = error.__traceback__
-    while step is not None:
-        yield step.tb_frame.f_code.co_filename, step.tb_lineno
-        step = step.tb_next
+    passed = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [f"{Path(file).name}, line {line}" for file, line in passed if not file.startswith(INSTALLED)]
+    return own[-1] if own else str(getattr(error, PLACE, ""))

@@ -114,6 +114,11 @@ def nested(part: Any) -> Iterator[Any]:
         yield from nested(value) if isinstance(value, Named) else ()
 
 
+def is_built_in(cls: type) -> bool:
+    """Return whether a class is gradskew's own, not a user's."""
+    return cls.__module__.split(".")[0] == "gradskew"
+
+
 def describe(part: Any) -> dict[str, Any]:
     """Return the name and the hyperparameters of a named object as a JSON object, for the digest.
 
@@ -127,8 +132,8 @@ def describe(part: Any) -> dict[str, Any]:
     same = list(inspect.signature(cls).parameters) == [field.name for field in options(cls)]
     check(same, f"{cls.__qualname__} must leave __init__ to dataclass: its fields are its hyperparameters")
     values = {field: field_value(part, field) for field in options(cls) if field.repr}
-    built_in = cls.__module__.split(".")[0] == "gradskew"  # a user's class is in the digest with its file
-    always = FIRST.get(part.key, frozenset()) if built_in else {field.name for field in values}
+    own = is_built_in(cls)  # a user's class is in the digest with its file
+    always = FIRST.get(part.key, frozenset()) if own else {field.name for field in values}
     counted = {field.name: x for field, x in values.items() if field.name in always or x != field_default(field)}
     return {"name": part.key, **counted}
 

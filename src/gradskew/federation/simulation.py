@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..core.errors import check
+from ..core.names import is_built_in
 from ..skew import Picture
 from ..trackers import FinishedRun, Log
 from ..trackers.log import stamp
@@ -108,8 +109,7 @@ def _begun(run: Run) -> Federation:
     """Return the federation of a run before its first round."""
     content = vars(run).get("content")  # None: nobody asked for the digest yet
     same = content is None or content["data_sha256"] == run.source.load().digest
-    own = not type(run.source).__module__.startswith("gradskew.")
-    hint = ", and if its read draws, let it draw from a fixed seed" if own else ""
+    hint = "" if is_built_in(type(run.source)) else ", and if its read draws, let it draw from a fixed seed"
     check(same, f"the data of {run.source.name} have changed since the start: start again{hint}")
     check_fits([run])
     return Federation(run)

@@ -45,18 +45,21 @@ def never_run(table: Table) -> list[str]:
 
 def had_no_rows(table: Table, rule: str) -> bool:
     """Return whether no client's row was finite in any round, so that a rule was never asked."""
-    records = [record for cell in table.column(rule).values() for record in cell.records]
-    return not any(rows for record in records for rows in record.columns["rows"])
+    return not any(rows for record in _records(table, rule) for rows in record.columns["rows"])
+
+
+def _records(table: Table, rule: str) -> list[Record]:
+    return [record for cell in table.column(rule).values() for record in cell.records]
 
 
 def _of_notes(table: Table, rule: str) -> str:
-    records = [record for cell in table.column(rule).values() for record in cell.records]
+    records = _records(table, rule)
     method = RULES.find(stages(records[0].spec["aggregator"])[-1])
     return method.idle(rule, [notes for record in records for notes in record.columns["rule"]]) if method else ""
 
 
 def _of_counts(table: Table, rule: str) -> str:
-    records = [record for cell in table.column(rule).values() for record in cell.records]
+    records = _records(table, rule)
     if len(stages(records[0].spec["aggregator"])) > 1:  # the mean of mixed rows may be another one
         return ""
     counts = [
