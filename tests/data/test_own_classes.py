@@ -92,6 +92,14 @@ class Tensors(Source):
         return torch.zeros(3)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Raises(Source):
+    key: ClassVar[str] = "raises"
+
+    def read(self):
+        return self.rows
+
+
 @pytest.mark.parametrize(
     ("make", "name"),
     [(partition.make, "Nameless"), (aggregators.make, "NamelessRule"), (data.make, "NamelessData")],
@@ -104,3 +112,9 @@ def test_a_class_without_a_key_is_one_line(make, name):
 def test_a_data_set_that_reads_something_else_is_one_line():
     with pytest.raises(InputError, match=r"^read of tensors must return a gradskew\.data\.Dataset, not a Tensor$"):
         Tensors().load()
+
+
+def test_a_data_set_that_fails_to_be_read_is_one_line_with_its_place():
+    line = r"^read of raises raised AttributeError: .*'rows' \(test_own_classes\.py, line \d+\)$"
+    with pytest.raises(InputError, match=line):
+        Raises().load()

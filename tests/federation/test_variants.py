@@ -374,6 +374,8 @@ def test_one_step_of_ascent_without_decay_is_the_flipped_row() -> None:
         ({"server": "fedavgm(lr=1e31)"}, "fedavgm: lr must be .*at most 1e"),
         ({"server": "fedadam(tau=1e31)"}, "fedadam: tau must be .*at most 1e"),
         ({"local": "fedpro"}, "unknown local variant 'fedpro'.*fedprox"),
+        ({"local": "DSGD"}, "dsgd is no local variant here: use rows=gradient"),
+        ({"local": "fednova(mu=1)"}, "fednova is no local variant here: use rows=fednova"),
         ({"local": 3}, "local must be an object of type Variant"),
         ({"worker_momentum": 1.0}, "worker_momentum must be .*below 1"),
         ({"worker_momentum": -0.1}, "worker_momentum must be .*at least 0"),

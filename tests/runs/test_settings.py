@@ -1,10 +1,12 @@
-"""Lists of attacks by one word, and the seeds that they have by default."""
+"""Lists of attacks by one word, the seeds that they have by default, and a network that returns probabilities."""
 
 import pytest
+from torch import nn
 
 from gradskew import InputError, attacks
 from gradskew.attacks import Adaptive
 from gradskew.core.grammar import parse
+from gradskew.models import UserModel
 from gradskew.runs.listed import split_names
 from gradskew.runs.settings import make_methods, make_runs
 
@@ -76,3 +78,13 @@ def test_each_member_plays_federations_of_its_own(worst: None) -> None:
 def test_worst_has_three_seeds_unless_told_otherwise(worst: None, given: dict[str, object], seeds: list[int]) -> None:
     assert make_methods(given)[2] == seeds
     assert list(dict.fromkeys(run.seed for run in make_runs({**SMALL, "attacks": "none", **given}))) == seeds
+
+
+@pytest.mark.parametrize(
+    ("last", "warned"), [(nn.Softmax(1), True), (nn.LogSoftmax(1), False), (nn.Sigmoid(), False), (nn.ReLU(), False)]
+)
+def test_a_network_that_returns_probabilities_gets_a_line(last, warned, capsys):
+    """The loss takes their softmax again, which nobody who wrote the network meant."""
+    network = UserModel(factory=lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(64, classes), last))
+    make_runs({**SMALL, "model": network, "attacks": "none"})
+    assert ("returns probabilities" in capsys.readouterr().err) == warned

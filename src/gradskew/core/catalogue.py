@@ -76,7 +76,8 @@ class Catalogue(Generic[T]):
     package with the files of gradskew's own methods. base: the name of their base class. first: the names that are
     listed first; the others follow in alphabetical order. pipelines: other names of methods that consist of several,
     with what they stand for. wrap: a function (path, options, registered name) -> method; None if a path must name a
-    class or an object of `base`. registered_as: the kind of the entry points, if different.
+    class or an object of `base`. registered_as: the kind of the entry points, if different. elsewhere: the option to
+    use for a name of the field that is no method of this kind here.
     """
 
     def __init__(
@@ -89,10 +90,12 @@ class Catalogue(Generic[T]):
         pipelines: Mapping[str, str] | None = None,
         wrap: Callable[[str, Mapping[str, Any], str], T] | None = None,
         registered_as: str = "",
+        elsewhere: Mapping[str, str] | None = None,
     ):
         self.kind, self.room, self.base, self.first, self.wrap = kind, room, base, first, wrap
         self.pipelines = pipelines or {}
         self.registered_as = registered_as or kind
+        self.elsewhere = elsewhere or {}
         MAKERS[base] = lambda text, preset: self.make(*parse_one(text, kind), preset=preset)
 
     @cached_property
@@ -182,6 +185,8 @@ class Catalogue(Generic[T]):
             check(not given, f"{name} takes no options: it is {self.pipelines[key]}")
             return MAKERS[self.base](self.pipelines[key], preset)  # type: ignore[return-value]
         cls = self.find(key)
+        if cls is None and _letters(name) in self.elsewhere:
+            raise InputError(f"{name} is no {self.kind} here: use {self.elsewhere[_letters(name)]}")
         if cls is None:
             raise unknown(self.kind, name, [*self, *others], self.meanings)
         if prefix:

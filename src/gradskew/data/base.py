@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.errors import check, check_number
+from ..core.errors import InputError, check, check_number
 from ..core.given import check_unmasked
+from ..core.importing import place_of, with_place
 from ..core.names import Named
 
 Array = np.ndarray[Any, Any]
@@ -237,7 +238,12 @@ class Source(Named, ABC):
     def load(self, read: Callable[[], Dataset] | None = None) -> Dataset:
         """Return the data set, the same object at every call. The first call makes it by `read`, or by `self.read`."""
         if self not in _loaded:
-            made = (read or self.read)()
+            try:
+                made = (read or self.read)()
+            except Exception as error:
+                if isinstance(error, InputError) or not place_of(error):
+                    raise
+                raise InputError(f"read of {self.name} raised {with_place(error)}") from error
             kind = type(made).__name__
             check(isinstance(made, Dataset), f"read of {self.name} must return a gradskew.data.Dataset, not a {kind}")
             _loaded[self] = made

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from .server import ServerOptimizer
 
 VARIANTS: Catalogue[Variant] = Catalogue(
-    "local variant", __package__, "Variant", first=("fedavg",), registered_as="local"
+    "local variant",
+    __package__,
+    "Variant",
+    first=("fedavg",),
+    registered_as="local",
+    elsewhere={
+        "dsgd": "rows=gradient (--rows gradient)",
+        "fedsgd": "rows=gradient (--rows gradient)",
+        "fednova": "rows=fednova (--rows fednova)",
+        "momentum": "worker_momentum=0.9 (--worker-momentum 0.9)",
+    },
 )
 """All variants of local training by name."""
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator
-from ..core.errors import check
+from ..core.errors import check, warn
 from ..core.names import nested
 from ..core.randomness import torch_seed
 from ..data import Dataset
 from ..models import Flat, check_stacks, initial
 from .clients import resolve
+from .evaluation import scores_of
 from .held_out import for_evaluation
 from .loss import LOSSES
 from .run import Run
@@ -32,6 +34,15 @@ def make_network(run: Run, dataset: Dataset) -> Flat:
     if resolve(run.engine, run.model, run.device) == "batched":
         check_stacks(flat, run.model.name, dataset.shape, run.scores)
     return flat
+
+
+def warn_of_probabilities(run: Run, flat: Flat, dataset: Dataset) -> None:
+    """Print a line if the loss takes the softmax of scores that already are one: not negative, with the sum 1."""
+    if not LOSSES[run.loss].by_class:
+        return
+    scores = scores_of(flat, dataset, torch.arange(min(8, len(dataset.train)))).double()
+    if (scores >= 0).all() and (scores.sum(1) - 1).abs().max() < 1e-4:
+        warn(f"gradskew: {run.model.name} returns probabilities, and the loss takes their softmax again: return scores")
 
 
 def draw_params(run: Run, dataset: Dataset) -> Tensor:
