@@ -15,7 +15,7 @@ from gradskew.attacks.answers import Answer
 from gradskew.attacks.queries import Queries
 from gradskew.attacks.tried_rule import vectors_of
 from gradskew.core.errors import InputError
-from gradskew.core.rows import Rows
+from gradskew.core.rows import WIDE, Rows
 from gradskew.core.span import Span
 from gradskew.core.tries import SampledTries, Tries
 
@@ -153,6 +153,20 @@ def test_a_batched_rule_answers_many_tries_as_one_by_one(name):
         if alone.weights is not None:
             shared = outcome.weights.expand(len(tries.points), -1)[index]
             assert torch.allclose(shared @ matrix, alone.weights @ matrix, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["meamed", "phocas", "nnm+median"])
+def test_many_tries_on_many_columns_are_answered_by_the_compiled_kernels_as_one_by_one(name):
+    rows, vectors = scene(3, d=500)
+    span, rule = Span(Rows(rows), vectors), agg.make(name)
+    points = Tries.of(span, forge(span, 4, 40)).points
+    tries = SampledTries(span, points, span.on_columns(torch.arange(500)))
+    assert tries.entries.numel() >= WIDE
+    value = rule.outcome(tries, 2, torch.Generator()).value
+    assert value.shape == (len(points), 500)
+    for each, exact in zip(value, tries.entries, strict=True):
+        alone = rule.outcome(Rows(exact), 2, torch.Generator()).value
+        torch.testing.assert_close(each, alone, rtol=1e-6, atol=1e-6 * float(exact.abs().max()))
 
 
 @pytest.mark.parametrize("name", ["multikrum", "rfa", "monna", "monna(pivot=0)", "dnc(b=None)", "caf", *RELATIVE])

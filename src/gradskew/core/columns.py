@@ -50,7 +50,7 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
     dtype of the result.
     """
     if isinstance(rows, SampledTries):
-        return sorted_mean_of_tries(rows, first, last)
+        return rows.by_column(lambda each: sorted_mean(each, first, last))
     if isinstance(rows, Copies):
         total = sum(rows.of_rank(rank).double() for rank in range(first, last))
         return cast(Tensor, total / (last - first)).to(dtype or rows.updates.dtype)
@@ -65,11 +65,6 @@ def sorted_mean(rows: Rows, first: int, last: int, dtype: torch.dtype | None = N
     return value
 
 
-def sorted_mean_of_tries(tries: SampledTries, first: int, last: int) -> Tensor:
-    """Return the mean of the sorted entries first, ..., last - 1 of each column of each try: (P, c)."""
-    return sort_last(tries.entries.mT.contiguous())[..., first:last].mean(-1)
-
-
 def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = "midpoint") -> Tensor:
     """Return the mean of the `count` entries of each column that are nearest to its centre: (d,).
 
@@ -78,11 +73,10 @@ def nearest_mean(rows: Rows, count: int, trim: int | None = None, middle: str = 
     sign matters. In a sorted column the nearest entries are consecutive, so that distance is the least over all windows
     of `count` entries of the larger distance of a window's two ends.
     """
+    if isinstance(rows, SampledTries):
+        return rows.by_column(lambda each: nearest_mean(each, count, trim, middle))
     n = rows.n
     first, last = middle_ranks(n, middle) if trim is None else (trim, n - trim)
-    if isinstance(rows, SampledTries):
-        ordered = sort_last(rows.entries.mT.contiguous())
-        return nearest_mean_of_sorted(ordered.movedim(-1, 0), first, last, count).to(ordered.dtype)
     value = rows.updates.new_empty(rows.d)
     if wide(rows.updates):
         from . import column_kernels

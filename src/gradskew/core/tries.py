@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import NoReturn, cast
 
@@ -216,6 +217,11 @@ class SampledTries(Tries):
     def entries(self) -> Tensor:
         """The entries of the rows: (P, n, c), in the type of the sample."""
         return self.points.to(self.sample.dtype) @ self.sample
+
+    def by_column(self, function: Callable[[Rows], Tensor]) -> Tensor:
+        """Return what a function computes of each column, from the columns of all tries beside each other: (P, c)."""
+        matrix = self.entries.float().movedim(-2, 0).flatten(1)  # in the type that the rule gets in a round
+        return function(Rows(matrix)).to(self.sample.dtype).view(len(self.points), -1)
 
     def mix(self, matrix: Tensor, *, keeps_rows: bool = False) -> Tries:
         mixed = super().mix(matrix)

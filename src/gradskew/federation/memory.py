@@ -72,8 +72,9 @@ def estimate(run: Run) -> Memory:
     # replaced, which a snapshot still has; and the offsets of SCAFFOLD's steps in a round.
     taken, trained = min(run.clients, n * run.rounds), n + run.trains_reference
     remembered = 2 * taken + trained * (1 + run.local.remembers) if run.remembers else 0
+    tries_columns = run.attack.tries_rule and run.aggregator.batched == "columns"  # many of them at once
     return Memory(
-        libraries=_libraries(numba=row * n >= FLOAT * WIDE and not _on_gpu(run)),
+        libraries=_libraries(numba=tries_columns or (row * n >= FLOAT * WIDE and not _on_gpu(run))),
         data=_size(data.train) + _size(data.test) + DOUBLE * (len(data.train) + 2 * run.clients),
         validation=round(run.validation * _size(data.train)),
         rows=(n + run.trains_reference + n * run.attack.tries_rule) * row,
