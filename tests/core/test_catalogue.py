@@ -202,6 +202,20 @@ def test_an_object_of_a_class_that_inherits_a_key_is_refused(make, base: type) -
     assert make(named) is named
 
 
+@pytest.mark.parametrize(
+    ("wrap", "base"),
+    [
+        (lambda each: Mixed(mixing=NNM(), rule=each), MultiKrum),
+        (lambda each: Mixed(mixing=each, rule=MultiKrum()), NNM),
+    ],
+)
+def test_neither_is_one_in_a_pipeline_of_objects(wrap, base: type) -> None:
+    with pytest.raises(InputError, match=rf"^Mine has the key '{base.key}' of a built-in "):
+        aggregators.make(wrap(type("Mine", (base,), {})()))
+    named = wrap(type("Mine", (base,), {"key": "mine"})())
+    assert aggregators.make(named) is named
+
+
 def test_data_sets_partitions_and_models_of_others_by_their_path() -> None:
     assert data.make("tiny:Tiny(train=60)") == Tiny(train=60)
     assert partition.make("tiny:Cuts(sizes=(4,5))", beta=0.3) == Cuts(sizes=(4, 5))

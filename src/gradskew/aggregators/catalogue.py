@@ -60,6 +60,7 @@ def make(name: str | Aggregator | Callable[..., Any], *, preset: str = "paper", 
         from .user import UserRule
 
         own: Aggregator = wrap_object(UserRule, Aggregator, name, arrays)
+        MIXINGS.with_own_key(own)  # one in a pipeline
         return RULES.with_own_key(own)
     *mixings, (last, options) = parse(name)
     check(last not in MIXINGS, f"{last} is a mixing and stands before a rule, as in '{last}+mean'")

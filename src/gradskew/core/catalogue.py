@@ -19,10 +19,11 @@ import lazy_loader
 from .errors import InputError, check, unknown
 from .grammar import format_value, parse_one, split_prefix
 from .importing import import_object, is_path, one_line, registered
-from .names import Named, options
+from .names import Named, nested, options
 from .presets import check_preset
 
 T = TypeVar("T", bound=Named)
+N = TypeVar("N", bound=Named)
 SHARED = ("__init__.py", "base.py", "combined.py", "mixing.py", "user.py")  # files without a method of its own name
 
 # By the type of an option that is itself a method: a function (text of the option, preset) -> method.
@@ -203,11 +204,12 @@ class Catalogue(Generic[T]):
         check(made.key not in self, self._taken(path, made.key))
         return made
 
-    def with_own_key(self, method: T) -> T:
-        """Return an object as it is; raise InputError if its class is a user's and has or inherits a built-in's key."""
-        key = getattr(method, "key", "")
-        own = key not in self.texts or type(method) is self.texts[key].load()
-        check(own, self._taken(type(method).__qualname__, key))
+    def with_own_key(self, method: N) -> N:
+        """Return an object as it is; InputError if a class in it is a user's and has or inherits a built-in's key."""
+        for part in nested(method):
+            key = getattr(part, "key", "")
+            own = key not in self.texts or type(part) is self.texts[key].load()
+            check(own, self._taken(type(part).__qualname__, key))
         return method
 
     def _taken(self, what: str, key: str) -> str:
