@@ -1,6 +1,8 @@
 """Sweeps through a cluster that is not Ray, and what else of Ray needs none: `test_ray` has the real one."""
 
 import os
+import pickle
+import re
 import sys
 import time
 import types
@@ -13,6 +15,7 @@ from tiny_sweeps import BASE, Log, Raises, runs_of, stored
 
 import gradskew.cli
 from gradskew import Cluster, InputError, Store, sweep
+from gradskew.core.importing import with_place
 from gradskew.data import Digits, from_arrays, to_arrays
 from gradskew.runs import ray as cluster
 from gradskew.runs import sweeps
@@ -214,3 +217,11 @@ def test_a_worker_with_another_torch_is_an_error(tmp_path):
     run.content["torch"] = "0.0.1"
     with pytest.raises(InputError, match=r"a worker has torch .*, where the command started it is 0\.0\.1"):
         cluster.execute_as_task(run, to_arrays(run.source.load()), str(tmp_path / "runs" / "x"), False)
+
+
+def test_an_error_of_a_users_code_keeps_its_place_when_a_worker_sends_it(tmp_path):
+    run = replace(BASE, attack=Raises())
+    with pytest.raises(ZeroDivisionError) as caught:
+        cluster.execute_as_task(run, to_arrays(run.source.load()), str(tmp_path / "runs" / "x"), False)
+    sent = pickle.loads(pickle.dumps(caught.value))
+    assert re.fullmatch(r"ZeroDivisionError: over here \(tiny_sweeps\.py, line \d+\)", with_place(sent))

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from ..core.errors import InputError, check
+from ..core.importing import PLACE, place_of
 from ..data import from_arrays, to_arrays
 from ..federation.memory import estimate
 from ..federation.run import Run
@@ -96,7 +97,11 @@ def execute_as_task(run: Run, parts: tuple[Any, Any], token: str, wait: bool) ->
     run.source.load(lambda: from_arrays(*parts))
     shared = Path(token).exists()
     store = Store(Path(token).parent.parent if shared else _own_folder())
-    status = execute(run, store, on_round=lambda metrics: None, wait=wait)
+    try:
+        status = execute(run, store, on_round=lambda metrics: None, wait=wait)
+    except Exception as error:
+        setattr(error, PLACE, place_of(error))  # Ray sends no traceback that could be walked
+        raise
     if shared or status is Status.ELSEWHERE:
         return status
     files = store.files(run.digest)
