@@ -88,3 +88,21 @@ def test_a_network_that_returns_probabilities_gets_a_line(last, warned, capsys):
     network = UserModel(factory=lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(64, classes), last))
     make_runs({**SMALL, "model": network, "attacks": "none"})
     assert ("returns probabilities" in capsys.readouterr().err) == warned
+
+
+class Small(nn.Module):
+    """Embeds the pixels, of which there are more values than it knows."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.embed = nn.EmbeddingBag(2, classes)
+
+    def forward(self, inputs):
+        return self.embed((20 * inputs).long().flatten(1))
+
+
+def test_a_network_that_fails_on_training_inputs_is_one_line():
+    """It takes the zeros on which networks are first tried."""
+    network = UserModel(factory=lambda shape, classes: Small(classes))
+    with pytest.raises(InputError, match=r"fails on training inputs: .*\(test_settings\.py, line \d+\)$"):
+        make_runs({**SMALL, "model": network, "attacks": "none"})

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..aggregators import Aggregator
-from ..core.errors import check, warn
+from ..core.errors import InputError, check, warn
+from ..core.importing import with_place
 from ..core.names import nested
 from ..core.randomness import torch_seed
 from ..data import Dataset
@@ -36,12 +37,16 @@ def make_network(run: Run, dataset: Dataset) -> Flat:
     return flat
 
 
-def warn_of_probabilities(run: Run, flat: Flat, dataset: Dataset) -> None:
-    """Print a line if the loss takes the softmax of scores that already are one: not negative, with the sum 1."""
-    if not LOSSES[run.loss].by_class:
-        return
-    scores = scores_of(flat, dataset, torch.arange(min(8, len(dataset.train)))).double()
-    if (scores >= 0).all() and (scores.sum(1) - 1).abs().max() < 1e-4:
+def check_outputs(run: Run, flat: Flat, dataset: Dataset) -> None:
+    """Raise InputError if the network fails on training inputs; print a line if its scores are a softmax already.
+
+    That is, not negative and with the sum 1: the loss takes their softmax.
+    """
+    try:
+        scores = scores_of(flat, dataset, torch.arange(min(8, len(dataset.train)))).double()
+    except Exception as error:  # whatever a user's network raises
+        raise InputError(f"the model {run.model.name} fails on training inputs: {with_place(error)}") from error
+    if LOSSES[run.loss].by_class and (scores >= 0).all() and (scores.sum(1) - 1).abs().max() < 1e-4:
         warn(f"gradskew: {run.model.name} returns probabilities, and the loss takes their softmax again: return scores")
 
 

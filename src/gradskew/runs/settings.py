@@ -20,7 +20,7 @@ from ..federation.computing import computing
 from ..federation.held_out import deal, hold_out
 from ..federation.loss import LOSSES
 from ..federation.memory import check_fits
-from ..federation.network import make_network, warn_of_probabilities
+from ..federation.network import check_outputs, make_network
 from ..federation.optimizer import SGD
 from ..federation.options import Options
 from ..federation.run import Run
@@ -140,7 +140,7 @@ def make_runs(given: Mapping[str, Any]) -> list[Run]:
         check_fits([base])
     with computing(base):
         dataset = loaded.to(base.device)
-        warn_of_probabilities(base, make_network(base, dataset), dataset)
+        check_outputs(base, make_network(base, dataset), dataset)
     if base.num_sampled == base.clients:  # else the number of Byzantine rows varies, and the rule's f is clamped
         rules = _tolerated(rules, base.num_byzantine, base.clients, leave_out="all" in str(options["rules"]).split(","))
     return grid(base, attacks=methods, aggregators=rules, seeds=seeds)
