@@ -44,7 +44,7 @@ REASONS = {
 }
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<not_run>[^>]*) -->\n)?"
-    r"^```(?P<language>\w+)(?: title=\"(?P<title>[\w.]+)\")?\n(?P<text>.*?)^```$",
+    r"^```(?P<language>\w+)(?: title=\"(?P<title>[\w./-]+)\")?\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 SHELLS = {"sh", "console"}
@@ -105,7 +105,9 @@ def test_blocks_run(page, tmp_path, monkeypatch, pictures_as_texts):
         if block.title == "pyproject.toml":
             assert tomllib.loads(block.text)
         elif block.language == "toml":
-            (config := tmp_path / (block.title or "sweep.toml")).write_text(block.text)
+            config = tmp_path / (block.title or "sweep.toml")
+            config.parent.mkdir(exist_ok=True)
+            config.write_text(block.text)
             assert read_config(config, [option.name for option in cli.commands["bench"].params])
         elif block.language == "python" and block.title:
             (tmp_path / block.title).write_text(block.text)
