@@ -90,6 +90,8 @@ def test_a_rule_is_told_what_it_tolerates() -> None:
         ("labelflip", 2, True, "labelflip needs training"),
         ("bitflip(how=training)", 2, True, r"bitflip\(how=training\) needs training"),
         ("bitflip", 2, False, "attacker's own rows"),
+        ("gaussian(around=own)", 2, False, "attacker's own rows"),
+        ("test_examination:of_own", 2, False, "attacker's own rows"),
         ("strike", 13, False, "at most 12"),
         ("strike", 12, True, "at most 11"),
         ("none", 12, False, "at most 11"),
@@ -99,6 +101,24 @@ def test_a_rule_is_told_what_it_tolerates() -> None:
 def test_what_is_refused(sent, f, replace, said) -> None:
     with pytest.raises(InputError, match=said):
         skew.examine(ROWS, *make(sent, "mean"), f, replace=replace)
+
+
+def of_own(updates, f, own):
+    return -own
+
+
+def test_an_attack_that_reads_own_rows_beside_honest_ones_gets_no_honest_row_for_its_own() -> None:
+    with pytest.raises(InputError, match="attacker's own rows"):
+        skew.examine(ROWS, ["gaussian(around=own,sigma=std)"], ["mean"], 2)
+
+
+def test_own_rows_that_are_lost_are_not_replaced_by_honest_ones() -> None:
+    rows = ROWS.clone()
+    rows[5] = torch.nan
+    assert skew.examine(rows, *make("zero", "mean"), 3, replace=True).left_out == [5]
+    rows[1] = torch.inf
+    with pytest.raises(InputError, match=r"^with replace the first 3 rows are the attacker's own, and 1 of them have"):
+        skew.examine(rows, *make("zero", "mean"), 3, replace=True)
 
 
 NOT_ON_A_MATRIX = {"labelflip", "nonfinite", without_data("mpaf"), "poisonedfl", "replay"}

@@ -37,6 +37,10 @@ class Combined(DelegatesState, Attack):
         return self.model.needs
 
     @property
+    def reads_own(self) -> bool:
+        return self.model.reads_own
+
+    @property
     def tries_rule(self) -> bool:  # type: ignore[override]
         return self.model.tries_rule
 

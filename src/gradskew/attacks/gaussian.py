@@ -46,6 +46,10 @@ class Gaussian(Attack):
             return "honest"
         return "own" if self.around == "own" else "nothing"
 
+    @property
+    def reads_own(self) -> bool:
+        return self.around == "own"
+
     def extra_rows(self, f: int) -> int:
         return (1 if self.same else f) + (f if self.around == "own" else 0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ..core.calling import bind_arguments
 from ..core.errors import check
 from ..core.plugin import Plugin
 from .base import Attack, Forgery, View
@@ -18,6 +19,10 @@ class UserAttack(Plugin, Attack):
     """
 
     kind: ClassVar[str] = "attack"
+
+    @property
+    def reads_own(self) -> bool:
+        return "own" in bind_arguments(self.target, None, {"f": None, "own": None})[1]
 
     def forge(self, view: View) -> Forgery:
         others = {"f": view.f, "own": view.own.updates.clone()}

@@ -96,9 +96,9 @@ def examine(
 
     Attacks and rules are names, objects or functions. f: the number of Byzantine rows; None means floor(n / 5).
     replace: the first f rows are the attacker's own, and forged rows replace them; else all rows are honest, and f
-    forged rows are added in front. Rows with a non-finite entry are left out, as a server would. Each rule also
-    runs without an attack. A rule is called with f, or with the largest f that it tolerates. Raises InputError for
-    an attack that acts in training (labelflip), and without replace for an attack that needs rows of its own.
+    forged rows are added in front. Honest rows with a non-finite entry are left out, as a server would. Each rule
+    also runs without an attack. A rule is called with f, or with the largest f that it tolerates. Raises InputError
+    for an attack that acts in training (labelflip), and without replace for an attack that reads rows of its own.
     """
     rows, seeds = as_tensor("rows", rows).cpu(), [plain(seed) for seed in seeds]
     good = rows.ndim == 2 and rows.dtype in (torch.float32, torch.float64)
@@ -114,11 +114,14 @@ def examine(
     judges = [make_rule(rule) for rule in rules]
     forging = [attack for attack in map(make_attack, attacks) if attack.key != NoAttack.key]
     check_number("f", f, at_least=0, at_most=n if forging and not replace else n - 1, whole=True)
+    lost = [row for row in left_out if replace and row < f]
+    known = f"with replace the first {f} rows are the attacker's own, and {len(lost)} of them have an entry that is"
+    check(not lost, f"{known} not finite: leave these out of the matrix, and lower f")
     for attack in forging:
         check(
             not attack.acts_in_training, f"{attack.name} needs training, which a matrix has not: see `gradskew bench`"
         )
-        own = replace or attack.needs != "own"
+        own = replace or not attack.reads_own
         check(own, f"{attack.name} needs the attacker's own rows: with replace the first f rows are these")
         attack.check_setting("matrix", honest=n - f if replace else n)
         check(bool(judges) or not attack.tries_rule, f"{attack.name} tries out a rule: name one")
