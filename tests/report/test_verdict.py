@@ -116,6 +116,20 @@ def test_rules_are_compared_on_the_seeds_that_all_cells_have():
     assert table.federation.endswith("; 3 seeds a cell, not the same in all")
 
 
+def test_a_rule_that_nobody_attacked_narrows_no_comparison():
+    """Such as the mean without an attack on one seed, which `gradskew skew` leaves in a folder."""
+    attacked = [
+        *runs("none", median=(90.0, 91.0, 92.0), dnc=(91.0, 92.0, 93.0)),
+        *runs("ipm", median=(80.0, 81.0, 82.0), dnc=(85.0, 86.0, 87.0)),
+    ]
+    alone = Table(attacked)
+    for seeds in ([0], [7]):
+        table = Table([*attacked, *runs("none", seeds, mean=[95.0])])
+        assert table.common_seeds == alone.common_seeds == {0, 1, 2}
+        assert [(each.rule, each.worst.mean) for each in table.ranked] == [("dnc", 86.0), ("median", 81.0)]
+        assert "same seeds" not in table.verdict
+
+
 def test_rules_without_a_common_seed_are_not_ranked():
     table = Table(runs("lie", (7,), rfa=[90.0]) + runs("lie", range(4), dnc=(70.0, 71.0, 72.0, 73.0), mean=[50.0] * 4))
     said = statements(table)

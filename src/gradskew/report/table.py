@@ -57,15 +57,24 @@ class Table:
         return measure_of(self.records)
 
     @cached_property
+    def compared(self) -> dict[tuple[str, str], Cell]:
+        """Return the cells of the rules that were attacked; all cells if none was.
+
+        Thus runs of a rule without an attack alone, such as those of `gradskew skew`, narrow down no comparison.
+        """
+        attacked = {rule for attack, rule in self.cells if attack != "none"}
+        return {key: cell for key, cell in self.cells.items() if key[1] in attacked} or self.cells
+
+    @cached_property
     def common_seeds(self) -> frozenset[int]:
-        """Return the seeds that all cells have: attacks and rules are compared on these."""
-        return frozenset.intersection(*(cell.seeds for cell in self.cells.values()))
+        """Return the seeds that all cells have that are compared."""
+        return frozenset.intersection(*(cell.seeds for cell in self.compared.values()))
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
         """Return the standing of each rule that was attacked, in the order of the rules, on the common seeds if any."""
         seeds = self.common_seeds
-        columns = {rule: self.column(rule) for rule in self.rules}
+        columns = {rule: self.column(rule) for rule in self.rules if any(rule == key[1] for key in self.compared)}
         if seeds:
             columns = {
                 rule: {attack: cell.of_seeds(seeds) for attack, cell in cells.items()}

@@ -185,7 +185,7 @@ def _not_compared(table: Table, played: int) -> list[str]:
     few = [f"{rule} {n}" for rule, n in met.items() if n < played]
     if few and len(few) < len(met):
         sentences.append(f"Not every rule met all {played} attacks ({', '.join(few)}), so that none is called best.")
-    seeds = {cell.seeds for cell in table.cells.values()}
+    seeds = {cell.seeds for cell in table.compared.values()}
     common = ", ".join(map(str, sorted(table.common_seeds)))
     if not common:
         sentences.append("No seed is common to all cells, so that no rule is called best: run all with the same seeds.")
