@@ -26,6 +26,19 @@ def test_none_labelflip_and_bitflip():
     assert torch.equal(att.BitFlip()(honest, own), rows_of((-1, 2), (-3, 0)))
 
 
+@pytest.mark.parametrize(
+    ("name", "f", "n", "forged"),
+    [  # of rows 1 and 3: mean 2, biased std 1; n counts honest clients that the attacker does not know
+        ("byzmean(z=0.5)", 2, 4, [2.5, 3.5]),  # (4 - 1) 2.5 - 2 * 2
+        ("byzmean(z=0.5)", 2, 8, [2.5, 5.5]),  # (8 - 1) 2.5 - 6 * 2
+        ("lie(z=None)", 3, 8, [2.2533] * 3),  # the quantile of (8 - 4 - 1) / (8 - 3)
+        ("bitflip(of=mean,scale=None)", 2, 8, [-2.0, -2.0]),  # -(h / f) 2, of the two known rows
+    ],
+)
+def test_what_an_attacker_sends_who_knows_two_of_the_honest_rows(name, f, n, forged):
+    assert forge(name, rows_of((1,), (3,)), f, n).flatten().tolist() == pytest.approx(forged, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["none", "labelflip", "mimic"])
 def test_forged_rows_do_not_lie_in_the_memory_of_given_ones(name):
     honest, own = make_rows(6, 4, 0, "gauss", seed=2), torch.ones(2, 4)
