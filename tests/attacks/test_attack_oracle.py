@@ -214,7 +214,7 @@ def test_strike_with_some_honest_rows_known(data):
 @pytest.mark.parametrize("kind", ["gauss", "heavy", "one 1e6", "one 1e30", "offset", "sparse", "duplicates"])
 @pytest.mark.parametrize(("h", "d"), [(3, 2), (20, 300)])
 def test_mimic_learns_the_direction_of_the_oracle(variant, kind, h, d):
-    attack = att.Mimic(warmup=3, variant=variant)
+    attack = att.make("mimic(warmup=3)" if variant == "paper" else f"mimic(variant={variant})")
     attack.begin(5)
     expected = oracle.MimicOracle(torch.randn(d, generator=generator(5, "mimic")).numpy(), 3, variant)
     clients = list(range(100, 100 + h))

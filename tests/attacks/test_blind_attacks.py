@@ -412,6 +412,9 @@ def test_a_strength_that_overflows_is_one_line(name, option):
         ("fang(target=krum,space=model)", "space has no effect with target = krum"),
         ("fang(target=trim,search=largest)", "search has no effect with target = trim"),
         ("fang(target=trim,epsilon=0.1)", "epsilon has no effect with target = trim"),
+        ("fang(target=trim,knowledge=partial,b=1000)", "b and space belong to knowledge = full"),
+        ("fang(target=trim,knowledge=partial,space=model)", "b and space belong to knowledge = full"),
+        ("mimic(variant=index,warmup=3)", "warmup belongs to variant = paper"),
     ],
 )
 def test_an_option_without_effect_is_refused(name, message):

@@ -370,6 +370,10 @@ def test_one_step_of_ascent_without_decay_is_the_flipped_row() -> None:
         ({"local": "scaffold", "sgd": PLAIN_STEPS, "worker_momentum": 0.9}, "scaffold needs worker_momentum = 0"),
         ({"local": "scaffold(control=x)"}, "control must be one of row, sent"),
         ({"local": "fedprox(mu=-1)"}, "fedprox: mu must be .*at least 0"),
+        (
+            {"local": "fedprox(mu=20)", "sgd": replace(PLAIN_STEPS, lr=0.1)},
+            "with lr = 0.1 and momentum = 0 mu must be bel",
+        ),
         ({"local": "fedprox(mu=1e31)"}, "fedprox: mu must be .*at most 1e"),
         ({"server": "fedavgm(lr=1e31)"}, "fedavgm: lr must be .*at most 1e"),
         ({"server": "fedadam(tau=1e31)"}, "fedadam: tau must be .*at most 1e"),

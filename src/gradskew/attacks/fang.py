@@ -69,6 +69,9 @@ class Fang(Attack):
         for name in idle.get(self.target, ()):
             same = getattr(self, name) == getattr(Fang, name)
             check(same, f"{name} has no effect with target = {self.target}")
+        if self.target == "trim" and self.knowledge == "partial":
+            full = self.b == Fang.b and self.space == Fang.space
+            check(full, "b and space belong to knowledge = full: in part, the bounds follow from the own rows' spread")
         both = "accept = all belongs to knowledge = full: among its own rows alone, one copy must be chosen"
         check(self.accept == "one" or self.knowledge == "full", both)
         check(self.search == "halving" or not self.epsilon, "search = largest is for equal rows: epsilon must be 0")

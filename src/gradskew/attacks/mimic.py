@@ -45,6 +45,7 @@ class Mimic(Attack):
         check_choice("variant", self.variant, ("paper", "strike-authors", "index"))
         check_number("index", self.index, at_least=0, whole=True)
         check(self.variant == "index" or self.index == 0, "index belongs to variant = index")
+        check(self.variant == "paper" or self.warmup == Mimic.warmup, "warmup belongs to variant = paper")
 
     def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
         few = f"{self.name} copies the honest row {self.index}, counted from 0, and knows {honest}"

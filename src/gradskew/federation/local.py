@@ -65,6 +65,13 @@ class FedProx(Variant):
     def __post_init__(self) -> None:
         check_number("mu", self.mu, at_least=0, at_most=STRENGTH)
 
+    def check_sgd(self, sgd: SGD) -> None:
+        bound = 2 * (1 + sgd.momentum) / sgd.lr  # of gradient descent with momentum on (mu/2) |w - w^t|^2
+        grows = (
+            f"fedprox: with lr = {sgd.lr:g} and momentum = {sgd.momentum:g} mu must be below {bound:g}, not {self.mu:g}"
+        )
+        check(self.mu < bound, f"{grows}: the steps away from the model of the round would grow")
+
     def terms(self, client: int) -> Terms:
         return Terms(mu=self.mu)
 
