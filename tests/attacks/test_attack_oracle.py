@@ -218,7 +218,7 @@ def test_mimic_learns_the_direction_of_the_oracle(variant, kind, h, d):
     attack.begin(5)
     expected = oracle.MimicOracle(torch.randn(d, generator=generator(5, "mimic")).numpy(), 3, variant)
     clients = list(range(100, 100 + h))
-    for t in range(5):
+    for t in range(attack.warmup + 2):
         honest = make_rows(h, d, 1, kind, seed=t)
         attack.observe(honest, clients=clients)
         expected.observe(honest.numpy(), clients)

@@ -85,14 +85,15 @@ def test_mimic_breaks_ties_by_the_lowest_id():
 
 
 def test_mimic_of_the_strike_authors():
-    """Absolute <x, z>: of -9, 1, 5 it takes -9 whatever the sign of z. It has no warm-up."""
+    """Absolute <x, z>: of -9, 1, 5 it takes -9 whatever the sign of z. It never ends its warm-up."""
     for seed in range(4):
         attack = mimic(seed, variant="strike-authors")
-        attack.observe(rows_of(-9, 1, 5), clients=[0, 1, 2])
-        assert attack.state_dict()["target"] == 0
+        for _ in range(attack.warmup):
+            attack.observe(rows_of(-9, 1, 5), clients=[0, 1, 2])
+            assert attack.state_dict()["target"] == 0
         attack.observe(rows_of(-1, 1, 50), clients=[0, 1, 2])
         assert attack.state_dict()["target"] == 2
-        assert attack.state_dict()["round"] == 2
+        assert attack.state_dict()["round"] == attack.warmup + 1
 
 
 def test_mimic_state():

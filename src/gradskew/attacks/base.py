@@ -91,8 +91,7 @@ class Attack(Method):
     """Forge the rows of the Byzantine clients. A subclass implements `forge`, and `relabel` if it poisons training.
 
     needs: the rows that `forge` reads: `honest` (known honest rows), `own` (the Byzantine clients' own) or `nothing`.
-    Without a known honest row only an attack that needs one is not called. reads_own: whether `forge` reads the own
-    rows' entries, which a matrix without `replace` has not. tries_rule: whether `forge` calls the
+    Without a known honest row only an attack that needs one is not called. tries_rule: whether `forge` calls the
     server's rule, so that it needs a context. monotone_only: whether it takes monotone rules only. needs_inputs:
     whether it needs `Context.gradient`, which a simulation has, and a matrix or Flower has not. needs_models:
     whether it needs the models of the rounds, which a matrix has not. gradient_scale: what the Byzantine clients
@@ -120,7 +119,7 @@ class Attack(Method):
 
     @property
     def reads_own(self) -> bool:
-        """Return whether `forge` reads the entries of the own rows, also beside honest ones."""
+        """Return whether `forge` reads entries of the own rows, maybe beside honest ones; a matrix may lack them."""
         return self.needs == "own"
 
     @classmethod

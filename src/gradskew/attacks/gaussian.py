@@ -44,14 +44,14 @@ class Gaussian(Attack):
     def needs(self) -> str:  # type: ignore[override]
         if self.around == "mean" or self.sigma == "std":
             return "honest"
-        return "own" if self.around == "own" else "nothing"
+        return "own" if self.reads_own else "nothing"
 
     @property
     def reads_own(self) -> bool:
         return self.around == "own"
 
     def extra_rows(self, f: int) -> int:
-        return (1 if self.same else f) + (f if self.around == "own" else 0)
+        return (1 if self.same else f) + (f if self.reads_own else 0)
 
     def forge(self, view: View) -> Forgery:
         own, count = view.own.updates, 1 if self.same else view.f
@@ -63,5 +63,5 @@ class Gaussian(Attack):
             rows *= self.sigma
         rows += self.mu
         if self.around != "zero":
-            rows = own + rows if self.around == "own" else rows.add_(view.honest.mean())
+            rows = own + rows if self.reads_own else rows.add_(view.honest.mean())
         return Forgery(rows.expand(view.f, -1))

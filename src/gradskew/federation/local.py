@@ -56,6 +56,8 @@ class FedProx(Variant):
 
     The gradient of the loss is clipped before. mu = 0 adds nothing. (Flower's documents show mu/2 times the sum over
     tensors of the norms, not of their squares.)
+
+    mu: below 2 (1 + momentum) / lr, from where on the steps away from w^t would grow.
     """
 
     key: ClassVar[str] = "fedprox"
@@ -67,10 +69,9 @@ class FedProx(Variant):
 
     def check_sgd(self, sgd: SGD) -> None:
         bound = 2 * (1 + sgd.momentum) / sgd.lr  # of gradient descent with momentum on (mu/2) |w - w^t|^2
-        grows = (
-            f"fedprox: with lr = {sgd.lr:g} and momentum = {sgd.momentum:g} mu must be below {bound:g}, not {self.mu:g}"
-        )
-        check(self.mu < bound, f"{grows}: the steps away from the model of the round would grow")
+        rates = f"with lr = {sgd.lr:g} and momentum = {sgd.momentum:g}"
+        grows = "the steps away from the model of the round would grow"
+        check(self.mu < bound, f"fedprox: {rates} mu must be below {bound:g}, not {self.mu:g}: {grows}")
 
     def terms(self, client: int) -> Terms:
         return Terms(mu=self.mu)

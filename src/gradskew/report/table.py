@@ -60,21 +60,21 @@ class Table:
     def compared(self) -> dict[tuple[str, str], Cell]:
         """Return the cells of the rules that were attacked; all cells if none was.
 
-        Thus runs of a rule without an attack alone, such as those of `gradskew skew`, narrow down no comparison.
+        A rule that ran without an attack alone, such as the mean of `gradskew skew`, limits no comparison to its seeds.
         """
         attacked = {rule for attack, rule in self.cells if attack != "none"}
         return {key: cell for key, cell in self.cells.items() if key[1] in attacked} or self.cells
 
     @cached_property
     def common_seeds(self) -> frozenset[int]:
-        """Return the seeds that all cells have that are compared."""
+        """Return the seeds that all compared cells have."""
         return frozenset.intersection(*(cell.seeds for cell in self.compared.values()))
 
     @cached_property
     def standings(self) -> dict[str, Standing]:
         """Return the standing of each rule that was attacked, in the order of the rules, on the common seeds if any."""
         seeds = self.common_seeds
-        columns = {rule: self.column(rule) for rule in self.rules if any(rule == key[1] for key in self.compared)}
+        columns = {rule: self.column(rule) for _, rule in self.compared}
         if seeds:
             columns = {
                 rule: {attack: cell.of_seeds(seeds) for attack, cell in cells.items()}

@@ -115,8 +115,8 @@ def examine(
     forging = [attack for attack in map(make_attack, attacks) if attack.key != NoAttack.key]
     check_number("f", f, at_least=0, at_most=n if forging and not replace else n - 1, whole=True)
     lost = [row for row in left_out if replace and row < f]
-    known = f"with replace the first {f} rows are the attacker's own, and {len(lost)} of them have an entry that is"
-    check(not lost, f"{known} not finite: leave these out of the matrix, and lower f")
+    replaced = f"with replace the first {f} rows are the attacker's own, and {len(lost)} of them have an entry that is"
+    check(not lost, f"{replaced} not finite: leave these out of the matrix, and lower f")
     for attack in forging:
         check(
             not attack.acts_in_training, f"{attack.name} needs training, which a matrix has not: see `gradskew bench`"
