@@ -137,6 +137,31 @@ def test_a_client_whose_model_is_zero_and_one_that_sends_the_last_step():
         torch.testing.assert_close(rows, step.expand(2, -1))
 
 
+@pytest.mark.parametrize("name", ["replay", "rop(z=0)"])
+def test_the_last_step_where_the_attack_rests_between_its_rounds(name):
+    """In round 2 after round 0: the step of round 1, not both steps."""
+    federation, models = Federation(run_under(name, attack_rounds="::2")), []
+    for number in range(3):
+        models.append(federation.params.clone())
+        rows = sent(federation, number)
+    assert not torch.allclose(models[0], models[1])
+    torch.testing.assert_close(rows, (models[1] - models[2]).expand(2, -1))
+
+
+def test_poisonedfl_where_it_rests_between_its_rounds():
+    """Its step begins at the model of its own last round; `every` counts all rounds: four of them end with round 4."""
+    run = run_under("poisonedfl(every=4,shrink=0.5,p=1e-9)", rounds=7, attack_rounds="::2")
+    federation, models, rows, strengths = Federation(run), [], [], []
+    for number in range(7):
+        models.append(federation.params.double().numpy().copy())
+        rows.append(sent(federation, number)[0].double().numpy())
+        strengths.append(federation.attacker.attack.strength)
+    assert strengths == [8, 8, 8, 8, 4, 4, 4]
+    oracle = oracle_attacks.PoisonedFLOracle(signs(len(rows[0]), run.seed), c=4, every=9, shrink=1, floor=0, p=0.5)
+    oracle.models, oracle.row = [models[4]], rows[4]
+    np.testing.assert_allclose(rows[6], oracle.see(models[6]), rtol=1e-3, atol=1e-4 * np.abs(rows[6]).max())
+
+
 def test_rows_are_longer_than_the_model_where_buffers_are_part_of_them():
     own, w, before = torch.ones(1, 3), torch.tensor([1.0, -2.0]), torch.tensor([4.0, 0.0])
     given = context(w, before, initial=before)

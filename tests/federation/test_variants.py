@@ -232,6 +232,16 @@ def test_scaffold_by_hand() -> None:
     assert state["2"].tolist() == [3.0, 0.0]
 
 
+def test_scaffold_counts_the_rows_that_reach_the_rule() -> None:
+    """Two of six clients send rows that are not finite: c moves four sixths of the way, as by four changes."""
+    run = replace(BASE, sampled=None, sgd=PLAIN_STEPS, local="scaffold", attack="nonfinite")
+    federation = Federation(run)
+    federation.round(0)
+    received, rate = federation.received, PLAIN_STEPS.local_steps * PLAIN_STEPS.lr
+    assert len(received) == 4
+    same(federation.clients.variant.state_dict()["server"], 4 / 6 * received.mean(0) / rate)
+
+
 def test_controls_that_overflow_stay() -> None:
     """3e38 over K lr = 0.1 is beyond float32."""
     variant, huge = Scaffold(), torch.tensor([3e38])
