@@ -171,5 +171,7 @@ def test_an_index_beyond_the_known_honest_clients_is_one_line(change, known):
     with pytest.raises(InputError, match=f"copies the honest row {known}, counted from 0, and knows {known}") as caught:
         replace(run, attack=att.make(f"mimic(variant=index,index={known})"))
     assert "\n" not in str(caught.value)
+    idle = replace(run, attack=att.make(f"mimic(variant=index,index={known})"), known="honest", knowledge=0)
+    assert idle.num_known == 0  # it is not called
     with pytest.raises(InputError, match="and knows 9"):
         skew.examine(make_rows(9, 4, 0, "gauss", seed=0), ["mimic(variant=index,index=9)"], ["mean"], 2)

@@ -141,6 +141,7 @@ def test_wrong_paths_are_one_line(name, message):
             "foreign:torn",
             "foreign:torn raised TypeError: no tensors (it is given torch tensors; arrays=numpy gives it NumPy arrays)",
         ),
+        ("foreign:needy", "foreign:needy raised TypeError: needy() missing 1 required positional argument: 'beta'"),
         ("foreign:quits", "foreign:quits raised SystemExit: 0"),
         ("foreign:sleeps(limit=0.2)", "foreign:sleeps raised TimeoutError: no answer within 0.2 s"),
         ("foreign:spins(limit=0.2)", "foreign:spins raised TimeoutError: no answer within 0.2 s"),

@@ -183,6 +183,9 @@ def test_a_run_that_raises_leaves_the_others_stored(tmp_path, what, says):
     assert without_places(str(caught.value)).startswith(says)
     assert isinstance(caught.value.__cause__, Exception)
     assert set(stored(tmp_path)) == {run.digest for run in good}
+    with pytest.raises(InputError) as caught:
+        sweep([bad], tmp_path)
+    assert "other" not in str(caught.value)
 
 
 def test_failures_come_in_the_order_of_the_runs_whichever_ended_first(tmp_path, monkeypatch):

@@ -157,6 +157,10 @@ def raises(updates):
     raise RuntimeError("not\ntoday")
 
 
+def needy(updates, f, beta):
+    return updates.mean(0) * beta
+
+
 def quits(updates):
     raise SystemExit(0)
 

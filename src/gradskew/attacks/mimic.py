@@ -49,7 +49,7 @@ class Mimic(Attack):
 
     def check_setting(self, place: str, *, honest: int | None = None, classes: int | None = None) -> None:
         few = f"{self.name} copies the honest row {self.index}, counted from 0, and knows {honest}"
-        check(self.variant != "index" or honest is None or self.index < honest, few)
+        check(self.variant != "index" or not honest or self.index < honest, few)  # without a known row it is not called
 
     def extra_rows(self, f: int) -> int:
         return 0 if self.variant == "index" else 24  # float64: mu and z in three copies, and what the next are made of

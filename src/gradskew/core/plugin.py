@@ -103,7 +103,8 @@ class Plugin(Stateful):
         except InputError as error:
             raise InputError(f"{self.name} {error}") from error
         except (Exception, SystemExit) as error:
-            wrong_type = self.arrays == "torch" and isinstance(error, (AttributeError, TypeError))
+            absent = " missing " in str(error)  # an argument of a function
+            wrong_type = self.arrays == "torch" and isinstance(error, (AttributeError, TypeError)) and not absent
             hint = " (it is given torch tensors; arrays=numpy gives it NumPy arrays)" if wrong_type else ""
             raise InputError(f"{self.name} raised {with_place(error)}{hint}") from error
 

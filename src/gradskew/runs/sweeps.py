@@ -45,11 +45,12 @@ class Progress:
 
 
 class FailedRuns(InputError):
-    """Some runs failed. failures: these runs, each with its error; the message is that of the first."""
+    """Some of `total` runs failed. failures: these runs, each with its error; the message is that of the first."""
 
-    def __init__(self, failures: Sequence[tuple[Run, Exception]]):
+    def __init__(self, failures: Sequence[tuple[Run, Exception]], total: int):
         self.failures = list(failures)
-        super().__init__(f"{self.describe(failures)}; the other runs are stored")
+        stored = "; the other runs are stored" if total > len(self.failures) else ""
+        super().__init__(self.describe(failures) + stored)
 
     @staticmethod
     def describe(failures: Sequence[tuple[Run, Exception]]) -> str:
@@ -144,7 +145,7 @@ def _sweep(
             on_rounds(rounds)
     if failures:  # in the order of the runs, not of their ends
         failed = [(run, failures[run.digest]) for run in left if run.digest in failures]
-        raise FailedRuns(failed) from failed[0][1]
+        raise FailedRuns(failed, len(unique)) from failed[0][1]
     records |= {record.digest: record for record in stored(left, store)} | unstored
     missing = len(unique) - len(records)
     check(not missing, f"{missing} records are gone from {store.runs}: run it again")

@@ -173,7 +173,7 @@ def _parts(path: Path) -> dict[str, Array]:
 def _npy(path: Path) -> Array:
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     good = array.dtype in (np.float16, np.float32, np.float64) and array.dtype.isnative
-    check(good, f"{str(path)!r} holds {array.dtype.str}: float32 or float64 in the machine's own byte order is wanted")
+    check(good, f"{str(path)!r} holds {array.dtype.str}: float64, 32 or 16 in the machine's own byte order is wanted")
     return np.asarray(array)
 
 
