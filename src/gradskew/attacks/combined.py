@@ -18,7 +18,10 @@ from .base import Attack, Forgery, Scores, View
 
 @dataclass(frozen=True, kw_only=True)
 class Combined(DelegatesState, Attack):
-    """Combine an attack on the training of the Byzantine clients (data) with one on what they send (model)."""
+    """Combine an attack on the training of the Byzantine clients (data) with one on what they send (model).
+
+    Where the model attack reads no own row, as `lie` with honest ones, training changes only the buffers that are sent.
+    """
 
     key: ClassVar[str] = "combined"
     data: Attack
