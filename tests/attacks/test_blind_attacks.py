@@ -229,6 +229,14 @@ def test_rop_where_a_direction_is_missing():
         torch.testing.assert_close(row, torch.full((1, 2), 3 + 2.0 * along), atol=1e-5, rtol=0)
 
 
+def test_rop_takes_the_strength_of_lie_for_the_byzantine_rows_that_there_are():
+    """Four of 20 rows, whatever f the server expects: Phi^-1(9 / 16), as LIE."""
+    asked = context(torch.zeros(2))
+    assert asked.f == 1
+    forgery = att.make("rop").explain(torch.ones(16, 2), torch.ones(4, 2), context=asked)
+    assert forgery.notes["z"] == pytest.approx(0.157311, abs=1e-6)
+
+
 def test_rop_takes_the_radius_of_the_rule():
     asked = replace(context(torch.zeros(2), torch.tensor([3.0, 3.0])), rule=aggregators.make("nnm+cclip(tau=0.5)"))
     forgery = att.make("rop(z=tau)").explain(torch.ones(3, 2), torch.ones(1, 2), context=asked)

@@ -258,6 +258,15 @@ def test_the_direction_is_the_rules_aggregate_of_own_and_honest_rows():
     assert explain("fang(draw=end,direction=mean)", honest, own, "median").rows.item() == -4.0
 
 
+@pytest.mark.parametrize(("told", "end"), [(0, 10.0), (2, 0.5)])
+def test_the_direction_is_that_of_the_rule_with_the_f_that_the_server_expects(told, end):
+    """Own rows -100, -100 and honest ones 1 to 5: the mean is below 0; without two on each side, it is 2."""
+    honest, own = rows_of(1, 2, 3, 4, 5), rows_of(-100, -100)
+    context = replace(context_of(aggregators.make("rbtm"), 5, 2), f=told)
+    forgery = att.make("fang(target=trim,draw=end)").explain(honest, own, context=context)
+    assert forgery.rows.tolist() == [[end]] * 2
+
+
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 @pytest.mark.parametrize("target", ["krum", "trim", "auto"])
 @pytest.mark.parametrize("direction", ["mean", "rule"])
