@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..core.eigenpairs import largest_eigenpairs
 from ..core.rows import Rows
 from .base import WeightedRule
 
@@ -41,13 +42,13 @@ class CAF(WeightedRule):
             constant = (shares * products).sum(-1)[..., None, None]
             centred = gram - products[..., :, None] - products[..., None, :] + constant  # <g_i - mu, g_j - mu>
             roots = shares.detach().sqrt()  # the eigenvector has no gradient: it is not unique
-            values, vectors = torch.linalg.eigh(roots[..., :, None] * centred.detach() * roots[..., None, :])
-            variance = values[..., -1]
+            values, vectors = largest_eigenpairs((roots[..., :, None] * centred.detach() * roots[..., None, :])[going])
+            variance, direction = torch.full_like(least, torch.inf), torch.zeros_like(roots)
+            variance[going], direction[going] = values[..., 0], roots[going] * vectors[..., 0]
             better = going & (variance < least)
             best, least = torch.where(better[..., None], weights, best), torch.where(better, variance, least)
             going = going & (variance > 0)
-            direction = (roots * vectors[..., -1])[..., None]
-            scores = ((centred / variance.where(going, 1.0)[..., None, None]) @ direction).squeeze(-1).square()
+            scores = ((centred @ direction[..., None]).squeeze(-1) / variance.where(going, 1.0)[..., None]).square()
             largest = scores.where(weights > 0, 0.0).amax(-1, keepdim=True)  # scores are t_i / lambda
             going = going & (largest > 0).squeeze(-1)
             shrunk = weights * (1 - scores / largest.where(largest > 0, 1.0)).clamp(min=0)

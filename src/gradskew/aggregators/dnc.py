@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..core.eigenpairs import largest_eigenpairs
 from ..core.errors import ceil_share, check, check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule
@@ -60,7 +61,7 @@ class DnC(WeightedRule):
         for _ in range(self.iterations):
             columns = None if self.b is None else self._draw(rows.d, generator)
             products = rows.centred_products(columns)
-            direction = torch.linalg.eigh(products).eigenvectors[..., -1:]  # left singular vector
+            _, direction = largest_eigenpairs(products.detach())  # left singular vector
             scores = (products @ direction).squeeze(-1).square()  # projections, up to a common factor
             kept = kept.to(scores.device).scatter(-1, lowest(-scores, drop), 0.0)
         count = kept.sum(-1, keepdim=True)

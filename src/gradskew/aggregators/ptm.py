@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..core.columns import sort_last
+from ..core.eigenpairs import largest_eigenpairs
 from ..core.rows import Rows
 from . import kappa
 from .arc import arc_factors
@@ -41,7 +42,7 @@ class PTM(WeightedRule):
 
     def weigh(self, rows: Rows, f: int, generator: torch.Generator) -> tuple[Tensor, dict[str, Any]]:
         n, factors = rows.n, arc_factors(rows.norms, f)
-        values, vectors = torch.linalg.eigh(rows.mix(factors.diag_embed()).centred_products(None))
+        values, vectors = largest_eigenpairs(rows.mix(factors.diag_embed()).centred_products(None), 2)
         equal = values[..., -1:] <= ROUNDING * (factors * rows.norms).square().sum(-1, keepdim=True)
         top = vectors[..., -1]
         top = torch.where(equal, 0.0, top - top.mean(-1, keepdim=True))  # whose mean is 0, but for rounding
