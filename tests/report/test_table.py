@@ -571,6 +571,10 @@ TABLES = {
         for i in range(9)
         for j in range(12)
     ],
+    "long names, few attacks": [
+        record("strike", rule, 50.0, byzantine_share=0.1)
+        for rule in ("mean", "clipping(c=median)+average(a=consensus,b=dnc(b=None))", "package.module:rule" * 5)
+    ],
     "attack never called": [record("strike", "mean", 1.0, attack={"called": False})],
 }
 

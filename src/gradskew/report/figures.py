@@ -19,7 +19,7 @@ from ..core.errors import check, check_number
 from ..federation.curve import RISING
 from ..skew import Picture
 from .table import Table
-from .titles import title
+from .titles import in_lines, title
 
 # Blue to pale yellow to red: distinct to the colour-blind, and light enough for black numbers.
 DPI, MOST = 150, 8_000  # dots per inch; pixels a side
@@ -27,6 +27,7 @@ SHADES = [colormaps["RdYlBu_r"](0.16 + 0.68 * step / 16) for step in range(17)]
 BLUE, GREY, GREEN, PINK, ORANGE = "#1f5fa8", "#66758c", "#1a9641", "#d6006c", "#c25100"
 FONT = 7.5  # points
 COLUMN, PAGE = 3.4, 7.0  # inches: the width of one column of text, and of two
+LETTER = 0.085  # inches of a letter of a name in the heatmap
 
 
 def shade(harm: float) -> str:
@@ -36,16 +37,21 @@ def shade(harm: float) -> str:
 
 def heatmap(table: Table) -> bytes:
     """Return a PNG of the table's panels: accuracy, Byzantine share of the weights, distance of the aggregate."""
-    panels = table.panels()
-    width, height = 2.0 + 0.95 * len(table.rules), 1.0 + 0.36 * len(table.attacks)
+    panels, attacks, rules = table.panels(), table.attacks, table.rules
+    turned: dict[str, Any] = {}
+    beside, below = LETTER * max(map(len, attacks)), 0.4  # inches of a name
+    if sum(map(len, rules)) > 90:
+        turned, rules = {"rotation": 20, "ha": "right"}, [in_lines(rule) for rule in rules]
+        lines = [rule.split("\n") for rule in rules]
+        below = max(below, max(0.35 * LETTER * max(map(len, each)) + 0.17 * len(each) for each in lines))
+    width, height = max(2.0, 0.6 + beside) + 0.95 * len(rules), 0.6 + below + 0.36 * len(attacks)
     figure = Figure(figsize=(max(8.0, width), len(panels) * height + 0.4), layout="constrained")
     figure.suptitle(table.federation, fontsize=8, parse_math=False, wrap=True)
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    turned: dict[str, Any] = {"rotation": 20, "ha": "right"} if sum(map(len, table.rules)) > 90 else {}
     for axis, panel in zip(axes, panels, strict=True):
         _draw_panel(axis, panel.entries, table.attacks, table.rules, 9)
-        axis.set_xticks(range(len(table.rules)), table.rules, parse_math=False, **turned)
-        axis.set_yticks(range(len(table.attacks)), table.attacks, parse_math=False)
+        axis.set_xticks(range(len(rules)), rules, parse_math=False, **turned)
+        axis.set_yticks(range(len(attacks)), attacks, parse_math=False)
         axis.set_title(panel.title, fontsize=10, loc="left")
     return save(figure, "png", {"Software": None}, min(DPI, *(MOST / side for side in figure.get_size_inches())))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ..aggregators import MIXINGS, RULES
 from ..attacks import ATTACKS
 from ..core.grammar import split_last
@@ -20,6 +22,20 @@ def title(name: str) -> str:
     for alias, own in known.titles.items() if known else ():
         written = own if last == room.meanings[alias] else written
     return f"{title(before[:-1])} + {written}" if before else written
+
+
+def in_lines(name: str, most: int = 20) -> str:
+    """Return a name in lines of this many letters at most, which end after a `+` or a comma where they can.
+
+    >>> in_lines("clipping(c=median)+average(a=consensus,b=dnc)").split("\\n")
+    ['clipping(c=median)+', 'average(a=consensus,', 'b=dnc)']
+    """
+    lines = [""]
+    for part in re.findall(rf"[^+,]{{1,{most - 1}}}[+,]?|[+,]", name):
+        if len(lines[-1]) + len(part) > most:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def short_name(rule: str) -> str:
