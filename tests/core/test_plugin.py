@@ -142,6 +142,11 @@ def test_wrong_paths_are_one_line(name, message):
             "foreign:torn raised TypeError: no tensors (it is given torch tensors; arrays=numpy gives it NumPy arrays)",
         ),
         ("foreign:needy", "foreign:needy raised TypeError: needy() missing 1 required positional argument: 'beta'"),
+        (
+            "foreign:transposes",
+            "foreign:transposes raised TypeError: transpose() missing 2 required positional argument: "
+            '"dim0", "dim1" (it is given torch tensors; arrays=numpy gives it NumPy arrays)',
+        ),
         ("foreign:quits", "foreign:quits raised SystemExit: 0"),
         ("foreign:sleeps(limit=0.2)", "foreign:sleeps raised TimeoutError: no answer within 0.2 s"),
         ("foreign:spins(limit=0.2)", "foreign:spins raised TimeoutError: no answer within 0.2 s"),

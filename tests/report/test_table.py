@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 import warnings
 from dataclasses import replace
@@ -17,7 +18,7 @@ from gradskew.aggregators import make as make_rule
 from gradskew.attacks import ATTACKS
 from gradskew.core.errors import InputError
 from gradskew.core.names import describe
-from gradskew.report import terminal
+from gradskew.report import figures, terminal
 from gradskew.report.cell import Cell
 from gradskew.report.export import latex, markdown, results_csv
 from gradskew.report.figures import column_heatmap, heatmap, shade
@@ -641,6 +642,33 @@ HOSTILE = [
     "λ" * 60,
     "%s{0}",
 ]
+
+
+@pytest.mark.parametrize(
+    ("attack", "rules"),
+    [
+        ("lie", ["mean", "median", "rfa", "krum", "clipping(c=median)+average(a=consensus,b=dnc(b=None))"]),
+        ("lie", ["mean", "package.module:rule" * 4]),
+        ("adaptive(aim=loss+stop+undo,cap=None,effort=full)", ["bucketing+clipping(c=median)+consensus"] * 2),
+        ("strike", ["mean", "multikrum", "median", "rbtm", "rfa", "aksel", "cclip", "dnc"]),
+    ],
+)
+def test_names_in_the_heatmap_lie_over_nothing(attack, rules, monkeypatch):
+    """Neither over each other nor over another panel, in pixels; the names of few short rules are level."""
+    drawn = []
+    monkeypatch.setattr(figures, "save", lambda figure, *_: drawn.append(figure))
+    records = [record(attack, f"{i}{rule}", 50.0, byzantine_share=0.1) for i, rule in enumerate(rules)]
+    heatmap(Table(records))
+    (figure,) = drawn
+    figure.draw_without_rendering()
+    for axes, below in itertools.zip_longest(figure.axes, figure.axes[1:]):
+        labels = axes.get_xticklabels()
+        boxes = [label.get_window_extent() for label in labels]
+        if labels[0].get_rotation() == 0:
+            assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+        assert axes.get_window_extent().width > 60 * len(rules)
+        assert not below or min(box.y0 for box in boxes) > below.title.get_window_extent().y1
+    assert (labels[0].get_rotation() == 0) is (max(map(len, rules)) < 10)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

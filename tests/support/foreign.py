@@ -161,6 +161,10 @@ def needy(updates, f, beta):
     return updates.mean(0) * beta
 
 
+def transposes(updates):
+    return updates.transpose().mean(axis=1)
+
+
 def quits(updates):
     raise SystemExit(0)
 

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.eigenpairs import largest_eigenpairs
 from ..core.errors import check, check_choice, check_number
 from ..core.rows import Rows
 from .base import WeightedRule
@@ -107,7 +106,8 @@ def variances(gram: Tensor, members: Tensor) -> Tensor:
     blocks = gram[members[:, :, None], members[:, None, :]]
     blocks = blocks - blocks.mean(1, keepdim=True)
     blocks = blocks - blocks.mean(2, keepdim=True)
-    return largest_eigenpairs(blocks)[0][:, 0] / members.shape[1]
+    values: Tensor = torch.linalg.eigvalsh(blocks)[:, -1]
+    return values / members.shape[1]
 
 
 def variance(gram: Tensor, members: Sequence[int]) -> float:

@@ -107,7 +107,7 @@ def audit(
         if inspection.run_failure:
             warn(f"gradskew: the {inspection.kind} {name} failed in its runs: {inspection.reason}")
     if other_failures:
-        raise FailedRuns(other_failures, len(runs))
+        raise FailedRuns(other_failures, len(other_failures) + len(swept.records))
     if swept.failure is not None and not swept.failures:
         raise swept.failure
     if any(inspection.reason for inspection in inspections.values()):

@@ -103,8 +103,8 @@ class Plugin(Stateful):
         except InputError as error:
             raise InputError(f"{self.name} {error}") from error
         except (Exception, SystemExit) as error:
-            absent = " missing " in str(error)  # an argument of a function
-            wrong_type = self.arrays == "torch" and isinstance(error, (AttributeError, TypeError)) and not absent
+            began = error.__traceback__ is not None and error.__traceback__.tb_next is not None  # the arguments fit
+            wrong_type = self.arrays == "torch" and isinstance(error, (AttributeError, TypeError)) and began
             hint = " (it is given torch tensors; arrays=numpy gives it NumPy arrays)" if wrong_type else ""
             raise InputError(f"{self.name} raised {with_place(error)}{hint}") from error
 

@@ -6,6 +6,7 @@ import io
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,15 @@ def heatmap(table: Table) -> bytes:
     """Return a PNG of the table's panels: accuracy, Byzantine share of the weights, distance of the aggregate."""
     panels, attacks, rules = table.panels(), table.attacks, table.rules
     turned: dict[str, Any] = {}
-    beside, below = LETTER * max(map(len, attacks)), 0.4  # inches of a name
-    if sum(map(len, rules)) > 90:
+    beside, below = max(2.0, 0.6 + LETTER * max(map(len, attacks))), 0.4  # inches of names
+    width = max(8.0, beside + 0.95 * len(rules))
+    column, lengths = (width - beside) / len(rules), [0, *map(len, rules), 0]
+    if any(LETTER * (left + right) / 2 > column for left, right in pairwise(lengths)):
         turned, rules = {"rotation": 20, "ha": "right"}, [in_lines(rule) for rule in rules]
         lines = [rule.split("\n") for rule in rules]
         below = max(below, max(0.35 * LETTER * max(map(len, each)) + 0.17 * len(each) for each in lines))
-    width, height = max(2.0, 0.6 + beside) + 0.95 * len(rules), 0.6 + below + 0.36 * len(attacks)
-    figure = Figure(figsize=(max(8.0, width), len(panels) * height + 0.4), layout="constrained")
+    height = 0.6 + below + 0.36 * len(attacks)
+    figure = Figure(figsize=(width, len(panels) * height + 0.4), layout="constrained")
     figure.suptitle(table.federation, fontsize=8, parse_math=False, wrap=True)
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
     for axis, panel in zip(axes, panels, strict=True):

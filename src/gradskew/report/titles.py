@@ -25,13 +25,13 @@ def title(name: str) -> str:
 
 
 def in_lines(name: str, most: int = 20) -> str:
-    """Return a name in lines of this many letters at most, which end after a `+` or a comma where they can.
+    """Return a name in lines of this many letters at most, which end after one of `+,.:(_` where they can.
 
     >>> in_lines("clipping(c=median)+average(a=consensus,b=dnc)").split("\\n")
     ['clipping(c=median)+', 'average(a=consensus,', 'b=dnc)']
     """
     lines = [""]
-    for part in re.findall(rf"[^+,]{{1,{most - 1}}}[+,]?|[+,]", name):
+    for part in re.findall(rf"[^+,.:(_]{{0,{most - 1}}}[+,.:(_]|[^+,.:(_]{{1,{most}}}", name):
         if len(lines[-1]) + len(part) > most:
             lines.append("")
         lines[-1] += part
