@@ -21,6 +21,7 @@ from gradskew.cli.publishing import report_html
 from gradskew.core.errors import MethodError
 from gradskew.report.lens import Lens
 from gradskew.report.table import Table, federations
+from gradskew.runs import execution
 from gradskew.runs.store import Store
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -282,6 +283,17 @@ def test_failed_runs_are_a_line_each_on_the_screen_and_in_the_files(call, tmp_pa
     assert "foreign:narrow is not ranked: runs of it failed." in page
     assert "6 runs done in" in out
     assert ", 4 failed, 0 stored already." in out
+
+
+def test_no_run_is_called_stored_where_all_fail(call, monkeypatch) -> None:
+    def fail(run: object, **options: object) -> None:
+        raise ZeroDivisionError("all of them")
+
+    monkeypatch.setattr(execution, "simulate", fail)
+    code, _, err = call("--rule", "foreign:mean")
+    assert code == 2
+    assert "all of them" in err.splitlines()[-1]
+    assert "other runs are stored" not in err
 
 
 def test_an_error_in_a_worker_keeps_the_kind_of_method_that_raised_it() -> None:
