@@ -229,9 +229,8 @@ def test_a_run_that_ray_gives_up_is_one_error(there, tmp_path, monkeypatch):
     assert "(and 1 more run); the other runs are stored" in str(caught.value)
     assert logged().total() == 2
     assert set(stored(tmp_path)) == {good[0].digest}
-    with pytest.raises(
-        InputError, match=r"^raises against mean, seed 0: ZeroDivisionError: over here \(tiny_sweeps\.py, line \d+\);"
-    ):
+    one = r"^raises against mean, seed 0: ZeroDivisionError: over here \(tiny_sweeps\.py, line \d+\)$"
+    with pytest.raises(InputError, match=one):
         sweep(bad[1:], tmp_path, workers=there)
     with pytest.raises(InputError, match=r"seed 0: Ray gave it up after 1 more attempts"):
         sweep(bad[:1], tmp_path, workers=there)
